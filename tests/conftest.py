@@ -1,0 +1,76 @@
+"""Small data sets that tests share. Everything is drawn from a seed; nothing is downloaded."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+SHARED = Path(__file__).resolve().parents[2] / "shared"
+RATE = 16_000
+
+
+def machine_sound(rng, seconds=1.5, domain="source", anomaly=False):
+    """(2, samples): a hum with harmonics near, less of it far, room noise in both."""
+    n = round(seconds * RATE)
+    t = np.arange(n) / RATE
+    pitch = (90.0 if domain == "source" else 110.0) * (1 + 0.03 * rng.standard_normal())
+    hum = sum(np.sin(2 * np.pi * pitch * k * t + rng.uniform(0, 6)) / k for k in range(1, 12))
+    if anomaly:  # a click each tenth of a second, and a whistle
+        hum = hum + 6.0 * ((t * 10) % 1 < 0.002) + np.sin(2 * np.pi * 3100 * t)
+    near = 0.05 * hum + 0.01 * rng.standard_normal(n)
+    far = 0.01 * hum + 0.02 * rng.standard_normal(n)
+    return np.stack([near, far]).astype(np.float32)
+
+
+def write(path, audio, rate=RATE, subtype="PCM_16"):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    soundfile.write(path, np.asarray(audio).T, rate, subtype=subtype)
+    return path
+
+
+def write_machine(root, machine, seed, source=9, target=3, test=3):
+    """A DCASE machine folder with train and labelled test clips."""
+    rng = np.random.default_rng(seed)
+    for domain, count in (("source", source), ("target", target)):
+        for i in range(count):
+            name = f"section_00_{domain}_train_normal_{i:04d}_noAttribute.wav"
+            write(root / machine / "train" / name, machine_sound(rng, domain=domain))
+        for label in ("normal", "anomaly"):
+            for i in range(test):
+                name = f"section_00_{domain}_test_{label}_{i:04d}_noAttribute.wav"
+                sound = machine_sound(rng, domain=domain, anomaly=label == "anomaly")
+                write(root / machine / "test" / name, sound)
+
+
+@pytest.fixture(scope="session")
+def dcase(tmp_path_factory):
+    """Two machines in the DCASE layout. Read only."""
+    root = tmp_path_factory.mktemp("dcase")
+    write_machine(root, "fan", 1)
+    write_machine(root, "pump", 2)
+    return root
+
+
+@pytest.fixture(scope="session")
+def detector_folder(dcase, tmp_path_factory):
+    """System 4 fitted on `dcase`. Read only."""
+    import nearfar as nf
+
+    folder = tmp_path_factory.mktemp("detector") / "s4"
+    nf.s4().fit(nf.Clips.open(dcase, split="train")).save(folder)
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path_factory, monkeypatch):
+    """No test touches the cache of the person who runs it."""
+    monkeypatch.setenv("NEARFAR_CACHE", str(tmp_path_factory.mktemp("cache")))
+
+
+@pytest.fixture
+def shared():
+    """The folder beside the checkout with gold data and real recordings."""
+    if not SHARED.is_dir():
+        pytest.skip(f"no folder {SHARED.name} beside the checkout")
+    return SHARED
