@@ -1,0 +1,145 @@
+"""CSV files → clips, and long recordings → consecutive clips."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from nearfar import audio
+from nearfar.clips.clip import Clip, told
+from nearfar.errors import AudioError, DatasetError, SettingError, did_you_mean
+
+COLUMNS = ("path", "near", "far", "start", "stop", "machine", "section", "domain", "split", "label",
+           "attributes", "time")  # fmt: skip
+
+
+def table(path: Path) -> list[tuple[int, list[str]]]:
+    """The lines of a CSV file that are not empty, as (line number, cells without blanks around).
+
+    Raises:
+        DatasetError: it cannot be read, is not UTF-8, or a quote is never closed.
+    """
+    line = 0
+    rows = []
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:  # Excel writes a BOM
+            for row in (reader := csv.reader(file, strict=True)):
+                line = reader.line_num
+                rows.append((line, [cell.strip() for cell in row]))
+    except OSError as error:
+        raise DatasetError(f"{path}: cannot be read ({error.strerror or error})") from None
+    except UnicodeDecodeError:
+        raise DatasetError(f"{path}: not UTF-8 text; save it as CSV in UTF-8") from None
+    except csv.Error as error:
+        raise DatasetError(f"{path}:{line + 1}: {error}; correct the line") from None
+    return [(line, cells) for line, cells in rows if any(cells)]
+
+
+def csv_clips(path: Path, machine: str) -> Iterator[Clip]:
+    """The clips of the list, in its order; `machine` is whose they are if it does not say.
+
+    Raises:
+        DatasetError: with file and line, what is wrong with it.
+    """
+    rows = table(path)
+    header = _header(path, rows)
+    seen: dict[tuple[Path, Path | None, float, float | None], int] = {}
+    for line, cells in rows[1:]:
+        if len(cells) != len(header):
+            raise DatasetError(f"{path}:{line}: {len(cells)} cells, the header has {len(header)}")
+        if any("\n" in cell or "\r" in cell for cell in cells):
+            raise DatasetError(f"{path}:{line}: a line break inside a cell; remove it")
+        try:
+            clip = _csv_clip(path.parent, machine, dict(zip(header, cells, strict=True)))
+        except DatasetError as error:
+            raise DatasetError(f"{path}:{line}: {error}") from None
+        first = seen.setdefault((clip.path, clip.far, clip.start, clip.stop), line)
+        if first != line:
+            raise DatasetError(f"{path}:{line}: {clip.file} stands in line {first}, too; remove it")
+        yield clip
+
+
+def _header(path: Path, rows: list[tuple[int, list[str]]]) -> list[str]:
+    line, header = rows[0] if rows else (1, [])
+    for name in header:
+        if name not in COLUMNS:
+            hint = did_you_mean(name, COLUMNS)
+            raise DatasetError(f"{path}:{line}: unknown column {name!r}; {hint}")
+        if header.count(name) > 1:
+            raise DatasetError(f"{path}:{line}: column {name!r} twice; remove one")
+    if ("path" in header) == ("near" in header):
+        raise DatasetError(f"{path}:{line}: need a header with either 'path' or 'near' in it, "
+                           f"and any of {', '.join(COLUMNS[2:])}")  # fmt: skip
+    return header
+
+
+def _csv_clip(folder: Path, machine: str, row: dict[str, str]) -> Clip:
+    given = {column: text for column, text in row.items() if text}
+    recording = given.get("path") or given.get("near")
+    if recording is None:
+        raise DatasetError("no path")
+    start = _seconds(given, "start") or 0.0
+    return Clip(
+        folder / recording,
+        far=folder / given["far"] if "far" in given else None,
+        start=start,
+        stop=_seconds(given, "stop"),
+        machine=given.get("machine", machine),
+        section=given.get("section", "00").zfill(2),  # spreadsheets turn 00 into 0
+        domain=given.get("domain"),
+        split=given.get("split"),
+        label=given.get("label"),
+        attributes=told(given.get("attributes", "")),
+        time=_time(given["time"], start) if "time" in given else None,
+    )
+
+
+def _seconds(given: dict[str, str], column: str) -> float | None:
+    try:
+        return float(given[column]) if column in given else None
+    except ValueError:
+        raise DatasetError(f"{column} {given[column]!r}; need seconds, as 12.5") from None
+
+
+def _time(text: str, start: float) -> datetime:
+    try:
+        return datetime.fromisoformat(text) + timedelta(seconds=start)
+    except (ValueError, OverflowError):
+        raise DatasetError(f"time {text!r}; need ISO 8601, as 2026-06-15T08:30:00") from None
+
+
+def cut(clips: Iterable[Clip], seconds: float | None) -> Iterator[Clip]:
+    """Recordings → consecutive clips of this length; `None` changes nothing.
+
+    What remains at the end is left out. A recording that is not longer stays whole, and so does
+    one whose length cannot be read: reading it says why, where `--skip-bad` can hear it.
+
+    Raises:
+        SettingError: less than `audio.SHORTEST`.
+    """
+    if seconds is None:
+        yield from clips
+        return
+    if not (audio.SHORTEST <= seconds < float("inf")):
+        raise SettingError(f"clip_seconds {seconds}; need at least {audio.SHORTEST:g} s")
+    for clip in clips:
+        yield from _parts(clip, seconds)
+
+
+def _parts(clip: Clip, seconds: float) -> Iterator[Clip]:
+    files = [clip.path] if clip.far is None else [clip.path, clip.far]
+    try:
+        length = min(audio.duration(file) for file in files)  # two recorders stop apart
+    except AudioError:
+        length = 0.0
+    end = length if clip.stop is None else clip.stop
+    if end > length + 1e-6 or end - clip.start <= seconds * (1 + 1e-9):
+        yield clip
+        return
+    for i in range(int((end - clip.start) / seconds + 1e-9)):
+        begin = clip.start + i * seconds
+        time = clip.time and clip.time + timedelta(seconds=i * seconds)
+        yield replace(clip, start=begin, stop=begin + seconds, time=time)
