@@ -1,0 +1,1 @@
+"""Benchmarks: each module has `run() -> str`, a section of docs/benchmarks.md."""

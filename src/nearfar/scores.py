@@ -1,0 +1,93 @@
+"""What a detector says about clips: a table with names. High score = anomalous, always."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, overload
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from nearfar.clips import Clip
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a detector says about one clip."""
+
+    clip: Clip
+    score: float  # unit of the system's distance; high = anomalous
+    percentile: float  # share of the normal clips' self-scores at or below this score, 0–1
+    threshold: float  # same unit as `score`
+    nearest: str  # the normal clip that sounds most like it
+    warning: str = ""  # why this verdict deserves doubt; empty if nothing speaks against it
+
+    @property
+    def anomalous(self) -> bool:
+        """Is the score above the threshold?"""
+        return self.score > self.threshold
+
+    def as_dict(self) -> dict[str, str | float | bool]:
+        """One flat row, in the order people read it."""
+        return {
+            "machine": self.clip.machine,
+            "section": self.clip.section,
+            "clip": self.clip.name,
+            "score": self.score,
+            "percentile": self.percentile,
+            "anomalous": self.anomalous,
+            "threshold": self.threshold,
+            "nearest": self.nearest,
+            "warning": self.warning,
+        }
+
+
+class Scores(Sequence[Verdict]):
+    """The verdicts of one run, in the order of the clips asked about."""
+
+    def __init__(self, verdicts: Iterable[Verdict]) -> None:
+        self._verdicts = tuple(verdicts)
+
+    @overload
+    def __getitem__(self, index: int) -> Verdict: ...
+    @overload
+    def __getitem__(self, index: slice) -> Scores: ...
+    def __getitem__(self, index: int | slice) -> Verdict | Scores:
+        if isinstance(index, slice):
+            return Scores(self._verdicts[index])
+        return self._verdicts[index]
+
+    def __len__(self) -> int:
+        return len(self._verdicts)
+
+    def __iter__(self) -> Iterator[Verdict]:
+        return iter(self._verdicts)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Scores) and self._verdicts == other._verdicts
+
+    def __hash__(self) -> int:
+        return hash(self._verdicts)
+
+    def __repr__(self) -> str:
+        n = sum(v.anomalous for v in self)
+        return f"<Scores: {len(self)} clips, {n} anomalous>"
+
+    @property
+    def values(self) -> NDArray[np.float64]:
+        """The scores alone, (clips,)."""
+        return np.array([v.score for v in self], dtype=np.float64)
+
+    def to_csv(self) -> str:
+        """A CSV text with a header line; floats with full precision."""
+        rows = [v.as_dict() for v in self]
+        out = io.StringIO()
+        writer = csv.DictWriter(out, list(rows[0]) if rows else ["machine"], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+        return out.getvalue()
