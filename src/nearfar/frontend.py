@@ -1,0 +1,62 @@
+"""Audio → audio: what the embedder gets to hear.
+
+A front end is a frozen dataclass with two numbers and a call:
+
+    needs: int      channels it takes (1: the near microphone is enough)
+    channels: int   channels it gives
+    __call__(audio: (needs, samples) float32) -> (channels, samples) float32
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Protocol, runtime_checkable
+
+from nearfar.audio import Audio
+
+
+@runtime_checkable
+class Frontend(Protocol):
+    """What a front end is; see the module's text for the contract."""
+
+    @property
+    def needs(self) -> int: ...  # noqa: D102
+    @property
+    def channels(self) -> int: ...  # noqa: D102
+    def __call__(self, audio: Audio) -> Audio: ...  # noqa: D102
+
+
+@dataclass(frozen=True)
+class Near:
+    """The near microphone alone; also takes mono recordings."""
+
+    needs: ClassVar[int] = 1
+    channels: ClassVar[int] = 1
+
+    def __call__(self, audio: Audio) -> Audio:
+        """(1 or 2, samples) → (1, samples)."""
+        return audio[:1]
+
+
+@dataclass(frozen=True)
+class Far:
+    """The far microphone alone: what a system hears that is not beside the machine."""
+
+    needs: ClassVar[int] = 2
+    channels: ClassVar[int] = 1
+
+    def __call__(self, audio: Audio) -> Audio:
+        """(2, samples) → (1, samples)."""
+        return audio[1:2]
+
+
+@dataclass(frozen=True)
+class Stereo:
+    """Both microphones, untouched (Systems 3 and 4: "Preprocess: None", report Table 1)."""
+
+    needs: ClassVar[int] = 2
+    channels: ClassVar[int] = 2
+
+    def __call__(self, audio: Audio) -> Audio:
+        """(2, samples) → (2, samples)."""
+        return audio

@@ -1,0 +1,313 @@
+"""From clips to embeddings: read, check, front end, embedder, with cache and worker processes.
+
+The one place that opens audio files for a system, and the one seam where results are cached: the
+key is the audio's content and everything that says what is computed from it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import warnings
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nearfar.audio import SAMPLE_RATE, Audio, ChannelOrder, check
+from nearfar.channels import relate
+from nearfar.errors import DatasetError, NearfarError, NearfarWarning, SettingError
+from nearfar.recipe import user_files, user_module
+from nearfar.store import EmbeddingCache, Runtime
+
+if TYPE_CHECKING:
+    from nearfar.clips import Clip
+    from nearfar.embedder import Embedder, Rows32
+    from nearfar.frontend import Frontend
+
+BATCH = 16  # clips per job: some 20 MB of audio, some 0.1 s of work
+
+
+@dataclass(frozen=True)
+class Chain:
+    """A front end and the embedder behind it: what a clip is turned into numbers by."""
+
+    frontend: Frontend
+    embedder: Embedder
+
+    @property
+    def key(self) -> str:
+        """Everything that changes the numbers, as text."""
+        return f"{self.frontend!r}|{self.embedder!r}|{self.embedder.fingerprint}"
+
+
+@dataclass(frozen=True, eq=False)
+class Heard:
+    """What one clip gave."""
+
+    rows: tuple[Rows32, ...]  # one (dim,) a chain
+    seconds: float
+    digest: str = ""  # sha256 of the audio heard, hexadecimal; "" if nobody asked
+    lr_corr: float = float("nan")  # zero-lag correlation of the channels, nan for one channel
+    level: float = float("nan")  # near over far, dB
+    identical: bool = False  # both channels the same, sample for sample
+
+
+@dataclass(frozen=True)
+class _Job:
+    clips: Sequence[Clip]
+    chains: tuple[Chain, ...]
+    order: ChannelOrder
+    runtime: Runtime
+    digest: bool
+
+
+@dataclass(frozen=True)
+class _Residual:
+    clip: Clip
+    digest: str
+    chain: Chain
+    s: NDArray[np.float64]
+    match_levels: bool
+    order: ChannelOrder
+    runtime: Runtime
+
+
+def hear(
+    clips: Sequence[Clip],
+    chains: tuple[Chain, ...],
+    runtime: Runtime,
+    *,
+    order: ChannelOrder = "near-far",
+    digest: bool = True,
+    skip_bad: bool = False,
+) -> tuple[list[Heard | None], list[str]]:
+    """Embed clips.
+
+    Args:
+        clips: what to read.
+        chains: what to compute of each clip; it is read once.
+        runtime: workers and cache.
+        order: which file channel is near.
+        digest: whether the audio's hash is wanted even without a cache.
+        skip_bad: leave out clips that cannot be used instead of stopping.
+
+    Returns:
+        what each clip gave (None for one left out), and a line for each one left out.
+
+    Raises:
+        AudioError: the first clip in order that cannot be used.
+    """
+    plain = Runtime(cache=runtime.cache)
+    jobs = [
+        _Job(clips[i : i + BATCH], chains, order, plain, digest or runtime.cache is not None)
+        for i in range(0, len(clips), BATCH)
+    ]
+    heard: list[Heard | None] = []
+    skipped: list[str] = []
+    for results in _run(_hear_job, jobs, runtime, "listening", BATCH, len(clips)):
+        for result in results:
+            if isinstance(result, NearfarError):
+                if not skip_bad:
+                    raise result
+                skipped.append(str(result))
+                heard.append(None)
+            else:
+                heard.append(result)
+    return heard, skipped
+
+
+def hear_audio(audio: Audio, chains: tuple[Chain, ...]) -> Heard:
+    """Embed one checked clip that is in memory already, without a cache."""
+    with one_thread():
+        rows = tuple(_checked(chain, [chain.frontend(audio)])[0] for chain in chains)
+        return _describe(audio, "", rows)
+
+
+def residual_rows(
+    requests: Sequence[tuple[Clip, str, NDArray[np.float64]]],
+    chain: Chain,
+    runtime: Runtime,
+    *,
+    match_levels: bool,
+    order: ChannelOrder,
+) -> list[Rows32]:
+    """Rows of clips with another far channel, (1 − s)·y₀ + s·y₁ (report Eq. 2).
+
+    Args:
+        requests: clip, its digest, the values of s.
+        chain: whose embedder has `residuals`.
+        match_levels: mix the near channel in at the far channel's level.
+
+    Returns:
+        (len(s), dim) a request.
+    """
+    plain = Runtime(cache=runtime.cache)
+    jobs = [_Residual(c, d, chain, s, match_levels, order, plain) for c, d, s in requests]
+    return list(_run(_residual_job, jobs, runtime, "residual rows", 1, len(jobs)))
+
+
+def one_thread() -> AbstractContextManager[Any]:
+    """One BLAS thread: the same bits whatever the number of cores and workers."""
+    limit: AbstractContextManager[Any] = _controller().limit(limits=1, user_api="blas")
+    return limit
+
+
+@lru_cache(maxsize=1)
+def _controller() -> Any:
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()  # scanning the loaded libraries costs milliseconds: once
+
+
+def _hear_job(job: _Job) -> list[Heard | NearfarError]:
+    with one_thread(), _cache(job.runtime) as cache:
+        needs = max(c.frontend.needs for c in job.chains)
+        audios: list[Audio | NearfarError] = [_read(clip, needs, job.order) for clip in job.clips]
+        good = [a for a in audios if not isinstance(a, NearfarError)]
+        digests = [_digest(a) if job.digest else "" for a in good]
+        columns = [_embed(chain, good, digests, cache) for chain in job.chains]
+        heard = iter(
+            [
+                _describe(audio, digest, tuple(column[i] for column in columns))
+                for i, (audio, digest) in enumerate(zip(good, digests, strict=True))
+            ]
+        )
+        return [a if isinstance(a, NearfarError) else next(heard) for a in audios]
+
+
+def _read(clip: Clip, needs: int, order: ChannelOrder) -> Audio | NearfarError:
+    try:
+        return check(clip.read(order), name=clip.name, channels=needs)
+    except NearfarError as error:
+        return error
+
+
+def _describe(audio: Audio, digest: str, rows: tuple[Rows32, ...]) -> Heard:
+    seconds = audio.shape[1] / SAMPLE_RATE
+    if len(audio) < 2:
+        return Heard(rows, seconds, digest)
+    correlation, level = relate(audio)
+    # Comparing all samples is only worth it where the cheap numbers allow equality.
+    same = correlation > 0.999 and bool(np.array_equal(audio[0], audio[1]))
+    return Heard(rows, seconds, digest, correlation, level, same)
+
+
+def _embed(
+    chain: Chain, audios: Sequence[Audio], digests: Sequence[str], cache: EmbeddingCache
+) -> list[Rows32]:
+    """One (dim,) row a clip, from the cache or computed."""
+    keys = [_key(digest, chain.key) if digest else b"" for digest in digests]
+    found = [cache.get(key) if key else None for key in keys]
+    rows = [r if r is not None and r.shape == (chain.embedder.dim,) else None for r in found]
+    missing = [i for i, row in enumerate(rows) if row is None]
+    if missing:
+        fresh = _checked(chain, [chain.frontend(audios[i]) for i in missing])
+        for i, row in zip(missing, fresh, strict=True):
+            rows[i] = row
+        cache.put((keys[i], row) for i, row in zip(missing, fresh, strict=True) if keys[i])
+    return [row for row in rows if row is not None]
+
+
+def _checked(chain: Chain, audios: Sequence[Audio]) -> Rows32:
+    rows = chain.embedder(audios)
+    wanted = (len(audios), chain.embedder.dim)
+    if rows.shape != wanted:
+        raise SettingError(f"{chain.embedder!r} gave {rows.shape}, its contract says {wanted}")
+    if not np.isfinite(rows).all():
+        raise SettingError(f"{chain.embedder!r} gave NaN or infinite numbers; mend the embedder")
+    return rows
+
+
+def _residual_job(job: _Residual) -> Rows32:
+    with one_thread(), _cache(job.runtime) as cache:
+        embedder: Any = job.chain.embedder
+        extra = f"{job.chain.key}|residual|{job.match_levels}|{job.s.tobytes().hex()}"
+        key, shape = _key(job.digest, extra), (len(job.s), embedder.dim)
+        found = cache.get(key)
+        if found is not None and found.size == shape[0] * shape[1]:
+            return found.reshape(shape)
+        audio = check(job.clip.read(job.order), name=job.clip.name, channels=2)
+        level = 10 ** (-relate(audio)[1] / 20) if job.match_levels else 1.0
+        rows: Rows32 = embedder.residuals(job.chain.frontend(audio), job.s, level=level)
+        cache.put([(key, rows)])
+        return rows
+
+
+def _key(digest: str, what: str) -> bytes:
+    return hashlib.sha256(f"{digest}|{what}".encode()).digest()
+
+
+def _digest(audio: Audio) -> str:
+    state = hashlib.sha256(str(audio.shape).encode())
+    for channel in audio:
+        state.update(np.ascontiguousarray(channel).data)
+    return state.hexdigest()
+
+
+@contextmanager
+def _cache(runtime: Runtime) -> Iterator[EmbeddingCache]:
+    cache = EmbeddingCache(runtime.cache)
+    try:
+        yield cache
+    finally:
+        cache.close()
+
+
+def _run(
+    task: Any, jobs: Sequence[Any], runtime: Runtime, what: str, size: int, total: int
+) -> Iterator[Any]:
+    """Results of all jobs in order, here or in worker processes."""
+    done = 0
+    workers = min(runtime.workers, len(jobs))
+    results = map(task, jobs) if workers <= 1 else _in_processes(task, jobs, workers)
+    for result in results:
+        done += size
+        if runtime.progress is not None:
+            runtime.progress(what, min(done, total), total)
+        yield result
+
+
+def _in_processes(task: Any, jobs: Sequence[Any], workers: int) -> Iterator[Any]:
+    import multiprocessing
+
+    pool = ProcessPoolExecutor(
+        workers, multiprocessing.get_context("spawn"), _start_worker, (user_files(),)
+    )
+    try:
+        futures: list[Future[Any]] = [pool.submit(partial(_recorded, task), job) for job in jobs]
+        for future in futures:
+            result, messages = future.result()
+            for message in messages:
+                warnings.warn(message, NearfarWarning, stacklevel=2)
+            yield result
+    except BrokenProcessPool:
+        raise DatasetError(
+            "a worker process was killed (out of memory?) or could not start; "
+            "try again with --workers 1"
+        ) from None
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _recorded(task: Any, job: Any) -> tuple[Any, list[str]]:
+    """A job's result and its warnings, which a worker process has nobody to tell."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", NearfarWarning)
+        result = task(job)
+    messages = [str(w.message) for w in caught if issubclass(w.category, NearfarWarning)]
+    return result, list(dict.fromkeys(messages))
+
+
+def _start_worker(files: tuple[str, ...]) -> None:
+    import signal
+    from pathlib import Path
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    for file in files:
+        user_module(Path(file))

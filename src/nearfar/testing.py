@@ -1,0 +1,123 @@
+"""The contract every part must pass, ours and yours.
+
+Each function raises `AssertionError` with one line that says which promise is broken:
+
+    from nearfar.testing import check_embedder
+    check_embedder(MyEmbedder())
+"""
+
+from __future__ import annotations
+
+import pickle
+from dataclasses import FrozenInstanceError, fields, is_dataclass
+from typing import Any
+
+import numpy as np
+
+from nearfar.audio import SAMPLE_RATE, Audio
+from nearfar.bank import SOURCE, TARGET, MemoryBank, Rule
+from nearfar.embedder import Embedder
+from nearfar.errors import NearfarError
+from nearfar.frontend import Frontend
+from nearfar.recipe import from_data, to_data
+from nearfar.system import System
+
+SECONDS = (1.0, 1.7, 3.0)
+
+
+def noise(channels: int = 2, seconds: float = 2.0, seed: int = 0) -> Audio:
+    """Partly correlated noise, (channels, samples) float32: a clip that every part must take."""
+    rng = np.random.default_rng(seed)
+    x = rng.standard_normal((channels, round(seconds * SAMPLE_RATE)))
+    return (0.05 * (x + 0.5 * x[:1])).astype(np.float32)
+
+
+def check_part(part: Any) -> None:
+    """A frozen dataclass that hashes, compares, pickles, and comes back from plain data."""
+    _require(is_dataclass(part), f"{part!r} is no dataclass")
+    _require(hash(part) == hash(pickle.loads(pickle.dumps(part))), f"{part!r}: hash changes")
+    _require(pickle.loads(pickle.dumps(part)) == part, f"{part!r}: a copy is not equal")
+    _require(from_data(to_data(part), (type(part),)) == part, f"{part!r}: not plain data")
+    for field in fields(part)[:1]:
+        try:
+            setattr(part, field.name, getattr(part, field.name))
+        except (FrozenInstanceError, AttributeError):
+            continue
+        raise AssertionError(f"{type(part).__name__} is not frozen")
+
+
+def check_frontend(part: Frontend) -> None:
+    """Shape, type, determinism, and its input left alone."""
+    check_part(part)
+    _require(isinstance(part, Frontend), f"{part!r} lacks needs, channels or a call")
+    for seconds in SECONDS:
+        audio = noise(part.needs, seconds)
+        before = audio.copy()
+        out = part(audio)
+        _require(out.shape == (part.channels, audio.shape[1]), f"{part!r} gave shape {out.shape}")
+        _require(out.dtype == np.float32, f"{part!r} gave {out.dtype}")
+        _require(bool(np.isfinite(out).all()), f"{part!r} gave NaN or infinite samples")
+        _require(np.array_equal(audio, before), f"{part!r} changed its input")
+        _require(np.array_equal(part(audio), out), f"{part!r} gave two answers to one clip")
+
+
+def check_embedder(part: Embedder) -> None:
+    """Shape, type, finiteness, and a row that does not depend on the clips beside it."""
+    check_part(part)
+    _require(isinstance(part, Embedder), f"{part!r} lacks channels, dim, fingerprint or a call")
+    _require(bool(part.fingerprint), f"{part!r} has an empty fingerprint")
+    audios = [noise(part.channels, s, seed=i) for i, s in enumerate((*SECONDS, 3.0))]
+    before = [a.copy() for a in audios]
+    rows = part(audios)
+    _require(rows.shape == (len(audios), part.dim), f"{part!r} gave shape {rows.shape}")
+    _require(rows.dtype == np.float32, f"{part!r} gave {rows.dtype}")
+    _require(bool(np.isfinite(rows).all()), f"{part!r} gave NaN or infinite numbers")
+    _require(all(map(np.array_equal, audios, before)), f"{part!r} changed its input")
+    alone = np.concatenate([part([a]) for a in audios])
+    same = np.allclose(alone, rows, rtol=1e-6, atol=1e-6)
+    _require(same, f"{part!r}: alone and among others differ")
+    turned = part(audios[::-1])[::-1]
+    same = np.allclose(turned, rows, rtol=1e-6, atol=1e-6)
+    _require(same, f"{part!r}: the order of clips matters")
+
+
+def check_rule(part: Rule) -> None:
+    """Shape, batch independence, leaving out by origin, and anomalous means high."""
+    check_part(part)
+    _require(isinstance(part, Rule), f"{part!r} lacks metric, neighbours or a call")
+    rng = np.random.default_rng(0)
+    rows = rng.standard_normal((60, 8)) + 3.0
+    domain = np.where(np.arange(60) < 50, SOURCE, TARGET).astype(np.int8)
+    origin = np.arange(60) % 30  # two rows of each clip
+    bank = MemoryBank(rows, origin, domain)
+    near, far = rows[:20] + 0.01, -rows[:20]
+    scores = part(near, bank)
+    _require(scores.shape == (20,), f"{part!r} gave shape {scores.shape}")
+    alone = np.concatenate([part(q[None], bank) for q in near])
+    _require(np.array_equal(alone, scores), f"{part!r}: alone and among others differ")
+    _require(part(far, bank).min() > scores.max(), f"{part!r}: far away does not score higher")
+    without = MemoryBank(rows[origin != 3], origin[origin != 3], domain[origin != 3])
+    left = part(near[3:4], bank, leave_out=np.array([3]))
+    _require(
+        bool(np.allclose(left, part(near[3:4], without), atol=1e-12)),
+        f"{part!r}: leaving out a clip leaves some of its rows",
+    )
+
+
+def check_system(system: System) -> None:
+    """Parts that pass, a repr that runs, and data that come back."""
+    check_part(system)
+    check_frontend(system.frontend)
+    check_embedder(system.embedder)
+    check_rule(system.rule)
+    for bad in ({"folds": 1}, {"seed": -1}, {"false_alarm_rate": 0}):
+        try:
+            type(system)(**{**{f.name: getattr(system, f.name) for f in fields(system)}, **bad})
+        except NearfarError:
+            continue
+        raise AssertionError(f"{type(system).__name__} accepts {bad}")
+
+
+def _require(promise: bool, message: str) -> None:
+    if not promise:
+        raise AssertionError(message)

@@ -1,0 +1,95 @@
+"""Every part of ours passes the contract that third parties are given."""
+
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import numpy as np
+import pytest
+
+import nearfar as nf
+from nearfar.presets import PRESETS
+from nearfar.testing import check_embedder, check_frontend, check_part, check_rule, check_system
+
+
+@pytest.mark.parametrize("part", [nf.Near(), nf.Far(), nf.Stereo()], ids=repr)
+def test_frontends(part):
+    check_frontend(part)
+
+
+@pytest.mark.parametrize(
+    "part",
+    [nf.DIF(), nf.DIF(names=nf.DIF().names[::-7]), nf.LogMel(), nf.LogMel(n_mels=40)],
+    ids=repr,
+)
+def test_embedders(part):
+    check_embedder(part)
+
+
+@pytest.mark.parametrize(
+    "part",
+    [nf.KNN(), nf.KNN(metric="euclidean"), nf.KNN((1.0, -0.35, -0.05), "euclidean")],
+    ids=repr,
+)
+def test_rules(part):
+    check_rule(part)
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        nf.ZCA(), nf.ZCA("ledoit-wolf"), nf.ResidualAugmentation(), nf.PseudoTarget(),
+        nf.Raw(), nf.ZScore(), nf.Percentile(), nf.Percentile("linear"),
+    ],
+    ids=repr,
+)  # fmt: skip
+def test_parts_are_plain_data(part):
+    check_part(part)
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_presets(name):
+    system = PRESETS[name]()
+    check_system(system)
+    assert eval(repr(system), vars(nf) | {n: getattr(nf, n) for n in nf.__all__}) == system
+
+
+def test_the_contract_finds_broken_parts():
+    @dataclass(frozen=True)
+    class Loudest:
+        """Cheats: scales by the loudest clip of the batch."""
+
+        channels: ClassVar[int] = 1
+        dim: ClassVar[int] = 1
+        fingerprint: ClassVar[str] = "x"
+
+        def __call__(self, audios):
+            rows = np.array([[np.abs(a).max()] for a in audios], dtype=np.float32)
+            return rows / rows.max()
+
+    with pytest.raises((AssertionError, AttributeError, TypeError)):
+        check_embedder(Loudest())
+
+
+@dataclass(frozen=True)
+class Upside:
+    """A rule with the sign the wrong way round."""
+
+    metric: str = "euclidean"
+    neighbours: ClassVar[int] = 1
+
+    def __call__(self, z, bank, leave_out=None):
+        return -nf.KNN(metric="euclidean")(z, bank, leave_out)
+
+
+def test_the_contract_finds_a_rule_upside_down():
+    with pytest.raises(AssertionError, match="higher"):
+        check_rule(Upside())
+
+
+def test_parts_that_do_not_fit_are_refused_at_once():
+    with pytest.raises(nf.NearfarError, match="needs 2"):
+        nf.System(frontend=nf.Near(), embedder=nf.DIF())
+    with pytest.raises(nf.NearfarError, match="residuals"):
+        replace(nf.logmel(), enrichment=(nf.ResidualAugmentation(),))
+    with pytest.raises(nf.NearfarError, match="frontend"):
+        nf.System(frontend=None, embedder=nf.DIF())

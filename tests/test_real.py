@@ -1,0 +1,42 @@
+"""Real recordings, if they lie beside the checkout: code survives them, nothing more is claimed."""
+
+import numpy as np
+import pytest
+
+import nearfar as nf
+
+pytestmark = pytest.mark.filterwarnings("ignore::nearfar.errors.NearfarWarning")
+MACHINES = ("ToyCar", "ToyConveyor", "fan", "fanArray", "fanB", "pump", "slider", "valve")
+
+
+@pytest.fixture
+def real(shared):
+    if not (shared / "real").is_dir():
+        pytest.skip("no real recordings beside the checkout")
+    return shared / "real"
+
+
+@pytest.mark.parametrize("preset", ["s4", "logmel"])
+def test_every_machine_is_scored_and_evaluated(real, preset):
+    system = getattr(nf, preset)()
+    train = nf.Clips.open(real, split="train")
+    test = nf.Clips.open(real, split="test")
+    detector = system.fit(train)
+    scores = detector.score(test)
+    assert detector.machines == MACHINES
+    assert np.isfinite(scores.values).all()
+    result = nf.evaluate(scores, draws=200)
+    assert tuple(result.machines) == MACHINES
+    low, high = result.interval
+    assert 0 < low < result.omega < high < 1
+
+
+def test_workers_and_loading_do_not_matter(real, tmp_path):
+    train = nf.Clips.open(real, split="train")
+    test = nf.Clips.open(real, split="test")[::8]
+    one = nf.s4().fit(train)
+    two = nf.s4().fit(train, nf.Runtime(workers=2))
+    one.save(tmp_path / "d")
+    wanted = one.score(test)
+    assert two.score(test, nf.Runtime(workers=2)) == wanted
+    assert nf.load(tmp_path / "d").score(test) == wanted
