@@ -1,0 +1,177 @@
+"""One number for a data set: fit a system or take a detector, score, evaluate, beside the floor."""
+
+from __future__ import annotations
+
+import json
+import platform
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from nearfar.clips import Clips
+from nearfar.detector import Detector, load
+from nearfar.errors import DatasetError, NearfarWarning, SettingError
+from nearfar.evaluation import Evaluation
+from nearfar.metrics import compare, evaluate
+from nearfar.presets import logmel
+from nearfar.recipe import to_data
+from nearfar.scorefiles import read_scores
+from nearfar.store import Runtime, write_text
+from nearfar.truth import Truth, read_truth
+from nearfar.version import __version__
+
+if TYPE_CHECKING:
+    from nearfar.metrics import RuleName
+    from nearfar.scores import Scores
+    from nearfar.system import Ensemble, System
+
+
+@dataclass(frozen=True)
+class Result:
+    """An evaluation, how it was made, and what the floor gives on the same clips."""
+
+    evaluation: Evaluation
+    lines: tuple[str, ...] = ()
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    floor: Mapping[str, Any] | None = None
+
+    @property
+    def text(self) -> str:
+        """What a person reads."""
+        return "\n".join([str(self.evaluation), *self.lines])
+
+    def as_dict(self) -> dict[str, Any]:
+        """What a program reads."""
+        versions = {
+            "nearfar": __version__,
+            "numpy": np.__version__,
+            "python": platform.python_version(),
+        }
+        extra = {} if self.floor is None else {"floor": dict(self.floor)}
+        return {
+            **self.evaluation.to_dict(),
+            **extra,
+            "settings": {**self.settings, "bootstrap_seed": 0},
+            "versions": versions,
+        }
+
+
+def of_files(folder: Path, truth: Path | None, rule: RuleName | None) -> Result:
+    """Evaluate score files that anyone made.
+
+    Args:
+        folder: with `anomaly_score_<machine>_section_<nn>_test.csv` files.
+        truth: the ground truth.
+        rule: the year's rule; None finds it in the data.
+
+    Raises:
+        SettingError: no ground truth given.
+        FormatError, DatasetError: files that do not fit each other.
+    """
+    if truth is None:
+        raise SettingError("--scores needs --truth FILE (machine,section,file,domain,label)")
+    result = evaluate(read_scores(folder), read_truth(truth), rule=rule)
+    return Result(result, settings={"scores": folder.name, "truth": truth.name})
+
+
+def of_data(
+    data: Path | None,
+    system: System | Ensemble,
+    runtime: Runtime,
+    *,
+    detector: Path | None = None,
+    types: Sequence[type] = (),
+    truth: Path | None = None,
+    floor: bool = True,
+    rule: RuleName | None = None,
+    skip_bad: bool = False,
+    name: str = "system",
+) -> Result:
+    """Evaluate a system, or a detector, on the test clips of a data set.
+
+    Args:
+        data: DCASE folder or CSV.
+        system: fitted on the train split, unless a detector is given.
+        runtime: how to compute.
+        detector: a detector's folder.
+        types: the detector's own parts that are not ours.
+        truth: ground truth for test clips whose names carry no label.
+        floor: also fit `logmel` and say how far the system is above it.
+        rule: the year's rule; None finds it in the data.
+        skip_bad: leave out clips that cannot be used.
+        name: what the system is called in the table.
+
+    Raises:
+        DatasetError: no test clips, or no labels.
+    """
+    if data is None:
+        raise SettingError("give a DCASE folder or a CSV to evaluate on")
+    test = _test_clips(data)
+    fitted = _fitted(data, system, runtime, detector, types, skip_bad)
+    test = Clips(c for c in test if c.machine in fitted.machines) if detector else test
+    labels = Truth.from_clips(test) if truth is None else read_truth(truth)
+    scores = fitted.score(test, runtime, skip_bad=skip_bad)
+    if skip_bad:
+        labels = _only(labels, scores)
+    result = evaluate(scores, labels, rule=rule)
+    settings = {"name": detector.name if detector else name, "system": to_data(fitted.system)}
+    lowest = _floor(data, fitted, runtime, skip_bad) if floor else None
+    if not isinstance(lowest, Detector):
+        return Result(result, (lowest,) if lowest else (), settings)
+    below = lowest.score(Clips(v.clip for v in scores), runtime)
+    floor_result, gain = (
+        evaluate(below, labels, rule=rule),
+        compare(scores, below, labels, rule=rule),
+    )
+    lines = (f"floor: logmel {floor_result.headline}", f"above the floor: {gain}")
+    figures = {"system": "logmel", **floor_result.to_dict(), "difference": asdict(gain)}
+    return Result(result, lines, settings, figures)
+
+
+def write_json(path: Path, result: Result) -> None:
+    """Write all figures of a result, whole or not at all."""
+    write_text(path, json.dumps(result.as_dict(), indent=1, ensure_ascii=False) + "\n")
+
+
+def _test_clips(data: Path) -> Clips:
+    test = Clips.open(data, split="test")
+    if any(c.split != "test" and c.label is None for c in test):
+        raise DatasetError(f"{data}: has no test clips; give a DCASE folder, or a CSV with labels")
+    return test
+
+
+def _fitted(
+    data: Path,
+    system: System | Ensemble,
+    runtime: Runtime,
+    detector: Path | None,
+    types: Sequence[type],
+    skip_bad: bool,
+) -> Detector:
+    if detector is not None:
+        return load(detector, types)
+    return system.fit(Clips.open(data, split="train"), runtime, skip_bad=skip_bad)
+
+
+def _floor(data: Path, fitted: Detector, runtime: Runtime, skip_bad: bool) -> Detector | str:
+    """`logmel` fitted on the same data, or a line that says why there is none."""
+    if fitted.system == logmel():
+        return ""
+    try:
+        train = Clips.open(data, split="train")
+    except DatasetError:
+        return "floor: none, the data have no training clips to fit logmel on"
+    with warnings.catch_warnings():  # what is wrong with the data has been said
+        warnings.simplefilter("ignore", NearfarWarning)
+        return logmel().fit(train, runtime, order=fitted.order, skip_bad=skip_bad)
+
+
+def _only(labels: Truth, scores: Scores) -> Truth:
+    """The labels of the clips that were scored: the others were left out as asked."""
+    scored = {(v.clip.machine, v.clip.section, v.clip.file) for v in scores}
+    rows = labels.rows
+    return Truth(tuple(r for r in rows if (r.machine, r.section, r.file) in scored))

@@ -1,0 +1,336 @@
+"""Flags to calls, nothing else. Heavy modules are imported inside the commands."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+import warnings
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from nearfar.errors import NearfarError, NearfarWarning, SettingError, did_you_mean
+
+if TYPE_CHECKING:
+    from nearfar.store import Runtime
+
+
+class Year(StrEnum):
+    """Which number the official evaluator of a year prints; Ω since 2022."""
+
+    omega = "omega"
+    y2021 = "2021"
+    y2020 = "2020"
+
+
+app = typer.Typer(
+    help="Hears when a machine starts to sound wrong, from one microphone near it and one far.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+SystemName = Annotated[
+    str, typer.Option("-s", "--system", help="A preset (nearfar systems), or file.py:name.")
+]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="part.setting=value, as in whitening.shrinkage=0.1; repeatable."),
+]
+Workers = Annotated[
+    int | None, typer.Option(min=1, help="Processes that read and embed; all cores by default.")
+]
+Cache = Annotated[
+    bool, typer.Option("--cache/--no-cache", help="Keep embeddings in $NEARFAR_CACHE.")
+]
+SkipBad = Annotated[
+    bool, typer.Option("--skip-bad", help="Leave out clips that cannot be used, and list them.")
+]
+Parts = Annotated[
+    list[str] | None,
+    typer.Option("--part", help="file.py:Class of a detector's part that is not ours."),
+]
+ClipSeconds = Annotated[
+    float | None, typer.Option(help="Cut long recordings into clips of this length.")
+]
+Rate = Annotated[
+    float | None, typer.Option(help="Share of normal clips that may be called anomalous, 0–1.")
+]
+Machine = Annotated[str | None, typer.Option(help="Name of the machine, if the data do not say.")]
+
+
+@app.command()
+def fit(
+    data: Annotated[
+        Path, typer.Argument(help="DCASE folder, folder of normal recordings, or CSV.")
+    ],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder for the detector.")],
+    system: SystemName = "s4",
+    settings: Settings = None,
+    machine: Machine = None,
+    channel_order: Annotated[
+        str, typer.Option(help="Channels of your files: near-far or far-near.")
+    ] = "near-far",
+    false_alarm_rate: Rate = None,
+    clip_seconds: ClipSeconds = None,
+    skip_bad: SkipBad = False,
+    workers: Workers = None,
+    cache: Cache = True,
+) -> None:
+    """Learn what normal sounds like; write a detector."""
+    from nearfar import show
+    from nearfar.clips import Clips
+
+    recipe = _system(system, settings, false_alarm_rate)
+    clips = Clips.open(data, split="train", machine=machine, clip_seconds=clip_seconds)
+    with _runtime(workers, cache) as runtime:
+        detector = recipe.fit(clips, runtime, order=channel_order, skip_bad=skip_bad)
+    detector.save(output)
+    show.fitted(detector, output)
+
+
+@app.command()
+def score(
+    detector: Annotated[Path, typer.Argument(help="Folder of a detector.")],
+    data: Annotated[list[Path], typer.Argument(help="Files, folders or CSVs of new recordings.")],
+    machine: Machine = None,
+    csv: Annotated[Path | None, typer.Option("--csv", help="Write the table to a file.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+    fail_on_anomaly: Annotated[
+        bool, typer.Option("--fail-on-anomaly", help="Exit with 1 if a clip is anomalous.")
+    ] = False,
+    false_alarm_rate: Rate = None,
+    clip_seconds: ClipSeconds = None,
+    part: Parts = None,
+    skip_bad: SkipBad = False,
+    workers: Workers = None,
+    cache: Cache = True,
+) -> None:
+    """Score new recordings: machine, score, percentile, anomalous, nearest normal clip."""
+    from nearfar import show
+    from nearfar.clips import Clips
+    from nearfar.detector import load
+    from nearfar.store import write_text
+
+    fitted = load(detector, _types(part))
+    if false_alarm_rate is not None:
+        fitted = fitted.with_false_alarm_rate(false_alarm_rate)
+    clips = Clips(c for path in data for c in Clips.open(path, clip_seconds=clip_seconds))
+    with _runtime(workers, cache) as runtime:
+        scores = fitted.score(clips, runtime, machine=machine, skip_bad=skip_bad)
+    if csv is not None:
+        write_text(csv, scores.to_csv())
+    if as_json:
+        typer.echo(json.dumps([v.as_dict() for v in scores], indent=1, ensure_ascii=False))
+    else:
+        show.verdicts(scores, csv)
+    if fail_on_anomaly and any(v.anomalous for v in scores):
+        raise typer.Exit(1)
+
+
+@app.command()
+def threshold(
+    detector: Annotated[Path, typer.Argument(help="Folder of a detector.")],
+    false_alarm_rate: Rate = None,
+    part: Parts = None,
+) -> None:
+    """Show a detector's thresholds, or draw them for another rate; nothing is fitted again."""
+    from nearfar import show
+    from nearfar.detector import load
+
+    fitted = load(detector, _types(part))
+    if false_alarm_rate is not None:
+        fitted = fitted.with_false_alarm_rate(false_alarm_rate)
+        fitted.save(detector)
+    show.thresholds(fitted)
+
+
+@app.command()
+def evaluate(
+    data: Annotated[Path | None, typer.Argument(help="DCASE folder, or CSV with labels.")] = None,
+    system: SystemName = "s4",
+    settings: Settings = None,
+    detector: Annotated[
+        Path | None, typer.Option(help="Evaluate this detector instead of fitting a system.")
+    ] = None,
+    scores: Annotated[
+        Path | None, typer.Option(help="Evaluate score files (anomaly_score_….csv) in a folder.")
+    ] = None,
+    truth: Annotated[
+        Path | None,
+        typer.Option(help="machine,section,file,domain,label for clips without labels."),
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--json", help="Write all figures to a file.")
+    ] = None,
+    floor: Annotated[
+        bool, typer.Option("--floor/--no-floor", help="Fit and show the logmel floor too.")
+    ] = True,
+    rule: Annotated[
+        Year | None, typer.Option(help="The year's rule; found in the data if not given.")
+    ] = None,
+    part: Parts = None,
+    skip_bad: SkipBad = False,
+    workers: Workers = None,
+    cache: Cache = True,
+) -> None:
+    """Print the rows of the report's Table 2 and Ω with a 95 % interval."""
+    from nearfar import assess
+
+    if (data is None) == (scores is None):
+        raise SettingError("give DATA to evaluate a system on, or --scores DIR with --truth FILE")
+    year: Any = None if rule is None else rule.value
+    if scores is not None:
+        result = assess.of_files(scores, truth, year)
+    else:
+        recipe = _system(system, settings, None)
+        with _runtime(workers, cache) as runtime:
+            result = assess.of_data(
+                data, recipe, runtime, detector=detector, types=_types(part), truth=truth,
+                floor=floor, rule=year, skip_bad=skip_bad, name=system,
+            )  # fmt: skip
+    if output is not None:
+        assess.write_json(output, result)
+    typer.echo(result.text + (f"\nwrote {output}" if output is not None else ""))
+
+
+@app.command()
+def systems(
+    name: Annotated[str | None, typer.Argument(help="A preset, or file.py:name.")] = None,
+    settings: Settings = None,
+) -> None:
+    """List the presets, or print one as Python that can be run."""
+    from nearfar import show
+
+    if name is None:
+        show.presets()
+    else:
+        typer.echo(repr(_system(name, settings, None)))
+
+
+@app.command()
+def features(
+    data: Annotated[Path, typer.Argument(help="One recording; with --select, training data.")],
+    select: Annotated[
+        bool, typer.Option("--select", help="Choose features by how little the domain moves them.")
+    ] = False,
+    keep: Annotated[
+        int | None, typer.Option(min=1, help="With --select: how many to keep.")
+    ] = None,
+    tau: Annotated[
+        float | None, typer.Option(help="With --select: keep shifts up to this.")
+    ] = None,
+    everything: Annotated[bool, typer.Option("--all", help="All 151 candidates.")] = False,
+    channel_order: Annotated[str, typer.Option(help="near-far or far-near.")] = "near-far",
+    seed: Annotated[int, typer.Option(min=0, help="Of the null distances.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+    workers: Workers = None,
+    cache: Cache = True,
+) -> None:
+    """Print the domain invariant features of a recording, or derive a set of them."""
+    from nearfar import show
+
+    if select:
+        if keep is not None and tau is not None:
+            raise SettingError("give --keep or --tau, not both")
+        with _runtime(workers, cache) as runtime:
+            show.selection(data, runtime, keep, tau, seed, as_json, channel_order)
+    else:
+        show.features(data, everything, as_json, channel_order)
+
+
+def main() -> None:
+    """Run the command line; one line for whatever a user can cause.
+
+    Exit codes: 0 fine, 1 anomaly found (with --fail-on-anomaly), 2 user error, 130 interrupted.
+    """
+    before = signal.signal(signal.SIGINT, _interrupt)
+    warnings.showwarning = _show_warning
+    warnings.filterwarnings("always", category=NearfarWarning)
+    try:
+        app()
+    except NearfarError as error:
+        typer.echo(f"error: {_one_line(error)}", err=True)
+        sys.exit(2)
+    except _Interrupted:
+        typer.echo("interrupted; nothing was written, finished clips stay in the cache", err=True)
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(0)
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+class _Interrupted(BaseException):
+    """Ctrl-C. Not KeyboardInterrupt, which the command-line library keeps to itself."""
+
+
+def _interrupt(*_: object) -> None:
+    raise _Interrupted
+
+
+def _one_line(error: object) -> str:
+    return " ".join(str(error).split())
+
+
+def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
+    typer.echo(f"warning: {_one_line(message)}", err=True)
+
+
+def _system(name: str, settings: list[str] | None, rate: float | None) -> Any:
+    from nearfar.presets import PRESETS
+    from nearfar.recipe import from_file, with_setting
+
+    if ".py:" in name:
+        system = from_file(name)
+    elif name in PRESETS:
+        system = PRESETS[name]
+    else:
+        raise SettingError(f"no system {name!r}; {did_you_mean(name, PRESETS)}, or file.py:name")
+    system = system() if callable(system) else system
+    if not hasattr(system, "members"):
+        raise SettingError(f"{name} is {type(system).__name__}, need a System or an Ensemble")
+    for assignment in settings or ():
+        system = with_setting(system, assignment)
+    return system if rate is None else with_setting(system, f"false_alarm_rate={rate}")
+
+
+def _types(parts: list[str] | None) -> tuple[type, ...]:
+    from nearfar.recipe import from_file
+
+    return tuple(from_file(part) for part in parts or ())
+
+
+class _runtime:
+    """A Runtime with the cache and a progress bar on a terminal."""
+
+    def __init__(self, workers: int | None, cache: bool) -> None:
+        self._workers, self._cache = workers, cache
+
+    def __enter__(self) -> Runtime:
+        import os
+
+        from nearfar.show import progress_bar
+        from nearfar.store import Runtime, default_cache
+
+        self._bar, report = progress_bar()
+        self._bar.__enter__()
+        # Lines printed while a bar is drawn get lost in it: they wait until it is gone.
+        self._waiting: list[str] = []
+        warnings.showwarning = lambda message, *_, **__: self._waiting.append(_one_line(message))
+        return Runtime(
+            workers=self._workers or os.cpu_count() or 1,
+            cache=default_cache() if self._cache else None,
+            progress=report,
+        )
+
+    def __exit__(self, *what: Any) -> None:
+        self._bar.__exit__(*what)
+        warnings.showwarning = _show_warning
+        for message in dict.fromkeys(self._waiting):
+            _show_warning(message)

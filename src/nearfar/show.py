@@ -1,0 +1,250 @@
+"""What the command line prints: tables for people, and the progress bar on standard error."""
+
+from __future__ import annotations
+
+import json
+import sys
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from nearfar.audio import check, read
+from nearfar.errors import DatasetError
+from nearfar.store import Runtime
+
+if TYPE_CHECKING:
+    from nearfar.detector import Detector
+    from nearfar.scores import Scores
+    from nearfar.store import Progress as Report
+    from nearfar.system import Ensemble, System
+
+
+SPREADS = ("lr_corr", "shift", "spread")
+
+
+def console() -> Console:
+    """Standard output; wide when nobody watches, so that a pipe gets whole names."""
+    return Console(
+        width=None if sys.stdout.isatty() else 200,
+        highlight=False,
+        soft_wrap=not sys.stdout.isatty(),
+    )
+
+
+def _table(*columns: str, right: tuple[str, ...] = ()) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    for column in columns:
+        side = "right" if column in right else "left"
+        table.add_column(column, justify=side, overflow="fold")  # type: ignore[arg-type]
+    return table
+
+
+def progress_bar() -> tuple[AbstractContextManager[Any], Report]:
+    """A bar on standard error (nothing when it is no terminal), and what moves it."""
+    bar = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        transient=True,
+        disable=not sys.stderr.isatty(),
+    )
+    tasks: dict[str, Any] = {}
+
+    def report(what: str, done: int, of: int) -> None:
+        if what not in tasks:
+            tasks[what] = bar.add_task(what, total=of)
+        bar.update(tasks[what], completed=done, total=of)
+
+    return bar, report
+
+
+def fitted(detector: Detector, output: Path) -> None:
+    """What `fit` learned, per machine."""
+    numbers = ("source", "target", "rows", "LR_corr", "shift", "spread", "threshold")
+    table = _table("machine", "section", *numbers, right=numbers)
+    for (machine, name), section in detector.sections.items():
+        facts = section.members[0].facts
+        table.add_row(
+            machine,
+            name,
+            *(f"{facts[k]:.0f}" for k in ("source", "target", "rows")),
+            *("–" if np.isnan(facts[k]) else f"{facts[k]:.2f}" for k in SPREADS),
+            _number(detector.threshold(machine, name).value, 4),
+        )
+    out = console()
+    out.print(table)
+    out.print("shift: distance of the domains' means, spread: of the source clips (whitened units)")
+    _explain(detector, out)
+    out.print(f"wrote {output}", markup=False)
+
+
+def thresholds(detector: Detector) -> None:
+    """Thresholds and what they mean, per machine."""
+    table = _table("machine", "section", "threshold", "clips", right=("threshold", "clips"))
+    for machine, name in detector.sections:
+        drawn = detector.threshold(machine, name)
+        table.add_row(machine, name, _number(drawn.value, 4), str(drawn.clips))
+    out = console()
+    out.print(table)
+    _explain(detector, out)
+
+
+def _explain(detector: Detector, out: Console) -> None:
+    """One line for all machines that share an explanation."""
+    lines: dict[str, list[str]] = {}
+    for (machine, name), section in detector.sections.items():
+        text = detector.threshold(machine, name).explain(section.seconds)
+        lines.setdefault(text, []).append(machine if name == "00" else f"{machine} {name}")
+    for text, machines in lines.items():
+        who = "threshold" if len(lines) == 1 else ", ".join(machines)
+        out.print(f"{who}: {text}", markup=False)
+
+
+def verdicts(scores: Scores, csv: Path | None) -> None:
+    """One line a clip."""
+    right = ("score", "percentile")
+    table = _table("machine", "clip", "score", "percentile", "anomalous", "nearest", right=right)
+    for v in scores:
+        table.add_row(
+            v.clip.machine,
+            v.clip.name,
+            _number(v.score, 4),
+            f"{100 * v.percentile:.1f}",
+            "[bold red]ANOMALOUS[/]" if v.anomalous else "no",
+            v.nearest,
+        )
+    out = console()
+    out.print(table)
+    for v in scores:
+        if v.warning:
+            print(f"warning: {v.clip.name}: {v.warning}", file=sys.stderr)
+    n = sum(v.anomalous for v in scores)
+    out.print(
+        f"{n} of {len(scores)} clips anomalous" + (f"; wrote {csv}" if csv else ""), markup=False
+    )
+
+
+def presets() -> None:
+    """The report's Table 1, of the systems that are here."""
+    from nearfar.presets import PRESETS
+
+    table = _table(
+        "system", "preprocess", "feature", "training", "augmentation", "scoring", "ensemble",
+        "trained parameters",
+    )  # fmt: skip
+    for name, preset in PRESETS.items():
+        table.add_row(name, *_summary(preset()))
+    out = console()
+    out.print(table)
+    out.print("nearfar systems NAME prints one as Python that can be run.", markup=False)
+    out.print(
+        "Systems 1 to 3 of the report need the EAT encoder, which this version does not have.",
+        markup=False,
+    )
+
+
+def _summary(system: System | Ensemble) -> tuple[str, ...]:
+    """A row of the report's Table 1, read off the parts."""
+    first = system.members[0]
+    rule: Any = first.rule
+    names = [type(e).__name__ for e in first.enrichment]
+    return (
+        " + ".join(dict.fromkeys(type(m.frontend).__name__ for m in system.members)),
+        " + ".join(f"{type(m.embedder).__name__}, {m.embedder.dim}" for m in system.members),
+        "none",
+        " + ".join(names) or "none",
+        f"{rule.metric} k = {rule.neighbours}",
+        "single" if len(system.members) == 1 else f"{len(system.members)} members",
+        "0",
+    )
+
+
+def features(data: Path, everything: bool, as_json: bool, order: Any) -> None:
+    """Every feature of one recording, with its unit and formula."""
+    from nearfar.dif import CANDIDATES, DIF, NAMES, TABLE
+
+    audio = check(read(data, order=order), name=str(data), channels=2)
+    chosen = DIF(names=CANDIDATES if everything else NAMES)
+    values = dict(zip(chosen.names, chosen([audio])[0].tolist(), strict=True))
+    if as_json:
+        print(json.dumps(values, indent=1))
+        return
+    table = _table("feature", "value", "unit", "family", "formula", right=("value",))
+    for feature in TABLE:
+        if feature.name in values:
+            number = _number(values[feature.name], 4)
+            table.add_row(feature.name, number, feature.unit, feature.family, feature.formula)
+    console().print(table)
+
+
+def selection(
+    data: Path,
+    runtime: Runtime,
+    keep: int | None,
+    tau: float | None,
+    seed: int,
+    as_json: bool,
+    order: Any,
+) -> None:
+    """The features of a new set, with the distance of every candidate."""
+    from nearfar.clips import Clips
+    from nearfar.dif import CANDIDATES, DIF, NAMES
+    from nearfar.dif.select import select, shift
+    from nearfar.frontend import Stereo
+    from nearfar.hear import Chain, hear
+
+    clips = Clips.open(data, split="train")
+    if any(c.label == "anomaly" or c.split == "test" for c in clips):
+        raise DatasetError(
+            f"{data}: has test clips or anomalies; features are chosen on normals only"
+        )
+    chain = Chain(Stereo(), DIF(names=CANDIDATES))
+    heard, _ = hear(clips, (chain,), runtime, order=order)
+    rows = np.stack([h.rows[0] for h in heard if h is not None])
+    distances = shift(
+        rows,
+        [c.domain or "source" for c in clips],
+        [f"{c.machine}/{c.section}" for c in clips],
+        seed=seed,
+    )
+    names = select(distances, keep=keep if keep or tau is not None else len(NAMES), tau=tau)
+    if as_json:
+        shifts = {
+            n: d if np.isfinite(d) else None
+            for n, d in zip(CANDIDATES, distances.tolist(), strict=True)
+        }
+        print(json.dumps({"names": names, "shift": shifts}, indent=1))
+        return
+    table = _table("feature", "shift", "kept", "in the 120", right=("shift",))
+    for i in np.argsort(distances, kind="stable"):
+        name = CANDIDATES[i]
+        table.add_row(
+            name,
+            f"{distances[i]:.4f}",
+            "yes" if name in names else "",
+            "yes" if name in NAMES else "",
+        )
+    out = console()
+    out.print(table)
+    out.print(
+        f"kept {len(names)} of {len(CANDIDATES)}; as Python: DIF(names={tuple(names)!r})",
+        markup=False,
+    )
+
+
+def _number(value: float, digits: int = 2) -> str:
+    """A number people can compare by eye; a dash for none."""
+    return (
+        "–"
+        if not np.isfinite(value)
+        else f"{value:.{digits}f}"
+        if abs(value) >= 0.01 or value == 0
+        else f"{value:.3g}"
+    )
