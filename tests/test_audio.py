@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from nearfar import audio
-from nearfar.errors import AudioError, NearfarError, SettingError
+from nearfar.errors import AudioError, NearfarError, NearfarWarning, SettingError
 
 RATE = audio.SAMPLE_RATE
 NOISE = np.random.default_rng(1).uniform(-0.5, 0.5, (2, 2 * RATE)).astype(np.float32)
@@ -78,6 +78,7 @@ def test_every_format_gives_the_same_sound(
     np.testing.assert_allclose(read, NOISE, rtol=0, atol=step)
 
 
+@pytest.mark.filterwarnings("ignore:recordings at 8000 Hz")
 @pytest.mark.parametrize("rate", [8_000, 22_050, 44_100, 48_000, 192_000])
 def test_a_tone_keeps_frequency_and_level_at_any_rate(tmp_path: Path, rate: int) -> None:
     both = np.stack([tone(1_000, 0.5, rate), tone(440, 0.02, rate)])
@@ -90,6 +91,11 @@ def test_a_tone_keeps_frequency_and_level_at_any_rate(tmp_path: Path, rate: int)
             found, rest = level_of(read[channel], frequency)
             assert found == pytest.approx(level, rel=1e-3)
             assert rest < 1e-3 * level  # −60 dB: nothing else appears
+
+
+def test_a_low_rate_is_warned_about() -> None:
+    with pytest.warns(NearfarWarning, match="at 8000 Hz have nothing above 4000 Hz"):
+        audio.from_array(tone(440, 0.5, 8_000), 8_000)
 
 
 def test_what_16_khz_cannot_hold_is_gone() -> None:

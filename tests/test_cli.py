@@ -296,7 +296,9 @@ def test_unknown_names(run, detector_folder, dcase, tmp_path):
         "did you mean 'shrinkage'",
     )
     failed(run("fit", dcase, "-o", tmp_path / "d", "--set", "folds=many"), "folds", "many")
-    failed(run("fit", dcase, "-o", tmp_path / "d", "--channel-order", "left-right"), "left-right")
+    code, _, err = run("fit", dcase, "-o", tmp_path / "d", "--channel-order", "left-right")
+    assert code == 2
+    assert "left-right" in err
     failed(run("fit", tmp_path / "nowhere", "-o", tmp_path / "d"), "nowhere")
     failed(run("score", detector_folder, dcase, "--machine", "pmup"), "pmup", "did you mean 'pump'")
     failed(run("score", tmp_path / "nowhere", dcase), "nowhere", "nearfar fit")
@@ -396,3 +398,61 @@ def rows_in(cache):
             return connection.execute("SELECT count(*) FROM rows").fetchone()[0]
         except sqlite3.OperationalError:
             return 0
+
+
+def test_what_a_person_should_doubt_is_said(run, tmp_path):
+    """Another length, the very clip it was fitted on, a place that cannot hold a detector."""
+    rng = np.random.default_rng(0)
+    for i in range(5):
+        write(tmp_path / "press" / f"{i}.wav", machine_sound(rng))
+    det = tmp_path / "det"
+    assert run("fit", tmp_path / "press", "-o", det)[0] == 0
+    assert "replacing" in run("fit", tmp_path / "press", "-o", det)[1]
+    _, _, err = run("score", det, tmp_path / "press" / "0.wav")
+    assert "fitted on this very recording" in err
+    long = write(tmp_path / "long.wav", machine_sound(rng, 6.0))
+    _, _, err = run("score", det, long)
+    assert "--clip-seconds 1.5" in err
+    assert "warning" not in run("score", det, long, "--clip-seconds", 1.5)[2]
+
+
+def test_a_pair_named_twice_is_one_clip(run, tmp_path):
+    rng = np.random.default_rng(0)
+    for i in range(5):
+        audio = machine_sound(rng)
+        write(tmp_path / "press" / f"{i}_near.wav", audio[:1])
+        write(tmp_path / "press" / f"{i}_far.wav", audio[1:])
+    det = tmp_path / "det"
+    assert run("fit", tmp_path / "press", "-o", det)[0] == 0
+    files = sorted((tmp_path / "press").glob("0_*.wav"))
+    assert len(json.loads(run("score", det, *files, "--json")[1])) == 1
+
+
+def test_2021_is_not_called_omega(run, tmp_path):
+    rng = np.random.default_rng(0)
+    for i in range(4):
+        name = f"section_00_source_train_normal_{i:04d}_strength_1.wav"
+        write(tmp_path / "fan" / "train" / name, machine_sound(rng)[:1])
+        for domain in ("source", "target"):
+            for label in ("normal", "anomaly"):
+                sound = machine_sound(rng, anomaly=label == "anomaly")[:1]
+                name = f"section_00_{domain}_test_{label}_{i:04d}.wav"
+                write(tmp_path / "fan" / f"{domain}_test" / name, sound)
+    code, out, _ = run("evaluate", tmp_path, "-s", "logmel")
+    assert code == 0
+    assert "Ω" not in out
+    assert "2021" in out
+    assert "excluded" not in failed(
+        run("evaluate", tmp_path, "-s", "logmel", "--detector", tmp_path), "exclude each other"
+    )
+
+
+def test_far_near_data_are_evaluated_as_such(run, dcase, tmp_path):
+    for path in dcase.rglob("*.wav"):
+        write(tmp_path / path.relative_to(dcase), nf.read(path)[::-1])
+    swapped, straight = tmp_path / "a.json", tmp_path / "b.json"
+    order = ("--channel-order", "far-near")
+    assert run("evaluate", tmp_path, *order, "--no-floor", "--json", swapped)[0] == 0
+    assert run("evaluate", dcase, "--no-floor", "--json", straight)[0] == 0
+    omegas = [json.loads(path.read_text())["omega"] for path in (swapped, straight)]
+    assert omegas[0] == omegas[1]

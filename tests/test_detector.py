@@ -197,7 +197,7 @@ def test_too_few_and_copies(train, tmp_path):
 
 def test_no_target_clips_is_fine_and_said(train, test_clips):
     source = train.select(domain="source", machine="fan")
-    with pytest.warns(nf.NearfarWarning, match="no target clips, so enrichment is off"):
+    with pytest.warns(nf.NearfarWarning, match=r"no target clips .*so enrichment is off"):
         detector = nf.s4().fit(source)
     assert len(detector.sections["fan", "00"].members[0].bank) == len(source)
     assert np.isfinite(detector.score(test_clips.select(machine="fan")).values).all()

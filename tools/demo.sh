@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Fit System 4 on a data set, score its test clips, print the table, say what was written.
+# Fit System 4 on a data set, evaluate and score its test clips, say what was written.
 # Called by `make demo`; the first argument is the data, the second a folder for the results.
 set -euo pipefail
 data=$1 out=$2
@@ -10,16 +10,24 @@ if [ -z "$data" ]; then
 fi
 nearfar=.venv/bin/nearfar
 mkdir -p "$out"
-echo "\$ nearfar fit $data -s s4 -o $out/detector"
-$nearfar fit "$data" -s s4 -o "$out/detector"
-# A DCASE folder has labelled test clips; other recordings have nothing to be compared with.
-if find -L "$data" -type d -name '*test' -print -quit | grep -q .; then
+rm -f "$out/evaluation.json" "$out/scores.csv"
+
+show() {
   echo
-  echo "\$ nearfar evaluate $data --detector $out/detector --json $out/evaluation.json"
-  $nearfar evaluate "$data" --detector "$out/detector" --json "$out/evaluation.json"
+  echo "\$ nearfar $*"
+  "$nearfar" "$@"
+}
+
+show fit "$data" -s s4 -o "$out/detector"
+mapfile -t tests < <(find -L "$data" -type d \( -name test -o -name source_test -o -name target_test \))
+if [ ${#tests[@]} -gt 0 ]; then
+  show evaluate "$data" --detector "$out/detector" --json "$out/evaluation.json"
+  show score "$out/detector" "${tests[@]}" --csv "$out/scores.csv" | tail -n 12
+else
+  echo
+  echo "These recordings are what the detector calls normal now. Score new ones with"
+  echo "  $nearfar score $out/detector FOLDER"
 fi
 echo
-echo "\$ nearfar score $out/detector $data --csv $out/scores.csv"
-$nearfar score "$out/detector" "$data" --csv "$out/scores.csv" | tail -n 12
-echo
-echo "Written to $out: $(ls "$out" | tr '\n' ' ')"
+echo "Written to $out/: $(ls "$out" | tr '\n' ' ')"
+echo "nearfar itself is $nearfar; 'source .venv/bin/activate' puts it on your path."

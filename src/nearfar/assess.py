@@ -25,6 +25,7 @@ from nearfar.truth import Truth, read_truth
 from nearfar.version import __version__
 
 if TYPE_CHECKING:
+    from nearfar.audio import ChannelOrder
     from nearfar.metrics import RuleName
     from nearfar.scores import Scores
     from nearfar.system import Ensemble, System
@@ -90,6 +91,7 @@ def of_data(
     rule: RuleName | None = None,
     skip_bad: bool = False,
     name: str = "system",
+    order: ChannelOrder = "near-far",
 ) -> Result:
     """Evaluate a system, or a detector, on the test clips of a data set.
 
@@ -104,6 +106,7 @@ def of_data(
         rule: the year's rule; None finds it in the data.
         skip_bad: leave out clips that cannot be used.
         name: what the system is called in the table.
+        order: which channel is near, for a system that is fitted here.
 
     Raises:
         DatasetError: no test clips, or no labels.
@@ -111,9 +114,12 @@ def of_data(
     if data is None:
         raise SettingError("give a DCASE folder or a CSV to evaluate on")
     test = _test_clips(data)
-    fitted = _fitted(data, system, runtime, detector, types, skip_bad)
-    test = Clips(c for c in test if c.machine in fitted.machines) if detector else test
+    if detector is not None:
+        known = load(detector, types)
+        test = _of_machines(test, known.machines, data)
     labels = Truth.from_clips(test) if truth is None else read_truth(truth)
+    fitted = known if detector else _fit(system, data, runtime, order, skip_bad)
+    rule = rule or _rule_of(test)
     scores = fitted.score(test, runtime, skip_bad=skip_bad)
     if skip_bad:
         labels = _only(labels, scores)
@@ -144,17 +150,27 @@ def _test_clips(data: Path) -> Clips:
     return test
 
 
-def _fitted(
-    data: Path,
-    system: System | Ensemble,
-    runtime: Runtime,
-    detector: Path | None,
-    types: Sequence[type],
-    skip_bad: bool,
+def _of_machines(test: Clips, machines: Sequence[str], data: Path) -> Clips:
+    known = Clips(c for c in test if c.machine in machines)
+    if not len(known):
+        raise DatasetError(
+            f"{data} has {', '.join(test.machines)}, the detector knows {', '.join(machines)}; "
+            "fit one on these machines"
+        )
+    return known
+
+
+def _rule_of(test: Clips) -> RuleName | None:
+    """2021 had its own rule and gave each domain a test folder; the names do not tell."""
+    folders = {clip.path.parent.name for clip in test}
+    return "2021" if folders & {"source_test", "target_test"} else None
+
+
+def _fit(
+    system: System | Ensemble, data: Path, runtime: Runtime, order: ChannelOrder, skip_bad: bool
 ) -> Detector:
-    if detector is not None:
-        return load(detector, types)
-    return system.fit(Clips.open(data, split="train"), runtime, skip_bad=skip_bad)
+    train = Clips.open(data, split="train")
+    return system.fit(train, runtime, order=order, skip_bad=skip_bad)
 
 
 def _floor(data: Path, fitted: Detector, runtime: Runtime, skip_bad: bool) -> Detector | str:

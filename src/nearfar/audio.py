@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import math
 import os
+import warnings
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from nearfar.errors import AudioError, SettingError
+from nearfar.errors import AudioError, NearfarWarning, SettingError
 
 Audio = NDArray[np.float32]
 ChannelOrder = Literal["near-far", "far-near"]
@@ -158,7 +159,7 @@ def check(audio: Audio, *, name: str, channels: int = 2) -> Audio:
     if audio.shape[0] < channels:
         raise AudioError(
             f"{name}: {audio.shape[0]} channel, need {channels} (near, far); "
-            "give two mono files as near and far, or use a near-only system"
+            "give two mono files as x_near.wav and x_far.wav, or use a near-only system (-s logmel)"
         )
     heard = audio[:channels]
     if heard.shape[1] < SHORTEST * SAMPLE_RATE:
@@ -220,7 +221,10 @@ def _open(path: Path) -> Any:
         _check_complete(path)
         file = soundfile.SoundFile(path)
     except (soundfile.LibsndfileError, OSError, UnicodeError) as error:
-        raise AudioError(f"{path}: not a readable WAV or FLAC file ({_reason(error)})") from None
+        raise AudioError(
+            f"{path}: not a readable WAV or FLAC file ({_reason(error)}); "
+            "record it again or leave it out with --skip-bad"
+        ) from None
     if file.frames >= 2**62:  # libsndfile's "unknown": a FLAC stream cut off from its start
         file.close()
         raise AudioError(f"{path}: its header does not say how long it is; write the file again")
@@ -288,6 +292,13 @@ def _resample(audio: Audio, rate: float, wanted: int) -> Audio:
         return audio
     import soxr
 
+    if rate < SAMPLE_RATE:
+        warnings.warn(
+            f"recordings at {rate:g} Hz have nothing above {rate / 2:g} Hz; fit on and score "
+            "recordings of one sample rate",
+            NearfarWarning,
+            stacklevel=3,
+        )
     return np.ascontiguousarray(soxr.resample(audio.T, rate, wanted, "HQ").T, dtype=np.float32)
 
 

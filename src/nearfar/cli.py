@@ -26,6 +26,13 @@ class Year(StrEnum):
     y2020 = "2020"
 
 
+class Order(StrEnum):
+    """The channels of a file."""
+
+    near_far = "near-far"
+    far_near = "far-near"
+
+
 app = typer.Typer(
     help="Hears when a machine starts to sound wrong, from one microphone near it and one far.",
     no_args_is_help=True,
@@ -35,7 +42,10 @@ app = typer.Typer(
 )
 
 SystemName = Annotated[
-    str, typer.Option("-s", "--system", help="A preset (nearfar systems), or file.py:name.")
+    str | None,
+    typer.Option(
+        "-s", "--system", help="A preset (s4 if not given; see nearfar systems) or file.py:name."
+    ),
 ]
 Settings = Annotated[
     list[str] | None,
@@ -45,7 +55,10 @@ Workers = Annotated[
     int | None, typer.Option(min=1, help="Processes that read and embed; all cores by default.")
 ]
 Cache = Annotated[
-    bool, typer.Option("--cache/--no-cache", help="Keep embeddings in $NEARFAR_CACHE.")
+    bool,
+    typer.Option(
+        "--cache/--no-cache", help="Keep embeddings in $NEARFAR_CACHE, or in ~/.cache/nearfar."
+    ),
 ]
 SkipBad = Annotated[
     bool, typer.Option("--skip-bad", help="Leave out clips that cannot be used, and list them.")
@@ -69,12 +82,10 @@ def fit(
         Path, typer.Argument(help="DCASE folder, folder of normal recordings, or CSV.")
     ],
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder for the detector.")],
-    system: SystemName = "s4",
+    system: SystemName = None,
     settings: Settings = None,
     machine: Machine = None,
-    channel_order: Annotated[
-        str, typer.Option(help="Channels of your files: near-far or far-near.")
-    ] = "near-far",
+    channel_order: Order = Order.near_far,
     false_alarm_rate: Rate = None,
     clip_seconds: ClipSeconds = None,
     skip_bad: SkipBad = False,
@@ -84,13 +95,15 @@ def fit(
     """Learn what normal sounds like; write a detector."""
     from nearfar import show
     from nearfar.clips import Clips
+    from nearfar.folder import check_target
 
-    recipe = _system(system, settings, false_alarm_rate)
+    replaced = check_target(output)
+    recipe = _system(system or "s4", settings, false_alarm_rate)
     clips = Clips.open(data, split="train", machine=machine, clip_seconds=clip_seconds)
     with _runtime(workers, cache) as runtime:
-        detector = recipe.fit(clips, runtime, order=channel_order, skip_bad=skip_bad)
+        detector = recipe.fit(clips, runtime, order=channel_order.value, skip_bad=skip_bad)
     detector.save(output)
-    show.fitted(detector, output)
+    show.fitted(detector, output, replaced)
 
 
 @app.command()
@@ -119,7 +132,10 @@ def score(
     fitted = load(detector, _types(part))
     if false_alarm_rate is not None:
         fitted = fitted.with_false_alarm_rate(false_alarm_rate)
-    clips = Clips(c for path in data for c in Clips.open(path, clip_seconds=clip_seconds))
+    # Near and far of a pair, both named by a *.wav, are one clip.
+    clips = Clips(
+        dict.fromkeys(c for path in data for c in Clips.open(path, clip_seconds=clip_seconds))
+    )
     with _runtime(workers, cache) as runtime:
         scores = fitted.score(clips, runtime, machine=machine, skip_bad=skip_bad)
     if csv is not None:
@@ -138,7 +154,10 @@ def threshold(
     false_alarm_rate: Rate = None,
     part: Parts = None,
 ) -> None:
-    """Show a detector's thresholds, or draw them for another rate; nothing is fitted again."""
+    """Show a detector's thresholds; with a rate, draw them anew and write the detector.
+
+    Nothing is fitted again. For one run only there is `nearfar score --false-alarm-rate`.
+    """
     from nearfar import show
     from nearfar.detector import load
 
@@ -146,13 +165,13 @@ def threshold(
     if false_alarm_rate is not None:
         fitted = fitted.with_false_alarm_rate(false_alarm_rate)
         fitted.save(detector)
-    show.thresholds(fitted)
+    show.thresholds(fitted, detector if false_alarm_rate is not None else None)
 
 
 @app.command()
 def evaluate(
     data: Annotated[Path | None, typer.Argument(help="DCASE folder, or CSV with labels.")] = None,
-    system: SystemName = "s4",
+    system: SystemName = None,
     settings: Settings = None,
     detector: Annotated[
         Path | None, typer.Option(help="Evaluate this detector instead of fitting a system.")
@@ -173,6 +192,7 @@ def evaluate(
     rule: Annotated[
         Year | None, typer.Option(help="The year's rule; found in the data if not given.")
     ] = None,
+    channel_order: Order = Order.near_far,
     part: Parts = None,
     skip_bad: SkipBad = False,
     workers: Workers = None,
@@ -183,15 +203,18 @@ def evaluate(
 
     if (data is None) == (scores is None):
         raise SettingError("give DATA to evaluate a system on, or --scores DIR with --truth FILE")
+    if (scores is not None) + (detector is not None) + (system is not None) > 1:
+        raise SettingError("-s, --detector and --scores exclude each other; give one of them")
     year: Any = None if rule is None else rule.value
     if scores is not None:
         result = assess.of_files(scores, truth, year)
     else:
-        recipe = _system(system, settings, None)
+        recipe = _system(system or "s4", settings, None)
         with _runtime(workers, cache) as runtime:
             result = assess.of_data(
                 data, recipe, runtime, detector=detector, types=_types(part), truth=truth,
-                floor=floor, rule=year, skip_bad=skip_bad, name=system,
+                floor=floor, rule=year, skip_bad=skip_bad, name=system or "s4",
+                order=channel_order.value,
             )  # fmt: skip
     if output is not None:
         assess.write_json(output, result)
@@ -225,7 +248,7 @@ def features(
         float | None, typer.Option(help="With --select: keep shifts up to this.")
     ] = None,
     everything: Annotated[bool, typer.Option("--all", help="All 151 candidates.")] = False,
-    channel_order: Annotated[str, typer.Option(help="near-far or far-near.")] = "near-far",
+    channel_order: Order = Order.near_far,
     seed: Annotated[int, typer.Option(min=0, help="Of the null distances.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
     workers: Workers = None,
@@ -238,9 +261,9 @@ def features(
         if keep is not None and tau is not None:
             raise SettingError("give --keep or --tau, not both")
         with _runtime(workers, cache) as runtime:
-            show.selection(data, runtime, keep, tau, seed, as_json, channel_order)
+            show.selection(data, runtime, keep, tau, seed, as_json, channel_order.value)
     else:
-        show.features(data, everything, as_json, channel_order)
+        show.features(data, everything, as_json, channel_order.value)
 
 
 def main() -> None:

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nearfar.calibrate import check_rate
-from nearfar.errors import FormatError, NearfarError
+from nearfar.errors import FormatError, NearfarError, StorageError
 from nearfar.fitting import Member
 from nearfar.recipe import from_data, to_data
 from nearfar.section import Section, TrainingClip
@@ -42,6 +42,26 @@ class Content:
     sections: Mapping[tuple[str, str], Section]
     order: ChannelOrder
     false_alarm_rate: float
+
+
+def check_target(folder: Path) -> bool:
+    """Refuse a place that no detector can be written to, before any work is done.
+
+    Returns:
+        Is there a detector already, which would be replaced?
+
+    Raises:
+        StorageError: a file, or a folder with other things in it.
+    """
+    with storage_errors(folder):
+        if folder.exists() and not folder.is_dir():
+            raise StorageError(f"{folder}: is a file; choose another name for the detector")
+        there = (folder / INDEX).exists()
+        if folder.exists() and not there and any(folder.iterdir()):
+            raise StorageError(
+                f"{folder}: has other files in it and no {INDEX}; choose a new folder"
+            )
+        return there
 
 
 def write(folder: Path, content: Content, thresholds: Mapping[tuple[str, str], float]) -> None:
@@ -81,6 +101,7 @@ def write(folder: Path, content: Content, thresholds: Mapping[tuple[str, str], f
     }
     data["sha256"] = _hash(data)
     text = json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False)
+    check_target(folder)
     write_folder(folder, INDEX, text, banks)
 
 

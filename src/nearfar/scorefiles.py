@@ -233,7 +233,9 @@ def _index(truth: Truth) -> dict[Key, dict[str, LabelledFile]]:
                 )
             names[name] = row
     if not labels:
-        raise DatasetError("no labelled clips to evaluate; give at least one machine's test set")
+        raise DatasetError(
+            "no labelled clips to evaluate; give the test set of at least one machine"
+        )
     return labels
 
 

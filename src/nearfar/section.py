@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from nearfar.clips import Clip
     from nearfar.system import Ensemble, System
 
+LENGTH_MARGIN = 1.5  # times the normal clips' length, up or down, that is still no surprise
 LEVEL_MARGIN = 3.0  # dB around the bank's near/far level ratios that is still no surprise
 
 
@@ -87,18 +88,17 @@ class Judge:
         scores = self._fuse(raw)
         below = np.searchsorted(self._self_scores, scores, side="right")
         shares = below / len(self._self_scores)
+        nearest, distances = self._nearest(queries)
         return [
             Verdict(
-                clip,
-                float(score),
-                float(share),
-                self.threshold.value,
-                nearest,
-                self._doubt(what),
+                clip=clip,
+                score=float(scores[i]),
+                percentile=float(shares[i]),
+                threshold=self.threshold.value,
+                nearest=nearest[i],
+                warning=self._doubt(what, float(distances[i])),
             )
-            for (clip, what), score, share, nearest in zip(
-                heard, scores, shares, self._nearest(queries), strict=True
-            )
+            for i, (clip, what) in enumerate(heard)
         ]
 
     def _fuse(self, raw: Sequence[Rows]) -> Rows:
@@ -107,16 +107,25 @@ class Judge:
             fused += weight * calibrated(scores)
         return fused
 
-    def _nearest(self, queries: Sequence[Rows]) -> list[str]:
+    def _nearest(self, queries: Sequence[Rows]) -> tuple[list[str], Rows]:
         """The nearest normal clip of each query, as the member with the largest weight sees it."""
         first = int(np.argmax(self._weights))
         member, metric = self._section.members[first], self._members[first].rule.metric
-        _, rows = member.bank.neighbours(queries[first], 1, metric)
-        return [self._section.names[int(member.origin[row])] for row in rows[:, 0]]
+        distances, rows = member.bank.neighbours(queries[first], 1, metric)
+        names = [self._section.names[int(member.origin[row])] for row in rows[:, 0]]
+        return names, distances[:, 0]
 
-    def _doubt(self, what: Heard) -> str:
+    def _doubt(self, what: Heard, distance: float) -> str:
+        if distance == 0:
+            return "the detector was fitted on this very recording; score new ones"
         if what.identical:
             return "both channels are identical; is the far microphone connected?"
+        usual = self._section.seconds
+        if not usual / LENGTH_MARGIN <= what.seconds <= usual * LENGTH_MARGIN:
+            return (
+                f"{what.seconds:.3g} s long, normal clips were {usual:.3g} s: scores are not "
+                f"comparable; record {usual:.3g} s, or cut with --clip-seconds {usual:.3g}"
+            )
         levels = self._section.levels
         if levels is None or not np.isfinite(what.level):
             return ""

@@ -65,7 +65,7 @@ def progress_bar() -> tuple[AbstractContextManager[Any], Report]:
     return bar, report
 
 
-def fitted(detector: Detector, output: Path) -> None:
+def fitted(detector: Detector, output: Path, replaced: bool) -> None:
     """What `fit` learned, per machine."""
     numbers = ("source", "target", "rows", "LR_corr", "shift", "spread", "threshold")
     table = _table("machine", "section", *numbers, right=numbers)
@@ -80,12 +80,18 @@ def fitted(detector: Detector, output: Path) -> None:
         )
     out = console()
     out.print(table)
-    out.print("shift: distance of the domains' means, spread: of the source clips (whitened units)")
+    out.print(
+        "rows: of the memory bank, enriched. LR_corr: correlation of near and far.\n"
+        "shift: distance of target from source, spread: of the source clips, in whitened units",
+        markup=False,
+    )
     _explain(detector, out)
-    out.print(f"wrote {output}", markup=False)
+    out.print(
+        f"wrote {output}" + (", replacing the detector there" if replaced else ""), markup=False
+    )
 
 
-def thresholds(detector: Detector) -> None:
+def thresholds(detector: Detector, written: Path | None) -> None:
     """Thresholds and what they mean, per machine."""
     table = _table("machine", "section", "threshold", "clips", right=("threshold", "clips"))
     for machine, name in detector.sections:
@@ -94,6 +100,8 @@ def thresholds(detector: Detector) -> None:
     out = console()
     out.print(table)
     _explain(detector, out)
+    if written is not None:
+        out.print(f"wrote {written}", markup=False)
 
 
 def _explain(detector: Detector, out: Console) -> None:

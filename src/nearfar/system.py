@@ -10,6 +10,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -270,11 +271,18 @@ def _pools(
 
 
 def _check_training(clips: Clips) -> None:
+    if isinstance(clips, str | Path) or not isinstance(clips, Sequence):
+        raise DatasetError(
+            f"fit takes clips, not {clips!r}; give Clips.open(folder, split='train')"
+        )
     if not len(clips):
         raise DatasetError("no clips to fit on; give a folder with WAV or FLAC recordings")
     for clip in clips:
         if clip.label == "anomaly":
-            raise DatasetError(f"{clip.name}: labelled anomalous; fit on normal clips only")
+            raise DatasetError(
+                f"{clip.name}: labelled anomalous; fit on normal clips only, as in "
+                "Clips.open(folder, split='train')"
+            )
         if clip.split == "test":
             raise DatasetError(f"{clip.name}: a test clip; fit on the train split only")
 
@@ -306,7 +314,10 @@ def _check_section(
             f"{machine}); is the far microphone connected?"
         )
     if any(m.enrichment for m in system.members) and not (domain == TARGET).any():
-        _warn(f"{machine}: no target clips, so enrichment is off; everything counts as source")
+        _warn(
+            f"{machine}: no target clips (recordings under changed conditions), so enrichment is "
+            "off; all count as source, which is right for one machine in one place"
+        )
 
 
 def _warn_of_fit(system: System | Ensemble, machine: str, members: Sequence[Member]) -> None:

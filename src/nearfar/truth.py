@@ -64,7 +64,9 @@ class Truth:
         rows = []
         for clip in clips:
             if clip.label is None:
-                raise DatasetError(f"{clip.path}: no label in its name; give the ground truth")
+                raise DatasetError(
+                    f"{clip.path}: no label in its name; give the ground truth with --truth FILE"
+                )
             section = section_name(clip.section)
             rows.append(
                 LabelledFile(clip.machine, section, clip.file, clip.domain, clip.label,
