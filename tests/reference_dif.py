@@ -7,6 +7,7 @@ shares no line with it. Used as an oracle by the tests only.
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,7 +32,7 @@ def mel_weight(band: int, hz: float, count: int = 40) -> float:
     """Slaney's triangle of unit area in Hz, times the width of a bin."""
     top = 15 + 27 * math.log(8) / math.log(6.4)
     low, peak, high = (mel_to_hz(top * (band + i) / (count + 1)) for i in range(3))
-    if not low < hz < high:
+    if hz <= low or hz >= high:
         return 0.0
     side = (hz - low) / (peak - low) if hz <= peak else (high - hz) / (high - peak)
     return side * 2 / (high - low) * RATE / N
@@ -42,7 +43,7 @@ MEL = np.array([[mel_weight(m, f) for f in FREQUENCIES] for m in range(40)])
 
 def in_band(low: float, high: float) -> NDArray[np.bool_]:
     """Lower edge in, upper edge out, except at half the sample rate."""
-    return (FREQUENCIES >= low) & ((FREQUENCIES < high) | (high == RATE / 2))
+    return (low <= FREQUENCIES) & ((high > FREQUENCIES) | (high == RATE / 2))
 
 
 def in_octave(low: float, high: float) -> NDArray[np.bool_]:
@@ -68,11 +69,11 @@ def names_and_values(audio: NDArray[np.float32]) -> dict[str, float]:
     out |= cepstral(p0, p1) | contrast(p0) | shape(p0) | impulses(near, p0)
     out |= stereo(near, far, p0, p1)
     mean0, mean1 = p0.mean(axis=0), p1.mean(axis=0)
-    for a, b in zip(NINE[:-1], NINE[1:], strict=True):
+    for a, b in pairwise(NINE):
         ratio = mean0[in_band(a, b)].sum() / mean1[in_band(a, b)].sum()
         out[f"lr_level_{a}_{b}"] = 10 * math.log10(ratio)
     msc = _msc(near, far)
-    for a, b in zip(ELEVEN[:-1], ELEVEN[1:], strict=True):
+    for a, b in pairwise(ELEVEN):
         share = mean0[in_band(a, b)].sum() / mean0.sum()
         out[f"band_ratio_{a}_{b}"] = 10 * math.log10(share)
         out[f"coherence_{a}_{b}"] = float(msc[in_band(a, b)].mean())
@@ -103,7 +104,7 @@ def cepstral(p0: Array, p1: Array) -> dict[str, float]:
 
 def contrast(p0: Array) -> dict[str, float]:
     out: dict[str, float] = {}
-    for a, b in zip(OCTAVES[:-1], OCTAVES[1:], strict=True):
+    for a, b in pairwise(OCTAVES):
         chosen = in_octave(a, b)
         series = [10 * math.log10(max(frame[chosen]) / min(frame[chosen])) for frame in p0]
         out[f"contrast_mean_{a}_{b}"] = float(np.mean(series))

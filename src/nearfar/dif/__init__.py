@@ -121,20 +121,18 @@ class DIF:
             SettingError: s or level is not finite.
         """
         b = np.atleast_1d(np.asarray(s, dtype=np.float64))
+        if not (np.isfinite(b).all() and np.isfinite(level)):
+            raise SettingError(f"residual rows with level {level:g} and s from {b.min():g} to "
+                               f"{b.max():g}; both must be finite")  # fmt: skip
         near = hear_near(measure(audio, cross_sums=True))
         return self._rows(near, mix(near, (1 - b) * level, b)).astype(np.float32)
 
     def _rows(self, near: Near, pair: Pair) -> Float64:
         """(rows of the pair, dim); families without a wanted feature are left alone."""
         wanted = {_FEATURES[name].family for name in self.names}
-        values: dict[str, Float64] = {}
-        for family, near_function in NEAR_FAMILIES.items():
-            if family in wanted:
-                values |= zip(_FAMILIES[family], near_function(near), strict=True)
-        for family, stereo_function in STEREO_FAMILIES.items():
-            if family in wanted:
-                values |= zip(_FAMILIES[family], stereo_function(pair).T, strict=True)
-        rows = np.empty((len(pair.cross), self.dim))
-        for column, name in enumerate(self.names):
-            rows[:, column] = values[name]
-        return rows
+        columns = [name for family in _FAMILIES if family in wanted for name in _FAMILIES[family]]
+        near_row = [f(near) for family, f in NEAR_FAMILIES.items() if family in wanted]
+        blocks = [np.tile(values, (len(pair.cross), 1)) for values in near_row]
+        blocks += [f(pair) for family, f in STEREO_FAMILIES.items() if family in wanted]
+        place = {name: column for column, name in enumerate(columns)}
+        return np.concatenate(blocks, axis=1)[:, [place[name] for name in self.names]]

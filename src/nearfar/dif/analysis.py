@@ -7,6 +7,7 @@ frame series are frames-last, so that sums over time run along memory.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cache
 
@@ -91,15 +92,19 @@ def measure(audio: Float32, *, cross_sums: bool = False) -> Measured:
         AudioError: wrong shape, too short, not finite, a constant near channel, or a far channel
             beyond comparison with the near one.
     """
-    padded, gain_db = _prepare(audio)
+    padded, peak, gain_db = _prepare(audio)
     half = N_FFT // 2
-    waves = _waves(padded[0, half:-half], padded[1, half:-half], gain_db)
+    waves = _waves(padded[0, half:-half], padded[1, half:-half], peak, gain_db)
     noise = FLOOR * waves.near_square * float(np.square(spectral.hann(N_FFT)).sum())
     return _Pass(padded, noise, cross_sums).measured(waves)
 
 
-def _prepare(audio: Float32) -> tuple[Float32, float]:
-    """Centre, scale by a power of two (exact, so gains of 2ⁿ change no bit), pad the ends."""
+def _prepare(audio: Float32) -> tuple[Float32, float, float]:
+    """Centre, scale by a power of two (exact, so gains of 2ⁿ change no bit), pad the ends.
+
+    Returns:
+        (2, samples + N_FFT), the near channel's peak in it, and the scaling in dB.
+    """
     if audio.ndim != 2 or audio.shape[0] != 2 or audio.shape[1] < SHORTEST:
         raise AudioError(f"audio of shape {audio.shape}; DIF needs (2, samples), near and far, "
                          f"with at least {SHORTEST} samples")  # fmt: skip
@@ -121,12 +126,13 @@ def _prepare(audio: Float32) -> tuple[Float32, float]:
         raise AudioError(f"near channel peaks at {near:g}, far channel at {far:g} (means removed); "
                          "DIF needs a sound in the near channel")  # fmt: skip
     exponent = int(np.clip(np.frexp(near)[1], -126, 126))
-    x *= np.float32(2.0**-exponent)
+    scale = 2.0**-exponent
+    x *= np.float32(scale)
     spectral.reflect(padded)
-    return padded, -20 * exponent * float(np.log10(2))
+    return padded, near * scale, 20 * math.log10(scale)
 
 
-def _waves(near: Float32, far: Float32, gain_db: float) -> Waves:
+def _waves(near: Float32, far: Float32, peak: float, gain_db: float) -> Waves:
     n = len(near)
     # Both directly: from the three means above, the smaller one would be lost in rounding.
     scratch = np.add(near, far)
@@ -134,7 +140,7 @@ def _waves(near: Float32, far: Float32, gain_db: float) -> Waves:
     np.subtract(near, far, out=scratch)
     side = _dot(scratch, scratch) / (4 * n)
     absolute = np.abs(near, out=scratch)
-    peak, mean_absolute = float(absolute.max()), _total(absolute) / n
+    mean_absolute = _total(absolute) / n
     mean_root = _total(np.sqrt(absolute, out=scratch)) / n
     square = np.multiply(near, near, out=scratch)
     return Waves(
@@ -170,8 +176,9 @@ def filters() -> Float32:
     """(N_SUMS, bins): mel bands (of unit sum over bins), all bins, bins above 4 kHz, f, f²."""
     hz = np.arange(N_BINS) * BIN_HZ
     mel = spectral.mel_filters(N_MELS).astype(np.float64) * BIN_HZ
-    rows = np.vstack([mel, np.ones(N_BINS), hz >= HF_HZ, hz, hz**2])
-    return rows.astype(np.float32)
+    rows: Float32 = np.vstack([mel, np.ones(N_BINS), hz >= HF_HZ, hz, hz**2]).astype(np.float32)
+    rows.flags.writeable = False  # shared
+    return rows
 
 
 @cache

@@ -16,7 +16,6 @@ import numpy as np
 from nearfar.dif.analysis import MEL, MOMENT, Complex128, Measured, filters
 from nearfar.dif.families import DB, Near, Pair, frame_terms
 from nearfar.dif.table import N_MELS
-from nearfar.errors import SettingError
 from nearfar.spectral import Float32, Float64
 
 ROWS = 4  # mixed at a time
@@ -50,13 +49,8 @@ def mix(near: Near, a: Float64, b: Float64) -> Pair:
 
     Args:
         near: measured with `cross_sums=True`.
-        a, b: (rows,).
-
-    Raises:
-        SettingError: a or b is not finite.
+        a, b: (rows,), finite.
     """
-    if not (np.isfinite(a).all() and np.isfinite(b).all()):
-        raise SettingError("residual rows need finite s and level")
     clip, x = near.clip, near.clip.waves
     # M′ = (1 + a − b)/2 · x₀ + b M and S′ = (1 − a − b)/2 · x₀ + b S, which stay exact where the
     # channels are alike or opposite.
