@@ -19,6 +19,7 @@ from nearfar.enrich import Pool, shift
 from nearfar.whiten import Whitening
 
 if TYPE_CHECKING:
+    from nearfar.clips import Clip
     from nearfar.system import System
 
 Scale = Callable[[NDArray[np.floating]], Rows]
@@ -127,6 +128,33 @@ def assign_folds(origin: Index, domain: NDArray[np.int8], folds: int, seed: int)
     return dealt[np.searchsorted(names, origin)]
 
 
+def recording_blocks(clips: Sequence[Clip], folds: int) -> Index:
+    """Which clips must share a fold: neighbouring parts of one long recording sound alike.
+
+    Args:
+        clips: (n,).
+        folds: how many folds there will be.
+
+    Returns:
+        (n,) block numbers. A file that is one clip is a block; the parts of a recording make as
+        few blocks, each of consecutive parts, as let all recordings together fill the folds.
+    """
+    whole = [clip.start == 0 and clip.stop is None for clip in clips]
+    recordings = sorted({str(c.path) for c, w in zip(clips, whole, strict=True) if not w})
+    pieces = -(-folds // len(recordings)) if recordings else 1
+    blocks: Index = np.empty(len(clips), dtype=np.int64)
+    singles = np.flatnonzero(whole)
+    blocks[singles] = np.arange(len(singles))
+    used = len(singles)
+    for recording in recordings:
+        parts = [i for i, c in enumerate(clips) if not whole[i] and str(c.path) == recording]
+        parts.sort(key=lambda i: clips[i].start)
+        pieces_here = min(pieces, len(parts))
+        blocks[parts] = used + np.arange(len(parts)) * pieces_here // len(parts)
+        used += pieces_here
+    return blocks
+
+
 def pool_sizes(system: System, table: Table, folds: Index) -> list[int]:
     """Residual rows that any fold or the whole needs of each target clip, per enrichment."""
     parts = [table.where(folds != fold) for fold in np.unique(folds)]
@@ -173,8 +201,9 @@ def _scale(system: System, table: Table) -> Scale:
     """Whitening for distances only: any root of the inverse serves, Cholesky's is cheapest."""
     if system.whitening is None:
         return lambda z: z.astype(np.float64)
-    fitted: Scale = system.whitening.fit(table.embeddings, root="cholesky")
-    return fitted
+    fitted = system.whitening.fit(table.embeddings, root="cholesky")
+    # All rows at once, twice as fast as in blocks: a fold's clips are always the same.
+    return lambda z: (z - fitted.mean) @ fitted.matrix
 
 
 def _facts(table: Table, rows: MemoryBank, scale: Scale) -> dict[str, float]:

@@ -147,6 +147,7 @@ def _read_index(path: Path) -> dict[str, Any]:
         raise FormatError(f"{path}: not UTF-8 text; the file is damaged, fit again") from None
     try:
         data = json.loads(text)
+        fits = _hash(data) if isinstance(data, dict) else ""
     except (ValueError, RecursionError):
         raise FormatError(f"{path}: not JSON; the file is damaged, fit again") from None
     if not isinstance(data, dict) or not isinstance(data.get("format"), int):
@@ -156,7 +157,7 @@ def _read_index(path: Path) -> dict[str, Any]:
             f"{path}: format {data['format']}, this nearfar {__version__} reads up to {FORMAT}; "
             "upgrade nearfar"
         )
-    if data.get("sha256") != _hash(data):
+    if data.get("sha256") != fits:
         raise FormatError(
             f"{path}: changed since it was written (its sha256 does not fit); fit again, or "
             "change thresholds with nearfar threshold"

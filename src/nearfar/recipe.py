@@ -185,8 +185,10 @@ def _index(parts: tuple[Any, ...], name: str) -> int:
         return names.index(name)
     if name.isdecimal() and int(name) < len(parts):
         return int(name)
-    listing = [f"{i} ({n})" for i, n in enumerate(names)]
-    raise SettingError(f"no part {name!r}; {did_you_mean(name, [*names, *listing])}")
+    known = {*names, *(str(i) for i in range(len(parts)))}
+    raise SettingError(
+        f"no part {name!r}; {did_you_mean(name, known) if parts else 'there is none'}"
+    )
 
 
 def user_module(path: Path) -> ModuleType:

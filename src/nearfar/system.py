@@ -23,7 +23,14 @@ from nearfar.detector import Detector
 from nearfar.embedder import Embedder
 from nearfar.enrich import Enrichment, Pool
 from nearfar.errors import DatasetError, NearfarWarning, SettingError
-from nearfar.fitting import Member, Table, assign_folds, fit_member, pool_sizes
+from nearfar.fitting import (
+    Member,
+    Table,
+    assign_folds,
+    fit_member,
+    pool_sizes,
+    recording_blocks,
+)
 from nearfar.frontend import Frontend
 from nearfar.hear import Chain, Heard, hear, one_thread, residual_rows
 from nearfar.section import Section, TrainingClip
@@ -207,13 +214,10 @@ def _fit_section(
     runtime: Runtime,
     order: ChannelOrder,
 ) -> Section:
-    # An order of their own: what is fitted must not depend on the order of files.
-    group = sorted(group, key=lambda pair: (pair[1].digest, pair[0].name))
-    digests = [what.digest for _, what in group]
-    names = sorted(set(digests))
-    origin = np.array([names.index(d) for d in digests], dtype=np.int64)
+    everything, group = group, _distinct(group)
+    origin = np.arange(len(group))
     domain = np.array([TARGET if c.domain == "target" else SOURCE for c, _ in group], dtype=np.int8)
-    _check_section(system, machine, group, names, domain)
+    _check_section(system, machine, everything, group, domain)
     lr_corr = np.array([what.lr_corr for _, what in group])
     tables = [
         Table(np.stack([what.rows[i] for _, what in group]), origin, domain, lr_corr)
@@ -222,7 +226,8 @@ def _fit_section(
     members = []
     for member in system.members:
         table = tables[chains.index(member.chain)]
-        folds = assign_folds(origin, domain, member.folds, member.seed)
+        blocks = recording_blocks([clip for clip, _ in group], member.folds)
+        folds = assign_folds(blocks, domain, member.folds, member.seed)
         pools = _pools(member, machine, group, table, folds, runtime, order)
         with one_thread():
             members.append(fit_member(member, table, pools, folds))
@@ -233,6 +238,18 @@ def _fit_section(
         _level_range([what.level for _, what in group]),
         float(np.median([what.seconds for _, what in group])),
     )
+
+
+def _distinct(group: Sequence[tuple[Clip, Heard]]) -> list[tuple[Clip, Heard]]:
+    """One clip for each audio (a target clip if any is), in an order of their own.
+
+    What is fitted must depend neither on the order of files nor on copies of them.
+    """
+    ordered = sorted(group, key=lambda pair: (pair[0].domain != "target", pair[0].name))
+    first: dict[str, tuple[Clip, Heard]] = {}
+    for pair in ordered:
+        first.setdefault(pair[1].digest, pair)
+    return [first[digest] for digest in sorted(first)]
 
 
 def _pools(
@@ -290,23 +307,21 @@ def _check_training(clips: Clips) -> None:
 def _check_section(
     system: System | Ensemble,
     machine: str,
+    everything: Sequence[tuple[Clip, Heard]],
     group: Sequence[tuple[Clip, Heard]],
-    names: Sequence[str],
     domain: NDArray[np.int8],
 ) -> None:
-    copies = len(group) - len(names)
-    if len(names) < FEWEST:
-        tail = f" ({copies} are copies of others)" if copies else ""
+    copies = len(everything) - len(group)
+    if len(group) < FEWEST:
+        tail = f" ({copies} of them copies of others)" if copies else ""
         raise DatasetError(
-            f"{machine}: {len(group)} clips{tail}, need at least {FEWEST} different ones; "
-            "record more, or cut long recordings with --clip-seconds"
+            f"{machine}: {len(everything)} clip{'s' * (len(everything) != 1)}{tail}, need at least "
+            f"{FEWEST} different ones; record more, or cut long recordings with --clip-seconds"
         )
-    if copies:
-        first: dict[str, str] = {}
-        for clip, what in group:
-            if what.digest in first:
-                _warn(f"{clip.name}: the same audio as {first[what.digest]}; they count as one")
-            first.setdefault(what.digest, clip.name)
+    kept = {what.digest: clip.name for clip, what in group}
+    for clip, what in everything:
+        if clip.name != kept[what.digest]:
+            _warn(f"{clip.name}: the same audio as {kept[what.digest]}; they count as one")
     same = [clip.name for clip, what in group if what.identical]
     if same:
         _warn(

@@ -128,7 +128,8 @@ def _inverse_root(matrix: Rows, root: Literal["zca", "cholesky"]) -> Rows:
     if root == "cholesky":
         from scipy.linalg import cholesky, lapack
 
-        lower = cholesky(matrix, lower=True, check_finite=False)
+        # Symmetric, so .T is the same matrix in the order that LAPACK takes without a copy.
+        lower = cholesky(matrix.T, lower=True, check_finite=False)
         inverse, _ = lapack.dtrtri(lower, lower=1)
         return np.ascontiguousarray(inverse.T)
     values, vectors = np.linalg.eigh(matrix)
