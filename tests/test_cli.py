@@ -456,3 +456,59 @@ def test_far_near_data_are_evaluated_as_such(run, dcase, tmp_path):
     assert run("evaluate", dcase, "--no-floor", "--json", straight)[0] == 0
     omegas = [json.loads(path.read_text())["omega"] for path in (swapped, straight)]
     assert omegas[0] == omegas[1]
+
+
+def test_names_are_no_markup_and_survive_an_old_console(tmp_path, capfd):
+    rng = np.random.default_rng(0)
+    for i in range(5):
+        write(tmp_path / "a[b" / f"{i}].wav", machine_sound(rng))
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    for arguments in (
+        ("fit", tmp_path / "a[b", "-o", tmp_path / "det", "--machine", "[/x] :smile:"),
+        ("score", tmp_path / "det", tmp_path / "a[b" / "1].wav"),
+        ("threshold", tmp_path / "det"),
+        ("systems",),
+    ):
+        process = nearfar(*arguments, env=environment)
+        out, err = process.communicate(timeout=60)
+        assert process.returncode == 0, err
+        assert "Traceback" not in err
+        if arguments[0] != "systems":
+            assert "[/x] :smile:" in out
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs a full device")
+def test_a_full_standard_output_is_one_line():
+    with open("/dev/full", "w") as full:
+        command = [sys.executable, "-m", "nearfar", "systems"]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert done.returncode != 0
+    assert "Traceback" not in done.stderr
+
+
+def test_systems_of_ones_own_that_fail(run, tmp_path):
+    mine = tmp_path / "mine.py"
+    mine.write_text("def needs(x): return x\ndef fails(): raise KeyError('no')\nnothing = 3\n")
+    failed(run("systems", f"{mine}:needs"), "no arguments")
+    failed(run("systems", f"{mine}:fails"), "KeyError")
+    failed(run("systems", f"{mine}:nothing"), "need a System")
+
+
+def test_a_machine_without_a_name(run, dcase, tmp_path):
+    failed(run("fit", dcase / "fan", "-o", tmp_path / "d", "--machine", ""), "machine")
+    failed(run("fit", dcase / "fan", "-o", tmp_path / "d", "--machine", "a\nb"), "machine")
+
+
+def test_a_foreign_index_is_left_alone(run, dcase, tmp_path):
+    (tmp_path / "o").mkdir()
+    (tmp_path / "o" / "detector.json").write_text('{"my": "config"}')
+    failed(run("fit", dcase, "-o", tmp_path / "o"), "not ours")
+    assert (tmp_path / "o" / "detector.json").read_text() == '{"my": "config"}'
+
+
+def test_machines_the_detector_does_not_know_are_named(run, dcase, tmp_path):
+    assert run("fit", dcase / "fan", "-o", tmp_path / "d")[0] == 0
+    code, out, _ = run("evaluate", dcase, "--detector", tmp_path / "d")
+    assert code == 0
+    assert "unknown to the detector: pump" in out
+    failed(run("evaluate", dcase, "--detector", tmp_path / "d", "--set", "seed=3"), "exclude")

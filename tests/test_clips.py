@@ -19,7 +19,13 @@ from hypothesis import strategies as st
 
 from nearfar import audio
 from nearfar.clips import Clip, Clips, Name, parse_name, proxy_classes
-from nearfar.errors import AudioError, DatasetError, NearfarError, SettingError
+from nearfar.errors import (
+    AudioError,
+    DatasetError,
+    NearfarError,
+    NearfarWarning,
+    SettingError,
+)
 
 NAMES = Path(__file__).resolve().parents[2] / "shared" / "gold" / "dcase2026" / "file_names.txt.gz"
 DEV = ("ToyCar", "ToyCarEmu", "bearingEmu", "fan", "gearboxEmu", "sliderEmu", "valveEmu")
@@ -772,6 +778,7 @@ def test_no_text_is_a_traceback(tmp_path_factory: pytest.TempPathFactory, text: 
 # ---- long recordings -----------------------------------------------------------------------------
 
 
+@pytest.mark.filterwarnings("ignore:recordings at 8000 Hz", "ignore:.*no whole clip")
 def test_a_long_recording_becomes_clips_with_times(tmp_path: Path) -> None:
     record(tmp_path / "hall/long.wav", 35.7, rate=8_000)
     begin = datetime(2026, 6, 15, 23, 59, 40)
@@ -790,6 +797,22 @@ def test_a_long_recording_becomes_clips_with_times(tmp_path: Path) -> None:
     assert whole.read().shape[1] == sum(c.read().shape[1] for c in joined)
 
 
+def test_a_remainder_is_left_out_aloud(tmp_path: Path) -> None:
+    record(tmp_path / "hall/long.wav", 5)
+    with pytest.warns(NearfarWarning, match=r"long.wav: its last 1 s are no whole clip"):
+        assert len(Clips.open(tmp_path / "hall", clip_seconds=2)) == 2
+
+
+def test_a_csv_hides_no_label_that_a_name_tells(tmp_path: Path) -> None:
+    name = "section_00_target_test_anomaly_0001_spd_3.wav"
+    clip = Clips.open(listed(tmp_path, f"path\n{name}\n"))[0]
+    assert (clip.label, clip.split, clip.domain) == ("anomaly", "test", "target")
+    assert clip.attributes == "spd_3"
+    told = Clips.open(listed(tmp_path, f"path,domain\n{name},source\n"))[0]
+    assert told.domain == "source"  # what the table says counts
+
+
+@pytest.mark.filterwarnings("ignore:.*no whole clip")
 def test_a_part_is_cut_within_its_span(tmp_path: Path) -> None:
     record(tmp_path / "hall/long.wav", 10)
     path = listed(tmp_path, "path,start,stop,time\nlong.wav,2.5,7,2026-01-01\n")
@@ -808,6 +831,7 @@ def test_what_is_not_longer_stays_whole(tmp_path: Path, seconds: float) -> None:
     assert (clips == Clips.from_folder(pump)) == (seconds != 1)
 
 
+@pytest.mark.filterwarnings("ignore:.*no whole clip")
 def test_two_recorders_that_stop_apart(tmp_path: Path) -> None:
     record(tmp_path / "pump/x_near.wav", 4.0, 1)
     record(tmp_path / "pump/x_far.wav", 3.9, 1)

@@ -514,18 +514,23 @@ def test_a_storage_error_inside_is_told_as_it_is(tmp_path):
 # ---- the detector folder
 
 INDEX = "detector.json"
-OLD = {"bank-aaa.safetensors": b"a" * 100, "bank-bbb.safetensors": b"b" * 200}
+BANK_A, BANK_B, BANK_C, BANK_D = (f"bank-{x * 32}.safetensors" for x in "abcd")
+OLD = {BANK_A: b"a" * 100, BANK_B: b"b" * 200}
 NEW = {
-    "bank-ccc.safetensors": b"c" * 300,
-    "bank-ddd.safetensors": b"d",
-    "bank-aaa.safetensors": b"a" * 100,
+    BANK_C: b"c" * 300,
+    BANK_D: b"d",
+    BANK_A: b"a" * 100,
 }
+
+
+# The index of a detector names its banks.
+OLD_INDEX, NEW_INDEX = f"old {' '.join(OLD)}", f"new {' '.join(NEW)}"
 
 
 @pytest.fixture
 def detector(tmp_path):
     folder = tmp_path / "det"
-    write_folder(folder, INDEX, "old", OLD)
+    write_folder(folder, INDEX, OLD_INDEX, OLD)
     return folder
 
 
@@ -537,51 +542,54 @@ def test_a_new_folder_and_its_parents(tmp_path):
     write_folder(tmp_path / "a" / "b", INDEX, "γ", OLD)
     assert tree(tmp_path / "a" / "b") == contents(OLD, "γ".encode())
     (tmp_path / "empty").mkdir()
-    write_folder(tmp_path / "empty", INDEX, "old", OLD)
-    assert tree(tmp_path / "empty") == contents(OLD, b"old")
+    write_folder(tmp_path / "empty", INDEX, OLD_INDEX, OLD)
+    assert tree(tmp_path / "empty") == contents(OLD, OLD_INDEX.encode())
 
 
 def test_new_over_old_and_the_same_again(detector):
-    write_folder(detector, INDEX, "new", NEW)
-    assert tree(detector) == contents(NEW, b"new")
-    write_folder(detector, INDEX, "new", NEW)
-    assert tree(detector) == contents(NEW, b"new")
+    write_folder(detector, INDEX, NEW_INDEX, NEW)
+    assert tree(detector) == contents(NEW, NEW_INDEX.encode())
+    write_folder(detector, INDEX, NEW_INDEX, NEW)
+    assert tree(detector) == contents(NEW, NEW_INDEX.encode())
     write_folder(detector, INDEX, "none", {})
     assert tree(detector) == contents({}, b"none")
 
 
 def test_other_peoples_files_in_a_detector_survive(detector):
     """Encoder weights may lie in the folder itself."""
-    for name in ("encoder.safetensors", "notes.txt", ".hidden"):
+    for name in ("encoder.safetensors", "bank-notes.txt", ".hidden"):
         (detector / name).write_bytes(name.encode())
-    write_folder(detector, INDEX, "new", NEW)
+    write_folder(detector, INDEX, NEW_INDEX, NEW)
     assert {k: v for k, v in tree(detector).items() if k.name not in {*NEW, INDEX}} == {
-        Path(name): name.encode() for name in ("encoder.safetensors", "notes.txt", ".hidden")
+        Path(name): name.encode() for name in ("encoder.safetensors", "bank-notes.txt", ".hidden")
     }
 
 
 def test_a_damaged_bank_is_mended_by_saving_the_same_again(detector):
     """Its name, which is its hash, is there already; its bytes are not."""
     for damage in (b"", b"a" * 99, b"A" * 100):
-        (detector / "bank-aaa.safetensors").write_bytes(damage)
-        write_folder(detector, INDEX, "old", OLD)
-        assert tree(detector) == contents(OLD, b"old")
+        (detector / BANK_A).write_bytes(damage)
+        write_folder(detector, INDEX, OLD_INDEX, OLD)
+        assert tree(detector) == contents(OLD, OLD_INDEX.encode())
 
 
 def test_a_file_is_no_place_for_a_folder(tmp_path):
     (tmp_path / "file").write_text("mine")
     with pytest.raises(StorageError, match="is a file; choose another name"):
-        write_folder(tmp_path / "file", INDEX, "new", NEW)
+        write_folder(tmp_path / "file", INDEX, NEW_INDEX, NEW)
     with pytest.raises(StorageError, match="cannot be written"):
-        write_folder(tmp_path / "file" / "below", INDEX, "new", NEW)
+        write_folder(tmp_path / "file" / "below", INDEX, NEW_INDEX, NEW)
     assert tree(tmp_path) == {Path("file"): b"mine"}
 
 
-@pytest.mark.parametrize("name", ["recording.wav", "weights.safetensors", ".git"])
+@pytest.mark.parametrize(
+    "name",
+    ["recording.wav", "weights.safetensors", ".git", "bank-statement.pdf", "bank-1.safetensors"],
+)
 def test_a_folder_with_other_files_is_refused(tmp_path, name):
     (tmp_path / name).write_text("mine")
     with pytest.raises(StorageError, match=f"has other files in it and no {INDEX}"):
-        write_folder(tmp_path, INDEX, "new", NEW)
+        write_folder(tmp_path, INDEX, NEW_INDEX, NEW)
     assert tree(tmp_path) == {Path(name): b"mine"}
 
 
@@ -615,7 +623,7 @@ def test_failure_at_each_step_leaves_the_old_detector(
     """Two banks are new and the index: three files, three turns."""
     folder = tmp_path / "det"
     if existed:
-        write_folder(folder, INDEX, "old", OLD)
+        write_folder(folder, INDEX, OLD_INDEX, OLD)
     before = tree(tmp_path)
     calls = failing_at(monkeypatch, owner, name, turn, error)
     with pytest.raises(KeyboardInterrupt if isinstance(error, KeyboardInterrupt) else StorageError):
@@ -624,15 +632,15 @@ def test_failure_at_each_step_leaves_the_old_detector(
     monkeypatch.undo()
     assert tree(tmp_path) == before
     assert folder.exists() == existed
-    write_folder(folder, INDEX, "new", NEW)  # and the next attempt works
-    assert tree(folder) == contents(NEW, b"new")
+    write_folder(folder, INDEX, NEW_INDEX, NEW)  # and the next attempt works
+    assert tree(folder) == contents(NEW, NEW_INDEX.encode())
 
 
 def test_old_banks_that_cannot_be_removed_do_no_harm(detector, monkeypatch):
     monkeypatch.setattr(Path, "unlink", no_space)
-    write_folder(detector, INDEX, "new", NEW)
+    write_folder(detector, INDEX, NEW_INDEX, NEW)
     monkeypatch.undo()
-    assert tree(detector) == contents(OLD | NEW, b"new")
+    assert tree(detector) == contents(OLD | NEW, NEW_INDEX.encode())
 
 
 def test_ctrl_c_just_after_the_last_rename_keeps_the_new_detector(detector, monkeypatch):
@@ -645,9 +653,9 @@ def test_ctrl_c_just_after_the_last_rename_keeps_the_new_detector(detector, monk
 
     monkeypatch.setattr(Path, "replace", replace)
     with pytest.raises(KeyboardInterrupt):
-        write_folder(detector, INDEX, "new", NEW)
+        write_folder(detector, INDEX, NEW_INDEX, NEW)
     monkeypatch.undo()
-    assert (detector / INDEX).read_bytes() == b"new"
+    assert (detector / INDEX).read_bytes() == NEW_INDEX.encode()
     assert all((detector / name).read_bytes() == content for name, content in NEW.items())
 
 
@@ -663,7 +671,7 @@ def replace(self, target):
     turn -= 1
     return real(self, target)
 Path.replace = replace
-banks = {"bank-ccc.safetensors": b"c" * 300, "bank-ddd.safetensors": b"d"}
+banks = {f"bank-{x * 32}.safetensors": x.encode() * 300 for x in "cd"}
 write_folder(Path(sys.argv[1]), "detector.json", "new", banks)
 """
 
@@ -674,18 +682,22 @@ def test_killed_while_saving(tmp_path, turn, existed):
     """The old detector still stands; saving again works and tidies up."""
     folder = tmp_path / "det"
     if existed:
-        write_folder(folder, INDEX, "old", OLD)
+        write_folder(folder, INDEX, OLD_INDEX, OLD)
     killed = python(KILLED, folder, turn)
     killed.communicate(timeout=60)
     assert killed.returncode == -signal.SIGKILL
     now = tree(folder)
     assert len(now) > (3 if existed else 0)  # it did leave something behind
     if existed:
-        assert now | contents(OLD, b"old") == now
+        assert now | contents(OLD, OLD_INDEX.encode()) == now
     else:
         assert Path(INDEX) not in now
-    write_folder(folder, INDEX, "new", NEW)
-    assert tree(folder) == contents(NEW, b"new")
+    write_folder(folder, INDEX, NEW_INDEX, NEW)  # another writer could still be at work
+    assert tree(folder).items() >= contents(NEW, NEW_INDEX.encode()).items()
+    for path in folder.iterdir():
+        os.utime(path, (0, 0))  # long ago
+    write_folder(folder, INDEX, NEW_INDEX, NEW)
+    assert tree(folder) == contents(NEW, NEW_INDEX.encode())
 
 
 # ---- runtime
@@ -729,3 +741,42 @@ def test_a_user_without_a_home(monkeypatch):
 
 def test_nothing_waits_longer_than_it_must():
     assert 0 < store.PATIENCE <= 60
+
+
+# ---- places that are no files
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links and pipes")
+def test_a_link_stays_a_link_and_a_device_a_device(tmp_path):
+    import stat
+
+    (tmp_path / "real.csv").write_text("old")
+    (tmp_path / "link.csv").symlink_to(tmp_path / "real.csv")
+    write_text(tmp_path / "link.csv", "new")
+    assert (tmp_path / "link.csv").is_symlink()
+    assert (tmp_path / "real.csv").read_text() == "new"
+    write_text(Path(os.devnull), "gone")
+    assert stat.S_ISCHR(os.stat(os.devnull).st_mode)
+    with pytest.raises(StorageError, match="cannot be written"):
+        write_text(Path("/dev/full"), "x")
+
+
+def test_two_writers_on_one_folder_leave_one_whole_detector(tmp_path):
+    """A writer removes only what the index it replaced had named."""
+    folder = tmp_path / "det"
+    write_folder(folder, INDEX, OLD_INDEX, OLD)
+    other = {BANK_D: b"d"}
+    real = Path.replace
+
+    def replace(self, target):
+        real(self, target)
+        if Path(target).name == BANK_C:  # in the middle of ours the other one begins and ends
+            Path.replace = real
+            write_folder(folder, INDEX, f"other {BANK_D}", other)
+
+    Path.replace = replace
+    try:
+        write_folder(folder, INDEX, NEW_INDEX, NEW)
+    finally:
+        Path.replace = real
+    assert tree(folder).items() >= contents(NEW, NEW_INDEX.encode()).items()

@@ -114,8 +114,10 @@ def of_data(
     if data is None:
         raise SettingError("give a DCASE folder or a CSV to evaluate on")
     test = _test_clips(data)
+    left_out: list[str] = []
     if detector is not None:
         known = load(detector, types)
+        left_out = sorted(set(test.machines) - set(known.machines))
         test = _of_machines(test, known.machines, data)
     labels = Truth.from_clips(test) if truth is None else read_truth(truth)
     fitted = known if detector else _fit(system, data, runtime, order, skip_bad)
@@ -125,15 +127,16 @@ def of_data(
         labels = _only(labels, scores)
     result = evaluate(scores, labels, rule=rule)
     settings = {"name": detector.name if detector else name, "system": to_data(fitted.system)}
+    notes = (f"left out, unknown to the detector: {', '.join(left_out)}",) if left_out else ()
     lowest = _floor(data, fitted, runtime, skip_bad) if floor else None
     if not isinstance(lowest, Detector):
-        return Result(result, (lowest,) if lowest else (), settings)
+        return Result(result, (*notes, lowest) if lowest else notes, settings)
     below = lowest.score(Clips(v.clip for v in scores), runtime)
     floor_result, gain = (
         evaluate(below, labels, rule=rule),
         compare(scores, below, labels, rule=rule),
     )
-    lines = (f"floor: logmel {floor_result.headline}", f"above the floor: {gain}")
+    lines = (*notes, f"floor: logmel {floor_result.headline}", f"above the floor: {gain}")
     figures = {"system": "logmel", **floor_result.to_dict(), "difference": asdict(gain)}
     return Result(result, lines, settings, figures)
 
@@ -178,7 +181,7 @@ def _floor(data: Path, fitted: Detector, runtime: Runtime, skip_bad: bool) -> De
     if fitted.system == logmel():
         return ""
     try:
-        train = Clips.open(data, split="train")
+        train = Clips.open(data, split="train", machines=fitted.machines)
     except DatasetError:
         return "floor: none, the data have no training clips to fit logmel on"
     with warnings.catch_warnings():  # what is wrong with the data has been said

@@ -22,6 +22,7 @@ Audio = NDArray[np.float32]
 ChannelOrder = Literal["near-far", "far-near"]
 
 SAMPLE_RATE = 16_000  # Hz; every number in the report is at this rate
+LOUDEST = 1e9  # times full scale; even 32-bit integers taken for floats stay below
 SHORTEST = 1.0  # s; a feature needs some frames to have a spread
 SUFFIXES = (".wav", ".flac")
 _RATES = (1_000, 1_000_000)  # Hz; a header outside is damaged, and 1 Hz would become gigabytes
@@ -172,6 +173,10 @@ def check(audio: Audio, *, name: str, channels: int = 2) -> Audio:
         if not (np.isfinite(lowest) and np.isfinite(highest)):
             raise AudioError(f"{name}: the {which} channel has NaN or infinite samples; "
                              "record it again or leave it out with --skip-bad")  # fmt: skip
+        if max(-lowest, highest) > LOUDEST:
+            raise AudioError(f"{name}: the {which} channel has samples up to "
+                             f"{max(-lowest, highest):.3g}, full scale is 1; "
+                             "divide by the recorder's full scale")  # fmt: skip
         if lowest == highest:
             raise AudioError(
                 f"{name}: the {which} channel is digitally silent (every sample {lowest:g}); "

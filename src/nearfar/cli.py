@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import signal
 import sys
@@ -111,6 +112,7 @@ def score(
     detector: Annotated[Path, typer.Argument(help="Folder of a detector.")],
     data: Annotated[list[Path], typer.Argument(help="Files, folders or CSVs of new recordings.")],
     machine: Machine = None,
+    section: Annotated[str | None, typer.Option(help="Section, if the data do not say.")] = None,
     csv: Annotated[Path | None, typer.Option("--csv", help="Write the table to a file.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
     fail_on_anomaly: Annotated[
@@ -137,7 +139,7 @@ def score(
         dict.fromkeys(c for path in data for c in Clips.open(path, clip_seconds=clip_seconds))
     )
     with _runtime(workers, cache) as runtime:
-        scores = fitted.score(clips, runtime, machine=machine, skip_bad=skip_bad)
+        scores = fitted.score(clips, runtime, machine=machine, section=section, skip_bad=skip_bad)
     if csv is not None:
         write_text(csv, scores.to_csv())
     if as_json:
@@ -203,8 +205,8 @@ def evaluate(
 
     if (data is None) == (scores is None):
         raise SettingError("give DATA to evaluate a system on, or --scores DIR with --truth FILE")
-    if (scores is not None) + (detector is not None) + (system is not None) > 1:
-        raise SettingError("-s, --detector and --scores exclude each other; give one of them")
+    if (scores is not None) + (detector is not None) + bool(system or settings) > 1:
+        raise SettingError("-s/--set, --detector and --scores exclude each other; give one of them")
     year: Any = None if rule is None else rule.value
     if scores is not None:
         result = assess.of_files(scores, truth, year)
@@ -262,6 +264,8 @@ def features(
             raise SettingError("give --keep or --tau, not both")
         with _runtime(workers, cache) as runtime:
             show.selection(data, runtime, keep, tau, seed, as_json, channel_order.value)
+    elif keep is not None or tau is not None:
+        raise SettingError("--keep and --tau go with --select DATA")
     else:
         show.features(data, everything, as_json, channel_order.value)
 
@@ -271,6 +275,9 @@ def main() -> None:
 
     Exit codes: 0 fine, 1 anomaly found (with --fail-on-anomaly), 2 user error, 130 interrupted.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # Ω must not end the program on an old console
+            stream.reconfigure(errors="replace")
     before = signal.signal(signal.SIGINT, _interrupt)
     warnings.showwarning = _show_warning
     warnings.filterwarnings("always", category=NearfarWarning)
@@ -282,9 +289,9 @@ def main() -> None:
     except _Interrupted:
         typer.echo("interrupted; nothing was written, finished clips stay in the cache", err=True)
         sys.exit(130)
-    except BrokenPipeError:
-        sys.stderr.close()
-        sys.exit(0)
+    except OSError as error:  # standard output is full or gone
+        typer.echo(f"error: the output cannot be written ({error.strerror})", err=True)
+        sys.exit(2)
     finally:
         signal.signal(signal.SIGINT, before)
 
@@ -315,7 +322,14 @@ def _system(name: str, settings: list[str] | None, rate: float | None) -> Any:
         system = PRESETS[name]
     else:
         raise SettingError(f"no system {name!r}; {did_you_mean(name, PRESETS)}, or file.py:name")
-    system = system() if callable(system) else system
+    if callable(system):
+        try:
+            system = system()
+        except NearfarError:
+            raise
+        except Exception as error:
+            what = f"{type(error).__name__}: {error}".splitlines()[0]
+            raise SettingError(f"{name}() failed ({what}); it takes no arguments") from error
     if not hasattr(system, "members"):
         raise SettingError(f"{name} is {type(system).__name__}, need a System or an Ensemble")
     for assignment in settings or ():

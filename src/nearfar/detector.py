@@ -10,9 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeGuard
+from typing import TYPE_CHECKING, Any, TypeGuard
 
-import numpy as np
 from numpy.typing import ArrayLike
 
 from nearfar.audio import ChannelOrder, check, from_array
@@ -85,7 +84,8 @@ class Detector:
         if not _are_clips(clips):
             if sr is None:
                 raise SettingError("an array needs its sample rate: score(audio, sr=48000)")
-            return self._score_array(np.asarray(clips), sr, machine, section)
+            array: Any = clips
+            return self._score_array(array, sr, machine, section)
         if sr is not None:
             raise SettingError("sr is for arrays; files say their own sample rate")
         known = [self._assigned(c, machine, section) for c in clips]
@@ -95,6 +95,8 @@ class Detector:
         )  # fmt: skip
         for line in skipped:
             _warn(f"left out: {line}")
+        if known and not any(heard):
+            raise DatasetError(f"none of the {len(known)} clips can be used; record them again")
         return self._judge([(c, h) for c, h in zip(known, heard, strict=True) if h is not None])
 
     def with_false_alarm_rate(self, rate: float) -> Detector:
@@ -166,7 +168,7 @@ class Detector:
         return machine, section
 
     def _score_array(
-        self, audio: np.ndarray, sr: float, machine: str | None, section: str | None
+        self, audio: ArrayLike, sr: float, machine: str | None, section: str | None
     ) -> Scores:
         keys = [k for k in self.sections if machine in (None, k[0]) and section in (None, k[1])]
         if len(keys) != 1:

@@ -22,7 +22,7 @@ from nearfar.errors import FormatError, NearfarError, StorageError
 from nearfar.fitting import Member
 from nearfar.recipe import from_data, to_data
 from nearfar.section import Section, TrainingClip
-from nearfar.store import storage_errors, write_folder
+from nearfar.store import check_folder, storage_errors, write_folder
 from nearfar.version import __version__
 from nearfar.whiten import Whitening
 
@@ -53,15 +53,13 @@ def check_target(folder: Path) -> bool:
     Raises:
         StorageError: a file, or a folder with other things in it.
     """
-    with storage_errors(folder):
-        if folder.exists() and not folder.is_dir():
-            raise StorageError(f"{folder}: is a file; choose another name for the detector")
-        there = (folder / INDEX).exists()
-        if folder.exists() and not there and any(folder.iterdir()):
-            raise StorageError(
-                f"{folder}: has other files in it and no {INDEX}; choose a new folder"
-            )
-        return there
+    there = check_folder(folder, INDEX)
+    if there:
+        with storage_errors(folder):
+            head = (folder / INDEX).read_bytes()
+        if b'"nearfar"' not in head:
+            raise StorageError(f"{folder}: its {INDEX} is not ours; choose a new folder")
+    return there
 
 
 def write(folder: Path, content: Content, thresholds: Mapping[tuple[str, str], float]) -> None:
@@ -121,7 +119,12 @@ def read(folder: Path, types: Sequence[type] = ()) -> Content:
         _check_system(system)
         sections = {}
         for entry in data["sections"]:
-            sections[str(entry["machine"]), str(entry["section"])] = _section(folder, entry, system)
+            key = str(entry["machine"]), str(entry["section"])
+            if key in sections:
+                raise FormatError(
+                    f"machine {key[0]}, section {key[1]} is there twice; fit it again"
+                )
+            sections[key] = _section(folder, entry, system)
         if not sections:
             raise FormatError("a detector without sections; fit it again")
         return Content(system, sections, _order(data), check_rate(data["false_alarm_rate"]))
@@ -152,6 +155,8 @@ def _read_index(path: Path) -> dict[str, Any]:
         raise FormatError(f"{path}: not JSON; the file is damaged, fit again") from None
     if not isinstance(data, dict) or not isinstance(data.get("format"), int):
         raise FormatError(f"{path}: not a nearfar detector")
+    if data["format"] < 1:
+        raise FormatError(f"{path}: format {data['format']}, there is none below 1; fit again")
     if data["format"] > FORMAT:
         raise FormatError(
             f"{path}: format {data['format']}, this nearfar {__version__} reads up to {FORMAT}; "
@@ -175,9 +180,14 @@ def _section(folder: Path, entry: Mapping[str, Any], system: Any) -> Section:
     for member in members:
         if len(member.self_scores) != len(clips) or not len(clips):
             raise FormatError(f"{entry['bank']}: {len(clips)} clips do not fit its rows; fit again")
-    low_high = entry["levels_db"]
+    for member, recipe in zip(members, system.members, strict=True):
+        if (member.whitening is None) != (recipe.whitening is None):
+            raise FormatError(f"{entry['bank']}: whitened other than its system; fit again")
+    low_high, seconds = entry["levels_db"], float(entry["clip_seconds"])
     levels = None if low_high is None else (float(low_high[0]), float(low_high[1]))
-    return Section(members, clips, levels, float(entry["clip_seconds"]))
+    if not np.isfinite([seconds, *(levels or ())]).all() or seconds <= 0:
+        raise FormatError(f"{entry['bank']}: clips of {seconds} s at {levels} dB; fit again")
+    return Section(members, clips, levels, seconds)
 
 
 def _section_data(section: Section) -> dict[str, Any]:

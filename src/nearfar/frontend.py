@@ -1,9 +1,10 @@
 """Audio → audio: what the embedder gets to hear.
 
-A front end is a frozen dataclass with two numbers and a call:
+A front end is a frozen dataclass with three facts and a call:
 
-    needs: int      channels it takes (1: the near microphone is enough)
-    channels: int   channels it gives
+    needs: int         channels it takes (1: the near microphone is enough)
+    channels: int      channels it gives
+    fingerprint: str   changes whenever the same audio would give another sound
     __call__(audio: (needs, samples) float32) -> (channels, samples) float32
 """
 
@@ -23,6 +24,8 @@ class Frontend(Protocol):
     def needs(self) -> int: ...  # noqa: D102
     @property
     def channels(self) -> int: ...  # noqa: D102
+    @property
+    def fingerprint(self) -> str: ...  # noqa: D102
     def __call__(self, audio: Audio) -> Audio: ...  # noqa: D102
 
 
@@ -32,6 +35,7 @@ class Near:
 
     needs: ClassVar[int] = 1
     channels: ClassVar[int] = 1
+    fingerprint: ClassVar[str] = "near-1"
 
     def __call__(self, audio: Audio) -> Audio:
         """(1 or 2, samples) → (1, samples)."""
@@ -44,6 +48,7 @@ class Far:
 
     needs: ClassVar[int] = 2
     channels: ClassVar[int] = 1
+    fingerprint: ClassVar[str] = "far-1"
 
     def __call__(self, audio: Audio) -> Audio:
         """(2, samples) → (1, samples)."""
@@ -56,6 +61,7 @@ class Stereo:
 
     needs: ClassVar[int] = 2
     channels: ClassVar[int] = 2
+    fingerprint: ClassVar[str] = "stereo-1"
 
     def __call__(self, audio: Audio) -> Audio:
         """(2, samples) → (2, samples)."""

@@ -7,6 +7,8 @@ key is the audio's content and everything that says what is computed from it.
 from __future__ import annotations
 
 import hashlib
+import signal
+import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -14,6 +16,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import lru_cache, partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,8 +24,8 @@ from numpy.typing import NDArray
 
 from nearfar.audio import SAMPLE_RATE, Audio, ChannelOrder, check
 from nearfar.channels import relate
-from nearfar.errors import DatasetError, NearfarError, NearfarWarning, SettingError
-from nearfar.recipe import user_files, user_module
+from nearfar.errors import AudioError, DatasetError, NearfarError, NearfarWarning, SettingError
+from nearfar.recipe import USER_PREFIX, user_files, user_module
 from nearfar.store import EmbeddingCache, Runtime
 
 if TYPE_CHECKING:
@@ -43,7 +46,7 @@ class Chain:
     @property
     def key(self) -> str:
         """Everything that changes the numbers, as text."""
-        return f"{self.frontend!r}|{self.embedder!r}|{self.embedder.fingerprint}"
+        return f"{_identity(self.frontend)}|{_identity(self.embedder)}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -158,27 +161,61 @@ def one_thread() -> AbstractContextManager[Any]:
     return limit
 
 
-@lru_cache(maxsize=1)
 def _controller() -> Any:
+    return _scan("scipy.linalg" in sys.modules)  # which brings a BLAS library of its own
+
+
+@lru_cache(maxsize=2)
+def _scan(_: bool) -> Any:
     from threadpoolctl import ThreadpoolController
 
     return ThreadpoolController()  # scanning the loaded libraries costs milliseconds: once
+
+
+def _identity(part: Frontend | Embedder) -> str:
+    """A part's class, settings and fingerprint; of a person's own file its content too."""
+    cls = type(part)
+    code = ""
+    if cls.__module__.startswith(USER_PREFIX):
+        code = hashlib.sha256(
+            Path(str(sys.modules[cls.__module__].__file__)).read_bytes()
+        ).hexdigest()
+    return f"{cls.__module__}.{cls.__qualname__}{code}|{part!r}|{part.fingerprint}"
 
 
 def _hear_job(job: _Job) -> list[Heard | NearfarError]:
     with one_thread(), _cache(job.runtime) as cache:
         needs = max(c.frontend.needs for c in job.chains)
         audios: list[Audio | NearfarError] = [_read(clip, needs, job.order) for clip in job.clips]
-        good = [a for a in audios if not isinstance(a, NearfarError)]
-        digests = [_digest(a) if job.digest else "" for a in good]
-        columns = [_embed(chain, good, digests, cache) for chain in job.chains]
-        heard = iter(
-            [
-                _describe(audio, digest, tuple(column[i] for column in columns))
-                for i, (audio, digest) in enumerate(zip(good, digests, strict=True))
-            ]
-        )
-        return [a if isinstance(a, NearfarError) else next(heard) for a in audios]
+        try:
+            return _hear_audios(job, audios, cache)
+        except AudioError:  # an embedder refused a clip: which one?
+            alone = [_hear_alone(job, i, audio, cache) for i, audio in enumerate(audios)]
+            return alone
+
+
+def _hear_alone(
+    job: _Job, i: int, audio: Audio | NearfarError, cache: EmbeddingCache
+) -> Heard | NearfarError:
+    try:
+        return _hear_audios(job, [audio], cache)[0]
+    except AudioError as error:
+        return AudioError(f"{job.clips[i].name}: {error}")
+
+
+def _hear_audios(
+    job: _Job, audios: Sequence[Audio | NearfarError], cache: EmbeddingCache
+) -> list[Heard | NearfarError]:
+    good = [a for a in audios if not isinstance(a, NearfarError)]
+    digests = [_digest(a) if job.digest else "" for a in good]
+    columns = [_embed(chain, good, digests, cache) for chain in job.chains]
+    heard = iter(
+        [
+            _describe(audio, digest, tuple(column[i] for column in columns))
+            for i, (audio, digest) in enumerate(zip(good, digests, strict=True))
+        ]
+    )
+    return [a if isinstance(a, NearfarError) else next(heard) for a in audios]
 
 
 def _read(clip: Clip, needs: int, order: ChannelOrder) -> Audio | NearfarError:
@@ -215,13 +252,26 @@ def _embed(
 
 
 def _checked(chain: Chain, audios: Sequence[Audio]) -> Rows32:
-    rows = chain.embedder(audios)
+    rows = _called(chain, audios)
     wanted = (len(audios), chain.embedder.dim)
     if rows.shape != wanted:
         raise SettingError(f"{chain.embedder!r} gave {rows.shape}, its contract says {wanted}")
     if not np.isfinite(rows).all():
         raise SettingError(f"{chain.embedder!r} gave NaN or infinite numbers; mend the embedder")
     return rows
+
+
+def _called(chain: Chain, audios: Sequence[Audio]) -> Rows32:
+    """The embedder's answer as float32: what a cache would give back."""
+    try:
+        return np.asarray(chain.embedder(audios), dtype=np.float32)
+    except NearfarError:
+        raise
+    except Exception as error:
+        if type(chain.embedder).__module__.split(".")[0] == "nearfar":
+            raise  # a bug of ours deserves its traceback
+        what = f"{type(error).__name__}: {error}".splitlines()[0]
+        raise SettingError(f"{chain.embedder!r} failed ({what}); mend the embedder") from error
 
 
 def _residual_job(job: _Residual) -> Rows32:
@@ -280,7 +330,10 @@ def _in_processes(task: Any, jobs: Sequence[Any], workers: int) -> Iterator[Any]
         workers, multiprocessing.get_context("spawn"), _start_worker, (user_files(),)
     )
     try:
-        futures: list[Future[Any]] = [pool.submit(partial(_recorded, task), job) for job in jobs]
+        with _interrupts_held():  # the workers are born with Ctrl-C held back: it is ours to handle
+            futures: list[Future[Any]] = [
+                pool.submit(partial(_recorded, task), job) for job in jobs
+            ]
         for future in futures:
             result, messages = future.result()
             for message in messages:
@@ -304,10 +357,20 @@ def _recorded(task: Any, job: Any) -> tuple[Any, list[str]]:
     return result, list(dict.fromkeys(messages))
 
 
-def _start_worker(files: tuple[str, ...]) -> None:
-    import signal
-    from pathlib import Path
+@contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Hold Ctrl-C back for a moment; processes started meanwhile never see it (not on Windows)."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
+
+def _start_worker(files: tuple[str, ...]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     for file in files:
         user_module(Path(file))

@@ -12,9 +12,10 @@ import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
 from nearfar.audio import check, read
-from nearfar.errors import DatasetError
+from nearfar.errors import AudioError, DatasetError
 from nearfar.store import Runtime
 
 if TYPE_CHECKING:
@@ -31,8 +32,10 @@ def console() -> Console:
     """Standard output; wide when nobody watches, so that a pipe gets whole names."""
     return Console(
         width=None if sys.stdout.isatty() else 200,
-        highlight=False,
         soft_wrap=not sys.stdout.isatty(),
+        highlight=False,
+        markup=False,  # names of machines and files are no markup
+        emoji=False,
     )
 
 
@@ -101,7 +104,7 @@ def thresholds(detector: Detector, written: Path | None) -> None:
     out.print(table)
     _explain(detector, out)
     if written is not None:
-        out.print(f"wrote {written}", markup=False)
+        out.print(f"wrote {written}")
 
 
 def _explain(detector: Detector, out: Console) -> None:
@@ -112,7 +115,7 @@ def _explain(detector: Detector, out: Console) -> None:
         lines.setdefault(text, []).append(machine if name == "00" else f"{machine} {name}")
     for text, machines in lines.items():
         who = "threshold" if len(lines) == 1 else ", ".join(machines)
-        out.print(f"{who}: {text}", markup=False)
+        out.print(f"{who}: {text}")
 
 
 def verdicts(scores: Scores, csv: Path | None) -> None:
@@ -125,7 +128,7 @@ def verdicts(scores: Scores, csv: Path | None) -> None:
             v.clip.name,
             _number(v.score, 4),
             f"{100 * v.percentile:.1f}",
-            "[bold red]ANOMALOUS[/]" if v.anomalous else "no",
+            Text("ANOMALOUS", style="bold red") if v.anomalous else "no",
             v.nearest,
         )
     out = console()
@@ -151,7 +154,7 @@ def presets() -> None:
         table.add_row(name, *_summary(preset()))
     out = console()
     out.print(table)
-    out.print("nearfar systems NAME prints one as Python that can be run.", markup=False)
+    out.print("nearfar systems NAME prints one as Python that can be run.")
     out.print(
         "Systems 1 to 3 of the report need the EAT encoder, which this version does not have.",
         markup=False,
@@ -178,6 +181,8 @@ def features(data: Path, everything: bool, as_json: bool, order: Any) -> None:
     """Every feature of one recording, with its unit and formula."""
     from nearfar.dif import CANDIDATES, DIF, NAMES, TABLE
 
+    if data.is_dir():
+        raise AudioError(f"{data}: is a folder; give one recording, or --select DATA")
     audio = check(read(data, order=order), name=str(data), channels=2)
     chosen = DIF(names=CANDIDATES if everything else NAMES)
     values = dict(zip(chosen.names, chosen([audio])[0].tolist(), strict=True))

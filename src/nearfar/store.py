@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import sqlite3
 import tempfile
 import time
@@ -26,6 +27,8 @@ from nearfar.errors import NearfarWarning, SettingError, StorageError
 Progress = Callable[[str, int, int], None]  # (what, done, of)
 PATIENCE = 30.0  # s; how long to wait for another process that writes to the cache
 BANK = "bank-"  # what the name of a bank in a detector folder begins with
+STALE = 3600.0  # s; a half-written file older than this has lost its writer
+_BANK_NAME = re.compile(BANK + r"[0-9a-f]{32}\.safetensors")
 
 
 @dataclass(frozen=True)
@@ -190,6 +193,11 @@ def atomic_file(path: Path) -> Iterator[IO[bytes]]:
         StorageError: no permission, full disk, no such folder.
     """
     with storage_errors(path):
+        path = path.resolve()  # what a link points to is replaced, not the link
+        if path.exists() and not path.is_file():  # a device or a pipe has no half-written state
+            with path.open("wb") as stream:
+                yield stream
+            return
         handle, name = tempfile.mkstemp(prefix=f".{path.name[:40]}.", dir=path.parent)
         part = Path(name)
         try:
@@ -219,18 +227,10 @@ def write_folder(folder: Path, index: str, index_text: str, files: dict[str, byt
     Raises:
         StorageError: the folder cannot be made or written.
     """
+    check_folder(folder, index)
     with storage_errors(folder):
-        if folder.exists() and not folder.is_dir():
-            raise StorageError(f"{folder}: is a file; choose another name for the detector")
         existed = folder.exists()
-        if (
-            existed
-            and not (folder / index).exists()
-            and not all(_is_ours(p, index) for p in folder.iterdir())
-        ):
-            raise StorageError(
-                f"{folder}: has other files in it and no {index}; choose a new folder"
-            )
+        old = _named_banks(folder / index)
         folder.mkdir(parents=True, exist_ok=True)
         new: list[Path] = []
         try:
@@ -244,12 +244,56 @@ def write_folder(folder: Path, index: str, index_text: str, files: dict[str, byt
                     with suppress(OSError):
                         folder.rmdir()
             raise
-        _remove(p for p in list(folder.iterdir()) if _is_ours(p, index) and p.name not in files)
+        # Only what the old index named, and what a writer left that was killed long ago: another
+        # writer may be at work on the same folder.
+        _remove(folder / name for name in old if name not in files)
+        _remove(
+            p
+            for p in list(folder.iterdir())
+            if _is_ours(p, index) and p.name not in files and _age(p) > STALE
+        )
+
+
+def check_folder(folder: Path, index: str) -> bool:
+    """Refuse a place that no index and banks can be written to.
+
+    Returns:
+        Is there an index already?
+
+    Raises:
+        StorageError: a file, or a folder with other things in it.
+    """
+    with storage_errors(folder):
+        if folder.exists() and not folder.is_dir():
+            raise StorageError(f"{folder}: is a file; choose another name for the detector")
+        if (folder / index).exists():
+            return True
+        if folder.exists() and not all(_is_ours(p, index) for p in folder.iterdir()):
+            raise StorageError(
+                f"{folder}: has other files in it and no {index}; choose a new folder"
+            )
+        return False
 
 
 def _is_ours(path: Path, index: str) -> bool:
     """A bank, or what a killed writer left behind; all else in the folder is somebody's."""
-    return path.name.startswith((BANK, f".{BANK}", f".{index}."))
+    half_written = path.name.startswith((f".{BANK}", f".{index}."))
+    return half_written or _BANK_NAME.fullmatch(path.name) is not None
+
+
+def _named_banks(index: Path) -> set[str]:
+    """Banks that an index names, by their pattern: it may be damaged, or of another version."""
+    try:
+        return set(_BANK_NAME.findall(index.read_text(errors="replace")))
+    except OSError:
+        return set()
+
+
+def _age(path: Path) -> float:
+    try:
+        return time.time() - path.stat().st_mtime
+    except OSError:
+        return 0.0
 
 
 def _write_new(path: Path, content: bytes, new: list[Path]) -> None:

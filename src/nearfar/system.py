@@ -188,12 +188,17 @@ def fit(
         AudioError: a clip that cannot be used.
         DatasetError: no clips, too few, test clips or anomalies among them (law 4).
     """
+    import scipy.linalg  # noqa: F401 - its BLAS must be there when threads are limited
+
     to_order(np.zeros((2, 1), np.float32), order)  # refuse a wrong order before any work
     _check_training(clips)
     chains = tuple(dict.fromkeys(m.chain for m in system.members))
     heard, skipped = hear(clips, chains, runtime, order=order, skip_bad=skip_bad)
     for line in skipped:
         _warn(f"left out: {line}")
+    for machine in clips.machines:
+        if not any(h and c.machine == machine for c, h in zip(clips, heard, strict=True)):
+            raise DatasetError(f"{machine}: none of its clips can be used; record them again")
     groups: dict[tuple[str, str], list[tuple[Clip, Heard]]] = {}
     for clip, what in zip(clips, heard, strict=True):
         if what is not None:
@@ -295,6 +300,10 @@ def _check_training(clips: Clips) -> None:
     if not len(clips):
         raise DatasetError("no clips to fit on; give a folder with WAV or FLAC recordings")
     for clip in clips:
+        if not clip.machine or not clip.machine.isprintable():
+            raise DatasetError(
+                f"{clip.name}: a machine called {clip.machine!r}; name it in letters"
+            )
         if clip.label == "anomaly":
             raise DatasetError(
                 f"{clip.name}: labelled anomalous; fit on normal clips only, as in "
@@ -319,9 +328,10 @@ def _check_section(
             f"{FEWEST} different ones; record more, or cut long recordings with --clip-seconds"
         )
     kept = {what.digest: clip.name for clip, what in group}
-    for clip, what in everything:
-        if clip.name != kept[what.digest]:
-            _warn(f"{clip.name}: the same audio as {kept[what.digest]}; they count as one")
+    again = [(c.name, kept[w.digest]) for c, w in everything if c.name != kept[w.digest]]
+    if again:
+        more = f" ({len(again)} such copies in all)" if len(again) > 1 else ""
+        _warn(f"{again[0][0]}: the same audio as {again[0][1]}; they count as one{more}")
     same = [clip.name for clip, what in group if what.identical]
     if same:
         _warn(
@@ -343,6 +353,13 @@ def _warn_of_fit(system: System | Ensemble, machine: str, members: Sequence[Memb
                 f"{machine}: the domains lie {facts['shift']:.1f} apart, sources spread only "
                 f"{facts['spread']:.1f} (whitened units): pseudo-target rows may cover anomalies"
             )
+    clips, rate = len(members[0].self_scores), system.false_alarm_rate
+    flat = [getattr(m.calibration, "tail", "") == "flat" for m in system.members]
+    if all(flat) and clips * rate < 1:
+        _warn(
+            f"{machine}: with {clips} clips and flat percentiles none can be above the threshold; "
+            "set calibration.tail=linear, or record more"
+        )
 
 
 def _level_range(levels: Sequence[float]) -> tuple[float, float] | None:

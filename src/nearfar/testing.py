@@ -49,7 +49,7 @@ def check_part(part: Any) -> None:
 def check_frontend(part: Frontend) -> None:
     """Shape, type, determinism, and its input left alone."""
     check_part(part)
-    _require(isinstance(part, Frontend), f"{part!r} lacks needs, channels or a call")
+    _require(isinstance(part, Frontend), f"{part!r} lacks needs, channels, fingerprint or a call")
     for seconds in SECONDS:
         audio = noise(part.needs, seconds)
         before = audio.copy()

@@ -193,7 +193,7 @@ class Clips(Sequence[Clip]):
         chosen = _wanted(clips.machines, machines, str, data)
         clips = cls(clip for clip in clips if clip.machine in chosen)
         if not clips:
-            raise DatasetError(f"{data}: no clip is left of split {split} and machines {machines}")
+            raise DatasetError(f"{data}: no {split or ''} clips in it; look at its folders' names")
         return cls(lists.cut(_renamed(clips, machine, data), clip_seconds))
 
 

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import csv
+import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
 from nearfar import audio
-from nearfar.clips.clip import Clip, told
-from nearfar.errors import AudioError, DatasetError, SettingError, did_you_mean
+from nearfar.clips.clip import Clip, parse_name, told
+from nearfar.errors import (
+    AudioError,
+    DatasetError,
+    NearfarWarning,
+    SettingError,
+    did_you_mean,
+)
 
 COLUMNS = ("path", "near", "far", "start", "stop", "machine", "section", "domain", "split", "label",
            "attributes", "time")  # fmt: skip
@@ -82,6 +89,7 @@ def _csv_clip(folder: Path, machine: str, row: dict[str, str]) -> Clip:
     if recording is None:
         raise DatasetError("no path")
     start = _seconds(given, "start") or 0.0
+    given = _told_by_name(recording) | given
     return Clip(
         folder / recording,
         far=folder / given["far"] if "far" in given else None,
@@ -95,6 +103,16 @@ def _csv_clip(folder: Path, machine: str, row: dict[str, str]) -> Clip:
         attributes=told(given.get("attributes", "")),
         time=_time(given["time"], start) if "time" in given else None,
     )
+
+
+def _told_by_name(recording: str) -> dict[str, str]:
+    """What a DCASE file name says, for the columns that are not there: above all its label."""
+    name = parse_name(recording)
+    if name is None:
+        return {}
+    said = {"section": name.section, "domain": name.domain, "split": name.split,
+            "label": name.label, "attributes": name.attributes}  # fmt: skip
+    return {column: text for column, text in said.items() if text}
 
 
 def _seconds(given: dict[str, str], column: str) -> float | None:
@@ -139,7 +157,15 @@ def _parts(clip: Clip, seconds: float) -> Iterator[Clip]:
     if end > length + 1e-6 or end - clip.start <= seconds * (1 + 1e-9):
         yield clip
         return
-    for i in range(int((end - clip.start) / seconds + 1e-9)):
+    count = int((end - clip.start) / seconds + 1e-9)
+    rest = end - clip.start - count * seconds
+    if rest > 1e-3:
+        warnings.warn(
+            f"{clip.name}: its last {rest:.3g} s are no whole clip and are left out",
+            NearfarWarning,
+            stacklevel=2,
+        )
+    for i in range(count):
         begin = clip.start + i * seconds
         time = clip.time and clip.time + timedelta(seconds=i * seconds)
         yield replace(clip, start=begin, stop=begin + seconds, time=time)
