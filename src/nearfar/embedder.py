@@ -7,6 +7,7 @@ An embedder is a frozen dataclass with
     fingerprint: str     changes whenever the same audio would give other numbers
     __call__(audios: sequence of (channels, samples) float32) -> (batch, dim) float32
 
+and, if it works faster on several clips at once, `batch: int`, how many it likes.
 The row of a clip must not depend on the clips beside it. An embedder whose stereo dimensions can
 be computed for another far channel also has `residuals(audio, s, level=…)` (see `nearfar.dif`).
 """

@@ -152,7 +152,9 @@ def residual_rows(
     """
     plain = Runtime(cache=runtime.cache)
     jobs = [_Residual(c, d, chain, s, match_levels, order, plain) for c, d, s in requests]
-    return list(_run(_residual_job, jobs, runtime, "residual rows", 1, len(jobs)))
+    # Ten clips or so: worker processes would take longer to start than this takes.
+    here = Runtime(cache=runtime.cache, progress=runtime.progress)
+    return list(_run(_residual_job, jobs, here, "residual rows", 1, len(jobs)))
 
 
 def one_thread() -> AbstractContextManager[Any]:
@@ -184,23 +186,27 @@ def _identity(part: Frontend | Embedder) -> str:
 
 
 def _hear_job(job: _Job) -> list[Heard | NearfarError]:
+    # One clip at a time stays in the processor's cache; only some embedders gain by batches.
+    size = max(getattr(chain.embedder, "batch", 1) for chain in job.chains)
     with one_thread(), _cache(job.runtime) as cache:
-        needs = max(c.frontend.needs for c in job.chains)
-        audios: list[Audio | NearfarError] = [_read(clip, needs, job.order) for clip in job.clips]
-        try:
-            return _hear_audios(job, audios, cache)
-        except AudioError:  # an embedder refused a clip: which one?
-            alone = [_hear_alone(job, i, audio, cache) for i, audio in enumerate(audios)]
-            return alone
+        return [
+            heard
+            for first in range(0, len(job.clips), size)
+            for heard in _hear_batch(job, job.clips[first : first + size], cache)
+        ]
 
 
-def _hear_alone(
-    job: _Job, i: int, audio: Audio | NearfarError, cache: EmbeddingCache
-) -> Heard | NearfarError:
+def _hear_batch(
+    job: _Job, clips: Sequence[Clip], cache: EmbeddingCache
+) -> list[Heard | NearfarError]:
+    needs = max(c.frontend.needs for c in job.chains)
+    audios = [_read(clip, needs, job.order) for clip in clips]
     try:
-        return _hear_audios(job, [audio], cache)[0]
-    except AudioError as error:
-        return AudioError(f"{job.clips[i].name}: {error}")
+        return _hear_audios(job, audios, cache)
+    except AudioError as error:  # an embedder refused a clip: which one?
+        if len(clips) == 1:
+            return [AudioError(f"{clips[0].name}: {error}")]
+        return [heard for clip in clips for heard in _hear_batch(job, [clip], cache)]
 
 
 def _hear_audios(
