@@ -71,12 +71,15 @@ def _load(_: int) -> None:
 
 
 def peak_megabytes(folder: Path) -> float:
-    """Peak resident memory of a process that fits, and of its largest worker."""
+    """Peak resident memory of a process that fits; of its own, not of the one that started it."""
+    if not Path("/proc/self/status").exists():
+        return float("nan")
     code = (
-        "import sys, resource, nearfar as nf\n"
+        "import re, pathlib, nearfar as nf\n"
         "if __name__ == '__main__':\n"
         f"    nf.s4().fit(nf.Clips.open({str(folder)!r}, split='train'))\n"
-        "    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)\n"
+        "    status = pathlib.Path('/proc/self/status').read_text()\n"
+        "    print(re.search(r'VmHWM:\\s+(\\d+)', status)[1])\n"
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     return int(out.stdout) / 1024
