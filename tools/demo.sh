@@ -19,7 +19,7 @@ show() {
 }
 
 show fit "$data" -s s4 -o "$out/detector"
-mapfile -t tests < <(find -L "$data" -type d \( -name test -o -name source_test -o -name target_test \))
+mapfile -t tests < <(find -L "$data" -type d \( -name test -o -name source_test -o -name target_test \) | sort)
 if [ ${#tests[@]} -gt 0 ]; then
   show evaluate "$data" --detector "$out/detector" --json "$out/evaluation.json"
   show score "$out/detector" "${tests[@]}" --csv "$out/scores.csv" | tail -n 12
