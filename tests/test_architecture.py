@@ -28,7 +28,13 @@ MAY_IMPORT: dict[str, set[str]] = {
     "enrich": {"bank"},
     "recipe": set(),  # names of parts are resolved when asked for
     "store": set(),
-    "hear": {"audio", "channels", "recipe", "store"},
+    "workers": {"recipe"},
+    "hear": {"audio", "channels", "recipe", "store", "workers"},
+    "inspect": {"audio", "channels", "clips", "frontend", "spectral"},
+    "sim": {
+        "audio", "channels", "evaluation", "frontend", "inspect", "metrics", "scorefiles", "spectral",
+        "store", "truth", "workers",
+    },
     "fitting": {"bank", "enrich", "whiten"},
     "section": {"bank", "calibrate", "clips", "fitting", "hear", "scores"},
     "folder": {"calibrate", "fitting", "recipe", "section", "store", "version", "whiten"},

@@ -7,25 +7,22 @@ key is the audio's content and everything that says what is computed from it.
 from __future__ import annotations
 
 import hashlib
-import signal
 import sys
-import warnings
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from nearfar import workers
 from nearfar.audio import SAMPLE_RATE, Audio, ChannelOrder, check
 from nearfar.channels import relate
-from nearfar.errors import AudioError, DatasetError, NearfarError, NearfarWarning, SettingError
-from nearfar.recipe import USER_PREFIX, user_files, user_module
+from nearfar.errors import AudioError, NearfarError, SettingError
+from nearfar.recipe import USER_PREFIX
 from nearfar.store import EmbeddingCache, Runtime
 
 if TYPE_CHECKING:
@@ -318,65 +315,10 @@ def _cache(runtime: Runtime) -> Iterator[EmbeddingCache]:
 def _run(
     task: Any, jobs: Sequence[Any], runtime: Runtime, what: str, size: int, total: int
 ) -> Iterator[Any]:
-    """Results of all jobs in order, here or in worker processes."""
+    """Results of all jobs in order, with progress."""
     done = 0
-    workers = min(runtime.workers, len(jobs))
-    results = map(task, jobs) if workers <= 1 else _in_processes(task, jobs, workers)
-    for result in results:
+    for result in workers.run(task, jobs, runtime.workers):
         done += size
         if runtime.progress is not None:
             runtime.progress(what, min(done, total), total)
         yield result
-
-
-def _in_processes(task: Any, jobs: Sequence[Any], workers: int) -> Iterator[Any]:
-    import multiprocessing
-
-    pool = ProcessPoolExecutor(
-        workers, multiprocessing.get_context("spawn"), _start_worker, (user_files(),)
-    )
-    try:
-        with _interrupts_held():  # the workers are born with Ctrl-C held back: it is ours to handle
-            futures: list[Future[Any]] = [
-                pool.submit(partial(_recorded, task), job) for job in jobs
-            ]
-        for future in futures:
-            result, messages = future.result()
-            for message in messages:
-                warnings.warn(message, NearfarWarning, stacklevel=2)
-            yield result
-    except BrokenProcessPool:
-        raise DatasetError(
-            "a worker process was killed (out of memory?) or could not start; "
-            "try again with --workers 1"
-        ) from None
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _recorded(task: Any, job: Any) -> tuple[Any, list[str]]:
-    """A job's result and its warnings, which a worker process has nobody to tell."""
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", NearfarWarning)
-        result = task(job)
-    messages = [str(w.message) for w in caught if issubclass(w.category, NearfarWarning)]
-    return result, list(dict.fromkeys(messages))
-
-
-@contextmanager
-def _interrupts_held() -> Iterator[None]:
-    """Hold Ctrl-C back for a moment; processes started meanwhile never see it (not on Windows)."""
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _start_worker(files: tuple[str, ...]) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
-    for file in files:
-        user_module(Path(file))
