@@ -11,7 +11,18 @@ from nearfar.presets import PRESETS
 from nearfar.testing import check_embedder, check_frontend, check_part, check_rule, check_system
 
 
-@pytest.mark.parametrize("part", [nf.Near(), nf.Far(), nf.Stereo()], ids=repr)
+@pytest.mark.parametrize(
+    "part",
+    [
+        nf.Near(),
+        nf.Far(),
+        nf.Stereo(),
+        nf.CoherenceMask(),
+        nf.CoherenceMask(coherence="ema"),
+        nf.FarCancel(),
+    ],
+    ids=repr,
+)
 def test_frontends(part):
     check_frontend(part)
 

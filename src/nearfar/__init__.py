@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from nearfar.enrich import PseudoTarget, ResidualAugmentation
     from nearfar.errors import NearfarError, NearfarWarning
     from nearfar.evaluation import Evaluation
-    from nearfar.frontend import Far, Near, Stereo
+    from nearfar.frontend import CoherenceMask, Far, FarCancel, Near, Stereo
     from nearfar.metrics import compare, evaluate
     from nearfar.presets import logmel, s4
     from nearfar.scores import Scores, Verdict
@@ -36,11 +36,13 @@ if TYPE_CHECKING:
 _HOME = {
     "Clip": "clips",
     "Clips": "clips",
+    "CoherenceMask": "frontend",
     "DIF": "dif",
     "Detector": "detector",
     "Ensemble": "system",
     "Evaluation": "evaluation",
     "Far": "frontend",
+    "FarCancel": "frontend",
     "KNN": "bank",
     "LogMel": "embedder",
     "MemoryBank": "bank",
@@ -76,10 +78,12 @@ __all__ = [
     "ZCA",
     "Clip",
     "Clips",
+    "CoherenceMask",
     "Detector",
     "Ensemble",
     "Evaluation",
     "Far",
+    "FarCancel",
     "LogMel",
     "MemoryBank",
     "Near",

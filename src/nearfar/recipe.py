@@ -28,6 +28,8 @@ TYPES = {
     "Near": "nearfar.frontend",
     "Far": "nearfar.frontend",
     "Stereo": "nearfar.frontend",
+    "CoherenceMask": "nearfar.frontend",
+    "FarCancel": "nearfar.frontend",
     "DIF": "nearfar.dif",
     "LogMel": "nearfar.embedder",
     "ZCA": "nearfar.whiten",

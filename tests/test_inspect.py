@@ -1,0 +1,129 @@
+"""What `inspect` says of clips made to order."""
+
+import math
+
+import numpy as np
+import pytest
+
+import nearfar as nf
+from conftest import write
+from nearfar.errors import AudioError, SettingError
+from nearfar.inspect import clip_statistics, inspect_clips
+
+
+def noise(seconds=2.0, seed=0):
+    rng = np.random.default_rng(seed)
+    return (0.05 * rng.standard_normal((2, round(seconds * 16_000)))).astype(np.float32)
+
+
+@pytest.fixture
+def mixed(tmp_path):
+    """Two machines, with one clip of every ill."""
+    good = noise(seed=1)
+    write(tmp_path / "fan" / "a.wav", good)
+    write(tmp_path / "fan" / "b.wav", noise(3.0, seed=2))
+    write(tmp_path / "fan" / "same.wav", good[[0, 0]])
+    write(tmp_path / "fan" / "silent.wav", good * np.array([[1], [0]]))
+    write(tmp_path / "fan" / "mono.wav", good[:1])
+    (tmp_path / "fan" / "empty.wav").write_bytes(b"")
+    bad = good.copy()
+    bad[0, 5] = np.nan
+    write(tmp_path / "fan" / "nan.wav", bad, subtype="FLOAT")
+    (tmp_path / "pump").mkdir()
+    (tmp_path / "pump" / "text.wav").write_text("no sound")
+    return nf.Clips.open(tmp_path)
+
+
+def test_everything_is_counted_and_nothing_stops(mixed):
+    report = inspect_clips(mixed)
+    fan, pump = report.machines
+    assert (fan.machine, fan.clips, fan.broken) == ("fan", 5, 2)
+    assert (fan.mono, fan.dead, fan.identical) == (1, 1, 1)
+    assert fan.seconds == (2.0, 3.0)
+    assert (pump.machine, pump.clips, pump.broken, pump.mean) == ("pump", 0, 1, None)
+    assert sorted(name.rsplit("/", 1)[1] for name, _ in report.broken) == [
+        "empty.wav", "nan.wav", "text.wav",
+    ]  # fmt: skip
+
+
+def test_the_text_is_an_aligned_table(mixed):
+    lines = str(inspect_clips(mixed)).splitlines()
+    header, fan, pump = lines[:3]
+    assert len(header) == len(fan) == len(pump)
+    assert header.startswith("machine")
+    assert "3 clips cannot be used:" in lines
+    assert sum("nan.wav" in line for line in lines) == 1
+
+
+def test_levels_and_ratio_are_those_of_the_sound():
+    audio = noise(10.0) * np.array([[1.0], [0.1]], np.float32)
+    found = clip_statistics(audio)
+    assert found.near_level == pytest.approx(20 * math.log10(0.05), abs=0.1)
+    assert found.near_level - found.far_level == pytest.approx(20, abs=0.1)
+    assert found.ratio == pytest.approx(20, abs=0.1)
+    assert found.power_ratio == pytest.approx(20, abs=0.1)
+    assert found.lr_corr == pytest.approx(0, abs=0.02)
+    assert found.coherence < 0.002
+    assert found.mask > 0.99
+    assert found.at_floor < 1e-3  # a chance dip of one bin
+    assert found.clipping == 0
+    assert not found.dead
+    assert not found.identical
+
+
+def test_the_two_ratios_differ_where_a_band_is_loud():
+    audio = noise(5.0)
+    audio[0] += np.sin(np.arange(audio.shape[1]) * 0.5).astype(np.float32)
+    found = clip_statistics(audio)
+    assert found.power_ratio > 20  # the tone's
+    assert found.ratio < 3  # three bins of 201
+
+
+def test_identical_channels():
+    audio = noise()[[0, 0]]
+    found = clip_statistics(audio)
+    assert found.identical
+    assert found.at_floor > 0.99
+    assert found.mask == pytest.approx(0.2, abs=1e-3)
+    assert found.coherence == pytest.approx(1, abs=1e-4)
+    assert found.ratio == pytest.approx(0, abs=1e-9)
+
+
+def test_clipping_is_a_share_of_samples():
+    audio = noise()
+    audio[1, :3_200] = 1.0
+    assert clip_statistics(audio).clipping == pytest.approx(0.1)
+
+
+def test_a_silent_channel_has_no_ratio():
+    audio = noise()
+    audio[1] = 0
+    found = clip_statistics(audio)
+    assert found.dead
+    assert found.far_level == -math.inf
+    assert math.isnan(found.ratio)
+    assert math.isnan(found.lr_corr)
+
+
+def test_what_cannot_be_looked_at():
+    with pytest.raises(AudioError, match="NaN"):
+        clip_statistics(np.full((2, 16_000), np.nan, np.float32))
+    with pytest.raises(AudioError, match="shape"):
+        clip_statistics(np.zeros((2, 100), np.float32))
+
+
+def test_the_order_is_obeyed(tmp_path):
+    write(tmp_path / "fan" / "a.wav", noise() * np.array([[0.1], [1.0]]))
+    clips = nf.Clips.open(tmp_path / "fan")
+    (turned,) = inspect_clips(clips, order="far-near").machines
+    assert turned.mean.ratio == pytest.approx(20, abs=0.3)
+    with pytest.raises(SettingError):
+        inspect_clips(clips, order="left-right")
+
+
+def test_real_recordings(shared):
+    clips = nf.Clips.open(shared / "real", machines=["fanArray"])
+    report = inspect_clips(clips[:10])
+    assert not report.broken
+    assert report.machines[0].clips == 10
+    assert report.machines[0].mean.lr_corr > 0.5  # two microphones of one array
