@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from nearfar.errors import AudioError, NearfarWarning, SettingError
+from nearfar.store import atomic_file
 
 Audio = NDArray[np.float32]
 ChannelOrder = Literal["near-far", "far-near"]
@@ -183,6 +184,33 @@ def check(audio: Audio, *, name: str, channels: int = 2) -> Audio:
                 "check the microphone or leave the clip out with --skip-bad"
             )
     return heard
+
+
+def write(path: str | os.PathLike[str], audio: Audio, sample_rate: int = SAMPLE_RATE) -> None:
+    """Write a WAV file with float samples: nothing is clipped or rounded.
+
+    Args:
+        path: of the file; it appears whole or not at all.
+        audio: (channels, samples) float32.
+        sample_rate: in Hz.
+
+    Raises:
+        StorageError: the file cannot be written.
+    """
+    content = encode(audio, "FLOAT", sample_rate)
+    with atomic_file(Path(path)) as file:
+        file.write(content)
+
+
+def encode(audio: Audio, subtype: str, sample_rate: int = SAMPLE_RATE) -> bytes:
+    """(channels, samples) as the bytes of a WAV file, `subtype` as in soundfile ("PCM_16")."""
+    import io
+
+    import soundfile
+
+    buffer = io.BytesIO()
+    soundfile.write(buffer, audio.T, sample_rate, subtype=subtype, format="WAV")
+    return buffer.getvalue()
 
 
 def duration(path: str | os.PathLike[str]) -> float:

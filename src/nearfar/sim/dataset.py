@@ -1,0 +1,203 @@
+"""Write a simulated data set: resumable, one clip at a time, never a half-written file.
+
+    OUT/<machine>/{train,test}/section_00_….wav    16 kHz, two channels, 16 bit
+    OUT/<machine>/attributes_00.csv                what the file names say
+    OUT/<machine>/supplemental/{machine,noise}/    with stems: the two parts of each clip, float
+    OUT/ground_truth.jsonl                         fault, severity, SNR; no system reads it
+    OUT/manifest.json                              version, settings, sha256 of every clip
+
+A clip is a pure function of (SIM_VERSION, seed, key). `journal.jsonl` lists what is finished until
+the manifest is written; an interrupted run is completed by running it again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nearfar import workers as processes
+from nearfar.audio import encode
+from nearfar.errors import FormatError, SettingError, StorageError
+from nearfar.sim.plan import PRESETS, Item, machines_of, plan
+from nearfar.sim.scene import render
+from nearfar.sim.version import SIM_VERSION
+from nearfar.store import atomic_file, storage_errors, write_text
+
+MANIFEST, JOURNAL, TRUTH = "manifest.json", "journal.jsonl", "ground_truth.jsonl"
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class Written:
+    """A simulated data set on disk."""
+
+    folder: Path
+    label: str  # "SIMULATED v1 seed 0", to be printed with whatever comes from it
+    clips: int
+    rendered: int  # the rest was there already
+
+
+def label(seed: int) -> str:
+    """What every table made from a simulated data set says."""
+    return f"SIMULATED v{SIM_VERSION} seed {seed}"
+
+
+def simulate(
+    out: Path,
+    preset: str = "mini",
+    seed: int = 0,
+    *,
+    machines: Sequence[str] | None = None,
+    stems: bool = False,
+    workers: int = 1,
+    progress: Progress | None = None,
+) -> Written:
+    """Simulate near/far recordings of machines in the DCASE 2026 layout.
+
+    Args:
+        out: folder; completed if it holds the same data set, refused if it holds another.
+        preset: one of `PRESETS`.
+        seed: of everything.
+        machines: only these of the preset's.
+        stems: also write what the machine and what the noise alone would have been.
+        workers: processes.
+        progress: called as `progress(what, done, of)`.
+
+    Raises:
+        SettingError: unknown preset or machine, a negative seed, or a folder with other settings.
+        StorageError: the folder cannot be written; what is finished stays.
+    """
+    machines_of(preset)  # refuses an unknown one
+    if seed < 0:
+        raise SettingError(f"seed {seed}; it is a whole number from 0 up")
+    items = plan(PRESETS[preset], seed, machines)
+    names = list(dict.fromkeys(item.key.machine for item in items))
+    settings = {"version": SIM_VERSION, "seed": seed, "preset": preset, "machines": names,
+                "stems": stems}  # fmt: skip
+    done = _prepare(out, settings)
+    todo = [item for item in items if item.file not in done]
+    jobs = [_Job(item, str(out), seed, stems) for item in todo]
+    with storage_errors(out), (out / JOURNAL).open("a", encoding="utf-8") as journal:
+        for n, entry in enumerate(processes.run(_write_clip, jobs, workers), 1):
+            journal.write(json.dumps(entry) + "\n")
+            journal.flush()
+            done[entry["file"]] = entry
+            if progress is not None:
+                progress("rendering", n, len(jobs))
+    _finish(out, settings, [done[item.file] for item in items])
+    return Written(out, label(seed), len(items), len(todo))
+
+
+@dataclass(frozen=True)
+class _Job:
+    item: Item
+    out: str
+    seed: int
+    stems: bool
+
+
+def _write_clip(job: _Job) -> dict[str, Any]:
+    """Render and write one clip; its line of the journal."""
+    rendered = render(job.item.key, job.seed)
+    path = Path(job.out) / job.item.file
+    content = encode(rendered.audio, "PCM_16")
+    if job.stems:
+        for name in ("machine", "noise"):
+            stem = path.parents[1] / "supplemental" / name / path.name
+            _put(stem, encode(getattr(rendered, name), "FLOAT"))
+    _put(path, content)
+    digest = hashlib.sha256(content).hexdigest()
+    return {"file": job.item.file, "sha256": digest, "truth": rendered.truth}
+
+
+def _put(path: Path, content: bytes) -> None:
+    with storage_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_file(path) as file:
+        file.write(content)
+
+
+def _prepare(out: Path, settings: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """What is finished already; refuse a folder with anything else in it."""
+    with storage_errors(out):
+        out.mkdir(parents=True, exist_ok=True)
+        present = _settings_of(out)
+        if present is None:
+            if any(out.iterdir()):
+                raise StorageError(f"{out}: has other files in it; choose a new folder")
+            write_text(out / MANIFEST, json.dumps({"simulation": settings, "complete": False}))
+            return {}
+    differ = [
+        f"{k} {present.get(k)!r}, not {v!r}" for k, v in settings.items() if present.get(k) != v
+    ]
+    if differ:
+        raise SettingError(f"{out}: holds a set with {'; '.join(differ)}; choose another folder")
+    return {e["file"]: e for e in _journal(out) if _is_whole(out / e["file"], e)}
+
+
+def _settings_of(out: Path) -> dict[str, Any] | None:
+    try:
+        return dict(json.loads((out / MANIFEST).read_text(encoding="utf-8"))["simulation"])
+    except FileNotFoundError:
+        return None
+    except (ValueError, KeyError, TypeError):
+        raise FormatError(
+            f"{out / MANIFEST}: not a manifest of ours; choose another folder"
+        ) from None
+
+
+def _journal(out: Path) -> list[dict[str, Any]]:
+    """Finished clips; the last line may be torn by an interruption."""
+    entries = []
+    for name in (MANIFEST, JOURNAL):
+        if name == MANIFEST:
+            entries += json.loads((out / name).read_text(encoding="utf-8")).get("clips", [])
+        elif (out / name).exists():
+            for line in (out / name).read_text(encoding="utf-8").splitlines():
+                try:
+                    entries.append(json.loads(line))
+                except ValueError:
+                    continue
+    return [e for e in entries if isinstance(e, dict) and {"file", "sha256", "truth"} <= e.keys()]
+
+
+def _is_whole(path: Path, entry: dict[str, Any]) -> bool:
+    return path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() == entry["sha256"]
+
+
+def _finish(out: Path, settings: dict[str, Any], entries: list[dict[str, Any]]) -> None:
+    for machine in settings["machines"]:
+        files = [e["file"] for e in entries if e["file"].startswith(f"{machine}/")]
+        write_text(out / machine / "attributes_00.csv", attributes_csv(files))
+    lines = [json.dumps({"file": e["file"], **e["truth"]}) for e in entries]
+    write_text(out / TRUTH, "\n".join(lines) + "\n")
+    manifest = {"simulation": settings, "label": label(settings["seed"]), "complete": True,
+                "clips": entries}  # fmt: skip
+    write_text(out / MANIFEST, json.dumps(manifest, indent=1) + "\n")
+    (out / JOURNAL).unlink(missing_ok=True)
+
+
+def attributes_csv(files: Sequence[str]) -> str:
+    """The table that lies beside train and test: file name, then parameter and value pairs.
+
+    >>> print(attributes_csv(["fan/train/section_00_source_train_normal_0000_spd_1.wav"]), end="")
+    file_name,d1p,d1v
+    fan/train/section_00_source_train_normal_0000_spd_1.wav,spd,1
+    """
+    rows = [(file, _pairs(file)) for file in files]
+    width = max((len(pairs) for _, pairs in rows), default=0)
+    header = ["file_name"] + [f"d{i}{x}" for i in range(1, width + 1) for x in "pv"]
+    lines = [",".join([file, *(x for pair in pairs for x in pair)]) for file, pairs in rows]
+    return "\n".join([",".join(header), *lines]) + "\n"
+
+
+def _pairs(file: str) -> list[tuple[str, str]]:
+    tail = Path(file).stem.split("_", 6)[6]
+    if tail == "noAttribute":
+        return []
+    words = tail.split("_")
+    return list(zip(words[::2], words[1::2], strict=True))

@@ -1,0 +1,16 @@
+"""All simulated machines, in the order of the data set."""
+
+from __future__ import annotations
+
+from nearfar.sim.machine import Machine
+from nearfar.sim.machines.bearing import BEARING
+from nearfar.sim.machines.fan import FAN
+from nearfar.sim.machines.gearbox import GEARBOX
+from nearfar.sim.machines.slider import SLIDER
+from nearfar.sim.machines.toycar import TOY_CAR, TOY_CAR_EMU
+from nearfar.sim.machines.valve import VALVE
+
+MACHINES: dict[str, Machine] = {
+    machine.name: machine
+    for machine in (TOY_CAR, TOY_CAR_EMU, BEARING, FAN, GEARBOX, SLIDER, VALVE)
+}

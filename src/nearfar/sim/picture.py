@@ -1,0 +1,81 @@
+"""Pictures of simulated machines: normal and each fault, near and far."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from nearfar.errors import SettingError, did_you_mean
+from nearfar.sim.dataset import label
+from nearfar.sim.machines import MACHINES
+from nearfar.sim.scene import ClipKey, render
+from nearfar.spectral import log_mel
+from nearfar.store import storage_errors
+
+SECONDS = 3.0
+
+
+def draw(machine: str, folder: Path, seed: int = 0) -> Path:
+    """Draw log-mel spectrograms of a machine, normal and with each fault at its worst.
+
+    Args:
+        machine: name.
+        folder: where `<machine>.png` is written.
+        seed: of the clips.
+
+    Raises:
+        SettingError: matplotlib is not installed.
+        StorageError: the picture cannot be written.
+    """
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise SettingError("pictures need matplotlib: pip install 'nearfar[report]'") from None
+    faults = MACHINES[machine].faults
+    keys = [("normal", ClipKey(machine, "test", "source", "normal", 0, SECONDS))]
+    for i, fault in enumerate(faults):  # the severities cycle slower than the faults: the third
+        worst = ClipKey(machine, "test", "source", "anomaly", i + 2 * len(faults), SECONDS)
+        keys.append((fault.name, worst))
+    figure = Figure(figsize=(3.2 * len(keys), 5.5), layout="constrained")
+    axes = figure.subplots(2, len(keys), sharex=True, sharey=True, squeeze=False)
+    for column, (name, key) in enumerate(keys):
+        audio = render(key, seed).audio
+        for row, channel in enumerate(("near", "far")):
+            image = log_mel(audio[row])
+            top = np.percentile(image, 99.5)
+            axes[row][column].imshow(
+                image, origin="lower", aspect="auto", vmin=top - 60, vmax=top, cmap="magma",
+                extent=(0, SECONDS, 0, len(image)),
+            )  # fmt: skip
+            axes[row][column].set_title(f"{name}, {channel}", fontsize=9)
+    axes[1][0].set_xlabel("s")
+    axes[0][0].set_ylabel("mel band")
+    figure.suptitle(f"{machine} — {label(seed)}")
+    path = folder / f"{machine}.png"
+    with storage_errors(path):
+        folder.mkdir(parents=True, exist_ok=True)
+        figure.savefig(path, dpi=80)
+    return path
+
+
+def describe(machine: str) -> str:
+    """The physics of a machine: conditions, faults, what the knobs of its scene do.
+
+    Raises:
+        SettingError: unknown machine.
+    """
+    from dataclasses import fields
+
+    from nearfar.sim.scenes import SCENES
+
+    if machine not in MACHINES:
+        raise SettingError(f"no machine {machine!r}; {did_you_mean(machine, MACHINES)}")
+    chosen, scene = MACHINES[machine], SCENES[machine]
+    lines = [f"{machine}, {chosen.seconds:g} s clips", "", chosen.physics, "", "conditions"]
+    for domain in ("source", "target"):
+        tails = dict.fromkeys(c.tail for c in getattr(chosen, domain))
+        lines.append(f"  {domain}: {', '.join(tails)}")
+    lines += ["", "faults", *(f"  {f.name}: {f.physics}" for f in chosen.faults), "", "scene"]
+    lines += [f"  {f.name} = {getattr(scene, f.name)}" for f in fields(scene)]
+    return "\n".join([*lines, "", f"sources: {chosen.references}"])

@@ -1,0 +1,115 @@
+"""Which clips a simulated data set has, and what each is called: the DCASE 2026 layout."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+
+import numpy as np
+
+from nearfar.errors import SettingError, did_you_mean
+from nearfar.sim.machines import MACHINES
+from nearfar.sim.scene import ClipKey, condition_of
+
+# These number their test clips once over all four groups, shuffled; the others each from 0000.
+SHUFFLED = ("ToyCar", "ToyCarEmu")
+GROUPS = tuple((d, label) for d in ("source", "target") for label in ("normal", "anomaly"))
+
+
+@dataclass(frozen=True)
+class Preset:
+    """How large a simulated data set is.
+
+    Args:
+        machines: names.
+        source, target: training clips of each domain.
+        test: test clips of each domain and label.
+        seconds: length of every clip; None is the machine's native length.
+        what: for people.
+    """
+
+    machines: tuple[str, ...]
+    source: int
+    target: int
+    test: int
+    seconds: float | None
+    what: str
+
+    def clips(self) -> int:
+        """How many clips it has."""
+        return len(self.machines) * (self.source + self.target + 4 * self.test)
+
+
+PRESETS = MappingProxyType(
+    {
+        "mini": Preset(("ToyCar", "fan", "valveEmu"), 24, 4, 6, 3.0, "the demo and the tests"),
+        "small": Preset(tuple(MACHINES), 100, 10, 20, 5.0, "statistics and trends, a minute"),
+        "dev": Preset(tuple(MACHINES), 990, 10, 50, None, "the size of the real development set"),
+    }
+)
+
+
+def machines_of(preset: str) -> tuple[str, ...]:
+    """The machines of a preset; stress files are of one.
+
+    Raises:
+        SettingError: unknown preset.
+    """
+    if preset == "stress":
+        return ("fan",)
+    if preset not in PRESETS:
+        raise SettingError(f"no preset {preset!r}; {did_you_mean(preset, [*PRESETS, 'stress'])}")
+    return PRESETS[preset].machines
+
+
+@dataclass(frozen=True)
+class Item:
+    """One file to write."""
+
+    key: ClipKey
+    file: str  # below the data set's folder, with /
+
+
+def plan(preset: Preset, seed: int, machines: Sequence[str] | None = None) -> list[Item]:
+    """Every clip of a data set, in the order of machines, splits, domains, labels.
+
+    Args:
+        preset: one of `PRESETS`, or your own.
+        seed: of the data set.
+        machines: only these of the preset's.
+
+    Raises:
+        SettingError: a machine that the preset does not have.
+    """
+    chosen = tuple(machines) if machines else preset.machines
+    for machine in chosen:
+        if machine not in preset.machines:
+            raise SettingError(f"no machine {machine!r}; {did_you_mean(machine, preset.machines)}")
+    return [item for m in preset.machines if m in chosen for item in _machine(preset, seed, m)]
+
+
+def _machine(preset: Preset, seed: int, machine: str) -> Iterator[Item]:
+    seconds = preset.seconds or MACHINES[machine].seconds
+    for domain, count in (("source", preset.source), ("target", preset.target)):
+        for i in range(count):
+            yield _item(ClipKey(machine, "train", domain, "normal", i, seconds), seed, i)
+    numbers = _test_numbers(machine, preset.test)
+    for (domain, label), row in zip(GROUPS, numbers, strict=True):
+        for i, number in enumerate(row):
+            yield _item(ClipKey(machine, "test", domain, label, i, seconds), seed, number)
+
+
+def _test_numbers(machine: str, count: int) -> list[list[int]]:
+    """(4 groups, count) clip numbers."""
+    if machine not in SHUFFLED:
+        return [list(range(count)) for _ in GROUPS]
+    # The real set shares one shuffle between both machines and it tells nothing: so here.
+    order = np.random.default_rng(2026).permutation(4 * count).reshape(4, count)
+    return [sorted(row) for row in order.tolist()]
+
+
+def _item(key: ClipKey, seed: int, number: int) -> Item:
+    tail = condition_of(key, seed).tail
+    name = f"section_00_{key.domain}_{key.split}_{key.label}_{number:04d}_{tail}.wav"
+    return Item(key, f"{key.machine}/{key.split}/{name}")

@@ -1,0 +1,183 @@
+"""The simulated data set: layout, purity, resuming, refusals."""
+
+import hashlib
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+import nearfar as nf
+from nearfar import sim
+from nearfar.audio import check
+from nearfar.clips import parse_name
+from nearfar.sim.plan import PRESETS, plan
+
+TINY = {"machines": ["fan", "valveEmu"]}
+
+
+@pytest.fixture(scope="module")
+def mini(tmp_path_factory):
+    out = tmp_path_factory.mktemp("sim") / "mini"
+    written = sim.simulate(out, "mini", 3, workers=2, **TINY)
+    assert written.label == "SIMULATED v1 seed 3"
+    return out
+
+
+def content(folder):
+    return {
+        p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()
+    }
+
+
+def test_names_and_folders_are_those_of_the_real_set(mini):
+    train, test = nf.Clips.open(mini, split="train"), nf.Clips.open(mini, split="test")
+    preset = PRESETS["mini"]
+    for machine in ("fan", "valveEmu"):
+        mine = train.select(machine=machine)
+        assert len(mine.select(domain="source")) == preset.source
+        assert len(mine.select(domain="target")) == preset.target
+        for domain in ("source", "target"):
+            for label in ("normal", "anomaly"):
+                assert len(test.select(machine=machine, domain=domain, label=label)) == preset.test
+        assert all(c.label == "normal" for c in mine)
+    for clip in [*train, *test][::9]:
+        info = soundfile.info(str(clip.path))
+        assert (info.samplerate, info.channels, info.subtype) == (16_000, 2, "PCM_16")
+        assert info.duration == preset.seconds
+
+
+def test_attributes_say_what_the_names_say(mini):
+    lines = (mini / "fan" / "attributes_00.csv").read_text().splitlines()
+    assert lines[0] == "file_name,d1p,d1v"
+    for line in lines[1:]:
+        name, parameter, value = line.split(",")
+        assert name.endswith(f"_{parameter}_{value}.wav")
+        assert (mini / name).exists()
+    assert (mini / "valveEmu" / "attributes_00.csv").read_text().splitlines()[0] == "file_name"
+
+
+def test_the_real_class_counts():
+    found = []
+    for item in plan(PRESETS["dev"], 0):
+        if item.key.split == "train":
+            name = parse_name(item.file)
+            found.append(
+                nf.Clip(
+                    Path(item.file), machine=item.key.machine, domain=name.domain, split="train",
+                    label=name.label, attributes=name.attributes,
+                )
+            )  # fmt: skip
+    classes = nf.proxy_classes(nf.Clips(found))
+    assert len(set(classes.values())) == 42
+
+
+def test_workers_and_order_do_not_matter(mini, tmp_path):
+    sim.simulate(tmp_path / "one", "mini", 3, workers=1, **TINY)
+    assert content(tmp_path / "one") == content(mini)
+    sim.simulate(tmp_path / "fan", "mini", 3, machines=["fan"])
+    fan = {k: v for k, v in content(mini).items() if k.startswith("fan/")}
+    assert {k: v for k, v in content(tmp_path / "fan").items() if k.startswith("fan/")} == fan
+
+
+def test_another_seed_is_another_set(mini, tmp_path):
+    sim.simulate(tmp_path / "other", "mini", 4, machines=["fan"])
+    name = "fan/train/section_00_source_train_normal_0000_spd_1.wav"
+    assert (tmp_path / "other" / name).read_bytes() != (mini / name).read_bytes()
+
+
+def test_an_interrupted_run_is_completed(mini, tmp_path):
+    out = tmp_path / "again"
+    shutil.copytree(mini, out)
+    manifest = json.loads((out / "manifest.json").read_text())
+    entries = manifest["clips"]
+    lost, torn = entries[5]["file"], entries[9]["file"]
+    (out / lost).unlink()
+    (out / torn).write_bytes((out / torn).read_bytes()[:1000])
+    (out / "journal.jsonl").write_text(
+        "\n".join(json.dumps(e) for e in entries[:20]) + '\n{"file": "torn'
+    )
+    (out / "ground_truth.jsonl").unlink()
+    begun = {"simulation": manifest["simulation"], "complete": False}
+    (out / "manifest.json").write_text(json.dumps(begun))
+    written = sim.simulate(out, "mini", 3, **TINY)
+    assert written.rendered == written.clips - 18
+    assert content(out) == content(mini)
+    assert sim.simulate(out, "mini", 3, **TINY).rendered == 0
+
+
+def test_the_manifest_has_the_hashes(mini):
+    manifest = json.loads((mini / "manifest.json").read_text())
+    assert manifest["label"] == "SIMULATED v1 seed 3"
+    for entry in manifest["clips"]:
+        digest = hashlib.sha256((mini / entry["file"]).read_bytes()).hexdigest()
+        assert digest == entry["sha256"]
+    truth = [json.loads(x) for x in (mini / "ground_truth.jsonl").read_text().splitlines()]
+    assert [t["file"] for t in truth] == [e["file"] for e in manifest["clips"]]
+    for row in truth:
+        assert (row["fault"] is not None) == ("_anomaly_" in row["file"])
+        assert np.isfinite(row["snr_db"])
+
+
+def test_stems_add_up(tmp_path):
+    sim.simulate(tmp_path, "mini", 3, machines=["fan"], stems=True, workers=2)
+    for path in sorted((tmp_path / "fan" / "test").iterdir())[::7]:
+        parts = [
+            nf.read(tmp_path / "fan" / "supplemental" / name / path.name)
+            for name in ("machine", "noise")
+        ]
+        assert np.abs(sum(parts) - nf.read(path)).max() <= 1.01 / 32768
+    assert len(nf.Clips.open(tmp_path, split="test")) == 24  # stems are no clips
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"seed": 5}, "seed 3, not 5"),
+        ({"machines": ["fan"]}, "machines"),
+        ({"stems": True}, "stems False, not True"),
+        ({"preset": "small"}, "preset 'mini', not 'small'"),
+    ],
+)
+def test_another_set_in_the_folder_is_refused(mini, change, words):
+    arguments = {"preset": "mini", "seed": 3, **TINY, **change}
+    before = content(mini)
+    with pytest.raises(nf.NearfarError, match=words):
+        sim.simulate(mini, **arguments)
+    assert content(mini) == before
+
+
+def test_what_does_not_exist_is_named(tmp_path):
+    with pytest.raises(nf.NearfarError, match="no preset 'big'; it has: dev, mini, small, stress"):
+        sim.simulate(tmp_path / "x", "big")
+    with pytest.raises(nf.NearfarError, match="did you mean 'fan'"):
+        sim.simulate(tmp_path / "x", "mini", machines=["fam"])
+    with pytest.raises(nf.NearfarError, match="did you mean 'fan'"):
+        sim.describe("fam")
+    assert not (tmp_path / "x").exists()
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "letter.txt").write_text("x")
+    with pytest.raises(nf.NearfarError, match="has other files"):
+        sim.simulate(tmp_path / "mine", "mini")
+
+
+def test_stress_files_are_what_they_say(tmp_path):
+    files = sim.write_stress(tmp_path, 1)
+    expected = json.loads((tmp_path / "expected.json").read_text())
+    for path in files:
+        usable = expected[f"fan/{path.name}"]["usable"]
+        try:
+            nf.DIF()([check(nf.read(path), name=path.name)])
+        except nf.NearfarError:
+            assert not usable, path.name
+        else:
+            assert usable, path.name
+
+
+def test_every_machine_is_described():
+    for machine in PRESETS["dev"].machines:
+        text = sim.describe(machine)
+        for word in ("conditions", "faults", "scene", "sources"):
+            assert word in text
