@@ -3,11 +3,6 @@
 # Called by `make demo`; the first argument is the data, the second a folder for the results.
 set -euo pipefail
 data=$1 out=$2
-if [ -z "$data" ]; then
-  echo "make demo needs recordings: make demo DATA=folder" >&2
-  echo "(a DCASE Task 2 folder, or a folder of normal two-channel WAV or FLAC files)" >&2
-  exit 2
-fi
 nearfar=.venv/bin/nearfar
 mkdir -p "$out"
 rm -f "$out/evaluation.json" "$out/scores.csv"
@@ -18,6 +13,11 @@ show() {
   "$nearfar" "$@"
 }
 
+if [ -z "$data" ]; then
+  data=$out/recordings
+  show simulate "$data" --preset mini --seed 0
+  echo "(recordings of your own: make demo DATA=folder)"
+fi
 show fit "$data" -s s4 -o "$out/detector"
 mapfile -t tests < <(find -L "$data" -type d \( -name test -o -name source_test -o -name target_test \) | sort)
 if [ ${#tests[@]} -gt 0 ]; then

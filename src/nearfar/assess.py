@@ -39,11 +39,12 @@ class Result:
     lines: tuple[str, ...] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)
     floor: Mapping[str, Any] | None = None
+    heading: tuple[str, ...] = ()  # above the table
 
     @property
     def text(self) -> str:
         """What a person reads."""
-        return "\n".join([str(self.evaluation), *self.lines])
+        return "\n".join([*self.heading, str(self.evaluation), *self.lines])
 
     def as_dict(self) -> dict[str, Any]:
         """What a program reads."""
@@ -126,11 +127,16 @@ def of_data(
     if skip_bad:
         labels = _only(labels, scores)
     result = evaluate(scores, labels, rule=rule)
+    simulated = _simulated(data)
     settings = {"name": detector.name if detector else name, "system": to_data(fitted.system)}
+    if simulated:
+        settings["data"] = simulated
+    heading = (simulated,) if simulated else ()
     notes = (f"left out, unknown to the detector: {', '.join(left_out)}",) if left_out else ()
     lowest = _floor(data, fitted, runtime, skip_bad) if floor else None
     if not isinstance(lowest, Detector):
-        return Result(result, (*notes, lowest) if lowest else notes, settings)
+        lines = (*notes, lowest) if lowest else notes
+        return Result(result, lines, settings, heading=heading)
     below = lowest.score(Clips(v.clip for v in scores), runtime)
     floor_result, gain = (
         evaluate(below, labels, rule=rule),
@@ -138,7 +144,16 @@ def of_data(
     )
     lines = (*notes, f"floor: logmel {floor_result.headline}", f"above the floor: {gain}")
     figures = {"system": "logmel", **floor_result.to_dict(), "difference": asdict(gain)}
-    return Result(result, lines, settings, figures)
+    return Result(result, lines, settings, figures, heading)
+
+
+def _simulated(data: Path) -> str:
+    """What a simulated data set says of itself in its manifest; "" for other data."""
+    try:
+        said = json.loads((data / "manifest.json").read_text(encoding="utf-8"))["label"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
+    return said if isinstance(said, str) and said.startswith("SIMULATED ") else ""
 
 
 def write_json(path: Path, result: Result) -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from nearfar import cli_sound
 from nearfar.errors import NearfarError, NearfarWarning, SettingError, did_you_mean
 
 if TYPE_CHECKING:
@@ -270,6 +271,10 @@ def features(
         show.features(data, everything, as_json, channel_order.value)
 
 
+for command in (cli_sound.simulate, cli_sound.inspect, cli_sound.mask):
+    app.command()(command)
+
+
 def main() -> None:
     """Run the command line; one line for whatever a user can cause.
 
@@ -287,7 +292,7 @@ def main() -> None:
         typer.echo(f"error: {_one_line(error)}", err=True)
         sys.exit(2)
     except _Interrupted:
-        typer.echo("interrupted; nothing was written, finished clips stay in the cache", err=True)
+        typer.echo("interrupted; what is finished is kept, the same command goes on from there", err=True)
         sys.exit(130)
     except OSError as error:  # standard output is full or gone
         typer.echo(f"error: the output cannot be written ({error.strerror})", err=True)

@@ -19,7 +19,9 @@ from nearfar.errors import AudioError, DatasetError
 from nearfar.store import Runtime
 
 if TYPE_CHECKING:
+    from nearfar.audio import Audio
     from nearfar.detector import Detector
+    from nearfar.frontend import Frontend
     from nearfar.scores import Scores
     from nearfar.store import Progress as Report
     from nearfar.system import Ensemble, System
@@ -250,6 +252,31 @@ def selection(
         f"kept {len(names)} of {len(CANDIDATES)}; as Python: DIF(names={tuple(names)!r})",
         markup=False,
     )
+
+
+def cleaned(audio: Audio, part: Frontend, clean: Audio) -> None:
+    """What a front end did to one clip."""
+    from nearfar.frontend import CoherenceMask
+    from nearfar.inspect import clip_statistics
+
+    mask = part if isinstance(part, CoherenceMask) else None
+    seen = clip_statistics(audio, mask=mask)
+    lowered = 10 * np.log10(np.mean(clean**2) / np.mean(audio[0] ** 2))
+    rows = {
+        "near level": f"{seen.near_level:.1f} dBFS",
+        "far level": f"{seen.far_level:.1f} dBFS",
+        "near over far, mean over frequencies": f"{seen.ratio:+.1f} dB",
+        "LR_corr": f"{seen.lr_corr:.2f}",
+        "coherence γ over the clip": f"{seen.coherence:.4f}",
+    }
+    if mask is not None:
+        rows["mean of the mask"] = f"{seen.mask:.3f}"
+        rows["share at its floor"] = f"{100 * seen.at_floor:.1f} %"
+    rows["output over near"] = f"{lowered:+.1f} dB"
+    table = _table("", repr(part))
+    for name, value in rows.items():
+        table.add_row(name, value)
+    console().print(table)
 
 
 def _number(value: float, digits: int = 2) -> str:

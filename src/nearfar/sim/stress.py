@@ -26,7 +26,7 @@ FILES = {
     "desynchronised.wav": (True, "the far channel 0.3 s late, its clock 200 ppm slow"),
     "mono.wav": (False, "the near channel alone"),
     "short.wav": (False, "0.5 s"),
-    "silent_far.wav": (False, "the far microphone is off: every sample 0"),
+    "far_silent.wav": (False, "the far microphone is off: every sample 0"),
     "nan.wav": (False, "float samples, one of them not a number"),
     "truncated.wav": (False, "the file ends in the middle"),
 }
@@ -69,7 +69,7 @@ def _contents(machine: str, seed: int) -> Iterator[tuple[str, bytes]]:
     yield "desynchronised.wav", encode(_late(audio), "PCM_16")
     yield "mono.wav", encode(audio[:1], "PCM_16")
     yield "short.wav", encode(audio[:, : SAMPLE_RATE // 2], "PCM_16")
-    yield "silent_far.wav", encode(audio * np.array([[1], [0]], np.float32), "PCM_16")
+    yield "far_silent.wav", encode(audio * np.array([[1], [0]], np.float32), "PCM_16")
     broken = audio.copy()
     broken[0, SAMPLE_RATE] = np.nan
     yield "nan.wav", encode(broken, "FLOAT")
