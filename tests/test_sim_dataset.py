@@ -132,6 +132,43 @@ def test_stems_add_up(tmp_path):
     assert len(nf.Clips.open(tmp_path, split="test")) == 24  # stems are no clips
 
 
+def test_lost_stems_come_back(tmp_path):
+    sim.simulate(tmp_path / "s", "mini", 3, machines=["fan"], stems=True)
+    before = content(tmp_path / "s")
+    shutil.rmtree(tmp_path / "s" / "fan" / "supplemental" / "noise")
+    assert sim.simulate(tmp_path / "s", "mini", 3, machines=["fan"], stems=True).rendered == 52
+    assert content(tmp_path / "s") == before
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [b"\xff\xfe\x00", b"[1]\n5\nnull\n", b'{"file": 5, "sha256": 1, "truth": 5}\n', b'{"file": "t'],
+)
+def test_a_damaged_journal_costs_time_only(mini, tmp_path, damage):
+    out = tmp_path / "again"
+    shutil.copytree(mini, out)
+    manifest = json.loads((out / "manifest.json").read_text())
+    (out / "journal.jsonl").write_bytes(damage)
+    begun = {"simulation": manifest["simulation"], "complete": False, "clips": 5}
+    (out / "manifest.json").write_text(json.dumps(begun))
+    sim.simulate(out, "mini", 3, workers=2, **TINY)
+    assert content(out) == content(mini)
+
+
+def test_another_stress_set_is_refused(mini, tmp_path):
+    sim.write_stress(tmp_path / "s", 1)
+    before = content(tmp_path / "s")
+    sim.write_stress(tmp_path / "s", 1)
+    with pytest.raises(nf.NearfarError, match="holds another set"):
+        sim.write_stress(tmp_path / "s", 2)
+    assert content(tmp_path / "s") == before
+    with pytest.raises(nf.NearfarError, match="has other files"):
+        sim.write_stress(mini, 1)
+    with pytest.raises(nf.NearfarError, match="no machine 'zork'"):
+        sim.write_stress(tmp_path / "z", 1, "zork")
+    assert not (tmp_path / "z").exists()
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [

@@ -203,13 +203,21 @@ def write(path: str | os.PathLike[str], audio: Audio, sample_rate: int = SAMPLE_
 
 
 def encode(audio: Audio, subtype: str, sample_rate: int = SAMPLE_RATE) -> bytes:
-    """(channels, samples) as the bytes of a WAV file, `subtype` as in soundfile ("PCM_16")."""
+    """(channels, samples) as the bytes of a WAV file, `subtype` "PCM_16" or "FLOAT".
+
+    The same sound gives the same bytes: libsndfile stamps the time into float files.
+    """
     import io
 
-    import soundfile
-
     buffer = io.BytesIO()
-    soundfile.write(buffer, audio.T, sample_rate, subtype=subtype, format="WAV")
+    if subtype == "FLOAT":
+        from scipy.io import wavfile
+
+        wavfile.write(buffer, sample_rate, np.asarray(audio.T, dtype=np.float32))
+    else:
+        import soundfile
+
+        soundfile.write(buffer, audio.T, sample_rate, subtype=subtype, format="WAV")
     return buffer.getvalue()
 
 

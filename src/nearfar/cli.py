@@ -292,7 +292,9 @@ def main() -> None:
         typer.echo(f"error: {_one_line(error)}", err=True)
         sys.exit(2)
     except _Interrupted:
-        typer.echo("interrupted; what is finished is kept, the same command goes on from there", err=True)
+        typer.echo(
+            "interrupted; what is finished is kept, the same command goes on from there", err=True
+        )
         sys.exit(130)
     except OSError as error:  # standard output is full or gone
         typer.echo(f"error: the output cannot be written ({error.strerror})", err=True)

@@ -41,9 +41,11 @@ def simulate(
         return
     if out is None:
         raise SettingError("give a folder for the data set, or --describe MACHINE")
-    chosen = machines.split(",") if machines else None
+    chosen = [name.strip() for name in machines.split(",") if name.strip()] if machines else None
     if preset == "stress":
-        files = sim.write_stress(out, seed)
+        if stems or (chosen is not None and len(chosen) != 1):
+            raise SettingError("stress files are of one machine, without --stems")
+        files = sim.write_stress(out, seed, (chosen or ["fan"])[0])
         typer.echo(f"{sim.label(seed)}: wrote {len(files)} files and expected.json to {out}")
     else:
         _simulate(out, preset, seed, chosen, workers, stems)
@@ -107,6 +109,8 @@ def mask(
     from nearfar.frontend import CoherenceMask, FarCancel
     from nearfar.recipe import with_setting
 
+    if output is not None and output.resolve() == clip.resolve():
+        raise SettingError(f"{output}: is the recording itself; choose another name")
     if output is None and not stats:
         raise SettingError("give -o FILE to hear it, --stats to see it, or both")
     part: Any = CoherenceMask() if frontend is FrontendName.mask else FarCancel()

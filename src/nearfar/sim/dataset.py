@@ -28,6 +28,7 @@ from nearfar.sim.version import SIM_VERSION
 from nearfar.store import atomic_file, storage_errors, write_text
 
 MANIFEST, JOURNAL, TRUTH = "manifest.json", "journal.jsonl", "ground_truth.jsonl"
+STEMS = ("machine", "noise")
 Progress = Callable[[str, int, int], None]
 
 
@@ -83,7 +84,7 @@ def simulate(
     jobs = [_Job(item, str(out), seed, stems) for item in todo]
     with storage_errors(out), (out / JOURNAL).open("a", encoding="utf-8") as journal:
         for n, entry in enumerate(processes.run(_write_clip, jobs, workers), 1):
-            journal.write(json.dumps(entry) + "\n")
+            journal.write("\n" * (n == 1) + json.dumps(entry) + "\n")  # the last line may be torn
             journal.flush()
             done[entry["file"]] = entry
             if progress is not None:
@@ -106,9 +107,8 @@ def _write_clip(job: _Job) -> dict[str, Any]:
     path = Path(job.out) / job.item.file
     content = encode(rendered.audio, "PCM_16")
     if job.stems:
-        for name in ("machine", "noise"):
-            stem = path.parents[1] / "supplemental" / name / path.name
-            _put(stem, encode(getattr(rendered, name), "FLOAT"))
+        for name in STEMS:
+            _put(_stem(path, name), encode(getattr(rendered, name), "FLOAT"))
     _put(path, content)
     digest = hashlib.sha256(content).hexdigest()
     return {"file": job.item.file, "sha256": digest, "truth": rendered.truth}
@@ -136,7 +136,7 @@ def _prepare(out: Path, settings: dict[str, Any]) -> dict[str, dict[str, Any]]:
     ]
     if differ:
         raise SettingError(f"{out}: holds a set with {'; '.join(differ)}; choose another folder")
-    return {e["file"]: e for e in _journal(out) if _is_whole(out / e["file"], e)}
+    return {e["file"]: e for e in _journal(out) if _is_whole(out, e, settings["stems"])}
 
 
 def _settings_of(out: Path) -> dict[str, Any] | None:
@@ -151,22 +151,38 @@ def _settings_of(out: Path) -> dict[str, Any] | None:
 
 
 def _journal(out: Path) -> list[dict[str, Any]]:
-    """Finished clips; the last line may be torn by an interruption."""
-    entries = []
-    for name in (MANIFEST, JOURNAL):
-        if name == MANIFEST:
-            entries += json.loads((out / name).read_text(encoding="utf-8")).get("clips", [])
-        elif (out / name).exists():
-            for line in (out / name).read_text(encoding="utf-8").splitlines():
-                try:
-                    entries.append(json.loads(line))
-                except ValueError:
-                    continue
-    return [e for e in entries if isinstance(e, dict) and {"file", "sha256", "truth"} <= e.keys()]
+    """Finished clips; what an interruption tore or somebody damaged is rendered again."""
+    lines = (out / JOURNAL).read_text(errors="replace").splitlines() if _has_journal(out) else []
+    found: list[Any] = []
+    for line in lines:
+        try:
+            found.append(json.loads(line))
+        except ValueError:
+            continue
+    listed = json.loads((out / MANIFEST).read_text(encoding="utf-8")).get("clips")
+    found += listed if isinstance(listed, list) else []
+    return [e for e in found if isinstance(e, dict) and _is_entry(e)]
 
 
-def _is_whole(path: Path, entry: dict[str, Any]) -> bool:
-    return path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() == entry["sha256"]
+def _has_journal(out: Path) -> bool:
+    return (out / JOURNAL).is_file()
+
+
+def _is_entry(entry: dict[str, Any]) -> bool:
+    texts = isinstance(entry.get("file"), str) and isinstance(entry.get("sha256"), str)
+    truth = entry.get("truth")
+    return texts and isinstance(truth, dict) and "file" not in truth
+
+
+def _is_whole(out: Path, entry: dict[str, Any], stems: bool) -> bool:
+    path = out / entry["file"]
+    if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != entry["sha256"]:
+        return False
+    return not stems or all(_stem(path, name).is_file() for name in STEMS)
+
+
+def _stem(path: Path, name: str) -> Path:
+    return path.parents[1] / "supplemental" / name / path.name
 
 
 def _finish(out: Path, settings: dict[str, Any], entries: list[dict[str, Any]]) -> None:

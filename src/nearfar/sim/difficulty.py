@@ -152,9 +152,7 @@ def report(results: Mapping[str, Evaluation]) -> str:
         cells = []
         for machine in machines:
             cell = result.machines[machine]["00"]
-            cells.append(
-                "/".join(f"{100 * (cell[name] or 0):.0f}" for name in FIGURES)
-            )
+            cells.append("/".join(f"{100 * (cell[name] or 0):.0f}" for name in FIGURES))
         rows.append([name, *cells, f"{100 * result.score:.1f}"])
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     return "\n".join(

@@ -125,7 +125,8 @@ def own_colour(unit: np.random.Generator, colour: Colour, spread_db: float = 0.5
 def stems(kit: Kit, body: NDArray[np.floating], point: NDArray[np.floating]) -> Stems:
     """Both parts at a common gain: the sum's RMS is 1 times the clip's loudness.
 
-    The gain knows no fault: how loud a clip is says nothing about its health.
+    The sum, fault included, is what has RMS 1: how loud a clip is says nothing about its health,
+    at the price that a loud fault turns the healthy sound down.
     """
     at_body, at_point = np.asarray(body, np.float32), np.asarray(point, np.float32)
     gain = np.float32(kit.gain(LOUDNESS_DB) / max(rms(at_body + at_point), 1e-9))

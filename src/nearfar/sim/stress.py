@@ -10,12 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nearfar.audio import SAMPLE_RATE, encode
-from nearfar.errors import StorageError
+from nearfar.errors import SettingError, StorageError, did_you_mean
 from nearfar.sim.dataset import label
+from nearfar.sim.machines import MACHINES
 from nearfar.sim.scene import ClipKey, render
 from nearfar.store import atomic_file, storage_errors, write_text
 
 Audio = NDArray[np.float32]
+
+EXPECTED = "expected.json"
 
 # file → (usable, what it is)
 FILES = {
@@ -41,19 +44,32 @@ def write_stress(out: Path, seed: int = 0, machine: str = "fan") -> list[Path]:
         machine: whose sound they are.
 
     Raises:
+        SettingError: unknown machine, or a folder with the files of another seed or machine.
         StorageError: the folder has other things in it, or cannot be written.
     """
+    if machine not in MACHINES:
+        raise SettingError(f"no machine {machine!r}; {did_you_mean(machine, MACHINES)}")
     folder = out / machine
+    expected = _expected(machine, seed)
     with storage_errors(out):
-        folder.mkdir(parents=True, exist_ok=True)
-        if {p.name for p in folder.iterdir()} - FILES.keys():
-            raise StorageError(f"{folder}: has other files in it; choose a new folder")
+        out.mkdir(parents=True, exist_ok=True)
+        there = {p.name for p in out.iterdir()}
+        if EXPECTED in there:
+            if (out / EXPECTED).read_text(errors="replace") != expected:
+                raise SettingError(f"{out}: holds another set; choose another folder")
+        elif there:
+            raise StorageError(f"{out}: has other files in it; choose a new folder")
+        folder.mkdir(exist_ok=True)
+    write_text(out / EXPECTED, expected)
     for name, content in _contents(machine, seed):
         with atomic_file(folder / name) as file:
             file.write(content)
-    expected = {f"{machine}/{n}": {"usable": u, "what": w} for n, (u, w) in FILES.items()}
-    write_text(out / "expected.json", json.dumps({"label": label(seed), **expected}, indent=1))
     return [folder / name for name in FILES]
+
+
+def _expected(machine: str, seed: int) -> str:
+    files = {f"{machine}/{n}": {"usable": u, "what": w} for n, (u, w) in FILES.items()}
+    return json.dumps({"label": label(seed), **files}, indent=1)
 
 
 def _contents(machine: str, seed: int) -> Iterator[tuple[str, bytes]]:
