@@ -74,7 +74,7 @@ def test_file_name_tails_give_the_classes_of_the_real_training_set():
             assert tails == {"source": {""}, "target": {""}}
 
 
-def test_target_individuals_are_others_but_their_knobs_lie_within_the_source():
+def test_target_individuals_are_others_but_at_most_one_speed_step_away_from_the_source():
     for machine in MACHINES.values():
         source = {c.unit for c in machine.source}
         target = {c.unit for c in machine.target}
@@ -84,7 +84,7 @@ def test_target_individuals_are_others_but_their_knobs_lie_within_the_source():
         for knob in dict(machine.source[0].values):
             ours = [c.value(knob) for c in machine.source]
             for condition in machine.target:
-                assert min(ours) * 0.98 <= condition.value(knob) <= max(ours) * 1.02
+                assert min(ours) * 0.974 <= condition.value(knob) <= max(ours) * 1.026
 
 
 def test_unknown_knob_is_refused_with_what_there_is():
