@@ -1,6 +1,7 @@
 """Every part of ours passes the contract that third parties are given."""
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
@@ -9,6 +10,8 @@ import pytest
 import nearfar as nf
 from nearfar.presets import PRESETS
 from nearfar.testing import check_embedder, check_frontend, check_part, check_rule, check_system
+
+TINY = Path(__file__).parent / "data" / "eat" / "tiny"
 
 
 @pytest.mark.parametrize(
@@ -29,7 +32,14 @@ def test_frontends(part):
 
 @pytest.mark.parametrize(
     "part",
-    [nf.DIF(), nf.DIF(names=nf.DIF().names[::-7]), nf.LogMel(), nf.LogMel(n_mels=40)],
+    [
+        nf.DIF(),
+        nf.DIF(names=nf.DIF().names[::-7]),
+        nf.LogMel(),
+        nf.LogMel(n_mels=40),
+        nf.EAT(str(TINY)),
+        nf.EAT(str(TINY), pooling="cls", layer=1, frames=1024),
+    ],
     ids=repr,
 )
 def test_embedders(part):
@@ -59,9 +69,17 @@ def test_parts_are_plain_data(part):
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_presets(name):
-    system = PRESETS[name]()
-    check_system(system)
+    system = PRESETS[name](name, [str(TINY)] * PRESETS[name].encoders)
+    for member in system.members:
+        check_system(member)
     assert eval(repr(system), vars(nf) | {n: getattr(nf, n) for n in nf.__all__}) == system
+
+
+def test_presets_say_how_many_weights_they_take():
+    with pytest.raises(nf.NearfarError, match="s3 needs the weights of 1 encoder, 0 given"):
+        PRESETS["s3"]("s3", [])
+    with pytest.raises(nf.NearfarError, match="s4 needs no weights"):
+        PRESETS["s4"]("s4", ["x"])
 
 
 def test_the_contract_finds_broken_parts():

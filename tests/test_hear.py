@@ -9,7 +9,8 @@ import pytest
 
 import nearfar as nf
 from conftest import machine_sound, write
-from nearfar.hear import Chain, hear, one_thread
+from nearfar.chain import Chain
+from nearfar.hear import hear, one_thread
 from nearfar.recipe import user_module
 from nearfar.store import Runtime
 

@@ -291,10 +291,10 @@ def test_one_changed_value_gives_a_part_or_a_format_error(part, data):
     ],
 )  # fmt: skip
 def test_setting(system, assignment, value):
-    before = PRESETS[system]()
+    before = PRESETS[system](system, [])
     after = with_setting(before, assignment)
     assert value(after)
-    assert before == PRESETS[system]()
+    assert before == PRESETS[system](system, [])
     assert type(after) is type(before)
     assert from_data(json.loads(json.dumps(to_data(after)))) == after
 

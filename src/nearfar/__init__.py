@@ -19,13 +19,14 @@ if TYPE_CHECKING:
     from nearfar.clips import Clip, Clips, proxy_classes
     from nearfar.detector import Detector, load
     from nearfar.dif import DIF
+    from nearfar.eat import EAT
     from nearfar.embedder import LogMel
     from nearfar.enrich import PseudoTarget, ResidualAugmentation
     from nearfar.errors import NearfarError, NearfarWarning
     from nearfar.evaluation import Evaluation
     from nearfar.frontend import CoherenceMask, Far, FarCancel, Near, Stereo
     from nearfar.metrics import compare, evaluate
-    from nearfar.presets import logmel, s4
+    from nearfar.presets import logmel, s3, s4
     from nearfar.scores import Scores, Verdict
     from nearfar.store import Runtime
     from nearfar.system import Ensemble, System
@@ -39,6 +40,7 @@ _HOME = {
     "CoherenceMask": "frontend",
     "DIF": "dif",
     "Detector": "detector",
+    "EAT": "eat",
     "Ensemble": "system",
     "Evaluation": "evaluation",
     "Far": "frontend",
@@ -69,11 +71,13 @@ _HOME = {
     "pair": "audio",
     "proxy_classes": "clips",
     "read": "audio",
+    "s3": "presets",
     "s4": "presets",
 }
 
 __all__ = [
     "DIF",
+    "EAT",
     "KNN",
     "ZCA",
     "Clip",
@@ -108,6 +112,7 @@ __all__ = [
     "pair",
     "proxy_classes",
     "read",
+    "s3",
     "s4",
 ]
 

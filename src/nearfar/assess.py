@@ -48,18 +48,22 @@ class Result:
 
     def as_dict(self) -> dict[str, Any]:
         """What a program reads."""
-        versions = {
-            "nearfar": __version__,
-            "numpy": np.__version__,
-            "python": platform.python_version(),
-        }
         extra = {} if self.floor is None else {"floor": dict(self.floor)}
         return {
             **self.evaluation.to_dict(),
             **extra,
             "settings": {**self.settings, "bootstrap_seed": 0},
-            "versions": versions,
+            "versions": versions(),
         }
+
+
+def versions() -> dict[str, str]:
+    """What a figure was computed with."""
+    return {
+        "nearfar": __version__,
+        "numpy": np.__version__,
+        "python": platform.python_version(),
+    }
 
 
 def of_files(folder: Path, truth: Path | None, rule: RuleName | None) -> Result:
@@ -82,11 +86,12 @@ def of_files(folder: Path, truth: Path | None, rule: RuleName | None) -> Result:
 
 def of_data(
     data: Path | None,
-    system: System | Ensemble,
+    system: System | Ensemble | None,
     runtime: Runtime,
     *,
     detector: Path | None = None,
     types: Sequence[type] = (),
+    weights: Sequence[str] = (),
     truth: Path | None = None,
     floor: bool = True,
     rule: RuleName | None = None,
@@ -98,10 +103,11 @@ def of_data(
 
     Args:
         data: DCASE folder or CSV.
-        system: fitted on the train split, unless a detector is given.
+        system: fitted on the train split; not looked at with a detector.
         runtime: how to compute.
         detector: a detector's folder.
         types: the detector's own parts that are not ours.
+        weights: where the detector's encoders have their weights now.
         truth: ground truth for test clips whose names carry no label.
         floor: also fit `logmel` and say how far the system is above it.
         rule: the year's rule; None finds it in the data.
@@ -112,22 +118,22 @@ def of_data(
     Raises:
         DatasetError: no test clips, or no labels.
     """
-    if data is None:
-        raise SettingError("give a DCASE folder or a CSV to evaluate on")
-    test = _test_clips(data)
+    if data is None or (system is None and detector is None):
+        raise SettingError("give a DCASE folder or a CSV, and a system or a detector to evaluate")
+    test = open_test(data)
     left_out: list[str] = []
     if detector is not None:
-        known = load(detector, types)
+        known = load(detector, types, weights)
         left_out = sorted(set(test.machines) - set(known.machines))
         test = _of_machines(test, known.machines, data)
     labels = Truth.from_clips(test) if truth is None else read_truth(truth)
-    fitted = known if detector else _fit(system, data, runtime, order, skip_bad)
-    rule = rule or _rule_of(test)
+    fitted = known if system is None or detector else _fit(system, data, runtime, order, skip_bad)
+    rule = rule or rule_of(test)
     scores = fitted.score(test, runtime, skip_bad=skip_bad)
     if skip_bad:
         labels = _only(labels, scores)
     result = evaluate(scores, labels, rule=rule)
-    simulated = _simulated(data)
+    simulated = simulated_label(data)
     settings = {"name": detector.name if detector else name, "system": to_data(fitted.system)}
     if simulated:
         settings["data"] = simulated
@@ -147,7 +153,7 @@ def of_data(
     return Result(result, lines, settings, figures, heading)
 
 
-def _simulated(data: Path) -> str:
+def simulated_label(data: Path) -> str:
     """What a simulated data set says of itself in its manifest; "" for other data."""
     try:
         said = json.loads((data / "manifest.json").read_text(encoding="utf-8"))["label"]
@@ -161,7 +167,12 @@ def write_json(path: Path, result: Result) -> None:
     write_text(path, json.dumps(result.as_dict(), indent=1, ensure_ascii=False) + "\n")
 
 
-def _test_clips(data: Path) -> Clips:
+def open_test(data: Path) -> Clips:
+    """The test split of a data set.
+
+    Raises:
+        DatasetError: it has none.
+    """
     test = Clips.open(data, split="test")
     if any(c.split != "test" and c.label is None for c in test):
         raise DatasetError(f"{data}: has no test clips; give a DCASE folder, or a CSV with labels")
@@ -178,7 +189,7 @@ def _of_machines(test: Clips, machines: Sequence[str], data: Path) -> Clips:
     return known
 
 
-def _rule_of(test: Clips) -> RuleName | None:
+def rule_of(test: Clips) -> RuleName | None:
     """2021 had its own rule and gave each domain a test folder; the names do not tell."""
     folders = {clip.path.parent.name for clip in test}
     return "2021" if folders & {"source_test", "target_test"} else None

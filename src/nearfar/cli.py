@@ -7,33 +7,35 @@ import json
 import signal
 import sys
 import warnings
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-from nearfar import cli_sound
-from nearfar.errors import NearfarError, NearfarWarning, SettingError, did_you_mean
-
-if TYPE_CHECKING:
-    from nearfar.store import Runtime
-
-
-class Year(StrEnum):
-    """Which number the official evaluator of a year prints; Ω since 2022."""
-
-    omega = "omega"
-    y2021 = "2021"
-    y2020 = "2020"
-
-
-class Order(StrEnum):
-    """The channels of a file."""
-
-    near_far = "near-far"
-    far_near = "far-near"
-
+from nearfar import cli_embed, cli_runs, cli_sound, cli_weights
+from nearfar.cli_options import (
+    BatchSize,
+    Cache,
+    ClipSeconds,
+    Device,
+    Machine,
+    Order,
+    Parts,
+    Rate,
+    Settings,
+    SkipBad,
+    SystemName,
+    Weights,
+    Workers,
+    Year,
+    one_line,
+    published,
+    running,
+    show_warning,
+    system_of,
+    types_of,
+)
+from nearfar.errors import NearfarError, NearfarWarning, SettingError
 
 app = typer.Typer(
     help="Hears when a machine starts to sound wrong, from one microphone near it and one far.",
@@ -43,40 +45,6 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-SystemName = Annotated[
-    str | None,
-    typer.Option(
-        "-s", "--system", help="A preset (s4 if not given; see nearfar systems) or file.py:name."
-    ),
-]
-Settings = Annotated[
-    list[str] | None,
-    typer.Option("--set", help="part.setting=value, as in whitening.shrinkage=0.1; repeatable."),
-]
-Workers = Annotated[
-    int | None, typer.Option(min=1, help="Processes that read and embed; all cores by default.")
-]
-Cache = Annotated[
-    bool,
-    typer.Option(
-        "--cache/--no-cache", help="Keep embeddings in $NEARFAR_CACHE, or in ~/.cache/nearfar."
-    ),
-]
-SkipBad = Annotated[
-    bool, typer.Option("--skip-bad", help="Leave out clips that cannot be used, and list them.")
-]
-Parts = Annotated[
-    list[str] | None,
-    typer.Option("--part", help="file.py:Class of a detector's part that is not ours."),
-]
-ClipSeconds = Annotated[
-    float | None, typer.Option(help="Cut long recordings into clips of this length.")
-]
-Rate = Annotated[
-    float | None, typer.Option(help="Share of normal clips that may be called anomalous, 0–1.")
-]
-Machine = Annotated[str | None, typer.Option(help="Name of the machine, if the data do not say.")]
-
 
 @app.command()
 def fit(
@@ -85,12 +53,18 @@ def fit(
     ],
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder for the detector.")],
     system: SystemName = None,
+    weights: Weights = None,
     settings: Settings = None,
     machine: Machine = None,
     channel_order: Order = Order.near_far,
     false_alarm_rate: Rate = None,
     clip_seconds: ClipSeconds = None,
+    copy_weights: Annotated[
+        bool, typer.Option("--copy-weights", help="Put the encoder's weights into the detector.")
+    ] = False,
     skip_bad: SkipBad = False,
+    device: Device = "auto",
+    batch_size: BatchSize = None,
     workers: Workers = None,
     cache: Cache = True,
 ) -> None:
@@ -100,11 +74,11 @@ def fit(
     from nearfar.folder import check_target
 
     replaced = check_target(output)
-    recipe = _system(system or "s4", settings, false_alarm_rate)
+    recipe = system_of(system or "s4", settings, weights, false_alarm_rate)
     clips = Clips.open(data, split="train", machine=machine, clip_seconds=clip_seconds)
-    with _runtime(workers, cache) as runtime:
+    with running(workers, cache, device, batch_size) as runtime:
         detector = recipe.fit(clips, runtime, order=channel_order.value, skip_bad=skip_bad)
-    detector.save(output)
+    detector.save(output, weights="copy" if copy_weights else "keep")
     show.fitted(detector, output, replaced)
 
 
@@ -121,8 +95,11 @@ def score(
     ] = False,
     false_alarm_rate: Rate = None,
     clip_seconds: ClipSeconds = None,
+    weights: Weights = None,
     part: Parts = None,
     skip_bad: SkipBad = False,
+    device: Device = "auto",
+    batch_size: BatchSize = None,
     workers: Workers = None,
     cache: Cache = True,
 ) -> None:
@@ -132,14 +109,14 @@ def score(
     from nearfar.detector import load
     from nearfar.store import write_text
 
-    fitted = load(detector, _types(part))
+    fitted = load(detector, types_of(part), weights or ())
     if false_alarm_rate is not None:
         fitted = fitted.with_false_alarm_rate(false_alarm_rate)
     # Near and far of a pair, both named by a *.wav, are one clip.
     clips = Clips(
         dict.fromkeys(c for path in data for c in Clips.open(path, clip_seconds=clip_seconds))
     )
-    with _runtime(workers, cache) as runtime:
+    with running(workers, cache, device, batch_size) as runtime:
         scores = fitted.score(clips, runtime, machine=machine, section=section, skip_bad=skip_bad)
     if csv is not None:
         write_text(csv, scores.to_csv())
@@ -164,7 +141,7 @@ def threshold(
     from nearfar import show
     from nearfar.detector import load
 
-    fitted = load(detector, _types(part))
+    fitted = load(detector, types_of(part))
     if false_alarm_rate is not None:
         fitted = fitted.with_false_alarm_rate(false_alarm_rate)
         fitted.save(detector)
@@ -175,6 +152,7 @@ def threshold(
 def evaluate(
     data: Annotated[Path | None, typer.Argument(help="DCASE folder, or CSV with labels.")] = None,
     system: SystemName = None,
+    weights: Weights = None,
     settings: Settings = None,
     detector: Annotated[
         Path | None, typer.Option(help="Evaluate this detector instead of fitting a system.")
@@ -198,6 +176,8 @@ def evaluate(
     channel_order: Order = Order.near_far,
     part: Parts = None,
     skip_bad: SkipBad = False,
+    device: Device = "auto",
+    batch_size: BatchSize = None,
     workers: Workers = None,
     cache: Cache = True,
 ) -> None:
@@ -212,10 +192,11 @@ def evaluate(
     if scores is not None:
         result = assess.of_files(scores, truth, year)
     else:
-        recipe = _system(system or "s4", settings, None)
-        with _runtime(workers, cache) as runtime:
+        recipe = None if detector else system_of(system or "s4", settings, weights)
+        with running(workers, cache, device, batch_size) as runtime:
             result = assess.of_data(
-                data, recipe, runtime, detector=detector, types=_types(part), truth=truth,
+                data, recipe, runtime, detector=detector, types=types_of(part),
+                weights=weights or (), truth=truth,
                 floor=floor, rule=year, skip_bad=skip_bad, name=system or "s4",
                 order=channel_order.value,
             )  # fmt: skip
@@ -227,6 +208,7 @@ def evaluate(
 @app.command()
 def systems(
     name: Annotated[str | None, typer.Argument(help="A preset, or file.py:name.")] = None,
+    weights: Weights = None,
     settings: Settings = None,
 ) -> None:
     """List the presets, or print one as Python that can be run."""
@@ -235,7 +217,7 @@ def systems(
     if name is None:
         show.presets()
     else:
-        typer.echo(repr(_system(name, settings, None)))
+        typer.echo(repr(system_of(name, settings, weights or published(name))))
 
 
 @app.command()
@@ -263,7 +245,7 @@ def features(
     if select:
         if keep is not None and tau is not None:
             raise SettingError("give --keep or --tau, not both")
-        with _runtime(workers, cache) as runtime:
+        with running(workers, cache) as runtime:
             show.selection(data, runtime, keep, tau, seed, as_json, channel_order.value)
     elif keep is not None or tau is not None:
         raise SettingError("--keep and --tau go with --select DATA")
@@ -271,8 +253,12 @@ def features(
         show.features(data, everything, as_json, channel_order.value)
 
 
-for command in (cli_sound.simulate, cli_sound.inspect, cli_sound.mask):
+for command in (
+    cli_embed.embed, cli_runs.ablate, cli_runs.cache,
+    cli_sound.simulate, cli_sound.inspect, cli_sound.mask,
+):  # fmt: skip
     app.command()(command)
+app.add_typer(cli_weights.app, name="weights")
 
 
 def main() -> None:
@@ -284,12 +270,12 @@ def main() -> None:
         if isinstance(stream, io.TextIOWrapper):  # Ω must not end the program on an old console
             stream.reconfigure(errors="replace")
     before = signal.signal(signal.SIGINT, _interrupt)
-    warnings.showwarning = _show_warning
+    warnings.showwarning = show_warning
     warnings.filterwarnings("always", category=NearfarWarning)
     try:
         app()
     except NearfarError as error:
-        typer.echo(f"error: {_one_line(error)}", err=True)
+        typer.echo(f"error: {one_line(error)}", err=True)
         sys.exit(2)
     except _Interrupted:
         typer.echo(
@@ -309,72 +295,3 @@ class _Interrupted(BaseException):
 
 def _interrupt(*_: object) -> None:
     raise _Interrupted
-
-
-def _one_line(error: object) -> str:
-    return " ".join(str(error).split())
-
-
-def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
-    typer.echo(f"warning: {_one_line(message)}", err=True)
-
-
-def _system(name: str, settings: list[str] | None, rate: float | None) -> Any:
-    from nearfar.presets import PRESETS
-    from nearfar.recipe import from_file, with_setting
-
-    if ".py:" in name:
-        system = from_file(name)
-    elif name in PRESETS:
-        system = PRESETS[name]
-    else:
-        raise SettingError(f"no system {name!r}; {did_you_mean(name, PRESETS)}, or file.py:name")
-    if callable(system):
-        try:
-            system = system()
-        except NearfarError:
-            raise
-        except Exception as error:
-            what = f"{type(error).__name__}: {error}".splitlines()[0]
-            raise SettingError(f"{name}() failed ({what}); it takes no arguments") from error
-    if not hasattr(system, "members"):
-        raise SettingError(f"{name} is {type(system).__name__}, need a System or an Ensemble")
-    for assignment in settings or ():
-        system = with_setting(system, assignment)
-    return system if rate is None else with_setting(system, f"false_alarm_rate={rate}")
-
-
-def _types(parts: list[str] | None) -> tuple[type, ...]:
-    from nearfar.recipe import from_file
-
-    return tuple(from_file(part) for part in parts or ())
-
-
-class _runtime:
-    """A Runtime with the cache and a progress bar on a terminal."""
-
-    def __init__(self, workers: int | None, cache: bool) -> None:
-        self._workers, self._cache = workers, cache
-
-    def __enter__(self) -> Runtime:
-        import os
-
-        from nearfar.show import progress_bar
-        from nearfar.store import Runtime, default_cache
-
-        self._bar, report = progress_bar()
-        self._bar.__enter__()
-        # Lines printed while a bar is drawn get lost in it: they wait until it is gone.
-        self._waiting: list[str] = []
-        warnings.showwarning = lambda message, *_, **__: self._waiting.append(_one_line(message))
-        return Runtime(
-            workers=self._workers or os.cpu_count() or 1,
-            cache=default_cache() if self._cache else None,
-            progress=report,
-        )
-
-    def __exit__(self, *what: Any) -> None:
-        self._bar.__exit__(*what)
-        warnings.showwarning = _show_warning
-        for message in dict.fromkeys(self._waiting):
-            _show_warning(message)

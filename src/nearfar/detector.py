@@ -10,16 +10,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeGuard
+from typing import TYPE_CHECKING, Any, Literal, TypeGuard
 
 from numpy.typing import ArrayLike
 
 from nearfar.audio import ChannelOrder, check, from_array
 from nearfar.calibrate import Threshold, check_rate
+from nearfar.chain import Chain
 from nearfar.clips import Clip, Clips
+from nearfar.encoders import Origin, origins
+from nearfar.encoders import check as check_origins
 from nearfar.errors import DatasetError, NearfarWarning, SettingError, did_you_mean
 from nearfar.folder import Content, read, write
-from nearfar.hear import Chain, Heard, hear, hear_audio, one_thread
+from nearfar.hear import Heard, hear, hear_audio, one_thread
 from nearfar.scores import Scores, Verdict
 from nearfar.section import Judge, Section
 from nearfar.store import Runtime
@@ -37,12 +40,14 @@ class Detector:
         sections: (machine, section) → what normal sounds like.
         order: which channel of a file is the near microphone.
         false_alarm_rate: share of normal clips that may be called anomalous.
+        origins: what the embedder of each member was when it was fitted.
     """
 
     system: System | Ensemble
     sections: Mapping[tuple[str, str], Section]
     order: ChannelOrder = "near-far"
     false_alarm_rate: float = 0.1
+    origins: tuple[Origin, ...] = ()
 
     def __repr__(self) -> str:
         return f"<Detector: {', '.join(self.machines)}; {len(self.sections)} sections>"
@@ -85,12 +90,12 @@ class Detector:
             if sr is None:
                 raise SettingError("an array needs its sample rate: score(audio, sr=48000)")
             array: Any = clips
-            return self._score_array(array, sr, machine, section)
+            return self._score_array(array, sr, machine, section, runtime or Runtime())
         if sr is not None:
             raise SettingError("sr is for arrays; files say their own sample rate")
         known = [self._assigned(c, machine, section) for c in clips]
         heard, skipped = hear(
-            known, self._chains, runtime or Runtime(), order=self.order, digest=False,
+            known, self._checked_chains, runtime or Runtime(), order=self.order, digest=False,
             skip_bad=skip_bad,
         )  # fmt: skip
         for line in skipped:
@@ -115,21 +120,38 @@ class Detector:
         """
         return self._judges[self._known(machine, section)].threshold
 
-    def save(self, folder: str | os.PathLike[str]) -> Path:
+    def save(
+        self, folder: str | os.PathLike[str], weights: Literal["keep", "copy"] = "keep"
+    ) -> Path:
         """Write the detector to a folder, whole or not at all; see `nearfar.folder`.
+
+        Args:
+            folder: made if it is not there.
+            weights: "keep" leaves an encoder's weights where they are and remembers their hash,
+                "copy" puts them into the folder too, which can then be taken elsewhere.
 
         Raises:
             StorageError: the folder cannot be written; a detector that was there still is.
             SettingError: a part has a value that is no plain data.
+            WeightsError: weights to be copied are gone.
         """
+        if weights not in ("keep", "copy"):
+            raise SettingError(f"save(weights={weights!r}); it is 'keep' or 'copy'")
         thresholds = {key: self.threshold(*key).value for key in self.sections}
-        content = Content(self.system, self.sections, self.order, self.false_alarm_rate)
-        write(Path(folder), content, thresholds)
+        known = self.origins or origins(self.system)
+        content = Content(self.system, self.sections, self.order, self.false_alarm_rate, known)
+        write(Path(folder), content, thresholds, with_weights=weights == "copy")
         return Path(folder)
 
     @cached_property
     def _chains(self) -> tuple[Chain, ...]:
         return tuple(dict.fromkeys(m.chain for m in self.system.members))
+
+    @cached_property
+    def _checked_chains(self) -> tuple[Chain, ...]:
+        """The chains, once it is sure that they give rows like those of the banks."""
+        check_origins(self.system, self.origins)
+        return self._chains
 
     @cached_property
     def _judges(self) -> dict[tuple[str, str], Judge]:
@@ -168,7 +190,12 @@ class Detector:
         return machine, section
 
     def _score_array(
-        self, audio: ArrayLike, sr: float, machine: str | None, section: str | None
+        self,
+        audio: ArrayLike,
+        sr: float,
+        machine: str | None,
+        section: str | None,
+        runtime: Runtime,
     ) -> Scores:
         keys = [k for k in self.sections if machine in (None, k[0]) and section in (None, k[1])]
         if len(keys) != 1:
@@ -180,7 +207,7 @@ class Detector:
         ready = check(
             from_array(audio, sr, order=self.order), name="array", channels=self.system.needs
         )
-        return self._judge([(clip, hear_audio(ready, self._chains))])
+        return self._judge([(clip, hear_audio(ready, self._checked_chains, runtime))])
 
     def _judge(self, heard: Sequence[tuple[Clip, Heard]]) -> Scores:
         """Verdicts in the order given, one machine and section at a time."""
@@ -195,18 +222,28 @@ class Detector:
         return Scores(verdicts[i] for i in range(len(heard)))
 
 
-def load(folder: str | os.PathLike[str], types: Sequence[type] = ()) -> Detector:
+def load(
+    folder: str | os.PathLike[str],
+    types: Sequence[type] = (),
+    weights: str | os.PathLike[str] | Sequence[str] = (),
+) -> Detector:
     """Read a detector.
 
     Args:
         folder: what `Detector.save` wrote.
         types: classes of your own parts, if the system has any.
+        weights: where the encoder's weights are now (several: of an ensemble), if neither in the
+            folder nor where they were.
 
     Raises:
         FormatError: not a detector, from a newer nearfar, damaged, or with a part that is not ours.
+        WeightsError: the weights given are not those that it was fitted with.
     """
-    content = read(Path(folder), types)
-    return Detector(content.system, content.sections, content.order, content.false_alarm_rate)
+    places = [os.fspath(weights)] if isinstance(weights, str | os.PathLike) else list(weights)
+    content = read(Path(folder), types, places)
+    return Detector(
+        content.system, content.sections, content.order, content.false_alarm_rate, content.origins
+    )
 
 
 def _are_clips(clips: object) -> TypeGuard[Sequence[Clip]]:

@@ -8,15 +8,21 @@ An embedder is a frozen dataclass with
     __call__(audios: sequence of (channels, samples) float32) -> (batch, dim) float32
 
 and, if it works faster on several clips at once, `batch: int`, how many it likes.
-The row of a clip must not depend on the clips beside it. An embedder whose stereo dimensions can
-be computed for another far channel also has `residuals(audio, s, level=…)` (see `nearfar.dif`).
+The row of a clip must not depend on the clips beside it. It may also have
+
+    identity: str        its settings, if its repr has some that change no number (a file's place)
+    prepare, encode      two steps (`TwoStep`): a cheap one for a clip alone, which worker processes
+                         take, and a costly one for many clips, on a device (see `nearfar.eat`)
+    check(runtime)       refuses what cannot run here, before any clip is read
+    residuals(audio, s, level=…)   rows for another far channel (see `nearfar.dif`)
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Protocol, runtime_checkable
+from inspect import getattr_static
+from typing import TYPE_CHECKING, ClassVar, Protocol, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,10 +31,12 @@ from nearfar.audio import SAMPLE_RATE, Audio
 from nearfar.errors import SettingError
 from nearfar.spectral import log_mel
 
+if TYPE_CHECKING:
+    from nearfar.store import Runtime
+
 Rows32 = NDArray[np.float32]
 
 
-@runtime_checkable
 class Embedder(Protocol):
     """What an embedder is; see the module's text for the contract."""
 
@@ -39,6 +47,30 @@ class Embedder(Protocol):
     @property
     def fingerprint(self) -> str: ...  # noqa: D102
     def __call__(self, audios: Sequence[Audio]) -> Rows32: ...  # noqa: D102
+
+
+class TwoStep(Embedder, Protocol):
+    """An embedder with a step for each clip and a step for many, on the runtime's device."""
+
+    def prepare(self, audio: Audio) -> Rows32: ...  # noqa: D102
+    def encode(self, prepared: Sequence[Rows32], runtime: Runtime) -> Rows32: ...  # noqa: D102
+
+
+def is_embedder(part: object) -> TypeGuard[Embedder]:
+    """Has it what an embedder has?
+
+    Nothing is asked for its value: `dim` of an encoder opens its weights file.
+    """
+    return callable(part) and _has(part, "channels", "dim", "fingerprint")
+
+
+def is_two_step(part: object) -> TypeGuard[TwoStep]:
+    """Is it an embedder that works in two steps?"""
+    return is_embedder(part) and _has(part, "prepare", "encode")
+
+
+def _has(part: object, *names: str) -> bool:
+    return all(getattr_static(part, name, None) is not None for name in names)
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ import hashlib
 import json
 import platform
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +19,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nearfar.calibrate import check_rate
-from nearfar.errors import FormatError, NearfarError, StorageError
+from nearfar.encoders import (
+    Origin,
+    as_data,
+    copy_weights,
+    drop_weights,
+    located,
+    origins,
+    weights_of,
+)
+from nearfar.encoders import from_data as embedders_from_data
+from nearfar.errors import FormatError, NearfarError, StorageError, WeightsError
 from nearfar.fitting import Member
 from nearfar.recipe import from_data, to_data
 from nearfar.section import Section, TrainingClip
@@ -42,6 +53,7 @@ class Content:
     sections: Mapping[tuple[str, str], Section]
     order: ChannelOrder
     false_alarm_rate: float
+    origins: tuple[Origin, ...] = ()  # what the embedder of each member was
 
 
 def check_target(folder: Path) -> bool:
@@ -62,17 +74,25 @@ def check_target(folder: Path) -> bool:
     return there
 
 
-def write(folder: Path, content: Content, thresholds: Mapping[tuple[str, str], float]) -> None:
+def write(
+    folder: Path,
+    content: Content,
+    thresholds: Mapping[tuple[str, str], float],
+    *,
+    with_weights: bool = False,
+) -> None:
     """Write a detector; the one that was there survives any failure.
 
     Args:
         folder: made if it is not there.
         content: what to write.
         thresholds: of each section, for people who read the file; drawn again when it is loaded.
+        with_weights: put a copy of the encoders' weights into the folder.
 
     Raises:
         StorageError: the folder cannot be written.
         SettingError: a part has a value that is no plain data.
+        WeightsError: weights to be copied are gone.
     """
     from safetensors.numpy import save as to_bytes
 
@@ -95,28 +115,44 @@ def write(folder: Path, content: Content, thresholds: Mapping[tuple[str, str], f
             "numpy": np.__version__,
             "python": platform.python_version(),
         },
+        "embedders": as_data(content.origins),
         "sections": sections,
     }
     data["sha256"] = _hash(data)
     text = json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False)
-    check_target(folder)
-    write_folder(folder, INDEX, text, banks)
+    was_there = check_target(folder)
+    try:
+        if with_weights:
+            copy_weights(content.system, content.origins, folder)
+        write_folder(folder, INDEX, text, banks)
+    except BaseException:
+        if not was_there and folder.is_dir() and not (folder / INDEX).exists():
+            drop_weights((), folder)
+            with suppress(OSError):
+                folder.rmdir()
+        raise
+    drop_weights(content.origins, folder)
 
 
-def read(folder: Path, types: Sequence[type] = ()) -> Content:
+def read(folder: Path, types: Sequence[type] = (), weights: Sequence[str] = ()) -> Content:
     """Read what `write` wrote.
 
     Args:
         folder: of a detector.
         types: classes of the caller's own parts.
+        weights: where the encoders' weights are, if not where they were.
 
     Raises:
         FormatError: not a detector, from a newer nearfar, damaged, or with a part that is not ours.
+        WeightsError: the weights given are not those of the bank.
     """
     data = _read_index(folder / INDEX)
     try:
         system = from_data(data["system"], types)
         _check_system(system)
+        known = _origins(data, system)
+        system = located(system, known, folder, weights)
+        dims = [o.dim for o in known]
         sections = {}
         for entry in data["sections"]:
             key = str(entry["machine"]), str(entry["section"])
@@ -124,10 +160,13 @@ def read(folder: Path, types: Sequence[type] = ()) -> Content:
                 raise FormatError(
                     f"machine {key[0]}, section {key[1]} is there twice; fit it again"
                 )
-            sections[key] = _section(folder, entry, system)
+            sections[key] = _section(folder, entry, system, dims)
         if not sections:
             raise FormatError("a detector without sections; fit it again")
-        return Content(system, sections, _order(data), check_rate(data["false_alarm_rate"]))
+        rate = check_rate(data["false_alarm_rate"])
+        return Content(system, sections, _order(data), rate, known)
+    except WeightsError:
+        raise
     except FormatError as error:
         raise FormatError(f"{folder}: {error}") from None
     except (NearfarError, LookupError, TypeError, ValueError, AttributeError) as error:
@@ -170,12 +209,24 @@ def _read_index(path: Path) -> dict[str, Any]:
     return data
 
 
-def _section(folder: Path, entry: Mapping[str, Any], system: Any) -> Section:
+def _origins(data: Mapping[str, Any], system: Any) -> tuple[Origin, ...]:
+    """What the embedders were; a detector of an early nearfar does not say, and has no weights."""
+    if "embedders" not in data:
+        return origins(system)
+    known = embedders_from_data(data["embedders"])
+    if len(known) != len(system.members):
+        raise FormatError(f"{len(known)} embedders for {len(system.members)} systems; fit again")
+    for member, origin in zip(system.members, known, strict=True):
+        # Weights need not be here yet, when only thresholds are asked for.
+        if weights_of(member.embedder) is None and member.embedder.dim != origin.dim:
+            raise FormatError(f"{member.embedder!r} has not {origin.dim} dimensions; fit again")
+    return known
+
+
+def _section(folder: Path, entry: Mapping[str, Any], system: Any, dims: Sequence[int]) -> Section:
     tensors = _read_bank(folder / Path(entry["bank"]).name, entry["sha256"])
-    members = tuple(
-        _member(tensors, i, facts, recipe.embedder.dim)
-        for i, (recipe, facts) in enumerate(zip(system.members, entry["facts"], strict=True))
-    )
+    facts = zip(entry["facts"], dims, strict=True)
+    members = tuple(_member(tensors, i, fact, dim) for i, (fact, dim) in enumerate(facts))
     clips = tuple(TrainingClip(str(name), str(digest)) for name, digest in entry["clips"])
     for member in members:
         if len(member.self_scores) != len(clips) or not len(clips):

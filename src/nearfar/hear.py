@@ -2,6 +2,9 @@
 
 The one place that opens audio files for a system, and the one seam where results are cached: the
 key is the audio's content and everything that says what is computed from it.
+
+An embedder that works in two steps (`prepare` a clip, `encode` many; see `nearfar.embedder`) has
+its first step done where the clip is read, in a worker process perhaps, and its second here.
 """
 
 from __future__ import annotations
@@ -10,9 +13,8 @@ import hashlib
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,30 +22,18 @@ from numpy.typing import NDArray
 
 from nearfar import workers
 from nearfar.audio import SAMPLE_RATE, Audio, ChannelOrder, check
+from nearfar.chain import Chain
 from nearfar.channels import relate
-from nearfar.errors import AudioError, NearfarError, SettingError
-from nearfar.recipe import USER_PREFIX
+from nearfar.errors import AudioError, NearfarError
 from nearfar.store import EmbeddingCache, Runtime
 
 if TYPE_CHECKING:
     from nearfar.clips import Clip
-    from nearfar.embedder import Embedder, Rows32
-    from nearfar.frontend import Frontend
+    from nearfar.embedder import Rows32
 
 BATCH = 16  # clips per job: some 20 MB of audio, some 0.1 s of work
-
-
-@dataclass(frozen=True)
-class Chain:
-    """A front end and the embedder behind it: what a clip is turned into numbers by."""
-
-    frontend: Frontend
-    embedder: Embedder
-
-    @property
-    def key(self) -> str:
-        """Everything that changes the numbers, as text."""
-        return f"{_identity(self.frontend)}|{_identity(self.embedder)}"
+FEW = 4  # clips per job where an encoder takes a second for each: progress should be seen
+ENCODED = 64  # clips per job where an accelerator encodes them
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,6 +46,14 @@ class Heard:
     lr_corr: float = float("nan")  # zero-lag correlation of the channels, nan for one channel
     level: float = float("nan")  # near over far, dB
     identical: bool = False  # both channels the same, sample for sample
+
+
+@dataclass(frozen=True, eq=False)
+class _Prepared:
+    """A clip after an embedder's first step, waiting for its second."""
+
+    features: Rows32
+    key: bytes  # in the cache
 
 
 @dataclass(frozen=True)
@@ -102,30 +100,36 @@ def hear(
 
     Raises:
         AudioError: the first clip in order that cannot be used.
+        WeightsError, SettingError: an encoder that cannot run here, before any clip is read.
     """
+    for chain in chains:
+        chain.check(runtime)
     plain = Runtime(cache=runtime.cache)
+    here, size = _division(chains, runtime)
     jobs = [
-        _Job(clips[i : i + BATCH], chains, order, plain, digest or runtime.cache is not None)
-        for i in range(0, len(clips), BATCH)
+        _Job(clips[i : i + size], chains, order, plain, digest or runtime.cache is not None)
+        for i in range(0, len(clips), size)
     ]
     heard: list[Heard | None] = []
     skipped: list[str] = []
-    for results in _run(_hear_job, jobs, runtime, "listening", BATCH, len(clips)):
-        for result in results:
-            if isinstance(result, NearfarError):
-                if not skip_bad:
-                    raise result
-                skipped.append(str(result))
-                heard.append(None)
-            else:
-                heard.append(result)
+    with _cache(runtime) as cache:
+        for results in _run(_hear_job, jobs, here, "listening", size, len(clips)):
+            for result in _encoded(results, chains, runtime, cache):
+                if isinstance(result, NearfarError):
+                    if not skip_bad:
+                        raise result
+                    skipped.append(str(result))
+                    heard.append(None)
+                else:
+                    heard.append(result)
     return heard, skipped
 
 
-def hear_audio(audio: Audio, chains: tuple[Chain, ...]) -> Heard:
+def hear_audio(audio: Audio, chains: tuple[Chain, ...], runtime: Runtime) -> Heard:
     """Embed one checked clip that is in memory already, without a cache."""
     with one_thread():
-        rows = tuple(_checked(chain, [chain.frontend(audio)])[0] for chain in chains)
+        heard = [chain.frontend(audio[: chain.frontend.needs]) for chain in chains]
+        rows = tuple(c.rows([h], runtime)[0] for c, h in zip(chains, heard, strict=True))
         return _describe(audio, "", rows)
 
 
@@ -171,15 +175,52 @@ def _scan(_: bool) -> Any:
     return ThreadpoolController()  # scanning the loaded libraries costs milliseconds: once
 
 
-def _identity(part: Frontend | Embedder) -> str:
-    """A part's class, settings and fingerprint; of a person's own file its content too."""
-    cls = type(part)
-    code = ""
-    if cls.__module__.startswith(USER_PREFIX):
-        code = hashlib.sha256(
-            Path(str(sys.modules[cls.__module__].__file__)).read_bytes()
-        ).hexdigest()
-    return f"{cls.__module__}.{cls.__qualname__}{code}|{part!r}|{part.fingerprint}"
+def _division(chains: tuple[Chain, ...], runtime: Runtime) -> tuple[Runtime, int]:
+    """How to read clips, and how many at a time.
+
+    An encoder on the CPU keeps all cores busy by itself: other processes would be in its way. Fed
+    by a CPU an accelerator waits for clips: then worker processes read and prepare them.
+    """
+    if not any(chain.two_step for chain in chains):
+        return runtime, BATCH
+    if runtime.device == "cpu" or not _accelerated(runtime.device):
+        return replace(runtime, workers=1), FEW
+    return runtime, ENCODED
+
+
+def _accelerated(device: str) -> bool:
+    if device != "auto":
+        return True
+    import torch
+
+    return bool(torch.cuda.is_available() or torch.backends.mps.is_available())
+
+
+def _encoded(
+    results: Sequence[Heard | NearfarError],
+    chains: tuple[Chain, ...],
+    runtime: Runtime,
+    cache: EmbeddingCache,
+) -> Iterator[Heard | NearfarError]:
+    """The results of a job with the second step done for all its clips together."""
+    rows: list[list[Any] | None] = [
+        None if isinstance(r, NearfarError) else list(r.rows) for r in results
+    ]
+    for place, chain in enumerate(chains):
+        waiting = [r for r in rows if r is not None and isinstance(r[place], _Prepared)]
+        prepared: list[Any] = [r[place] for r in waiting]
+        if not prepared:
+            continue
+        fresh = chain.encode([p.features for p in prepared], runtime)
+        done = zip(prepared, fresh, strict=True)
+        cache.put((p.key, row) for p, row in done if p.key)
+        for r, row in zip(waiting, fresh, strict=True):
+            r[place] = row
+    for result, filled in zip(results, rows, strict=True):
+        if isinstance(result, NearfarError) or filled is None:
+            yield result
+        else:
+            yield replace(result, rows=tuple(filled))
 
 
 def _hear_job(job: _Job) -> list[Heard | NearfarError]:
@@ -211,7 +252,7 @@ def _hear_audios(
 ) -> list[Heard | NearfarError]:
     good = [a for a in audios if not isinstance(a, NearfarError)]
     digests = [_digest(a) if job.digest else "" for a in good]
-    columns = [_embed(chain, good, digests, cache) for chain in job.chains]
+    columns = [_column(job, chain, good, digests, cache) for chain in job.chains]
     heard = iter(
         [
             _describe(audio, digest, tuple(column[i] for column in columns))
@@ -228,7 +269,8 @@ def _read(clip: Clip, needs: int, order: ChannelOrder) -> Audio | NearfarError:
         return error
 
 
-def _describe(audio: Audio, digest: str, rows: tuple[Rows32, ...]) -> Heard:
+def _describe(audio: Audio, digest: str, rows: tuple[Any, ...]) -> Heard:
+    """What is known of one clip; its rows may still wait for their second step."""
     seconds = audio.shape[1] / SAMPLE_RATE
     if len(audio) < 2:
         return Heard(rows, seconds, digest)
@@ -238,43 +280,46 @@ def _describe(audio: Audio, digest: str, rows: tuple[Rows32, ...]) -> Heard:
     return Heard(rows, seconds, digest, correlation, level, same)
 
 
+def _column(
+    job: _Job,
+    chain: Chain,
+    audios: Sequence[Audio],
+    digests: Sequence[str],
+    cache: EmbeddingCache,
+) -> list[Any]:
+    """One chain's rows; it hears, and its cache is keyed by, the channels it needs and no others.
+
+    So an embedding of the near channel is found again by a system that needs nothing else.
+    """
+    needs = chain.frontend.needs
+    heard = [audio[:needs] for audio in audios]
+    if job.digest:
+        digests = [
+            digest if len(audio) == needs else _digest(audio[:needs])
+            for audio, digest in zip(audios, digests, strict=True)
+        ]
+    return _embed(chain, heard, digests, cache)
+
+
 def _embed(
     chain: Chain, audios: Sequence[Audio], digests: Sequence[str], cache: EmbeddingCache
-) -> list[Rows32]:
-    """One (dim,) row a clip, from the cache or computed."""
-    keys = [_key(digest, chain.key) if digest else b"" for digest in digests]
+) -> list[Rows32 | _Prepared]:
+    """One (dim,) row a clip, from the cache or computed; or what the second step needs."""
+    what, dim = chain.key, chain.embedder.dim  # an encoder looks at its file for these
+    keys = [_key(digest, what) if digest else b"" for digest in digests]
     found = [cache.get(key) if key else None for key in keys]
-    rows = [r if r is not None and r.shape == (chain.embedder.dim,) else None for r in found]
+    rows: list[Any] = [r if r is not None and r.shape == (dim,) else None for r in found]
     missing = [i for i, row in enumerate(rows) if row is None]
-    if missing:
-        fresh = _checked(chain, [chain.frontend(audios[i]) for i in missing])
+    heard = [chain.frontend(audios[i]) for i in missing]
+    if chain.two_step:
+        for i, audio in zip(missing, heard, strict=True):
+            rows[i] = _Prepared(chain.prepare(audio), keys[i])
+    elif missing:
+        fresh = chain.rows(heard, Runtime())
         for i, row in zip(missing, fresh, strict=True):
             rows[i] = row
         cache.put((keys[i], row) for i, row in zip(missing, fresh, strict=True) if keys[i])
-    return [row for row in rows if row is not None]
-
-
-def _checked(chain: Chain, audios: Sequence[Audio]) -> Rows32:
-    rows = _called(chain, audios)
-    wanted = (len(audios), chain.embedder.dim)
-    if rows.shape != wanted:
-        raise SettingError(f"{chain.embedder!r} gave {rows.shape}, its contract says {wanted}")
-    if not np.isfinite(rows).all():
-        raise SettingError(f"{chain.embedder!r} gave NaN or infinite numbers; mend the embedder")
     return rows
-
-
-def _called(chain: Chain, audios: Sequence[Audio]) -> Rows32:
-    """The embedder's answer as float32: what a cache would give back."""
-    try:
-        return np.asarray(chain.embedder(audios), dtype=np.float32)
-    except NearfarError:
-        raise
-    except Exception as error:
-        if type(chain.embedder).__module__.split(".")[0] == "nearfar":
-            raise  # a bug of ours deserves its traceback
-        what = f"{type(error).__name__}: {error}".splitlines()[0]
-        raise SettingError(f"{chain.embedder!r} failed ({what}); mend the embedder") from error
 
 
 def _residual_job(job: _Residual) -> Rows32:
@@ -317,6 +362,8 @@ def _run(
 ) -> Iterator[Any]:
     """Results of all jobs in order, with progress."""
     done = 0
+    if runtime.progress is not None:
+        runtime.progress(what, 0, total)  # the first job may take a while
     for result in workers.run(task, jobs, runtime.workers):
         done += size
         if runtime.progress is not None:

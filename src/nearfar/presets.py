@@ -1,17 +1,24 @@
-"""The systems of the report's Table 1 that need no weights, and the floor everything must beat."""
+"""The systems of the report's Table 1, and the floor everything must beat."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from types import MappingProxyType
 
 from nearfar.bank import KNN
+from nearfar.calibrate import Percentile
 from nearfar.dif import DIF
+from nearfar.eat import EAT
 from nearfar.embedder import LogMel
 from nearfar.enrich import PseudoTarget, ResidualAugmentation
+from nearfar.errors import SettingError
 from nearfar.frontend import Near, Stereo
 from nearfar.system import Ensemble, System
 from nearfar.whiten import ZCA
+
+PUBLISHED = "worstchan/EAT-large_epoch20_pretrain"  # on the hub; the report names no file
+DENSITY = (1.0, -0.35, -0.05)  # of d₁, d₂, d₃ (report Eq. 4)
 
 
 def s4() -> System:
@@ -25,11 +32,74 @@ def s4() -> System:
     )
 
 
+def s3(weights: str) -> Ensemble:
+    """System 3: DIF and frozen EAT, percentiles of both, 0.60 to 0.40 (report §2.4)."""
+    return Ensemble((s3_dif(), s3_eat(weights)), weights=(0.60, 0.40))
+
+
+def s3_dif() -> System:
+    """The DIF path of System 3: System 4's bank, weighted k = 3 (report §3.3: "DIF alone")."""
+    return System(
+        frontend=Stereo(),
+        embedder=DIF(),
+        whitening=ZCA(),
+        enrichment=(ResidualAugmentation(), PseudoTarget()),
+        rule=KNN(weights=DENSITY, metric="euclidean"),
+        calibration=Percentile(),
+    )
+
+
+def s3_eat(weights: str) -> System:
+    """The EAT path of System 3: near channel, frozen, mean over patches ("EAT alone")."""
+    return System(
+        frontend=Near(),
+        embedder=EAT(weights),
+        whitening=ZCA(),
+        rule=KNN(weights=DENSITY, metric="euclidean"),
+        calibration=Percentile(),
+    )
+
+
 def logmel() -> System:
     """The floor: mean log-mel spectrum of the near channel, cosine nearest neighbour."""
     return System(frontend=Near(), embedder=LogMel(), rule=KNN(weights=(1.0,), metric="cosine"))
 
 
-PRESETS: Mapping[str, Callable[[], System | Ensemble]] = MappingProxyType(
-    {"s4": s4, "logmel": logmel}
+@dataclass(frozen=True)
+class Preset:
+    """A system by name.
+
+    Args:
+        make: gives it, from as many places of weights as it needs.
+        encoders: how many those are.
+    """
+
+    make: Callable[..., System | Ensemble]
+    encoders: int = 0
+
+    def __call__(self, name: str, weights: Sequence[str]) -> System | Ensemble:
+        """The system with its weights.
+
+        Raises:
+            SettingError: too few or too many weights.
+        """
+        if len(weights) == self.encoders:
+            return self.make(*weights)
+        if not self.encoders:
+            raise SettingError(f"{name} needs no weights; leave --weights out")
+        raise SettingError(
+            f"{name} needs the weights of {self.encoders} encoder{'s' * (self.encoders > 1)}, "
+            f"{len(weights)} given; say --weights with a folder, or with a hub id such as "
+            f"{PUBLISHED} (1.2 GB)"
+        )
+
+
+PRESETS: Mapping[str, Preset] = MappingProxyType(
+    {
+        "s3": Preset(s3, encoders=1),
+        "s3-dif": Preset(s3_dif),
+        "s3-eat": Preset(s3_eat, encoders=1),
+        "s4": Preset(s4),
+        "logmel": Preset(logmel),
+    }
 )

@@ -32,6 +32,7 @@ TYPES = {
     "FarCancel": "nearfar.frontend",
     "DIF": "nearfar.dif",
     "LogMel": "nearfar.embedder",
+    "EAT": "nearfar.eat",
     "ZCA": "nearfar.whiten",
     "ResidualAugmentation": "nearfar.enrich",
     "PseudoTarget": "nearfar.enrich",

@@ -11,8 +11,9 @@ import numpy as np
 
 from nearfar.bank import Rows
 from nearfar.calibrate import Calibrated, threshold
+from nearfar.chain import Chain
 from nearfar.fitting import Member
-from nearfar.hear import Chain, Heard
+from nearfar.hear import Heard
 from nearfar.scores import Verdict
 
 if TYPE_CHECKING:

@@ -10,11 +10,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 from rich.text import Text
 
 from nearfar.audio import check, read
+from nearfar.encoders import weights_of
 from nearfar.errors import AudioError, DatasetError
 from nearfar.store import Runtime
 
@@ -27,6 +36,13 @@ if TYPE_CHECKING:
     from nearfar.system import Ensemble, System
 
 
+UNITS = {  # what is counted while a bar runs
+    "listening": "clips",
+    "residual rows": "clips",
+    "rendering": "clips",
+    "fitting": "machines",
+    "variant": "variants",
+}
 SPREADS = ("lr_corr", "shift", "spread")
 
 
@@ -50,24 +66,47 @@ def _table(*columns: str, right: tuple[str, ...] = ()) -> Table:
 
 
 def progress_bar() -> tuple[AbstractContextManager[Any], Report]:
-    """A bar on standard error (nothing when it is no terminal), and what moves it."""
+    """A bar on standard error (nothing when it is no terminal), and what moves it.
+
+    It shows what is done of how much, the speed of the last two minutes, and the time left.
+    """
     bar = Progress(
         TextColumn("{task.description}"),
-        BarColumn(),
+        BarColumn(bar_width=24),
         MofNCompleteColumn(),
+        _Speed(),
         TimeRemainingColumn(),
         console=Console(stderr=True),
         transient=True,
         disable=not sys.stderr.isatty(),
+        speed_estimate_period=120,  # s; some encoders report once in half a minute
     )
     tasks: dict[str, Any] = {}
+    last: dict[str, int] = {}
 
     def report(what: str, done: int, of: int) -> None:
         if what not in tasks:
             tasks[what] = bar.add_task(what, total=of)
+        elif done < last[what]:  # the same again, as when test clips follow training clips
+            bar.reset(tasks[what], total=of)
         bar.update(tasks[what], completed=done, total=of)
+        last[what] = done
 
     return bar, report
+
+
+class _Speed(ProgressColumn):
+    """How many a second; or how many seconds each, where that is the larger number."""
+
+    max_refresh = 0.5  # s; a number that changes faster cannot be read
+
+    def render(self, task: Task) -> Text:
+        speed = task.finished_speed or task.speed
+        if not speed:
+            return Text("")
+        unit = UNITS.get(task.description, "steps")
+        text = f"{speed:.3g} {unit}/s" if speed >= 1 else f"{1 / speed:.3g} s/{unit[:-1]}"
+        return Text(text, style="progress.data.speed")
 
 
 def fitted(detector: Detector, output: Path, replaced: bool) -> None:
@@ -146,6 +185,7 @@ def verdicts(scores: Scores, csv: Path | None) -> None:
 
 def presets() -> None:
     """The report's Table 1, of the systems that are here."""
+    from nearfar.cli_options import published
     from nearfar.presets import PRESETS
 
     table = _table(
@@ -153,14 +193,11 @@ def presets() -> None:
         "trained parameters",
     )  # fmt: skip
     for name, preset in PRESETS.items():
-        table.add_row(name, *_summary(preset()))
+        table.add_row(name, *_summary(preset(name, published(name))))
     out = console()
     out.print(table)
     out.print("nearfar systems NAME prints one as Python that can be run.")
-    out.print(
-        "Systems 1 to 3 of the report need the EAT encoder, which this version does not have.",
-        markup=False,
-    )
+    out.print("EAT needs --weights: a folder, a file or a hub id. Systems 1 and 2 are to come.")
 
 
 def _summary(system: System | Ensemble) -> tuple[str, ...]:
@@ -169,14 +206,27 @@ def _summary(system: System | Ensemble) -> tuple[str, ...]:
     rule: Any = first.rule
     names = [type(e).__name__ for e in first.enrichment]
     return (
-        " + ".join(dict.fromkeys(type(m.frontend).__name__ for m in system.members)),
-        " + ".join(f"{type(m.embedder).__name__}, {m.embedder.dim}" for m in system.members),
+        " + ".join(type(m.frontend).__name__ for m in system.members),
+        " + ".join(_feature(m.embedder) for m in system.members),
         "none",
         " + ".join(names) or "none",
         f"{rule.metric} k = {rule.neighbours}",
-        "single" if len(system.members) == 1 else f"{len(system.members)} members",
+        _weighting(system),
         "0",
     )
+
+
+def _feature(embedder: Any) -> str:
+    """An embedder's name and its dimensions, which an encoder's weights would have to tell."""
+    name = type(embedder).__name__
+    return name if weights_of(embedder) is not None else f"{name}, {embedder.dim}"
+
+
+def _weighting(system: System | Ensemble) -> str:
+    if len(system.members) == 1:
+        return "single"
+    calibration = type(system.members[0].calibration).__name__.lower()
+    return f"{calibration} " + " + ".join(f"{w:.2f}" for w in system.weights)
 
 
 def features(data: Path, everything: bool, as_json: bool, order: Any) -> None:
@@ -209,11 +259,12 @@ def selection(
     order: Any,
 ) -> None:
     """The features of a new set, with the distance of every candidate."""
+    from nearfar.chain import Chain
     from nearfar.clips import Clips
     from nearfar.dif import CANDIDATES, DIF, NAMES
     from nearfar.dif.select import select, shift
     from nearfar.frontend import Stereo
-    from nearfar.hear import Chain, hear
+    from nearfar.hear import hear
 
     clips = Clips.open(data, split="train")
     if any(c.label == "anomaly" or c.split == "test" for c in clips):

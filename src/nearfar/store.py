@@ -27,8 +27,11 @@ from nearfar.errors import NearfarWarning, SettingError, StorageError
 Progress = Callable[[str, int, int], None]  # (what, done, of)
 PATIENCE = 30.0  # s; how long to wait for another process that writes to the cache
 BANK = "bank-"  # what the name of a bank in a detector folder begins with
+WEIGHTS = "weights-"  # and that of a folder with a copy of an encoder's weights
+CACHE_FILE = "embeddings.sqlite"
 STALE = 3600.0  # s; a half-written file older than this has lost its writer
 _BANK_NAME = re.compile(BANK + r"[0-9a-f]{32}\.safetensors")
+_OUR_NAME = re.compile(rf"{_BANK_NAME.pattern}|{WEIGHTS}[0-9a-f]{{16}}")
 
 
 @dataclass(frozen=True)
@@ -39,11 +42,15 @@ class Runtime:
         workers: processes that read and embed clips; 1 stays in this process.
         cache: folder of the embedding cache; None keeps nothing.
         progress: called as `progress(what, done, of)`.
+        device: of encoders: "auto" (CUDA, then MPS, then CPU), "cpu", "cuda", "cuda:1", "mps".
+        batch_size: clips an encoder takes at a time; None leaves it to the device.
     """
 
     workers: int = 1
     cache: Path | None = None
     progress: Progress | None = None
+    device: str = "auto"
+    batch_size: int | None = None
 
     def __post_init__(self) -> None:
         if isinstance(self.workers, bool) or not isinstance(self.workers, int) or self.workers < 1:
@@ -52,6 +59,11 @@ class Runtime:
             )
         if self.cache is not None:
             object.__setattr__(self, "cache", Path(self.cache))
+        if not isinstance(self.device, str):
+            raise SettingError(f"device is {self.device!r}; it is auto, cpu, cuda, cuda:1 … or mps")
+        size = self.batch_size
+        if size is not None and (isinstance(size, bool) or not isinstance(size, int) or size < 1):
+            raise SettingError(f"batch_size is {size!r}; it is a number of clips from 1 up")
 
 
 def default_cache() -> Path:
@@ -80,7 +92,7 @@ class EmbeddingCache:
         self._connection: sqlite3.Connection | None = None
         if folder is None:
             return
-        self._path = folder / "embeddings.sqlite"
+        self._path = folder / CACHE_FILE
         try:
             folder.mkdir(parents=True, exist_ok=True)
             self._connection = self._open(self._path)
@@ -250,7 +262,7 @@ def write_folder(folder: Path, index: str, index_text: str, files: dict[str, byt
         _remove(
             p
             for p in list(folder.iterdir())
-            if _is_ours(p, index) and p.name not in files and _age(p) > STALE
+            if _is_ours(p, index) and p.is_file() and p.name not in files and _age(p) > STALE
         )
 
 
@@ -276,9 +288,9 @@ def check_folder(folder: Path, index: str) -> bool:
 
 
 def _is_ours(path: Path, index: str) -> bool:
-    """A bank, or what a killed writer left behind; all else in the folder is somebody's."""
-    half_written = path.name.startswith((f".{BANK}", f".{index}."))
-    return half_written or _BANK_NAME.fullmatch(path.name) is not None
+    """A bank, weights, or what a killed writer left behind; all else in it is somebody's."""
+    half_written = path.name.startswith((f".{BANK}", f".{index}.", f".{WEIGHTS}"))
+    return half_written or _OUR_NAME.fullmatch(path.name) is not None
 
 
 def _named_banks(index: Path) -> set[str]:

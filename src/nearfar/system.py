@@ -19,8 +19,10 @@ from numpy.typing import NDArray
 from nearfar.audio import ChannelOrder, to_order
 from nearfar.bank import KNN, SOURCE, TARGET, Rule
 from nearfar.calibrate import Calibration, Raw, check_rate
+from nearfar.chain import Chain
 from nearfar.detector import Detector
-from nearfar.embedder import Embedder
+from nearfar.embedder import Embedder, is_embedder
+from nearfar.encoders import origins
 from nearfar.enrich import Enrichment, Pool
 from nearfar.errors import DatasetError, NearfarWarning, SettingError
 from nearfar.fitting import (
@@ -32,7 +34,7 @@ from nearfar.fitting import (
     recording_blocks,
 )
 from nearfar.frontend import Frontend
-from nearfar.hear import Chain, Heard, hear, one_thread, residual_rows
+from nearfar.hear import Heard, hear, one_thread, residual_rows
 from nearfar.section import Section, TrainingClip
 from nearfar.store import Runtime
 from nearfar.whiten import ZCA
@@ -208,7 +210,7 @@ def fit(
         sections[key] = _fit_section(system, chains, key[0], group, runtime, order)
         if runtime.progress is not None:
             runtime.progress("fitting", n, len(groups))
-    return Detector(system, sections, order, system.false_alarm_rate)
+    return Detector(system, sections, order, system.false_alarm_rate, origins(system))
 
 
 def _fit_section(
@@ -358,7 +360,7 @@ def _warn_of_fit(system: System | Ensemble, machine: str, members: Sequence[Memb
     if all(flat) and clips * rate < 1:
         _warn(
             f"{machine}: with {clips} clips and flat percentiles none can be above the threshold; "
-            "set calibration.tail=linear, or record more"
+            f"--set {'members.0.' * (len(flat) > 1)}calibration.tail=linear, or record more"
         )
 
 
@@ -374,7 +376,7 @@ def _warn(message: str) -> None:
 def _check_parts(system: System) -> None:
     if not isinstance(system.frontend, Frontend):
         raise SettingError(f"System.frontend is {system.frontend!r}; give one such as Stereo()")
-    if not isinstance(system.embedder, Embedder):
+    if not is_embedder(system.embedder):
         raise SettingError(f"System.embedder is {system.embedder!r}; give one such as DIF()")
     if not isinstance(system.rule, Rule):
         raise SettingError(f"System.rule is {system.rule!r}; give one such as KNN()")

@@ -16,7 +16,7 @@ import numpy as np
 
 from nearfar.audio import SAMPLE_RATE, Audio
 from nearfar.bank import SOURCE, TARGET, MemoryBank, Rule
-from nearfar.embedder import Embedder
+from nearfar.embedder import Embedder, is_embedder
 from nearfar.errors import NearfarError
 from nearfar.frontend import Frontend
 from nearfar.recipe import from_data, to_data
@@ -64,7 +64,7 @@ def check_frontend(part: Frontend) -> None:
 def check_embedder(part: Embedder) -> None:
     """Shape, type, finiteness, and a row that does not depend on the clips beside it."""
     check_part(part)
-    _require(isinstance(part, Embedder), f"{part!r} lacks channels, dim, fingerprint or a call")
+    _require(is_embedder(part), f"{part!r} lacks channels, dim, fingerprint or a call")
     _require(bool(part.fingerprint), f"{part!r} has an empty fingerprint")
     audios = [noise(part.channels, s, seed=i) for i, s in enumerate((*SECONDS, 3.0))]
     before = [a.copy() for a in audios]

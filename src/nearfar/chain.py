@@ -1,0 +1,104 @@
+"""A front end and the embedder behind it: what a clip is turned into numbers by."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from nearfar.audio import Audio
+from nearfar.embedder import Embedder, Rows32, is_two_step
+from nearfar.errors import NearfarError, SettingError
+from nearfar.recipe import USER_PREFIX
+
+if TYPE_CHECKING:
+    from nearfar.frontend import Frontend
+    from nearfar.store import Runtime
+
+
+@dataclass(frozen=True)
+class Chain:
+    """A front end and an embedder, and the embedder's promises kept."""
+
+    frontend: Frontend
+    embedder: Embedder
+
+    @property
+    def key(self) -> str:
+        """Everything that changes the numbers, as text."""
+        return f"{_identity(self.frontend)}|{_identity(self.embedder)}"
+
+    @property
+    def two_step(self) -> bool:
+        """Does the embedder prepare each clip and encode many? See `nearfar.embedder`."""
+        return is_two_step(self.embedder)
+
+    def check(self, runtime: Runtime) -> None:
+        """Refuse what cannot run here, before any clip is read.
+
+        Raises:
+            WeightsError: weights that are missing or wrong.
+            SettingError: a device or precision that is not here.
+        """
+        embedder: Any = self.embedder
+        if hasattr(type(embedder), "check"):
+            embedder.check(runtime)
+
+    def rows(self, audios: Sequence[Audio], runtime: Runtime) -> Rows32:
+        """Clips that the front end made → (clips, dim) float32.
+
+        Raises:
+            SettingError: an embedder that breaks its contract.
+            AudioError: a clip that it cannot use.
+        """
+        if self.two_step:
+            return self.encode([self.prepare(audio) for audio in audios], runtime)
+        return self._kept(self._called(self.embedder, audios), len(audios))
+
+    def prepare(self, audio: Audio) -> Rows32:
+        """The first of two steps, for one clip."""
+        embedder: Any = self.embedder
+        return self._called(embedder.prepare, audio)
+
+    def encode(self, prepared: Sequence[Rows32], runtime: Runtime) -> Rows32:
+        """The second of two steps: (clips, dim) float32."""
+        embedder: Any = self.embedder
+        rows = self._called(lambda some: embedder.encode(some, runtime), prepared)
+        return self._kept(rows, len(prepared))
+
+    def _kept(self, rows: Rows32, clips: int) -> Rows32:
+        wanted = (clips, self.embedder.dim)
+        if rows.shape != wanted:
+            raise SettingError(f"{self.embedder!r} gave {rows.shape}, its contract says {wanted}")
+        if not np.isfinite(rows).all():
+            raise SettingError(f"{self.embedder!r} gave NaN or infinite numbers; mend the embedder")
+        return rows
+
+    def _called(self, work: Callable[[Any], Any], what: Any) -> Rows32:
+        """The embedder's answer as float32: what a cache would give back."""
+        try:
+            return np.asarray(work(what), dtype=np.float32)
+        except NearfarError:
+            raise
+        except Exception as error:
+            if type(self.embedder).__module__.split(".")[0] == "nearfar":
+                raise  # a bug of ours deserves its traceback
+            said = f"{type(error).__name__}: {error}".splitlines()[0]
+            raise SettingError(f"{self.embedder!r} failed ({said}); mend the embedder") from error
+
+
+def _identity(part: Frontend | Embedder) -> str:
+    """A part's class, settings and fingerprint; of a person's own file its content too."""
+    cls = type(part)
+    code = ""
+    if cls.__module__.startswith(USER_PREFIX):
+        code = hashlib.sha256(
+            Path(str(sys.modules[cls.__module__].__file__)).read_bytes()
+        ).hexdigest()
+    settings = getattr(part, "identity", None) or repr(part)
+    return f"{cls.__module__}.{cls.__qualname__}{code}|{settings}|{part.fingerprint}"

@@ -1,0 +1,211 @@
+"""The encoder as a torch module: log-mel patches → transformer → tokens.
+
+The same function as the published EAT (Chen et al., IJCAI 2024, §3; post-LN blocks): 16 × 16
+patches of the log-mel, a fixed 2-D position table added to them, a CLS token in front that gets no
+position, LayerNorm, blocks, and no norm behind the last one. Parameter names are those of the
+published files, so that loading is strict without a table of names.
+
+This file imports torch; import it inside functions only.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
+
+from nearfar.eat.architecture import PATCH, ROWS, Architecture, positions
+from nearfar.eat.weights import Weights
+from nearfar.errors import WeightsError
+
+HEAD_EPS = 1e-5  # of the AudioSet head's norm in the published code for Hugging Face
+
+
+class Attention(nn.Module):
+    """Multi-head self-attention without mask or relative positions."""
+
+    def __init__(self, dim: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.qkv = nn.Linear(dim, 3 * dim)
+        self.proj = nn.Linear(dim, dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(batch, tokens, dim) → the same shape."""
+        return self.proj(attend(self.qkv(x), self.heads))  # type: ignore[no-any-return]
+
+
+def attend(qkv: Tensor, heads: int) -> Tensor:
+    """Scaled dot-product attention: (batch, tokens, 3 · dim) → (batch, tokens, dim)."""
+    batch, tokens, width = qkv.shape
+    split = qkv.view(batch, tokens, 3, heads, width // 3 // heads)
+    q, k, v = split.permute(2, 0, 3, 1, 4)  # (batch, heads, tokens, head dim) each
+    mixed = functional.scaled_dot_product_attention(q, k, v)
+    return mixed.transpose(1, 2).reshape(batch, tokens, width // 3)
+
+
+class MLP(nn.Module):
+    """Two linear layers with an exact (erf) GELU between them."""
+
+    def __init__(self, dim: int, hidden: int) -> None:
+        super().__init__()
+        self.fc1 = nn.Linear(dim, hidden)
+        self.fc2 = nn.Linear(hidden, dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(…, dim) → (…, dim)."""
+        return self.fc2(functional.gelu(self.fc1(x)))  # type: ignore[no-any-return]
+
+
+class Block(nn.Module):
+    """One transformer block; each norm comes after its sum (post-LN)."""
+
+    def __init__(self, shape: Architecture) -> None:
+        super().__init__()
+        self.norm1 = nn.LayerNorm(shape.dim, eps=shape.norm_eps)
+        self.attn = Attention(shape.dim, shape.heads)
+        self.norm2 = nn.LayerNorm(shape.dim, eps=shape.norm_eps)
+        self.mlp = MLP(shape.dim, shape.hidden)
+        self.drop_path = 0.0  # chance to leave a clip's branch out while training
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(batch, tokens, dim) → the same shape."""
+        r = self.norm1(x + self._thinned(self.attn(x)))
+        return self.norm2(r + self._thinned(self.mlp(r)))  # type: ignore[no-any-return]
+
+    def _thinned(self, branch: Tensor) -> Tensor:
+        """Stochastic depth (Huang et al., ECCV 2016)."""
+        if not self.training or self.drop_path == 0:
+            return branch
+        keep = 1 - self.drop_path
+        kept = torch.rand(len(branch), 1, 1, device=branch.device) < keep
+        return branch * kept.to(branch.dtype) / keep
+
+
+class PatchEmbedding(nn.Module):
+    """Patches of the log-mel as tokens: token p = time column · 8 + mel row."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.proj = nn.Conv2d(1, dim, PATCH, PATCH)
+
+    def forward(self, mel: Tensor) -> Tensor:
+        """(batch, frames, 128 mels) → (batch, frames / 16 · 8, dim)."""
+        batch, frames, mels = mel.shape
+        cut = mel.view(batch, frames // PATCH, PATCH, mels // PATCH, PATCH).transpose(2, 3)
+        flat = cut.reshape(batch, -1, PATCH * PATCH)
+        # One product instead of a convolution: its weight as a matrix, the same sum.
+        return functional.linear(flat, self.proj.weight.flatten(1), self.proj.bias)
+
+
+class Positions(nn.Module):
+    """The fixed sine-cosine table, (1, columns · 8, dim)."""
+
+    def __init__(self, shape: Architecture) -> None:
+        super().__init__()
+        self.positions = nn.Parameter(
+            torch.empty(1, shape.columns * ROWS, shape.dim), requires_grad=False
+        )
+
+
+class Encoder(nn.Module):
+    """EAT.
+
+    Args:
+        shape: what the weights file says.
+    """
+
+    def __init__(self, shape: Architecture) -> None:
+        super().__init__()
+        self.shape = shape
+        self.checkpointing = False  # trade time for memory in training: keep no activations
+        self.extra_tokens = nn.Parameter(torch.empty(1, 1, shape.dim))
+        self.local_encoder = PatchEmbedding(shape.dim)
+        self.fixed_positional_encoder = Positions(shape)
+        self.pre_norm = nn.LayerNorm(shape.dim, eps=shape.norm_eps)
+        self.blocks = nn.ModuleList(Block(shape) for _ in range(shape.depth))
+        if shape.classes is not None:
+            self.fc_norm = nn.LayerNorm(shape.dim, eps=HEAD_EPS)
+            self.head = nn.Linear(shape.dim, shape.classes)
+
+    def forward(self, mel: Tensor, layer: int | None = None) -> Tensor:
+        """Tokens of some clips of one length.
+
+        Args:
+            mel: (batch, frames, 128) normalised log-mel, frames a multiple of 16.
+            layer: behind which block, 1 to depth; None is the last.
+
+        Returns:
+            (batch, 1 + frames / 16 · 8, dim), CLS first.
+        """
+        x = self.embed(mel)
+        for block in self.blocks[:layer]:
+            if self.checkpointing and self.training:
+                x = checkpoint(block, x, use_reentrant=False)
+            else:
+                x = block(x)
+        return x
+
+    def embed(self, mel: Tensor) -> Tensor:
+        """What goes into the first block, (batch, tokens, dim)."""
+        patches = self.local_encoder(mel.to(self.extra_tokens.dtype))
+        patches = patches + self._table(patches.shape[1])
+        cls = self.extra_tokens.expand(len(mel), -1, -1)
+        return self.pre_norm(torch.cat([cls, patches], dim=1))  # type: ignore[no-any-return]
+
+    def logits(self, tokens: Tensor) -> Tensor:
+        """AudioSet logits of a fine-tuned checkpoint: (batch, classes).
+
+        Raises:
+            WeightsError: the checkpoint has no head.
+        """
+        if self.shape.classes is None:
+            raise WeightsError(f"{self.shape.name} has no classes; give fine-tuned weights")
+        return self.head(self.fc_norm(tokens[:, 0]))  # type: ignore[no-any-return]
+
+    def _table(self, patches: int) -> Tensor:
+        """Positions of the first patches; made anew where an old file's table is too short."""
+        stored = self.fixed_positional_encoder.positions
+        if patches <= stored.shape[1]:
+            return stored[:, :patches]
+        longer = torch.from_numpy(positions(self.shape.dim, -(-patches // ROWS)))
+        return longer[:, :patches].to(stored)
+
+
+def load(weights: Weights, dtype: torch.dtype = torch.float32) -> Encoder:
+    """An encoder with the weights of a file, ready for inference on the CPU.
+
+    float32 weights are used where they lie in the file, mapped into memory: nothing is copied.
+
+    Args:
+        weights: opened and checked, see `nearfar.eat.weights`.
+        dtype: of the parameters.
+
+    Raises:
+        WeightsError: the file changed since it was checked.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    with torch.device("meta"):
+        encoder = Encoder(weights.architecture)
+    try:
+        with safe_open(weights.path, framework="pt") as file:
+            state = {
+                name: file.get_tensor(weights.key(name)).to(dtype)
+                for name in weights.architecture.shapes()
+            }
+        encoder.load_state_dict(state, strict=True, assign=True)
+    except (SafetensorError, OSError, RuntimeError) as error:
+        raise WeightsError(
+            f"{Path(weights.path).name}: cannot be read ({_line(error)}); copy it again"
+        ) from None
+    for parameter in encoder.parameters():
+        parameter.requires_grad_(False)
+    return encoder.eval()
+
+
+def _line(error: Exception) -> str:
+    return next(iter(str(error).splitlines()), type(error).__name__)
