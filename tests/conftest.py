@@ -1,10 +1,14 @@
 """Small data sets that tests share. Everything is drawn from a seed; nothing is downloaded."""
 
+import sys
+import warnings
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
+
+from nearfar import cli
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 RATE = 16_000
@@ -74,3 +78,23 @@ def shared():
     if not SHARED.is_dir():
         pytest.skip(f"no folder {SHARED.name} beside the checkout")
     return SHARED
+
+
+@pytest.fixture
+def run(monkeypatch, capsys, recwarn):
+    """Call the command line in this process: (exit code, standard output, standard error)."""
+
+    def call(*arguments):
+        monkeypatch.setattr(sys, "argv", ["nearfar", *map(str, arguments)])
+        code = 0
+        try:
+            cli.main()
+        except SystemExit as stop:
+            code = stop.code or 0
+        out = capsys.readouterr()
+        return code, out.out, out.err
+
+    shown, filters = warnings.showwarning, warnings.filters[:]
+    yield call
+    warnings.showwarning = shown
+    warnings.filters[:] = filters

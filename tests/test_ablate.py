@@ -20,7 +20,7 @@ from nearfar.errors import DatasetError, SettingError
 from nearfar.fitting import fit_member
 from nearfar.metrics import omega
 from nearfar.recipe import from_data
-from test_cli import failed, run  # noqa: F401 - `run` is a fixture
+from test_cli import failed
 
 RULE = nf.KNN((1.0, -0.35, -0.05), "euclidean")
 FAMILY = {f.name: f.family for f in TABLE}
@@ -401,7 +401,7 @@ def mine(tmp_path):
     return f"{path}:system"
 
 
-def test_one_command_a_claim(run, data, mine, tmp_path):  # noqa: F811
+def test_one_command_a_claim(run, data, mine, tmp_path):
     one = ("-s", mine, "--workers", 1, "--json")
     code, out, _ = run("ablate", data, "fusion", *one, tmp_path / "f.json")
     assert code == 0
@@ -415,7 +415,7 @@ def test_one_command_a_claim(run, data, mine, tmp_path):  # noqa: F811
     assert figures["variants"][0]["interval"] == alone["interval"]
 
 
-def test_settings_of_the_command(run, data, tmp_path):  # noqa: F811
+def test_settings_of_the_command(run, data, tmp_path):
     options = ("--set", "whitening.shrinkage=0.1", "--workers", 1, "--no-cache")
     code, _, _ = run("ablate", data, "channels", *options, "--json", tmp_path / "f.json")
     assert code == 0
@@ -423,14 +423,14 @@ def test_settings_of_the_command(run, data, tmp_path):  # noqa: F811
         assert row["system"]["whitening"]["shrinkage"] == 0.1
 
 
-def test_refusals_of_the_command(run, dcase, tmp_path):  # noqa: F811
+def test_refusals_of_the_command(run, dcase, tmp_path):
     failed(run("ablate", dcase, "fusio"), "did you mean 'fusion'")
     failed(run("ablate", dcase, "fusion", "-s", "s4"), "ensembles of two members")
     failed(run("ablate", dcase, "channels", "-s", "s44"), "did you mean 's4'")
     failed(run("ablate", tmp_path / "nothing", "channels", "-s", "s4"), "nothing")
 
 
-def test_the_help_names_every_claim(run, monkeypatch):  # noqa: F811
+def test_the_help_names_every_claim(run, monkeypatch):
     monkeypatch.setenv("COLUMNS", "200")
     _, out, _ = run("ablate", "--help")
     for claim in CLAIMS:

@@ -6,6 +6,7 @@ import contextlib
 import itertools
 import os
 import struct
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -330,7 +331,8 @@ def test_a_damaged_header_is_a_sound_or_an_error_of_ours(
     for position, value in changes:
         data[position] = value
     path.write_bytes(bytes(data[:kept]))
-    with contextlib.suppress(AudioError):
+    with contextlib.suppress(AudioError), warnings.catch_warnings():
+        warnings.simplefilter("ignore", NearfarWarning)  # a header may say a low sample rate
         assert audio.read(path).ndim == 2
 
 

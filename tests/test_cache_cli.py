@@ -13,7 +13,7 @@ from nearfar import store
 from nearfar.cachefile import CacheSize, cache_size, clear_cache
 from nearfar.errors import StorageError
 from nearfar.store import EmbeddingCache, default_cache
-from test_cli import failed, run  # noqa: F401 - `run` is a fixture
+from test_cli import failed
 
 FILE = "embeddings.sqlite"
 ROW = np.arange(1000, dtype=np.float32)
@@ -189,7 +189,7 @@ def test_a_place_that_cannot_be_used(tmp_path):
 # ---- the command -----------------------------------------------------------------------------
 
 
-def test_the_command_shows_and_clears(run, dcase, tmp_path):  # noqa: F811
+def test_the_command_shows_and_clears(run, dcase, tmp_path):
     code, out, _ = run("cache")
     assert (code, out) == (0, f"{default_cache()}: empty\n")
     assert run("fit", dcase, "-s", "logmel", "-o", tmp_path / "d", "--workers", 1)[0] == 0
@@ -205,7 +205,7 @@ def test_the_command_shows_and_clears(run, dcase, tmp_path):  # noqa: F811
     assert run("cache", "--clear")[0] == 0
 
 
-def test_the_command_and_damage(run):  # noqa: F811
+def test_the_command_and_damage(run):
     (default_cache() / FILE).write_bytes(b"no database")
     code, out, _ = run("cache")
     assert code == 0
@@ -215,7 +215,7 @@ def test_the_command_and_damage(run):  # noqa: F811
     assert "empty" in run("cache")[1]
 
 
-def test_the_command_when_busy(run, monkeypatch):  # noqa: F811
+def test_the_command_when_busy(run, monkeypatch):
     monkeypatch.setattr(store, "PATIENCE", 0.05)
     fill(default_cache(), 1).close()
     writer = sqlite3.connect(default_cache() / FILE, isolation_level=None)

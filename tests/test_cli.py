@@ -13,29 +13,6 @@ import pytest
 
 import nearfar as nf
 from conftest import RATE, machine_sound, write, write_machine
-from nearfar import cli
-
-
-@pytest.fixture
-def run(monkeypatch, capsys, recwarn):
-    """Call the command line in this process: (exit code, standard output, standard error)."""
-
-    def call(*arguments):
-        monkeypatch.setattr(sys, "argv", ["nearfar", *map(str, arguments)])
-        code = 0
-        try:
-            cli.main()
-        except SystemExit as stop:
-            code = stop.code or 0
-        out = capsys.readouterr()
-        return code, out.out, out.err
-
-    import warnings
-
-    shown, filters = warnings.showwarning, warnings.filters[:]
-    yield call
-    warnings.showwarning = shown
-    warnings.filters[:] = filters
 
 
 def failed(result, *words):

@@ -11,7 +11,7 @@ import soundfile
 
 import nearfar as nf
 from conftest import machine_sound, write
-from test_cli import failed, nearfar, run  # noqa: F401 - `run` is a fixture
+from test_cli import failed, nearfar
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +24,7 @@ def fan(tmp_path_factory):
     return out
 
 
-def test_simulate_says_what_it_is(run, tmp_path):  # noqa: F811
+def test_simulate_says_what_it_is(run, tmp_path):
     arguments = ("simulate", tmp_path / "s", "--machines", "valveEmu", "--seed", 7)
     code, out, _ = run(*arguments)
     assert code == 0
@@ -33,7 +33,7 @@ def test_simulate_says_what_it_is(run, tmp_path):  # noqa: F811
     assert "SIMULATED v1 seed 7" in (tmp_path / "s" / "manifest.json").read_text()
 
 
-def test_simulate_stress(run, tmp_path):  # noqa: F811
+def test_simulate_stress(run, tmp_path):
     code, out, _ = run("simulate", tmp_path, "--preset", "stress")
     assert code == 0
     assert "wrote 10 files" in out
@@ -43,7 +43,7 @@ def test_simulate_stress(run, tmp_path):  # noqa: F811
         assert name in out  # reported, and the others were looked at all the same
 
 
-def test_simulate_pictures_and_physics(run, tmp_path):  # noqa: F811
+def test_simulate_pictures_and_physics(run, tmp_path):
     code, out, _ = run("simulate", "--describe", "fan")
     assert code == 0
     assert "faults" in out
@@ -54,7 +54,7 @@ def test_simulate_pictures_and_physics(run, tmp_path):  # noqa: F811
     assert (tmp_path / "pictures" / "fan.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_simulate_refuses(run, fan, tmp_path):  # noqa: F811
+def test_simulate_refuses(run, fan, tmp_path):
     failed(run("simulate"), "--describe")
     failed(run("simulate", tmp_path / "x", "--preset", "huge"), "dev, mini, small, stress")
     failed(run("simulate", tmp_path / "x", "--machines", "fam"), "did you mean 'fan'")
@@ -83,7 +83,7 @@ def test_a_full_disk_stops_the_simulation_and_it_goes_on_later(tmp_path):
     assert "wrote 52 clips" in out, err
 
 
-def test_system_4_on_simulated_recordings(run, fan, tmp_path):  # noqa: F811
+def test_system_4_on_simulated_recordings(run, fan, tmp_path):
     """The whole street on data with known truth: it runs, and says that it is simulated."""
     code, out, _ = run("evaluate", fan, "-s", "s4", "--json", tmp_path / "e.json")
     assert code == 0
@@ -94,7 +94,7 @@ def test_system_4_on_simulated_recordings(run, fan, tmp_path):  # noqa: F811
 
 
 @pytest.mark.parametrize("frontend", ["mask", "cancel"])
-def test_mask_writes_what_the_front_end_gives(run, fan, tmp_path, frontend):  # noqa: F811
+def test_mask_writes_what_the_front_end_gives(run, fan, tmp_path, frontend):
     clip = sorted((fan / "fan" / "test").iterdir())[0]
     part = {"mask": nf.CoherenceMask(), "cancel": nf.FarCancel()}[frontend]
     code, out, _ = run("mask", clip, "-o", tmp_path / "m.wav", "--stats", "--frontend", frontend)
@@ -105,7 +105,7 @@ def test_mask_writes_what_the_front_end_gives(run, fan, tmp_path, frontend):  # 
     assert np.array_equal(written, part(nf.read(clip))[0])
 
 
-def test_mask_settings_and_refusals(run, fan, tmp_path):  # noqa: F811
+def test_mask_settings_and_refusals(run, fan, tmp_path):
     clip = sorted((fan / "fan" / "test").iterdir())[0]
     code, out, _ = run("mask", clip, "--stats", "--set", "floor=0.5")
     assert code == 0
@@ -118,14 +118,14 @@ def test_mask_settings_and_refusals(run, fan, tmp_path):  # noqa: F811
     assert not (tmp_path / "x.wav").exists()
 
 
-def test_inspect_real_recordings(run, shared):  # noqa: F811
+def test_inspect_real_recordings(run, shared):
     code, out, _ = run("inspect", shared / "real")
     assert code == 0
     for machine in ("ToyCar", "fanArray", "valve"):
         assert machine in out
 
 
-def test_inspect_finds_what_is_wrong(run, tmp_path):  # noqa: F811
+def test_inspect_finds_what_is_wrong(run, tmp_path):
     rng = np.random.default_rng(0)
     write(tmp_path / "press" / "good.wav", machine_sound(rng))
     write(tmp_path / "press" / "same.wav", machine_sound(rng)[[0, 0]])
