@@ -20,7 +20,7 @@ import scipy  # noqa: E402
 from nearfar.store import write_text  # noqa: E402
 from nearfar.version import __version__  # noqa: E402
 
-SECTIONS = ("dif", "frontends", "fit", "selfscores", "bootstrap", "startup")
+SECTIONS = ("dif", "frontends", "fit", "selfscores", "bootstrap", "startup", "fbank", "eat")
 OUTPUT = Path(__file__).resolve().parents[1] / "docs" / "benchmarks.md"
 
 

@@ -2,6 +2,7 @@
 
 import json
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -80,12 +81,11 @@ def embed(engine, mels, batch=None, layer=None, pooling="mean"):
     return engine(mels, POOLING[pooling], layer, batch)
 
 
-@pytest.mark.parametrize("batch", [None, 1, 3, 4])
-def test_a_clip_alone_is_bit_equal_to_it_among_others_in_any_order(quick, mels, batch):
-    order = [3, 0, 4, 1, 2]
+@pytest.mark.parametrize(("batch", "frames"), [(None, 1024), (3, 1024), (4, 592)])
+def test_a_clip_alone_is_bit_equal_to_it_among_others_in_any_order(quick, mels, batch, frames):
+    mels = [mel[:frames] for mel in mels]
     alone = np.stack([embed(quick, [mel], batch)[0] for mel in mels])
-    for count in range(1, 6):
-        chosen = order[:count]
+    for chosen in ([3, 0], [2, 4, 1], [4, 1, 3, 0], [3, 0, 4, 1, 2]):
         together = embed(quick, [mels[i] for i in chosen], batch)
         np.testing.assert_array_equal(together, alone[chosen])
 
@@ -97,14 +97,13 @@ def test_lengths_do_not_touch_each_other(quick, mels):
         np.testing.assert_array_equal(embed(quick, [mel])[0], row)
 
 
-@pytest.mark.parametrize("frames", [16, 96, 592, 1008, 1024])
+@pytest.mark.parametrize("frames", [16, 592, 1024])
 def test_packed_is_the_encoder_but_for_rounding(quick, exact, mels, frames):
-    """Lengths whose rows are cut in other ways, each layer, pooled and CLS."""
-    some = [mel[:frames] for mel in mels[:3]]
-    for layer in (1, 2, None):
-        for pooling in ("mean", "cls"):
-            a, b = (embed(e, some, layer=layer, pooling=pooling) for e in (quick, exact))
-            assert cosine(a, b).min() >= COSINE
+    """Lengths whose rows are cut in other ways; each clip pooled, and its CLS."""
+    some = [mel[:frames] for mel in mels[:2]]
+    a, b = (e(some, lambda x: x, None, 2) for e in (quick, exact))
+    assert cosine(a[:, 1:].mean(axis=1), b[:, 1:].mean(axis=1)).min() >= COSINE
+    assert cosine(a[:, 0], b[:, 0]).min() >= COSINE
 
 
 def test_a_layer_of_the_packed_encoder_is_that_of_the_plain_module(wide, quick, mels):
@@ -136,10 +135,10 @@ def test_the_plain_module_is_used_where_weights_cannot_be_packed(wide, exact, me
             assert not fast.can_pack()
             plain = Engine(wide, "bf16", "cpu")
         assert isinstance(plain.encoder, model.Encoder)
-    alone = np.stack([embed(plain, [mel])[0] for mel in mels[:3]])
-    together = embed(plain, mels[:3])
-    np.testing.assert_array_equal(together, alone)
-    assert cosine(together, embed(exact, mels[:3])).min() >= COSINE
+    short = [mel[:592] for mel in mels[:3]]
+    together = embed(plain, short)
+    np.testing.assert_array_equal(together, np.stack([embed(plain, [mel])[0] for mel in short]))
+    assert cosine(together, embed(exact, short)).min() >= COSINE
 
 
 def test_trying_the_operators_draws_no_random_numbers():
@@ -152,33 +151,30 @@ def test_trying_the_operators_draws_no_random_numbers():
 def test_two_threads_get_the_bits_that_one_gets(quick, mels):
     alone = [embed(quick, [mel]) for mel in mels]
     with ThreadPoolExecutor(2) as pool:
-        for _ in range(2):
-            for a, b in zip(alone, pool.map(lambda mel: embed(quick, [mel]), mels), strict=True):
-                np.testing.assert_array_equal(a, b)
+        for a, b in zip(alone, pool.map(lambda mel: embed(quick, [mel]), mels), strict=True):
+            np.testing.assert_array_equal(a, b)
 
 
-@pytest.mark.parametrize("seconds", [6, 10, 16])
+@pytest.mark.parametrize("seconds", [6, 10])
 def test_bf16_is_close_to_the_published_encoder(seconds):
     """Gold of the official code, tiny, log-mels and all."""
     import soundfile
 
     audio, _ = soundfile.read(GOLD / "wav" / f"wav{seconds}s.wav", dtype="float32")
     gold = np.load(GOLD / "tiny" / f"wav{seconds}s.npz")
-    frames = None if seconds != 6 else 1024
-    eat = EAT(str(GOLD / "tiny"), precision="bf16", frames=frames)
-    both = [
-        EAT(eat.weights, precision=p, frames=frames).tokens([audio[None]], Runtime(device="cpu"))
-        for p in ("bf16", "fp32")
-    ]
-    assert gold.files  # what they hold is compared in fp32 elsewhere
-    assert cosine(*(t[0, 1:].mean(axis=0) for t in both)) >= COSINE
+    eat = EAT(str(GOLD / "tiny"), precision="bf16", frames=int(gold["target_length"]))
+    clip = eat.prepare(audio[None])[None]
+    for pooling in ("mean", "cls", "mean_all"):
+        row = replace(eat, pooling=pooling).encode(clip, Runtime(device="cpu"))[0]
+        assert cosine(row, gold[{"mean": "mean_patch"}.get(pooling, pooling)]) >= COSINE
 
 
-def test_no_layer_is_kept_twice(wide, quick):
-    """Packed weights replace the others: nothing but norms, positions and the input is left."""
+def test_no_layer_is_kept_twice(quick):
+    """Packed weights replace the others: what is left in the module is outside the blocks."""
     left = sum(p.numel() for p in quick.encoder.encoder.parameters())
-    blocks = sum(p.numel() for name, p in model.load(wide).named_parameters() if "blocks" in name)
-    assert left < WIDE.parameters - blocks + 1
+    d = WIDE.dim
+    patch, cls, norm, table = 256 * d + d, d, 2 * d, WIDE.columns * 8 * d
+    assert left == patch + cls + norm + table
 
 
 @pytest.mark.parametrize("tokens", [9, 97, 297, 505, 513, 801, 6145])
@@ -188,7 +184,8 @@ def test_every_clip_is_cut_alike_and_no_row_is_lost(clips, tokens):
         cut = fast.pieces(clips, tokens, most)
         rows = [row for piece in cut for row in range(clips * tokens)[piece]]
         assert rows == list(range(clips * tokens))
-        size = {row: p.stop - p.start for p in cut for row in range(p.start, p.stop)}
+        whole = [range(clips * tokens)[piece] for piece in cut]
+        size = {row: len(piece) for piece in whole for row in piece}
         assert max(size.values()) <= most
         assert all(size[row] == size[row % tokens] for row in rows)
 
@@ -197,4 +194,7 @@ def test_public_path_is_the_same_in_any_batch(wide):
     rng = np.random.default_rng(2)
     audio = [(0.1 * rng.standard_normal((1, 96_000))).astype(np.float32) for _ in range(4)]
     eat = EAT(str(wide.path.parent), precision="bf16")
-    np.testing.assert_array_equal(eat(audio), np.concatenate([eat([a]) for a in audio]))
+    mels = [eat.prepare(a) for a in audio]
+    cpu = Runtime(device="cpu")
+    alone = np.concatenate([eat.encode([mel], cpu) for mel in mels])
+    np.testing.assert_array_equal(eat.encode(mels, cpu), alone)

@@ -79,7 +79,7 @@ def _describe(weights: Weights) -> None:
         "architecture": f"{shape.name}, {shape.depth} blocks of {shape.heads} heads",
         "tensors": f"{len(shape.shapes())}, {', '.join(weights.dtypes)}",
         "parameters": f"{shape.parameters:,}, of which {table:,} are the position table",
-        "longest clip": f"{shape.columns * 16:,} frames, {shape.columns * 0.16:.1f} s",
+        "positions": f"{shape.columns * 16:,} frames, {shape.columns * 0.16:.1f} s",
         "bytes": _size(weights),
         "sha256": weights.sha256,
         "pooling": f"{EAT(str(weights.path)).pooling or 'mean'}, unless another is asked for",

@@ -36,14 +36,15 @@ _OUR_NAME = re.compile(rf"{_BANK_NAME.pattern}|{WEIGHTS}[0-9a-f]{{16}}")
 
 @dataclass(frozen=True)
 class Runtime:
-    """How to compute, never what: no field changes a score.
+    """How to compute, never what: no field changes a score by more than rounding.
 
     Args:
         workers: processes that read and embed clips; 1 stays in this process.
         cache: folder of the embedding cache; None keeps nothing.
         progress: called as `progress(what, done, of)`.
         device: of encoders: "auto" (CUDA, then MPS, then CPU), "cpu", "cuda", "cuda:1", "mps".
-        batch_size: clips an encoder takes at a time; None leaves it to the device.
+        batch_size: clips an encoder takes at a time; None leaves it to the device. Rows then agree
+            to 1e-6 in fp32; in bf16, and on a GPU, they may differ in bfloat16's own rounding.
     """
 
     workers: int = 1
