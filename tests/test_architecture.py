@@ -24,6 +24,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "embedder": {"audio", "spectral"},
     "fbank": {"spectral"},
     "eat": {"audio", "fbank", "spectral", "store"},
+    "crops": {"audio", "embedder", "store"},
     "chain": {"audio", "embedder", "recipe"},
     "whiten": set(),
     "bank": set(),

@@ -49,7 +49,8 @@ def case(request):
     return weights, recording(wav), frames, np.load(GOLD / f"{request.param}.npz")
 
 
-@pytest.mark.filterwarnings("ignore:a clip of 1598 frames")  # the official code cuts in silence
+# The official code cuts in silence.
+@pytest.mark.filterwarnings("ignore:clips longer than 1024 frames")
 class TestGold:
     def test_tokens(self, case):
         weights, audio, frames, gold = case
@@ -236,6 +237,31 @@ def test_the_fingerprint_knows_all_but_the_place(tmp_path):
     assert there.fingerprint != here.fingerprint
 
 
+def test_other_heads_in_the_config_are_another_encoder(tmp_path):
+    """The same tensors: what is kept in memory must not be taken for it."""
+    for name in ("config.json", "model.safetensors"):
+        (tmp_path / name).write_bytes((Path(TINY) / name).read_bytes())
+    part, sound = nf.EAT(str(tmp_path)), [noise(1, 2.0)]
+    before = part(sound)
+    config = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps(config | {"num_heads": 2}))
+    assert np.abs(part(sound) - before).max() > 1e-3
+
+
+def test_a_table_of_its_own_cannot_be_continued():
+    """Positions that are not the fixed ones are not replaced in silence by longer fixed ones."""
+    encoder = load(open_weights(TUNED))  # 64 columns
+    mel = torch.zeros(1, 1600, 128)
+    with torch.inference_mode():
+        assert encoder(mel).shape == (1, 801, 32)
+        encoder.fixed_positional_encoder.positions = torch.nn.Parameter(
+            torch.ones(1, 512, 32), requires_grad=False
+        )
+        assert encoder(mel[:, :1024]).shape == (1, 513, 32)
+        with pytest.raises(nf.NearfarError, match="positions of their own for 1024"):
+            encoder(mel)
+
+
 # ---- what a user can get wrong ---------------------------------------------------------------
 
 
@@ -313,6 +339,51 @@ def test_out_of_memory_halves_the_batch_and_says_so(monkeypatch):
     monkeypatch.setattr(made, "encoder", none)
     with pytest.raises(nf.NearfarError, match="out of memory with one clip"):
         made(mels[:1], infer.POOLING["mean"], None, 1)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError(), MemoryError(),
+        RuntimeError("[enforce fail] . DefaultCPUAllocator: can't allocate memory"),
+        RuntimeError("MPS backend out of memory"),
+    ],
+    ids=["cuda", "numpy", "cpu", "mps"],
+)  # fmt: skip
+def test_no_memory_for_the_encoder_or_a_clip(monkeypatch, error):
+    def fail(*_):
+        raise error
+
+    monkeypatch.setattr(torch.nn.Module, "to", fail)
+    with pytest.raises(nf.NearfarError, match="no memory for the encoder"):
+        infer.Engine(open_weights(TINY), "fp32", "cpu")
+    monkeypatch.undo()
+    made = infer.Engine(open_weights(TINY), "fp32", "cpu")
+    monkeypatch.setattr(made, "encoder", fail)
+    with pytest.raises(nf.NearfarError, match="out of memory with one clip"):
+        made([nf.EAT(TINY).prepare(noise(1, 1.0))], infer.POOLING["mean"], None, 1)
+
+
+def test_other_errors_of_torch_are_bugs(monkeypatch):
+    made = infer.Engine(open_weights(TINY), "fp32", "cpu")
+
+    def fail(*_):
+        raise RuntimeError("shapes cannot be multiplied")
+
+    monkeypatch.setattr(made, "encoder", fail)
+    with pytest.raises(RuntimeError, match="shapes"):
+        made([nf.EAT(TINY).prepare(noise(1, 1.0))], infer.POOLING["mean"], None, 1)
+
+
+def test_audio_that_is_none():
+    part = nf.EAT(TINY)
+    bad = noise(1, 1.0)
+    bad[0, 5] = np.nan
+    for audio, words in ((noise(2, 1.0), "one channel"), (bad, "NaN"), (bad[:, :300], "300")):
+        with pytest.raises(nf.NearfarError, match=words):
+            part([audio])
+    with pytest.raises(nf.NearfarError, match="at least one"):
+        part([])
 
 
 def test_without_torch_there_is_one_line():

@@ -23,6 +23,7 @@ from nearfar.eat.weights import file_size, header, open_weights
 from nearfar.errors import WeightsError
 
 GOLD = Path(__file__).parent / "data" / "eat"
+TINY = GOLD / "tiny"
 LARGE = Architecture(dim=1024, depth=24, heads=16, hidden=4096)
 BASE = Architecture(dim=768, depth=12, heads=12, hidden=3072)
 TABLE = "fixed_positional_encoder.positions"
@@ -515,3 +516,43 @@ def test_fingerprint_is_of_bytes_and_use(folder, tensors):
     assert changed.fingerprint != fingerprint
     (folder / "model.safetensors").unlink()
     refused(lambda: changed.sha256, "cannot be read")
+
+
+def test_the_hub_is_asked_once(monkeypatch):
+    """A batch of clips opens its weights several times; each would be a round trip."""
+    import sys
+    import types
+
+    from nearfar.eat.weights import open_weights
+
+    asked = []
+
+    def snapshot_download(name, **_):
+        asked.append(name)
+        return str(TINY)
+
+    fake = types.ModuleType("huggingface_hub")
+    fake.snapshot_download = snapshot_download
+    monkeypatch.setitem(sys.modules, "huggingface_hub", fake)
+    for _ in range(5):
+        open_weights("somebody/asked-once")
+    assert asked == ["somebody/asked-once"]
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("kind", ["F32", "F16", "BF16"])
+def test_numbers_that_are_not_finite_are_found(tmp_path, value, kind):
+    import torch
+    from safetensors.torch import load_file, save_file
+
+    from nearfar.eat.selftest import damaged_tensor
+    from nearfar.eat.weights import open_weights
+
+    types = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
+    (tmp_path / "config.json").write_bytes((TINY / "config.json").read_bytes())
+    tensors = {n: t.to(types[kind]) for n, t in load_file(TINY / "model.safetensors").items()}
+    save_file(tensors, tmp_path / "model.safetensors")
+    assert damaged_tensor(open_weights(tmp_path)) is None
+    tensors["model.blocks.1.mlp.fc2.weight"][3, 4] = value
+    save_file(tensors, tmp_path / "model.safetensors")
+    assert damaged_tensor(open_weights(tmp_path)) == "blocks.1.mlp.fc2.weight"

@@ -1,6 +1,7 @@
 """System 3 from the command line, and detectors that remember which encoder they were made with."""
 
 import json
+import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -198,7 +199,7 @@ def test_other_weights_are_refused(fitted, test_clips, tmp_path, weights):
     mine.save(tmp_path / "mine")
     config = json.loads((weights / "config.json").read_text())
     (weights / "config.json").write_text(json.dumps(config | {"num_heads": 2}))
-    with pytest.raises(nf.NearfarError, match=r"other weights: .* then, .* now"):
+    with pytest.raises(nf.NearfarError, match=r"other weights or config\.json: .* then, .* now"):
         nf.load(tmp_path / "mine").score(_few(test_clips))
 
 
@@ -207,6 +208,52 @@ def _few(clips):
     return nf.Clips(
         replace(c, split="train") for c in clips if c.label == "normal" and c.machine == "fan"
     )
+
+
+def changed(folder):
+    """Other weights in the same place."""
+    path = folder / "model.safetensors"
+    data = bytearray(path.read_bytes())
+    data[-4:] = np.float32(0.5).tobytes()
+    path.with_name("new").write_bytes(data)
+    path.with_name("new").replace(path)
+
+
+def test_weights_replaced_while_a_detector_lives(train, test_clips, weights, tmp_path):
+    fitted = nf.presets.s3_eat(str(weights)).fit(train)
+    fitted.score(test_clips)
+    changed(weights)
+    with pytest.raises(nf.NearfarError, match="is not what the bank was made with"):
+        fitted.score(test_clips)
+    with pytest.raises(nf.NearfarError, match="is not what the bank was made with"):
+        fitted.save(tmp_path / "detector", weights="copy")
+    assert not (tmp_path / "detector").exists()
+
+
+def test_a_damaged_copy_is_not_used_and_mended(train, test_clips, weights, tmp_path):
+    """The recorded place still has the right ones; the next copy is whole again."""
+    fitted = nf.presets.s3_eat(str(weights)).fit(train)
+    wanted = [v.score for v in fitted.score(test_clips)]
+    fitted.save(tmp_path / "detector", weights="copy")
+    (copy,) = (tmp_path / "detector").glob("weights-*")
+    changed(copy)
+    detector = nf.load(tmp_path / "detector")
+    assert [v.score for v in detector.score(test_clips)] == wanted
+    detector.save(tmp_path / "detector", weights="copy")
+    shutil.rmtree(weights)
+    assert [v.score for v in nf.load(tmp_path / "detector").score(test_clips)] == wanted
+
+
+def test_what_a_killed_copy_left_is_removed_when_it_is_old(train, weights, tmp_path):
+    left = tmp_path / "detector" / ".weights-x"
+    left.mkdir(parents=True)
+    (left / "model.safetensors").write_bytes(b"half")
+    fitted = nf.presets.s3_eat(str(weights)).fit(train)
+    fitted.save(tmp_path / "detector")
+    assert left.exists()  # perhaps somebody is at work
+    os.utime(left, (0, 0))
+    fitted.save(tmp_path / "detector")
+    assert not left.exists()
 
 
 @pytest.mark.parametrize("setting", ["precision=bf16", "pooling=cls", "frames=1024", "layer=1"])
@@ -281,6 +328,7 @@ def test_embed(run, dcase, weights, tmp_path):
     assert (code, "24 clips × 120 numbers" in out) == (0, True), err
     failed(run("embed", dcase, "-s", "s3", "--weights", weights, "-o", file), "2 embedders")
     failed(run("embed", dcase, "--weights", weights, "-o", tmp_path / "e.csv"), ".npz")
+    failed(run("embed", dcase, "--weights", weights, "-o", tmp_path / "no" / "e.npz"), "no")
     failed(run("embed", dcase, "-o", file), "s3-eat needs the weights of 1 encoder")
 
 

@@ -31,6 +31,8 @@ def cache_size(folder: Path) -> CacheSize:
         StorageError: the file cannot be opened, or another process keeps it locked.
     """
     with _cache_errors(folder):
+        if folder.is_file():
+            raise StorageError(f"{folder}: is a file; set NEARFAR_CACHE to a folder")
         entries: int | None = 0
         if (folder / CACHE_FILE).exists():
             try:

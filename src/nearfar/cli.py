@@ -28,6 +28,7 @@ from nearfar.cli_options import (
     Weights,
     Workers,
     Year,
+    check_output,
     one_line,
     published,
     running,
@@ -109,6 +110,7 @@ def score(
     from nearfar.detector import load
     from nearfar.store import write_text
 
+    check_output(csv)
     fitted = load(detector, types_of(part), weights or ())
     if false_alarm_rate is not None:
         fitted = fitted.with_false_alarm_rate(false_alarm_rate)
@@ -184,6 +186,7 @@ def evaluate(
     """Print the rows of the report's Table 2 and Ω with a 95 % interval."""
     from nearfar import assess
 
+    check_output(output)
     if (data is None) == (scores is None):
         raise SettingError("give DATA to evaluate a system on, or --scores DIR with --truth FILE")
     if (scores is not None) + (detector is not None) + bool(system or settings) > 1:

@@ -17,6 +17,7 @@ from nearfar.cli_options import (
     SkipBad,
     Weights,
     Workers,
+    check_output,
     running,
     system_of,
 )
@@ -43,6 +44,7 @@ def embed(
     from nearfar.clips import Clips
     from nearfar.embeddings import embeddings, write_npz
 
+    check_output(output)
     recipe = system_of(system, settings, weights)
     if len(recipe.members) != 1:
         raise SettingError(

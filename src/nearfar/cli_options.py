@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import warnings
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nearfar.errors import NearfarError, SettingError, did_you_mean
+from nearfar.errors import NearfarError, SettingError, StorageError, did_you_mean
 
 if TYPE_CHECKING:
     from nearfar.store import Runtime
@@ -110,6 +111,20 @@ def system_of(
     for assignment in settings or ():
         system = with_setting(system, assignment)
     return system if rate is None else with_setting(system, f"false_alarm_rate={rate}")
+
+
+def check_output(*paths: Path | None) -> None:
+    """Refuse files that cannot be written, before hours of work.
+
+    Raises:
+        StorageError: no such folder, or no permission.
+    """
+    import os
+
+    for path in paths:
+        if path is not None and (path.is_dir() or not os.access(path.parent, os.W_OK)):
+            why = "is a folder" if path.is_dir() else f"{path.parent} cannot be written to"
+            raise StorageError(f"{path}: {why}; choose another place")
 
 
 def published(name: str) -> list[str]:

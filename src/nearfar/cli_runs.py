@@ -17,6 +17,7 @@ from nearfar.cli_options import (
     SystemName,
     Weights,
     Workers,
+    check_output,
     running,
     system_of,
 )
@@ -56,6 +57,7 @@ def ablate(
     from nearfar.store import write_text
 
     found = find_claim(claim)
+    check_output(output)
     variants = found.variants(system_of(system or "s4", settings, weights))
     with running(workers, cache, device, batch_size) as runtime:
         result = ablation.ablate(

@@ -53,12 +53,17 @@ def check(
 
     Exit code 1: the features differ.
     """
+    from nearfar.eat.selftest import COSINE, MOST, compare_features, damaged_tensor
     from nearfar.eat.weights import open_weights
 
-    _describe(open_weights(weights))
+    opened = open_weights(weights)
+    _describe(opened)
+    if damaged := damaged_tensor(opened):
+        raise WeightsError(
+            f"{opened.path}: tensor {damaged!r} has NaN or infinite numbers; download it again"
+        )
     if against is None:
         return
-    from nearfar.eat.selftest import COSINE, MOST, compare_features
 
     found = compare_features(weights, *against)
     typer.echo(

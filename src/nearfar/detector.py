@@ -147,9 +147,9 @@ class Detector:
     def _chains(self) -> tuple[Chain, ...]:
         return tuple(dict.fromkeys(m.chain for m in self.system.members))
 
-    @cached_property
+    @property
     def _checked_chains(self) -> tuple[Chain, ...]:
-        """The chains, once it is sure that they give rows like those of the banks."""
+        """The chains, sure to give rows like the banks': weights can change any day."""
         check_origins(self.system, self.origins)
         return self._chains
 

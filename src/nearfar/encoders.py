@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nearfar.errors import FormatError, NearfarError, WeightsError
-from nearfar.store import WEIGHTS, storage_errors
+from nearfar.store import STALE, WEIGHTS, file_age, storage_errors
 
 if TYPE_CHECKING:
     from nearfar.embedder import Embedder
@@ -56,20 +56,24 @@ def check(system: System | Ensemble, known: Sequence[Origin]) -> None:
         WeightsError: weights that are gone or differ, or an embedder with other settings.
     """
     for member, was in zip(system.members, known, strict=False):
-        embedder = member.embedder
-        try:
-            now = embedder.fingerprint
-        except WeightsError as error:
-            raise WeightsError(
-                f"{error}. The detector was fitted with these weights: say where they are now with "
-                "--weights (load(…, weights=…) in Python), or fit again"
-            ) from None
-        if now != was.fingerprint:
-            raise WeightsError(
-                f"{embedder!r} is not what the bank was made with ({_difference(was, now)}), so "
-                "scores would mean nothing; take what it was fitted with, or fit again to embed "
-                "the normal clips anew"
-            )
+        check_one(member.embedder, was)
+
+
+def check_one(embedder: Embedder, was: Origin) -> None:
+    """Refuse an embedder that is not what it was; see `check`."""
+    try:
+        now = embedder.fingerprint
+    except WeightsError as error:
+        raise WeightsError(
+            f"{error}. The detector was fitted with these weights: say where they are now with "
+            "--weights (load(…, weights=…) in Python), or fit again"
+        ) from None
+    if now != was.fingerprint:
+        raise WeightsError(
+            f"{embedder!r} is not what the bank was made with ({_difference(was, now)}), so scores "
+            "would mean nothing; take what it was fitted with (--weights says where it is), or fit "
+            "again to embed the normal clips anew"
+        )
 
 
 def located(system: Any, known: Sequence[Origin], folder: Path, given: Sequence[str] = ()) -> Any:
@@ -105,8 +109,9 @@ def copy_weights(system: System | Ensemble, known: Sequence[Origin], folder: Pat
         folder.mkdir(parents=True, exist_ok=True)
         for member, origin in zip(system.members, known, strict=True):
             place, target = weights_of(member.embedder), folder / origin.folder
-            if place is None or target.exists():
+            if place is None or _is(member.embedder, str(target), origin):
                 continue
+            check_one(member.embedder, origin)
             tensors = open_weights(place).path
             part = Path(tempfile.mkdtemp(prefix=f".{WEIGHTS}", dir=folder))
             try:
@@ -114,6 +119,7 @@ def copy_weights(system: System | Ensemble, known: Sequence[Origin], folder: Pat
                 if (tensors.parent / CONFIG).is_file():
                     shutil.copyfile(tensors.parent / CONFIG, part / CONFIG)
                 part.chmod(0o755)
+                shutil.rmtree(target, ignore_errors=True)  # a damaged copy
                 part.rename(target)
             except BaseException:
                 shutil.rmtree(part, ignore_errors=True)
@@ -125,6 +131,9 @@ def drop_weights(known: Iterable[Origin], folder: Path) -> None:
     needed = {origin.folder for origin in known}
     for path in folder.glob(f"{WEIGHTS}*"):
         if path.name not in needed:
+            shutil.rmtree(path, ignore_errors=True)
+    for path in folder.glob(f".{WEIGHTS}*"):  # half a copy, whose writer was killed
+        if file_age(path) > STALE:
             shutil.rmtree(path, ignore_errors=True)
 
 
@@ -177,10 +186,20 @@ def _placed(embedder: Any, was: Origin, folder: Path, given: Sequence[str]) -> A
         return embedder
     if given:
         return _matching(embedder, was, given)
-    for place in (str(folder / was.folder), recorded, was.place):
-        if place and os.path.exists(os.path.expanduser(place)):
-            return with_weights(embedder, place)
-    return embedder  # a hub id, or gone: said when it is needed
+    places = dict.fromkeys((str(folder / was.folder), recorded, was.place))
+    there = [place for place in places if place and os.path.exists(os.path.expanduser(place))]
+    if len(there) > 1:  # which of them has the weights of the bank?
+        there = [place for place in there if _is(embedder, place, was)] or there
+    # None: a hub id, or gone, which is said when it is needed.
+    return with_weights(embedder, there[0]) if there else embedder
+
+
+def _is(embedder: Any, place: str, was: Origin) -> bool:
+    """Are the weights of the bank in a place?"""
+    try:
+        return bool(with_weights(embedder, place).fingerprint == was.fingerprint)
+    except NearfarError:
+        return False
 
 
 def _matching(embedder: Any, was: Origin, given: Sequence[str]) -> Any:
@@ -207,7 +226,7 @@ def _difference(was: Origin, now: str) -> str:
         if before[0] != after[0]:
             return f"{before[0]} then, {after[0]} now"
         if before[1] != after[1]:
-            return f"other weights: {before[1][:12]}… then, {after[1][:12]}… now"
+            return f"other weights or config.json: {before[1][:12]}… then, {after[1][:12]}… now"
         pairs = zip(before[2].split(", "), after[2].split(", "), strict=False)
         changed = [(a, b) for a, b in pairs if a != b]
         return ", ".join(f"{a} then, {b} now" for a, b in changed)

@@ -184,8 +184,8 @@ def _division(chains: tuple[Chain, ...], runtime: Runtime) -> tuple[Runtime, int
     if not any(chain.two_step for chain in chains):
         return runtime, BATCH
     if runtime.device == "cpu" or not _accelerated(runtime.device):
-        return replace(runtime, workers=1), FEW
-    return runtime, ENCODED
+        return replace(runtime, workers=1), max(FEW, runtime.batch_size or 0)
+    return runtime, max(ENCODED, runtime.batch_size or 0)
 
 
 def _accelerated(device: str) -> bool:

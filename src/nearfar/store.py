@@ -263,7 +263,7 @@ def write_folder(folder: Path, index: str, index_text: str, files: dict[str, byt
         _remove(
             p
             for p in list(folder.iterdir())
-            if _is_ours(p, index) and p.is_file() and p.name not in files and _age(p) > STALE
+            if _is_ours(p, index) and p.is_file() and p.name not in files and file_age(p) > STALE
         )
 
 
@@ -302,7 +302,8 @@ def _named_banks(index: Path) -> set[str]:
         return set()
 
 
-def _age(path: Path) -> float:
+def file_age(path: Path) -> float:
+    """Seconds since a file or folder was changed; 0 if it is gone."""
     try:
         return time.time() - path.stat().st_mtime
     except OSError:

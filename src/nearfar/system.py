@@ -231,11 +231,12 @@ def _fit_section(
         for i in range(len(chains))
     ]
     members = []
-    for member in system.members:
+    for i, member in enumerate(system.members):
+        path = f"members.{i}." if len(system.members) > 1 else ""
         table = tables[chains.index(member.chain)]
         blocks = recording_blocks([clip for clip, _ in group], member.folds)
         folds = assign_folds(blocks, domain, member.folds, member.seed)
-        pools = _pools(member, machine, group, table, folds, runtime, order)
+        pools = _pools(member, machine, group, table, folds, runtime, order, path)
         with one_thread():
             members.append(fit_member(member, table, pools, folds))
     _warn_of_fit(system, machine, members)
@@ -267,8 +268,9 @@ def _pools(
     folds: NDArray[np.int64],
     runtime: Runtime,
     order: ChannelOrder,
+    path: str,
 ) -> list[Pool]:
-    """Residual rows of the target clips, for each enrichment."""
+    """Residual rows of the target clips, for each enrichment; `path` leads to it in --set."""
     pools: list[Pool] = []
     for enrichment, size in zip(system.enrichment, pool_sizes(system, table, folds), strict=True):
         if not size:
@@ -287,7 +289,7 @@ def _pools(
         if not part.match_levels and np.median(levels) > MONO_LIKE:
             _warn(
                 f"{machine}: near is {np.median(levels):.0f} dB above far, so most residual rows "
-                "sound like mono recordings; --set enrichment.ResidualAugmentation."
+                f"sound like mono recordings; --set {path}enrichment.ResidualAugmentation."
                 "match_levels=True mixes at equal levels"
             )
         pools.append(dict(zip(targets, rows, strict=True)))
@@ -357,7 +359,8 @@ def _warn_of_fit(system: System | Ensemble, machine: str, members: Sequence[Memb
             )
     clips, rate = len(members[0].self_scores), system.false_alarm_rate
     flat = [getattr(m.calibration, "tail", "") == "flat" for m in system.members]
-    if all(flat) and clips * rate < 1:
+    loudest = {int(np.argmax(m.self_scores)) for m in members}
+    if all(flat) and clips * rate < 1 and len(loudest) == 1:  # one clip is at 1 in all of them
         _warn(
             f"{machine}: with {clips} clips and flat percentiles none can be above the threshold; "
             f"--set {'members.0.' * (len(flat) > 1)}calibration.tail=linear, or record more"

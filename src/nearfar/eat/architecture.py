@@ -66,7 +66,7 @@ class Architecture:
         hidden: units of a block's MLP.
         classes: of the fine-tuned head; None for a pretrained encoder.
         norm_eps: of every LayerNorm of the encoder.
-        columns: of the stored position table, 16 frames each: the longest input.
+        columns: of the stored position table, 16 frames each; longer clips get positions anew.
 
     Raises:
         WeightsError: numbers that no EAT can have.

@@ -8,10 +8,12 @@ a tensor is mapped, on the list of what is dropped, or an error.
 
 from __future__ import annotations
 
+import glob
 import json
 import re
 import shutil
 import tempfile
+import warnings
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -39,7 +41,7 @@ from nearfar.eat.weights import (
     read_config,
 )
 from nearfar.errors import StorageError, WeightsError
-from nearfar.store import atomic_file, storage_errors, write_text
+from nearfar.store import STALE, atomic_file, file_age, storage_errors, write_text
 
 _MODALITY = "modality_encoders.IMAGE."  # spectrograms are images to this encoder
 _CONTEXT_NORM = "context_encoder.norm."
@@ -114,9 +116,11 @@ def _load(path: Path) -> Mapping[str, Any]:
         raise WeightsError(f"{path}: no such file; give the .pt file of a fairseq checkpoint")
     with torch.serialization.safe_globals([(_StandIn, name) for name in _HARMLESS]):
         try:
-            content = torch.load(
-                path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path)
-            )
+            with warnings.catch_warnings():  # of torch's about old formats: we say it ourselves
+                warnings.simplefilter("ignore")
+                content = torch.load(
+                    path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path)
+                )
         except Exception as error:  # a damaged file fails in many ways: struct, zip, index, key …
             raise _not_loaded(path, error) from None
     if not isinstance(content, Mapping):
@@ -261,6 +265,9 @@ def _write(path: Path, out: Path, architecture: Architecture, tensors: Tensors) 
     with storage_errors(out):
         out = out.resolve()
         out.parent.mkdir(parents=True, exist_ok=True)
+        for left in out.parent.glob(f".{glob.escape(out.name[:40])}.*"):
+            if (left / CONFIG).is_file() and file_age(left) > STALE:  # its writer was killed
+                shutil.rmtree(left, ignore_errors=True)
         part = Path(tempfile.mkdtemp(prefix=f".{out.name[:40]}.", dir=out.parent))
         try:
             write_text(part / CONFIG, json.dumps(architecture.config(), indent=2) + "\n")

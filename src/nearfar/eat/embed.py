@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from nearfar.audio import Audio
 from nearfar.eat.features import check_frames, features
 from nearfar.eat.weights import Weights, open_weights
-from nearfar.errors import SettingError, WeightsError
+from nearfar.errors import AudioError, SettingError, WeightsError
 from nearfar.store import Runtime
 
 if TYPE_CHECKING:
@@ -101,15 +101,30 @@ class EAT:
         return self.encode([self.prepare(audio) for audio in audios], Runtime())
 
     def prepare(self, audio: Audio) -> Float32:
-        """The log-mel of one clip, (frames, 128), normalised as the encoder was trained."""
-        return features(audio[0], self.frames)
+        """The log-mel of one clip, (frames, 128), normalised as the encoder was trained.
+
+        Raises:
+            AudioError: not one channel, shorter than a frame, or not finite.
+        """
+        if audio.ndim != 2 or len(audio) != 1:
+            raise AudioError(f"audio of shape {audio.shape}; EAT hears one channel, (1, samples)")
+        mel = features(audio[0], self.frames)
+        if not np.isfinite(mel).all():
+            raise AudioError("audio with NaN or infinite samples; record it again")
+        return mel
 
     def encode(self, mels: Sequence[Float32], runtime: Runtime) -> Float32:
         """(frames, 128) each → (batch, dim), on the runtime's device."""
         engine = self._engine(runtime)
         from nearfar.eat.infer import POOLING
 
-        return engine(mels, POOLING[self.pooling or "mean"], self.layer, runtime.batch_size)
+        rows = engine(mels, POOLING[self.pooling or "mean"], self.layer, runtime.batch_size)
+        if not np.isfinite(rows).all():
+            raise WeightsError(
+                f"{self.weights}: gives NaN or infinite numbers, so the weights are damaged; "
+                "nearfar weights check, or download them again"
+            )
+        return rows
 
     def tokens(self, audios: Sequence[Audio], runtime: Runtime | None = None) -> Float32:
         """All tokens of clips of one length, CLS first.

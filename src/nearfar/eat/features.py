@@ -87,8 +87,8 @@ def features(channel: Float32, frames: int | None = None) -> Float32:
     own = n_frames(len(channel))
     if own > total:
         warnings.warn(
-            f"a clip of {own} frames ({len(channel) / SAMPLE_RATE:.1f} s) is cut to the first "
-            f"{total}; frames=None keeps all of it",
+            f"clips longer than {total} frames ({total * HOP / SAMPLE_RATE:.1f} s) are cut; "
+            "frames=None keeps all of them",
             NearfarWarning,
             stacklevel=2,
         )

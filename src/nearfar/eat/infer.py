@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from nearfar.eat import model
+from nearfar.eat.architecture import Architecture
 from nearfar.eat.device import choose
 from nearfar.eat.fast import packed
 from nearfar.eat.weights import Weights
@@ -60,7 +61,14 @@ class Engine:
         if precision == "bf16" and self.device.type == "cpu":
             self.encoder: Callable[[Tensor, int | None], Tensor] = packed(encoder)
         else:
-            self.encoder = encoder.to(self.device)
+            try:
+                self.encoder = encoder.to(self.device)
+            except (RuntimeError, MemoryError) as error:
+                if not _no_memory(error):
+                    raise
+                raise SettingError(
+                    f"{self.device}: no memory for the encoder; free some, or take --device cpu"
+                ) from None
 
     def __call__(
         self, mels: Sequence[Float32], head: Head, layer: int | None, batch: int | None
@@ -79,6 +87,8 @@ class Engine:
         Raises:
             SettingError: not even one clip fits into the device's memory.
         """
+        if not mels:
+            raise SettingError("no clips to encode; give at least one")
         rows: dict[int, Float32] = {}
         lengths: dict[int, list[int]] = {}
         for i, mel in enumerate(mels):
@@ -112,8 +122,10 @@ class Engine:
                 stacked = torch.from_numpy(np.stack(mels)).to(self.device)
                 rows: Float32 = head(self.encoder(stacked, layer).float()).cpu().numpy()
                 return rows
-        except torch.OutOfMemoryError:
-            half = self._halved(mels)
+        except (RuntimeError, MemoryError) as error:
+            if not _no_memory(error):
+                raise
+        half = self._halved(mels)
         parts = [self._rows(part, head, layer) for part in (mels[:half], mels[half:])]
         return np.concatenate(parts)
 
@@ -137,17 +149,26 @@ class Engine:
         return half
 
 
+def _no_memory(error: Exception) -> bool:
+    """Did memory run out? CUDA has an error for it, MPS and the CPU have words."""
+    words = ("out of memory", "not enough memory", "can't allocate memory", "DefaultCPUAllocator")
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or any(
+        some in str(error) for some in words
+    )
+
+
 def engine(weights: Weights, precision: Precision, device: str) -> Engine:
     """The engine of a weights file, made once."""
     stat = weights.path.stat()
-    same = _Same(weights, (str(weights.path), stat.st_size, stat.st_mtime_ns))
-    return _engine(same, precision, device)
+    # Heads are in the config: the same tensors with others are another encoder.
+    file = (str(weights.path.resolve()), stat.st_size, stat.st_mtime_ns)
+    return _engine(_Same(weights, (*file, weights.architecture)), precision, device)
 
 
 class _Same:
     """Weights that are equal if their file is: what the engine is remembered by."""
 
-    def __init__(self, weights: Weights, key: tuple[str, int, int]) -> None:
+    def __init__(self, weights: Weights, key: tuple[str, int, int, Architecture]) -> None:
         self.weights, self.key = weights, key
 
     def __eq__(self, other: object) -> bool:

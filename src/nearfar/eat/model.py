@@ -171,8 +171,13 @@ class Encoder(nn.Module):
         stored = self.fixed_positional_encoder.positions
         if patches <= stored.shape[1]:
             return stored[:, :patches]
-        longer = torch.from_numpy(positions(self.shape.dim, -(-patches // ROWS)))
-        return longer[:, :patches].to(stored)
+        longer = torch.from_numpy(positions(self.shape.dim, -(-patches // ROWS))).to(stored)
+        if not torch.allclose(longer[:, : stored.shape[1]], stored, atol=1e-2):
+            raise WeightsError(
+                f"a clip of {2 * patches} frames; these weights have positions of their own for "
+                f"{2 * stored.shape[1]}, which cannot be continued: set embedder.frames"
+            )
+        return longer[:, :patches]
 
 
 def load(weights: Weights, dtype: torch.dtype = torch.float32) -> Encoder:

@@ -157,6 +157,7 @@ def _nothing_in(folder: Path) -> WeightsError:
     )
 
 
+@lru_cache(maxsize=32)  # asked for each batch of clips: the hub is asked once
 def _download(reference: str) -> Path:
     """The folder where the hub's files are, or are put."""
     name, _, revision = reference.partition("@")
