@@ -52,10 +52,17 @@ MAY_IMPORT: dict[str, set[str]] = {
     },
     "system": {
         "audio", "bank", "calibrate", "chain", "detector", "embedder", "encoders", "enrich",
-        "fitting", "frontend", "hear", "section", "store", "whiten",
+        "fitting", "frontend", "hear", "section", "store", "trained", "whiten", "checks",
+    },
+    "checks": {"bank", "fitting"},
+    "trained": {"recipe"},
+    "finetune": {
+        "audio", "chain", "clips", "crops", "eat", "embedder", "encoders", "frontend", "hear",
+        "recipe", "store", "system", "version", "workers",
     },
     "presets": {
-        "bank", "calibrate", "dif", "eat", "embedder", "enrich", "frontend", "system", "whiten",
+        "bank", "calibrate", "crops", "dif", "eat", "embedder", "enrich", "frontend", "system",
+        "whiten",
     },
     "truth": {"clips"},
     "scorefiles": {"clips", "scores", "truth"},

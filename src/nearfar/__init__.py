@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from nearfar.bank import KNN, MemoryBank
     from nearfar.calibrate import Percentile, Raw, ZScore
     from nearfar.clips import Clip, Clips, proxy_classes
+    from nearfar.crops import Crops
     from nearfar.detector import Detector, load
     from nearfar.dif import DIF
     from nearfar.eat import EAT
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from nearfar.evaluation import Evaluation
     from nearfar.frontend import CoherenceMask, Far, FarCancel, Near, Stereo
     from nearfar.metrics import compare, evaluate
-    from nearfar.presets import logmel, s3, s4
+    from nearfar.presets import logmel, s1, s2, s3, s4
     from nearfar.scores import Scores, Verdict
     from nearfar.store import Runtime
     from nearfar.system import Ensemble, System
@@ -38,6 +39,7 @@ _HOME = {
     "Clip": "clips",
     "Clips": "clips",
     "CoherenceMask": "frontend",
+    "Crops": "crops",
     "DIF": "dif",
     "Detector": "detector",
     "EAT": "eat",
@@ -71,6 +73,8 @@ _HOME = {
     "pair": "audio",
     "proxy_classes": "clips",
     "read": "audio",
+    "s1": "presets",
+    "s2": "presets",
     "s3": "presets",
     "s4": "presets",
 }
@@ -83,6 +87,7 @@ __all__ = [
     "Clip",
     "Clips",
     "CoherenceMask",
+    "Crops",
     "Detector",
     "Ensemble",
     "Evaluation",
@@ -112,6 +117,8 @@ __all__ = [
     "pair",
     "proxy_classes",
     "read",
+    "s1",
+    "s2",
     "s3",
     "s4",
 ]

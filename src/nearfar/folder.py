@@ -238,13 +238,25 @@ def _section(folder: Path, entry: Mapping[str, Any], system: Any, dims: Sequence
     levels = None if low_high is None else (float(low_high[0]), float(low_high[1]))
     if not np.isfinite([seconds, *(levels or ())]).all() or seconds <= 0:
         raise FormatError(f"{entry['bank']}: clips of {seconds} s at {levels} dB; fit again")
-    return Section(members, clips, levels, seconds)
+    return Section(members, clips, levels, seconds, _fresh(entry, len(clips)))
+
+
+def _fresh(entry: Mapping[str, Any], clips: int) -> tuple[bool, ...] | None:
+    """Which clips no encoder was trained on, kept as their places."""
+    places = entry.get("fresh")
+    if places is None:
+        return None
+    chosen = {int(place) for place in places}
+    if not chosen <= set(range(clips)):
+        raise FormatError(f"{entry['bank']}: fresh clips that are not there; fit again")
+    return tuple(i in chosen for i in range(clips))
 
 
 def _section_data(section: Section) -> dict[str, Any]:
     return {
         "levels_db": section.levels,
         "clip_seconds": section.seconds,
+        "fresh": None if section.fresh is None else np.flatnonzero(section.fresh).tolist(),
         "facts": [_finite(m.facts) for m in section.members],
         "clips": [[c.name, c.digest] for c in section.clips],
     }

@@ -43,6 +43,7 @@ class Heard:
     rows: tuple[Rows32, ...]  # one (dim,) a chain
     seconds: float
     digest: str = ""  # sha256 of the audio heard, hexadecimal; "" if nobody asked
+    near: str = ""  # the same of channel 0 alone, where an encoder may have been trained on it
     lr_corr: float = float("nan")  # zero-lag correlation of the channels, nan for one channel
     level: float = float("nan")  # near over far, dB
     identical: bool = False  # both channels the same, sample for sample
@@ -251,11 +252,15 @@ def _hear_audios(
     job: _Job, audios: Sequence[Audio | NearfarError], cache: EmbeddingCache
 ) -> list[Heard | NearfarError]:
     good = [a for a in audios if not isinstance(a, NearfarError)]
-    digests = [_digest(a) if job.digest else "" for a in good]
+    digests = [digest_of(a) if job.digest else "" for a in good]
     columns = [_column(job, chain, good, digests, cache) for chain in job.chains]
+    trained = job.digest and any(chain.two_step for chain in job.chains)
     heard = iter(
         [
-            _describe(audio, digest, tuple(column[i] for column in columns))
+            replace(
+                _describe(audio, digest, tuple(column[i] for column in columns)),
+                near=digest_of(audio[:1]) if trained else "",
+            )
             for i, (audio, digest) in enumerate(zip(good, digests, strict=True))
         ]
     )
@@ -277,7 +282,7 @@ def _describe(audio: Audio, digest: str, rows: tuple[Any, ...]) -> Heard:
     correlation, level = relate(audio)
     # Comparing all samples is only worth it where the cheap numbers allow equality.
     same = correlation > 0.999 and bool(np.array_equal(audio[0], audio[1]))
-    return Heard(rows, seconds, digest, correlation, level, same)
+    return Heard(rows, seconds, digest, lr_corr=correlation, level=level, identical=same)
 
 
 def _column(
@@ -295,7 +300,7 @@ def _column(
     heard = [audio[:needs] for audio in audios]
     if job.digest:
         digests = [
-            digest if len(audio) == needs else _digest(audio[:needs])
+            digest if len(audio) == needs else digest_of(audio[:needs])
             for audio, digest in zip(audios, digests, strict=True)
         ]
     return _embed(chain, heard, digests, cache)
@@ -341,7 +346,8 @@ def _key(digest: str, what: str) -> bytes:
     return hashlib.sha256(f"{digest}|{what}".encode()).digest()
 
 
-def _digest(audio: Audio) -> str:
+def digest_of(audio: Audio) -> str:
+    """sha256 of a sound, hexadecimal."""
     state = hashlib.sha256(str(audio.shape).encode())
     for channel in audio:
         state.update(np.ascontiguousarray(channel).data)

@@ -3,22 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from nearfar.bank import KNN
-from nearfar.calibrate import Percentile
+from nearfar.calibrate import Percentile, ZScore
+from nearfar.crops import Crops
 from nearfar.dif import DIF
 from nearfar.eat import EAT
 from nearfar.embedder import LogMel
 from nearfar.enrich import PseudoTarget, ResidualAugmentation
 from nearfar.errors import SettingError
-from nearfar.frontend import Near, Stereo
+from nearfar.frontend import CoherenceMask, Near, Stereo
 from nearfar.system import Ensemble, System
 from nearfar.whiten import ZCA
 
 PUBLISHED = "worstchan/EAT-large_epoch20_pretrain"  # on the hub; the report names no file
 DENSITY = (1.0, -0.35, -0.05)  # of d₁, d₂, d₃ (report Eq. 4)
+
+
+def s1(weights: str) -> System:
+    """System 1: coherence mask, EAT fine-tuned with ArcFace, cosine k = 1 (report §2.1–2.4).
+
+    Ten temporal crops are averaged, in the bank and as queries. `nearfar finetune` makes the
+    weights; nothing may calibrate or draw thresholds on clips that the encoder was trained on.
+    """
+    return System(
+        frontend=CoherenceMask(),
+        embedder=Crops(EAT(weights)),
+        rule=KNN(weights=(1.0,), metric="cosine"),
+    )
+
+
+def s2(*weights: str) -> Ensemble:
+    """System 2: four seeds of System 1, each z-scored by its leave-one-out self-scores (§2.4)."""
+    return Ensemble(tuple(replace(s1(w), calibration=ZScore(), self_scores="loo") for w in weights))
 
 
 def s4() -> System:
@@ -96,6 +115,8 @@ class Preset:
 
 PRESETS: Mapping[str, Preset] = MappingProxyType(
     {
+        "s1": Preset(s1, encoders=1),
+        "s2": Preset(s2, encoders=4),
         "s3": Preset(s3, encoders=1),
         "s3-dif": Preset(s3_dif),
         "s3-eat": Preset(s3_eat, encoders=1),

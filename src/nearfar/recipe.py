@@ -33,6 +33,7 @@ TYPES = {
     "DIF": "nearfar.dif",
     "LogMel": "nearfar.embedder",
     "EAT": "nearfar.eat",
+    "Crops": "nearfar.crops",
     "ZCA": "nearfar.whiten",
     "ResidualAugmentation": "nearfar.enrich",
     "PseudoTarget": "nearfar.enrich",

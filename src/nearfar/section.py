@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from nearfar.bank import Rows
 from nearfar.calibrate import Calibrated, threshold
@@ -41,12 +42,25 @@ class Section:
         clips: the normal clips, in the order of the members' real rows.
         levels: lowest and highest near/far level ratio of them, dB; None for one channel.
         seconds: their median length.
+        fresh: which of the clips no encoder was trained on; None: all, nothing was trained.
     """
 
     members: tuple[Member, ...]
     clips: tuple[TrainingClip, ...]
     levels: tuple[float, float] | None
     seconds: float
+    fresh: tuple[bool, ...] | None = None
+
+    @property
+    def judges(self) -> NDArray[np.bool_]:
+        """Clips whose self-scores may draw a threshold: nothing judges what it was fitted on.
+
+        Where an encoder was trained on all of them it is all of them, and a warning was given.
+        """
+        everybody = np.ones(len(self.clips), dtype=np.bool_)
+        if self.fresh is None or not any(self.fresh):
+            return everybody
+        return np.array(self.fresh)
 
     @cached_property
     def names(self) -> dict[int, str]:
@@ -75,7 +89,8 @@ class Judge:
             recipe.calibration.fit(member.self_scores)
             for recipe, member in zip(system.members, section.members, strict=True)
         ]
-        self._self_scores = np.sort(self._fuse([m.self_scores for m in section.members]))
+        fused = self._fuse([m.self_scores for m in section.members])
+        self._self_scores = np.sort(fused[section.judges])
         self.threshold = threshold(self._self_scores, false_alarm_rate)
 
     def __call__(self, heard: Sequence[tuple[Clip, Heard]]) -> list[Verdict]:

@@ -7,10 +7,8 @@ Everything here is frozen data; `repr(system)` can be run, `dataclasses.replace`
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -20,13 +18,13 @@ from nearfar.audio import ChannelOrder, to_order
 from nearfar.bank import KNN, SOURCE, TARGET, Rule
 from nearfar.calibrate import Calibration, Raw, check_rate
 from nearfar.chain import Chain
+from nearfar.checks import check_section, check_training, warn, warn_of_fit
 from nearfar.detector import Detector
 from nearfar.embedder import Embedder, is_embedder
 from nearfar.encoders import origins
 from nearfar.enrich import Enrichment, Pool
-from nearfar.errors import DatasetError, NearfarWarning, SettingError
+from nearfar.errors import DatasetError, SettingError
 from nearfar.fitting import (
-    Member,
     Table,
     assign_folds,
     fit_member,
@@ -37,12 +35,12 @@ from nearfar.frontend import Frontend
 from nearfar.hear import Heard, hear, one_thread, residual_rows
 from nearfar.section import Section, TrainingClip
 from nearfar.store import Runtime
+from nearfar.trained import check_frontend, fresh_clips
 from nearfar.whiten import ZCA
 
 if TYPE_CHECKING:
     from nearfar.clips import Clip, Clips
 
-FEWEST = 3  # different clips; with two, each would be judged by one
 MONO_LIKE = 10.0  # dB near over far, from which most residual rows sound like mono recordings
 
 
@@ -109,9 +107,13 @@ class System:
         *,
         order: ChannelOrder = "near-far",
         skip_bad: bool = False,
+        any_frontend: bool = False,
     ) -> Detector:
         """Fit on normal clips; see `fit`."""
-        return fit(self, clips, runtime or Runtime(), order=order, skip_bad=skip_bad)
+        return fit(
+            self, clips, runtime or Runtime(), order=order, skip_bad=skip_bad,
+            any_frontend=any_frontend,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -161,9 +163,13 @@ class Ensemble:
         *,
         order: ChannelOrder = "near-far",
         skip_bad: bool = False,
+        any_frontend: bool = False,
     ) -> Detector:
         """Fit every member on the same normal clips; see `fit`."""
-        return fit(self, clips, runtime or Runtime(), order=order, skip_bad=skip_bad)
+        return fit(
+            self, clips, runtime or Runtime(), order=order, skip_bad=skip_bad,
+            any_frontend=any_frontend,
+        )  # fmt: skip
 
 
 def fit(
@@ -173,6 +179,7 @@ def fit(
     *,
     order: ChannelOrder = "near-far",
     skip_bad: bool = False,
+    any_frontend: bool = False,
 ) -> Detector:
     """Fit a system on normal clips: one memory bank for each machine and section.
 
@@ -182,22 +189,27 @@ def fit(
         runtime: how to compute.
         order: which channel of a file is the near microphone; saved with the detector.
         skip_bad: leave out clips that cannot be used, with a warning that lists them.
+        any_frontend: take a trained encoder behind another front end than it was trained with.
 
     Returns:
         A detector.
 
     Raises:
         AudioError: a clip that cannot be used.
+        SettingError: a trained encoder behind another front end than it was trained with.
         DatasetError: no clips, too few, test clips or anomalies among them (law 4).
     """
     import scipy.linalg  # noqa: F401 - its BLAS must be there when threads are limited
 
     to_order(np.zeros((2, 1), np.float32), order)  # refuse a wrong order before any work
-    _check_training(clips)
+    check_training(clips)
+    if not any_frontend:
+        for member in system.members:
+            check_frontend(member.frontend, member.embedder)
     chains = tuple(dict.fromkeys(m.chain for m in system.members))
     heard, skipped = hear(clips, chains, runtime, order=order, skip_bad=skip_bad)
     for line in skipped:
-        _warn(f"left out: {line}")
+        warn(f"left out: {line}")
     for machine in clips.machines:
         if not any(h and c.machine == machine for c, h in zip(clips, heard, strict=True)):
             raise DatasetError(f"{machine}: none of its clips can be used; record them again")
@@ -224,7 +236,7 @@ def _fit_section(
     everything, group = group, _distinct(group)
     origin = np.arange(len(group))
     domain = np.array([TARGET if c.domain == "target" else SOURCE for c, _ in group], dtype=np.int8)
-    _check_section(system, machine, everything, group, domain)
+    check_section(system, machine, everything, group, domain)
     lr_corr = np.array([what.lr_corr for _, what in group])
     tables = [
         Table(np.stack([what.rows[i] for _, what in group]), origin, domain, lr_corr)
@@ -239,12 +251,13 @@ def _fit_section(
         pools = _pools(member, machine, group, table, folds, runtime, order, path)
         with one_thread():
             members.append(fit_member(member, table, pools, folds))
-    _warn_of_fit(system, machine, members)
+    warn_of_fit(system, machine, members)
     return Section(
         tuple(members),
         tuple(TrainingClip(c.name, what.digest) for c, what in group),
         _level_range([what.level for _, what in group]),
         float(np.median([what.seconds for _, what in group])),
+        fresh_clips(system, machine, [what.near for _, what in group]),
     )
 
 
@@ -287,7 +300,7 @@ def _pools(
         )
         levels = [group[i][1].level for i in targets.values()]
         if not part.match_levels and np.median(levels) > MONO_LIKE:
-            _warn(
+            warn(
                 f"{machine}: near is {np.median(levels):.0f} dB above far, so most residual rows "
                 f"sound like mono recordings; --set {path}enrichment.ResidualAugmentation."
                 "match_levels=True mixes at equal levels"
@@ -296,84 +309,9 @@ def _pools(
     return pools
 
 
-def _check_training(clips: Clips) -> None:
-    if isinstance(clips, str | Path) or not isinstance(clips, Sequence):
-        raise DatasetError(
-            f"fit takes clips, not {clips!r}; give Clips.open(folder, split='train')"
-        )
-    if not len(clips):
-        raise DatasetError("no clips to fit on; give a folder with WAV or FLAC recordings")
-    for clip in clips:
-        if not clip.machine or not clip.machine.isprintable():
-            raise DatasetError(
-                f"{clip.name}: a machine called {clip.machine!r}; name it in letters"
-            )
-        if clip.label == "anomaly":
-            raise DatasetError(
-                f"{clip.name}: labelled anomalous; fit on normal clips only, as in "
-                "Clips.open(folder, split='train')"
-            )
-        if clip.split == "test":
-            raise DatasetError(f"{clip.name}: a test clip; fit on the train split only")
-
-
-def _check_section(
-    system: System | Ensemble,
-    machine: str,
-    everything: Sequence[tuple[Clip, Heard]],
-    group: Sequence[tuple[Clip, Heard]],
-    domain: NDArray[np.int8],
-) -> None:
-    copies = len(everything) - len(group)
-    if len(group) < FEWEST:
-        tail = f" ({copies} of them copies of others)" if copies else ""
-        raise DatasetError(
-            f"{machine}: {len(everything)} clip{'s' * (len(everything) != 1)}{tail}, need at least "
-            f"{FEWEST} different ones; record more, or cut long recordings with --clip-seconds"
-        )
-    kept = {what.digest: clip.name for clip, what in group}
-    again = [(c.name, kept[w.digest]) for c, w in everything if c.name != kept[w.digest]]
-    if again:
-        more = f" ({len(again)} such copies in all)" if len(again) > 1 else ""
-        _warn(f"{again[0][0]}: the same audio as {again[0][1]}; they count as one{more}")
-    same = [clip.name for clip, what in group if what.identical]
-    if same:
-        _warn(
-            f"{same[0]}: both channels are identical ({len(same)} of {len(group)} clips of "
-            f"{machine}); is the far microphone connected?"
-        )
-    if any(m.enrichment for m in system.members) and not (domain == TARGET).any():
-        _warn(
-            f"{machine}: no target clips (recordings under changed conditions), so enrichment is "
-            "off; all count as source, which is right for one machine in one place"
-        )
-
-
-def _warn_of_fit(system: System | Ensemble, machine: str, members: Sequence[Member]) -> None:
-    for recipe, member in zip(system.members, members, strict=True):
-        facts: Mapping[str, float] = member.facts
-        if recipe.enrichment and facts["shift"] > facts["spread"]:
-            _warn(
-                f"{machine}: the domains lie {facts['shift']:.1f} apart, sources spread only "
-                f"{facts['spread']:.1f} (whitened units): pseudo-target rows may cover anomalies"
-            )
-    clips, rate = len(members[0].self_scores), system.false_alarm_rate
-    flat = [getattr(m.calibration, "tail", "") == "flat" for m in system.members]
-    loudest = {int(np.argmax(m.self_scores)) for m in members}
-    if all(flat) and clips * rate < 1 and len(loudest) == 1:  # one clip is at 1 in all of them
-        _warn(
-            f"{machine}: with {clips} clips and flat percentiles none can be above the threshold; "
-            f"--set {'members.0.' * (len(flat) > 1)}calibration.tail=linear, or record more"
-        )
-
-
 def _level_range(levels: Sequence[float]) -> tuple[float, float] | None:
     heard = [level for level in levels if np.isfinite(level)]
     return (min(heard), max(heard)) if heard else None
-
-
-def _warn(message: str) -> None:
-    warnings.warn(message, NearfarWarning, stacklevel=2)
 
 
 def _check_parts(system: System) -> None:

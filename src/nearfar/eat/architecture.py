@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -65,6 +65,8 @@ class Architecture:
         heads: of the attention, `dim / heads` dimensions each.
         hidden: units of a block's MLP.
         classes: of the fine-tuned head; None for a pretrained encoder.
+        projection: sizes of the head that nearfar trains: units of the attention that pools, units
+            of the hidden layer, numbers of an embedding; None for published weights.
         norm_eps: of every LayerNorm of the encoder.
         columns: of the stored position table, 16 frames each; longer clips get positions anew.
 
@@ -79,6 +81,7 @@ class Architecture:
     classes: int | None = None
     norm_eps: float = 1e-6
     columns: int = COLUMNS
+    projection: tuple[int, int, int] | None = None
 
     def __post_init__(self) -> None:
         for name in ("dim", "depth", "heads", "hidden", "columns"):
@@ -87,6 +90,8 @@ class Architecture:
                 raise WeightsError(f"{name} of the encoder is {value!r}; it is a number from 1 up")
         if self.classes is not None and not _is_count(self.classes):
             raise WeightsError(f"the head has {self.classes!r} classes; need 1 or more")
+        if self.projection is not None and not all(map(_is_count, self.projection)):
+            raise WeightsError(f"a projection of sizes {self.projection!r}; need 1 or more")
         if self.dim % 4:
             raise WeightsError(
                 f"{self.dim} dimensions; the position table needs a multiple of 4, this is no EAT"
@@ -110,6 +115,8 @@ class Architecture:
         """
         size = _SIZES.get((self.dim, self.depth, self.heads, self.hidden))
         first = f"EAT-{size}" if size else f"EAT {self.dim}×{self.depth}"
+        if self.projection is not None:
+            return f"{first} trained by nearfar ({self.projection[2]} numbers)"
         if self.classes is None:
             return f"{first} pretrained"
         on = " on AudioSet" if self.classes == _AUDIOSET else ""
@@ -144,7 +151,37 @@ class Architecture:
                 "head.weight": (self.classes, d),
                 "head.bias": (self.classes,),
             }
+        if self.projection is not None:
+            shapes |= self._projection(*self.projection)
         return shapes
+
+    def _projection(self, attention: int, hidden: int, out: int) -> dict[str, Shape]:
+        """Attentive statistics pooling and the layers behind it (report §2.2)."""
+        return {
+            "pooling.hidden.weight": (attention, self.dim),
+            "pooling.hidden.bias": (attention,),
+            "pooling.score.weight": (1, attention),
+            "pooling.score.bias": (1,),
+            "projection.hidden.weight": (hidden, 2 * self.dim),
+            "projection.hidden.bias": (hidden,),
+            "projection.norm.weight": (hidden,),
+            "projection.norm.bias": (hidden,),
+            "projection.norm.running_mean": (hidden,),
+            "projection.norm.running_var": (hidden,),
+            "projection.out.weight": (out, hidden),
+            "projection.out.bias": (out,),
+        }
+
+    def projected(self) -> Architecture:
+        """The same encoder with the head that nearfar trains, its sizes following the encoder's.
+
+        For EAT-large 2,048 statistics → 512 → 256, as in the report (§2.2); no AudioSet head.
+
+        >>> Architecture(1024, 24, 16, 4096).projected().projection
+        (128, 512, 256)
+        """
+        sizes = (max(1, self.dim // 8), max(1, self.dim // 2), max(1, self.dim // 4))
+        return replace(self, classes=None, projection=sizes)
 
     def _block(self) -> dict[str, Shape]:
         d, hidden = self.dim, self.hidden
@@ -213,11 +250,23 @@ def from_config(config: Mapping[str, Any], shapes: Mapping[str, Shape]) -> Archi
         heads=_heads(config, dim),
         hidden=4 * dim if hidden is None else hidden,
         classes=_read(shapes, _CLASSES),
+        projection=_projection_of(shapes),
         norm_eps=_number(config, "norm_eps", 1e-6),
         columns=table[1] // ROWS if len(table) == 3 else COLUMNS,
     )
     _compare(config, architecture)
     return architecture
+
+
+def _projection_of(shapes: Mapping[str, Shape]) -> tuple[int, int, int] | None:
+    sizes = [
+        _read(shapes, [(name, 0)])
+        for name in ("pooling.hidden.weight", "projection.hidden.weight", "projection.out.weight")
+    ]
+    if all(size is None for size in sizes):
+        return None
+    attention, hidden, out = (size or 0 for size in sizes)
+    return attention, hidden, out
 
 
 def positions(dim: int, columns: int) -> NDArray[np.float32]:

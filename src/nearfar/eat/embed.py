@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from nearfar.audio import Audio
 from nearfar.eat.features import check_frames, features
+from nearfar.eat.training import Training, training_of
 from nearfar.eat.weights import Weights, open_weights
 from nearfar.errors import AudioError, SettingError, WeightsError
 from nearfar.store import Runtime
@@ -35,7 +36,8 @@ class EAT:
         weights: folder with `config.json` and `model.safetensors`, one safetensors file, or a hub
             id such as `worstchan/EAT-large_epoch20_pretrain`.
         pooling: tokens → one row: "mean" over the patches, "cls" the first token, "mean_all" over
-            both. None is what the weights say; published weights say "mean".
+            both. None is what the weights say: "mean" for published ones, the trained head for
+            those that nearfar fine-tuned.
         layer: behind which block, 1 to the encoder's depth; None is the last.
         frames: log-mel frames heard, a multiple of 16; shorter clips are padded, longer ones cut.
             None takes each clip's own length, rounded up.
@@ -74,8 +76,14 @@ class EAT:
 
     @property
     def dim(self) -> int:
-        """Width of the encoder: 1,024 for EAT-large."""
-        return self._opened().architecture.dim
+        """Numbers a clip: 1,024 for EAT-large, 256 for one that nearfar trained."""
+        shape = self._opened().architecture
+        return shape.projection[2] if shape.projection and self._trained else shape.dim
+
+    @property
+    def training(self) -> Training | None:
+        """How nearfar trained the weights; None for published ones."""
+        return training_of(self._opened())
 
     @property
     def fingerprint(self) -> str:
@@ -86,7 +94,7 @@ class EAT:
     def identity(self) -> str:
         """The settings, without the place where the weights lie: what a cache knows it by."""
         return (
-            f"pooling={self.pooling or 'mean'}, layer={self.layer}, frames={self.frames}, "
+            f"pooling={self.pooling or self._default}, layer={self.layer}, frames={self.frames}, "
             f"precision={self.precision}"
         )
 
@@ -118,7 +126,8 @@ class EAT:
         engine = self._engine(runtime)
         from nearfar.eat.infer import POOLING
 
-        rows = engine(mels, POOLING[self.pooling or "mean"], self.layer, runtime.batch_size)
+        head = engine.project if self._trained else POOLING[self.pooling or "mean"]
+        rows = engine(mels, head, self.layer, runtime.batch_size)
         if not np.isfinite(rows).all():
             raise WeightsError(
                 f"{self.weights}: gives NaN or infinite numbers, so the weights are damaged; "
@@ -166,6 +175,15 @@ class EAT:
         device = choose(runtime.device)
         if self.precision == "bf16":
             check_bf16(device)
+
+    @property
+    def _trained(self) -> bool:
+        """Does the embedding come from the head that nearfar trained?"""
+        return self.pooling is None and self._opened().architecture.projection is not None
+
+    @property
+    def _default(self) -> str:
+        return "trained" if self._trained else "mean"
 
     def _opened(self) -> Weights:
         return open_weights(self.weights)

@@ -57,7 +57,7 @@ class Engine:
     def __init__(self, weights: Weights, precision: Precision, device: str) -> None:
         self.device, self.precision = choose(device), precision
         self._most: dict[int, int] = {}  # clips that memory had room for, by their frames
-        encoder = model.load(weights, DTYPES[precision])
+        encoder = self._whole = model.load(weights, DTYPES[precision])
         if precision == "bf16" and self.device.type == "cpu":
             self.encoder: Callable[[Tensor, int | None], Tensor] = packed(encoder)
         else:
@@ -69,6 +69,11 @@ class Engine:
                 raise SettingError(
                     f"{self.device}: no memory for the encoder; free some, or take --device cpu"
                 ) from None
+
+    @property
+    def project(self) -> Head:
+        """The embedding that the weights were trained for."""
+        return self._whole.project
 
     def __call__(
         self, mels: Sequence[Float32], head: Head, layer: int | None, batch: int | None

@@ -21,6 +21,7 @@ from nearfar.eat.architecture import PATCH, ROWS, Architecture, positions
 from nearfar.eat.weights import Weights
 from nearfar.errors import WeightsError
 
+VARIANCE_FLOOR = 1e-7  # under the root: its slope is infinite at 0
 HEAD_EPS = 1e-5  # of the AudioSet head's norm in the published code for Hugging Face
 
 
@@ -111,6 +112,42 @@ class Positions(nn.Module):
         )
 
 
+class AttentiveStatistics(nn.Module):
+    """Attentive statistics pooling (Okabe et al., Interspeech 2018, Eq. 1–5).
+
+    A small network scores each token; the mean and the standard deviation of the tokens, weighted
+    by the softmax of their scores, are the statistics.
+    """
+
+    def __init__(self, dim: int, attention: int) -> None:
+        super().__init__()
+        self.hidden = nn.Linear(dim, attention)
+        self.score = nn.Linear(attention, 1)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """(batch, tokens, dim) → (batch, 2 · dim): weighted mean, then standard deviation."""
+        weights = torch.softmax(self.score(torch.tanh(self.hidden(tokens))), dim=1)  # α
+        mean = (weights * tokens).sum(dim=1)  # μ
+        # Σ α (h − μ)², which float32 cannot make negative as it can Σ α h² − μ².
+        variance = (weights * (tokens - mean[:, None]) ** 2).sum(dim=1)
+        return torch.cat([mean, torch.sqrt(variance + VARIANCE_FLOOR)], dim=1)
+
+
+class Projection(nn.Module):
+    """Statistics → hidden → BatchNorm → ReLU → embedding of length 1 (report §2.2)."""
+
+    def __init__(self, statistics: int, hidden: int, out: int) -> None:
+        super().__init__()
+        self.hidden = nn.Linear(statistics, hidden)
+        self.norm = nn.BatchNorm1d(hidden)
+        self.out = nn.Linear(hidden, out)
+
+    def forward(self, statistics: Tensor) -> Tensor:
+        """(batch, statistics) → (batch, out)."""
+        x = torch.relu(self.norm(self.hidden(statistics)))
+        return functional.normalize(self.out(x), dim=1)
+
+
 class Encoder(nn.Module):
     """EAT.
 
@@ -130,6 +167,10 @@ class Encoder(nn.Module):
         if shape.classes is not None:
             self.fc_norm = nn.LayerNorm(shape.dim, eps=HEAD_EPS)
             self.head = nn.Linear(shape.dim, shape.classes)
+        if shape.projection is not None:
+            attention, hidden, out = shape.projection
+            self.pooling = AttentiveStatistics(shape.dim, attention)
+            self.projection = Projection(2 * shape.dim, hidden, out)
 
     def forward(self, mel: Tensor, layer: int | None = None) -> Tensor:
         """Tokens of some clips of one length.
@@ -155,6 +196,18 @@ class Encoder(nn.Module):
         patches = patches + self._table(patches.shape[1])
         cls = self.extra_tokens.expand(len(mel), -1, -1)
         return self.pre_norm(torch.cat([cls, patches], dim=1))  # type: ignore[no-any-return]
+
+    def project(self, tokens: Tensor) -> Tensor:
+        """The embedding that nearfar trained: (batch, tokens, dim) → (batch, out), length 1.
+
+        All patch tokens are pooled; CLS is none (report §2.2: "the patch sequence").
+
+        Raises:
+            WeightsError: published weights, which have no such head.
+        """
+        if self.shape.projection is None:
+            raise WeightsError(f"{self.shape.name} has no projection; nearfar finetune makes one")
+        return self.projection(self.pooling(tokens[:, 1:]))  # type: ignore[no-any-return]
 
     def logits(self, tokens: Tensor) -> Tensor:
         """AudioSet logits of a fine-tuned checkpoint: (batch, classes).
@@ -199,10 +252,14 @@ def load(weights: Weights, dtype: torch.dtype = torch.float32) -> Encoder:
     try:
         with safe_open(weights.path, framework="pt") as file:
             state = {
-                name: file.get_tensor(weights.key(name)).to(dtype)
+                # The trained head is small and works in float32, whatever the encoder does.
+                name: file.get_tensor(weights.key(name)).to(
+                    torch.float32 if name.startswith(("pooling.", "projection.")) else dtype
+                )
                 for name in weights.architecture.shapes()
             }
-        encoder.load_state_dict(state, strict=True, assign=True)
+        missing = encoder.load_state_dict(state, strict=False, assign=True)
+        _refuse(missing.missing_keys, missing.unexpected_keys)
     except (SafetensorError, OSError, RuntimeError) as error:
         raise WeightsError(
             f"{Path(weights.path).name}: cannot be read ({_line(error)}); copy it again"
@@ -210,6 +267,13 @@ def load(weights: Weights, dtype: torch.dtype = torch.float32) -> Encoder:
     for parameter in encoder.parameters():
         parameter.requires_grad_(False)
     return encoder.eval()
+
+
+def _refuse(missing: list[str], unexpected: list[str]) -> None:
+    """Strict, but for BatchNorm's count of batches, which nothing here uses."""
+    missing = [name for name in missing if not name.endswith("num_batches_tracked")]
+    if missing or unexpected:
+        raise RuntimeError(f"tensors missing {missing[:1]}, unexpected {unexpected[:1]}")
 
 
 def _line(error: Exception) -> str:

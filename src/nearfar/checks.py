@@ -1,0 +1,101 @@
+"""What stops a fit, and what a person should know of one."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nearfar.bank import TARGET
+from nearfar.errors import DatasetError, NearfarWarning
+from nearfar.fitting import Member
+
+if TYPE_CHECKING:
+    from nearfar.clips import Clip, Clips
+    from nearfar.hear import Heard
+    from nearfar.system import Ensemble, System
+
+FEWEST = 3  # different clips; with two, each would be judged by one
+
+
+def check_training(clips: Clips) -> None:
+    """Refuse what must not be fitted on: nothing, test clips, anomalies (law 4)."""
+    if isinstance(clips, str | Path) or not isinstance(clips, Sequence):
+        raise DatasetError(
+            f"fit takes clips, not {clips!r}; give Clips.open(folder, split='train')"
+        )
+    if not len(clips):
+        raise DatasetError("no clips to fit on; give a folder with WAV or FLAC recordings")
+    for clip in clips:
+        if not clip.machine or not clip.machine.isprintable():
+            raise DatasetError(
+                f"{clip.name}: a machine called {clip.machine!r}; name it in letters"
+            )
+        if clip.label == "anomaly":
+            raise DatasetError(
+                f"{clip.name}: labelled anomalous; fit on normal clips only, as in "
+                "Clips.open(folder, split='train')"
+            )
+        if clip.split == "test":
+            raise DatasetError(f"{clip.name}: a test clip; fit on the train split only")
+
+
+def check_section(
+    system: System | Ensemble,
+    machine: str,
+    everything: Sequence[tuple[Clip, Heard]],
+    group: Sequence[tuple[Clip, Heard]],
+    domain: NDArray[np.int8],
+) -> None:
+    """Refuse too few clips of a machine; warn of copies and dead channels."""
+    copies = len(everything) - len(group)
+    if len(group) < FEWEST:
+        tail = f" ({copies} of them copies of others)" if copies else ""
+        raise DatasetError(
+            f"{machine}: {len(everything)} clip{'s' * (len(everything) != 1)}{tail}, need at least "
+            f"{FEWEST} different ones; record more, or cut long recordings with --clip-seconds"
+        )
+    kept = {what.digest: clip.name for clip, what in group}
+    again = [(c.name, kept[w.digest]) for c, w in everything if c.name != kept[w.digest]]
+    if again:
+        more = f" ({len(again)} such copies in all)" if len(again) > 1 else ""
+        warn(f"{again[0][0]}: the same audio as {again[0][1]}; they count as one{more}")
+    same = [clip.name for clip, what in group if what.identical]
+    if same:
+        warn(
+            f"{same[0]}: both channels are identical ({len(same)} of {len(group)} clips of "
+            f"{machine}); is the far microphone connected?"
+        )
+    if any(m.enrichment for m in system.members) and not (domain == TARGET).any():
+        warn(
+            f"{machine}: no target clips (recordings under changed conditions), so enrichment is "
+            "off; all count as source, which is right for one machine in one place"
+        )
+
+
+def warn_of_fit(system: System | Ensemble, machine: str, members: Sequence[Member]) -> None:
+    """What a person should know of a fit that worked."""
+    for recipe, member in zip(system.members, members, strict=True):
+        facts: Mapping[str, float] = member.facts
+        if recipe.enrichment and facts["shift"] > facts["spread"]:
+            warn(
+                f"{machine}: the domains lie {facts['shift']:.1f} apart, sources spread only "
+                f"{facts['spread']:.1f} (whitened units): pseudo-target rows may cover anomalies"
+            )
+    clips, rate = len(members[0].self_scores), system.false_alarm_rate
+    flat = [getattr(m.calibration, "tail", "") == "flat" for m in system.members]
+    loudest = {int(np.argmax(m.self_scores)) for m in members}
+    if all(flat) and clips * rate < 1 and len(loudest) == 1:  # one clip is at 1 in all of them
+        warn(
+            f"{machine}: with {clips} clips and flat percentiles none can be above the threshold; "
+            f"--set {'members.0.' * (len(flat) > 1)}calibration.tail=linear, or record more"
+        )
+
+
+def warn(message: str) -> None:
+    """Say something that deserves a look."""
+    warnings.warn(message, NearfarWarning, stacklevel=2)
