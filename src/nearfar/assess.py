@@ -98,6 +98,7 @@ def of_data(
     skip_bad: bool = False,
     name: str = "system",
     order: ChannelOrder = "near-far",
+    any_frontend: bool = False,
 ) -> Result:
     """Evaluate a system, or a detector, on the test clips of a data set.
 
@@ -114,6 +115,7 @@ def of_data(
         skip_bad: leave out clips that cannot be used.
         name: what the system is called in the table.
         order: which channel is near, for a system that is fitted here.
+        any_frontend: take a trained encoder behind another front end than its own.
 
     Raises:
         DatasetError: no test clips, or no labels.
@@ -127,7 +129,11 @@ def of_data(
         left_out = sorted(set(test.machines) - set(known.machines))
         test = _of_machines(test, known.machines, data)
     labels = Truth.from_clips(test) if truth is None else read_truth(truth)
-    fitted = known if system is None or detector else _fit(system, data, runtime, order, skip_bad)
+    fitted = (
+        known
+        if system is None or detector
+        else _fit(system, data, runtime, order, skip_bad, any_frontend)
+    )
     rule = rule or rule_of(test)
     scores = fitted.score(test, runtime, skip_bad=skip_bad)
     if skip_bad:
@@ -196,10 +202,15 @@ def rule_of(test: Clips) -> RuleName | None:
 
 
 def _fit(
-    system: System | Ensemble, data: Path, runtime: Runtime, order: ChannelOrder, skip_bad: bool
+    system: System | Ensemble,
+    data: Path,
+    runtime: Runtime,
+    order: ChannelOrder,
+    skip_bad: bool,
+    any_frontend: bool,
 ) -> Detector:
     train = Clips.open(data, split="train")
-    return system.fit(train, runtime, order=order, skip_bad=skip_bad)
+    return system.fit(train, runtime, order=order, skip_bad=skip_bad, any_frontend=any_frontend)
 
 
 def _floor(data: Path, fitted: Detector, runtime: Runtime, skip_bad: bool) -> Detector | str:

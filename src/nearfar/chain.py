@@ -60,12 +60,12 @@ class Chain:
             return self.encode([self.prepare(audio) for audio in audios], runtime)
         return self._kept(self._called(self.embedder, audios), len(audios))
 
-    def prepare(self, audio: Audio) -> Rows32:
-        """The first of two steps, for one clip."""
+    def prepare(self, audio: Audio) -> Any:
+        """The first of two steps, for one clip; what it gives is the embedder's own affair."""
         embedder: Any = self.embedder
-        return self._called(embedder.prepare, audio)
+        return self._guarded(embedder.prepare, audio)
 
-    def encode(self, prepared: Sequence[Rows32], runtime: Runtime) -> Rows32:
+    def encode(self, prepared: Sequence[Any], runtime: Runtime) -> Rows32:
         """The second of two steps: (clips, dim) float32."""
         embedder: Any = self.embedder
         rows = self._called(lambda some: embedder.encode(some, runtime), prepared)
@@ -81,13 +81,17 @@ class Chain:
 
     def _called(self, work: Callable[[Any], Any], what: Any) -> Rows32:
         """The embedder's answer as float32: what a cache would give back."""
+        return np.asarray(self._guarded(work, what), dtype=np.float32)
+
+    def _guarded(self, work: Callable[[Any], Any], what: Any) -> Any:
+        """An embedder's failure is one line; a bug of ours keeps its traceback."""
         try:
-            return np.asarray(work(what), dtype=np.float32)
+            return work(what)
         except NearfarError:
             raise
         except Exception as error:
             if type(self.embedder).__module__.split(".")[0] == "nearfar":
-                raise  # a bug of ours deserves its traceback
+                raise
             said = f"{type(error).__name__}: {error}".splitlines()[0]
             raise SettingError(f"{self.embedder!r} failed ({said}); mend the embedder") from error
 

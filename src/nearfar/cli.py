@@ -14,6 +14,7 @@ import typer
 
 from nearfar import cli_embed, cli_runs, cli_sound, cli_weights
 from nearfar.cli_options import (
+    AnyFrontend,
     BatchSize,
     Cache,
     ClipSeconds,
@@ -63,6 +64,7 @@ def fit(
     copy_weights: Annotated[
         bool, typer.Option("--copy-weights", help="Put the encoder's weights into the detector.")
     ] = False,
+    any_frontend: AnyFrontend = False,
     skip_bad: SkipBad = False,
     device: Device = "auto",
     batch_size: BatchSize = None,
@@ -78,7 +80,9 @@ def fit(
     recipe = system_of(system or "s4", settings, weights, false_alarm_rate)
     clips = Clips.open(data, split="train", machine=machine, clip_seconds=clip_seconds)
     with running(workers, cache, device, batch_size) as runtime:
-        detector = recipe.fit(clips, runtime, order=channel_order.value, skip_bad=skip_bad)
+        detector = recipe.fit(
+            clips, runtime, order=channel_order.value, skip_bad=skip_bad, any_frontend=any_frontend
+        )
     detector.save(output, weights="copy" if copy_weights else "keep")
     show.fitted(detector, output, replaced)
 
@@ -177,6 +181,7 @@ def evaluate(
     ] = None,
     channel_order: Order = Order.near_far,
     part: Parts = None,
+    any_frontend: AnyFrontend = False,
     skip_bad: SkipBad = False,
     device: Device = "auto",
     batch_size: BatchSize = None,
@@ -201,7 +206,7 @@ def evaluate(
                 data, recipe, runtime, detector=detector, types=types_of(part),
                 weights=weights or (), truth=truth,
                 floor=floor, rule=year, skip_bad=skip_bad, name=system or "s4",
-                order=channel_order.value,
+                order=channel_order.value, any_frontend=any_frontend,
             )  # fmt: skip
     if output is not None:
         assess.write_json(output, result)

@@ -51,6 +51,12 @@ Device = Annotated[str, typer.Option(help="Of encoders: auto, cpu, cuda, cuda:1 
 BatchSize = Annotated[
     int | None, typer.Option(min=1, help="Clips an encoder takes at a time; found out by default.")
 ]
+AnyFrontend = Annotated[
+    bool,
+    typer.Option(
+        "--any-frontend", help="Take a trained encoder behind another front end than its own."
+    ),
+]
 Workers = Annotated[
     int | None, typer.Option(min=1, help="Processes that read and embed; all cores by default.")
 ]

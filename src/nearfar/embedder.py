@@ -22,7 +22,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from inspect import getattr_static
-from typing import TYPE_CHECKING, ClassVar, Protocol, TypeGuard
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,8 +52,8 @@ class Embedder(Protocol):
 class TwoStep(Embedder, Protocol):
     """An embedder with a step for each clip and a step for many, on the runtime's device."""
 
-    def prepare(self, audio: Audio) -> Rows32: ...  # noqa: D102
-    def encode(self, prepared: Sequence[Rows32], runtime: Runtime) -> Rows32: ...  # noqa: D102
+    def prepare(self, audio: Audio) -> Any: ...  # noqa: D102
+    def encode(self, prepared: Sequence[Any], runtime: Runtime) -> Rows32: ...  # noqa: D102
 
 
 def is_embedder(part: object) -> TypeGuard[Embedder]:

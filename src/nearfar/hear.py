@@ -53,7 +53,7 @@ class Heard:
 class _Prepared:
     """A clip after an embedder's first step, waiting for its second."""
 
-    features: Rows32
+    features: Any
     key: bytes  # in the cache
 
 

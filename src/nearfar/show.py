@@ -26,6 +26,7 @@ from nearfar.audio import check, read
 from nearfar.encoders import weights_of
 from nearfar.errors import AudioError, DatasetError
 from nearfar.store import Runtime
+from nearfar.trained import unheard_machines
 
 if TYPE_CHECKING:
     from nearfar.audio import Audio
@@ -130,6 +131,9 @@ def fitted(detector: Detector, output: Path, replaced: bool) -> None:
         markup=False,
     )
     _explain(detector, out)
+    unheard = unheard_machines(detector.system, detector.machines)
+    if unheard and len(unheard) < len(detector.machines):
+        out.print(f"machines the encoder was not trained on: {', '.join(unheard)}")
     out.print(
         f"wrote {output}" + (", replacing the detector there" if replaced else ""), markup=False
     )
