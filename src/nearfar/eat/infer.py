@@ -92,7 +92,7 @@ class Engine:
         Raises:
             SettingError: not even one clip fits into the device's memory.
         """
-        if not mels:
+        if not len(mels):
             raise SettingError("no clips to encode; give at least one")
         rows: dict[int, Float32] = {}
         lengths: dict[int, list[int]] = {}
