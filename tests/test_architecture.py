@@ -57,8 +57,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "checks": {"bank", "fitting"},
     "trained": {"recipe"},
     "finetune": {
-        "audio", "chain", "clips", "crops", "eat", "embedder", "encoders", "frontend", "hear",
-        "recipe", "store", "system", "version", "workers",
+        "audio", "chain", "clips", "crops", "eat", "embedder", "encoders", "fbank", "frontend",
+        "hear", "recipe", "spectral", "store", "system", "version", "workers",
     },
     "presets": {
         "bank", "calibrate", "crops", "dif", "eat", "embedder", "enrich", "frontend", "system",
@@ -82,7 +82,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "testing": {"audio", "bank", "embedder", "frontend", "recipe", "system"},
 }  # fmt: skip
 EVERYTHING = {
-    "__init__", "__main__", "cli", "cli_embed", "cli_options", "cli_runs", "cli_sound",
+    "__init__", "__main__", "cli", "cli_embed", "cli_finetune", "cli_options", "cli_runs", "cli_sound",
     "cli_weights", "show",
 }  # fmt: skip
 

@@ -31,7 +31,7 @@ class Chain:
     @property
     def key(self) -> str:
         """Everything that changes the numbers, as text."""
-        return f"{_identity(self.frontend)}|{_identity(self.embedder)}"
+        return f"{identity(self.frontend)}|{identity(self.embedder)}"
 
     @property
     def two_step(self) -> bool:
@@ -96,7 +96,7 @@ class Chain:
             raise SettingError(f"{self.embedder!r} failed ({said}); mend the embedder") from error
 
 
-def _identity(part: Frontend | Embedder) -> str:
+def identity(part: Frontend | Embedder) -> str:
     """A part's class, settings and fingerprint; of a person's own file its content too."""
     cls = type(part)
     code = ""

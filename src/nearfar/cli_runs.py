@@ -74,11 +74,12 @@ def cache(
 ) -> None:
     """Show where embeddings are kept, how many and how large; with --clear, empty the cache."""
     from nearfar.cachefile import cache_size, clear_cache
+    from nearfar.finetune.melstore import clear_stores, stored_bytes
     from nearfar.store import default_cache
 
     folder = default_cache()
     if clear:
-        freed = clear_cache(folder)
+        freed = clear_cache(folder) + clear_stores(folder)
         typer.echo(f"{folder}: {_size(freed)} freed" if freed else f"{folder}: was empty")
         return
     size = cache_size(folder)
@@ -88,6 +89,8 @@ def cache(
         typer.echo(f"{folder}: empty" + (f", {_size(size.bytes)}" if size.bytes else ""))
     else:
         typer.echo(f"{folder}: {size.entries} embeddings, {_size(size.bytes)}")
+    if mels := stored_bytes(folder):
+        typer.echo(f"{folder}: log-mels for training, {_size(mels)}")
 
 
 def _size(count: float) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
@@ -11,6 +12,7 @@ from nearfar.calibrate import Percentile, ZScore
 from nearfar.crops import Crops
 from nearfar.dif import DIF
 from nearfar.eat import EAT
+from nearfar.eat.architecture import POSITIONS, Architecture
 from nearfar.embedder import LogMel
 from nearfar.enrich import PseudoTarget, ResidualAugmentation
 from nearfar.errors import SettingError
@@ -19,6 +21,8 @@ from nearfar.system import Ensemble, System
 from nearfar.whiten import ZCA
 
 PUBLISHED = "worstchan/EAT-large_epoch20_pretrain"  # on the hub; the report names no file
+LARGE = Architecture(1024, 24, 16, 4096)
+UNTRAINED = (POSITIONS, "running_mean", "running_var")
 DENSITY = (1.0, -0.35, -0.05)  # of d₁, d₂, d₃ (report Eq. 4)
 
 
@@ -91,10 +95,19 @@ class Preset:
     Args:
         make: gives it, from as many places of weights as it needs.
         encoders: how many those are.
+        trained: does `nearfar finetune` make them?
     """
 
     make: Callable[..., System | Ensemble]
     encoders: int = 0
+    trained: bool = False
+
+    @property
+    def parameters(self) -> int:
+        """Trained parameters with EAT-large; the fixed position table is none."""
+        shapes = LARGE.projected().shapes()
+        one = sum(math.prod(s) for n, s in shapes.items() if not n.endswith(UNTRAINED))
+        return one * self.encoders if self.trained else 0
 
     def __call__(self, name: str, weights: Sequence[str]) -> System | Ensemble:
         """The system with its weights.
@@ -106,6 +119,12 @@ class Preset:
             return self.make(*weights)
         if not self.encoders:
             raise SettingError(f"{name} needs no weights; leave --weights out")
+        if self.trained:
+            raise SettingError(
+                f"{name} needs the trained weights of {self.encoders} "
+                f"encoder{'s' * (self.encoders > 1)}, {len(weights)} given; make them with "
+                "nearfar finetune DATA --weights EAT_DIR -o s1.safetensors, then say --weights"
+            )
         raise SettingError(
             f"{name} needs the weights of {self.encoders} encoder{'s' * (self.encoders > 1)}, "
             f"{len(weights)} given; say --weights with a folder, or with a hub id such as "
@@ -115,8 +134,8 @@ class Preset:
 
 PRESETS: Mapping[str, Preset] = MappingProxyType(
     {
-        "s1": Preset(s1, encoders=1),
-        "s2": Preset(s2, encoders=4),
+        "s1": Preset(s1, encoders=1, trained=True),
+        "s2": Preset(s2, encoders=4, trained=True),
         "s3": Preset(s3, encoders=1),
         "s3-dif": Preset(s3_dif),
         "s3-eat": Preset(s3_eat, encoders=1),

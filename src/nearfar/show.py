@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
+from collections import Counter
+from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +25,7 @@ from rich.table import Table
 from rich.text import Text
 
 from nearfar.audio import check, read
+from nearfar.crops import Crops
 from nearfar.encoders import weights_of
 from nearfar.errors import AudioError, DatasetError
 from nearfar.store import Runtime
@@ -32,6 +35,7 @@ if TYPE_CHECKING:
     from nearfar.audio import Audio
     from nearfar.detector import Detector
     from nearfar.frontend import Frontend
+    from nearfar.presets import Preset
     from nearfar.scores import Scores
     from nearfar.store import Progress as Report
     from nearfar.system import Ensemble, System
@@ -197,31 +201,39 @@ def presets() -> None:
         "trained parameters",
     )  # fmt: skip
     for name, preset in PRESETS.items():
-        table.add_row(name, *_summary(preset(name, published(name))))
+        table.add_row(name, *_summary(preset, preset(name, published(name))))
     out = console()
     out.print(table)
     out.print("nearfar systems NAME prints one as Python that can be run.")
-    out.print("EAT needs --weights: a folder, a file or a hub id. Systems 1 and 2 are to come.")
+    out.print("EAT needs --weights: a folder, a file or a hub id; s1 and s2 what finetune wrote.")
 
 
-def _summary(system: System | Ensemble) -> tuple[str, ...]:
+def _summary(preset: Preset, system: System | Ensemble) -> tuple[str, ...]:
     """A row of the report's Table 1, read off the parts."""
     first = system.members[0]
     rule: Any = first.rule
     names = [type(e).__name__ for e in first.enrichment]
     return (
-        " + ".join(type(m.frontend).__name__ for m in system.members),
-        " + ".join(_feature(m.embedder) for m in system.members),
-        "none",
+        _joined(type(m.frontend).__name__ for m in system.members),
+        _joined(_feature(m.embedder) for m in system.members),
+        "ArcFace" if preset.trained else "none",
         " + ".join(names) or "none",
         f"{rule.metric} k = {rule.neighbours}",
         _weighting(system),
-        "0",
+        f"{preset.parameters:,}",
     )
+
+
+def _joined(names: Iterable[str]) -> str:
+    """Equal ones are counted: 4 × CoherenceMask."""
+    counts = Counter(names)
+    return " + ".join(f"{n} × {name}" if n > 1 else name for name, n in counts.items())
 
 
 def _feature(embedder: Any) -> str:
     """An embedder's name and its dimensions, which an encoder's weights would have to tell."""
+    if isinstance(embedder, Crops):
+        return f"{_feature(embedder.embedder)} ({embedder.n} crops)"
     name = type(embedder).__name__
     return name if weights_of(embedder) is not None else f"{name}, {embedder.dim}"
 
@@ -230,7 +242,7 @@ def _weighting(system: System | Ensemble) -> str:
     if len(system.members) == 1:
         return "single"
     calibration = type(system.members[0].calibration).__name__.lower()
-    return f"{calibration} " + " + ".join(f"{w:.2f}" for w in system.weights)
+    return f"{calibration} {_joined(f'{w:.2f}' for w in system.weights)}"
 
 
 def features(data: Path, everything: bool, as_json: bool, order: Any) -> None:

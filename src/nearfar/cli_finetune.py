@@ -1,0 +1,224 @@
+"""The command finetune: train an encoder on proxy classes. Flags to calls, nothing else."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from nearfar.cli_options import (
+    Cache,
+    ClipSeconds,
+    Device,
+    Machine,
+    Order,
+    Weights,
+    Workers,
+    check_output,
+    running,
+    system_of,
+)
+from nearfar.errors import DatasetError, SettingError, did_you_mean
+
+if TYPE_CHECKING:
+    from nearfar.clips import Clips
+    from nearfar.eat.training import Training
+    from nearfar.finetune import FineTuning
+    from nearfar.finetune.log import Epoch, Step
+
+OF_TRAINING = "training."  # what the names of the training's settings begin with
+
+
+def finetune(
+    data: Annotated[
+        list[Path],
+        typer.Argument(help="DCASE folders, folders of normal recordings, or CSVs: one encoder."),
+    ],
+    output: Annotated[Path, typer.Option("-o", "--output", help="A .safetensors file.")],
+    weights: Weights = None,
+    system: Annotated[
+        str, typer.Option("-s", "--system", help="Whose front end and encoder; see systems.")
+    ] = "s1",
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", help="training.epochs=5, frontend.coherence_weight=0 and such; repeatable."
+        ),
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(min=0, help="Of all that is drawn; same as training.seed.")
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with a training that was stopped.")
+    ] = False,
+    exclude: Annotated[
+        list[str] | None, typer.Option(help="Train without this machine; repeatable.")
+    ] = None,
+    plot: Annotated[
+        Path | None, typer.Option(help="Draw loss and accuracy; a .png, .svg or .pdf file.")
+    ] = None,
+    machine: Machine = None,
+    channel_order: Order = Order.near_far,
+    clip_seconds: ClipSeconds = None,
+    device: Device = "auto",
+    workers: Workers = None,
+    cache: Cache = True,
+) -> None:
+    """Train an encoder to tell normal operating conditions apart; write its weights.
+
+    A checkpoint after each epoch and a log, .jsonl, lie beside the output. Several GPUs: start it
+    with torchrun --no-python --nproc-per-node 4 nearfar finetune …, or with accelerate launch.
+    """
+    from nearfar.eat import EAT
+    from nearfar.finetune.curves import check_matplotlib, draw
+
+    check_output(plot)
+    if plot is not None:
+        check_matplotlib()
+    recipe, training = _settings(system, weights, settings or (), seed)
+    clips = _clips(data, machine, clip_seconds, exclude or ())
+    run = _imported()
+    with _kept(output), _training(workers, cache, device) as shown:
+        run(
+            recipe, clips, training, shown.runtime, out=output, resume=resume,
+            order=channel_order.value, watch=shown.watch,
+        )  # fmt: skip
+    if not _leads():
+        return
+    if plot is not None:
+        draw(output.with_suffix(".jsonl"), plot)
+    typer.echo(_summary(output, EAT(str(output)).training, system))
+    if plot is not None:
+        typer.echo(f"wrote {plot}")
+
+
+def _settings(
+    name: str, weights: list[str] | None, assignments: Sequence[str], seed: int | None
+) -> tuple[Any, FineTuning]:
+    """The system, and how it is trained."""
+    from nearfar.finetune import FineTuning
+    from nearfar.presets import PUBLISHED
+    from nearfar.recipe import with_setting
+
+    if not weights and ".py:" not in name:
+        raise SettingError(
+            "--weights is missing: the published encoder to begin with, a folder or a hub id such "
+            f"as {PUBLISHED} (1.2 GB)"
+        )
+    recipe = system_of(name, [a for a in assignments if not _of_training(a)], weights)
+    training = FineTuning() if seed is None else FineTuning(seed=seed)
+    for assignment in filter(_of_training, assignments):
+        training = with_setting(training, assignment.strip().removeprefix(OF_TRAINING))
+    if seed is not None and training.seed != seed:
+        raise SettingError(f"--seed {seed} and training.seed={training.seed}; give one of them")
+    return recipe, training
+
+
+def _of_training(assignment: str) -> bool:
+    return assignment.strip().startswith(OF_TRAINING)
+
+
+def _clips(
+    data: Sequence[Path], machine: str | None, clip_seconds: float | None, exclude: Sequence[str]
+) -> Clips:
+    """The clips of all data, without the machines that are left out.
+
+    Raises:
+        DatasetError: no such machine.
+    """
+    from nearfar.clips import Clips
+
+    found = Clips(
+        dict.fromkeys(
+            clip
+            for path in data
+            for clip in Clips.open(path, split="train", machine=machine, clip_seconds=clip_seconds)
+        )
+    )
+    for name in exclude:
+        if name not in found.machines:
+            raise DatasetError(f"--exclude {name}: no such machine; "
+                               f"{did_you_mean(name, found.machines)}")  # fmt: skip
+    left = Clips(clip for clip in found if clip.machine not in exclude)
+    if not left:
+        raise DatasetError(f"--exclude leaves none of {', '.join(found.machines)}; exclude fewer")
+    return left
+
+
+def _imported() -> Any:
+    try:
+        from nearfar.finetune.run import finetune as run
+    except ModuleNotFoundError as error:
+        if error.name != "torch":
+            raise
+        raise SettingError("training needs PyTorch; pip install 'nearfar[eat]'") from None
+    return run
+
+
+def _leads() -> bool:
+    """Of several processes that a launcher started, one speaks."""
+    return os.environ.get("RANK", "0") == "0"
+
+
+@contextmanager
+def _kept(output: Path) -> Iterator[None]:
+    """Say what is kept of a training that Ctrl-C stops."""
+    try:
+        yield
+    except BaseException as error:
+        kept = output.with_suffix(".checkpoint.safetensors")
+        if not isinstance(error, Exception) and kept.exists() and _leads():
+            typer.echo(f"{kept}: all finished epochs; --resume goes on with them", err=True)
+        raise
+
+
+class _training(running):
+    """A Runtime and a bar on a terminal, with loss, accuracy and speed; a line for each epoch."""
+
+    def __init__(self, workers: int | None, cache: bool, device: str) -> None:
+        super().__init__(workers, cache, device)
+        self._told = "training"
+
+    def __enter__(self) -> Any:
+        runtime = super().__enter__()
+        self.runtime = runtime if _leads() else replace(runtime, progress=None)
+        return self
+
+    def watch(self, entry: Step | Epoch) -> None:
+        """Show what the log gets."""
+        bar: Any = self._bar
+        if bar.disable:
+            return
+        told = f"epoch {entry.epoch}/{entry.epochs}, loss {entry.loss:.3f}"
+        if hasattr(entry, "held_out_accuracy"):
+            share = entry.held_out_accuracy
+            right = "" if share is None else f", {100 * share:.1f} % of held-out normals right"
+            line = f"{told}{right}, {entry.clips_per_s:.3g} clips/s"
+            bar.console.print(line, markup=False, highlight=False)
+        for task in bar.tasks:
+            if task.description in ("training", self._told):
+                bar.update(task.id, description=told)
+        self._told = told
+
+
+def _summary(output: Path, training: Training | None, system: str) -> str:
+    """What was written, how good it is, and what comes next."""
+    if training is None:
+        return f"wrote {output}"
+    best, epochs = training.provenance["best"], training.provenance["epochs"]
+    held = len(training.held_out)
+    right = (
+        "no normals held out"
+        if best["accuracy"] is None
+        else f"{100 * best['accuracy']:.1f} % of {held} held-out normals in their class"
+    )
+    return (
+        f"wrote {output}: {len(training.classes)} classes of {len(training.machines)} machines, "
+        f"epoch {best['epoch']} of {epochs}, {right}\n"
+        f"next: nearfar fit DATA -s {system} --weights {output} -o DETECTOR"
+    )

@@ -1,0 +1,84 @@
+"""Settings of the training, plain data; no torch here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Any, Literal
+
+from nearfar.errors import SettingError
+
+
+@dataclass(frozen=True)
+class FineTuning:
+    """How an encoder is fine-tuned on proxy classes (report §2.2).
+
+    The report gives the loss's margin, the head's sizes, the crops, and that every layer is
+    trained. The rest is ours, named as ours.
+
+    Raises:
+        SettingError: an impossible value.
+    """
+
+    margin: float = 0.2  # radians, ArcFace's m (report §3.3)
+    scale: float = 30.0  # ArcFace's s; ours
+    shortest: float = 0.6  # of a temporal crop, as a share of the clip (report §2.2)
+    epochs: int = 20  # ours, as all below
+    batch_size: int = 32  # clips a step, over all processes and accumulated parts
+    learning_rate: float = 5e-5  # of the encoder's last layer, at its highest
+    head_rate: float = 10.0  # times that, for pooling, projection and class centres
+    layer_decay: float = 1.0  # each layer's rate is this times that of the layer above it
+    weight_decay: float = 0.05  # AdamW's; none for biases, norms and CLS
+    warmup: float = 0.1  # share of all steps in which the rate rises; then it falls as a cosine
+    drop_path: float = 0.0  # chance to leave out a branch of the last block, rising linearly to it
+    gradient_norm: float = 1.0  # gradients are scaled down to it; 0 leaves them
+    balanced: bool = False  # draw classes evenly instead of clips
+    held_out: float = 0.1  # share of the normals never trained on
+    accumulation: int = 1  # parts a batch is computed in, where memory is short
+    checkpointing: bool = False  # keep no activations: less memory, a third more time
+    precision: Literal["fp32", "bf16"] = "fp32"  # of the products; weights stay in float32
+    seed: int = 0  # of everything that is drawn
+
+    def __post_init__(self) -> None:
+        for name, (low, high) in _RANGES.items():
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int | float):
+                raise SettingError(f"training.{name} is {value!r}; it is a number")
+            if not low <= value <= high:
+                raise SettingError(f"training.{name} is {value!r}; it is {low:g} to {high:g}")
+        for name in _WHOLE:
+            if not isinstance(getattr(self, name), int):
+                raise SettingError(f"training.{name} is {getattr(self, name)!r}; a whole number")
+        for name in ("balanced", "checkpointing"):
+            if not isinstance(getattr(self, name), bool):
+                raise SettingError(f"training.{name} is {getattr(self, name)!r}; True or False")
+        if self.precision not in ("fp32", "bf16"):
+            raise SettingError(f"training.precision is {self.precision!r}; 'fp32' or 'bf16'")
+        if self.batch_size % self.accumulation:
+            raise SettingError(
+                f"training.accumulation is {self.accumulation}; it must divide the batch of "
+                f"{self.batch_size}"
+            )
+
+    def to_data(self) -> dict[str, Any]:
+        """JSON-ready."""
+        return {f.name: getattr(self, f.name) for f in fields(self)}
+
+
+_RANGES: dict[str, tuple[float, float]] = {
+    "margin": (0, 1.5),
+    "scale": (1e-3, 1e3),
+    "shortest": (0.05, 1),
+    "epochs": (1, 100_000),
+    "batch_size": (2, 65_536),
+    "learning_rate": (0, 1),
+    "head_rate": (0, 1e4),
+    "layer_decay": (1e-3, 1),
+    "weight_decay": (0, 1),
+    "warmup": (0, 1),
+    "drop_path": (0, 0.9),
+    "gradient_norm": (0, 1e6),
+    "held_out": (0, 0.5),
+    "accumulation": (1, 65_536),
+    "seed": (0, 2**63 - 1),
+}
+_WHOLE = ("epochs", "batch_size", "accumulation", "seed")

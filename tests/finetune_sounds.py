@@ -1,0 +1,45 @@
+"""Small machines that differ by ear, and a system to train; shared by the tests of finetune."""
+
+import numpy as np
+
+import nearfar as nf
+from conftest import RATE, write
+from nearfar.finetune import FineTuning
+
+PITCH = {  # Hz, by machine and domain: the proxy classes
+    ("fan", "source"): 150,
+    ("fan", "target"): 420,
+    ("pump", "source"): 900,
+    ("pump", "target"): 2200,
+}
+QUICK = FineTuning(epochs=6, batch_size=8, learning_rate=1e-3, held_out=0.2)
+TINY = "tests/data/eat/tiny"
+
+
+def sound(rng, machine, domain, seconds=1.5):
+    n = round(seconds * RATE)
+    t = np.arange(n) / RATE
+    pitch = PITCH[machine, domain] * (1 + 0.02 * rng.standard_normal())
+    hum = sum(np.sin(2 * np.pi * pitch * k * t + rng.uniform(0, 6)) / k for k in (1, 2, 3))
+    near = 0.1 * hum + 0.02 * rng.standard_normal(n)
+    far = 0.02 * hum + 0.02 * rng.standard_normal(n)
+    return np.stack([near, far]).astype(np.float32)
+
+
+def write_classes(root, source=10, target=6, seed=0, seconds=(1.5,)):
+    """Two machines in the DCASE layout, training clips only; lengths in turn."""
+    rng = np.random.default_rng(seed)
+    for machine, domain in PITCH:
+        for i in range(source if domain == "source" else target):
+            name = f"section_00_{domain}_train_normal_{i:04d}_noAttribute.wav"
+            audio = sound(rng, machine, domain, seconds[i % len(seconds)])
+            write(root / machine / "train" / name, audio)
+    return root
+
+
+def system(weights, frontend=None):
+    return nf.System(
+        frontend=frontend or nf.CoherenceMask(),
+        embedder=nf.Crops(nf.EAT(str(weights))),
+        rule=nf.KNN((1.0,), "cosine"),
+    )

@@ -1,0 +1,629 @@
+"""Training examples: what is read, stored, held out and drawn, and what it may depend on."""
+
+import hashlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import warnings
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import nearfar as nf
+from conftest import machine_sound, write
+from nearfar import audio
+from nearfar.clips import Clip, Clips
+from nearfar.crops import STEP, crop
+from nearfar.eat.features import PADDING, features
+from nearfar.errors import AudioError, DatasetError, NearfarWarning, SettingError, StorageError
+from nearfar.fbank import n_frames
+from nearfar.finetune import FineTuning, melstore, prepare
+from nearfar.finetune.examples import Examples, batches, buckets, crop_rng, examples, held_out
+from nearfar.finetune.melstore import MelStore, check_room, clear_stores, stored_bytes, writer
+from nearfar.frontend import Near
+from nearfar.hear import digest_of
+from nearfar.store import Runtime
+
+SETTINGS = FineTuning(held_out=0.2, batch_size=4)
+LENGTHS = (1.0, 1.2, 1.37)  # s
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Two machines: fan with two domains (9 and 3 clips), pump with two attributes (6 and 1)."""
+    root = tmp_path_factory.mktemp("sounds")
+    rng = np.random.default_rng(0)
+    names = [f"fan/train/section_00_source_train_normal_{i:04d}_noAttribute.wav" for i in range(9)]
+    names += [f"fan/train/section_00_target_train_normal_{i:04d}_noAttribute.wav" for i in range(3)]
+    names += [f"pump/train/section_00_source_train_normal_{i:04d}_v_A.wav" for i in range(6)]
+    names += ["pump/train/section_00_target_train_normal_0000_v_B.wav"]
+    for i, name in enumerate(names):
+        write(root / name, machine_sound(rng, LENGTHS[i % 3]))
+    write(
+        root / "fan/test/section_00_source_test_anomaly_0000_noAttribute.wav",
+        machine_sound(rng, 1.0),
+    )
+    return root
+
+
+@pytest.fixture
+def clips(folder):
+    return Clips.open(folder, split="train")
+
+
+@pytest.fixture
+def made(clips, tmp_path):
+    return examples(clips, Near(), None, SETTINGS, Runtime(cache=tmp_path))
+
+
+@pytest.fixture
+def reads(monkeypatch):
+    """Sounds that were read, counted."""
+    count = []
+    real = audio.read
+    monkeypatch.setattr(audio, "read", lambda *a, **k: count.append(a[0]) or real(*a, **k))
+    return count
+
+
+def contents(one):
+    """All that an Examples says, comparable."""
+    mels = [one.whole(i).tobytes() for i in range(len(one))]
+    return one.labels.tolist(), one.classes, one.held_out.tolist(), one.near_digests, mels
+
+
+# What an example is
+
+
+def test_each_clip_with_its_class_and_its_own_log_mel(made, clips):
+    assert made.classes == (
+        ("fan", "00", "source"),
+        ("fan", "00", "target"),
+        ("pump", "00", "v_a"),
+        ("pump", "00", "v_b"),
+    )
+    assert np.bincount(made.labels).tolist() == [9, 3, 6, 1]
+    assert list(made.near_digests) == sorted(made.near_digests)
+    assert sorted(c.name for c in made.clips) == sorted(c.name for c in clips)
+    for i, clip in enumerate(made.clips):
+        sound = clip.read()
+        assert made.near_digests[i] == digest_of(sound[:1])
+        assert made.samples[i] == sound.shape[1]
+        assert clip.machine == made.classes[made.labels[i]][0]
+        np.testing.assert_array_equal(made.whole(i), features(sound[0]))
+
+
+def test_hears_what_the_systems_own_front_end_makes(clips, tmp_path):
+    mask = nf.CoherenceMask()
+    made = examples(clips, mask, None, SETTINGS, Runtime(cache=tmp_path))
+    for i in (0, 5):
+        sound = made.clips[i].read()
+        np.testing.assert_array_equal(made.whole(i), features(mask(sound)[0]))
+        assert made.near_digests[i] == digest_of(sound[:1])
+        assert made.digests[i] == digest_of(sound)
+
+
+@pytest.mark.parametrize("frames", [16, 96, 256])
+def test_a_fixed_number_of_frames_is_padded_or_cut_as_the_encoder_does(clips, tmp_path, frames):
+    made = examples(clips, Near(), frames, SETTINGS, Runtime(cache=tmp_path))
+    for i in range(3):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", NearfarWarning)  # "are cut"
+            expected = features(made.clips[i].read()[0], frames)
+        # Not bit-equal: the number of rows of a matrix product may change its rounding.
+        np.testing.assert_allclose(made.whole(i), expected, atol=1e-4)
+        assert made.crop(i, crop_rng(0, 0, i)).shape == (frames, 128)
+
+
+def test_neither_order_of_files_nor_workers_nor_cache_change_anything(clips, made, tmp_path):
+    backwards = Clips(reversed(clips))
+    other = examples(backwards, Near(), None, SETTINGS, Runtime(workers=2))
+    assert contents(other) == contents(made)
+    assert batches(other, SETTINGS, 3) == batches(made, SETTINGS, 3)
+    assert other.mels.folder.is_dir()
+    gone = other.mels.folder
+    del other
+    assert not gone.exists()  # a store without a cache leaves nothing
+
+
+def test_progress_reaches_its_end(clips, tmp_path):
+    said = []
+    runtime = Runtime(cache=tmp_path, progress=lambda *what: said.append(what))
+    examples(clips, Near(), None, SETTINGS, runtime)
+    assert said[0] == ("log-mels", 0, 19)
+    assert said[-1] == ("log-mels", 19, 19)
+
+
+def test_channel_order(clips, tmp_path):
+    made = examples(clips, Near(), None, SETTINGS, Runtime(cache=tmp_path), "far-near")
+    np.testing.assert_array_equal(made.whole(0), features(made.clips[0].read()[1]))
+    with pytest.raises(SettingError, match="channel order"):
+        examples(clips, Near(), None, SETTINGS, Runtime(), "left")
+
+
+# What is refused
+
+
+def one_line(error):
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+def test_test_clips_and_anomalies_are_refused(folder, reads):
+    everything = Clips.open(folder)
+    with pytest.raises(DatasetError, match=r"labelled anomalous|a test clip") as error:
+        examples(everything, Near(), None, SETTINGS, Runtime())
+    one_line(error)
+    normal = Clips([replace(everything[0], split="test", label="normal")])
+    with pytest.raises(DatasetError, match="a test clip"):
+        examples(normal, Near(), None, SETTINGS, Runtime())
+    assert not reads
+
+
+def test_one_class_only_is_refused_before_anything_is_read(clips, reads):
+    only = Clips(c for c in clips if c.machine == "fan" and c.domain == "source")
+    with pytest.raises(DatasetError, match="one class only, fan 00 source") as error:
+        examples(only, Near(), None, SETTINGS, Runtime())
+    one_line(error)
+    with pytest.raises(DatasetError, match="no clips"):
+        examples(Clips(), Near(), None, SETTINGS, Runtime())
+    assert not reads
+
+
+def test_a_front_end_with_two_channels_is_refused(clips):
+    with pytest.raises(SettingError, match="EAT hears one"):
+        examples(clips, nf.Stereo(), None, SETTINGS, Runtime())
+
+
+def test_copies_count_once_with_a_warning(clips, made, tmp_path):
+    first = clips[0]
+    twin = tmp_path / "fan" / "train" / first.path.name.replace("_0000_", "_0077_")
+    twin.parent.mkdir(parents=True)
+    shutil.copy(first.path, twin)
+    both = Clips([replace(first, path=twin), *clips])
+    with pytest.warns(NearfarWarning, match=r"_0077_.*the same audio as .*_0000_.*count as one"):
+        again = examples(both, Near(), None, SETTINGS, Runtime(cache=tmp_path))
+    assert contents(again) == contents(made)
+
+
+def test_one_sound_in_two_classes_is_refused(clips, tmp_path):
+    source, target = (next(c for c in clips if c.domain == d) for d in ("source", "target"))
+    liar = tmp_path / target.path.name
+    shutil.copy(source.path, liar)
+    with pytest.raises(DatasetError, match="the same audio as") as error:
+        examples(Clips([*clips, replace(target, path=liar)]), Near(), None, SETTINGS, Runtime())
+    assert "fan 00 source" in one_line(error)
+    assert "fan 00 target" in str(error.value)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_clip_that_cannot_be_used_stops_the_job(clips, tmp_path, workers):
+    silent = write(tmp_path / "silent.wav", np.zeros((2, 16_000), np.float32))
+    bad = Clips([*clips, replace(clips[0], path=silent)])
+    with pytest.raises(AudioError, match=r"silent\.wav.*digitally silent") as error:
+        examples(bad, Near(), None, SETTINGS, Runtime(workers=workers))
+    one_line(error)
+    with pytest.raises(AudioError, match=r"gone\.wav: no such file"):
+        examples(
+            Clips([*clips, replace(clips[0], path=tmp_path / "gone.wav")]),
+            Near(), None, SETTINGS, Runtime(workers=workers),
+        )  # fmt: skip
+
+
+def test_too_long_for_the_encoder_unless_frames_are_fixed(clips, tmp_path):
+    rng = np.random.default_rng(1)
+    long = write(tmp_path / "long.wav", 0.1 * rng.standard_normal((1, 12_300 * 160)))
+    some = Clips([*clips[:3], clips[9], replace(clips[0], path=long)])
+    runtime = Runtime(cache=tmp_path)
+    with pytest.raises(AudioError, match=r"long\.wav.*12288 at most"):
+        examples(some, Near(), None, SETTINGS, runtime)
+    with pytest.warns(NearfarWarning, match="are cut"):
+        made = examples(some, Near(), 64, SETTINGS, runtime)
+    assert all(made.crop(i, crop_rng(0, 0, i)).shape == (64, 128) for i in range(len(made)))
+    with pytest.raises(AudioError, match=r"long\.wav.*12288 at most"):  # now that it is stored
+        examples(some, Near(), None, SETTINGS, runtime)
+
+
+# Held-out normals
+
+
+def digests_of(numbers):
+    return [hashlib.sha256(str(n).encode()).hexdigest() for n in numbers]
+
+
+def test_held_out_of_real_clips(made):
+    per_class = [int(made.held_out[made.labels == k].sum()) for k in range(4)]
+    assert per_class == [2, 0, 1, 0]  # 20 % of 9, 3, 6, 1
+    assert sorted(made.trained_on + list(np.flatnonzero(made.held_out))) == list(range(19))
+
+
+classes_of_clips = st.lists(st.integers(0, 4), min_size=1, max_size=80)
+
+
+@given(classes_of_clips, st.floats(0, 0.5), st.randoms(use_true_random=False))
+def test_held_out_depends_on_a_classs_sounds_only(labels, share, random):
+    digests = digests_of(range(len(labels)))
+    chosen = dict(zip(digests, held_out(np.array(labels), digests, share), strict=True))
+    for k in set(labels):
+        own = [d for d, label in zip(digests, labels, strict=True) if label == k]
+        count = sum(chosen[d] for d in own)
+        if len(own) < 5 or share == 0:
+            assert count == 0
+        else:
+            assert count >= 1
+            assert abs(count - share * len(own)) <= max(0.5, 1 - share * len(own)) + 1e-9
+        # The class alone, in another order, under another number: the same clips.
+        random.shuffle(own)
+        alone = held_out(np.full(len(own), 9), own, share)
+        assert dict(zip(own, alone, strict=True)) == {d: chosen[d] for d in own}
+
+
+def test_held_out_is_the_same_for_every_seed_and_front_end(clips, made, tmp_path):
+    for frontend, seed in ((Near(), 3), (nf.CoherenceMask(), 0)):
+        other = examples(
+            clips, frontend, None, replace(SETTINGS, seed=seed), Runtime(cache=tmp_path)
+        )
+        assert other.near_digests == made.near_digests
+        assert other.held_out.tolist() == made.held_out.tolist()
+
+
+# Crops
+
+
+@pytest.mark.parametrize("shortest", [0.1, 0.6, 1.0])
+def test_a_crop_is_nearly_the_log_mel_of_the_cut_sound(clips, tmp_path, shortest):
+    tuned = replace(SETTINGS, shortest=shortest)
+    made = examples(clips, Near(), None, tuned, Runtime(cache=tmp_path))
+    lengths = set()
+    for i in range(len(made)):
+        near = made.clips[i].read()[0]
+        for epoch in range(4):
+            part = made.crop(i, crop_rng(7, epoch, i))
+            first, last = crop(len(near), shortest, crop_rng(7, epoch, i))
+            start = round(first / 160)
+            expected = features(near[160 * start : 160 * start + last - first])
+            assert part.shape == expected.shape == ((last - first) // 160, 128)
+            assert part.dtype == np.float32
+            # The mean of the whole clip is taken off, not the part's; see Examples.crop.
+            np.testing.assert_allclose(part, expected, atol=2e-3)
+            assert np.abs(part - expected).mean() < 1e-5
+            np.testing.assert_array_equal(part[-2:], np.float32(PADDING))
+            lengths.add((len(near), len(part)))
+    assert len(lengths) > 3 or shortest == 1.0
+
+
+def example_of(samples, store, shortest=0.6, frames=None):
+    """One example whose frames are numbered."""
+    digest = str(samples)
+    own = n_frames(samples)
+    mel = np.full((-(-own // 16) * 16, 128), PADDING, np.float32)
+    mel[:own] = np.arange(own, dtype=np.float32)[:, None]
+    with writer(store.folder, store.key) as segment:
+        segment.add(digest, mel)
+    store.refresh()
+    one = np.zeros(1, np.int64)
+    return Examples(
+        Clips([Clip("a.wav")]), one, (("a", "00", "b"),), one > 0, ("",), (digest,), (samples,),
+        store, frames, shortest,
+    )  # fmt: skip
+
+
+@settings(max_examples=150, deadline=None)
+@given(samples=st.integers(400, 200_000), share=st.floats(0.05, 1), seed=st.integers(0, 99))
+def test_a_crop_lies_inside_the_clip_where_it_was_drawn(samples, share, seed):
+    made = example_of(samples, MelStore(None, "t"), share)
+    part = made.crop(0, crop_rng(seed, 0, 0))
+    first, last = crop(samples, share, crop_rng(seed, 0, 0))
+    if samples < 2 * STEP:
+        np.testing.assert_array_equal(part, made.whole(0))
+        return
+    own = len(part) - 2
+    assert len(part) == (last - first) // 160
+    np.testing.assert_array_equal(np.diff(part[:own, 0]), 1)  # frames in a row, no padding inside
+    assert abs(160 * part[0, 0] - first) <= 80
+    assert (part[own:] == np.float32(PADDING)).all()
+
+
+class Last:
+    """Draws the largest number it may: the longest crop, as late as can be."""
+
+    def integers(self, low, high):
+        return high - 1
+
+
+@pytest.mark.parametrize("shortest", [0.2, 1.0])
+def test_a_crop_at_the_very_end_has_no_padding_inside(shortest):
+    store = MelStore(None, "t")
+    for samples in range(20_480, 20_480 + 2_560, 16):
+        part = example_of(samples, store, shortest).crop(0, Last())
+        np.testing.assert_array_equal(np.diff(part[:-2, 0]), 1)
+        assert part[-3, 0] < n_frames(samples)
+
+
+def test_crops_depend_on_seed_epoch_and_example_only(made):
+    def drawn(seed, epoch, i):
+        return made.crop(i, crop_rng(seed, epoch, i)).tobytes()
+
+    assert drawn(0, 1, 2) == drawn(0, 1, 2)
+    state = np.random.get_state()[1].copy()  # noqa: NPY002 - law 3: nobody touches it
+    drawn(0, 1, 2)
+    assert (np.random.get_state()[1] == state).all()  # noqa: NPY002
+    numbers = {
+        tuple(crop_rng(*place).integers(0, 2**62, 2))
+        for place in [(0, 0, 0), (0, 0, 1), (0, 1, 0), (1, 0, 0), (2**32, 0, 0), (0, 2**32, 0)]
+    }
+    assert len(numbers) == 6
+
+
+# Epochs
+
+
+def pretend(labels, held):
+    """Examples with classes and no sounds."""
+    n = len(labels)
+    return Examples(
+        Clips(), np.array(labels, np.int64), (), np.array(held, bool), ("",) * n, ("",) * n,
+        (0,) * n, None, None, 0.6,
+    )  # fmt: skip
+
+
+labelled = st.lists(st.tuples(st.integers(0, 5), st.booleans()), min_size=2, max_size=90).filter(
+    lambda rows: sum(not held for _, held in rows) >= 2
+)
+
+
+@given(labelled, st.integers(2, 20), st.integers(0, 3), st.integers(0, 9))
+def test_every_training_example_once_and_no_batch_of_one(rows, size, seed, epoch):
+    made = pretend(*zip(*rows, strict=True))
+    tuned = FineTuning(batch_size=size, seed=seed)
+    cut = batches(made, tuned, epoch)
+    assert sorted(i for batch in cut for i in batch) == made.trained_on
+    assert all(2 <= len(batch) <= size + 1 for batch in cut)
+    assert all(len(batch) == size for batch in cut[:-1])
+    assert cut == batches(made, tuned, epoch)
+
+
+@given(labelled, st.integers(2, 20), st.integers(0, 9))
+def test_balanced_draws_classes_evenly(rows, size, epoch):
+    made = pretend(*zip(*rows, strict=True))
+    cut = batches(made, FineTuning(batch_size=size, balanced=True), epoch)
+    drawn = [i for batch in cut for i in batch]
+    assert len(drawn) == len(made.trained_on)
+    assert set(drawn) <= set(made.trained_on)
+    assert all(2 <= len(batch) <= size + 1 for batch in cut)
+    present = sorted({int(made.labels[i]) for i in made.trained_on})
+    per_class = [sum(made.labels[i] == k for i in drawn) for k in present]
+    assert max(per_class) - min(per_class) <= 1
+    for k in present:
+        times = [drawn.count(i) for i in made.trained_on if made.labels[i] == k]
+        assert max(times) - min(times) <= 1
+
+
+def test_epochs_and_seeds_differ(made):
+    orders = [
+        tuple(i for b in batches(made, replace(SETTINGS, seed=s), e) for i in b)
+        for s in (0, 1, 2**40)
+        for e in range(5)
+    ]
+    assert len(set(orders)) == 15
+
+
+@given(st.lists(st.integers(1, 6).map(lambda k: 16 * k), max_size=60))
+def test_buckets_hold_every_place_once_and_one_length_each(lengths):
+    found = buckets(lengths)
+    assert list(found) == sorted(set(lengths))
+    assert sorted(i for places in found.values() for i in places) == list(range(len(lengths)))
+    assert all(lengths[i] == length for length, places in found.items() for i in places)
+    assert all(places == sorted(places) for places in found.values())
+
+
+# The store
+
+
+def test_a_second_run_reads_nothing(clips, made, tmp_path, reads):
+    again = examples(clips, Near(), None, replace(SETTINGS, seed=5), Runtime(cache=tmp_path))
+    assert reads == []
+    assert contents(again) == contents(made)
+
+
+def test_only_what_changed_is_read_again(folder, tmp_path, reads):
+    root = tmp_path / "sounds"
+    shutil.copytree(folder, root)
+    runtime = Runtime(cache=tmp_path)
+    before = examples(Clips.open(root, "train"), Near(), None, SETTINGS, runtime)
+    clip = before.clips[0]
+    times = os.stat(clip.path)
+    write(clip.path, machine_sound(np.random.default_rng(9), before.samples[0] / 16_000))
+    os.utime(clip.path, ns=(times.st_atime_ns, times.st_mtime_ns))  # as a copying tool may do
+    assert os.stat(clip.path).st_size == times.st_size
+    del reads[:]
+    after = examples(Clips.open(root, "train"), Near(), None, SETTINGS, runtime)
+    assert [Path(p) for p in reads] == [clip.path]
+    assert before.near_digests[0] not in after.near_digests
+    assert set(before.near_digests[1:]) < set(after.near_digests)
+    i = after.near_digests.index(digest_of(clip.read()[:1]))
+    np.testing.assert_array_equal(after.whole(i), features(clip.read()[0]))
+
+
+def test_moved_files_are_read_but_not_stored_again(folder, made, tmp_path):
+    size = stored_bytes(tmp_path)
+    root = tmp_path / "elsewhere"
+    shutil.copytree(folder, root)
+    again = examples(Clips.open(root, "train"), Near(), None, SETTINGS, Runtime(cache=tmp_path))
+    assert contents(again) == contents(made)
+    assert stored_bytes(tmp_path) - size < 20_000  # an index, no numbers
+
+
+def test_another_front_end_or_channel_order_finds_nothing(clips, made, tmp_path, reads):
+    runtime = Runtime(cache=tmp_path)
+    other = examples(clips, nf.CoherenceMask(floor=0.3), None, SETTINGS, runtime)
+    assert len(reads) == 19
+    examples(clips, Near(), None, SETTINGS, runtime, "far-near")
+    assert len(reads) == 38
+    assert not np.array_equal(other.whole(0), made.whole(0))
+
+
+def test_log_mels_are_views_that_nobody_can_write_to(made):
+    mel = made.whole(0)
+    assert np.shares_memory(mel, made.mels[made.digests[0]])
+    assert not mel.flags.owndata
+    assert mel.dtype == np.float32
+    assert mel.flags.c_contiguous
+    with pytest.raises(ValueError, match="read-only"):
+        mel[0] = 0
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from nearfar.clips import Clips
+from nearfar.finetune import FineTuning, melstore, prepare
+from nearfar.finetune.examples import examples
+from nearfar.frontend import Near
+from nearfar.store import Runtime
+
+prepare.JOB = 8
+where, count = sys.argv[3], [0]
+
+def deadly(real):
+    def call(*a, **k):
+        count[0] += 1
+        if count[0] == int(sys.argv[4]):
+            os.kill(os.getpid(), signal.SIGKILL)
+        return real(*a, **k)
+    return call
+
+if where == "numbers":
+    melstore.Writer.add = deadly(melstore.Writer.add)
+elif where == "index":
+    melstore.write_text = deadly(melstore.write_text)
+else:
+    os.fsync = deadly(os.fsync)
+clips = Clips.open(sys.argv[1], split="train")
+examples(clips, Near(), None, FineTuning(), Runtime(cache=Path(sys.argv[2])))
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no SIGKILL on this system")
+@pytest.mark.parametrize(("where", "time"), [("numbers", 8), ("index", 2), ("flush", 4)])
+def test_killed_in_mid_write_it_is_neither_corrupt_nor_stale(
+    folder, clips, made, tmp_path, reads, where, time
+):
+    cache = tmp_path / "killed"
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED, str(folder), str(cache), where, str(time)], check=False
+    )
+    assert done.returncode == -signal.SIGKILL
+    left = {p.name for p in (cache / "mels").iterdir()}
+    assert len([n for n in left if n.endswith(".json") and n[0] != "."]) == 1  # one job was done
+    assert len(left) > 2  # and something half-written lies beside it
+    again = examples(clips, Near(), None, SETTINGS, Runtime(cache=cache))
+    assert len(reads) == 19 - 5  # jobs of ⌈19 / 4⌉ clips
+    assert contents(again) == contents(made)
+
+
+def test_what_a_killed_writer_left_goes_when_it_is_old(tmp_path):
+    folder = MelStore(tmp_path, "k").folder
+    for name in ("orphan.f32", ".x.part", "young.f32"):
+        (folder / name).write_bytes(b"1234")
+        if name != "young.f32":
+            os.utime(folder / name, (0, 0))
+    MelStore(tmp_path, "k")
+    assert {p.name for p in folder.iterdir()} == {"young.f32"}  # its writer may be at work
+
+
+@pytest.mark.parametrize("damage", ["byte", "short", "missing", "index", "format"])
+def test_damage_on_the_disk_is_noticed_and_mended(clips, made, tmp_path, reads, damage):
+    numbers = sorted((tmp_path / "mels").glob("*.f32"))[0]
+    index = numbers.with_suffix(".json")
+    if damage == "byte":
+        with numbers.open("r+b") as file:
+            file.seek(1000)
+            file.write(b"\x55\x55")
+    elif damage == "short":
+        os.truncate(numbers, 512)
+    elif damage == "missing":
+        numbers.unlink()
+    elif damage == "index":
+        index.write_text(index.read_text()[:-40])
+    else:
+        index.write_text(json.dumps([1, 2]))
+    again = examples(clips, Near(), None, SETTINGS, Runtime(cache=tmp_path))
+    assert len(reads) == 1 if damage == "byte" else len(reads) in (4, 5)  # of one segment
+    # `made` looks at the file that was damaged, so what it should be is computed anew.
+    assert contents(again) == contents(examples(clips, Near(), None, SETTINGS, Runtime()))
+
+
+def test_two_processes_at_once_do_no_harm(folder, clips, made, tmp_path):
+    cache = tmp_path / "shared"
+    code = KILLED.replace("os.fsync = deadly(os.fsync)", "pass")
+    started = [
+        subprocess.Popen([sys.executable, "-c", code, str(folder), str(cache), "none", "0"])
+        for _ in range(2)
+    ]
+    assert [process.wait(60) for process in started] == [0, 0]
+    again = examples(clips, Near(), None, SETTINGS, Runtime(cache=cache))
+    assert contents(again) == contents(made)
+
+
+def test_too_large_is_refused_and_large_is_said_first(tmp_path, monkeypatch, clips, reads):
+    with pytest.raises(StorageError, match=r"take .* GB, .* GB are free; free some space") as error:
+        check_room(tmp_path, 10**18)
+    one_line(error)
+    usage = shutil.disk_usage(tmp_path)._replace(free=10**13)
+    monkeypatch.setattr(melstore.shutil, "disk_usage", lambda _: usage)
+    with pytest.warns(NearfarWarning, match=r"log-mels, 4\.3 GB"):
+        check_room(tmp_path, 7_000 * 1200 * 512)
+    check_room(tmp_path, 1_000_000)
+    asked = []
+    monkeypatch.setattr(prepare, "check_room", lambda folder, size: asked.append((size, *reads)))
+    made = examples(clips, Near(), None, SETTINGS, Runtime(cache=tmp_path))
+    # What was announced, before anything was read, is what it then takes.
+    assert asked == [(sum(made.whole(i).nbytes for i in range(len(made))),)]
+
+
+def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path):
+    store = MelStore(tmp_path, "k")
+
+    def fill():
+        with writer(store.folder, "k") as segment:
+            segment.add("a", np.zeros((16, 128), np.float32))
+            raise OSError(28, "No space left on device")
+
+    with pytest.raises(StorageError, match="No space left") as error:
+        fill()
+    one_line(error)
+    assert not list(store.folder.iterdir())
+
+
+def test_closing_lets_go_of_a_temporary_store_and_keeps_another(tmp_path):
+    for cache in (None, tmp_path):
+        store = MelStore(cache, "k")
+        with writer(store.folder, "k") as segment:
+            segment.add("a", np.ones((16, 128), np.float32))
+        store.refresh()
+        assert "a" in store
+        assert len(store) == 1
+        store.close()
+        assert "a" not in store
+        assert store.folder.exists() == (cache is not None)
+
+
+def test_clearing_removes_everything(clips, made, tmp_path):
+    size = stored_bytes(tmp_path)
+    assert size > sum(made.whole(i).nbytes for i in range(len(made)))
+    assert clear_stores(tmp_path) == size
+    assert stored_bytes(tmp_path) == 0
+    assert stored_bytes(tmp_path / "nothing") == clear_stores(tmp_path / "nothing") == 0
+
+
+def test_no_torch():
+    code = "import nearfar.finetune.examples, sys; print('torch' in sys.modules)"
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert out.stdout.strip() == "False"
