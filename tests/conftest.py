@@ -1,5 +1,10 @@
 """Small data sets that tests share. Everything is drawn from a seed; nothing is downloaded."""
 
+import os
+
+# Two test processes on two cores: more threads in each would wait for one another.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import sys
 import warnings
 from pathlib import Path

@@ -82,8 +82,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "testing": {"audio", "bank", "embedder", "frontend", "recipe", "system"},
 }  # fmt: skip
 EVERYTHING = {
-    "__init__", "__main__", "cli", "cli_embed", "cli_finetune", "cli_options", "cli_runs", "cli_sound",
-    "cli_weights", "show",
+    "__init__", "__main__", "cli", "cli_embed", "cli_finetune", "cli_options", "cli_runs",
+    "cli_sound", "cli_weights", "show",
 }  # fmt: skip
 
 

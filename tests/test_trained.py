@@ -198,7 +198,8 @@ def test_another_front_end_than_the_trained_one_is_refused(fans, tmp_path, run, 
 
 def test_presets_take_their_weights(run, tmp_path):
     path = make_trained(tmp_path / "s1.safetensors")
-    failed(run("systems", "s2", "--weights", path), "s2 needs the trained weights of 4 encoders, 1 given")
+    told = run("systems", "s2", "--weights", path)
+    failed(told, "s2 needs the trained weights of 4 encoders, 1 given", "nearfar finetune")
     code, out, _ = run("systems", "s1", "--weights", path)
     assert code == 0
     assert out.startswith("System(frontend=CoherenceMask(")

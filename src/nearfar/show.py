@@ -45,6 +45,7 @@ UNITS = {  # what is counted while a bar runs
     "listening": "clips",
     "residual rows": "clips",
     "rendering": "clips",
+    "log-mels": "clips",
     "fitting": "machines",
     "variant": "variants",
 }
