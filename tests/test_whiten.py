@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from scipy.spatial.distance import cdist
 from sklearn.covariance import ledoit_wolf_shrinkage
 from sklearn.preprocessing import StandardScaler
+from threadpoolctl import threadpool_limits
 
 from nearfar.errors import SettingError
 from nearfar.whiten import ZCA, Whitening, ledoit_wolf
@@ -160,9 +161,16 @@ def test_ledoit_wolf_of_white_noise_is_nearly_all_the_way():
     assert ledoit_wolf(np.zeros((4, 3))) == 1.0
 
 
-@pytest.mark.parametrize("dim", [1, 2, 7, 120, 257])
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("dim", [1, 2, 7, 120, 257, 300])
 @pytest.mark.parametrize("root", ROOTS)
-def test_one_row_alone_and_in_any_place_of_any_batch_has_the_same_bits(dim, root):
+def test_one_row_alone_and_in_any_place_of_any_batch_has_the_same_bits(dim, root, threads):
+    """With one BLAS thread, as nearfar works, and with more."""
+    with threadpool_limits(threads, "blas"):
+        same_bits_everywhere(dim, root)
+
+
+def same_bits_everywhere(dim, root):
     whitening = ZCA().fit(rows(150, dim, dtype=np.float32), root=root)
     z = rows(131, dim, seed=3, dtype=np.float32)
     alone = np.concatenate([whitening(row[None]) for row in z])

@@ -18,6 +18,7 @@ from nearfar.errors import SettingError
 
 Rows = NDArray[np.float64]
 BLOCK = 32  # rows per matrix product, see `Whitening.__call__`
+LANES = 8  # its width is a multiple of this
 LEAST = 1e-6  # λ; below, R_λ is singular within float64 when clips are few
 
 
@@ -32,8 +33,9 @@ class Whitening:
         """Whiten rows.
 
         The product is taken in blocks of one fixed shape, padded with zeros: a BLAS library may
-        round a row differently for another number of rows, and the score of a clip must not
-        depend on the clips scored beside it.
+        round a row differently for another number of rows, and in a width that is no multiple of
+        its registers' even by its place, and the score of a clip must not depend on the clips
+        scored beside it.
 
         Args:
             z: (n, dim) embeddings.
@@ -41,13 +43,19 @@ class Whitening:
         Returns:
             (n, dim) float64; Euclidean distance between rows is Mahalanobis distance in `z`.
         """
+        dim = z.shape[1]
+        width = -(-dim // LANES) * LANES
+        matrix = self.matrix
+        if width != dim:
+            matrix = np.zeros((width, width))
+            matrix[:dim, :dim] = self.matrix
         out = np.empty(z.shape, dtype=np.float64)
-        padded = np.zeros((BLOCK, z.shape[1]))
+        padded = np.zeros((BLOCK, width))
         for first in range(0, len(z), BLOCK):
             part = z[first : first + BLOCK]
-            padded[: len(part)] = part
-            padded[: len(part)] -= self.mean
-            out[first : first + BLOCK] = (padded @ self.matrix)[: len(part)]
+            padded[: len(part), :dim] = part
+            padded[: len(part), :dim] -= self.mean
+            out[first : first + BLOCK] = (padded @ matrix)[: len(part), :dim]
         return out
 
 
