@@ -1,5 +1,6 @@
 import random
 import shutil
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,7 +27,7 @@ torch = pytest.importorskip("torch")
 
 from nearfar.finetune import curves, loop, optimizer  # noqa: E402
 from nearfar.finetune.checkpoint import Best, State  # noqa: E402
-from nearfar.finetune.examples import examples  # noqa: E402
+from nearfar.finetune.examples import Examples, crop_rng, examples  # noqa: E402
 from nearfar.finetune.log import lines  # noqa: E402
 from nearfar.finetune.model import exported, learner  # noqa: E402
 from nearfar.finetune.processes import Team  # noqa: E402
@@ -219,12 +220,14 @@ def a_loop(clips, settings, cache, state=None):
     return loop.Loop(state, found, settings, Team("cpu"), lambda _: None)
 
 
-def test_parts_of_a_batch_add_up(clips, tmp_path):
+def test_parts_of_a_batch_add_up(clips, tmp_path, monkeypatch):
     """With equal halves BatchNorm sees the same in each, so the step must be the same."""
     batch = [0, 5, 9, 12] * 2
+    monkeypatch.setattr(loop, "crop_rng", lambda seed, epoch, i, _: crop_rng(seed, epoch, i))
     steps = []
     for parts in (1, 2):
-        one = a_loop(clips, replace(QUICK, accumulation=parts, gradient_norm=0.0), tmp_path)
+        whole = replace(QUICK, accumulation=parts, gradient_norm=0.0)
+        one = a_loop(clips, whole, tmp_path)
         one.state.learner.train()
         loss = one._step(1, 0, batch)
         gradients = {n: p.grad for n, p in one.state.learner.named_parameters()}
@@ -252,6 +255,27 @@ def test_clips_of_several_lengths_share_one_batch_norm(clips, tmp_path):
     rows = pupil.encoder.projection.out(torch.relu(normal * norm.weight + norm.bias))
     rows = rows / rows.norm(dim=1, keepdim=True)
     assert torch.allclose(loss, pupil.loss(rows, labels), rtol=1e-4)
+
+
+def test_a_clip_drawn_again_in_an_epoch_is_cut_elsewhere(clips, tmp_path, monkeypatch):
+    one = a_loop(clips, replace(QUICK, balanced=True), tmp_path)
+    cuts, crop = [], Examples.crop
+
+    def noted(self, i, rng):
+        mel = crop(self, i, rng)
+        cuts.append((i, mel.tobytes()))
+        return mel
+
+    monkeypatch.setattr(Examples, "crop", noted)
+    one.epoch()
+    drawn = Counter(i for i, _ in cuts)
+    assert max(drawn.values()) > 1  # or this test says nothing
+    assert len(set(cuts)) == len(cuts)
+    first = {}
+    for i, mel in cuts:
+        first.setdefault(i, mel)
+    for i, mel in first.items():  # as where nothing is drawn twice
+        assert mel == crop(one.examples, i, crop_rng(QUICK.seed, 0, i)).tobytes()
 
 
 def test_rates_of_layers_and_what_decays(clips, tmp_path):
@@ -357,6 +381,18 @@ def test_places_that_cannot_be_written(trained, clips, tmp_path):
     assert trained[1].read_bytes() == before
 
 
+@pytest.mark.parametrize("resume", [False, True])
+def test_a_file_with_the_name_of_the_log_is_not_replaced(clips, tmp_path, resume):
+    out, notes = tmp_path / "notes.safetensors", tmp_path / "notes.jsonl"
+    notes.write_text('{"text": "mine"}\n')
+    s1 = system(TINY)
+    refused(
+        StorageError, r"notes\.jsonl: is there already", s1, clips, QUICK, out=out, resume=resume
+    )
+    assert notes.read_text() == '{"text": "mine"}\n'
+    assert [p.name for p in tmp_path.iterdir()] == ["notes.jsonl"]
+
+
 def test_bf16_where_the_processor_has_none(clips, tmp_path, monkeypatch):
     from nearfar.eat import device
 
@@ -390,6 +426,26 @@ def test_several_processes_need_accelerate(clips, tmp_path, monkeypatch):
     refused(SettingError, r"nearfar\[train\]", system(TINY), clips, QUICK, out=out)
 
 
+@pytest.mark.parametrize(
+    ("environment", "message"),
+    [
+        ({"WORLD_SIZE": "2", "RANK": "0"}, "LOCAL_RANK is not set: start it with accelerate"),
+        (
+            {"WORLD_SIZE": "2", "RANK": "0", "LOCAL_RANK": "0"},
+            "MASTER_ADDR is not set: start it with accelerate launch or torchrun, or unset",
+        ),
+        ({"WORLD_SIZE": "two"}, "WORLD_SIZE is 'two'; start it"),
+    ],
+)
+def test_several_processes_need_a_launcher(clips, tmp_path, monkeypatch, environment, message):
+    pytest.importorskip("accelerate")
+    for name in ("RANK", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    refused(SettingError, message, system(TINY), clips, QUICK, out=tmp_path / "s1.safetensors")
+
+
 # ---- the picture -----------------------------------------------------------------------------
 
 
@@ -402,6 +458,16 @@ def test_curves(trained, tmp_path):
     with pytest.raises(SettingError, match=r"call it curves\.png"):
         curves.draw(trained[1].with_suffix(".jsonl"), tmp_path / "curves.doc")
     assert [p.name for p in tmp_path.iterdir()] == ["curves.png"]
+
+
+def test_curves_know_where_a_line_lies_whatever_is_missing(trained):
+    """Six epochs; the end of each is a whole number, with or without the lines before it."""
+    found = lines(trained[1].with_suffix(".jsonl"))
+    ends = [line for line in found if "rate" not in line]
+    steps = [line for line in found if "rate" in line]
+    assert [curves.when(line) for line in ends] == [1, 2, 3, 4, 5, 6]
+    per_epoch = len(steps) // 6
+    assert [curves.when(line) for line in steps[per_epoch - 1 :: per_epoch]] == [1, 2, 3, 4, 5, 6]
 
 
 def test_curves_without_matplotlib(trained, tmp_path, monkeypatch):
@@ -445,6 +511,17 @@ def test_command(command, data, tmp_path):
     assert command(data, "-o", out)[0] == 2
 
 
+def test_command_says_when_there_is_nothing_to_go_on_with(command, data, tmp_path):
+    out = tmp_path / "s1.safetensors"
+    short = (*SHORT[:1], "training.epochs=1", *SHORT[2:], "--set", "embedder.embedder.frames=160")
+    code, told, _ = command(data, "-o", out, *short, "--resume")
+    assert (code, told.startswith(f"wrote {out}: ")) == (0, True)
+    before = out.read_bytes()
+    code, again, _ = command(data, "-o", out, *short, "--resume")
+    assert (code, out.read_bytes()) == (0, before)
+    assert again == told.replace(f"wrote {out}", f"{out} was finished already")
+
+
 def test_command_leaves_machines_out(command, data, tmp_path):
     out = tmp_path / "s1.safetensors"
     assert command(data, "-o", out, *SHORT, "--exclude", "fan")[0] == 0
@@ -465,6 +542,13 @@ def test_command_leaves_machines_out(command, data, tmp_path):
         (("-s", "s4"), "s4 needs no weights"),
         (("--exclude", "fan", "--exclude", "pump"), "exclude fewer"),
         (("--plot", "nowhere/x.png"), "cannot be written"),
+        (("--set", "embedder.shortest=0.5"), "training.shortest is what counts here"),
+        (("--set", "embedder.n=3"), "embedder.n has no effect on training; say it to nearfar fit"),
+        (("--set", "rule.metric=euclidean"), "say it to nearfar fit"),
+        (("--set", "embedder.embedder.precision=bf16"), "training.precision is what counts"),
+        (("--set", "embedder.embedder.layer=1"), "leave layer away"),
+        (("-s", "s2"), "train s1 four times with --seed 0 … 3"),
+        (("-s", "s3"), "s3 is an ensemble of 2 systems"),
     ],
 )
 def test_command_refuses(command, data, tmp_path, arguments, message):

@@ -264,6 +264,48 @@ def test_held_out_depends_on_a_classs_sounds_only(labels, share, random):
         assert dict(zip(own, alone, strict=True)) == {d: chosen[d] for d in own}
 
 
+def parts_of(path, count, seconds=1.0):
+    return [
+        Clip(path, start=i * seconds, stop=(i + 1) * seconds, machine="fan", domain="source")
+        for i in range(count)
+    ]
+
+
+def test_neighbouring_parts_of_a_recording_are_held_out_together(tmp_path):
+    """One recording of 40 parts, a tenth of it: four parts in a row, not four here and there."""
+    rng = np.random.default_rng(3)
+    write(tmp_path / "long.wav", machine_sound(rng, 40.0))
+    files = [f"pump/train/section_00_source_train_normal_{i:04d}_noAttribute.wav" for i in range(5)]
+    for name in files:
+        write(tmp_path / name, machine_sound(rng, 1.0))
+    fan = parts_of(tmp_path / "long.wav", 40)
+    mixed = [*fan, *Clips.open(tmp_path / "pump", split="train")]
+    found = []
+    for order, seed in ((mixed, 0), (mixed[::-1], 1)):
+        made = examples(
+            Clips(order), Near(), None, replace(SETTINGS, held_out=0.1, seed=seed), Runtime()
+        )
+        held = [made.clips[int(i)] for i in np.flatnonzero(made.held_out)]
+        starts = sorted(c.start for c in held if c.machine == "fan")
+        assert len(starts) == 4
+        assert starts == list(np.arange(starts[0], starts[0] + 4))
+        assert sum(c.machine == "pump" for c in held) == 1
+        found.append({c.name for c in held})
+    assert found[0] == found[1]
+
+
+@given(st.lists(st.integers(1, 12), min_size=1, max_size=6), st.sampled_from([0.05, 0.1, 0.3, 0.5]))
+@settings(max_examples=50)
+def test_blocks_are_held_out_whole_and_never_all(sizes, share):
+    blocks = np.repeat(np.arange(len(sizes)), sizes)
+    held = held_out(np.zeros(len(blocks), np.int64), digests_of(range(len(blocks))), share, blocks)
+    for block in range(len(sizes)):
+        assert len(set(held[blocks == block])) == 1
+    assert held.mean() <= 0.5
+    if len(blocks) >= 5 and len(sizes) > 1:
+        assert held.any()
+
+
 def test_held_out_is_the_same_for_every_seed_and_front_end(clips, made, tmp_path):
     for frontend, seed in ((Near(), 3), (nf.CoherenceMask(), 0)):
         other = examples(

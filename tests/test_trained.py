@@ -1,6 +1,7 @@
 """Systems 1 and 2 around a trained encoder: head, front end, thresholds from unheard clips."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -133,6 +134,29 @@ def test_system_2_averages_z_scores_of_leave_one_out(train, test_clips, tmp_path
     np.testing.assert_allclose(got, total, rtol=1e-5)
 
 
+@dataclass(frozen=True)
+class Wrapped:
+    """An embedder of one's own in one step, around a trained encoder."""
+
+    inner: nf.EAT
+    channels: ClassVar[int] = 1
+
+    @property
+    def dim(self):
+        return self.inner.dim
+
+    @property
+    def fingerprint(self):
+        return self.inner.fingerprint
+
+    @property
+    def training(self):
+        return self.inner.training
+
+    def __call__(self, audios):
+        return self.inner(audios)
+
+
 # ---- honesty ---------------------------------------------------------------------------------
 
 
@@ -203,6 +227,33 @@ def test_presets_take_their_weights(run, tmp_path):
     code, out, _ = run("systems", "s1", "--weights", path)
     assert code == 0
     assert out.startswith("System(frontend=CoherenceMask(")
+
+
+def test_whoever_says_how_it_was_trained_is_held_to_it(fans, heard, tmp_path):
+    path = make_trained(tmp_path / "s1.safetensors", heard)
+    system = replace(nf.s1(str(path)), embedder=Wrapped(nf.EAT(str(path))))
+    assert system.fit(fans).threshold("fan").clips == 4
+
+
+def test_clips_that_were_cut_otherwise_are_doubted(fans, heard, tmp_path):
+    """Parts of what the encoder heard have other hashes, and are not fresh for it."""
+    path = make_trained(tmp_path / "s1.safetensors", heard)
+    cut = nf.Clips(replace(c, start=0.0, stop=1.4) for c in fans)
+    with pytest.warns(nf.NearfarWarning, match="fan: .* on none of these clips"):
+        nf.s1(str(path)).fit(cut)
+
+
+def test_another_channel_order_than_in_training_is_refused(fans, heard, tmp_path):
+    path = make_trained(tmp_path / "s1.safetensors", heard)
+    with pytest.raises(nf.NearfarError, match="trained with channel order near-far"):
+        nf.s1(str(path)).fit(fans, order="far-near")
+
+
+def test_published_weights_are_no_system_1(fans):
+    with pytest.warns(nf.NearfarWarning, match="frozen baseline, not System 1"):
+        nf.s1(str(TINY)).fit(fans)
+    meant = replace(nf.s1(str(TINY)), embedder=nf.Crops(nf.EAT(str(TINY), pooling="mean")))
+    meant.fit(fans)  # no warning
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"format": 99}', '{"format": 1}', "null"])

@@ -28,7 +28,9 @@ def make_trained(path, clips=(), *, held_out=(), frontend=None, frames=None, see
     training = Training(
         frontend=to_data(frontend or nf.CoherenceMask()),
         frames=frames,
-        classes=settings.pop("classes", (("fan", "00", "source"), ("fan", "00", "target"))),
+        classes=tuple(
+            ("fan" if len(clips) else "lathe", "00", domain) for domain in ("source", "target")
+        ),
         held_out=frozenset(digest_of(a[:1]) for a in held_out),
         heard=frozenset(digest_of(a[:1])[:HEARD_DIGITS] for a in clips),
         settings=settings,

@@ -38,6 +38,11 @@ class Chain:
         """Does the embedder prepare each clip and encode many? See `nearfar.embedder`."""
         return is_two_step(self.embedder)
 
+    @property
+    def trained(self) -> bool:
+        """May the embedder have been trained on clips? See `nearfar.trained`."""
+        return hasattr(type(self.embedder), "training") or hasattr(self.embedder, "training")
+
     def check(self, runtime: Runtime) -> None:
         """Refuse what cannot run here, before any clip is read.
 

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from nearfar.finetune.log import Epoch, Step
 
 OF_TRAINING = "training."  # what the names of the training's settings begin with
+OF_ENCODER = ("weights", "frames", "pooling", "layer")  # EAT's that finetune reads, or refuses
+OF_BOTH = ("shortest", "precision", "seed")  # that a training has under the same name
 
 
 def finetune(
@@ -83,6 +85,7 @@ def finetune(
     recipe, training = _settings(system, weights, settings or (), seed)
     clips = _clips(data, machine, clip_seconds, exclude or ())
     run = _imported()
+    finished = resume and output.exists() and not _checkpoint(output).exists()
     with _kept(output), _training(workers, cache, device) as shown:
         run(
             recipe, clips, training, shown.runtime, out=output, resume=resume,
@@ -92,7 +95,7 @@ def finetune(
         return
     if plot is not None:
         draw(output.with_suffix(".jsonl"), plot)
-    typer.echo(_summary(output, EAT(str(output)).training, system))
+    typer.echo(_summary(output, EAT(str(output)).training, system, finished))
     if plot is not None:
         typer.echo(f"wrote {plot}")
 
@@ -105,18 +108,37 @@ def _settings(
     from nearfar.presets import PUBLISHED
     from nearfar.recipe import with_setting
 
+    if name == "s2":
+        raise SettingError("s2 is four seeds of s1: train s1 four times with --seed 0 … 3")
     if not weights and ".py:" not in name:
         raise SettingError(
             "--weights is missing: the published encoder to begin with, a folder or a hub id such "
             f"as {PUBLISHED} (1.2 GB)"
         )
-    recipe = system_of(name, [a for a in assignments if not _of_training(a)], weights)
+    of_system = [a for a in assignments if not _of_training(a)]
+    recipe = system_of(name, of_system, weights)
+    if type(recipe).__name__ == "Ensemble":
+        raise SettingError(
+            f"{name} is an ensemble of {len(recipe.members)} systems; train one system, such as s1"
+        )
+    for assignment in of_system:
+        _refuse_ignored(assignment)
     training = FineTuning() if seed is None else FineTuning(seed=seed)
     for assignment in filter(_of_training, assignments):
         training = with_setting(training, assignment.strip().removeprefix(OF_TRAINING))
     if seed is not None and training.seed != seed:
         raise SettingError(f"--seed {seed} and training.seed={training.seed}; give one of them")
     return recipe, training
+
+
+def _refuse_ignored(assignment: str) -> None:
+    """Refuse what a training would not hear of."""
+    path = assignment.partition("=")[0].strip()
+    part, _, setting = path.rpartition(".")
+    of_encoder = part in ("embedder", "embedder.embedder") and setting in OF_ENCODER
+    if path.split(".")[0] != "frontend" and not of_encoder:
+        own = f"{OF_TRAINING}{setting} is what counts here, " if setting in OF_BOTH else ""
+        raise SettingError(f"{path} has no effect on training; {own}say it to nearfar fit")
 
 
 def _of_training(assignment: str) -> bool:
@@ -165,13 +187,18 @@ def _leads() -> bool:
     return os.environ.get("RANK", "0") == "0"
 
 
+def _checkpoint(output: Path) -> Path:
+    """Where a training that is not finished stands."""
+    return output.with_suffix(".checkpoint.safetensors")
+
+
 @contextmanager
 def _kept(output: Path) -> Iterator[None]:
     """Say what is kept of a training that Ctrl-C stops."""
     try:
         yield
     except BaseException as error:
-        kept = output.with_suffix(".checkpoint.safetensors")
+        kept = _checkpoint(output)
         if not isinstance(error, Exception) and kept.exists() and _leads():
             typer.echo(f"{kept}: all finished epochs; --resume goes on with them", err=True)
         raise
@@ -206,10 +233,11 @@ class _training(running):
         self._told = told
 
 
-def _summary(output: Path, training: Training | None, system: str) -> str:
+def _summary(output: Path, training: Training | None, system: str, finished: bool) -> str:
     """What was written, how good it is, and what comes next."""
+    done = f"{output} was finished already" if finished else f"wrote {output}"
     if training is None:
-        return f"wrote {output}"
+        return done
     best, epochs = training.provenance["best"], training.provenance["epochs"]
     held = len(training.held_out)
     right = (
@@ -218,7 +246,7 @@ def _summary(output: Path, training: Training | None, system: str) -> str:
         else f"{100 * best['accuracy']:.1f} % of {held} held-out normals in their class"
     )
     return (
-        f"wrote {output}: {len(training.classes)} classes of {len(training.machines)} machines, "
+        f"{done}: {len(training.classes)} classes of {len(training.machines)} machines, "
         f"epoch {best['epoch']} of {epochs}, {right}\n"
         f"next: nearfar fit DATA -s {system} --weights {output} -o DETECTOR"
     )

@@ -76,9 +76,10 @@ def check(
 
 
 def _describe(weights: Weights) -> None:
-    from nearfar.eat import EAT
+    from nearfar.eat.training import training_of
+    from nearfar.trained import described
 
-    shape = weights.architecture
+    shape, training = weights.architecture, training_of(weights)
     table = shape.columns * 8 * shape.dim
     rows = {
         "architecture": f"{shape.name}, {shape.depth} blocks of {shape.heads} heads",
@@ -87,8 +88,15 @@ def _describe(weights: Weights) -> None:
         "positions": f"{shape.columns * 16:,} frames, {shape.columns * 0.16:.1f} s",
         "bytes": _size(weights),
         "sha256": weights.sha256,
-        "pooling": f"{EAT(str(weights.path)).pooling or 'mean'}, unless another is asked for",
+        "pooling": f"{'mean' if training is None else 'trained head'}, unless another is asked for",
     }
+    if training is not None:
+        machines = ", ".join(sorted(training.machines))
+        rows |= {
+            "trained on": f"{machines}; {len(training.classes)} classes, "
+            f"{len(training.heard)} clips, {len(training.held_out)} more held out",
+            "front end": described(training.frontend),
+        }
     for name, value in rows.items():
         typer.echo(f"{name:14}{value}")
 

@@ -254,7 +254,7 @@ def _hear_audios(
     good = [a for a in audios if not isinstance(a, NearfarError)]
     digests = [digest_of(a) if job.digest else "" for a in good]
     columns = [_column(job, chain, good, digests, cache) for chain in job.chains]
-    trained = job.digest and any(chain.two_step for chain in job.chains)
+    trained = job.digest and any(chain.trained for chain in job.chains)
     heard = iter(
         [
             replace(

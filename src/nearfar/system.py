@@ -35,7 +35,7 @@ from nearfar.frontend import Frontend
 from nearfar.hear import Heard, hear, one_thread, residual_rows
 from nearfar.section import Section, TrainingClip
 from nearfar.store import Runtime
-from nearfar.trained import check_frontend, fresh_clips
+from nearfar.trained import check_frontend, fresh_clips, warn_untrained
 from nearfar.whiten import ZCA
 
 if TYPE_CHECKING:
@@ -205,7 +205,8 @@ def fit(
     check_training(clips)
     if not any_frontend:
         for member in system.members:
-            check_frontend(member.frontend, member.embedder)
+            check_frontend(member.frontend, member.embedder, order)
+    warn_untrained(system)
     chains = tuple(dict.fromkeys(m.chain for m in system.members))
     heard, skipped = hear(clips, chains, runtime, order=order, skip_bad=skip_bad)
     for line in skipped:

@@ -23,8 +23,8 @@ def training_of(embedder: Embedder) -> Any:
     return getattr(embedder, "training", None)
 
 
-def check_frontend(frontend: Frontend, embedder: Embedder) -> None:
-    """Refuse a front end, or a length, that a trained encoder does not know.
+def check_frontend(frontend: Frontend, embedder: Embedder, order: str) -> None:
+    """Refuse a front end, a length or a channel order that a trained encoder does not know.
 
     Raises:
         SettingError: not the one it was trained with.
@@ -32,11 +32,16 @@ def check_frontend(frontend: Frontend, embedder: Embedder) -> None:
     training = training_of(embedder)
     if training is None:
         return
+    if order != training.order:
+        raise SettingError(
+            f"the encoder was trained with channel order {training.order}, this fit has {order}; "
+            f"say --channel-order {training.order} if the files are the same, or --any-frontend"
+        )
     now = to_data(frontend)
     if now != training.frontend:
         raise SettingError(
-            f"the encoder was trained with {_words(training.frontend)}, the system has "
-            f"{_words(now)}; train another, or take it as it is with --any-frontend"
+            f"the encoder was trained with {described(training.frontend)}, the system has "
+            f"{described(now)}; train another, or take it as it is with --any-frontend"
         )
     frames = getattr(getattr(embedder, "embedder", embedder), "frames", None)
     if frames != training.frames:
@@ -63,6 +68,16 @@ def fresh_clips(
     if not trainings:
         return None
     fresh = tuple(not any(t.has_heard(d) for t in trainings) for d in digests)
+    for training in trainings:
+        if machine in training.machines and not any(training.knows(d) for d in digests):
+            warnings.warn(
+                f"{machine}: the encoder was trained on this machine, but on none of these clips; "
+                "if they are cut, trimmed or converted from those, the threshold comes out too "
+                "low: fit on the files that it was trained on, cut alike",
+                NearfarWarning,
+                stacklevel=2,
+            )
+            break
     if not any(fresh):
         warnings.warn(
             f"{machine}: the encoder was trained on all {len(fresh)} clips, so the threshold comes "
@@ -73,13 +88,31 @@ def fresh_clips(
     return fresh
 
 
+def warn_untrained(system: System | Ensemble) -> None:
+    """A crop-averaged encoder with published weights is no System 1; say so.
+
+    Crops of a frozen encoder are the report's frozen baseline (Table 3): right if it is meant.
+    """
+    for member in system.members:
+        inner: Any = getattr(member.embedder, "embedder", None)
+        is_eat = hasattr(type(inner), "training") and getattr(inner, "pooling", "") is None
+        if is_eat and training_of(inner) is None:
+            warnings.warn(
+                "published weights, not trained by nearfar finetune: this is the frozen baseline, "
+                "not System 1; --set embedder.embedder.pooling=mean says that it is meant",
+                NearfarWarning,
+                stacklevel=2,
+            )
+            return
+
+
 def unheard_machines(system: System | Ensemble, machines: Sequence[str]) -> list[str]:
     """Machines that no encoder of a system was trained on; all if nothing was trained."""
     trainings = [t for m in system.members if (t := training_of(m.embedder)) is not None]
     return [name for name in machines if not any(name in t.machines for t in trainings)]
 
 
-def _words(data: Any) -> str:
-    """A front end's data as it is written in Python."""
+def described(data: Any) -> str:
+    """A part's data as they are written in Python."""
     settings = ", ".join(f"{k}={v!r}" for k, v in data.items() if k != "type")
     return f"{data['type']}({settings})"

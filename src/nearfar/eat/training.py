@@ -46,9 +46,19 @@ class Training:
         """Machines it was trained on."""
         return frozenset(machine for machine, _, _ in self.classes)
 
+    @property
+    def order(self) -> str:
+        """Which channel of a file was the near one."""
+        run = self.provenance.get("run")
+        return str(run.get("order", "near-far")) if isinstance(run, Mapping) else "near-far"
+
     def has_heard(self, digest: str) -> bool:
         """Was it trained on the clip whose near channel has this sha256?"""
-        return digest[:HEARD_DIGITS] in self.heard
+        return not digest or digest[:HEARD_DIGITS] in self.heard
+
+    def knows(self, digest: str) -> bool:
+        """Was the clip there in training, be it held out?"""
+        return self.has_heard(digest) or digest in self.held_out
 
     def to_text(self) -> str:
         """JSON for the file's metadata."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from nearfar.errors import FormatError, SettingError
 from nearfar.finetune.log import lines
@@ -21,6 +23,13 @@ def check_matplotlib() -> None:
         import matplotlib  # noqa: F401
     except ImportError:
         raise SettingError("pictures need matplotlib: pip install 'nearfar[report]'") from None
+
+
+def when(line: Mapping[str, Any]) -> float:
+    """Where a line of a log lies, in epochs, whatever lines are missing before it."""
+    if "steps" in line:
+        return float(line["step"] * line["epochs"] / line["steps"])
+    return float(line["epoch"])
 
 
 def draw(log: Path, picture: Path) -> None:
@@ -42,22 +51,21 @@ def draw(log: Path, picture: Path) -> None:
     steps, epochs = [x for x in found if "rate" in x], [x for x in found if "rate" not in x]
     if not steps or not epochs:
         raise FormatError(f"{log}: no epoch in it; draw the log of a training, s1.jsonl or such")
-    per_epoch = epochs[0]["step"]
     figure = Figure(figsize=(8, 6), layout="constrained")
     loss, accuracy, rate = figure.subplots(3, 1, sharex=True, height_ratios=(3, 2, 1))
-    at = [x["step"] / per_epoch for x in steps]
+    at = [when(x) for x in steps]
     loss.plot(at, [x["loss"] for x in steps], color=INK, alpha=0.3, lw=0.8, label="of a step")
-    ends = [x["step"] / per_epoch for x in epochs]
+    ends = [when(x) for x in epochs]
     loss.plot(ends, [x["loss"] for x in epochs], color=INK, marker="o", ms=3, label="of an epoch")
     held = [(end, x) for end, x in zip(ends, epochs, strict=True) if x["held_out_loss"] is not None]
     if held:
-        when = [end for end, _ in held]
+        judged = [end for end, _ in held]
         loss.plot(
-            when, [x["held_out_loss"] for _, x in held], color=ACCENT, marker="o", ms=3,
+            judged, [x["held_out_loss"] for _, x in held], color=ACCENT, marker="o", ms=3,
             label="held-out normals",
         )  # fmt: skip
         shares = [100 * x["held_out_accuracy"] for _, x in held]
-        accuracy.plot(when, shares, color=ACCENT, marker="o", ms=3)
+        accuracy.plot(judged, shares, color=ACCENT, marker="o", ms=3)
     accuracy.set_ylim(0, 102)
     rate.plot(at, [x["rate"] for x in steps], color=INK)
     rate.set_ylim(0, None)

@@ -26,6 +26,7 @@ from nearfar.errors import DatasetError, NearfarWarning, SettingError
 from nearfar.fbank import FRAME, n_frames
 from nearfar.finetune.melstore import BANDS, MelStore, Source
 from nearfar.finetune.prepare import prepare, store_key
+from nearfar.fitting import recording_blocks
 from nearfar.spectral import HOP
 
 if TYPE_CHECKING:
@@ -154,11 +155,13 @@ def examples(
         number = {name: k for k, name in enumerate(classes)}
         labels = np.array([number[of_clip[clips[i]]] for i in kept], np.int64)
         near = tuple(sources[i].near for i in kept)
+        heard = Clips(clips[i] for i in kept)
+        blocks = _blocks(heard, labels, settings.held_out)
         return Examples(
-            Clips(clips[i] for i in kept),
+            heard,
             labels,
             classes,
-            held_out(labels, near, settings.held_out),
+            held_out(labels, near, settings.held_out, blocks),
             near,
             tuple(sources[i].digest for i in kept),
             tuple(sources[i].samples for i in kept),
@@ -172,20 +175,38 @@ def examples(
 
 
 def held_out(
-    labels: NDArray[np.int64], near_digests: Sequence[str], share: float
+    labels: NDArray[np.int64],
+    near_digests: Sequence[str],
+    share: float,
+    blocks: NDArray[np.int64] | None = None,
 ) -> NDArray[np.bool_]:
     """Which clips are kept from training, (n,): a share of each class with 5 clips or more.
 
     At least one of such a class, unless the share is 0. Which ones depends on nothing but a class's
     sounds: encoders of other seeds, or of more machines, hold out the same.
+
+    Args:
+        labels: (n,) the class of each clip.
+        near_digests: (n,) sha256 of channel 0 alone.
+        share: of a class, 0–0.5.
+        blocks: (n,) clips of a class with one number are held out together or not at all, though
+            a block that makes more than half of the class never is; None: each clip by itself.
     """
     chosen = np.zeros(len(labels), bool)
+    blocks = np.arange(len(labels)) if blocks is None else blocks
     rank = [hashlib.sha256(f"{d} held out".encode()).digest() for d in near_digests]
     for label in np.unique(labels):
         members = [int(i) for i in np.flatnonzero(labels == label)]
         if len(members) >= FEWEST and share > 0:
-            members.sort(key=lambda i: rank[i])
-            chosen[members[: max(1, round(share * len(members)))]] = True
+            wanted, held = max(1, round(share * len(members))), 0
+            most = max(wanted, len(members) // 2)  # whatever is held out, some is trained on
+            of_block: dict[int, list[int]] = {}
+            for i in sorted(members, key=lambda i: near_digests[i]):
+                of_block.setdefault(int(blocks[i]), []).append(i)
+            for block in sorted(of_block.values(), key=lambda block: rank[block[0]]):
+                if held < wanted and held + len(block) <= most:
+                    chosen[block] = True
+                    held += len(block)
     return chosen
 
 
@@ -208,9 +229,9 @@ def batches(examples: Examples, settings: FineTuning, epoch: int) -> list[list[i
     return cut
 
 
-def crop_rng(seed: int, epoch: int, index: int) -> np.random.Generator:
-    """What the crop of an example is drawn from in an epoch."""
-    return _rng(seed, _CROP, epoch, index)
+def crop_rng(seed: int, epoch: int, index: int, before: int = 0) -> np.random.Generator:
+    """What the crop of an example is drawn from in an epoch, where it was drawn `before` times."""
+    return _rng(seed, _CROP, epoch, index, *((before,) if before else ()))
 
 
 def buckets(lengths: Sequence[int]) -> dict[int, list[int]]:
@@ -223,6 +244,16 @@ def buckets(lengths: Sequence[int]) -> dict[int, list[int]]:
     for place, length in enumerate(lengths):
         found[length].append(place)
     return found
+
+
+def _blocks(clips: Clips, labels: NDArray[np.int64], share: float) -> NDArray[np.int64]:
+    """What of a class is held out together: neighbouring parts of a recording sound alike."""
+    blocks = np.zeros(len(labels), np.int64)
+    folds = max(2, round(1 / share)) if share > 0 else 2
+    for label in np.unique(labels):
+        members = np.flatnonzero(labels == label)
+        blocks[members] = recording_blocks([clips[int(i)] for i in members], folds)
+    return blocks
 
 
 def _balanced(

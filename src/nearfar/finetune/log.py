@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -49,7 +50,7 @@ class Epoch:
         held_out_loss: mean over the held-out normals; None without any.
         held_out_accuracy: share of them nearest to the centre of their class, 0–1.
         clips_per_s: as of its last step.
-        seconds: with held-out normals and checkpoint.
+        seconds: with held-out normals.
     """
 
     epoch: int
@@ -63,6 +64,7 @@ class Epoch:
 
 
 Watch = Callable[[Step | Epoch], None]
+_BEGIN = b'{"epoch": '
 
 
 class Log:
@@ -103,6 +105,8 @@ class Log:
             with storage_errors(self._path):
                 self._file.write(_text(asdict(entry)))
                 self._file.flush()
+                if isinstance(entry, Epoch):  # on the disk before its checkpoint is
+                    os.fsync(self._file.fileno())
 
 
 def lines(path: Path) -> list[dict[str, Any]]:
@@ -118,6 +122,15 @@ def lines(path: Path) -> list[dict[str, Any]]:
         if isinstance(line, dict) and isinstance(line.get("epoch"), int):
             found.append(line)
     return found
+
+
+def is_log(path: Path) -> bool:
+    """Is this file a log, even of a writer killed in its first line, or none at all?"""
+    if not path.exists():
+        return True
+    with storage_errors(path), path.open("rb") as file:
+        begin = file.read(len(_BEGIN))
+    return _BEGIN.startswith(begin)
 
 
 def _text(line: dict[str, Any]) -> str:

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import math
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -28,6 +30,9 @@ from nearfar.finetune.settings import FineTuning
 
 FEWEST = 2  # clips that BatchNorm needs to see at a time
 SHOWN = 3  # clips that an error names
+HELD_OUT = "held-out loss"  # to errors
+
+T = TypeVar("T")
 
 
 @dataclass
@@ -56,15 +61,18 @@ class Loop:
         self._began, self._first = time.monotonic(), self.state.step
         self._seconds = self._clips = 0.0  # spent on steps by this process, and clips in them
         self._seen: list[tuple[Sequence[int], Tensor]] = []  # statistics of the step's clips
+        self._drawn: Counter[int] = Counter()  # how often each example was, in this epoch
 
     def epoch(self) -> Epoch:
         """Train one epoch, judge the held-out normals, keep the weights if they are the best.
 
         Raises:
-            SettingError: a loss or gradient that is not finite; nothing was changed by it.
+            SettingError: a loss or gradient that is not finite, and no step was taken with it; or
+                the held-out loss is not, and the epoch counts as not done.
         """
         began, epoch = time.monotonic(), self.state.epoch + 1
         self.state.learner.train()
+        self._drawn.clear()
         total = count = 0.0
         for number, batch in enumerate(self._batches(epoch - 1)):
             start = time.monotonic()
@@ -75,7 +83,7 @@ class Loop:
             self.report(self._entry(epoch, loss))
         self.team.average(self.state.learner)
         accuracy, held_out_loss = self._held_out()
-        self._refuse(held_out_loss or 0.0, "held-out loss", epoch, batch)
+        self._refuse(held_out_loss or 0.0, HELD_OUT, epoch, self._held)
         self.state.epoch = epoch
         best = Best(epoch, accuracy, held_out_loss)
         if best.beats(self.state.best):
@@ -89,7 +97,7 @@ class Loop:
         """One step of the optimizer on one batch; the batch's mean loss."""
         s, optimizer = self.settings, self.state.optimizer
         optimizer.zero_grad(set_to_none=True)
-        parts = split(batch, max(1, min(s.accumulation, len(batch) // self._least)))
+        parts = split(self._counted(batch), max(1, min(s.accumulation, len(batch) // self._least)))
         loss = torch.zeros((), device=self.team.device)
         self._seen.clear()
         for i, part in enumerate(parts):
@@ -114,12 +122,20 @@ class Loop:
         self.state.step += 1
         return mean
 
-    def _backward(self, clips: Sequence[int], epoch: int, weight: float) -> Tensor:
+    def _counted(self, batch: Sequence[int]) -> list[tuple[int, int]]:
+        """Each example with how often it was drawn in this epoch before: another crop each time."""
+        counted = []
+        for i in batch:
+            counted.append((i, self._drawn[i]))
+            self._drawn[i] += 1
+        return counted
+
+    def _backward(self, own: Sequence[tuple[int, int]], epoch: int, weight: float) -> Tensor:
         """Gradients of some clips' mean loss times a weight, added to those there are."""
-        seed = self.settings.seed
-        crops = [self.examples.crop(i, crop_rng(seed, epoch - 1, i)) for i in clips]
+        seed, clips = self.settings.seed, [i for i, _ in own]
+        crops = [self.examples.crop(i, crop_rng(seed, epoch - 1, i, k)) for i, k in own]
         mels, order = self._by_length(crops)
-        labels = self._labels[list(clips)].to(self.team.device)
+        labels = self._labels[clips].to(self.team.device)
         loss, statistics = self._model(mels, order, labels)
         self._seen.append((clips, statistics))
         (loss * weight).backward()
@@ -138,19 +154,32 @@ class Loop:
 
     def _held_out(self) -> tuple[float, float] | tuple[None, None]:
         """Accuracy and mean loss on the held-out normals, each heard as a whole."""
-        held = [int(i) for i in np.flatnonzero(self.examples.held_out)]
+        held = self._held
         if not held:
             return None, None
         self.state.learner.eval()
+        self._seen.clear()
         sums = torch.zeros(2, device=self.team.device)
         with torch.inference_mode():
             for some in self._groups(held)[self.team.rank :: self.team.size]:
-                mel = torch.from_numpy(np.stack([self.examples.whole(i) for i in some]))
-                labels = self._labels[some].to(self.team.device)
-                right, loss = self.state.learner.judge(mel.to(self.team.device), labels)
+                right, loss = self._judged(some)
                 sums += torch.stack([right.sum().float(), loss * len(some)])
+                if not bool(torch.isfinite(loss)):  # which of them?
+                    each = [self._judged([i])[1].reshape(1) for i in some]
+                    self._seen.append((some, torch.stack(each)))
         right_sum, loss_sum = self.team.total(sums).tolist()
         return right_sum / len(held), loss_sum / len(held)
+
+    def _judged(self, some: list[int]) -> tuple[Tensor, Tensor]:
+        """Which clips of one length are right, and their mean loss."""
+        mel = torch.from_numpy(np.stack([self.examples.whole(i) for i in some]))
+        labels = self._labels[some].to(self.team.device)
+        return self.state.learner.judge(mel.to(self.team.device), labels)
+
+    @property
+    def _held(self) -> list[int]:
+        """Examples that are held out."""
+        return [int(i) for i in np.flatnonzero(self.examples.held_out)]
 
     def _groups(self, held: Sequence[int]) -> list[list[int]]:
         """Clips of one length, as many as memory has room for in training."""
@@ -178,7 +207,11 @@ class Loop:
         return split(drawn, min(wanted, len(drawn) // self._least))
 
     def _refuse(self, value: float, what: str, epoch: int, batch: Sequence[int]) -> None:
-        """Stop before a number that is not finite gets into the weights."""
+        """Stop before a number that is not finite gets into the weights, or they are kept.
+
+        Names the clips with such statistics, or the first of `batch` where none of this process's
+        has any.
+        """
         if math.isfinite(value):
             return
         bad = [
@@ -192,9 +225,10 @@ class Loop:
         kept = (
             f"the checkpoint of epoch {epoch - 1} is kept" if epoch > 1 else "no checkpoint was due"
         )
+        step = "" if what == HELD_OUT else f", step {self.state.step + 1}"
         raise SettingError(
-            f"the {what} is {value} in epoch {epoch}, step {self.state.step + 1}, with {names}"
-            f"{more}; look at these clips, or train anew with a lower training.learning_rate than "
+            f"the {what} is {value} in epoch {epoch}{step}, with {names}{more}; look at these "
+            "clips, or train anew with a lower training.learning_rate than "
             f"{self.settings.learning_rate:g}; {kept}"
         )
 
@@ -220,7 +254,7 @@ class Loop:
         )  # fmt: skip
 
 
-def split(batch: Sequence[int], parts: int) -> list[list[int]]:
+def split(batch: Sequence[T], parts: int) -> list[list[T]]:
     """A batch in parts of nearly one size, in order.
 
     >>> split([5, 6, 7, 8, 9], 2)

@@ -19,6 +19,8 @@ from torch import Tensor, nn
 from nearfar.eat.device import choose
 from nearfar.errors import SettingError
 
+_LAUNCHED = ("RANK", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")  # what launchers set
+
 
 class Team:
     """The processes of one training.
@@ -27,13 +29,12 @@ class Team:
         device: as in `Runtime`; with several processes on GPUs each takes its own.
 
     Raises:
-        SettingError: no such device, or several processes without accelerate.
+        SettingError: no such device, or several processes without accelerate or a launcher.
     """
 
     def __init__(self, device: str) -> None:
         chosen = choose(device)
-        self.size = int(os.environ.get("WORLD_SIZE") or 1)
-        self._together = _accelerator(chosen) if self.size > 1 else None
+        self._together = _accelerator(chosen) if _several() else None
         if self._together is None:
             self.size, self.rank, self.device = 1, 0, chosen
         else:
@@ -92,6 +93,17 @@ class Team:
             self._together.end_training()
 
 
+def _several() -> bool:
+    """Does the environment say that there are other processes?"""
+    size = os.environ.get("WORLD_SIZE") or "1"
+    if not size.isdecimal():
+        raise SettingError(
+            f"WORLD_SIZE is {size!r}; start it with accelerate launch or torchrun, or unset "
+            "WORLD_SIZE"
+        )
+    return int(size) > 1
+
+
 def _accelerator(device: torch.device) -> Any:
     try:
         from accelerate import Accelerator
@@ -101,6 +113,12 @@ def _accelerator(device: torch.device) -> Any:
             f"WORLD_SIZE is {os.environ['WORLD_SIZE']}, and to train in several processes another "
             "package is needed: pip install nearfar[train]"
         ) from None
+    missing = [name for name in _LAUNCHED if not os.environ.get(name)]
+    if missing:
+        raise SettingError(
+            f"WORLD_SIZE is {os.environ['WORLD_SIZE']}, but {missing[0]} is not set: start it with "
+            "accelerate launch or torchrun, or unset WORLD_SIZE"
+        )
     # Each process keeps its own running statistics; they are averaged after an epoch.
     own = DistributedDataParallelKwargs(broadcast_buffers=False)
     return Accelerator(cpu=device.type == "cpu", mixed_precision="no", kwargs_handlers=[own])

@@ -27,7 +27,7 @@ from nearfar.errors import SettingError, StorageError, WeightsError
 from nearfar.finetune import checkpoint
 from nearfar.finetune.checkpoint import Best, State
 from nearfar.finetune.examples import Examples, examples
-from nearfar.finetune.log import Epoch, Log, Step, Watch
+from nearfar.finetune.log import Epoch, Log, Step, Watch, is_log
 from nearfar.finetune.loop import Loop
 from nearfar.finetune.model import exported, learner
 from nearfar.finetune.optimizer import adamw
@@ -132,15 +132,15 @@ def finetune(
     weights = _published(eat)
     _check_precision(settings, runtime)
     team = Team(runtime.device)
-    if not resume:
-        _refuse_existing(files)
+    _refuse_existing(files, resume)
     with team.first():
         found = examples(clips, system.frontend, eat.frames, settings, runtime, order)
     try:
         run = _run_of(system, eat, weights, found, settings, team.size, order)
-        if resume and files.out.exists() and not files.checkpoint.exists():
+        finished = resume and files.out.exists()
+        if finished:
             _refuse_other_result(files.out, run)
-        else:
+        if not finished or files.checkpoint.exists():
             state = _train(weights, found, settings, runtime, files, team, run, watch)
             if team.leads:
                 training = _record(system, eat, found, settings, run, state, team)
@@ -179,19 +179,23 @@ def _train(
         files.tidy()
     with Log(files.log if team.leads else None, state.epoch) as log:
 
-        def report(entry: Step | Epoch) -> None:
-            log(entry)
+        def tell(entry: Step | Epoch) -> None:
             if team.leads and runtime.progress is not None and isinstance(entry, Step):
                 runtime.progress("training", entry.step, entry.steps)
             if team.leads and watch is not None:
                 watch(entry)
 
+        def report(entry: Step) -> None:
+            log(entry)
+            tell(entry)
+
         loop = Loop(state, found, settings, team, report)
         while state.epoch < settings.epochs:
             done = loop.epoch()
+            log(done)  # before its checkpoint: a line too many is cut off when going on
             if team.leads:
                 checkpoint.save(files.checkpoint, state, run)
-            report(done)
+            tell(done)
     return state
 
 
@@ -312,13 +316,27 @@ def _check_precision(settings: FineTuning, runtime: Runtime) -> None:
         ) from None
 
 
-def _refuse_existing(files: Files) -> None:
+def _refuse_existing(files: Files, resume: bool) -> None:
+    """Overwrite nothing; going on, only a log is, and what else is there is judged later."""
+    if resume:
+        if not is_log(files.log):
+            raise StorageError(
+                f"{files.log}: is there already, and no log of a training; choose another name for "
+                "the result, or move it away"
+            )
+        return
     if files.out.exists():
         raise StorageError(f"{files.out}: is there already; choose another name, or delete it")
     if files.checkpoint.exists():
         raise StorageError(
             f"{files.checkpoint}: a training that was stopped; --resume goes on with it, or delete "
             "it to begin anew"
+        )
+    if files.log.exists():
+        first = ", --resume to go on with a training" if is_log(files.log) else ""
+        raise StorageError(
+            f"{files.log}: is there already, and the log would replace it; choose another name for "
+            f"the result, or delete it{first}"
         )
 
 
