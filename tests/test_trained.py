@@ -12,6 +12,7 @@ from nearfar.eat.infer import engine
 from nearfar.eat.model import AttentiveStatistics, Projection, load
 from nearfar.eat.weights import open_weights
 from nearfar.testing import noise
+from nearfar.trained import unheard_machines
 from test_cli import failed
 from trained_file import TINY, make_trained
 
@@ -202,7 +203,9 @@ def test_machines_the_encoder_never_saw_are_recorded(train, heard, tmp_path, run
     code, out, err = run("fit", dcase, "-s", "s1", "--weights", path, "-o", tmp_path / "d")
     assert code == 0, err
     assert "not trained on: pump" in out
-    detector = nf.load(tmp_path / "d")
+    path.unlink()
+    detector = nf.load(tmp_path / "d")  # it remembers, even without the weights
+    assert unheard_machines(detector) == ["pump"]
     assert detector.threshold("pump").clips == 12
 
 

@@ -136,8 +136,7 @@ def fitted(detector: Detector, output: Path, replaced: bool) -> None:
         markup=False,
     )
     _explain(detector, out)
-    unheard = unheard_machines(detector.system, detector.machines)
-    if unheard and len(unheard) < len(detector.machines):
+    if unheard := unheard_machines(detector):
         out.print(f"machines the encoder was not trained on: {', '.join(unheard)}")
     out.print(
         f"wrote {output}" + (", replacing the detector there" if replaced else ""), markup=False

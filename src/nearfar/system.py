@@ -8,7 +8,7 @@ Everything here is frozen data; `repr(system)` can be run, `dataclasses.replace`
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -35,7 +35,7 @@ from nearfar.frontend import Frontend
 from nearfar.hear import Heard, hear, one_thread, residual_rows
 from nearfar.section import Section, TrainingClip
 from nearfar.store import Runtime
-from nearfar.trained import check_frontend, fresh_clips, warn_untrained
+from nearfar.trained import check_frontend, fresh_clips, machine_facts, warn_untrained
 from nearfar.whiten import ZCA
 
 if TYPE_CHECKING:
@@ -251,7 +251,9 @@ def _fit_section(
         folds = assign_folds(blocks, domain, member.folds, member.seed)
         pools = _pools(member, machine, group, table, folds, runtime, order, path)
         with one_thread():
-            members.append(fit_member(member, table, pools, folds))
+            fitted = fit_member(member, table, pools, folds)
+        heard_machine = machine_facts(member.embedder, machine)
+        members.append(replace(fitted, facts={**fitted.facts, **heard_machine}))
     warn_of_fit(system, machine, members)
     return Section(
         tuple(members),

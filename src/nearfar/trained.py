@@ -13,9 +13,13 @@ from nearfar.errors import NearfarWarning, SettingError
 from nearfar.recipe import to_data
 
 if TYPE_CHECKING:
+    from nearfar.detector import Detector
     from nearfar.embedder import Embedder
     from nearfar.frontend import Frontend
     from nearfar.system import Ensemble, System
+
+
+MACHINE_HEARD = "machine_heard"  # a fact of a fitted member
 
 
 def training_of(embedder: Embedder) -> Any:
@@ -106,10 +110,21 @@ def warn_untrained(system: System | Ensemble) -> None:
             return
 
 
-def unheard_machines(system: System | Ensemble, machines: Sequence[str]) -> list[str]:
-    """Machines that no encoder of a system was trained on; all if nothing was trained."""
-    trainings = [t for m in system.members if (t := training_of(m.embedder)) is not None]
-    return [name for name in machines if not any(name in t.machines for t in trainings)]
+def machine_facts(embedder: Embedder, machine: str) -> dict[str, float]:
+    """What a detector records: was the encoder trained on the machine? {} if on none."""
+    training = training_of(embedder)
+    return {} if training is None else {MACHINE_HEARD: float(machine in training.machines)}
+
+
+def unheard_machines(detector: Detector) -> list[str]:
+    """Machines that some trained encoder of a detector was not trained on, as it recorded."""
+    return list(
+        dict.fromkeys(
+            machine
+            for (machine, _), section in detector.sections.items()
+            if any(m.facts.get(MACHINE_HEARD) == 0.0 for m in section.members)
+        )
+    )
 
 
 def described(data: Any) -> str:
