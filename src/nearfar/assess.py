@@ -6,7 +6,7 @@ import json
 import platform
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -145,18 +145,21 @@ def of_data(
         settings["data"] = simulated
     heading = (simulated,) if simulated else ()
     notes = (f"left out, unknown to the detector: {', '.join(left_out)}",) if left_out else ()
-    lowest = _floor(data, fitted, runtime, skip_bad) if floor else None
+    plain = Result(result, notes, settings, heading=heading)
+    lowest = _floor(data, fitted, runtime, skip_bad) if floor else ""
     if not isinstance(lowest, Detector):
-        lines = (*notes, lowest) if lowest else notes
-        return Result(result, lines, settings, heading=heading)
-    below = lowest.score(Clips(v.clip for v in scores), runtime)
-    floor_result, gain = (
-        evaluate(below, labels, rule=rule),
-        compare(scores, below, labels, rule=rule),
-    )
-    lines = (*notes, f"floor: logmel {floor_result.headline}", f"above the floor: {gain}")
-    figures = {"system": "logmel", **floor_result.to_dict(), "difference": asdict(gain)}
-    return Result(result, lines, settings, figures, heading)
+        return replace(plain, lines=(*notes, lowest) if lowest else notes)
+    return _above(plain, scores, lowest.score(Clips(v.clip for v in scores), runtime), labels, rule)
+
+
+def _above(
+    plain: Result, scores: Scores, below: Scores, labels: Truth, rule: RuleName | None
+) -> Result:
+    """A result with how far its scores are above the floor's."""
+    floor, gain = evaluate(below, labels, rule=rule), compare(scores, below, labels, rule=rule)
+    lines = (*plain.lines, f"floor: logmel {floor.headline}", f"above the floor: {gain}")
+    figures = {"system": "logmel", **floor.to_dict(), "difference": asdict(gain)}
+    return replace(plain, lines=lines, floor=figures)
 
 
 def simulated_label(data: Path) -> str:
