@@ -59,6 +59,7 @@ def test_rules(part):
     "part",
     [
         nf.ZCA(), nf.ZCA("ledoit-wolf"), nf.ResidualAugmentation(), nf.PseudoTarget(),
+        nf.MeanShift(), nf.UnitLength(), nf.Standardise(),
         nf.Raw(), nf.ZScore(), nf.Percentile(), nf.Percentile("linear"),
     ],
     ids=repr,

@@ -20,7 +20,7 @@ BOTH = (ResidualAugmentation(), PseudoTarget())
 def recipe(**changes):
     """What fitting reads of a System, without front end and embedder."""
     default = {
-        "whitening": ZCA(), "enrichment": BOTH, "rule": KNN(metric="euclidean"),
+        "adaptation": None, "whitening": ZCA(), "enrichment": BOTH, "rule": KNN(metric="euclidean"),
         "self_scores": "cross-fitted", "folds": 10, "seed": 0,
     }  # fmt: skip
     return SimpleNamespace(**(default | changes))

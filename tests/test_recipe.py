@@ -32,7 +32,8 @@ PARTS = [
     nf.LogMel(64, 512, 256), nf.ZCA(), nf.ZCA("ledoit-wolf"), nf.ZCA(0.3), nf.KNN(),
     nf.KNN((1.0, -0.35, -0.05), "euclidean"), nf.PseudoTarget(), nf.ResidualAugmentation(),
     nf.ResidualAugmentation(((0.5, 0.0), (-1.0, 2.0)), (0.0, 2.0), True), nf.Raw(), nf.ZScore(),
-    nf.Percentile(), nf.Percentile("linear"), nf.s4(), nf.logmel(), ENSEMBLE,
+    nf.Percentile(), nf.Percentile("linear"), nf.s4(), nf.logmel(), ENSEMBLE, nf.MeanShift(),
+    nf.UnitLength(), nf.Standardise(), replace(nf.s4(), adaptation=nf.MeanShift()),
     replace(nf.s4(), self_scores="loo", folds=3, false_alarm_rate=0.01, seed=2**60),
 ]  # fmt: skip
 
@@ -75,6 +76,14 @@ def test_data_are_plain():
         "type": "KNN", "weights": [1.0, -0.35], "metric": "euclidean"
     }  # fmt: skip
     assert to_data((1, 2.5, "x", None, True, Path("a") / "b")) == [1, 2.5, "x", None, True, "a/b"]
+
+
+def test_what_older_nearfars_lack_is_saved_only_where_it_is_used():
+    assert "adaptation" not in to_data(nf.s4())
+    adapted = to_data(replace(nf.s4(), adaptation=nf.UnitLength()))
+    assert adapted["adaptation"] == {"type": "UnitLength"}
+    del adapted["adaptation"]
+    assert adapted == to_data(nf.s4())
 
 
 @given(st.floats(0, 1, exclude_min=True), st.integers(0, 2**70))
@@ -287,6 +296,11 @@ def test_one_changed_value_gives_a_part_or_a_format_error(part, data):
             lambda s: s.enrichment[0].tiers == ((0.5, 0.0), (-1, 2)),
         ),
         ("logmel", "embedder.n_mels=64", lambda s: s.embedder == nf.LogMel(n_mels=64)),
+        ("s4", "adaptation=MeanShift", lambda s: s.adaptation == nf.MeanShift()),
+        ("s4", "adaptation=UnitLength()", lambda s: s.adaptation == nf.UnitLength()),
+        ("s4", "calibration=Percentile", lambda s: s.calibration == nf.Percentile()),
+        ("s4", "enrichment.0=PseudoTarget", lambda s: s.enrichment == (nf.PseudoTarget(),) * 2),
+        ("logmel", "whitening=ZCA", lambda s: s.whitening == nf.ZCA()),
         ("logmel", "false_alarm_rate=.02", lambda s: s.false_alarm_rate == 0.02),
     ],
 )  # fmt: skip
@@ -330,7 +344,13 @@ def test_setting_of_a_member_of_an_ensemble():
             r"did you mean 'ResidualAugmentation'\?",
         ),
         ("enrichment.PseudoTarget.s_range=(0, 1)", r"PseudoTarget has no setting 's_range'"),
-        ("frontend=Near", r"System\.frontend is 'Near'"),
+        ("frontend=Near", r"Near\(\) gives 1 channels, DIF needs 2"),
+        ("frontend=Naer", r"no part 'Naer'; did you mean 'Near'\?"),
+        ("frontend=KNN", r"System\.frontend is KNN\("),
+        ("adaptation=MeanShfit", r"System\.adaptation is 'MeanShfit'; give MeanShift\(\), "),
+        ("adaptation=ZCA", r"System\.adaptation is ZCA\("),
+        ("embedder=EAT", r"EAT needs settings, so give it in a file \(.*weights"),
+        ("seed=KNN", r"seed is 'KNN'"),
         ("rule=None", r"System\.rule is None"),
         ("frontend.channels=1", r"Stereo has no setting 'channels'"),
         ("rule.weights=" + "9" * 400, r"KNN\.weights is 999"),

@@ -13,6 +13,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from nearfar.adapt import MeanShift, Standardise, UnitLength
     from nearfar.audio import pair, read
     from nearfar.bank import KNN, MemoryBank
     from nearfar.calibrate import Percentile, Raw, ZScore
@@ -49,6 +50,7 @@ _HOME = {
     "FarCancel": "frontend",
     "KNN": "bank",
     "LogMel": "embedder",
+    "MeanShift": "adapt",
     "MemoryBank": "bank",
     "Near": "frontend",
     "NearfarError": "errors",
@@ -59,9 +61,11 @@ _HOME = {
     "ResidualAugmentation": "enrich",
     "Runtime": "store",
     "Scores": "scores",
+    "Standardise": "adapt",
     "Stereo": "frontend",
     "System": "system",
     "Truth": "truth",
+    "UnitLength": "adapt",
     "Verdict": "scores",
     "ZCA": "whiten",
     "ZScore": "calibrate",
@@ -94,6 +98,7 @@ __all__ = [
     "Far",
     "FarCancel",
     "LogMel",
+    "MeanShift",
     "MemoryBank",
     "Near",
     "NearfarError",
@@ -104,9 +109,11 @@ __all__ = [
     "ResidualAugmentation",
     "Runtime",
     "Scores",
+    "Standardise",
     "Stereo",
     "System",
     "Truth",
+    "UnitLength",
     "Verdict",
     "ZScore",
     "__version__",

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
 
+from nearfar.adapt import Adaptation, MeanShift, Standardise, UnitLength
 from nearfar.bank import KNN
 from nearfar.calibrate import Percentile, Raw
 from nearfar.dif import DIF, TABLE, Feature
@@ -185,6 +186,20 @@ def _of_features(name: str, system: AnySystem, what: str, wanted: set[str]) -> V
     return Variant(name + (", no residual augmentation" if mono else ""), changed)
 
 
+def _adaptation(system: AnySystem) -> list[Variant]:
+    parts = {
+        "no adaptation": None,
+        "mean shift": MeanShift(),
+        "unit length": UnitLength(),
+        "z-score": Standardise(),
+    }
+
+    def with_part(part: Adaptation | None) -> Change:
+        return lambda member: replace(member, adaptation=part)
+
+    return _around(system, {name: _each(system, with_part(part)) for name, part in parts.items()})
+
+
 def _members(system: AnySystem) -> list[Variant]:
     if len(system.members) < 2:
         raise _not_for("members", "ensembles, such as System 3")
@@ -271,6 +286,10 @@ CLAIMS: Mapping[str, Claim] = MappingProxyType(
             _channels,
         ),
         "families": Claim("each family of features has its part (report §2.1.2)", _families),
+        "adaptation": Claim(
+            "mean shift, unit length and z-score of embeddings give nothing (report §3.4)",
+            _adaptation,
+        ),
         "members": Claim("the members complement each other (report §3.3)", _members),
         "selfscores": Claim(
             "percentiles of leave-one-out self-scores make members comparable (report §2.4)",

@@ -28,8 +28,8 @@ def ablate(
     claim: Annotated[
         str,
         typer.Argument(
-            help="coefficients, fusion, enrichment, channels, families, members, selfscores or "
-            "percentile."
+            help="coefficients, fusion, enrichment, channels, families, adaptation, members, "
+            "selfscores or percentile."
         ),
     ],
     system: SystemName = None,

@@ -1,19 +1,21 @@
 """One machine and section: from embeddings of normal clips to a bank with honest self-scores.
 
 Nothing fitted on a clip may judge that clip (law 5). Self-scores are cross-fitted: the clips are
-dealt into folds; for each fold whitening, tier, means and extra rows are made again without it.
+dealt into folds; for each fold adaptation, whitening, tier, means and extra rows are made again
+without it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from nearfar.adapt import Adapted
 from nearfar.bank import SOURCE, TARGET, Index, MemoryBank, Rows
 from nearfar.enrich import Pool, shift
 from nearfar.whiten import Whitening
@@ -53,11 +55,12 @@ class Member:
     """One fitted system of one machine and section.
 
     Args:
-        embeddings: (rows, dim), real rows first, unwhitened.
+        embeddings: (rows, dim), real rows first, neither adapted nor whitened.
         origin, domain: (rows,).
         whitening: None if the system does not whiten.
         self_scores: (real rows,) each clip's score with the clip held out.
         facts: what a person should know of the fit.
+        adaptation: None if the system does not adapt.
     """
 
     embeddings: NDArray[np.float32]
@@ -66,6 +69,7 @@ class Member:
     whitening: Whitening | None
     self_scores: Rows
     facts: Mapping[str, float] = field(default_factory=dict)
+    adaptation: Adapted | None = None
 
     @cached_property
     def bank(self) -> MemoryBank:
@@ -73,8 +77,9 @@ class Member:
         return MemoryBank(self.scale(self.embeddings), self.origin, self.domain)
 
     def scale(self, z: NDArray[np.floating]) -> Rows:
-        """Whiten, if the system does."""
-        return self.whitening(z) if self.whitening is not None else z.astype(np.float64)
+        """Adapt and whiten, if the system does."""
+        rows = self.adaptation(z) if self.adaptation is not None else z.astype(np.float64)
+        return self.whitening(rows) if self.whitening is not None else rows
 
 
 def fit_member(system: System, table: Table, pools: Sequence[Pool], folds: Index) -> Member:
@@ -87,20 +92,20 @@ def fit_member(system: System, table: Table, pools: Sequence[Pool], folds: Index
         folds: (n,) the fold of each clip.
     """
     rows = _enriched(system, table, pools)
-    whitening = system.whitening.fit(table.embeddings) if system.whitening else None
+    adaptation = _adapted(system, table)
+    real = table.embeddings if adaptation is None else adaptation(table.embeddings)
+    whitening = system.whitening.fit(real) if system.whitening else None
     scores = (
         _cross_fitted(system, table, pools, folds)
         if system.self_scores == "cross-fitted"
         else np.empty(0)
     )
     kept = rows.embeddings.astype(np.float32)  # as it will be found again on disk
-    member = Member(kept, rows.origin, rows.domain, whitening, scores)
+    member = Member(kept, rows.origin, rows.domain, whitening, scores, adaptation=adaptation)
     if system.self_scores == "loo":
         z = member.bank.embeddings[: len(table)]
         scores = system.rule(z, member.bank, leave_out=table.origin)
-    return Member(
-        kept, rows.origin, rows.domain, whitening, scores, _facts(table, rows, member.scale)
-    )
+    return replace(member, self_scores=scores, facts=_facts(table, rows, member.scale))
 
 
 def assign_folds(origin: Index, domain: NDArray[np.int8], folds: int, seed: int) -> Index:
@@ -199,11 +204,22 @@ def _cross_fitted(system: System, table: Table, pools: Sequence[Pool], folds: In
 
 def _scale(system: System, table: Table) -> Scale:
     """Whitening for distances only: any root of the inverse serves, Cholesky's is cheapest."""
+    adapt: Scale = _adapted(system, table) or _as_they_are
     if system.whitening is None:
-        return lambda z: z.astype(np.float64)
-    fitted = system.whitening.fit(table.embeddings, root="cholesky")
+        return adapt
+    fitted = system.whitening.fit(adapt(table.embeddings), root="cholesky")
     # All rows at once, twice as fast as in blocks: a fold's clips are always the same.
-    return lambda z: (z - fitted.mean) @ fitted.matrix
+    return lambda z: (adapt(z) - fitted.mean) @ fitted.matrix
+
+
+def _adapted(system: System, table: Table) -> Adapted | None:
+    if system.adaptation is None:
+        return None
+    return system.adaptation.fit(table.embeddings, table.domain)
+
+
+def _as_they_are(z: NDArray[np.floating]) -> Rows:
+    return z.astype(np.float64)
 
 
 def _facts(table: Table, rows: MemoryBank, scale: Scale) -> dict[str, float]:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nearfar.adapt import Adaptation, Adapted
 from nearfar.calibrate import check_rate
 from nearfar.encoders import (
     Origin,
@@ -41,8 +42,10 @@ if TYPE_CHECKING:
     from nearfar.audio import ChannelOrder
     from nearfar.system import Ensemble, System
 
-FORMAT = 1  # raised whenever an older nearfar could not read the folder
+FORMAT = 2  # raised whenever an older nearfar could not read the folder
+UNADAPTED = 1  # format of a detector without adaptation, which older ones can read
 INDEX = "detector.json"
+LEARNED = "adaptation."  # before the name of what an adaptation learned, in a bank's file
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,7 +109,7 @@ def write(
         entry = {"machine": key[0], "section": key[1], "bank": file, "sha256": digest}
         sections.append(entry | {"threshold": thresholds[key]} | _section_data(section))
     data = {
-        "format": FORMAT,
+        "format": FORMAT if _adapts(content.system) else UNADAPTED,
         "system": to_data(content.system),
         "channel_order": content.order,
         "false_alarm_rate": content.false_alarm_rate,
@@ -226,7 +229,10 @@ def _origins(data: Mapping[str, Any], system: Any) -> tuple[Origin, ...]:
 def _section(folder: Path, entry: Mapping[str, Any], system: Any, dims: Sequence[int]) -> Section:
     tensors = _read_bank(folder / Path(entry["bank"]).name, entry["sha256"])
     facts = zip(entry["facts"], dims, strict=True)
-    members = tuple(_member(tensors, i, fact, dim) for i, (fact, dim) in enumerate(facts))
+    members = tuple(
+        _member(tensors, i, fact, dim, recipe.adaptation)
+        for i, ((fact, dim), recipe) in enumerate(zip(facts, system.members, strict=True))
+    )
     clips = tuple(TrainingClip(str(name), str(digest)) for name, digest in entry["clips"])
     for member in members:
         if len(member.self_scores) != len(clips) or not len(clips):
@@ -292,11 +298,18 @@ def _tensors(section: Section) -> dict[str, NDArray[Any]]:
         if member.whitening is not None:
             tensors[f"{i}.mean"] = member.whitening.mean
             tensors[f"{i}.matrix"] = np.ascontiguousarray(member.whitening.matrix)
+        if member.adaptation is not None:
+            for name, learned in member.adaptation.learned.items():
+                tensors[f"{i}.{LEARNED}{name}"] = np.ascontiguousarray(learned)
     return tensors
 
 
 def _member(
-    tensors: Mapping[str, NDArray[Any]], i: int, facts: Mapping[str, Any], dim: int
+    tensors: Mapping[str, NDArray[Any]],
+    i: int,
+    facts: Mapping[str, Any],
+    dim: int,
+    adaptation: Adaptation | None,
 ) -> Member:
     embeddings, origin = tensors[f"{i}.embeddings"], tensors[f"{i}.origin"]
     domain, scores = tensors[f"{i}.domain"], tensors[f"{i}.self_scores"]
@@ -319,7 +332,28 @@ def _member(
     ):
         raise FormatError(f"member {i}: bank rows that do not fit each other; fit again")
     known = {str(k): float("nan") if v is None else float(v) for k, v in facts.items()}
-    return Member(embeddings, origin, domain, whitening, scores, known)
+    adapted = _adapted(tensors, i, dim, adaptation)
+    return Member(embeddings, origin, domain, whitening, scores, known, adapted)
+
+
+def _adapted(
+    tensors: Mapping[str, NDArray[Any]], i: int, dim: int, adaptation: Adaptation | None
+) -> Adapted | None:
+    prefix = f"{i}.{LEARNED}"
+    learned = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+    if adaptation is None and not learned:
+        return None
+    if adaptation is None or any(
+        v.shape[-1:] != (dim,) or not np.isfinite(v).all() for v in learned.values()
+    ):
+        raise FormatError(f"member {i}: adapted other than its system; fit again")
+    adapted = Adapted(adaptation, learned)
+    adapted(np.zeros((1, dim)))  # what is missing or does not fit shows now, not at the first clip
+    return adapted
+
+
+def _adapts(system: System | Ensemble) -> bool:
+    return any(member.adaptation is not None for member in system.members)
 
 
 def _check_system(system: Any) -> None:

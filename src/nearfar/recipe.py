@@ -15,9 +15,9 @@ import math
 import sys
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import fields, is_dataclass, replace
+from dataclasses import Field, fields, is_dataclass, replace
 from pathlib import Path
-from types import ModuleType
+from types import MappingProxyType, ModuleType
 from typing import Any
 
 from nearfar.errors import FormatError, NearfarError, SettingError, did_you_mean
@@ -34,6 +34,9 @@ TYPES = {
     "LogMel": "nearfar.embedder",
     "EAT": "nearfar.eat",
     "Crops": "nearfar.crops",
+    "MeanShift": "nearfar.adapt",
+    "UnitLength": "nearfar.adapt",
+    "Standardise": "nearfar.adapt",
     "ZCA": "nearfar.whiten",
     "ResidualAugmentation": "nearfar.enrich",
     "PseudoTarget": "nearfar.enrich",
@@ -44,6 +47,7 @@ TYPES = {
 }
 # What a part of anybody's may raise over a value that it does not expect.
 REFUSALS = (TypeError, ValueError, AttributeError, ArithmeticError, LookupError)
+UNSAVED_DEFAULT = MappingProxyType({"unsaved": "default"})  # of a setting older nearfars lack
 USER_PREFIX = "nearfar_user_"  # name of a module made from a person's own file
 
 
@@ -54,7 +58,7 @@ def to_data(part: Any) -> Any:
         SettingError: a value that is neither a part, a finite number, a text, nor a tuple of such.
     """
     if is_dataclass(part) and not isinstance(part, type):
-        values = {f.name: to_data(getattr(part, f.name)) for f in fields(part) if f.init}
+        values = {f.name: to_data(getattr(part, f.name)) for f in fields(part) if _saved(part, f)}
         return {"type": _name(type(part), values), **values}
     if isinstance(part, tuple | list):
         return [to_data(x) for x in part]
@@ -65,6 +69,12 @@ def to_data(part: Any) -> Any:
     if isinstance(part, Path):
         return part.as_posix()
     raise SettingError(f"{part!r} of type {type(part).__name__} cannot be saved with a detector")
+
+
+def _saved(part: Any, setting: Field[Any]) -> bool:
+    if setting.metadata == UNSAVED_DEFAULT and getattr(part, setting.name) == setting.default:
+        return False
+    return setting.init
 
 
 def _name(cls: type, values: Mapping[str, Any]) -> str:
@@ -132,7 +142,8 @@ def with_setting(system: Any, assignment: str) -> Any:
     Args:
         system: any part.
         assignment: `"part.setting=value"`; parts of a tuple are named by number or by type, the
-            value is a Python literal or a bare word.
+            value is a Python literal, a bare word, or the name of a part with its defaults, as in
+            `"whitening=ZCA"`.
 
     Raises:
         SettingError: unknown part or setting, or a value the part refuses.
@@ -161,7 +172,7 @@ def _tuples(value: Any) -> Any:
 
 def _replaced(part: Any, path: list[str], value: Any) -> Any:
     if not path:
-        return value
+        return _named(part, value)
     if isinstance(part, tuple):
         index = _index(part, path[0])
         return (*part[:index], _replaced(part[index], path[1:], value), *part[index + 1 :])
@@ -180,6 +191,23 @@ def _replaced(part: Any, path: list[str], value: Any) -> Any:
     except REFUSALS as error:
         raise SettingError(
             f"{type(part).__name__}.{path[0]} cannot be {value!r}: {_line(error)}"
+        ) from None
+
+
+def _named(old: Any, value: Any) -> Any:
+    """A part of ours by its name, where a part is or could be; any other value as it is."""
+    if not isinstance(value, str) or not (old is None or is_dataclass(old)):
+        return value
+    name = value.removesuffix("()")
+    if name not in TYPES:
+        if type(old).__name__ not in TYPES:
+            return value  # None may stand for a text, and a part of theirs for anything
+        raise SettingError(f"no part {value!r}; {did_you_mean(name, TYPES)}")
+    try:
+        return getattr(importlib.import_module(TYPES[name]), name)()
+    except TypeError as error:
+        raise SettingError(
+            f"{name} needs settings, so give it in a file ({_line(error)})"
         ) from None
 
 

@@ -1,6 +1,7 @@
 """The one place where the parts meet: a System is a recipe, fitting it gives a Detector.
 
-    Clips → front end → embedder → whitening → memory bank → scoring rule → calibration → Scores
+    Clips → front end → embedder → adaptation → whitening → memory bank → scoring rule
+          → calibration → Scores
 
 Everything here is frozen data; `repr(system)` can be run, `dataclasses.replace` makes a variant.
 """
@@ -8,12 +9,13 @@ Everything here is frozen data; `repr(system)` can be run, `dataclasses.replace`
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from nearfar.adapt import Adaptation
 from nearfar.audio import ChannelOrder, to_order
 from nearfar.bank import KNN, SOURCE, TARGET, Rule
 from nearfar.calibrate import Calibration, Raw, check_rate
@@ -33,6 +35,7 @@ from nearfar.fitting import (
 )
 from nearfar.frontend import Frontend
 from nearfar.hear import Heard, hear, one_thread, residual_rows
+from nearfar.recipe import UNSAVED_DEFAULT
 from nearfar.section import Section, TrainingClip
 from nearfar.store import Runtime
 from nearfar.trained import check_frontend, fresh_clips, machine_facts, warn_untrained
@@ -52,6 +55,8 @@ class System:
         frontend: audio → audio.
         embedder: audio → one row of numbers.
         rule: how distances to the bank become a score.
+        adaptation: what moves the embeddings of two domains together, before whitening; None
+            leaves them where they are.
         whitening: None leaves the embedding space as it is.
         enrichment: what adds rows for the target domain.
         calibration: what makes scores of different systems comparable.
@@ -68,6 +73,8 @@ class System:
     frontend: Frontend
     embedder: Embedder
     rule: Rule = KNN()  # noqa: RUF009 - frozen
+    # By name only and unsaved while None: older calls and older folders stay what they were.
+    adaptation: Adaptation | None = field(default=None, kw_only=True, metadata=UNSAVED_DEFAULT)
     whitening: ZCA | None = None
     enrichment: tuple[Enrichment, ...] = ()
     calibration: Calibration = Raw()  # noqa: RUF009 - frozen
@@ -324,6 +331,13 @@ def _check_parts(system: System) -> None:
         raise SettingError(f"System.embedder is {system.embedder!r}; give one such as DIF()")
     if not isinstance(system.rule, Rule):
         raise SettingError(f"System.rule is {system.rule!r}; give one such as KNN()")
+    adaptation = system.adaptation
+    kind = isinstance(adaptation, Adaptation) and not isinstance(adaptation, type)
+    if adaptation is not None and not kind:
+        raise SettingError(
+            f"System.adaptation is {adaptation!r}; give MeanShift(), UnitLength(), "
+            "Standardise() or None"
+        )
     if system.whitening is not None and not hasattr(system.whitening, "fit"):
         raise SettingError(f"System.whitening is {system.whitening!r}; give ZCA() or None")
     if not isinstance(system.calibration, Calibration):

@@ -92,9 +92,7 @@ class ZCA:
         x = np.asarray(z, dtype=np.float64)
         mean = x.mean(axis=0)
         y = x - mean
-        scale = np.sqrt(np.einsum("ij,ij->j", y, y) / len(y))  # (dim,)
-        # A constant feature has no spread to be measured in; rounding makes it almost constant.
-        scale[scale <= 1e-9 * np.maximum(np.abs(mean), 1e-3)] = 1.0
+        scale = units(mean, y)
         y /= scale
         shrunk = y.T @ y / len(y)  # R, (dim, dim)
         amount = ledoit_wolf(y, shrunk) if self.shrinkage == "ledoit-wolf" else self.shrinkage
@@ -102,6 +100,22 @@ class ZCA:
         # (1 − λ) + λ; a constant feature has 0 there, and √λ⁻¹ would be its unit.
         shrunk.flat[:: len(shrunk) + 1] = 1.0
         return Whitening(mean, _inverse_root(shrunk, root) / scale[:, None])
+
+
+def units(mean: Rows, y: Rows) -> Rows:
+    """What each feature is measured in: its standard deviation, or 1 where it is constant.
+
+    Args:
+        mean: (dim,) of the rows.
+        y: (n, dim) the rows less their mean.
+
+    Returns:
+        (dim,), all above 0.
+    """
+    scale: Rows = np.sqrt(np.einsum("ij,ij->j", y, y) / len(y))
+    # A constant feature has no spread to be measured in; rounding makes it almost constant.
+    scale[scale <= 1e-9 * np.maximum(np.abs(mean), 1e-3)] = 1.0
+    return scale
 
 
 def ledoit_wolf(y: Rows, covariance: Rows | None = None) -> float:
