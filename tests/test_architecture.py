@@ -81,12 +81,17 @@ MAY_IMPORT: dict[str, set[str]] = {
         "assess", "claims", "clips", "evaluation", "hear", "metrics", "recipe", "scores", "section",
         "store", "system", "truth",
     },
+    "grid": {"claims", "recipe", "trained"},
+    "lomo": {
+        "ablate", "assess", "claims", "clips", "evaluation", "grid", "metrics", "presets", "recipe",
+        "scorefiles", "scores", "store", "truth",
+    },
     "cachefile": {"store"},
     "testing": {"audio", "bank", "embedder", "frontend", "recipe", "system"},
 }  # fmt: skip
 EVERYTHING = {
-    "__init__", "__main__", "cli", "cli_embed", "cli_finetune", "cli_options", "cli_runs",
-    "cli_sound", "cli_weights", "show",
+    "__init__", "__main__", "cli", "cli_embed", "cli_finetune", "cli_options",
+    "cli_runs", "cli_sound", "cli_weights", "show",
 }  # fmt: skip
 
 

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 SEED = 0  # of the bootstrap
 # A measured number in a warning, as in 'lie 5.1 apart', not one in a file's name.
 _MEASURED = re.compile(r"(?<= )\d+\.\d+(?=[ ,])")
+_PLACE = re.compile(r"members\.\d+\.")  # among the members of all systems together
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,7 @@ class Ablation:
             low, high = row.evaluation.interval or (float("nan"),) * 2
             own = [f"{100 * row.evaluation.score:.2f}", f"{100 * low:.2f}–{100 * high:.2f}"]
             lines.append([row.variant.name, *own, *_compared(row.comparison)])
-        return _aligned(lines)
+        return aligned(lines)
 
     def _by_machine(self) -> str:
         machines = list(self.reference.machines)
@@ -103,7 +104,7 @@ class Ablation:
                 for m in machines
             ]
             lines.append([row.variant.name, *cells])
-        return _aligned(lines)
+        return aligned(lines)
 
     def _footnote(self) -> str:
         others = len(self.rows) - 1
@@ -184,8 +185,7 @@ def ablate(
     labels = Truth.from_clips(test) if truth is None else read_truth(truth)
     chosen = rule or rule_of(test)
     runtime = runtime or Runtime()
-    with _with_cache(runtime) as cached, _said_once():
-        scores = _score(data, test, [v.system for v in variants], cached, order)
+    scores = score_all(data, test, [v.system for v in variants], runtime, order)
     rows = []
     for n, (variant, own) in enumerate(zip(variants, scores, strict=True), start=1):
         found = evaluate(own, labels, rule=chosen, draws=draws, seed=SEED)
@@ -198,13 +198,53 @@ def ablate(
     return Ablation(tuple(rows), claim, sentence, simulated_label(data))
 
 
-def _score(
-    data: Path, test: Clips, systems: Sequence[AnySystem], runtime: Runtime, order: ChannelOrder
+def score_all(
+    data: Path,
+    test: Clips,
+    systems: Sequence[AnySystem],
+    runtime: Runtime,
+    order: ChannelOrder = "near-far",
+    *,
+    any_frontend: bool = False,
 ) -> list[Scores]:
-    """What each system, fitted on the train split, says about the test clips."""
+    """What each system, fitted on the train split, says about the test clips.
+
+    A clip is read once and embedded once for each chain, a member that systems share is fitted
+    once, and a warning that many give is given once. Banks of all systems are held together.
+
+    Args:
+        data: DCASE folder or CSV, for its train split.
+        test: the clips to score.
+        systems: at least one.
+        runtime: how to compute; without a cache a temporary one serves all systems.
+        order: which channel is near.
+        any_frontend: take a trained encoder behind another front end than its own.
+
+    Returns:
+        For each system the scores of the test clips, in their order.
+
+    Raises:
+        DatasetError: no training clips for a machine.
+        AudioError: a clip that cannot be used.
+        SettingError: a trained encoder behind another front end than its own.
+    """
+    plain = all(len(system.members) == 1 for system in systems)
+    with _with_cache(runtime) as cached, _said_once(plain):
+        return _scored(data, test, systems, cached, order, any_frontend)
+
+
+def _scored(
+    data: Path,
+    test: Clips,
+    systems: Sequence[AnySystem],
+    runtime: Runtime,
+    order: ChannelOrder,
+    any_frontend: bool,
+) -> list[Scores]:
     members = tuple(dict.fromkeys(m for system in systems for m in system.members))
     train = Clips.open(data, split="train", machines=test.machines)
-    sections = dict(Ensemble(members).fit(train, runtime, order=order).sections)
+    together = Ensemble(members).fit(train, runtime, order=order, any_frontend=any_frontend)
+    sections = dict(together.sections)
     chains = tuple(dict.fromkeys(member.chain for member in members))
     heard, _ = hear(test, chains, runtime, order=order, digest=False)
     groups: dict[tuple[str, str], list[int]] = {}
@@ -240,17 +280,23 @@ def _with_cache(runtime: Runtime) -> Iterator[Runtime]:
 
 
 @contextmanager
-def _said_once() -> Iterator[None]:
-    """Warnings that many variants give, with numbers of their own, are given once."""
+def _said_once(plain: bool) -> Iterator[None]:
+    """Warnings that many variants give, with numbers of their own, are given once.
+
+    They are fitted as one ensemble, so a hint may name a place in it; `plain` systems have none.
+    """
     with warnings.catch_warnings(record=True) as caught:
         warnings.filterwarnings("always", category=NearfarWarning)
         yield
     said = set()
     for warning in caught:
-        what = _MEASURED.sub("#", str(warning.message))
+        text = str(warning.message)
+        what = _MEASURED.sub("#", _PLACE.sub("", text))
         if what not in said:
             said.add(what)
-            warnings.warn(warning.message, stacklevel=2)
+            there = plain and _PLACE.search(text)
+            message = NearfarWarning(_PLACE.sub("", text)) if there else warning.message
+            warnings.warn(message, stacklevel=2)
 
 
 def _compared(comparison: Comparison | None) -> list[str]:
@@ -264,7 +310,8 @@ def _compared(comparison: Comparison | None) -> list[str]:
     ]
 
 
-def _aligned(rows: Sequence[Sequence[str]]) -> str:
+def aligned(rows: Sequence[Sequence[str]]) -> str:
+    """Rows of cells as lines of text, columns below one another, the first to the left."""
     widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
     return "\n".join(
         "  ".join(

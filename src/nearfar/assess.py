@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -139,12 +139,8 @@ def of_data(
     if skip_bad:
         labels = _only(labels, scores)
     result = evaluate(scores, labels, rule=rule)
-    simulated = simulated_label(data)
-    settings = {"name": detector.name if detector else name, "system": to_data(fitted.system)}
-    if simulated:
-        settings["data"] = simulated
-    heading = (simulated,) if simulated else ()
     notes = (f"left out, unknown to the detector: {', '.join(left_out)}",) if left_out else ()
+    settings, heading = described(data, detector.name if detector else name, fitted.system)
     plain = Result(result, notes, settings, heading=heading)
     lowest = _floor(data, fitted, runtime, skip_bad) if floor else ""
     if not isinstance(lowest, Detector):
@@ -162,6 +158,17 @@ def _above(
     return replace(plain, lines=lines, floor=figures)
 
 
+def described(
+    data: Path, name: str, system: System | Ensemble
+) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """What a result says of how it was made, and the line above it for simulated data."""
+    settings = {"name": name, "system": to_data(system)}
+    simulated = simulated_label(data)
+    if not simulated:
+        return settings, ()
+    return {**settings, "data": simulated}, (simulated,)
+
+
 def simulated_label(data: Path) -> str:
     """What a simulated data set says of itself in its manifest; "" for other data."""
     try:
@@ -171,7 +178,20 @@ def simulated_label(data: Path) -> str:
     return said if isinstance(said, str) and said.startswith("SIMULATED ") else ""
 
 
-def write_json(path: Path, result: Result) -> None:
+class Report(Protocol):
+    """What a command prints and writes."""
+
+    @property
+    def text(self) -> str:
+        """What a person reads."""
+        ...
+
+    def as_dict(self) -> dict[str, Any]:
+        """What a program reads."""
+        ...
+
+
+def write_json(path: Path, result: Report) -> None:
     """Write all figures of a result, whole or not at all."""
     write_text(path, json.dumps(result.as_dict(), indent=1, ensure_ascii=False) + "\n")
 

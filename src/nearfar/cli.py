@@ -39,6 +39,27 @@ from nearfar.cli_options import (
 )
 from nearfar.errors import NearfarError, NearfarWarning, SettingError
 
+Fitted = Annotated[
+    Path | None,
+    typer.Option("--detector", help="Evaluate this detector instead of fitting a system."),
+]
+ScoreFiles = Annotated[
+    Path | None,
+    typer.Option("--scores", help="Evaluate score files (anomaly_score_….csv) in a folder."),
+]
+Lomo = Annotated[
+    bool,
+    typer.Option("--lomo", help="Choose the --vary settings of each machine on the others."),
+]
+Vary = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--vary",
+        help="With --lomo: part.setting=\\[value, …], as in whitening.shrinkage=\\[0.01,0.1]; "
+        "repeatable, for all combinations.",  # \\[ is printed as [
+    ),
+]
+
 app = typer.Typer(
     help="Hears when a machine starts to sound wrong, from one microphone near it and one far.",
     no_args_is_help=True,
@@ -160,12 +181,8 @@ def evaluate(
     system: SystemName = None,
     weights: Weights = None,
     settings: Settings = None,
-    detector: Annotated[
-        Path | None, typer.Option(help="Evaluate this detector instead of fitting a system.")
-    ] = None,
-    scores: Annotated[
-        Path | None, typer.Option(help="Evaluate score files (anomaly_score_….csv) in a folder.")
-    ] = None,
+    detector: Fitted = None,
+    scores: ScoreFiles = None,
     truth: Annotated[
         Path | None,
         typer.Option(help="machine,section,file,domain,label for clips without labels."),
@@ -179,6 +196,8 @@ def evaluate(
     rule: Annotated[
         Year | None, typer.Option(help="The year's rule; found in the data if not given.")
     ] = None,
+    lomo: Lomo = False,
+    vary: Vary = None,
     channel_order: Order = Order.near_far,
     part: Parts = None,
     any_frontend: AnyFrontend = False,
@@ -190,27 +209,50 @@ def evaluate(
 ) -> None:
     """Print the rows of the report's Table 2 and Ω with a 95 % interval."""
     from nearfar import assess
+    from nearfar.lomo import study
 
     check_output(output)
+    _check_lomo(
+        lomo, vary, ("--scores", scores), ("--detector", detector), ("--skip-bad", skip_bad)
+    )
     if (data is None) == (scores is None):
         raise SettingError("give DATA to evaluate a system on, or --scores DIR with --truth FILE")
     if (scores is not None) + (detector is not None) + bool(system or settings) > 1:
         raise SettingError("-s/--set, --detector and --scores exclude each other; give one of them")
     year: Any = None if rule is None else rule.value
     if scores is not None:
-        result = assess.of_files(scores, truth, year)
+        result: assess.Report = assess.of_files(scores, truth, year)
     else:
-        recipe = None if detector else system_of(system or "s4", settings, weights)
+        recipe: Any = None if detector else system_of(system or "s4", settings, weights)
         with running(workers, cache, device, batch_size) as runtime:
-            result = assess.of_data(
-                data, recipe, runtime, detector=detector, types=types_of(part),
-                weights=weights or (), truth=truth,
-                floor=floor, rule=year, skip_bad=skip_bad, name=system or "s4",
-                order=channel_order.value, any_frontend=any_frontend,
-            )  # fmt: skip
+            if data is not None and vary:
+                result = study(
+                    data, recipe, vary, runtime, truth=truth, floor=floor, rule=year,
+                    name=system or "s4", order=channel_order.value, any_frontend=any_frontend,
+                )  # fmt: skip
+            else:
+                result = assess.of_data(
+                    data, recipe, runtime, detector=detector, types=types_of(part),
+                    weights=weights or (), truth=truth,
+                    floor=floor, rule=year, skip_bad=skip_bad, name=system or "s4",
+                    order=channel_order.value, any_frontend=any_frontend,
+                )  # fmt: skip
     if output is not None:
         assess.write_json(output, result)
     typer.echo(result.text + (f"\nwrote {output}" if output is not None else ""))
+
+
+def _check_lomo(lomo: bool, vary: list[str] | None, *others: tuple[str, Any]) -> None:
+    """Refuse what --lomo cannot do, before any work; `others` are options and their values."""
+    if vary and not lomo:
+        raise SettingError("--vary goes with --lomo, which chooses among its values")
+    if lomo and not vary:
+        raise SettingError("--lomo needs --vary part.setting=[value, …], what to choose from")
+    for option, given in others if lomo else ():
+        if given:
+            raise SettingError(
+                f"--lomo fits systems and judges all clips; leave {option} out, say -s and --set"
+            )
 
 
 @app.command()

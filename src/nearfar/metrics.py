@@ -41,7 +41,10 @@ if TYPE_CHECKING:
 
     Values = NDArray[np.float64]
 
-__all__ = ["Comparison", "auc", "bootstrap", "compare", "evaluate", "omega", "pauc"]
+__all__ = [
+    "Comparison", "Drawn", "auc", "bootstrap", "compare", "draw_figures", "evaluate", "omega",
+    "pauc", "percentiles",
+]  # fmt: skip
 
 RuleName = Literal["omega", "2021", "2020"]
 Seed = int | np.random.Generator
@@ -99,11 +102,11 @@ def evaluate(
     for section in sections:
         results.setdefault(section.machine, {})[section.section] = _result(section)
     summaries, overall, table = summarise(chosen, results)
-    drawn = _bootstrap([sections], chosen, draws, seed)[0]
+    drawn = chosen.total(_bootstrap([sections], chosen, draws, seed)[0], axis=(1, 2))
     return Evaluation(
         rule=chosen.name,
         score=_point(sections, chosen),
-        interval=_interval(drawn, confidence) if draws else None,
+        interval=percentiles(drawn, confidence) if draws else None,
         confidence=confidence,
         draws=draws,
         machines=results,
@@ -139,9 +142,50 @@ def bootstrap(
     Raises:
         DatasetError, SettingError: as `evaluate`.
     """
-    sections = _sections(scores, truth)
-    drawn: Values = _bootstrap([sections], _rule(rule, sections), draws, seed)[0]
-    return drawn
+    drawn = draw_figures([scores], truth, draws=draws, seed=seed, rule=rule)
+    return drawn.rule.total(drawn.drawn[0], axis=(1, 2))
+
+
+@dataclass(frozen=True, eq=False)
+class Drawn:
+    """What systems reach in every section, on the clips as they are and on resampled ones."""
+
+    rule: Rule
+    machines: tuple[str, ...]  # of each section, in the order of the axis
+    figures: Values  # (systems, sections, figures of the rule), 0–1
+    drawn: Values  # (systems, draws, sections, figures of the rule), 0–1
+
+
+def draw_figures(
+    systems: Sequence[Scores | ScoreTable],
+    truth: Sequence[Clip] | Truth | None = None,
+    *,
+    draws: int = 2000,
+    seed: Seed = 0,
+    rule: RuleName | None = None,
+) -> Drawn:
+    """The figures behind the year's number, for whoever makes another number of them.
+
+    Args:
+        systems: what each said about the same clips, at least one.
+        truth: as in `evaluate`; None takes the labels of the first one's clips.
+        draws: as in `bootstrap`; a draw takes the same clips for all systems, and the same as
+            `evaluate` and `compare` take with this seed.
+        seed: or a Generator, which is advanced.
+        rule: as in `evaluate`.
+
+    Raises:
+        DatasetError, SettingError: as `evaluate`; also if systems judge different clips.
+    """
+    labels = _labels(systems[0], truth)
+    joined = [_sections(scores, labels) for scores in systems]
+    chosen = _rule(rule, joined[0])
+    return Drawn(
+        chosen,
+        tuple(section.machine for section in joined[0]),
+        np.stack([_figures(sections, chosen) for sections in joined]),
+        _bootstrap(joined, chosen, draws, seed),
+    )
 
 
 @dataclass(frozen=True)
@@ -156,6 +200,28 @@ class Comparison:
     p: float  # two-sided: how often a draw turns the difference round
     confidence: float
     draws: int
+
+    @classmethod
+    def of_draws(
+        cls,
+        rule: Rule,
+        scores: tuple[float, float],
+        drawn: tuple[Values, Values],
+        confidence: float = 0.95,
+    ) -> Comparison:
+        """From the year's number of both, 0–1, and from their numbers in each draw, (draws,)."""
+        differences = drawn[0] - drawn[1]
+        rarer = min(np.sum(differences <= 0), np.sum(differences >= 0))
+        return cls(
+            rule=rule.name,
+            score_a=scores[0],
+            score_b=scores[1],
+            difference=scores[0] - scores[1],
+            interval=percentiles(differences, confidence),
+            p=min(1.0, 2 * (int(rarer) + 1) / (len(differences) + 1)),
+            confidence=confidence,
+            draws=len(differences),
+        )
 
     def __str__(self) -> str:
         symbol = "Δ" + RULES[self.rule].symbol
@@ -197,19 +263,8 @@ def compare(
     both = [_sections(a, labels), _sections(b, labels)]
     chosen = _rule(rule, both[0])
     score_a, score_b = (_point(sections, chosen) for sections in both)
-    drawn = _bootstrap(both, chosen, draws, seed)
-    differences = drawn[0] - drawn[1]
-    rarer = min(np.sum(differences <= 0), np.sum(differences >= 0))
-    return Comparison(
-        rule=chosen.name,
-        score_a=score_a,
-        score_b=score_b,
-        difference=score_a - score_b,
-        interval=_interval(differences, confidence),
-        p=min(1.0, 2 * (int(rarer) + 1) / (draws + 1)),
-        confidence=confidence,
-        draws=draws,
-    )
+    drawn_a, drawn_b = chosen.total(_bootstrap(both, chosen, draws, seed), axis=(2, 3))
+    return Comparison.of_draws(chosen, (score_a, score_b), (drawn_a, drawn_b), confidence)
 
 
 def _labels(scores: Scores | ScoreTable, truth: Sequence[Clip] | Truth | None) -> Truth:
@@ -286,14 +341,19 @@ def _decided(section: Section, domain: str) -> tuple[float | None, float | None,
 
 def _point(sections: Sequence[Section], rule: Rule) -> float:
     """The year's number on the clips as they are."""
+    return float(rule.total(_figures(sections, rule)))
+
+
+def _figures(sections: Sequence[Section], rule: Rule) -> Values:
+    """The rule's figures on the clips as they are, (sections, figures)."""
     everyone = [np.arange(len(section.files))[None, :] for section in sections]
     figures = [FIGURES[name] for name in rule.figures]
     values = [measure(s, figures, clips) for s, clips in zip(sections, everyone, strict=True)]
-    return float(rule.total(values))
+    return np.concatenate(values)
 
 
 def _bootstrap(systems: Sequence[Sequence[Section]], rule: Rule, draws: int, seed: Seed) -> Values:
-    """The year's number of each system, (systems, draws); one draw takes the same clips for all."""
+    """(systems, draws, sections, figures of the rule); a draw takes the same clips for all."""
     if draws < 0:
         raise SettingError(f"{draws} draws, need 0 or more")
     rng = np.random.default_rng(seed)
@@ -303,10 +363,15 @@ def _bootstrap(systems: Sequence[Sequence[Section]], rule: Rule, draws: int, see
         for block, clips in resample(same_clips[0], draws, rng):
             for system, section in enumerate(same_clips):
                 values[system, block, k] = measure(section, figures, clips)
-    return rule.total(values, axis=(2, 3))
+    return values
 
 
-def _interval(values: Values, confidence: float) -> tuple[float, float]:
+def percentiles(values: Values, confidence: float = 0.95) -> tuple[float, float]:
+    """The interval that holds this share of bootstrap draws, as much left out on either side.
+
+    Raises:
+        SettingError: `confidence` is no share.
+    """
     if not 0 < confidence < 1:
         raise SettingError(f"confidence {confidence}, need a share between 0 and 1 like 0.95")
     low, high = np.quantile(values, [(1 - confidence) / 2, (1 + confidence) / 2])
