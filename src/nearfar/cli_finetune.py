@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 OF_TRAINING = "training."  # what the names of the training's settings begin with
 OF_ENCODER = ("weights", "frames", "pooling", "layer")  # EAT's that finetune reads, or refuses
+SETTING_OF = {"adapt": "adaptation"}  # flags of another name than their setting
 OF_BOTH = ("shortest", "precision", "seed")  # that a training has under the same name
 
 
@@ -54,6 +55,24 @@ def finetune(
     ] = None,
     seed: Annotated[
         int | None, typer.Option(min=0, help="Of all that is drawn; same as training.seed.")
+    ] = None,
+    loss: Annotated[
+        str | None,
+        typer.Option(help="arcface, cosface, elasticface or magface; same as training.loss."),
+    ] = None,
+    lora: Annotated[
+        int | None,
+        typer.Option(
+            help="Rank, such as 16: train small updates of a frozen encoder instead of "
+            "every layer; same as training.lora."
+        ),
+    ] = None,
+    adapt: Annotated[
+        str | None,
+        typer.Option(
+            help="dann or mixstyle: let source and target sound alike to the encoder; "
+            "same as training.adaptation."
+        ),
     ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with a training that was stopped.")
@@ -82,7 +101,8 @@ def finetune(
     check_output(plot)
     if plot is not None:
         check_matplotlib()
-    recipe, training = _settings(system, weights, settings or (), seed)
+    flags = {"seed": seed, "loss": loss, "lora": lora, "adapt": adapt}
+    recipe, training = _settings(system, weights, settings or (), flags)
     clips = _clips(data, machine, clip_seconds, exclude or ())
     run = _imported()
     finished = resume and output.exists() and not _checkpoint(output).exists()
@@ -101,12 +121,13 @@ def finetune(
 
 
 def _settings(
-    name: str, weights: list[str] | None, assignments: Sequence[str], seed: int | None
+    name: str,
+    weights: list[str] | None,
+    assignments: Sequence[str],
+    flags: Mapping[str, str | int | None],
 ) -> tuple[Any, FineTuning]:
     """The system, and how it is trained."""
-    from nearfar.finetune import FineTuning
     from nearfar.presets import PUBLISHED
-    from nearfar.recipe import with_setting
 
     if name == "s2":
         raise SettingError("s2 is four seeds of s1: train s1 four times with --seed 0 … 3")
@@ -123,12 +144,27 @@ def _settings(
         )
     for assignment in of_system:
         _refuse_ignored(assignment)
-    training = FineTuning() if seed is None else FineTuning(seed=seed)
+    return recipe, _training_settings(assignments, flags)
+
+
+def _training_settings(
+    assignments: Sequence[str], flags: Mapping[str, str | int | None]
+) -> FineTuning:
+    """The training's settings of --set, and those that have a flag of their own."""
+    from nearfar.finetune import FineTuning
+    from nearfar.recipe import with_setting
+
+    given = {SETTING_OF.get(flag, flag): x for flag, x in flags.items() if x is not None}
+    training = replace(FineTuning(), **given)  # type: ignore[arg-type]
     for assignment in filter(_of_training, assignments):
         training = with_setting(training, assignment.strip().removeprefix(OF_TRAINING))
-    if seed is not None and training.seed != seed:
-        raise SettingError(f"--seed {seed} and training.seed={training.seed}; give one of them")
-    return recipe, training
+    for flag, value in flags.items():
+        name = SETTING_OF.get(flag, flag)
+        if value is not None and getattr(training, name) != value:
+            raise SettingError(
+                f"--{flag} {value} and training.{name}={getattr(training, name)}; give one of them"
+            )
+    return training
 
 
 def _refuse_ignored(assignment: str) -> None:

@@ -144,8 +144,12 @@ class Projection(nn.Module):
 
     def forward(self, statistics: Tensor) -> Tensor:
         """(batch, statistics) → (batch, out)."""
+        return functional.normalize(self.unscaled(statistics), dim=1)
+
+    def unscaled(self, statistics: Tensor) -> Tensor:
+        """The embedding before it is made length 1: (batch, statistics) → (batch, out)."""
         x = torch.relu(self.norm(self.hidden(statistics)))
-        return functional.normalize(self.out(x), dim=1)
+        return self.out(x)  # type: ignore[no-any-return]
 
 
 class Encoder(nn.Module):
@@ -182,8 +186,20 @@ class Encoder(nn.Module):
         Returns:
             (batch, 1 + frames / 16 · 8, dim), CLS first.
         """
-        x = self.embed(mel)
-        for block in self.blocks[:layer]:
+        return self.through(self.embed(mel), 0, layer)
+
+    def through(self, x: Tensor, first: int, last: int | None = None) -> Tensor:
+        """Some of the blocks, one after the other.
+
+        Args:
+            x: (batch, tokens, dim), CLS first: `embed`, or what the block before gave.
+            first: how many blocks are behind it already.
+            last: behind which block to end, as `layer` of `forward`.
+
+        Returns:
+            the same shape.
+        """
+        for block in self.blocks[first:last]:
             if self.checkpointing and self.training:
                 x = checkpoint(block, x, use_reentrant=False)
             else:

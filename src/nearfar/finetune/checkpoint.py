@@ -21,7 +21,8 @@ from torch import Tensor
 
 from nearfar.eat.tensorfile import header, header_bytes
 from nearfar.errors import FormatError, SettingError, StorageError, WeightsError
-from nearfar.finetune.model import CPU, Learner, exported
+from nearfar.finetune.model import CPU, Learner, changing, kept
+from nearfar.finetune.settings import FineTuning
 from nearfar.store import atomic_file
 
 KEY = "nearfar"  # in the metadata
@@ -54,7 +55,7 @@ class State:
         epoch: how many are done.
         step: how many of the optimizer's are done.
         best: so far.
-        weights: the encoder's tensors at its best; None before the first epoch.
+        weights: what training changes of the encoder, at its best; None before the first epoch.
     """
 
     learner: Learner
@@ -118,8 +119,8 @@ def restore(path: Path, state: State, run: Mapping[str, Any]) -> None:
         with safe_open(path, framework="pt") as file:
             for name, tensor in _parts(state):
                 tensor.copy_(_whole(file.get_tensor(name), tensor))
-            names = state.learner.encoder.shape.shapes()
-            kept = {n: file.get_tensor(f"best.{n}").clone() for n in names if best.epoch != epoch}
+            now = changing(state.learner.encoder) if best.epoch != epoch else {}
+            best_ones = {n: _whole(file.get_tensor(f"best.{n}"), x).clone() for n, x in now.items()}
     except (WeightsError, LookupError, TypeError, ValueError, OSError) as error:
         if isinstance(error, SettingError | FormatError):
             raise
@@ -130,7 +131,7 @@ def restore(path: Path, state: State, run: Mapping[str, Any]) -> None:
         raise _damaged(path, error) from None
     _set_steps(state, step)
     state.epoch, state.step, state.best = epoch, step, best
-    state.weights = kept or exported(state.learner.encoder)  # the best may be these
+    state.weights = best_ones or kept(state.learner.encoder)  # the best may be these
 
 
 def refuse_other(path: Path, was: Mapping[str, Any], now: Mapping[str, Any]) -> None:
@@ -139,6 +140,9 @@ def refuse_other(path: Path, was: Mapping[str, Any], now: Mapping[str, Any]) -> 
     Raises:
         SettingError: says what differs.
     """
+    then = was.get("training")
+    if isinstance(then, Mapping):  # a setting that an older nearfar had not was as it is by default
+        was = {**was, "training": FineTuning().to_data() | dict(then)}
     before, after = _flat(was), _flat(now)
     changed = [name for name in sorted(before | after) if before.get(name) != after.get(name)]
     if changed:

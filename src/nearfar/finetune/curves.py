@@ -69,7 +69,7 @@ def draw(log: Path, picture: Path) -> None:
     accuracy.set_ylim(0, 102)
     rate.plot(at, [x["rate"] for x in steps], color=INK)
     rate.set_ylim(0, None)
-    for axes, name in ((loss, "ArcFace loss"), (accuracy, "held-out right, %"), (rate, "rate")):
+    for axes, name in ((loss, "loss"), (accuracy, "held-out right, %"), (rate, "rate")):
         axes.set_ylabel(name)
         axes.grid(alpha=0.25)
     loss.legend(frameon=False)

@@ -13,7 +13,7 @@ import hashlib
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,6 +40,7 @@ ProxyClass = tuple[str, str, str]  # machine, section, attributes
 
 FEWEST = 5  # clips a class must have to give one away
 LONGEST = FRAME + (MAX_FRAMES - 1) * HOP  # samples that the encoder reads at most
+DOMAINS = ("source", "target")  # by their number
 _ORDER, _CROP = 1, 2  # what is drawn: streams that never meet
 
 
@@ -78,6 +79,12 @@ class Examples:
     def trained_on(self) -> list[int]:
         """Examples that are not held out."""
         return [int(i) for i in np.flatnonzero(~self.held_out)]
+
+    @property
+    def domains(self) -> NDArray[np.int64]:
+        """(n,) the number of each clip's domain in `DOMAINS`; −1 where it has none."""
+        number = {name: k for k, name in enumerate(DOMAINS)}
+        return np.array([number.get(clip.domain or "", -1) for clip in self.clips], np.int64)
 
     def whole(self, i: int) -> Float32:
         """An example at full length, (frames, 128): a view of the store, or padded or cut."""
@@ -134,12 +141,15 @@ def examples(
         order: which channel of a file is near.
 
     Raises:
-        DatasetError: test clips or anomalies, one class only, one sound in two classes.
+        DatasetError: test clips or anomalies, one class only, one sound in two classes; one domain
+            only where domains are to be adapted.
         AudioError: a clip that cannot be used.
         SettingError: a front end with two channels.
         StorageError: no room for the log-mels.
     """
     _check(clips, frontend, frames)
+    if settings.adaptation == "dann":
+        _check_domains(clips)
     to_order(np.zeros((2, 1), np.float32), order)  # refuse a wrong order before any work
     of_clip = proxy_classes(clips)
     classes = tuple(sorted(set(of_clip.values())))
@@ -289,6 +299,25 @@ def _check(clips: Clips, frontend: Frontend, frames: int | None) -> None:
             )
         if clip.split == "test":
             raise DatasetError(f"{clip.name}: a test clip; train on the train split only")
+
+
+def _check_domains(clips: Clips) -> None:
+    found = {clip.domain for clip in clips}
+    if not found.issuperset(DOMAINS):
+        refuse_one_domain(next((d for d in DOMAINS if d in found), None))
+
+
+def refuse_one_domain(only: str | None) -> NoReturn:
+    """Refuse to adapt one domain, the other or both of which no clip to train on has.
+
+    Raises:
+        DatasetError: always.
+    """
+    told = f"only {only} clips" if only else "no clip with a domain"
+    raise DatasetError(
+        f"training.adaptation is 'dann', and there is {told} to train on; give source and target "
+        "clips, or leave it away"
+    )
 
 
 def _distinct(

@@ -22,7 +22,7 @@ class Step:
         epochs: of the training.
         step: counted from 1 over all epochs.
         steps: of the training.
-        loss: mean over the batch.
+        loss: mean over the batch, with DANN that of the domains in it.
         rate: learning rate of the last block.
         clips_per_s: in steps, since this process began.
         seconds_left: of the training, at the speed so far.

@@ -20,10 +20,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from nearfar.errors import DatasetError, SettingError
+from nearfar.finetune.adaptation import reversal
 from nearfar.finetune.checkpoint import Best, State
 from nearfar.finetune.examples import Examples, batches, buckets, crop_rng
 from nearfar.finetune.log import Epoch, Step
-from nearfar.finetune.model import exported, seeded
+from nearfar.finetune.model import kept, seeded
 from nearfar.finetune.optimizer import schedule, set_rates
 from nearfar.finetune.processes import Team
 from nearfar.finetune.settings import FineTuning
@@ -57,6 +58,7 @@ class Loop:
         self._least = FEWEST * self.team.size
         self._model = self.team.wrap(self.state.learner)
         self._labels = torch.from_numpy(np.asarray(self.examples.labels, np.int64))
+        self._domains = torch.from_numpy(self.examples.domains)
         self._per_epoch = len(self._batches(0))
         self._began, self._first = time.monotonic(), self.state.step
         self._seconds = self._clips = 0.0  # spent on steps by this process, and clips in them
@@ -87,7 +89,7 @@ class Loop:
         self.state.epoch = epoch
         best = Best(epoch, accuracy, held_out_loss)
         if best.beats(self.state.best):
-            self.state.best, self.state.weights = best, exported(self.state.learner.encoder)
+            self.state.best, self.state.weights = best, kept(self.state.learner.encoder)
         return Epoch(
             epoch, self.settings.epochs, self.state.step, total / count, held_out_loss, accuracy,
             self._speed, time.monotonic() - began,
@@ -106,7 +108,7 @@ class Loop:
             drawn = (s.seed, epoch, number, i, self.team.rank)
             with (
                 nullcontext() if last else self.team.alone(self._model),
-                seeded(self.team.device, *drawn) if s.drop_path else nullcontext(),
+                seeded(self.team.device, *drawn) if s.draws else nullcontext(),
             ):
                 # Gradients are averaged over the processes: their shares may differ by a clip.
                 share = len(own) / len(batch)
@@ -136,7 +138,9 @@ class Loop:
         crops = [self.examples.crop(i, crop_rng(seed, epoch - 1, i, k)) for i, k in own]
         mels, order = self._by_length(crops)
         labels = self._labels[clips].to(self.team.device)
-        loss, statistics = self._model(mels, order, labels)
+        domains = self._domains[clips].to(self.team.device)
+        strength = reversal(self.state.step / self._steps)
+        loss, statistics = self._model(mels, order, labels, domains, strength)
         self._seen.append((clips, statistics))
         (loss * weight).backward()
         detached: Tensor = loss.detach()

@@ -1,7 +1,7 @@
 """Losses of metric learning on classes: softmax over cosines, with a margin for the own class.
 
-Each class has a centre; embeddings and centres count by direction only. A loss is what its margin
-does to the cosine between an embedding and the centre of its own class.
+Each class has a centre; embeddings and centres count by direction, and in MagFace by length too. A
+loss is what its margin does to the cosine between an embedding and the centre of its own class.
 
 This file imports torch; import it inside functions only.
 """
@@ -18,11 +18,16 @@ from nearfar.errors import DatasetError, SettingError
 
 SINE_FLOOR = 1e-12  # of sin², under the root: its slope is infinite at 0
 
+# MagFace's published numbers: l_m = 0.45 and u_m = 0.8 to ArcFace's 0.5; and λ_g = 35 as a multiple
+# of the least, s · m′ / |g′(l_a)| with s = 64, l_a = 10, u_a = 110.
+LOW_MARGIN, HIGH_MARGIN = 0.45 / 0.5, 0.8 / 0.5
+PRICE = 35 * (1 / 10**2 - 1 / 110**2) / (64 * (0.8 - 0.45) / (110 - 10))
+
 
 class CosineMargin(nn.Module):
     """Cross-entropy of scaled cosines between embeddings and class centres.
 
-    A loss of the family overrides `margined`.
+    A loss of the family overrides `margined`, and `penalty` if the lengths are to cost something.
 
     Args:
         embedding: numbers an embedding has.
@@ -65,12 +70,13 @@ class CosineMargin(nn.Module):
             unit = functional.normalize(x.to(self.centres.dtype), dim=1)
             return functional.linear(unit, functional.normalize(self.centres, dim=1))
 
-    def forward(self, x: Tensor, labels: Tensor) -> Tensor:
+    def forward(self, x: Tensor, labels: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Mean loss of a batch.
 
         Args:
             x: (batch, embedding), of any length.
             labels: (batch,) int64, each a class's number.
+            lengths: (batch,) of the embeddings, where `x` was made unit already; None: those of x.
 
         Raises:
             DatasetError: a label that is no class.
@@ -79,10 +85,12 @@ class CosineMargin(nn.Module):
         cosines = self.cosines(x)
         with torch.autocast(x.device.type, enabled=False):
             place = labels[:, None]
-            lengths = x.to(cosines.dtype).norm(dim=1)
+            lengths = (x.norm(dim=1) if lengths is None else lengths).to(cosines.dtype)
             own = self.margined(cosines.gather(1, place)[:, 0], lengths)
             logits = self.scale * cosines.scatter(1, place, own[:, None])
-            return functional.cross_entropy(logits, labels)
+            loss = functional.cross_entropy(logits, labels)
+            extra = self.penalty(lengths)
+            return loss if extra is None else loss + extra
 
     def margined(self, own: Tensor, lengths: Tensor) -> Tensor:
         """What stands for the cosine to the own class.
@@ -95,6 +103,10 @@ class CosineMargin(nn.Module):
             (batch,), no larger than `own`.
         """
         raise NotImplementedError(f"{type(self).__name__} has no margin; override margined")
+
+    def penalty(self, lengths: Tensor) -> Tensor | None:
+        """What embeddings of these lengths, (batch,), cost beside; None: nothing."""
+        return None
 
     def _check(self, labels: Tensor) -> None:
         # torch takes −100 for "leave out" in silence, and on a GPU a wrong label ends the process.
@@ -116,9 +128,116 @@ class ArcFace(CosineMargin):
 
     def margined(self, own: Tensor, lengths: Tensor) -> Tensor:
         """cos θ → cos(θ + m), (batch,)."""
-        m = self.margin
-        # (1 − c)(1 + c), not 1 − c²: exact where c is near 1.
-        sine = torch.sqrt(((1 - own) * (1 + own)).clamp(min=SINE_FLOOR))
-        turned = own * math.cos(m) - sine * math.sin(m)  # cos(θ + m)
-        within = own >= -math.cos(m)  # θ + m ≤ π
-        return torch.where(within, turned, own - m * math.sin(m))
+        return turned(own, self.margin, math.cos(self.margin), math.sin(self.margin))
+
+
+class CosFace(CosineMargin):
+    """Additive margin of the cosine, s·(cos θ − m) (Wang et al., CVPR 2018, Eq. 4)."""
+
+    def margined(self, own: Tensor, lengths: Tensor) -> Tensor:
+        """cos θ → cos θ − m, (batch,)."""
+        return own - self.margin
+
+
+class ElasticFace(CosineMargin):
+    """ArcFace with a margin drawn anew for each clip and step (ElasticFace-Arc, Boutros et al.,
+    CVPRW 2022, §3.2).
+
+    m ~ N(margin, σ), kept within 0 to π/2: a margin below 0 would reward what it is to cost. Drawn
+    from torch's generator on the CPU, so that every device draws the same; in eval mode the margin
+    is the mean.
+
+    Attributes:
+        sigma: radians; 0.0125 is the default of the paper's published code.
+    """
+
+    sigma = 0.0125
+
+    def margined(self, own: Tensor, lengths: Tensor) -> Tensor:
+        """cos θ → cos(θ + m), (batch,)."""
+        margins = torch.full(own.shape, self.margin, dtype=own.dtype)
+        if self.training:
+            drawn = margins + self.sigma * torch.randn(own.shape, dtype=own.dtype)
+            margins = drawn.clamp(0, math.pi / 2)
+        m = margins.to(own.device)
+        return turned(own, m, torch.cos(m), torch.sin(m))
+
+
+class MagFace(CosineMargin):
+    """ArcFace with a margin that grows with the embedding's length, and a price on short ones (Meng
+    et al., CVPR 2021, Eq. 3 and §3.2).
+
+    m(a) is a line from 0.9 · margin at l_a to 1.6 · margin at u_a, constant beyond them: the
+    paper's 0.45 and 0.8 to ArcFace's usual 0.5. Its l_a = 10 and u_a = 110 are lengths of 512
+    numbers; here they are in proportion to the root of how many there are.
+
+    The price is λ_g · g(a), g(a) = 1/a + a/u_a², which has its minimum at u_a. Two things are ours:
+
+    * λ_g. An embedding of length l_a only gets longer if the price falls faster there than the
+      class's term can rise, λ_g · |g′(l_a)| ≥ s · m′. The paper's λ_g = 35 is 1.55 times the least
+      such value for its s = 64 and margins; ours is as many times the least for these. Without
+      margin nothing is left but softmax.
+    * Below l_a the published code holds the length at l_a, and a clip that is there has no slope
+      that would bring it back. Here g goes on below l_a as its tangent: a slope that is never 0,
+      nor without bounds as that of 1/a. Above u_a it is g itself, which pulls back.
+
+    Raises:
+        SettingError: as `CosineMargin`, or a margin that would exceed π/2.
+    """
+
+    def __init__(
+        self,
+        embedding: int,
+        classes: int,
+        margin: float,
+        scale: float,
+        generator: torch.Generator | None = None,
+    ) -> None:
+        super().__init__(embedding, classes, margin, scale, generator)
+        self.low, self.high = LOW_MARGIN * self.margin, HIGH_MARGIN * self.margin  # l_m, u_m
+        if self.high > math.pi / 2:
+            raise SettingError(f"margin is {margin}; for magface it is 0 to 0.98")
+        root = math.sqrt(embedding / 512)
+        self.shortest, self.longest = 10 * root, 110 * root  # l_a, u_a
+        slope = (self.high - self.low) / (self.longest - self.shortest)  # m′
+        steepest = 1 / self.shortest**2 - 1 / self.longest**2  # |g′(l_a)|
+        self.price = PRICE * self.scale * slope / steepest  # λ_g
+
+    def margined(self, own: Tensor, lengths: Tensor) -> Tensor:
+        """cos θ → cos(θ + m(a)), (batch,)."""
+        share = (lengths - self.shortest) / (self.longest - self.shortest)
+        m = self.low + (self.high - self.low) * share.clamp(0, 1)
+        return turned(own, m, torch.cos(m), torch.sin(m))
+
+    def penalty(self, lengths: Tensor) -> Tensor:
+        """λ_g · g(a), the mean over the batch."""
+        low, high = self.shortest, self.longest
+        a = lengths.clamp(min=low)
+        g = 1 / a + a / high**2
+        below = (lengths - low).clamp(max=0) * (1 / high**2 - 1 / low**2)  # the tangent
+        return self.price * (g + below).mean()
+
+
+def turned(own: Tensor, m: float | Tensor, cosine: float | Tensor, sine: float | Tensor) -> Tensor:
+    """cos θ → cos(θ + m), and beyond θ + m = π what `ArcFace` says.
+
+    Args:
+        own: (batch,) cos θ.
+        m: one margin, or (batch,) one for each.
+        cosine: of m.
+        sine: of m.
+    """
+    # (1 − c)(1 + c), not 1 − c²: exact where c is near 1.
+    own_sine = torch.sqrt(((1 - own) * (1 + own)).clamp(min=SINE_FLOOR))
+    within = own >= -cosine  # θ + m ≤ π
+    return torch.where(within, own * cosine - own_sine * sine, own - m * sine)
+
+
+def loss_class(name: str) -> type[CosineMargin]:
+    """The class of a loss, by its name in the settings."""
+    return {
+        "arcface": ArcFace,
+        "cosface": CosFace,
+        "elasticface": ElasticFace,
+        "magface": MagFace,
+    }[name]

@@ -11,10 +11,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from nearfar.finetune.lora import DOWN, UP
 from nearfar.finetune.model import Learner
 from nearfar.finetune.settings import FineTuning
 
-_HEAD = ("encoder.pooling.", "encoder.projection.", "loss.")
+_HEAD = ("encoder.pooling.", "encoder.projection.", "loss.", "discriminator.")
 _BLOCK = "encoder.blocks."
 _CLS = "encoder.extra_tokens"
 
@@ -35,12 +36,16 @@ def adamw(learner: Learner, settings: FineTuning) -> torch.optim.AdamW:
 
 
 def layer_rate(name: str, depth: int, settings: FineTuning) -> float:
-    """The highest learning rate of a parameter: that of the last block, less below it."""
+    """The highest learning rate of a parameter: that of the last block, less below it.
+
+    What is new, the head or updates of low rank, has nothing to forget and learns faster.
+    """
     if name.startswith(_HEAD):
         return settings.learning_rate * settings.head_rate
     # What comes before the first block is one layer more.
     block = int(name.removeprefix(_BLOCK).split(".")[0]) if name.startswith(_BLOCK) else -1
-    return settings.learning_rate * settings.layer_decay ** (depth - 1 - block)
+    rate = settings.learning_rate * (settings.head_rate if name.endswith((DOWN, UP)) else 1.0)
+    return rate * settings.layer_decay ** (depth - 1 - block)
 
 
 def _decay(name: str, parameter: Tensor) -> float:

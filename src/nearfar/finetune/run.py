@@ -25,10 +25,12 @@ from nearfar.eat.training import HEARD_DIGITS, KEY, Training, training_of
 from nearfar.eat.weights import PREFIX, Weights, open_weights
 from nearfar.errors import SettingError, StorageError, WeightsError
 from nearfar.finetune import checkpoint
+from nearfar.finetune.adaptation import domain_shares
 from nearfar.finetune.checkpoint import Best, State
 from nearfar.finetune.examples import Examples, examples
 from nearfar.finetune.log import Epoch, Log, Step, Watch, is_log
 from nearfar.finetune.loop import Loop
+from nearfar.finetune.lora import check_rank
 from nearfar.finetune.model import exported, learner
 from nearfar.finetune.optimizer import adamw
 from nearfar.finetune.processes import Team
@@ -97,10 +99,10 @@ def finetune(
 ) -> System:
     """Train a system's encoder to tell proxy classes apart (report §2.2).
 
-    The system's own front end is applied first. All layers are trained, and with them attentive
-    statistics pooling, a projection and the centres of the classes (ArcFace); the centres are not
-    kept. A checkpoint is written after each epoch: killed at any moment, `resume` ends with the
-    same weights, on a CPU bit for bit at the same number of threads.
+    The system's own front end is applied first. All layers are trained, or updates of low rank
+    (`training.lora`), and with them attentive statistics pooling, a projection and the centres of
+    the classes; the centres are not kept. A checkpoint is written after each epoch: killed at any
+    moment, `resume` ends with the same weights, on a CPU bit for bit at the same number of threads.
 
     Of several processes that a launcher starts each takes its share of every batch. BatchNorm sees
     a share at a time: all end with the same weights, but not with those of one process.
@@ -130,6 +132,7 @@ def finetune(
     files = Files.beside(out)
     eat = _encoder(system)
     weights = _published(eat)
+    check_rank(settings.lora, weights.architecture.dim)
     _check_precision(settings, runtime)
     team = Team(runtime.device)
     _refuse_existing(files, resume)
@@ -171,7 +174,10 @@ def _train(
     watch: Watch | None,
 ) -> State:
     """All epochs that are left."""
-    pupil = learner(weights, len(found.classes), settings).to(team.device)
+    shares = (0.5, 0.5)
+    if settings.adaptation == "dann":
+        shares = domain_shares(found, settings.balanced)
+    pupil = learner(weights, len(found.classes), settings, shares).to(team.device)
     state = State(pupil, adamw(pupil, settings))
     if files.checkpoint.exists():
         checkpoint.restore(files.checkpoint, state, run)
@@ -207,7 +213,7 @@ def _write(files: Files, state: State, training: Training) -> None:
         "config": json.dumps(shape.config(), sort_keys=True),
         KEY: training.to_text(),
     }
-    tensors = state.weights or exported(state.learner.encoder)
+    tensors = exported(state.learner.encoder, state.weights)
     checkpoint.write_tensors(files.out, {PREFIX + n: x for n, x in tensors.items()}, metadata)
     open_weights(files.out)
     files.checkpoint.unlink(missing_ok=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import Any, Literal
 
-from nearfar.errors import SettingError
+from nearfar.errors import SettingError, did_you_mean
 
 
 @dataclass(frozen=True)
@@ -19,8 +19,9 @@ class FineTuning:
         SettingError: an impossible value.
     """
 
-    margin: float = 0.2  # radians, ArcFace's m (report §3.3)
-    scale: float = 30.0  # ArcFace's s; ours
+    loss: Literal["arcface", "cosface", "elasticface", "magface"] = "arcface"  # report §2.2, §3.3
+    margin: float = 0.2  # m (report §3.3, ArcFace's): radians, of CosFace in cosine
+    scale: float = 30.0  # s of any loss; ours
     shortest: float = 0.6  # of a temporal crop, as a share of the clip (report §2.2)
     epochs: int = 20  # ours, as all below
     batch_size: int = 32  # clips a step, over all processes and accumulated parts
@@ -36,6 +37,8 @@ class FineTuning:
     accumulation: int = 1  # parts a batch is computed in, where memory is short
     checkpointing: bool = False  # keep no activations: less memory, a third more time
     precision: Literal["fp32", "bf16"] = "fp32"  # of the products; weights stay in float32
+    lora: int = 0  # rank of low-rank updates of the frozen encoder; 0 trains every layer
+    adaptation: Literal["none", "dann", "mixstyle"] = "none"  # of source and target domain
     seed: int = 0  # of everything that is drawn
 
     def __post_init__(self) -> None:
@@ -51,6 +54,15 @@ class FineTuning:
         for name in ("balanced", "checkpointing"):
             if not isinstance(getattr(self, name), bool):
                 raise SettingError(f"training.{name} is {getattr(self, name)!r}; True or False")
+        for name, known in _CHOICES.items():
+            value = getattr(self, name)
+            if value not in known:
+                told = did_you_mean(str(value), known)
+                raise SettingError(f"training.{name} is {value!r}; {told}")
+        if self.loss == "magface" and self.margin > MAGFACE_MOST:
+            raise SettingError(
+                f"training.margin is {self.margin!r}; with magface it is 0 to {MAGFACE_MOST:g}"
+            )
         if self.precision not in ("fp32", "bf16"):
             raise SettingError(f"training.precision is {self.precision!r}; 'fp32' or 'bf16'")
         if self.batch_size % self.accumulation:
@@ -59,11 +71,21 @@ class FineTuning:
                 f"{self.batch_size}"
             )
 
+    @property
+    def draws(self) -> bool:
+        """Does torch draw anything in a step?"""
+        return self.drop_path > 0 or self.loss == "elasticface" or self.adaptation == "mixstyle"
+
     def to_data(self) -> dict[str, Any]:
         """JSON-ready."""
         return {f.name: getattr(self, f.name) for f in fields(self)}
 
 
+MAGFACE_MOST = 0.98  # its margins reach 1.6 times that, π/2: beyond, cos(θ + m) is of no use
+_CHOICES = {
+    "loss": ("arcface", "cosface", "elasticface", "magface"),
+    "adaptation": ("none", "dann", "mixstyle"),
+}
 _RANGES: dict[str, tuple[float, float]] = {
     "margin": (0, 1.5),
     "scale": (1e-3, 1e3),
@@ -79,6 +101,7 @@ _RANGES: dict[str, tuple[float, float]] = {
     "gradient_norm": (0, 1e6),
     "held_out": (0, 0.5),
     "accumulation": (1, 65_536),
+    "lora": (0, 65_536),
     "seed": (0, 2**63 - 1),
 }
-_WHOLE = ("epochs", "batch_size", "accumulation", "seed")
+_WHOLE = ("epochs", "batch_size", "accumulation", "lora", "seed")
