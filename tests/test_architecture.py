@@ -68,7 +68,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "whiten",
     },
     "truth": {"clips"},
-    "scorefiles": {"clips", "scores", "truth"},
+    "scorefiles": {"clips", "scores", "store", "truth"},
     "roc": set(),
     "evaluation": set(),
     "metrics": {"clips", "evaluation", "roc", "scorefiles", "scores", "truth"},
@@ -87,11 +87,16 @@ MAY_IMPORT: dict[str, set[str]] = {
         "scorefiles", "scores", "store", "truth",
     },
     "cachefile": {"store"},
+    "reproduce": {
+        "adapt", "assess", "audio", "bank", "channels", "checks", "clips", "crops", "dif", "eat",
+        "enrich", "evaluation", "finetune", "frontend", "hear", "metrics", "presets", "recipe",
+        "scorefiles", "spectral", "store", "system", "truth", "version", "workers",
+    },
     "testing": {"audio", "bank", "embedder", "frontend", "recipe", "system"},
 }  # fmt: skip
 EVERYTHING = {
     "__init__", "__main__", "cli", "cli_embed", "cli_finetune", "cli_options",
-    "cli_runs", "cli_sound", "cli_weights", "show",
+    "cli_reproduce", "cli_runs", "cli_sound", "cli_weights", "show",
 }  # fmt: skip
 
 

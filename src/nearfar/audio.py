@@ -231,6 +231,16 @@ def duration(path: str | os.PathLike[str]) -> float:
         return float(file.frames / file.samplerate)
 
 
+def channels(path: str | os.PathLike[str]) -> int:
+    """How many channels an audio file has, from its header.
+
+    Raises:
+        AudioError: as `duration`.
+    """
+    with _open(Path(path)) as file:
+        return int(file.channels)
+
+
 def _numbers(audio: ArrayLike, name: str) -> Audio:
     """Anything like an array → float32, at least two dimensions; integers by their full scale."""
     try:

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
-from nearfar import cli_embed, cli_finetune, cli_runs, cli_sound, cli_weights
+from nearfar import cli_embed, cli_finetune, cli_reproduce, cli_runs, cli_sound, cli_weights
 from nearfar.cli_options import (
     AnyFrontend,
     BatchSize,
@@ -304,7 +304,8 @@ def features(
 
 
 for command in (
-    cli_finetune.finetune, cli_embed.embed, cli_runs.ablate, cli_runs.cache,
+    cli_finetune.finetune, cli_embed.embed, cli_runs.ablate, cli_reproduce.reproduce,
+    cli_runs.cache,
     cli_sound.simulate, cli_sound.inspect, cli_sound.mask,
 ):  # fmt: skip
     app.command()(command)

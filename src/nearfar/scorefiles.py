@@ -6,9 +6,12 @@ The official files of a system are one `anomaly_score_<machine>_section_<nn>_tes
 
 from __future__ import annotations
 
+import csv
 import difflib
+import io
 import math
 import re
+import unicodedata
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -18,6 +21,7 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 
 from nearfar.errors import DatasetError, FormatError, NearfarWarning
+from nearfar.store import storage_errors, write_text
 from nearfar.truth import BINARY, LabelledFile, Truth, lookup, read_lines, section_name, stem
 
 if TYPE_CHECKING:
@@ -124,6 +128,74 @@ def read_scores(folder: str | os.PathLike[str]) -> ScoreTable:
         if key not in scores:
             raise FormatError(f"{where}: a decision but no score for {file!r}; score the clip too")
     return ScoreTable(tuple(rows))
+
+
+def write_scores(folder: Path, table: ScoreTable) -> list[Path]:
+    """Write scores, and decisions where there are any, as the official evaluator reads them.
+
+    Rows are sorted by file name; scores have all their digits, so that reading gives them back.
+
+    Args:
+        folder: made if it is not there; its files of the same names are replaced, each whole.
+        table: what a system said.
+
+    Returns:
+        The files.
+
+    Raises:
+        DatasetError: a machine, a section or a clip whose name would not be read back, or a score
+            that is not finite.
+        StorageError: the folder cannot be written.
+    """
+    texts: dict[str, list[str]] = {}
+    for row in sorted(table.rows, key=lambda row: (row.machine, row.section, row.file)):
+        tail = f"{row.machine}_section_{row.section}_test.csv"
+        _refuse_unreadable(row, Path(f"anomaly_score_{tail}"))
+        texts.setdefault(f"anomaly_score_{tail}", []).append(_row(row.file, repr(float(row.score))))
+        if row.decision is not None:
+            decided = _row(row.file, str(int(row.decision)))
+            texts.setdefault(f"decision_result_{tail}", []).append(decided)
+    with storage_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    for name, lines in texts.items():
+        write_text(folder / name, "".join(lines))
+    return [folder / name for name in texts]
+
+
+def _refuse_unreadable(row: ScoredFile, path: Path) -> None:
+    """What is written must be read back as it was."""
+    name, key = path.name, (row.machine, section_name(row.section))
+    fits = _FILE.fullmatch(name) is not None and _parse_name(path, "anomaly_score") == key
+    if not fits or not _is_plain(row.machine + row.section) or "\\" in name:
+        raise DatasetError(
+            f"machine {row.machine!r}, section {row.section!r}: no score file can be called so; "
+            "rename it"
+        )
+    if not row.file or row.file != row.file.strip() or not _is_plain(row.file):
+        raise DatasetError(
+            f"{row.machine}: no score file can hold the name {row.file!r}; rename the clip, "
+            "without blanks before or behind"
+        )
+    if not math.isfinite(row.score):
+        raise DatasetError(
+            f"{row.machine}: the score of {row.file!r} is {row.score}, need a finite number; score "
+            "the clip again"
+        )
+
+
+def _is_plain(name: str) -> bool:
+    """Is it one line of text that UTF-8 can say?"""
+    # A byte order mark would be taken for the file's own.
+    return "\ufeff" not in name and not any(
+        unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp") for c in name
+    )
+
+
+def _row(file: str, value: str) -> str:
+    """One line; quoted where a name has a comma."""
+    out = io.StringIO()
+    csv.writer(out, lineterminator="\n").writerow([file, value])
+    return out.getvalue()
 
 
 def join(scores: Sequence[ScoredFile], truth: Truth) -> tuple[Section, ...]:

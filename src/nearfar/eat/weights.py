@@ -189,6 +189,20 @@ def _open_file(path: Path) -> Weights:
             f"{path}: is a pickle, which is not loaded here; make safetensors of it: "
             f"{_CONVERT} {path} OUT"
         )
+    return _checked(path, _stamp(path), _stamp(path.parent / CONFIG))
+
+
+def _stamp(path: Path) -> tuple[int, ...]:
+    """What changes when a file is written anew; empty where there is none."""
+    try:
+        state = path.stat()
+    except OSError:
+        return ()
+    return state.st_ino, state.st_size, state.st_mtime_ns
+
+
+@lru_cache(maxsize=32)  # asked for each batch of clips: a header is read once for each stamp
+def _checked(path: Path, _file: tuple[int, ...], _beside: tuple[int, ...]) -> Weights:
     found = header(path)
     shapes, prefix = _without_prefix(found)
     _refuse_others(path, found.tensors, shapes)

@@ -1,0 +1,126 @@
+"""The command reproduce: the report's tables. Flags to calls, nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from nearfar.cli_options import Cache, Device, Order, Workers, running
+from nearfar.errors import SettingError
+
+if TYPE_CHECKING:
+    from nearfar.finetune.settings import FineTuning
+    from nearfar.reproduce.entries import Precision
+
+PRECISIONS: tuple[Precision, ...] = ("fp32", "bf16")
+OF_TRAINING = "training."
+OF_THE_PLAN = ("seed", "loss", "lora", "adaptation")  # that the compared encoders differ in
+
+
+def reproduce(
+    data: Annotated[Path, typer.Argument(help="The development set: DCASE folder, or CSV.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder of the run.")],
+    weights: Annotated[
+        str | None,
+        typer.Option(help="The published encoder: a folder, a .safetensors file or a hub id."),
+    ] = None,
+    table: Annotated[str, typer.Option(help="1, 2, 3, text or all.")] = "all",
+    seeds: Annotated[int, typer.Option(help="Trainings of each encoder; the report has 4.")] = 4,
+    precision: Annotated[
+        str, typer.Option(help="Products of encoders, in training and after: fp32 or bf16.")
+    ] = "fp32",
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="training.epochs=5 and such, for every training; repeatable."),
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with a run that was stopped.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Check everything and show the plan; write nothing.")
+    ] = False,
+    any_data: Annotated[
+        bool,
+        typer.Option("--any-data", help="Take other data or encoders; no report's column."),
+    ] = False,
+    channel_order: Order = Order.near_far,
+    device: Device = "auto",
+    workers: Workers = None,
+    cache: Cache = True,
+) -> None:
+    """Compute every table of the report, beside the report's own numbers.
+
+    Trains what must be trained, scores, compares; writes results.md and results.json. What is done
+    is not done again: stopped anywhere, --resume goes on.
+    """
+    from nearfar.reproduce.entries import tables_of
+    from nearfar.reproduce.run import reproduce as run
+
+    tables, products = tables_of(table), _precision(precision)
+    training = _training(settings or (), products)
+    with _talking(workers, cache, device) as shown:
+        try:
+            outcome = run(
+                data, weights, output, tables=tables, seeds=seeds, training=training,
+                precision=products, runtime=shown.runtime, order=channel_order.value,
+                resume=resume, dry_run=dry_run, any_data=any_data, say=shown.say,
+            )  # fmt: skip
+        except BaseException as error:
+            if not isinstance(error, Exception) and (output / "steps").is_dir():
+                typer.echo(f"{output}: all finished steps are kept; add --resume", err=True)
+            raise
+    typer.echo(outcome.text)
+    if dry_run:
+        return
+    if outcome.warnings:
+        count = len(outcome.warnings)
+        typer.echo(f"{count} warning{'s' * (count > 1)}, in {output / 'log.jsonl'}", err=True)
+    typer.echo(f"wrote {output / 'results.md'} and {output / 'results.json'}")
+
+
+def _precision(name: str) -> Precision:
+    for known in PRECISIONS:
+        if name == known:
+            return known
+    raise SettingError(f"--precision {name!r}: it is {' or '.join(PRECISIONS)}")
+
+
+def _training(assignments: Sequence[str], precision: Precision) -> FineTuning:
+    """The settings of every training."""
+    from nearfar.finetune import FineTuning
+    from nearfar.recipe import with_setting
+
+    training = FineTuning(precision=precision)
+    for assignment in assignments:
+        name = assignment.partition("=")[0].strip()
+        if not name.startswith(OF_TRAINING):
+            raise SettingError(
+                f"{name}: the systems are the report's; what can be set is how encoders are "
+                "trained, as in --set training.epochs=5"
+            )
+        if name.removeprefix(OF_TRAINING) in OF_THE_PLAN:
+            raise SettingError(f"{name} is what the compared encoders differ in; leave it out")
+        training = with_setting(training, assignment.strip().removeprefix(OF_TRAINING))
+    return training
+
+
+class _talking(running):
+    """A Runtime, a bar on a terminal, and lines of progress that do not get lost in it."""
+
+    def __init__(self, workers: int | None, cache: bool, device: str) -> None:
+        super().__init__(workers, cache, device)
+
+    def __enter__(self) -> Any:
+        self.runtime = super().__enter__()
+        return self
+
+    def say(self, line: str) -> None:
+        """Print a line on standard error, above the bar if there is one."""
+        bar: Any = self._bar
+        if bar.disable:
+            typer.echo(line, err=True)
+        else:
+            bar.console.print(line, markup=False, highlight=False)

@@ -1,0 +1,252 @@
+"""The recordings and the weights of a run, checked before the first hour is spent.
+
+The report's numbers belong to the development set of DCASE 2026 Task 2 and to EAT-large. Beside
+them stands only what was computed on that set and with that encoder: everything else is refused,
+or printed without the report's column where that is asked for, or where the data say themselves
+that they are simulated.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from itertools import product
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nearfar import audio
+from nearfar.assess import open_test, rule_of, simulated_label
+from nearfar.checks import check_training
+from nearfar.clips import Clip, Clips, proxy_classes
+from nearfar.eat.training import training_of
+from nearfar.eat.weights import Weights, open_weights
+from nearfar.errors import AudioError, DatasetError, WeightsError
+from nearfar.metrics import evaluate
+from nearfar.presets import LARGE
+from nearfar.reproduce.reported import load
+from nearfar.scorefiles import ScoredFile, ScoreTable
+from nearfar.truth import Truth
+
+if TYPE_CHECKING:
+    from nearfar.audio import ChannelOrder
+    from nearfar.metrics import RuleName
+    from nearfar.store import Progress
+
+ANY = "--any-data prints our numbers without the report's"
+READERS = 8  # threads that hash files
+Files = tuple[Path, Path | None]  # of a recording: near or both, far
+
+
+@dataclass(frozen=True, eq=False)
+class Data:
+    """A data set with labels.
+
+    Args:
+        path: of it.
+        train, test: its clips.
+        truth: labels of the test clips.
+        rule: the year's number.
+        order: which channel is near.
+        simulated: what simulated data say of themselves; "" for others.
+        official: is it the set that the report's numbers are for?
+        train_sha256, sha256: of the training files, and of all, with their names.
+        seconds: a clip's length, mean.
+    """
+
+    path: Path
+    train: Clips
+    test: Clips
+    truth: Truth
+    rule: RuleName | None
+    order: ChannelOrder
+    simulated: str
+    official: bool
+    train_sha256: str = ""
+    sha256: str = ""
+    seconds: float = 0.0  # of a clip, mean
+
+    @property
+    def machines(self) -> tuple[str, ...]:
+        """Sorted."""
+        return self.test.machines
+
+
+def look(path: Path, order: ChannelOrder = "near-far", any_data: bool = False) -> Data:
+    """Find the clips of a data set and check that the tables can be made of them.
+
+    Nothing is read but names. See `hashed` for the rest.
+
+    Args:
+        path: DCASE folder, or CSV with labels.
+        order: which channel is near.
+        any_data: take other data than the report's.
+
+    Raises:
+        DatasetError: no labels, missing machines, another year's machines, other numbers of clips,
+            anomalies to train on.
+    """
+    test, train = open_test(path), Clips.open(path, split="train")
+    simulated = _simulated(path, [*train, *test])
+    official = not simulated and not any_data
+    if official:
+        _check_machines(path, train, test)
+    _check_labels(test)
+    if official:
+        _check_counts(train, test)
+    lacking = [f"{m}, section {s}" for m, s in set(test.by_section()) - set(train.by_section())]
+    if lacking:
+        raise DatasetError(f"{path}: no training clips of {'; '.join(sorted(lacking))}; copy them")
+    # Machines without test clips would have a part in the training of the encoders.
+    train = Clips(clip for clip in train if clip.machine in test.machines)
+    check_training(train)
+    truth = Truth.from_clips(test)
+    rule = rule_of(test)
+    nothing = (ScoredFile(r.machine, r.section, r.file, 0.0, None, r.where) for r in truth.rows)
+    evaluate(ScoreTable(tuple(nothing)), truth, draws=0, rule=rule)  # says what no table could
+    if len(set(proxy_classes(train).values())) < 2:
+        raise DatasetError(f"{path}: one proxy class only, nothing to train on; add a machine")
+    return Data(path, train, test, truth, rule, order, simulated, official)
+
+
+def hashed(data: Data, progress: Progress | None = None) -> Data:
+    """The same data with their hashes; every file is read once and its head looked at.
+
+    Raises:
+        AudioError: a file that cannot be read, or has one channel where two are needed.
+    """
+    clips = [*data.train, *data.test]
+    seen = _seen(clips, progress)
+    rows = [_row(clip, seen[clip.path, clip.far][0]) for clip in clips]
+    ends = [seen[c.path, c.far][1] if c.stop is None else c.stop for c in clips]
+    return replace(
+        data,
+        train_sha256=_sha256(rows[: len(data.train)]),
+        sha256=_sha256(rows),
+        seconds=sum(end - c.start for end, c in zip(ends, clips, strict=True)) / len(clips),
+    )
+
+
+def check_weights(reference: str, official: bool) -> Weights:
+    """The published encoder that everything begins with.
+
+    Raises:
+        WeightsError: not there, trained by nearfar already, or not the report's encoder.
+    """
+    weights = open_weights(reference)
+    if training_of(weights) is not None or weights.architecture.projection is not None:
+        raise WeightsError(
+            f"{reference}: was trained by nearfar already; give the published encoder, such as "
+            "worstchan/EAT-large_epoch20_pretrain"
+        )
+    shape = weights.architecture
+    sizes = ("dim", "depth", "heads", "hidden")
+    if official and any(getattr(shape, s) != getattr(LARGE, s) for s in sizes):
+        raise WeightsError(
+            f"{reference}: is {shape.name}, the report's numbers are for EAT-large; give its "
+            f"weights, or {ANY}"
+        )
+    return weights
+
+
+def _simulated(path: Path, clips: Sequence[Clip]) -> str:
+    """What simulated data say of themselves, also behind a CSV or from a folder above or below."""
+    folders = {clip.path.absolute().parent for clip in clips}  # root/machine/train
+    places = {path.absolute(), *(p for f in folders for p in (f, *f.parents[:3]))}
+    return "; ".join(sorted({said for place in places if (said := simulated_label(place))}))
+
+
+def _check_labels(test: Clips) -> None:
+    for clip in test:
+        if clip.label is None:
+            raise DatasetError(
+                f"{clip.path}: no label in its name, so nothing can be evaluated; give the "
+                "development set, clips renamed by the official tool, or a CSV with labels"
+            )
+
+
+def _check_machines(path: Path, train: Clips, test: Clips) -> None:
+    wanted, there = set(load().data.machines), set(test.machines)
+    if there == wanted and wanted <= set(train.machines):
+        return
+    missing = sorted(wanted - (there & set(train.machines)))
+    others = sorted(there - wanted)
+    told = f"has no {', '.join(missing)}" if missing else f"has {', '.join(others)} too"
+    also = f", but {', '.join(others)}" if missing and others else ""
+    raise DatasetError(
+        f"{path}: {told}{also}; the report's numbers are for the seven machines of the DCASE 2026 "
+        f"development set: give them{'' if missing else ' alone'}, or {ANY}"
+    )
+
+
+def _check_counts(train: Clips, test: Clips) -> None:
+    """990 source and 10 target clips to train on, 50 of each domain and label to test; no more."""
+    counts = Counter((c.machine, c.split, c.domain, c.label or "normal") for c in [*train, *test])
+    facts = load().data
+    wanted = {
+        ("train", "source", "normal"): facts.train_source_clips,
+        ("train", "target", "normal"): facts.train_target_clips,
+    }
+    for kind in product(("test",), ("source", "target"), ("normal", "anomaly")):
+        wanted[kind] = facts.test_clips_per_machine_domain_and_label
+    others = {kind[1:]: 0 for kind in counts if kind[1:] not in wanted}  # say, of no domain
+    for machine in facts.machines:
+        for kind, number in {**wanted, **others}.items():
+            if (found := counts[(machine, *kind)]) != number:
+                split, domain, label = kind
+                raise DatasetError(
+                    f"{machine}: {found} clips of {split}, {domain or 'no domain'}, {label}, the "
+                    f"DCASE 2026 development set has {number}; copy it again, or {ANY}"
+                )
+
+
+def _seen(clips: Sequence[Clip], progress: Progress | None) -> dict[Files, tuple[str, float]]:
+    """sha256 and seconds of each recording; many clips may be parts of one."""
+    recordings = {(clip.path, clip.far): clip for clip in clips}
+    seen = {}
+    with ThreadPoolExecutor(READERS) as pool:  # hashing leaves the interpreter to other threads
+        looked = pool.map(_look_at, recordings.values())
+        for n, (files, found) in enumerate(zip(recordings, looked, strict=True), start=1):
+            seen[files] = found
+            if progress is not None:
+                progress("checking files", n, len(recordings))
+    return seen
+
+
+def _look_at(clip: Clip) -> tuple[str, float]:
+    paths = [clip.path] if clip.far is None else [clip.path, clip.far]
+    channels = [audio.channels(path) for path in paths]
+    if channels == [1]:
+        raise AudioError(
+            f"{clip.name}: one channel, and near and far are needed; recordings before 2026 have "
+            "one: give the DCASE 2026 set"
+        )
+    if channels not in ([2], [1, 1]):
+        told = " and ".join(map(str, channels))
+        raise AudioError(
+            f"{clip.name}: {told} channels; give one file with two, or two files with one each"
+        )
+    try:
+        digests = [_file_sha256(path) for path in paths]
+    except OSError as error:
+        raise AudioError(f"{clip.name}: cannot be read ({error.strerror}); copy it again") from None
+    return " ".join(digests), audio.duration(clip.path)
+
+
+def _file_sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _row(clip: Clip, digest: str) -> str:
+    """What of a clip a result depends on."""
+    told = (clip.machine, clip.section, clip.domain, clip.split, clip.label, clip.attributes,
+            clip.file, clip.start, clip.stop, digest)  # fmt: skip
+    return json.dumps(told)
+
+
+def _sha256(rows: Sequence[str]) -> str:
+    return hashlib.sha256("\n".join(sorted(rows)).encode()).hexdigest()

@@ -1,0 +1,256 @@
+"""The folder of a run: what is done, by its key; weights, scores, log, and who is at work on it.
+
+    RUN/run.json       what the folder is of
+    RUN/steps/         one record for each step that is done, written last and whole
+    RUN/weights/       trained encoders; with them checkpoints and logs of trainings
+    RUN/scores/        score files in the official form, one folder for each scored system
+    RUN/log.jsonl      what happened when, one JSON object a line
+    RUN/results.md, results.json
+
+A step is done when its record is there, with the step's key, and the files it names are as they
+were. Everything else is done again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, fields
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nearfar.errors import FormatError, StorageError
+from nearfar.reproduce.plan import DIGITS
+from nearfar.store import storage_errors, write_text
+
+if TYPE_CHECKING:
+    from nearfar.reproduce.plan import Step
+
+FORMAT = 1
+MARK = "run.json"
+LOCK = ".lock"
+LARGE = 100_000_000  # bytes; a larger file is known by its size alone when a run goes on
+_KINDS: Mapping[str, Any] = {  # of a record's fields, as JSON gives them
+    "seconds": int | float, "files": dict, "warnings": list, "facts": dict, "versions": dict,
+    "finished": str,
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Record:
+    """What a step that is done says of itself.
+
+    Args:
+        name, key: of the step.
+        seconds: it took, in the run that finished it.
+        files: path in the folder → [bytes, sha256].
+        warnings: that were given, each once.
+        facts: what tables want to know of it; JSON-ready.
+        versions: of what computed it.
+        finished: when, ISO 8601.
+    """
+
+    name: str
+    key: str
+    seconds: float
+    files: Mapping[str, Sequence[Any]]
+    warnings: Sequence[str] = ()
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    versions: Mapping[str, str] = field(default_factory=dict)
+    finished: str = ""
+
+
+@dataclass(frozen=True)
+class Folder:
+    """A run's folder."""
+
+    path: Path
+
+    @property
+    def log(self) -> Path:
+        """One JSON object a line."""
+        return self.path / "log.jsonl"
+
+    def weights(self, step: Step) -> Path:
+        """Where a training writes."""
+        return self.path / "weights" / f"{step.slug}.safetensors"
+
+    def scores(self, step: Step) -> Path:
+        """Where a system's score files are."""
+        return self.path / "scores" / step.slug
+
+    def begin(self, resume: bool) -> None:
+        """Make the folder, or take one that is there.
+
+        Raises:
+            StorageError: something else is there, or a run that nobody said to go on with.
+        """
+        with storage_errors(self.path):
+            if self.path.exists() and not self.path.is_dir():
+                raise StorageError(f"{self.path}: is a file; choose another folder")
+            if (self.path / MARK).is_file():
+                self._check_mark(resume)
+            elif self._is_foreign():
+                raise StorageError(
+                    f"{self.path}: has other files in it; choose a new folder for the run"
+                )
+            self.path.mkdir(parents=True, exist_ok=True)
+            # First, so that a run killed here is known as one.
+            write_text(self.path / MARK, json.dumps({"nearfar reproduce": FORMAT}) + "\n")
+            for name in ("steps", "weights", "scores"):
+                (self.path / name).mkdir(exist_ok=True)
+
+    def check(self, resume: bool) -> None:
+        """Refuse what `begin` would, and write nothing."""
+        with storage_errors(self.path):
+            if (self.path / MARK).is_file():
+                self._check_mark(resume)
+            elif self._is_foreign():
+                raise StorageError(f"{self.path}: is no folder of a run; choose a new one")
+            place = next(p for p in (self.path, *self.path.absolute().parents) if p.exists())
+            if not place.is_dir() or not os.access(place, os.W_OK):
+                raise StorageError(
+                    f"{self.path}: {place} cannot be written to; choose another place"
+                )
+
+    def _is_foreign(self) -> bool:
+        """Is something else there? Hidden files, of the system or half-written, are nothing."""
+        if not self.path.is_dir():
+            return self.path.exists()
+        return any(not p.name.startswith(".") for p in self.path.iterdir())
+
+    def _check_mark(self, resume: bool) -> None:
+        said = None
+        with suppress(OSError, ValueError, TypeError, LookupError, RecursionError):
+            said = json.loads((self.path / MARK).read_text(encoding="utf-8"))["nearfar reproduce"]
+        if not isinstance(said, int):
+            raise FormatError(f"{self.path / MARK}: damaged; choose a new folder, or delete it all")
+        if said > FORMAT:
+            raise FormatError(f"{self.path}: a run of a newer nearfar; upgrade nearfar")
+        if not resume:
+            raise StorageError(
+                f"{self.path}: a run is there already; --resume goes on with it, or choose a new "
+                "folder"
+            )
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Only one process at a time works on a run; the lock dies with it.
+
+        Raises:
+            StorageError: another one is at work.
+        """
+        with storage_errors(self.path):
+            file = (self.path / LOCK).open("w")
+        with file:
+            if not _lock(file.fileno()):
+                raise StorageError(
+                    f"{self.path}: another process is at work on this run; let it finish"
+                )
+            yield
+
+    def done(self, step: Step) -> Record | None:
+        """The record of a step that is done; None if it is to be done (again)."""
+        with suppress(OSError, ValueError, TypeError, AttributeError, RecursionError):
+            text = (self.path / "steps" / f"{step.slug}.json").read_text(encoding="utf-8")
+            record = _record(json.loads(text))
+            if record.key == step.key and all(map(self._whole, record.files.items())):
+                return record
+        return None
+
+    def _whole(self, item: tuple[str, Sequence[Any]]) -> bool:
+        path, (size, digest) = self.path / item[0], item[1]
+        if not path.is_file() or path.stat().st_size != size:
+            return False
+        return bool(size > LARGE or _sha256(path) == digest)
+
+    def clear(self, step: Step) -> None:
+        """Remove what is left of a step that is not whole; a training goes on by itself."""
+        with storage_errors(self.path):
+            record = self.path / "steps" / f"{step.slug}.json"
+            if record.exists():  # it was done, and its files are no longer what they were
+                record.unlink()
+                self.weights(step).unlink(missing_ok=True)
+            shutil.rmtree(self.scores(step), ignore_errors=True)
+
+    def write(
+        self,
+        step: Step,
+        seconds: float,
+        files: Sequence[Path],
+        warnings: Sequence[str],
+        facts: Mapping[str, Any],
+        versions: Mapping[str, str],
+    ) -> Record:
+        """Say that a step is done."""
+        known = {
+            path.relative_to(self.path).as_posix(): [path.stat().st_size, _sha256(path)]
+            for path in sorted(files)
+        }
+        record = Record(
+            step.name, step.key, round(seconds, 3), known, list(warnings), facts, versions, _now()
+        )
+        text = json.dumps(vars(record), indent=1, ensure_ascii=False)
+        write_text(self.path / "steps" / f"{step.slug}.json", text + "\n")
+        return record
+
+    def tell(
+        self, what: str, step: Step | None = None, told: Mapping[str, Any] | None = None
+    ) -> None:
+        """Add a line to the log."""
+        about = {} if step is None else {"step": step.name, "key": step.key[:DIGITS]}
+        entry = {"time": _now(), "event": what, **about, **(told or {})}
+        line = json.dumps(entry, ensure_ascii=False)
+        with storage_errors(self.log), self.log.open("a", encoding="utf-8") as file:
+            file.write(line + "\n")
+
+
+def _record(data: Mapping[str, Any]) -> Record:
+    """Of JSON; what this nearfar does not know is left alone, it is no reason to train anew.
+
+    Raises:
+        TypeError, AttributeError: something else than `write` writes.
+    """
+    known = {f.name for f in fields(Record)}
+    record = Record(**{name: value for name, value in data.items() if name in known})
+    for name, kind in _KINDS.items():
+        if not isinstance(getattr(record, name), kind):
+            raise TypeError(name)
+    return record
+
+
+def _lock(handle: int) -> bool:
+    """Hold a file until this process ends; False if another one does."""
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        return _lock_windows(handle)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+def _lock_windows(handle: int) -> bool:
+    import msvcrt
+
+    try:
+        msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
+    except OSError:
+        return False
+    return True
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _now() -> str:
+    return datetime.now().astimezone().isoformat(timespec="seconds")
