@@ -310,7 +310,7 @@ def test_a_dry_run_tells_the_plan_and_writes_nothing(call, tmp_path):
 def test_table_1_needs_no_weights_and_no_time(call, tmp_path):
     code, out, _ = call("--table", "1", weights=None)
     assert code == 0
-    assert "| Preprocess | CoherenceMask | CoherenceMask | Stereo + Near | Stereo |" in out
+    assert "| Preprocess | coherence mask | coherence mask |" in out
     assert (tmp_path / "run" / "results.json").is_file()
 
 

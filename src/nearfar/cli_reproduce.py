@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 PRECISIONS: tuple[Precision, ...] = ("fp32", "bf16")
 OF_TRAINING = "training."
-OF_THE_PLAN = ("seed", "loss", "lora", "adaptation")  # that the compared encoders differ in
 
 
 def reproduce(
@@ -101,8 +100,6 @@ def _training(assignments: Sequence[str], precision: Precision) -> FineTuning:
                 f"{name}: the systems are the report's; what can be set is how encoders are "
                 "trained, as in --set training.epochs=5"
             )
-        if name.removeprefix(OF_TRAINING) in OF_THE_PLAN:
-            raise SettingError(f"{name} is what the compared encoders differ in; leave it out")
         training = with_setting(training, assignment.strip().removeprefix(OF_TRAINING))
     return training
 

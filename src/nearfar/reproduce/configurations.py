@@ -10,6 +10,7 @@ from nearfar.crops import Crops
 from nearfar.eat import EAT
 from nearfar.enrich import PseudoTarget, ResidualAugmentation
 from nearfar.finetune.settings import FineTuning
+from nearfar.frontend import CoherenceMask, Near, Stereo
 from nearfar.presets import PRESETS, PUBLISHED
 from nearfar.reproduce.entries import AnySystem
 from nearfar.reproduce.reported import SYSTEMS, Reported
@@ -19,6 +20,11 @@ from nearfar.system import System
 STEPS = ("Preprocess", "Feature", "Training", "Augmentation", "Scoring", "Ensemble")
 LOSSES = {"arcface": "ArcFace", "cosface": "CosFace", "elasticface": "ElasticFace",
           "magface": "MagFace"}  # fmt: skip
+FRONTENDS: dict[type, str] = {
+    CoherenceMask: "coherence mask",
+    Stereo: "none (both channels)",
+    Near: "none (near channel)",
+}
 AUGMENTATIONS: dict[type, str] = {
     ResidualAugmentation: "residual augmentation",
     PseudoTarget: "pseudo-target",
@@ -52,13 +58,17 @@ def _column(name: str, training: FineTuning, seeds: int) -> dict[str, str]:
     preset = PRESETS[name]
     system = preset(name, [PUBLISHED] * preset.encoders)
     return {
-        "Preprocess": _joined(type(m.frontend).__name__ for m in system.members),
+        "Preprocess": _joined(_frontend(m.frontend) for m in system.members),
         "Feature": _joined(_feature(m.embedder, preset.trained) for m in system.members),
         "Training": LOSSES[training.loss] if preset.trained else "none, 0 parameters",
         "Augmentation": _augmentation(system, preset.trained),
         "Scoring": _joined(_scoring(m) for m in system.members),
         "Ensemble": _ensemble(system, preset.trained, seeds),
     }
+
+
+def _frontend(part: Any) -> str:
+    return FRONTENDS.get(type(part), type(part).__name__)
 
 
 def _feature(embedder: Any, trained: bool) -> str:

@@ -6,9 +6,9 @@ needs, and the plan computes no others.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 from nearfar.adapt import Adaptation, MeanShift, Standardise, UnitLength
 from nearfar.crops import Crops
@@ -82,25 +82,42 @@ class Pair:
     claim: str = ""
 
 
-def encoders(base: FineTuning) -> Mapping[str, Encoder]:
-    """All that may be trained, by name.
+_MASK = CoherenceMask()
+_VARIANTS: Mapping[str, tuple[Frontend, Mapping[str, Any]]] = {
+    "near": (Near(), {}),
+    "mask": (_MASK, {}),
+    "mask-w0": (replace(_MASK, coherence_weight=0.0), {}),  # power ratio only
+    "cosface": (_MASK, {"loss": "cosface"}),
+    "elasticface": (_MASK, {"loss": "elasticface"}),
+    "magface": (_MASK, {"loss": "magface"}),
+    "lora": (_MASK, {"lora": RANK}),
+    "dann": (_MASK, {"adaptation": "dann"}),
+    "mixstyle": (_MASK, {"adaptation": "mixstyle"}),
+}
+
+
+def encoders(base: FineTuning, names: Iterable[str] = tuple(_VARIANTS)) -> Mapping[str, Encoder]:
+    """Encoders to be trained, by name.
 
     Args:
         base: settings of every training; each encoder changes what it is about.
+        names: of those that are wanted, in any order.
+
+    Raises:
+        SettingError: a base in which encoders that are to differ would not, or with settings that
+            one of them cannot have.
     """
-    mask = CoherenceMask()
-    made = (
-        Encoder("near", Near(), base),
-        Encoder("mask", mask, base),
-        Encoder("mask-w0", replace(mask, coherence_weight=0.0), base),  # power ratio only
-        Encoder("cosface", mask, replace(base, loss="cosface")),
-        Encoder("elasticface", mask, replace(base, loss="elasticface")),
-        Encoder("magface", mask, replace(base, loss="magface")),
-        Encoder("lora", mask, replace(base, lora=RANK)),
-        Encoder("dann", mask, replace(base, adaptation="dann")),
-        Encoder("mixstyle", mask, replace(base, adaptation="mixstyle")),
-    )
-    return {encoder.name: encoder for encoder in made}
+    for name in ("loss", "lora", "adaptation", "seed"):
+        if getattr(base, name) != getattr(FineTuning(), name):
+            raise SettingError(
+                f"training.{name} is what the compared encoders differ in; leave it out"
+            )
+    wanted = set(names)
+    return {
+        name: Encoder(name, frontend, replace(base, **changes))
+        for name, (frontend, changes) in _VARIANTS.items()
+        if name in wanted
+    }
 
 
 def _frozen(weights: str) -> System:
@@ -113,7 +130,7 @@ def _near(weights: str) -> System:
 
 
 def _power_ratio(weights: str) -> System:
-    return replace(s1(weights), frontend=CoherenceMask(coherence_weight=0.0))
+    return replace(s1(weights), frontend=_VARIANTS["mask-w0"][0])
 
 
 def _adapted(adaptation: Adaptation) -> Callable[..., System]:

@@ -52,9 +52,15 @@ class Number:
         low, high = self.interval
         return low > 0 or high < 0
 
-    def holds(self, other: float) -> bool:
-        """Does the interval hold another number?"""
-        return self.interval[0] <= other <= self.interval[1]
+    def holds(self, other: float, rounding: float = 0.0) -> bool:
+        """Does the interval hold another number, or one that rounds to it?
+
+        Args:
+            other: a share, 0–1.
+            rounding: of it: half a unit of its last digit.
+        """
+        low, high = self.interval
+        return low <= other + rounding and other - rounding <= high
 
 
 @dataclass(frozen=True, eq=False)

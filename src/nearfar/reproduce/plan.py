@@ -109,8 +109,7 @@ class Study:
         wanted = entries_of(self.tables)
         trained = {
             name: tuple(self._training(encoder, seed) for seed in self.seeds)
-            for name, encoder in encoders(self.training).items()
-            if any(entry.encoder == name for entry in wanted)
+            for name, encoder in encoders(self.training, {e.encoder for e in wanted}).items()
         }
         stereo = [self._stereo()] if "text" in self.tables else []
         # What trains nothing comes first: wrong data or weights show within minutes.

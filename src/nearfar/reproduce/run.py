@@ -18,10 +18,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nearfar.errors import NearfarError, NearfarWarning, SettingError, StorageError
+from nearfar.errors import (
+    NearfarError,
+    NearfarWarning,
+    SettingError,
+    StorageError,
+    WeightsError,
+)
 from nearfar.finetune.settings import FineTuning
 from nearfar.reproduce.data import Data, check_weights, hashed, look
-from nearfar.reproduce.entries import TABLES, Precision, TableName
+from nearfar.reproduce.entries import TABLES, Precision, TableName, encoders, entries_of
 from nearfar.reproduce.estimate import Estimate, estimate, measure, size, span
 from nearfar.reproduce.plan import Step, Study, seeds_of
 from nearfar.reproduce.records import Folder, Record
@@ -118,9 +124,8 @@ def _study(
     runtime: Runtime,
 ) -> tuple[Study, Weights | None]:
     """What is asked for, and the published encoder, all checked."""
-    from nearfar.reproduce.entries import entries_of
-
     numbers = seeds_of(seeds)
+    encoders(training, ())  # refuses settings that the compared encoders differ in
     needed = any(entry.encoder for entry in entries_of(tables))
     if needed and not weights:
         raise SettingError(
@@ -286,6 +291,7 @@ class _Work:
         if step.encoder is None:
             raise SettingError(f"step {step.name!r} trains nothing")
         data, out = self.plan.study.data, self.plan.folder.weights(step)
+        _drop_damaged(out)
         system = step.encoder.system(self.weights)
         finetune(
             system, data.train, step.settings, self.runtime, out=out, resume=True, order=data.order
@@ -322,6 +328,17 @@ class _Work:
             f"{step.name} failed: {name}{what} (log: {folder.log}); what is done is kept, mend it "
             "and go on with --resume"
         ) from error
+
+
+def _drop_damaged(out: Path) -> None:
+    """Remove a trained encoder that is no longer whole; finetune would refuse to replace it."""
+    from nearfar.eat.weights import open_weights
+
+    if out.exists():
+        try:
+            open_weights(out)
+        except WeightsError:
+            out.unlink()
 
 
 def _finished(

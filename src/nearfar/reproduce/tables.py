@@ -184,10 +184,13 @@ class Tables:
             rows.append([pair.title, *self._compared(number, claim)])
             about = {"title": pair.title, "first": pair.first, "second": pair.second}
             data.append({**about, **self._difference(number, claim)})
+        notes = [f"{_means(self.seeds)} {_INTERVALS}", _DISTINGUISHABLE]
+        if any("s2" in (pair.first, pair.second) for pair in PAIRS[name]) and len(self.seeds) > 1:
+            notes.append(_ENSEMBLE)
         return Table(
             f"{name}-differences", f"{CAPTIONS[name]}: differences",
             [f"Δ{self._figures.symbol}", *self._compared_heads()],
-            rows, (f"{_means(self.seeds)} {_INTERVALS}", _DISTINGUISHABLE), {"comparisons": data},
+            rows, notes, {"comparisons": data},
         )  # fmt: skip
 
     def _compared_heads(self) -> list[str]:
@@ -205,7 +208,8 @@ class Tables:
             return [*cells, said, DASH, DASH]
         theirs = claim.value / 100
         at_most = "≤ " if claim.relation == "at most" else ""
-        within = number.interval[0] <= theirs if at_most else number.holds(theirs)
+        half = _half(claim.digits)
+        within = number.interval[0] <= theirs + half if at_most else number.holds(theirs, half)
         told = f"{at_most}{points(theirs, claim.digits)}"
         return [*cells, told, points(number.value - theirs), "yes" if within else "no"]
 
@@ -272,16 +276,25 @@ _INTERVALS = (
     "Intervals are paired: a bootstrap draw takes the same test clips for all systems; where there "
     "are several seeds they are drawn too."
 )
+_ENSEMBLE = (
+    "System 2, made of all seeds at once, stays as it is while seeds are drawn: how far an "
+    "ensemble of other trainings would differ is not in its intervals."
+)
 _DISTINGUISHABLE = (
     "Distinguishable: the interval leaves 0 out. Of many comparisons one in twenty does so by "
     "chance alone."
 )
 
 
+def _half(digits: int) -> float:
+    """Half a unit of the last digit of a number of per cent, as a share."""
+    return 0.5 * 10.0 ** (-digits - 2)
+
+
 def _against(number: Number, theirs: float | None) -> list[str]:
     if theirs is None:
         return [DASH, DASH, DASH]
-    within = "yes" if number.holds(theirs / 100) else "no"
+    within = "yes" if number.holds(theirs / 100, _half(2)) else "no"
     return [f"{theirs:.2f}", points(number.value - theirs / 100), within]
 
 
