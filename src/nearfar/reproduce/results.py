@@ -27,7 +27,11 @@ NAMES = ("results.md", "results.json")
 
 
 def write(
-    study: Study, weights: Weights | None, folder: Folder, records: Mapping[str, Record]
+    study: Study,
+    weights: Weights | None,
+    folder: Folder,
+    records: Mapping[str, Record],
+    versions: Mapping[str, str],
 ) -> tuple[str, dict[str, Any]]:
     """Evaluate all scores, make the tables, write both files.
 
@@ -36,6 +40,7 @@ def write(
         weights: the published encoder.
         folder: with the scores.
         records: of all steps, by key.
+        versions: of what makes the tables.
 
     Returns:
         What stands in the files: Markdown, and the data of the JSON.
@@ -46,7 +51,7 @@ def write(
     """
     steps = study.steps()
     made = _tables(study, folder, steps, records)
-    head = _head(study, weights, steps, records)
+    head = _head(study, weights, steps, records, versions)
     data = {**head, "tables": [table.to_data() for table in made],
             "steps": [_step(step, records[step.key]) for step in steps]}  # fmt: skip
     text = "\n".join([_preface(study, head), *(table.markdown() for table in made)])
@@ -78,11 +83,15 @@ def _figures(study: Study, folder: Folder, steps: Sequence[Step]) -> Figures | N
 
 
 def _head(
-    study: Study, weights: Weights | None, steps: Sequence[Step], records: Mapping[str, Record]
+    study: Study,
+    weights: Weights | None,
+    steps: Sequence[Step],
+    records: Mapping[str, Record],
+    now: Mapping[str, str],
 ) -> dict[str, Any]:
     """What the numbers are of."""
     data, report = study.data, load()
-    versions = [dict(records[s.key].versions) for s in steps]
+    versions = [dict(records[s.key].versions) for s in steps] or [dict(now)]
     return {
         "made_by": "nearfar reproduce",
         "data": {
@@ -136,6 +145,7 @@ def _preface(study: Study, head: Mapping[str, Any]) -> str:
         ", ".join(v if k == "machine" else f"{k} {v}" for k, v in one.items())
         for one in head["versions"]
     )
+    told = ", ".join(filter(None, ("Printed by `nearfar reproduce`", head["finished"][:10])))
     report = head["report"]
     lines = [
         "# The report's tables, reproduced",
@@ -146,7 +156,6 @@ def _preface(study: Study, head: Mapping[str, Any]) -> str:
         "The report's numbers stand beside ours: "
         f"{', '.join(report['authors'])}, “{report['title']}”." if report
         else "The report's numbers are for other recordings, so they are left out here.",
-        f"Printed by `nearfar reproduce`, {head['finished'][:10]}; {versions}. Everything behind "
-        "these tables, with hashes: results.json.",
+        f"{told}; {versions}. Everything behind these tables, with hashes: results.json.",
     ]  # fmt: skip
     return "\n\n".join(lines) + "\n"

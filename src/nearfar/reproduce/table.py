@@ -31,8 +31,11 @@ class Table:
 
     def markdown(self, level: int = 2) -> str:
         """Title, table and notes; `level` is that of the title."""
-        lines = [_line(self.columns), _line(["---", *["--:"] * (len(self.columns) - 1)])]
-        lines += [_line(row) for row in self.rows]
+        cells = [[_cell(c) for c in row] for row in (self.columns, *self.rows)]
+        # Columns of one width: a terminal shows the text as it is.
+        widths = [max(4, *map(len, column)) for column in zip(*cells, strict=True)]
+        rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
+        lines = [_line(row, widths) for row in (cells[0], rule, *cells[1:])]
         parts = [f"{'#' * level} {self.title}", "\n".join(lines), *self.notes]
         return "\n\n".join(parts) + "\n"
 
@@ -66,6 +69,12 @@ def points(share: float | None, digits: int = 2) -> str:
     return text.replace("-", "−")
 
 
-def _line(cells: Sequence[str]) -> str:
-    told = (" ".join(cell.split()).replace("|", "\\|") for cell in cells)
-    return f"| {' | '.join(told)} |"
+def _cell(text: str) -> str:
+    return " ".join(text.split()).replace("|", "\\|")
+
+
+def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
+    """The first cell to the left, the others to the right."""
+    pairs = zip(cells, widths, strict=True)
+    padded = [c.rjust(w) if n else c.ljust(w) for n, (c, w) in enumerate(pairs)]
+    return f"| {' | '.join(padded)} |"

@@ -1,0 +1,74 @@
+"""The steps of a study, which of them are done, and what the others will take."""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING
+
+from nearfar.errors import StorageError
+from nearfar.reproduce.estimate import Estimate, Speed, estimate, measure, size, span
+from nearfar.reproduce.records import Folder, Record
+
+if TYPE_CHECKING:
+    from nearfar.eat.weights import Weights
+    from nearfar.reproduce.plan import Study
+    from nearfar.store import Runtime
+
+
+class Schedule:
+    """The steps of a study, which of them are done, and what the others will take."""
+
+    def __init__(
+        self, study: Study, weights: Weights | None, folder: Folder, runtime: Runtime
+    ) -> None:
+        self.study, self.folder = study, folder
+        self.steps = study.steps()
+        self.records: dict[str, Record] = {}
+        for step in self.steps:
+            if (record := folder.done(step)) is not None:
+                self.records[step.key] = record
+        self.left = [step for step in self.steps if step.key not in self.records]
+        self.estimate = self._estimated(weights, runtime)
+
+    def _estimated(self, weights: Weights | None, runtime: Runtime) -> Estimate:
+        s = self.study
+        speed = Speed("cpu", {})
+        if weights is not None and self.left:
+            speed = measure(runtime.device, {s.training.precision, s.precision})
+        shape = None if weights is None else weights.architecture
+        return estimate(self.left, s.data, shape, s.training, speed, runtime.workers)
+
+    @property
+    def told(self) -> str:
+        """In one line."""
+        e = self.estimate
+        done = f", {len(self.records)} done" if self.records else ""
+        if not self.left:
+            return f"{len(self.steps)} steps, all done"
+        return (
+            f"{len(self.steps)} steps{done}; left: some {span(sum(e.seconds))} on "
+            f"{e.speed.device}, memory {size(e.memory)}, disk {size(e.disk)} (estimates from "
+            "arithmetic)"
+        )
+
+    @property
+    def text(self) -> str:
+        """Every step with its key, state and time."""
+        times = dict(zip((step.key for step in self.left), self.estimate.seconds, strict=True))
+        rows = [
+            f"{n:>3}  {step.key[:12]}  {step.name:<32}  "
+            + (span(times[step.key]) if step.key in times else "done")
+            for n, step in enumerate(self.steps, start=1)
+        ]
+        return "\n".join([*rows, self.told])
+
+    def check_disk(self) -> None:
+        """Refuse a disk that is too small for what will be written."""
+        place = next(p for p in (self.folder.path, *self.folder.path.absolute().parents)
+                     if p.exists())  # fmt: skip
+        free = shutil.disk_usage(place).free
+        if self.left and free < self.estimate.disk:
+            raise StorageError(
+                f"{self.folder.path}: {size(free)} free, the run needs some "
+                f"{size(self.estimate.disk)}; free some space or choose another place"
+            )

@@ -1,0 +1,174 @@
+"""Doing what is left of a schedule, a step at a time, each recorded when it is whole."""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+import traceback
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nearfar.errors import NearfarError, NearfarWarning, SettingError, WeightsError
+from nearfar.reproduce.estimate import span
+from nearfar.reproduce.plan import Step
+from nearfar.reproduce.records import Record
+from nearfar.reproduce.schedule import Schedule
+from nearfar.store import Runtime
+from nearfar.version import __version__
+
+Say = Callable[[str], None]
+
+
+@dataclass
+class Work:
+    """Does what is left of a schedule.
+
+    Args:
+        schedule: its records grow.
+        runtime: how to compute; with a cache.
+        weights: where the published encoder is.
+        say: called with a line before each step.
+    """
+
+    schedule: Schedule
+    runtime: Runtime
+    weights: str
+    say: Say
+
+    def __post_init__(self) -> None:
+        self._versions = versions_of(self.schedule.estimate.speed.device)
+
+    def all(self) -> dict[str, Record]:
+        """Every step's record, by key.
+
+        Raises:
+            NearfarError: a step failed; says which, and where the log is.
+        """
+        plan, folder = self.schedule, self.schedule.folder
+        folder.tell("begin", told={"steps": len(plan.steps), "left": len(plan.left),
+                                   "versions": self._versions})  # fmt: skip
+        spent = expected = 0.0
+        for n, (step, seconds) in enumerate(
+            zip(plan.left, plan.estimate.seconds, strict=True), start=1
+        ):
+            # What was measured so far corrects the estimate of the rest.
+            pace = spent / expected if spent > 60 and expected > 0 else 1.0
+            rest = pace * (sum(plan.estimate.seconds) - expected)
+            done = len(plan.records)
+            self.say(f"[{done + 1}/{len(plan.steps)}] {step.name}; left: some {span(rest)}")
+            plan.records[step.key] = self._one(step)
+            spent, expected = spent + plan.records[step.key].seconds, expected + seconds
+            if self.runtime.progress is not None:
+                self.runtime.progress("step", n, len(plan.left))
+        return plan.records
+
+    def _one(self, step: Step) -> Record:
+        folder = self.schedule.folder
+        if (record := folder.done(step)) is not None:  # by another process, since it was planned
+            return record
+        folder.clear(step)
+        folder.tell("start", step)
+        began = time.monotonic()
+        try:
+            with _warnings() as given:
+                files, facts = self._done(step)
+            seconds = time.monotonic() - began
+            record = folder.write(step, seconds, files, given, facts, self._versions)
+        except Exception as error:
+            self._failed(step, error)
+            raise
+        folder.tell("done", step, {"seconds": record.seconds, "warnings": given})
+        return record
+
+    def _done(self, step: Step) -> tuple[Sequence[Path], Mapping[str, Any]]:
+        """Do a step: the files it wrote, and what tables want to know."""
+        if step.kind == "train":
+            return self._train(step)
+        if step.kind == "score":
+            return self._score(step)
+        return self._stereo()
+
+    def _train(self, step: Step) -> tuple[Sequence[Path], Mapping[str, Any]]:
+        from nearfar.eat.training import training_of
+        from nearfar.eat.weights import open_weights
+        from nearfar.finetune.run import finetune
+
+        if step.encoder is None:
+            raise SettingError(f"step {step.name!r} trains nothing")
+        data, out = self.schedule.study.data, self.schedule.folder.weights(step)
+        _drop_damaged(out)
+        system = step.encoder.system(self.weights)
+        finetune(
+            system, data.train, step.settings, self.runtime, out=out, resume=True, order=data.order
+        )
+        training = training_of(open_weights(out))
+        facts = {} if training is None else dict(training.provenance["best"])
+        return [out], {**facts, "classes": 0 if training is None else len(training.classes)}
+
+    def _score(self, step: Step) -> tuple[Sequence[Path], Mapping[str, Any]]:
+        from nearfar.scorefiles import ScoreTable, write_scores
+
+        folder, data = self.schedule.folder, self.schedule.study.data
+        places = [str(folder.weights(need)) for need in step.needs]
+        system = step.system(self.weights, places)
+        detector = system.fit(data.train, self.runtime, order=data.order)
+        scores = detector.score(data.test, self.runtime)
+        return write_scores(folder.scores(step), ScoreTable.from_verdicts(scores)), {}
+
+    def _stereo(self) -> tuple[Sequence[Path], Mapping[str, Any]]:
+        from nearfar.reproduce import stereo
+
+        data = self.schedule.study.data
+        return [], stereo.measure(data.train, self.runtime, data.order).to_data()
+
+    def _failed(self, step: Step, error: Exception) -> None:
+        """Log it whole; to the user it is one line with the step's name."""
+        folder = self.schedule.folder
+        what = " ".join(str(error).split()) or type(error).__name__
+        with suppress(NearfarError):
+            folder.tell("failed", step, {"error": what, "traceback": traceback.format_exc()})
+        kind: type[NearfarError] = type(error) if isinstance(error, NearfarError) else NearfarError
+        name = "" if isinstance(error, NearfarError) else f"{type(error).__name__}: "
+        raise kind(
+            f"{step.name} failed: {name}{what} (log: {folder.log}); what is done is kept, mend it "
+            "and go on with --resume"
+        ) from error
+
+
+def _drop_damaged(out: Path) -> None:
+    """Remove a trained encoder that is no longer whole; finetune would refuse to replace it."""
+    from nearfar.eat.weights import open_weights
+
+    if out.exists():
+        try:
+            open_weights(out)
+        except WeightsError:
+            out.unlink()
+
+
+@contextmanager
+def _warnings() -> Iterator[list[str]]:
+    """Warnings of a step, each once; filled when it ends."""
+    given: list[str] = []
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", NearfarWarning)
+        yield given
+    given += dict.fromkeys(" ".join(str(w.message).split()) for w in caught)
+
+
+def versions_of(device: str) -> dict[str, str]:
+    """What computes, for the record."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    found = {"nearfar": __version__, "python": platform.python_version()}
+    for name in ("numpy", "scipy", "torch"):
+        with suppress(PackageNotFoundError):
+            found[name] = version(name)
+    cores = os.cpu_count() or 1
+    found["machine"] = f"{platform.system()} {platform.machine()}, {cores} cores, {device}"
+    return found
