@@ -77,6 +77,16 @@ def own_cache(tmp_path_factory, monkeypatch):
     monkeypatch.setenv("NEARFAR_CACHE", str(tmp_path_factory.mktemp("cache")))
 
 
+@pytest.fixture(scope="module")
+def one_thread():
+    """torch on one thread, as other processes that must compute the same have it."""
+    torch = pytest.importorskip("torch")
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 @pytest.fixture
 def shared():
     """The folder beside the checkout with gold data and real recordings."""

@@ -36,14 +36,7 @@ from nearfar.finetune.run import finetune, with_weights  # noqa: E402
 TINY = Path(__file__).parent / "data" / "eat" / "tiny"
 CPU = nf.Runtime(device="cpu")
 
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """Two would wait for each other on a busy machine."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")

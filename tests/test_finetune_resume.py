@@ -88,14 +88,7 @@ if "RANK" in os.environ:
     save_file(state, f"{out}.{os.environ['RANK']}")
 """
 
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """As many as the other processes have; more would wait for each other on a busy machine."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")

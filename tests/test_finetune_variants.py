@@ -48,14 +48,7 @@ VARIANTS = {  # each new setting at least once, and with what could get in its w
     "lora-dann": {"lora": 3, "adaptation": "dann", "checkpointing": True},
 }
 
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """Two would wait for each other on a busy machine."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")
