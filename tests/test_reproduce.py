@@ -310,7 +310,7 @@ def test_a_dry_run_tells_the_plan_and_writes_nothing(call, tmp_path):
 def test_table_1_needs_no_weights_and_no_time(call, tmp_path):
     code, out, _ = call("--table", "1", weights=None)
     assert code == 0
-    assert "| Preprocess | coherence mask | coherence mask |" in out
+    assert "| Preprocess | coherence mask | coherence mask |" in " ".join(out.split())
     assert (tmp_path / "run" / "results.json").is_file()
 
 
@@ -357,6 +357,53 @@ def test_other_data_are_refused_or_stand_alone(call, dcase):
     code, out, _ = call("--any-data", "--dry-run", data=dcase)
     assert code == 0
     assert "score s4" in out
+
+
+@pytest.mark.parametrize("size", ["2", "abc"])
+def test_a_launcher_is_refused(call, monkeypatch, size):
+    monkeypatch.setenv("WORLD_SIZE", size)
+    code, _, error = call("--table", "1")
+    assert code == 2
+    assert f"WORLD_SIZE is '{size}'" in one_line(error)
+
+
+def test_an_empty_launcher_is_none(call, monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "")
+    assert call("--table", "1", "--dry-run")[0] == 0
+
+
+def test_dann_without_a_target_domain_is_refused_before_any_training(call, runs, tmp_path):
+    for path in (runs[0] / "data").rglob("*.wav"):
+        if "_target_train_" not in path.name:
+            (new := tmp_path / "data" / path.relative_to(runs[0] / "data")).parent.mkdir(
+                parents=True, exist_ok=True
+            )
+            new.hardlink_to(path)
+    arguments = ("--dry-run", "--any-data")
+    code, _, error = call(*arguments, "--table", "text", data=tmp_path / "data")
+    assert code == 2
+    assert "both domains" in one_line(error)
+    assert call(*arguments, "--table", "3", data=tmp_path / "data")[0] == 0
+
+
+def test_too_small_a_disk_is_said_first(call, tmp_path, monkeypatch):
+    from types import SimpleNamespace
+
+    from nearfar.reproduce import schedule
+
+    monkeypatch.setattr(schedule.shutil, "disk_usage", lambda _: SimpleNamespace(free=1e6))
+    for more in ((), ("--dry-run",)):
+        code, _, error = call("--table", "3", *more)
+        assert code == 2
+        assert "1 MB free" in one_line(error)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_dry_run_says_what_was_found(call, runs):
+    code, out, _ = call("--dry-run", "--table", "1", weights=None)
+    assert code == 0
+    assert out.startswith("SIMULATED v")
+    assert "3 machines, 84 training and 72 test clips" in out.splitlines()[0]
 
 
 def test_a_folder_with_other_things_stays_as_it_was(call, tmp_path):

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 PRECISIONS: tuple[Precision, ...] = ("fp32", "bf16")
 OF_TRAINING = "training."
+SHOWN = 5  # warnings
 
 
 def reproduce(
@@ -67,16 +68,22 @@ def reproduce(
                 precision=products, runtime=shown.runtime, order=channel_order.value,
                 resume=resume, dry_run=dry_run, any_data=any_data, say=shown.say,
             )  # fmt: skip
-        except BaseException as error:
-            if not isinstance(error, Exception) and (output / "steps").is_dir():
-                typer.echo(f"{output}: all finished steps are kept; add --resume", err=True)
+        except Exception:
             raise
+        except BaseException:  # Ctrl-C
+            if not (output / "steps").is_dir():
+                raise
+            typer.echo(f"{output}: interrupted; finished steps are kept, --resume goes on "
+                       "from there", err=True)  # fmt: skip
+            raise SystemExit(130) from None
     typer.echo(outcome.text)
     if dry_run:
         return
-    if outcome.warnings:
-        count = len(outcome.warnings)
-        typer.echo(f"{count} warning{'s' * (count > 1)}, in {output / 'log.jsonl'}", err=True)
+    for warning in outcome.warnings[:SHOWN]:
+        typer.echo(f"warning: {warning}", err=True)
+    if len(outcome.warnings) > SHOWN:
+        more = len(outcome.warnings) - SHOWN
+        typer.echo(f"and {more} more warnings, in {output / 'log.jsonl'}", err=True)
     typer.echo(f"wrote {output / 'results.md'} and {output / 'results.json'}")
 
 
@@ -94,7 +101,9 @@ def _training(assignments: Sequence[str], precision: Precision) -> FineTuning:
 
     training = FineTuning(precision=precision)
     for assignment in assignments:
-        name = assignment.partition("=")[0].strip()
+        name, equals, _ = (piece.strip() for piece in assignment.partition("="))
+        if not equals:
+            raise SettingError(f"--set {assignment!r}: say it as in --set training.epochs=5")
         if not name.startswith(OF_TRAINING):
             raise SettingError(
                 f"{name}: the systems are the report's; what can be set is how encoders are "

@@ -130,10 +130,7 @@ def finetune(
     """
     settings, runtime = settings or FineTuning(), runtime or Runtime()
     files = Files.beside(out)
-    eat = _encoder(system)
-    weights = _published(eat)
-    check_rank(settings.lora, weights.architecture.dim)
-    _check_precision(settings, runtime)
+    eat, weights = _beginning(system, settings, runtime)
     team = Team(runtime.device)
     _refuse_existing(files, resume)
     with team.first():
@@ -299,6 +296,15 @@ def _encoder(system: System) -> EAT:
                 f"leave {name} away"
             )
     return inner
+
+
+def _beginning(system: System, settings: FineTuning, runtime: Runtime) -> tuple[EAT, Weights]:
+    """The encoder to train and its published weights, which the settings fit."""
+    eat = _encoder(system)
+    weights = _published(eat)
+    check_rank(settings.lora, weights.architecture.dim)
+    _check_precision(settings, runtime)
+    return eat, weights
 
 
 def _published(eat: EAT) -> Weights:

@@ -55,6 +55,7 @@ class Data:
         official: is it the set that the report's numbers are for?
         train_sha256, sha256: of the training files, and of all, with their names.
         seconds: a clip's length, mean.
+        left_out: machines with training clips only: they are none of the tables'.
     """
 
     path: Path
@@ -65,9 +66,27 @@ class Data:
     order: ChannelOrder
     simulated: str
     official: bool
+    left_out: tuple[str, ...] = ()
     train_sha256: str = ""
     sha256: str = ""
     seconds: float = 0.0  # of a clip, mean
+
+    @property
+    def label(self) -> str:
+        """What a reader must know before the numbers."""
+        if self.official:
+            return "DCASE 2026 Task 2, development set"
+        return self.simulated or "other data"
+
+    @property
+    def told(self) -> str:
+        """How much there is of what, in one line."""
+        machines = len(self.machines)
+        without = f" (left out, without test clips: {', '.join(self.left_out)})"
+        return (
+            f"{machines} machine{'s' * (machines > 1)}{without if self.left_out else ''}, "
+            f"{len(self.train):,} training and {len(self.test):,} test clips"
+        )
 
     @property
     def machines(self) -> tuple[str, ...]:
@@ -101,6 +120,7 @@ def look(path: Path, order: ChannelOrder = "near-far", any_data: bool = False) -
     if lacking:
         raise DatasetError(f"{path}: no training clips of {'; '.join(sorted(lacking))}; copy them")
     # Machines without test clips would have a part in the training of the encoders.
+    left_out = tuple(m for m in train.machines if m not in test.machines)
     train = Clips(clip for clip in train if clip.machine in test.machines)
     check_training(train)
     truth = Truth.from_clips(test)
@@ -109,19 +129,26 @@ def look(path: Path, order: ChannelOrder = "near-far", any_data: bool = False) -
     evaluate(ScoreTable(tuple(nothing)), truth, draws=0, rule=rule)  # says what no table could
     if len(set(proxy_classes(train).values())) < 2:
         raise DatasetError(f"{path}: one proxy class only, nothing to train on; add a machine")
-    return Data(path, train, test, truth, rule, order, simulated, official)
+    return Data(path, train, test, truth, rule, order, simulated, official, left_out)
 
 
 def hashed(data: Data, progress: Progress | None = None) -> Data:
     """The same data with their hashes; every file is read once and its head looked at.
 
     Raises:
-        AudioError: a file that cannot be read, or has one channel where two are needed.
+        AudioError: a file that cannot be read, is too short, or has one channel where two are
+            needed.
     """
     clips = [*data.train, *data.test]
     seen = _seen(clips, progress)
     rows = [_row(clip, seen[clip.path, clip.far][0]) for clip in clips]
     ends = [seen[c.path, c.far][1] if c.stop is None else c.stop for c in clips]
+    for clip, end in zip(clips, ends, strict=True):
+        if end - clip.start < audio.SHORTEST:
+            raise AudioError(
+                f"{clip.name}: {end - clip.start:.3g} s, need at least {audio.SHORTEST:g} s; copy "
+                "it again"
+            )
     return replace(
         data,
         train_sha256=_sha256(rows[: len(data.train)]),

@@ -52,13 +52,15 @@ class Estimate:
     Args:
         seconds: of each step, in their order.
         memory: bytes, of the device if it has its own.
-        disk: bytes that are written and stay, with room for one checkpoint.
+        disk: bytes in the run's folder, with room for one checkpoint.
+        cache: bytes of log-mels in the cache folder.
         speed: of the device.
     """
 
     seconds: tuple[float, ...]
     memory: float
     disk: float
+    cache: float
     speed: Speed
 
 
@@ -118,14 +120,14 @@ def estimate(
     seconds = tuple(work.seconds(step) for step in steps)
     trainings = [step for step in steps if step.kind == "train"]
     memory = RESIDENT + (work.training_memory() if trainings else work.pass_memory())
-    disk = 0.0
+    disk = cache = 0.0
     if shape is not None and trainings:
         trained = file_size(shape.projected())
         # A checkpoint has weights, both moments and the best so far; the next is written beside it.
         disk = trained * len(trainings) + 8 * trained
         fronts = {step.encoder.frontend for step in trainings if step.encoder is not None}
-        disk += len(fronts) * len(data.train) * data.seconds * FRAMES_A_SECOND * MELS * 4
-    return Estimate(seconds, memory, disk, speed)
+        cache = len(fronts) * len(data.train) * data.seconds * FRAMES_A_SECOND * MELS * 4
+    return Estimate(seconds, memory, disk, cache, speed)
 
 
 @dataclass
@@ -185,7 +187,7 @@ class _Work:
         if self.shape is None:
             return 0.0
         s, tokens = self.training, self._tokens
-        clips = s.batch_size / s.accumulation
+        clips = min(s.batch_size, len(self.data.train)) / s.accumulation
         each = ACTIVATIONS[s.precision] * tokens * self.shape.dim * self.shape.depth
         kept = CHECKPOINTED if s.checkpointing else 1.0
         return 4.0 * file_size(self.shape.projected()) + clips * each * kept
@@ -213,9 +215,11 @@ def span(seconds: float) -> str:
 
 
 def size(count: float) -> str:
-    """Bytes for people, in gigabytes.
+    """Bytes for people.
 
-    >>> size(3.61e9)
-    '3.6 GB'
+    >>> [size(x) for x in (3.2e6, 3.61e9, 3.61e11)]
+    ['3 MB', '3.6 GB', '361 GB']
     """
+    if count < 1e9:
+        return f"{count / 1e6:.0f} MB"
     return f"{count / 1e9:.1f} GB" if count < 1e11 else f"{count / 1e9:.0f} GB"

@@ -173,6 +173,6 @@ def _over_seeds(drawn: Values) -> Values:
     if count == 1:
         alone: Values = drawn[0]
         return alone
-    chosen = np.random.default_rng(SEED).integers(count, size=(draws, count - 1))
+    chosen = np.random.default_rng([SEED, 1]).integers(count, size=(draws, count - 1))
     mean: Values = drawn[chosen, np.arange(draws)[:, None]].mean(axis=1)
     return mean

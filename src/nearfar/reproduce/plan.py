@@ -169,7 +169,7 @@ def seeds_of(count: int) -> tuple[int, ...]:
     Raises:
         SettingError: none, or far too many.
     """
-    if not 1 <= count <= MOST_SEEDS:
+    if isinstance(count, bool) or not isinstance(count, int) or not 1 <= count <= MOST_SEEDS:
         raise SettingError(f"--seeds {count}: it is 1 to {MOST_SEEDS}; the report has 4")
     return tuple(range(count))
 

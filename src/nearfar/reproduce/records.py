@@ -34,6 +34,10 @@ if TYPE_CHECKING:
 FORMAT = 1
 MARK = "run.json"
 LOCK = ".lock"
+WEIGHTS = "weights"  # among the facts of a score: sha256 of those it was made from
+# What `store.atomic_file` calls a file that is not whole yet begins so.
+_HALF_WRITTEN = {"": (".run.json.", ".results."), "steps": (".train", ".score", ".stereo"),
+                 "weights": (".train",)}  # fmt: skip
 LARGE = 100_000_000  # bytes; a larger file is known by its size alone when a run goes on
 _KINDS: Mapping[str, Any] = {  # of a record's fields, as JSON gives them
     "seconds": int | float, "files": dict, "warnings": list, "facts": dict, "versions": dict,
@@ -89,6 +93,7 @@ class Folder:
 
         Raises:
             StorageError: something else is there, or a run that nobody said to go on with.
+            FormatError: a run of a newer nearfar, or a damaged one.
         """
         with storage_errors(self.path):
             if self.path.exists() and not self.path.is_dir():
@@ -106,7 +111,11 @@ class Folder:
                 (self.path / name).mkdir(exist_ok=True)
 
     def check(self, resume: bool) -> None:
-        """Refuse what `begin` would, and write nothing."""
+        """Refuse what `begin` would, and write nothing.
+
+        Raises:
+            StorageError, FormatError: as `begin`.
+        """
         with storage_errors(self.path):
             if (self.path / MARK).is_file():
                 self._check_mark(resume)
@@ -152,16 +161,42 @@ class Folder:
                 raise StorageError(
                     f"{self.path}: another process is at work on this run; let it finish"
                 )
+            self._tidy()
             yield
 
+    def _tidy(self) -> None:
+        """Remove what a killed process left half-written: gigabytes, with a large encoder."""
+        for folder, names in _HALF_WRITTEN.items():
+            for part in (self.path / folder).glob(".*"):
+                if part.name.startswith(names):
+                    with suppress(OSError):
+                        part.unlink()
+
     def done(self, step: Step) -> Record | None:
-        """The record of a step that is done; None if it is to be done (again)."""
+        """The record of a step that is done; None if it is to be done (again).
+
+        A score is done if it was made from the very weights that its trainings' records name: a
+        training that is done again may end with other bits, on a GPU or with other threads.
+        """
         with suppress(OSError, ValueError, TypeError, AttributeError, RecursionError):
             text = (self.path / "steps" / f"{step.slug}.json").read_text(encoding="utf-8")
             record = _record(json.loads(text))
-            if record.key == step.key and all(map(self._whole, record.files.items())):
+            made_from = list(record.facts.get(WEIGHTS, ()))
+            if (
+                record.key == step.key
+                and made_from == [self.trained(need) for need in step.needs]
+                and all(map(self._whole, record.files.items()))
+            ):
                 return record
         return None
+
+    def trained(self, step: Step) -> str | None:
+        """sha256 of the weights of a training that is done; None of one that is not."""
+        record = self.done(step)
+        if record is None:
+            return None
+        name = self.weights(step).relative_to(self.path).as_posix()
+        return str(record.files[name][1]) if name in record.files else None
 
     def _whole(self, item: tuple[str, Sequence[Any]]) -> bool:
         path, (size, digest) = self.path / item[0], item[1]

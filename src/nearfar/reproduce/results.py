@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
+from nearfar.clips import proxy_classes
 from nearfar.finetune.settings import FineTuning
 from nearfar.reproduce.entries import entries_of
 from nearfar.reproduce.figures import CONFIDENCE, DRAWS, SEED, Figures, figures
@@ -64,7 +65,9 @@ def _tables(
     study: Study, folder: Folder, steps: Sequence[Step], records: Mapping[str, Record]
 ) -> list[Table]:
     reported = load() if study.data.official else None
-    maker = Tables(_figures(study, folder, steps), reported, study.seeds, study.training)
+    classes = len(set(proxy_classes(study.data.train).values()))
+    found = _figures(study, folder, steps)
+    maker = Tables(found, reported, study.seeds, study.training, classes)
     made = [table for name in study.tables for table in maker.make(name)]
     for step in steps:
         if step.kind == "stereo":
@@ -95,8 +98,7 @@ def _head(
     return {
         "made_by": "nearfar reproduce",
         "data": {
-            "label": data.simulated or ("DCASE 2026 Task 2, development set" if data.official
-                                        else "other data"),
+            "label": data.label,
             "machines": list(data.machines),
             "training_clips": len(data.train),
             "test_clips": len(data.test),
@@ -149,8 +151,7 @@ def _preface(study: Study, head: Mapping[str, Any]) -> str:
     report = head["report"]
     lines = [
         "# The report's tables, reproduced",
-        f"**{data['label']}**, {len(data['machines'])} machines, {data['training_clips']:,} "
-        f"training and {data['test_clips']:,} test clips, sha256 {data['sha256'][:12]}. Encoder: "
+        f"**{study.data.label}**, {study.data.told}, sha256 {data['sha256'][:12]}. Encoder: "
         f"{encoder}. Seeds: {', '.join(map(str, head['seeds']))}. Training: "
         f"{', '.join(changed) or 'all settings as they come'}.",
         "The report's numbers stand beside ours: "

@@ -14,10 +14,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nearfar.errors import SettingError
+from nearfar.errors import DatasetError, SettingError
 from nearfar.finetune.settings import FineTuning
 from nearfar.reproduce.data import Data, check_weights, hashed, look
-from nearfar.reproduce.entries import TABLES, Precision, TableName, encoders, entries_of
+from nearfar.reproduce.entries import (
+    TABLES,
+    Precision,
+    TableName,
+    encoders,
+    entries_of,
+    tables_of,
+)
 from nearfar.reproduce.plan import Study, seeds_of
 from nearfar.reproduce.records import Folder, Record
 from nearfar.reproduce.schedule import Schedule
@@ -92,10 +99,11 @@ def reproduce(
     training = training or FineTuning()
     study, opened = _study(found, weights, tables, seeds, training, precision, runtime)
     schedule = Schedule(study, opened, folder, runtime)
+    schedule.check_disk()
     if dry_run:
         return Outcome(schedule.text, {})
+    say(f"{study.data.label}: {study.data.told}")
     say(schedule.told)
-    schedule.check_disk()
     folder.begin(resume)
     with folder.locked(), _with_cache(runtime, folder) as cached:
         records = Work(schedule, cached, weights or "", say).all()
@@ -115,7 +123,7 @@ def _study(
 ) -> tuple[Study, Weights | None]:
     """What is asked for, and the published encoder, all checked."""
     numbers = seeds_of(seeds)
-    encoders(training, ())  # refuses settings that the compared encoders differ in
+    _check_asked(data, tables, training)
     needed = any(entry.encoder for entry in entries_of(tables))
     if needed and not weights:
         raise SettingError(
@@ -128,6 +136,23 @@ def _study(
     data = hashed(data, runtime.progress)
     sha256 = "" if opened is None else opened.sha256
     return Study(tuple(tables), numbers, training, data, sha256, precision), opened
+
+
+def _check_asked(data: Data, tables: Sequence[TableName], training: FineTuning) -> None:
+    """Refuse what a step would only find out after hours of others."""
+    for table in tables:
+        tables_of(table)
+    if not tables:
+        raise SettingError(f"no table to make; it is one of {', '.join(TABLES)}")
+    wanted = encoders(training, {entry.encoder for entry in entries_of(tables)})
+    if data.order not in ("near-far", "far-near"):
+        raise SettingError(f"channel order {data.order!r}; it is 'near-far' or 'far-near'")
+    domains = {clip.domain for clip in data.train}
+    if "dann" in wanted and not {"source", "target"} <= domains:
+        raise DatasetError(
+            f"{data.path}: DANN needs training clips of both domains, source and target; give "
+            "them, or leave the table 'text' away"
+        )
 
 
 def _check_device(precisions: set[str], runtime: Runtime) -> None:
@@ -150,9 +175,11 @@ def _check_device(precisions: set[str], runtime: Runtime) -> None:
 
 
 def _refuse_launcher() -> None:
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+    size = os.environ.get("WORLD_SIZE") or "1"
+    if size != "1":
         raise SettingError(
-            "nearfar reproduce is one process, and a launcher started several; start it by itself"
+            f"nearfar reproduce is one process, and WORLD_SIZE is {size!r}; start it without a "
+            "launcher, or unset WORLD_SIZE"
         )
 
 
@@ -175,9 +202,6 @@ def _finished(
 @contextmanager
 def _with_cache(runtime: Runtime, folder: Folder) -> Iterator[Runtime]:
     """A cache that all steps share; the folder's own is deleted when everything is done."""
-    if runtime.cache is not None:
-        yield runtime
-        return
     own = folder.path / "cache"
-    yield replace(runtime, cache=own)
+    yield replace(runtime, cache=runtime.cache or own)
     shutil.rmtree(own, ignore_errors=True)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import shutil
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nearfar.errors import StorageError
 from nearfar.reproduce.estimate import Estimate, Speed, estimate, measure, size, span
+from nearfar.reproduce.plan import DIGITS
 from nearfar.reproduce.records import Folder, Record
 
 if TYPE_CHECKING:
@@ -22,6 +24,7 @@ class Schedule:
         self, study: Study, weights: Weights | None, folder: Folder, runtime: Runtime
     ) -> None:
         self.study, self.folder = study, folder
+        self._cache = runtime.cache or folder.path
         self.steps = study.steps()
         self.records: dict[str, Record] = {}
         for step in self.steps:
@@ -47,28 +50,39 @@ class Schedule:
             return f"{len(self.steps)} steps, all done"
         return (
             f"{len(self.steps)} steps{done}; left: some {span(sum(e.seconds))} on "
-            f"{e.speed.device}, memory {size(e.memory)}, disk {size(e.disk)} (estimates from "
-            "arithmetic)"
+            f"{e.speed.device}, memory {size(e.memory)}, disk {size(e.disk)} and in the cache "
+            f"{size(e.cache)} (estimates from arithmetic)"
         )
 
     @property
     def text(self) -> str:
-        """Every step with its key, state and time."""
+        """What there is, and every step with its key, state and time."""
         times = dict(zip((step.key for step in self.left), self.estimate.seconds, strict=True))
         rows = [
-            f"{n:>3}  {step.key[:12]}  {step.name:<32}  "
+            f"{n:>3}  {step.key[:DIGITS]}  {step.name:<32}  "
             + (span(times[step.key]) if step.key in times else "done")
             for n, step in enumerate(self.steps, start=1)
         ]
-        return "\n".join([*rows, self.told])
+        data = self.study.data
+        return "\n".join([f"{data.label}: {data.told}", *rows, self.told])
 
     def check_disk(self) -> None:
-        """Refuse a disk that is too small for what will be written."""
-        place = next(p for p in (self.folder.path, *self.folder.path.absolute().parents)
-                     if p.exists())  # fmt: skip
-        free = shutil.disk_usage(place).free
-        if self.left and free < self.estimate.disk:
-            raise StorageError(
-                f"{self.folder.path}: {size(free)} free, the run needs some "
-                f"{size(self.estimate.disk)}; free some space or choose another place"
-            )
+        """Refuse disks that are too small for what will be written.
+
+        Raises:
+            StorageError: says how much is there and how much is needed.
+        """
+        needed: dict[int, tuple[Path, float]] = {}
+        places = ((self.folder.path, self.estimate.disk), (self._cache, self.estimate.cache))
+        for path, count in places:
+            place = next(p for p in (path, *path.absolute().parents) if p.exists())
+            first, before = needed.get(place.stat().st_dev, (path, 0.0))
+            needed[place.stat().st_dev] = (first, before + count)
+        for path, count in needed.values():
+            place = next(p for p in (path, *path.absolute().parents) if p.exists())
+            free = shutil.disk_usage(place).free
+            if self.left and free < count:
+                raise StorageError(
+                    f"{path}: {size(free)} free, the run needs some {size(count)}; free some "
+                    "space or choose another place"
+                )

@@ -20,6 +20,7 @@ SINGLE = (  # what the text says of one figure of one machine: claim, machine, f
     ("bearing_pauc", "bearingEmu", "pAUC", "s4", "s1"),
     ("fan_auc_source", "fan", "AUC(s)", "s4", "s1"),
     ("gearbox_auc_target", "gearboxEmu", "AUC(t)", "s2", "s4"),
+    ("valve_pauc", "valveEmu", "pAUC", "s2", "s4"),
 )
 NO_TITLES: Mapping[str, str] = {}
 CAPTIONS = {
@@ -38,12 +39,14 @@ class Tables:
         reported: the report's numbers; None where they may not stand beside ours.
         seeds: numbers of the trainings.
         training: settings of every training.
+        classes: proxy classes of the training clips.
     """
 
     figures: Figures | None
     reported: Reported | None
     seeds: Sequence[int]
     training: FineTuning
+    classes: int
 
     def make(self, name: TableName) -> list[Table]:
         """The tables that belong to a name of `--table`; the stereo statistics stand apart."""
@@ -187,11 +190,20 @@ class Tables:
         notes = [f"{_means(self.seeds)} {_INTERVALS}", _DISTINGUISHABLE]
         if any("s2" in (pair.first, pair.second) for pair in PAIRS[name]) and len(self.seeds) > 1:
             notes.append(_ENSEMBLE)
+        if name == "text":
+            notes += [_UNIT_LENGTH, self._classes()]
         return Table(
             f"{name}-differences", f"{CAPTIONS[name]}: differences",
             [f"Δ{self._figures.symbol}", *self._compared_heads()],
             rows, notes, {"comparisons": data},
         )  # fmt: skip
+
+    def _classes(self) -> str:
+        """How many proxy classes the encoders learnt to tell apart."""
+        told = f"Proxy classes in training: {self.classes}"
+        if self.reported is None:
+            return f"{told}."
+        return f"{told}; {self.reported.data.proxy_classes} in the report (docs/decisions.md)."
 
     def _compared_heads(self) -> list[str]:
         heads = ["points", f"{100 * CONFIDENCE:g} % interval", "each seed", "distinguishable"]
@@ -203,9 +215,10 @@ class Tables:
                  "yes" if number.distinguishable else "no"]  # fmt: skip
         if self.reported is None:
             return cells
-        if claim is None or claim.value is None:
-            said = "no gain" if claim is not None else DASH
-            return [*cells, said, DASH, DASH]
+        if claim is None:
+            return [*cells, DASH, DASH, DASH]
+        if claim.value is None:  # "no meaningful improvement"
+            return [*cells, "no gain", DASH, "yes" if number.interval[0] <= 0 else "no"]
         theirs = claim.value / 100
         at_most = "≤ " if claim.relation == "at most" else ""
         half = _half(claim.digits)
@@ -218,6 +231,7 @@ class Tables:
             "difference": number.value,
             "interval": list(number.interval),
             "seeds": list(number.seeds),
+            "seeds_above_0": sum(seed > 0 for seed in number.seeds),
             "distinguishable": number.distinguishable,
             **self._report(number.value, claim),
         }
@@ -279,6 +293,10 @@ _INTERVALS = (
 _ENSEMBLE = (
     "System 2, made of all seeds at once, stays as it is while seeds are drawn: how far an "
     "ensemble of other trainings would differ is not in its intervals."
+)
+_UNIT_LENGTH = (
+    "L2 normalisation is 0.00 by construction: System 1's embeddings have length 1 already, and "
+    "cosines see no length."
 )
 _DISTINGUISHABLE = (
     "Distinguishable: the interval leaves 0 out. Of many comparisons one in twenty does so by "

@@ -13,10 +13,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nearfar.errors import NearfarError, NearfarWarning, SettingError, WeightsError
+from nearfar.errors import (
+    NearfarError,
+    NearfarWarning,
+    SettingError,
+    StorageError,
+    WeightsError,
+)
 from nearfar.reproduce.estimate import span
 from nearfar.reproduce.plan import Step
-from nearfar.reproduce.records import Record
+from nearfar.reproduce.records import WEIGHTS, Record
 from nearfar.reproduce.schedule import Schedule
 from nearfar.store import Runtime
 from nearfar.version import __version__
@@ -107,18 +113,34 @@ class Work:
             system, data.train, step.settings, self.runtime, out=out, resume=True, order=data.order
         )
         training = training_of(open_weights(out))
-        facts = {} if training is None else dict(training.provenance["best"])
-        return [out], {**facts, "classes": 0 if training is None else len(training.classes)}
+        if training is None:
+            raise WeightsError(f"{out}: no record of its training; delete it")
+        told = {"classes": len(training.classes), "threads": training.provenance["threads"]}
+        return [out], {**training.provenance["best"], **told}
 
     def _score(self, step: Step) -> tuple[Sequence[Path], Mapping[str, Any]]:
         from nearfar.scorefiles import ScoreTable, write_scores
 
         folder, data = self.schedule.folder, self.schedule.study.data
         places = [str(folder.weights(need)) for need in step.needs]
+        trained = [self._checked(need) for need in step.needs]
         system = step.system(self.weights, places)
         detector = system.fit(data.train, self.runtime, order=data.order)
         scores = detector.score(data.test, self.runtime)
-        return write_scores(folder.scores(step), ScoreTable.from_verdicts(scores)), {}
+        files = write_scores(folder.scores(step), ScoreTable.from_verdicts(scores))
+        return files, {WEIGHTS: trained}
+
+    def _checked(self, step: Step) -> str:
+        """sha256 of a training's weights, which are those that its record names."""
+        from nearfar.eat.weights import open_weights
+
+        place = self.schedule.folder.weights(step)
+        found = open_weights(place).sha256
+        if found != self.schedule.folder.trained(step):
+            raise StorageError(
+                f"{place}: changed since it was trained; delete it, and --resume trains it again"
+            )
+        return found
 
     def _stereo(self) -> tuple[Sequence[Path], Mapping[str, Any]]:
         from nearfar.reproduce import stereo
@@ -134,6 +156,8 @@ class Work:
             folder.tell("failed", step, {"error": what, "traceback": traceback.format_exc()})
         kind: type[NearfarError] = type(error) if isinstance(error, NearfarError) else NearfarError
         name = "" if isinstance(error, NearfarError) else f"{type(error).__name__}: "
+        if "--skip-bad" in what:
+            what += "; nearfar reproduce leaves nothing out"
         raise kind(
             f"{step.name} failed: {name}{what} (log: {folder.log}); what is done is kept, mend it "
             "and go on with --resume"
