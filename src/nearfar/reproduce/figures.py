@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 Values = NDArray[np.float64]
 
-DRAWS = 2000
+DRAWS = 10_000
 SEED = 0  # of the bootstrap
 CONFIDENCE = 0.95
 

@@ -80,7 +80,7 @@ class Tables:
         notes = [
             f"Per cent. S1 is seed {self.seeds[0]}; over {_seeds(self.seeds)} its {figures.symbol} "
             f"is {_told(figures.omega('s1'))}. S2 is the ensemble of {_these(self.seeds)}. "
-            f"Intervals: {figures.draws} bootstrap draws of the test clips."
+            f"Intervals: {figures.draws:,} bootstrap draws of the test clips."
         ]
         return Table(
             "table2", CAPTIONS["2"], ["machine", "figure", *self._heads(names)], rows, notes,
