@@ -166,8 +166,8 @@ def figures(
 def _over_seeds(drawn: Values) -> Values:
     """(seeds, draws) → (draws,): in each draw the mean over seeds drawn with replacement.
 
-    One seed less is drawn than there are: so the spread of the mean is s² / n, where n of n would
-    give (n − 1) / n of that (Rao and Wu, JASA 83, 1988). With one seed its spread is unknown.
+    One seed less is drawn than there are: so the variance of the mean is s² / n, where n of n
+    would give (n − 1) / n of that (Rao and Wu, JASA 83, 1988). With one seed it is unknown.
     """
     count, draws = drawn.shape
     if count == 1:
