@@ -551,15 +551,10 @@ def test_two_processes_end_with_equal_weights(data, tmp_path, adaptation):
 
 @pytest.fixture
 def command(run):
-    from nearfar import cli, cli_finetune
-
-    names = [c.callback.__name__ for c in cli.app.registered_commands]
-    if "finetune" not in names:
-        cli.app.command()(cli_finetune.finetune)
     return lambda *args: run("finetune", *args, "--weights", TINY, "--device", "cpu")
 
 
-def test_command(command, data, tmp_path):
+def test_command(command, run, data, tmp_path):
     out = tmp_path / "s1.safetensors"
     quick = ("--set", "training.epochs=1", "--set", "training.batch_size=8")
     code, told, err = command(
@@ -571,6 +566,13 @@ def test_command(command, data, tmp_path):
     settings = nf.EAT(str(out)).training.settings
     found = {k: settings[k] for k in ("loss", "lora", "adaptation")}
     assert found == {"loss": "cosface", "lora": 4, "adaptation": "mixstyle"}
+    code, told, _ = run("weights", "check", out)
+    assert code == 0
+    (line,) = (x for x in told.splitlines() if x.startswith("training"))
+    words = set(line.removeprefix("training").strip().split(", "))
+    assert words == {
+        "loss=cosface", "lora=4", "adaptation=mixstyle", "epochs=1", "batch_size=8"
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import typer
 from nearfar.errors import WeightsError
 
 if TYPE_CHECKING:
+    from nearfar.eat.training import Training
     from nearfar.eat.weights import Weights
 
 app = typer.Typer(
@@ -96,9 +97,19 @@ def _describe(weights: Weights) -> None:
             "trained on": f"{machines}; {len(training.classes)} classes, "
             f"{len(training.heard)} clips, {len(training.held_out)} more held out",
             "front end": described(training.frontend),
+            "training": _settings(training),
         }
     for name, value in rows.items():
         typer.echo(f"{name:14}{value}")
+
+
+def _settings(training: Training) -> str:
+    """How it was trained, as far as that is not as it comes."""
+    from nearfar.finetune.settings import FineTuning
+
+    usual = FineTuning().to_data()
+    told = [f"{k}={v}" for k, v in training.settings.items() if v != usual.get(k)]
+    return ", ".join(told) or "all settings as they come"
 
 
 def _size(weights: Weights) -> str:
