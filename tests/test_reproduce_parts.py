@@ -592,7 +592,41 @@ def test_a_damaged_record_is_no_record(finished, damage):
     assert folder.done(step) is None
     folder.clear(step)
     assert not path.exists()
-    assert not folder.weights(step).exists()
+    # Hours of training: finetune sees by itself whether they are of this training. Files that
+    # a record names, and that are not what it says, go.
+    whole_record = isinstance(damage, dict) and set(damage) == {"files"} and damage["files"]
+    assert folder.weights(step).exists() == (not whole_record)
+
+
+def test_a_disk_that_does_not_answer_is_no_damage(finished, monkeypatch):
+    folder, step = finished
+
+    def broken(*_, **__):
+        raise OSError(5, "Input/output error")
+
+    for owner, name, asked in (
+        (Path, "read_text", folder.done),
+        (records, "_sha256", folder.clear),
+    ):
+        with monkeypatch.context() as patch:
+            patch.setattr(owner, name, broken)
+            with pytest.raises(StorageError, match="look at the disk"):
+                asked(step)
+    assert folder.weights(step).exists()
+    assert folder.done(step) is not None
+
+
+def test_a_disk_without_locks_is_worked_on_with_a_warning(tmp_path, monkeypatch):
+    fcntl = pytest.importorskip("fcntl")
+
+    def none(*_):
+        raise OSError(38, "Function not implemented")
+
+    monkeypatch.setattr(fcntl, "flock", none)
+    folder = Folder(tmp_path / "run")
+    folder.begin(resume=False)
+    with pytest.warns(nf.NearfarWarning, match="no locks"), folder.locked():
+        pass
 
 
 def test_a_field_of_tomorrow_costs_no_training(finished):
@@ -923,6 +957,7 @@ def test_ours_minus_the_reports_everywhere():
                 assert "ours_minus_report" not in told or told["ours_minus_report"] is None
                 continue
             shown += 1
+            assert row["report within"] == ("yes" if told["report_within"] else "no")
             assert 0 < abs(told["report"]) < 1
             assert told["ours_minus_report"] == pytest.approx(value - told["report"])
             assert number(row["report"]) == pytest.approx(100 * told["report"], abs=1e-9)

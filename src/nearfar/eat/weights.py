@@ -319,7 +319,7 @@ def _refuse_dtypes(path: Path, found: Header) -> None:
             )
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=256)
 def _sha256(path: Path, size: int, changed: int) -> str:
     """Size and time of change are there to be part of the key."""
     try:

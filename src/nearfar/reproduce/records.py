@@ -17,6 +17,7 @@ import hashlib
 import json
 import os
 import shutil
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, fields
@@ -24,7 +25,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nearfar.errors import FormatError, StorageError
+from nearfar.errors import FormatError, NearfarWarning, StorageError
 from nearfar.reproduce.plan import DIGITS
 from nearfar.store import storage_errors, write_text
 
@@ -178,17 +179,30 @@ class Folder:
         A score is done if it was made from the very weights that its trainings' records name: a
         training that is done again may end with other bits, on a GPU or with other threads.
         """
-        with suppress(OSError, ValueError, TypeError, AttributeError, RecursionError):
-            text = (self.path / "steps" / f"{step.slug}.json").read_text(encoding="utf-8")
-            record = _record(json.loads(text))
-            made_from = list(record.facts.get(WEIGHTS, ()))
-            if (
-                record.key == step.key
-                and made_from == [self.trained(need) for need in step.needs]
-                and all(map(self._whole, record.files.items()))
-            ):
-                return record
-        return None
+        record = self._read(step)
+        if record is None or record.key != step.key:
+            return None
+        trained = [self.trained(need) for need in step.needs]
+        if None in trained or list(record.facts.get(WEIGHTS, ())) != trained:
+            return None
+        return record if all(map(self._whole, record.files.items())) else None
+
+    def _read(self, step: Step) -> Record | None:
+        """A step's record, if one is there and whole.
+
+        Raises:
+            StorageError: a disk that does not answer: its files are not to be taken for damaged.
+        """
+        path = self._record(step)
+        try:
+            return _record(json.loads(path.read_text(encoding="utf-8")))
+        except (FileNotFoundError, ValueError, TypeError, AttributeError, RecursionError):
+            return None
+        except OSError as error:
+            raise _unreadable(path, error) from None
+
+    def _record(self, step: Step) -> Path:
+        return self.path / "steps" / f"{step.slug}.json"
 
     def trained(self, step: Step) -> str | None:
         """sha256 of the weights of a training that is done; None of one that is not."""
@@ -199,19 +213,39 @@ class Folder:
         return str(record.files[name][1]) if name in record.files else None
 
     def _whole(self, item: tuple[str, Sequence[Any]]) -> bool:
-        path, (size, digest) = self.path / item[0], item[1]
-        if not path.is_file() or path.stat().st_size != size:
+        try:
+            path, (size, digest) = self.path / item[0], item[1]
+            if path.stat().st_size != size:
+                return False
+            return bool(size > LARGE or _sha256(path) == digest)
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError, ValueError, TypeError):
             return False
-        return bool(size > LARGE or _sha256(path) == digest)
+        except OSError as error:
+            raise _unreadable(self.path / item[0], error) from None
 
     def clear(self, step: Step) -> None:
         """Remove what is left of a step that is not whole; a training goes on by itself."""
+        record = self._read(step)
         with storage_errors(self.path):
-            record = self.path / "steps" / f"{step.slug}.json"
-            if record.exists():  # it was done, and its files are no longer what they were
-                record.unlink()
+            # Weights that are no longer what their record says; the record goes last, so that
+            # they are never taken for new ones.
+            if record is not None and not all(map(self._whole, record.files.items())):
                 self.weights(step).unlink(missing_ok=True)
             shutil.rmtree(self.scores(step), ignore_errors=True)
+            self._record(step).unlink(missing_ok=True)
+
+    def others(self, steps: Sequence[Step]) -> int:
+        """How many finished steps are here that are none of these."""
+        own = {self._record(step).name for step in steps}
+        folder = self.path / "steps"
+        names = {path.name for path in folder.glob("*.json")} if folder.is_dir() else set()
+        return len(names - own)
+
+    def replaced(self) -> int:
+        """Bytes of checkpoints that the next ones take the place of, or that will be removed."""
+        folder = self.path / "weights"
+        paths = [*folder.glob("*.checkpoint.safetensors"), *folder.glob(".train*")]
+        return sum(path.stat().st_size for path in paths)
 
     def write(
         self,
@@ -231,7 +265,7 @@ class Folder:
             step.name, step.key, round(seconds, 3), known, list(warnings), facts, versions, _now()
         )
         text = json.dumps(vars(record), indent=1, ensure_ascii=False)
-        write_text(self.path / "steps" / f"{step.slug}.json", text + "\n")
+        write_text(self._record(step), text + "\n")
         return record
 
     def tell(
@@ -267,8 +301,14 @@ def _lock(handle: int) -> bool:
         return _lock_windows(handle)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
+    except BlockingIOError:
         return False
+    except OSError as error:  # some network disks have no locks
+        warnings.warn(
+            f"this disk has no locks ({error.strerror}); let no second process work on the run",
+            NearfarWarning,
+            stacklevel=2,
+        )
     return True
 
 
@@ -280,6 +320,10 @@ def _lock_windows(handle: int) -> bool:
     except OSError:
         return False
     return True
+
+
+def _unreadable(path: Path, error: OSError) -> StorageError:
+    return StorageError(f"{path}: cannot be read ({error.strerror}); look at the disk")
 
 
 def _sha256(path: Path) -> str:

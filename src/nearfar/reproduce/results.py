@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from nearfar.clips import proxy_classes
@@ -114,7 +115,7 @@ def _head(
         "precision": study.precision,
         "bootstrap": {"draws": DRAWS, "seed": SEED, "confidence": CONFIDENCE},
         "versions": [v for n, v in enumerate(versions) if v not in versions[:n]],
-        "finished": max((records[s.key].finished for s in steps), default=""),
+        "finished": max((records[s.key].finished for s in steps), key=_moment, default=""),
     }  # fmt: skip
 
 
@@ -130,6 +131,10 @@ def _step(step: Step, record: Record) -> dict[str, Any]:
         "warnings": list(record.warnings),
         **({"facts": told} if told else {}),
     }
+
+
+def _moment(text: str) -> datetime:
+    return datetime.fromisoformat(text)
 
 
 def _preface(study: Study, head: Mapping[str, Any]) -> str:

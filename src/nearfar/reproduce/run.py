@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nearfar.errors import DatasetError, SettingError
+from nearfar.errors import DatasetError, SettingError, StorageError
 from nearfar.finetune.settings import FineTuning
 from nearfar.reproduce.data import Data, check_weights, hashed, look
 from nearfar.reproduce.entries import (
@@ -99,17 +99,27 @@ def reproduce(
     training = training or FineTuning()
     study, opened = _study(found, weights, tables, seeds, training, precision, runtime)
     schedule = Schedule(study, opened, folder, runtime)
-    schedule.check_disk()
     if dry_run:
-        return Outcome(schedule.text, {})
+        return _dry(schedule, say)
     say(f"{study.data.label}: {study.data.told}")
     say(schedule.told)
+    schedule.check_disk()
     folder.begin(resume)
     with folder.locked(), _with_cache(runtime, folder) as cached:
         records = Work(schedule, cached, weights or "", say).all()
         return _finished(
             study, opened, folder, records, versions_of(schedule.estimate.speed.device)
         )
+
+
+def _dry(schedule: Schedule, say: Say) -> Outcome:
+    """The plan, also where the disk is too small for it."""
+    try:
+        schedule.check_disk()
+    except StorageError:
+        say(schedule.text)
+        raise
+    return Outcome(schedule.text, {})
 
 
 def _study(

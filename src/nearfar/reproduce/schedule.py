@@ -10,6 +10,7 @@ from nearfar.errors import StorageError
 from nearfar.reproduce.estimate import Estimate, Speed, estimate, measure, size, span
 from nearfar.reproduce.plan import DIGITS
 from nearfar.reproduce.records import Folder, Record
+from nearfar.store import storage_errors
 
 if TYPE_CHECKING:
     from nearfar.eat.weights import Weights
@@ -46,6 +47,8 @@ class Schedule:
         """In one line."""
         e = self.estimate
         done = f", {len(self.records)} done" if self.records else ""
+        if others := self.folder.others(self.steps):
+            done += f" ({others} finished ones here are of other data, weights or settings)"
         if not self.left:
             return f"{len(self.steps)} steps, all done"
         return (
@@ -72,17 +75,30 @@ class Schedule:
         Raises:
             StorageError: says how much is there and how much is needed.
         """
+        from nearfar.finetune.melstore import stored_bytes
+
+        run, cache = self.folder.path, self._cache
+        # What is there already is replaced, or not written again.
+        wanted = (
+            (run, self.estimate.disk, self.folder.replaced()),
+            (cache, self.estimate.cache, stored_bytes(cache)),
+        )
         needed: dict[int, tuple[Path, float]] = {}
-        places = ((self.folder.path, self.estimate.disk), (self._cache, self.estimate.cache))
-        for path, count in places:
-            place = next(p for p in (path, *path.absolute().parents) if p.exists())
-            first, before = needed.get(place.stat().st_dev, (path, 0.0))
-            needed[place.stat().st_dev] = (first, before + count)
+        for path, count, there in wanted:
+            if count > there:
+                device = _existing(path).stat().st_dev
+                first, before = needed.get(device, (path, 0.0))
+                needed[device] = (first, before + count - there)
         for path, count in needed.values():
-            place = next(p for p in (path, *path.absolute().parents) if p.exists())
-            free = shutil.disk_usage(place).free
-            if self.left and free < count:
+            free = shutil.disk_usage(_existing(path)).free
+            if free < count:
                 raise StorageError(
                     f"{path}: {size(free)} free, the run needs some {size(count)}; free some "
                     "space or choose another place"
                 )
+
+
+def _existing(path: Path) -> Path:
+    """The folder, or the nearest one above it that is there."""
+    with storage_errors(path):
+        return next(p for p in (path, *path.absolute().parents) if p.exists())

@@ -20,6 +20,7 @@ from nearfar.errors import (
     StorageError,
     WeightsError,
 )
+from nearfar.reproduce.entries import PUBLISHED
 from nearfar.reproduce.estimate import span
 from nearfar.reproduce.plan import Step
 from nearfar.reproduce.records import WEIGHTS, Record
@@ -58,35 +59,42 @@ class Work:
         plan, folder = self.schedule, self.schedule.folder
         folder.tell("begin", told={"steps": len(plan.steps), "left": len(plan.left),
                                    "versions": self._versions})  # fmt: skip
-        spent = expected = 0.0
+        spent = measured = expected = 0.0
         for n, (step, seconds) in enumerate(
             zip(plan.left, plan.estimate.seconds, strict=True), start=1
         ):
             # What was measured so far corrects the estimate of the rest.
-            pace = spent / expected if spent > 60 and expected > 0 else 1.0
+            pace = spent / measured if spent > 60 and measured > 0 else 1.0
             rest = pace * (sum(plan.estimate.seconds) - expected)
             done = len(plan.records)
             self.say(f"[{done + 1}/{len(plan.steps)}] {step.name}; left: some {span(rest)}")
-            plan.records[step.key] = self._one(step)
-            spent, expected = spent + plan.records[step.key].seconds, expected + seconds
+            going_on = folder.weights(step).with_suffix(".checkpoint.safetensors").exists()
+            # Another process did it since it was planned, or its training ended with equal bits.
+            record = folder.done(step)
+            if record is None:
+                record = self._one(step)
+                # What was done before would make the rest look quicker than it will be.
+                spent += 0.0 if going_on else record.seconds
+                measured += 0.0 if going_on else seconds
+            plan.records[step.key] = record
+            expected += seconds
             if self.runtime.progress is not None:
                 self.runtime.progress("step", n, len(plan.left))
         return plan.records
 
     def _one(self, step: Step) -> Record:
         folder = self.schedule.folder
-        if (record := folder.done(step)) is not None:  # by another process, since it was planned
-            return record
-        folder.clear(step)
-        folder.tell("start", step)
+        given: list[str] = []
         began = time.monotonic()
         try:
-            with _warnings() as given:
+            folder.clear(step)
+            folder.tell("start", step)
+            with _warnings(given):
                 files, facts = self._done(step)
             seconds = time.monotonic() - began
             record = folder.write(step, seconds, files, given, facts, self._versions)
         except Exception as error:
-            self._failed(step, error)
+            self._failed(step, error, given)
             raise
         folder.tell("done", step, {"seconds": record.seconds, "warnings": given})
         return record
@@ -107,6 +115,7 @@ class Work:
         if step.encoder is None:
             raise SettingError(f"step {step.name!r} trains nothing")
         data, out = self.schedule.study.data, self.schedule.folder.weights(step)
+        self._check_published()
         _drop_damaged(out)
         system = step.encoder.system(self.weights)
         finetune(
@@ -124,11 +133,22 @@ class Work:
         folder, data = self.schedule.folder, self.schedule.study.data
         places = [str(folder.weights(need)) for need in step.needs]
         trained = [self._checked(need) for need in step.needs]
+        if step.entry is not None and step.entry.encoder == PUBLISHED:
+            self._check_published()
         system = step.system(self.weights, places)
         detector = system.fit(data.train, self.runtime, order=data.order)
         scores = detector.score(data.test, self.runtime)
         files = write_scores(folder.scores(step), ScoreTable.from_verdicts(scores))
         return files, {WEIGHTS: trained}
+
+    def _check_published(self) -> None:
+        """The published encoder is still the one that all keys are of."""
+        from nearfar.eat.weights import open_weights
+
+        if open_weights(self.weights).sha256 != self.schedule.study.weights:
+            raise WeightsError(
+                f"{self.weights}: changed since the run began; put the file back, or begin anew"
+            )
 
     def _checked(self, step: Step) -> str:
         """sha256 of a training's weights, which are those that its record names."""
@@ -148,12 +168,15 @@ class Work:
         data = self.schedule.study.data
         return [], stereo.measure(data.train, self.runtime, data.order).to_data()
 
-    def _failed(self, step: Step, error: Exception) -> None:
+    def _failed(self, step: Step, error: Exception, given: Sequence[str]) -> None:
         """Log it whole; to the user it is one line with the step's name."""
         folder = self.schedule.folder
         what = " ".join(str(error).split()) or type(error).__name__
         with suppress(NearfarError):
-            folder.tell("failed", step, {"error": what, "traceback": traceback.format_exc()})
+            told = {"error": what, "warnings": given, "traceback": traceback.format_exc()}
+            folder.tell("failed", step, told)
+        for warning in given:
+            self.say(f"warning: {warning}")
         kind: type[NearfarError] = type(error) if isinstance(error, NearfarError) else NearfarError
         name = "" if isinstance(error, NearfarError) else f"{type(error).__name__}: "
         if "--skip-bad" in what:
@@ -176,13 +199,14 @@ def _drop_damaged(out: Path) -> None:
 
 
 @contextmanager
-def _warnings() -> Iterator[list[str]]:
-    """Warnings of a step, each once; filled when it ends."""
-    given: list[str] = []
+def _warnings(given: list[str]) -> Iterator[None]:
+    """Put the warnings of a step into a list, each once, however it ends."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", NearfarWarning)
-        yield given
-    given += dict.fromkeys(" ".join(str(w.message).split()) for w in caught)
+        try:
+            yield
+        finally:
+            given += dict.fromkeys(" ".join(str(w.message).split()) for w in caught)
 
 
 def versions_of(device: str) -> dict[str, str]:
