@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from nearfar.eat import EAT
-from nearfar.eat.architecture import MELS, PATCH, POSITIONS, ROWS, Architecture, positions
+from nearfar.eat.architecture import MELS, POSITIONS, Architecture, flops, positions
 from nearfar.store import Runtime
 
 LARGE = Architecture(1024, 24, 16, 4096)
@@ -35,14 +35,6 @@ MEMORY = 2.5  # GB, the limit
 DISK = 3e9  # bytes that must be free for the weights
 MANY = 10_000  # clips of the tiny encoder
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-
-
-def flops(shape: Architecture, frames: int) -> int:
-    """Of one clip's products; a multiplication and an addition are two."""
-    patches = frames // PATCH * ROWS
-    n, d = patches + 1, shape.dim
-    block = 2 * n * (4 * d * d + 2 * d * shape.hidden) + 4 * n * n * d
-    return shape.depth * block + 2 * patches * PATCH * PATCH * d
 
 
 def counted(shape: Architecture, frames: int) -> int:

@@ -14,7 +14,7 @@ import time
 
 import torch
 
-from nearfar.eat.architecture import PATCH, Architecture
+from nearfar.eat.architecture import Architecture, flops
 from nearfar.eat.model import Encoder
 from nearfar.finetune.losses import ArcFace
 from nearfar.finetune.model import Learner
@@ -25,13 +25,6 @@ LARGE = Architecture(1024, 24, 16, 4096).projected()
 TINY = Architecture(64, 2, 4, 256).projected()
 FRAMES, CLASSES, STEPS, WARM = 1024, 77, 12, 4
 AIM = 0.45  # of the dense bf16 peak
-
-
-def flops(shape: Architecture, frames: int) -> float:
-    """Of one clip, forward and backward: products of the blocks and of the patches, times three."""
-    tokens, d = 1 + frames // 2, shape.dim
-    block = 2 * tokens * (4 * d * d + 2 * d * shape.hidden) + 4 * tokens * tokens * d
-    return 3.0 * (shape.depth * block + 2 * (tokens - 1) * d * PATCH * PATCH)
 
 
 def peak(device: torch.device, size: int) -> float:
@@ -96,13 +89,13 @@ def main() -> None:
     name = "dry run, no figures" if dry else torch.cuda.get_device_name(device)
     most = peak(device, size)
     print(f"{name}; PyTorch {torch.__version__}; bf16 product {size}³: {most / 1e12:.0f} TFLOP/s")
-    print(f"{shape.name}, {flops(shape, FRAMES) / 1e12:.3f} TFLOP a clip and step")
+    print(f"{shape.name}, {3 * flops(shape, FRAMES) / 1e12:.3f} TFLOP a clip and step")
     print("| batch | checkpointing | clips/s | TFLOP/s | of the peak | memory, GB |")
     print("|--:|---|--:|--:|--:|--:|")
     for batch in batches:
         for checkpointing in (False, True):
             speed, memory = measure(shape, device, batch, checkpointing)
-            rate = speed * flops(shape, FRAMES)
+            rate = speed * 3 * flops(shape, FRAMES)  # forward and backward
             print(
                 f"| {batch} | {'yes' if checkpointing else 'no'} | {speed:.1f} | "
                 f"{rate / 1e12:.1f} | {100 * rate / most:.0f}% | {memory:.1f} |"

@@ -29,6 +29,7 @@ from nearfar.eat.training import training_of
 from nearfar.eat.weights import open_weights
 from nearfar.errors import NearfarWarning
 from nearfar.finetune import FineTuning
+from nearfar.finetune.settings import unusual
 from nearfar.store import Runtime, write_text
 
 TINY = Path(__file__).resolve().parents[1] / "tests" / "data" / "eat" / "tiny"
@@ -137,7 +138,7 @@ def page(seeds: list[Seed], preset: str, settings: FineTuning) -> str:
         f"{100 * s.accuracy[ROWS[2]]:.0f} % |"
         for s in seeds
     ]
-    changed = {k: v for k, v in settings.to_data().items() if v != FineTuning().to_data()[k]}
+    changed = unusual(settings.to_data())
     return TEXT.format(
         version=sim.SIM_VERSION,
         seeds=", ".join(str(s.number) for s in seeds),

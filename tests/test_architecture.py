@@ -60,8 +60,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "checks": {"bank", "fitting"},
     "trained": {"recipe"},
     "finetune": {
-        "audio", "chain", "clips", "crops", "eat", "embedder", "encoders", "fbank", "fitting",
-        "frontend", "hear", "recipe", "spectral", "store", "system", "version", "workers",
+        "audio", "chain", "checks", "clips", "crops", "eat", "embedder", "encoders", "fbank",
+        "fitting", "frontend", "hear", "recipe", "spectral", "store", "system", "version",
+        "workers",
     },
     "presets": {
         "bank", "calibrate", "crops", "dif", "eat", "embedder", "enrich", "frontend", "system",

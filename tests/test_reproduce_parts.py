@@ -30,7 +30,7 @@ import nearfar as nf
 from conftest import SHARED, machine_sound, write
 from nearfar import metrics
 from nearfar.clips import Clips
-from nearfar.eat.architecture import Architecture
+from nearfar.eat.architecture import Architecture, flops
 from nearfar.eat.weights import file_size, open_weights
 from nearfar.errors import (
     AudioError,
@@ -50,7 +50,7 @@ from nearfar.reproduce import data as of_data
 from nearfar.reproduce import plan, records
 from nearfar.reproduce.data import Data, check_weights, hashed, look
 from nearfar.reproduce.entries import ENTRIES, PAIRS, TABLES, Pair, encoders, tables_of
-from nearfar.reproduce.estimate import Speed, estimate, flops, span
+from nearfar.reproduce.estimate import Speed, estimate, span
 from nearfar.reproduce.figures import Figures, Number, _over_seeds, figures
 from nearfar.reproduce.plan import Study, seeds_of
 from nearfar.reproduce.records import Folder

@@ -22,14 +22,22 @@ if TYPE_CHECKING:
 FEWEST = 3  # different clips; with two, each would be judged by one
 
 
-def check_training(clips: Clips) -> None:
-    """Refuse what must not be fitted on: nothing, test clips, anomalies (law 4)."""
+def check_training(clips: Clips, doing: str = "fit") -> None:
+    """Refuse what nothing may be fitted or trained on: no clips, test clips, anomalies (law 4).
+
+    Args:
+        clips: to fit or train on.
+        doing: which of the two, for messages.
+
+    Raises:
+        DatasetError: says which clip.
+    """
     if isinstance(clips, str | Path) or not isinstance(clips, Sequence):
         raise DatasetError(
-            f"fit takes clips, not {clips!r}; give Clips.open(folder, split='train')"
+            f"{doing} takes clips, not {clips!r}; give Clips.open(folder, split='train')"
         )
     if not len(clips):
-        raise DatasetError("no clips to fit on; give a folder with WAV or FLAC recordings")
+        raise DatasetError(f"no clips to {doing} on; give a folder with WAV or FLAC recordings")
     for clip in clips:
         if not clip.machine or not clip.machine.isprintable():
             raise DatasetError(
@@ -37,11 +45,11 @@ def check_training(clips: Clips) -> None:
             )
         if clip.label == "anomaly":
             raise DatasetError(
-                f"{clip.name}: labelled anomalous; fit on normal clips only, as in "
+                f"{clip.name}: labelled anomalous; {doing} on normal clips only, as in "
                 "Clips.open(folder, split='train')"
             )
         if clip.split == "test":
-            raise DatasetError(f"{clip.name}: a test clip; fit on the train split only")
+            raise DatasetError(f"{clip.name}: a test clip; {doing} on the train split only")
 
 
 def check_section(

@@ -31,6 +31,24 @@ if TYPE_CHECKING:
     from nearfar.finetune import FineTuning
     from nearfar.finetune.log import Epoch, Step
 
+Loss = Annotated[
+    str | None, typer.Option(help="arcface, cosface, elasticface or magface; as training.loss.")
+]
+Lora = Annotated[
+    int | None,
+    typer.Option(
+        help="Rank, such as 16: train small updates of a frozen encoder instead of every layer; as "
+        "training.lora."
+    ),
+]
+Adapt = Annotated[
+    str | None,
+    typer.Option(
+        help="dann or mixstyle: let source and target sound alike to the encoder; as "
+        "training.adaptation."
+    ),
+]
+
 OF_TRAINING = "training."  # what the names of the training's settings begin with
 OF_ENCODER = ("weights", "frames", "pooling", "layer")  # EAT's that finetune reads, or refuses
 SETTING_OF = {"adapt": "adaptation"}  # flags of another name than their setting
@@ -56,24 +74,9 @@ def finetune(
     seed: Annotated[
         int | None, typer.Option(min=0, help="Of all that is drawn; same as training.seed.")
     ] = None,
-    loss: Annotated[
-        str | None,
-        typer.Option(help="arcface, cosface, elasticface or magface; same as training.loss."),
-    ] = None,
-    lora: Annotated[
-        int | None,
-        typer.Option(
-            help="Rank, such as 16: train small updates of a frozen encoder instead of "
-            "every layer; same as training.lora."
-        ),
-    ] = None,
-    adapt: Annotated[
-        str | None,
-        typer.Option(
-            help="dann or mixstyle: let source and target sound alike to the encoder; "
-            "same as training.adaptation."
-        ),
-    ] = None,
+    loss: Loss = None,
+    lora: Lora = None,
+    adapt: Adapt = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with a training that was stopped.")
     ] = False,

@@ -13,9 +13,7 @@ from nearfar.errors import SettingError
 
 if TYPE_CHECKING:
     from nearfar.finetune.settings import FineTuning
-    from nearfar.reproduce.entries import Precision
 
-PRECISIONS: tuple[Precision, ...] = ("fp32", "bf16")
 OF_TRAINING = "training."
 SHOWN = 5  # warnings
 
@@ -56,23 +54,23 @@ def reproduce(
     Trains what must be trained, scores, compares; writes results.md and results.json. What is done
     is not done again: stopped anywhere, --resume goes on.
     """
+    from nearfar.finetune import FineTuning
+    from nearfar.recipe import with_setting
     from nearfar.reproduce.entries import tables_of
     from nearfar.reproduce.run import reproduce as run
 
-    tables, products = tables_of(table), _precision(precision)
-    training = _training(settings or (), products)
+    tables, products = tables_of(table), with_setting(FineTuning(), f"precision={precision}")
+    training = _training(products, settings or ())
     with _talking(workers, cache, device) as shown:
         try:
             outcome = run(
                 data, weights, output, tables=tables, seeds=seeds, training=training,
-                precision=products, runtime=shown.runtime, order=channel_order.value,
+                precision=products.precision, runtime=shown.runtime, order=channel_order.value,
                 resume=resume, dry_run=dry_run, any_data=any_data, say=shown.say,
             )  # fmt: skip
-        except Exception:
-            raise
-        except BaseException:  # Ctrl-C
-            if not (output / "steps").is_dir():
-                raise
+        except BaseException as error:
+            if isinstance(error, Exception) or not (output / "steps").is_dir():
+                raise  # else it was Ctrl-C
             typer.echo(f"{output}: interrupted; finished steps are kept, --resume goes on "
                        "from there", err=True)  # fmt: skip
             raise SystemExit(130) from None
@@ -87,19 +85,10 @@ def reproduce(
     typer.echo(f"wrote {output / 'results.md'} and {output / 'results.json'}")
 
 
-def _precision(name: str) -> Precision:
-    for known in PRECISIONS:
-        if name == known:
-            return known
-    raise SettingError(f"--precision {name!r}: it is {' or '.join(PRECISIONS)}")
-
-
-def _training(assignments: Sequence[str], precision: Precision) -> FineTuning:
+def _training(training: FineTuning, assignments: Sequence[str]) -> FineTuning:
     """The settings of every training."""
-    from nearfar.finetune import FineTuning
     from nearfar.recipe import with_setting
 
-    training = FineTuning(precision=precision)
     for assignment in assignments:
         name, equals, _ = (piece.strip() for piece in assignment.partition("="))
         if not equals:
@@ -115,9 +104,6 @@ def _training(assignments: Sequence[str], precision: Precision) -> FineTuning:
 
 class _talking(running):
     """A Runtime, a bar on a terminal, and lines of progress that do not get lost in it."""
-
-    def __init__(self, workers: int | None, cache: bool, device: str) -> None:
-        super().__init__(workers, cache, device)
 
     def __enter__(self) -> Any:
         self.runtime = super().__enter__()

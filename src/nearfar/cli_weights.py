@@ -105,10 +105,9 @@ def _describe(weights: Weights) -> None:
 
 def _settings(training: Training) -> str:
     """How it was trained, as far as that is not as it comes."""
-    from nearfar.finetune.settings import FineTuning
+    from nearfar.finetune.settings import unusual
 
-    usual = FineTuning().to_data()
-    told = [f"{k}={v}" for k, v in training.settings.items() if v != usual.get(k)]
+    told = [f"{name}={value}" for name, value in unusual(training.settings).items()]
     return ", ".join(told) or "all settings as they come"
 
 

@@ -225,6 +225,14 @@ _PUBLISHED = (
 )  # fmt: skip
 
 
+def flops(shape: Architecture, frames: int) -> int:
+    """Of one clip's products in a pass; a multiplication and an addition are two."""
+    patches = frames // PATCH * ROWS
+    n, d = patches + 1, shape.dim
+    block = 2 * n * (4 * d * d + 2 * d * shape.hidden) + 4 * n * n * d
+    return shape.depth * block + 2 * patches * PATCH * PATCH * d
+
+
 def from_config(config: Mapping[str, Any], shapes: Mapping[str, Shape]) -> Architecture:
     """The architecture of a file: dimensions from its tensors, heads and eps from its config.
 

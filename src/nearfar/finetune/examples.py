@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nearfar.audio import ChannelOrder, to_order
+from nearfar.checks import check_training
 from nearfar.clips import Clips, proxy_classes
 from nearfar.crops import crop
 from nearfar.eat.features import MAX_FRAMES, PADDING, PATCH, check_frames
@@ -208,8 +209,8 @@ def held_out(
     for label in np.unique(labels):
         members = [int(i) for i in np.flatnonzero(labels == label)]
         if len(members) >= FEWEST and share > 0:
-            wanted, held = max(1, round(share * len(members))), 0
-            most = max(wanted, len(members) // 2)  # whatever is held out, some is trained on
+            most = len(members) // 2  # whatever is held out, as much is trained on
+            wanted, held = max(1, min(round(share * len(members)), most)), 0
             of_block: dict[int, list[int]] = {}
             for i in sorted(members, key=lambda i: near_digests[i]):
                 of_block.setdefault(int(blocks[i]), []).append(i)
@@ -289,16 +290,7 @@ def _check(clips: Clips, frontend: Frontend, frames: int | None) -> None:
     check_frames(frames)
     if frontend.channels != 1:
         raise SettingError(f"{frontend!r} gives {frontend.channels} channels; EAT hears one")
-    if not len(clips):
-        raise DatasetError("no clips to train on; give a folder with WAV or FLAC recordings")
-    for clip in clips:
-        if clip.label == "anomaly":
-            raise DatasetError(
-                f"{clip.name}: labelled anomalous; train on normal clips only, as in "
-                "Clips.open(folder, split='train')"
-            )
-        if clip.split == "test":
-            raise DatasetError(f"{clip.name}: a test clip; train on the train split only")
+    check_training(clips, "train")
 
 
 def _check_domains(clips: Clips) -> None:

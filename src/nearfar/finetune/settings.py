@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Literal
 
@@ -86,6 +87,14 @@ _CHOICES = {
     "loss": ("arcface", "cosface", "elasticface", "magface"),
     "adaptation": ("none", "dann", "mixstyle"),
 }
+
+
+def unusual(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Of a training's settings as data, those that are not as they come."""
+    usual = FineTuning().to_data()
+    return {name: value for name, value in settings.items() if value != usual.get(name)}
+
+
 _RANGES: dict[str, tuple[float, float]] = {
     "margin": (0, 1.5),
     "scale": (1e-3, 1e3),

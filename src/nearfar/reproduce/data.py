@@ -26,7 +26,7 @@ from nearfar.eat.training import training_of
 from nearfar.eat.weights import Weights, open_weights
 from nearfar.errors import AudioError, DatasetError, WeightsError
 from nearfar.metrics import evaluate
-from nearfar.presets import LARGE
+from nearfar.presets import LARGE, PUBLISHED
 from nearfar.reproduce.reported import load
 from nearfar.scorefiles import ScoredFile, ScoreTable
 from nearfar.truth import Truth
@@ -167,7 +167,7 @@ def check_weights(reference: str, official: bool) -> Weights:
     if training_of(weights) is not None or weights.architecture.projection is not None:
         raise WeightsError(
             f"{reference}: was trained by nearfar already; give the published encoder, such as "
-            "worstchan/EAT-large_epoch20_pretrain"
+            f"{PUBLISHED}"
         )
     shape = weights.architecture
     sizes = ("dim", "depth", "heads", "hidden")

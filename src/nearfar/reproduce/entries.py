@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from nearfar.adapt import Adaptation, MeanShift, Standardise, UnitLength
 from nearfar.crops import Crops
@@ -19,12 +19,14 @@ from nearfar.frontend import CoherenceMask, Frontend, Near
 from nearfar.presets import logmel, s1, s2, s3, s3_dif, s3_eat, s4
 from nearfar.system import Ensemble, System
 
+if TYPE_CHECKING:
+    from nearfar.eat.infer import Precision
+
 AnySystem = System | Ensemble
-Precision = Literal["fp32", "bf16"]
 TableName = Literal["1", "2", "3", "text"]
 TABLES: tuple[TableName, ...] = ("1", "2", "3", "text")
 
-PUBLISHED = "published"  # stands for the encoder as its authors published it
+FROZEN = "published"  # stands for the encoder as its authors published it
 RANK = 16  # of LoRA (report §3.3)
 
 
@@ -55,7 +57,7 @@ class Entry:
         name: what steps and files call it.
         title: what tables call it.
         make: the system, from as many places of weights as it needs.
-        encoder: whose weights those are; "" none, `PUBLISHED`, or an encoder's name.
+        encoder: whose weights those are; "" none, `FROZEN`, or an encoder's name.
         seeds: one score for all, one for each seed, or one made of all seeds.
     """
 
@@ -165,10 +167,10 @@ ENTRIES: Mapping[str, Entry] = {
     for entry in (
         Entry("s1", "System 1", s1, "mask", "each"),
         Entry("s2", "System 2", s2, "mask", "all"),
-        Entry("s3", "System 3", s3, PUBLISHED),
+        Entry("s3", "System 3", s3, FROZEN),
         Entry("s4", "System 4", s4),
         Entry("logmel", "floor (log-mel)", logmel),
-        Entry("frozen", "Frozen EAT (baseline)", _frozen, PUBLISHED),
+        Entry("frozen", "Frozen EAT (baseline)", _frozen, FROZEN),
         Entry("near", "+ Full fine-tuning", _near, "near", "each"),
         Entry("w0", "mask, w = 0", _power_ratio, "mask-w0", "each"),
         Entry("cosface", "CosFace", s1, "cosface", "each"),
@@ -181,8 +183,8 @@ ENTRIES: Mapping[str, Entry] = {
         Entry("unit-length", "L2 normalisation", _adapted(UnitLength()), "mask", "each"),
         Entry("z-score", "z-score", _adapted(Standardise()), "mask", "each"),
         Entry("s3-dif", "DIF alone (k = 3)", s3_dif),
-        Entry("s3-eat", "EAT alone", s3_eat, PUBLISHED),
-        Entry("s3-loo", "System 3, literal leave-one-out", _literal, PUBLISHED),
+        Entry("s3-eat", "EAT alone", s3_eat, FROZEN),
+        Entry("s3-loo", "System 3, literal leave-one-out", _literal, FROZEN),
     )
 }
 

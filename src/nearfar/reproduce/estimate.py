@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from nearfar.crops import Crops
 from nearfar.dif import DIF
 from nearfar.eat import EAT
-from nearfar.eat.architecture import MELS, PATCH, ROWS, Architecture
+from nearfar.eat.architecture import MELS, PATCH, ROWS, Architecture, flops
 from nearfar.eat.weights import file_size
 from nearfar.frontend import CoherenceMask
 
@@ -64,14 +64,6 @@ class Estimate:
     speed: Speed
 
 
-def flops(shape: Architecture, frames: int) -> float:
-    """Of one clip's pass; a multiplication and an addition are two."""
-    patches = frames // PATCH * ROWS
-    n, d = patches + 1, shape.dim
-    block = 2 * n * (4 * d * d + 2 * d * shape.hidden) + 4 * n * n * d
-    return float(shape.depth * block + 2 * patches * PATCH * PATCH * d)
-
-
 def measure(device: str, precisions: Iterable[str]) -> Speed:
     """Time a large product on a device in some precisions; about a second."""
     import torch
@@ -116,10 +108,10 @@ def estimate(
         speed: of the device.
         workers: processes that read and embed.
     """
-    work = _Work(data, shape, training, speed, max(1, workers))
-    seconds = tuple(work.seconds(step) for step in steps)
+    cost = _Cost(data, shape, training, speed, max(1, workers))
+    seconds = tuple(cost.seconds(step) for step in steps)
     trainings = [step for step in steps if step.kind == "train"]
-    memory = RESIDENT + (work.training_memory() if trainings else work.pass_memory())
+    memory = RESIDENT + (cost.training_memory() if trainings else cost.pass_memory())
     disk = cache = 0.0
     if shape is not None and trainings:
         trained = file_size(shape.projected())
@@ -131,7 +123,7 @@ def estimate(
 
 
 @dataclass
-class _Work:
+class _Cost:
     data: Data
     shape: Architecture | None
     training: FineTuning

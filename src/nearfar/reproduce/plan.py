@@ -10,24 +10,26 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from nearfar.errors import SettingError
 from nearfar.finetune.settings import FineTuning
 from nearfar.recipe import to_data
 from nearfar.reproduce.data import Data
 from nearfar.reproduce.entries import (
-    PUBLISHED,
+    FROZEN,
     AnySystem,
     Encoder,
     Entry,
-    Precision,
     TableName,
     encoders,
     entries_of,
     with_precision,
 )
 from nearfar.version import __version__
+
+if TYPE_CHECKING:
+    from nearfar.eat.infer import Precision
 
 REVISION = 1  # raised when a step's result changes for the same key
 DIGITS = 12  # of a key, in the names of files
@@ -80,7 +82,7 @@ class Step:
         """
         if self.entry is None:
             raise SettingError(f"step {self.name!r} scores nothing")
-        places = {"": [], PUBLISHED: [published]}.get(self.entry.encoder, trained)
+        places = {"": [], FROZEN: [published]}.get(self.entry.encoder, trained)
         return with_precision(self.entry.make(*places), self.precision)
 
 
@@ -114,7 +116,7 @@ class Study:
         stereo = [self._stereo()] if "text" in self.tables else []
         # What trains nothing comes first: wrong data or weights show within minutes.
         quick = [s for e in wanted if not e.encoder for s in self._scores(e, ())]
-        frozen = [s for e in wanted if e.encoder == PUBLISHED for s in self._scores(e, ())]
+        frozen = [s for e in wanted if e.encoder == FROZEN for s in self._scores(e, ())]
         learnt: list[Step] = []
         for name, trainings in trained.items():
             learnt += trainings

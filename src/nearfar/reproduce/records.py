@@ -96,15 +96,8 @@ class Folder:
             StorageError: something else is there, or a run that nobody said to go on with.
             FormatError: a run of a newer nearfar, or a damaged one.
         """
+        self.check(resume)
         with storage_errors(self.path):
-            if self.path.exists() and not self.path.is_dir():
-                raise StorageError(f"{self.path}: is a file; choose another folder")
-            if (self.path / MARK).is_file():
-                self._check_mark(resume)
-            elif self._is_foreign():
-                raise StorageError(
-                    f"{self.path}: has other files in it; choose a new folder for the run"
-                )
             self.path.mkdir(parents=True, exist_ok=True)
             # First, so that a run killed here is known as one.
             write_text(self.path / MARK, json.dumps({"nearfar reproduce": FORMAT}) + "\n")
@@ -122,7 +115,7 @@ class Folder:
                 self._check_mark(resume)
             elif self._is_foreign():
                 raise StorageError(f"{self.path}: is no folder of a run; choose a new one")
-            place = next(p for p in (self.path, *self.path.absolute().parents) if p.exists())
+            place = standing(self.path)
             if not place.is_dir() or not os.access(place, os.W_OK):
                 raise StorageError(
                     f"{self.path}: {place} cannot be written to; choose another place"
@@ -277,6 +270,16 @@ class Folder:
         line = json.dumps(entry, ensure_ascii=False)
         with storage_errors(self.log), self.log.open("a", encoding="utf-8") as file:
             file.write(line + "\n")
+
+
+def standing(path: Path) -> Path:
+    """A folder, or the nearest one above it that is there.
+
+    Raises:
+        StorageError: one that may not be looked into.
+    """
+    with storage_errors(path):
+        return next(p for p in (path, *path.absolute().parents) if p.exists())
 
 
 def _record(data: Mapping[str, Any]) -> Record:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import fields
+from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from nearfar.clips import proxy_classes
-from nearfar.finetune.settings import FineTuning
+from nearfar.finetune.settings import unusual
 from nearfar.reproduce.entries import entries_of
 from nearfar.reproduce.figures import CONFIDENCE, DRAWS, SEED, Figures, figures
 from nearfar.reproduce.reported import load
@@ -22,26 +21,21 @@ from nearfar.store import write_text
 if TYPE_CHECKING:
     from nearfar.eat.weights import Weights
     from nearfar.reproduce.plan import Step, Study
-    from nearfar.reproduce.records import Folder, Record
+    from nearfar.reproduce.records import Record
+    from nearfar.reproduce.schedule import Schedule
     from nearfar.reproduce.table import Table
 
 NAMES = ("results.md", "results.json")
 
 
 def write(
-    study: Study,
-    weights: Weights | None,
-    folder: Folder,
-    records: Mapping[str, Record],
-    versions: Mapping[str, str],
+    schedule: Schedule, weights: Weights | None, versions: Mapping[str, str]
 ) -> tuple[str, dict[str, Any]]:
     """Evaluate all scores, make the tables, write both files.
 
     Args:
-        study: what was asked for.
+        schedule: with the records of all its steps.
         weights: the published encoder.
-        folder: with the scores.
-        records: of all steps, by key.
         versions: of what makes the tables.
 
     Returns:
@@ -51,51 +45,46 @@ def write(
         FormatError, DatasetError: score files that were changed.
         StorageError: no room for the results.
     """
-    steps = study.steps()
-    made = _tables(study, folder, steps, records)
-    head = _head(study, weights, steps, records, versions)
+    folder, records = schedule.folder, schedule.records
+    made = _tables(schedule)
+    head = _head(schedule, weights, versions)
     data = {**head, "tables": [table.to_data() for table in made],
-            "steps": [_step(step, records[step.key]) for step in steps]}  # fmt: skip
-    text = "\n".join([_preface(study, head), *(table.markdown() for table in made)])
+            "steps": [_step(step, records[step.key]) for step in schedule.steps]}  # fmt: skip
+    text = "\n".join([_preface(schedule.study, head), *(table.markdown() for table in made)])
     write_text(folder.path / NAMES[0], text)
     write_text(folder.path / NAMES[1], json.dumps(data, indent=1, ensure_ascii=False) + "\n")
     return text, data
 
 
-def _tables(
-    study: Study, folder: Folder, steps: Sequence[Step], records: Mapping[str, Record]
-) -> list[Table]:
+def _tables(schedule: Schedule) -> list[Table]:
+    study = schedule.study
     reported = load() if study.data.official else None
     classes = len(set(proxy_classes(study.data.train).values()))
-    found = _figures(study, folder, steps)
+    found = _figures(schedule)
     maker = Tables(found, reported, study.seeds, study.training, classes)
     made = [table for name in study.tables for table in maker.make(name)]
-    for step in steps:
+    for step in schedule.steps:
         if step.kind == "stereo":
-            statistics = Statistics.from_data(records[step.key].facts)
+            statistics = Statistics.from_data(schedule.records[step.key].facts)
             made += stereo_tables(statistics, reported is not None)
     return made
 
 
-def _figures(study: Study, folder: Folder, steps: Sequence[Step]) -> Figures | None:
+def _figures(schedule: Schedule) -> Figures | None:
     """Of every entry, in the order of its seeds; None where nothing is scored."""
-    scores: dict[str, list[ScoreTable]] = {e.name: [] for e in entries_of(study.tables)}
-    for step in steps:
+    data = schedule.study.data
+    scores: dict[str, list[ScoreTable]] = {e.name: [] for e in entries_of(schedule.study.tables)}
+    for step in schedule.steps:
         if step.entry is not None:
-            scores[step.entry.name].append(read_scores(folder.scores(step)))
-    return figures(scores, study.data.truth, study.data.rule) if scores else None
+            scores[step.entry.name].append(read_scores(schedule.folder.scores(step)))
+    return figures(scores, data.truth, data.rule) if scores else None
 
 
-def _head(
-    study: Study,
-    weights: Weights | None,
-    steps: Sequence[Step],
-    records: Mapping[str, Record],
-    now: Mapping[str, str],
-) -> dict[str, Any]:
+def _head(schedule: Schedule, weights: Weights | None, now: Mapping[str, str]) -> dict[str, Any]:
     """What the numbers are of."""
-    data, report = study.data, load()
-    versions = [dict(records[s.key].versions) for s in steps] or [dict(now)]
+    study, report = schedule.study, load()
+    data, records = study.data, [schedule.records[step.key] for step in schedule.steps]
+    versions = [dict(record.versions) for record in records] or [dict(now)]
     return {
         "made_by": "nearfar reproduce",
         "data": {
@@ -115,7 +104,7 @@ def _head(
         "precision": study.precision,
         "bootstrap": {"draws": DRAWS, "seed": SEED, "confidence": CONFIDENCE},
         "versions": [v for n, v in enumerate(versions) if v not in versions[:n]],
-        "finished": max((records[s.key].finished for s in steps), key=_moment, default=""),
+        "finished": max((r.finished for r in records), key=datetime.fromisoformat, default=""),
     }  # fmt: skip
 
 
@@ -133,18 +122,10 @@ def _step(step: Step, record: Record) -> dict[str, Any]:
     }
 
 
-def _moment(text: str) -> datetime:
-    return datetime.fromisoformat(text)
-
-
 def _preface(study: Study, head: Mapping[str, Any]) -> str:
     """What a reader must know before the numbers."""
-    data, weights, default = head["data"], head["weights"], FineTuning()
-    changed = [
-        f"`{f.name}={getattr(study.training, f.name)}`"
-        for f in fields(FineTuning)
-        if getattr(study.training, f.name) != getattr(default, f.name)
-    ]
+    data, weights = head["data"], head["weights"]
+    changed = [f"`{name}={value}`" for name, value in unusual(head["training"]).items()]
     encoder = "none"
     if weights is not None:
         encoder = f"{weights['name']}, sha256 {weights['sha256'][:12]}, {study.precision}"

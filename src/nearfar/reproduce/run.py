@@ -16,23 +16,23 @@ from typing import TYPE_CHECKING, Any
 
 from nearfar.errors import DatasetError, SettingError, StorageError
 from nearfar.finetune.settings import FineTuning
+from nearfar.presets import PUBLISHED
 from nearfar.reproduce.data import Data, check_weights, hashed, look
 from nearfar.reproduce.entries import (
     TABLES,
-    Precision,
     TableName,
     encoders,
     entries_of,
-    tables_of,
 )
 from nearfar.reproduce.plan import Study, seeds_of
-from nearfar.reproduce.records import Folder, Record
+from nearfar.reproduce.records import Folder
 from nearfar.reproduce.schedule import Schedule
-from nearfar.reproduce.work import Say, Work, versions_of
+from nearfar.reproduce.work import Say, Work
 from nearfar.store import Runtime
 
 if TYPE_CHECKING:
     from nearfar.audio import ChannelOrder
+    from nearfar.eat.infer import Precision
     from nearfar.eat.weights import Weights
 
 SEEDS = 4  # of the report's System 2
@@ -106,10 +106,9 @@ def reproduce(
     schedule.check_disk()
     folder.begin(resume)
     with folder.locked(), _with_cache(runtime, folder) as cached:
-        records = Work(schedule, cached, weights or "", say).all()
-        return _finished(
-            study, opened, folder, records, versions_of(schedule.estimate.speed.device)
-        )
+        work = Work(schedule, cached, weights or "", say)
+        work.all()
+        return _finished(schedule, opened, work.versions)
 
 
 def _dry(schedule: Schedule, say: Say) -> Outcome:
@@ -138,7 +137,7 @@ def _study(
     if needed and not weights:
         raise SettingError(
             "--weights is missing: the published encoder, a folder or a hub id such as "
-            "worstchan/EAT-large_epoch20_pretrain (1.2 GB)"
+            f"{PUBLISHED} (1.2 GB)"
         )
     opened = check_weights(weights, data.official) if needed and weights else None
     if opened is not None:
@@ -150,10 +149,8 @@ def _study(
 
 def _check_asked(data: Data, tables: Sequence[TableName], training: FineTuning) -> None:
     """Refuse what a step would only find out after hours of others."""
-    for table in tables:
-        tables_of(table)
-    if not tables:
-        raise SettingError(f"no table to make; it is one of {', '.join(TABLES)}")
+    if not tables or not set(tables) <= set(TABLES):
+        raise SettingError(f"tables {list(tables)}; give some of {', '.join(TABLES)}")
     wanted = encoders(training, {entry.encoder for entry in entries_of(tables)})
     if data.order not in ("near-far", "far-near"):
         raise SettingError(f"channel order {data.order!r}; it is 'near-far' or 'far-near'")
@@ -193,19 +190,13 @@ def _refuse_launcher() -> None:
         )
 
 
-def _finished(
-    study: Study,
-    weights: Weights | None,
-    folder: Folder,
-    records: Mapping[str, Record],
-    versions: Mapping[str, str],
-) -> Outcome:
+def _finished(schedule: Schedule, weights: Weights | None, versions: Mapping[str, str]) -> Outcome:
     """The tables, from scores that are all there."""
     from nearfar.reproduce.results import write
 
-    text, results = write(study, weights, folder, records, versions)
-    folder.tell("tables", told={"tables": list(study.tables)})
-    given = (w for step in study.steps() for w in records[step.key].warnings)
+    text, results = write(schedule, weights, versions)
+    schedule.folder.tell("tables", told={"tables": list(schedule.study.tables)})
+    given = (w for step in schedule.steps for w in schedule.records[step.key].warnings)
     return Outcome(text, results, tuple(dict.fromkeys(given)))
 
 

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 from nearfar.errors import StorageError
 from nearfar.reproduce.estimate import Estimate, Speed, estimate, measure, size, span
 from nearfar.reproduce.plan import DIGITS
-from nearfar.reproduce.records import Folder, Record
-from nearfar.store import storage_errors
+from nearfar.reproduce.records import Folder, Record, standing
 
 if TYPE_CHECKING:
     from nearfar.eat.weights import Weights
@@ -86,19 +85,13 @@ class Schedule:
         needed: dict[int, tuple[Path, float]] = {}
         for path, count, there in wanted:
             if count > there:
-                device = _existing(path).stat().st_dev
+                device = standing(path).stat().st_dev
                 first, before = needed.get(device, (path, 0.0))
                 needed[device] = (first, before + count - there)
         for path, count in needed.values():
-            free = shutil.disk_usage(_existing(path)).free
+            free = shutil.disk_usage(standing(path)).free
             if free < count:
                 raise StorageError(
                     f"{path}: {size(free)} free, the run needs some {size(count)}; free some "
                     "space or choose another place"
                 )
-
-
-def _existing(path: Path) -> Path:
-    """The folder, or the nearest one above it that is there."""
-    with storage_errors(path):
-        return next(p for p in (path, *path.absolute().parents) if p.exists())

@@ -20,7 +20,7 @@ from nearfar.errors import (
     StorageError,
     WeightsError,
 )
-from nearfar.reproduce.entries import PUBLISHED
+from nearfar.reproduce.entries import FROZEN
 from nearfar.reproduce.estimate import span
 from nearfar.reproduce.plan import Step
 from nearfar.reproduce.records import WEIGHTS, Record
@@ -48,17 +48,17 @@ class Work:
     say: Say
 
     def __post_init__(self) -> None:
-        self._versions = versions_of(self.schedule.estimate.speed.device)
+        self.versions = _versions_of(self.schedule.estimate.speed.device)
 
-    def all(self) -> dict[str, Record]:
-        """Every step's record, by key.
+    def all(self) -> None:
+        """Do every step that is left; the schedule then has all records.
 
         Raises:
             NearfarError: a step failed; says which, and where the log is.
         """
         plan, folder = self.schedule, self.schedule.folder
         folder.tell("begin", told={"steps": len(plan.steps), "left": len(plan.left),
-                                   "versions": self._versions})  # fmt: skip
+                                   "versions": self.versions})  # fmt: skip
         spent = measured = expected = 0.0
         for n, (step, seconds) in enumerate(
             zip(plan.left, plan.estimate.seconds, strict=True), start=1
@@ -80,7 +80,6 @@ class Work:
             expected += seconds
             if self.runtime.progress is not None:
                 self.runtime.progress("step", n, len(plan.left))
-        return plan.records
 
     def _one(self, step: Step) -> Record:
         folder = self.schedule.folder
@@ -92,7 +91,7 @@ class Work:
             with _warnings(given):
                 files, facts = self._done(step)
             seconds = time.monotonic() - began
-            record = folder.write(step, seconds, files, given, facts, self._versions)
+            record = folder.write(step, seconds, files, given, facts, self.versions)
         except Exception as error:
             self._failed(step, error, given)
             raise
@@ -133,7 +132,7 @@ class Work:
         folder, data = self.schedule.folder, self.schedule.study.data
         places = [str(folder.weights(need)) for need in step.needs]
         trained = [self._checked(need) for need in step.needs]
-        if step.entry is not None and step.entry.encoder == PUBLISHED:
+        if step.entry is not None and step.entry.encoder == FROZEN:
             self._check_published()
         system = step.system(self.weights, places)
         detector = system.fit(data.train, self.runtime, order=data.order)
@@ -209,7 +208,7 @@ def _warnings(given: list[str]) -> Iterator[None]:
             given += dict.fromkeys(" ".join(str(w.message).split()) for w in caught)
 
 
-def versions_of(device: str) -> dict[str, str]:
+def _versions_of(device: str) -> dict[str, str]:
     """What computes, for the record."""
     from importlib.metadata import PackageNotFoundError, version
 
