@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from nearfar.finetune import FineTuning
     from nearfar.finetune.log import Epoch, Step
 
+Seed = Annotated[int | None, typer.Option(min=0, help="Of all that is drawn; as training.seed.")]
 Loss = Annotated[
     str | None, typer.Option(help="arcface, cosface, elasticface or magface; as training.loss.")
 ]
@@ -71,9 +72,7 @@ def finetune(
             "--set", help="training.epochs=5, frontend.coherence_weight=0 and such; repeatable."
         ),
     ] = None,
-    seed: Annotated[
-        int | None, typer.Option(min=0, help="Of all that is drawn; same as training.seed.")
-    ] = None,
+    seed: Seed = None,
     loss: Loss = None,
     lora: Lora = None,
     adapt: Adapt = None,
