@@ -106,7 +106,7 @@ def run(number: int, preset: str, settings: FineTuning, folder: Path) -> Seed:
             recipe = finetune(trained, train, replace(settings, seed=number), runtime, out=out)
             record = training_of(open_weights(out))
             accuracy[row] = float((record.provenance if record else {})["best"]["accuracy"])
-        scores = recipe.fit(train, runtime).score(test, runtime)
+        scores = nf.fit(recipe, train, runtime).score(test, runtime)
         omega[row] = 100 * nf.evaluate(scores, draws=1).omega
         print(f"seed {number} {row}: {omega[row]:.2f}", file=sys.stderr, flush=True)
     return Seed(number, omega, accuracy, len(set(nf.proxy_classes(train).values())))

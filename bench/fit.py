@@ -50,7 +50,7 @@ def read_and_dif(paths: list[Path]) -> float:
 def fit_seconds(folder: Path, workers: int) -> float:
     clips = nf.Clips.open(folder, split="train")
     start = time.perf_counter()
-    nf.s4().fit(clips, nf.Runtime(workers=workers))
+    nf.fit(nf.s4(), clips, nf.Runtime(workers=workers))
     return time.perf_counter() - start
 
 
@@ -77,7 +77,7 @@ def peak_megabytes(folder: Path) -> float:
     code = (
         "import re, pathlib, nearfar as nf\n"
         "if __name__ == '__main__':\n"
-        f"    nf.s4().fit(nf.Clips.open({str(folder)!r}, split='train'))\n"
+        f"    nf.fit(nf.s4(), nf.Clips.open({str(folder)!r}, split='train'))\n"
         "    status = pathlib.Path('/proc/self/status').read_text()\n"
         "    print(re.search(r'VmHWM:\\s+(\\d+)', status)[1])\n"
     )
@@ -88,7 +88,7 @@ def peak_megabytes(folder: Path) -> float:
 def scoring(folder: Path) -> tuple[float, float, float]:
     """Median seconds of read + DIF, of scoring a file, of scoring an array, one clip each."""
     clips = nf.Clips.open(folder, split="train")
-    detector = nf.s4().fit(clips)
+    detector = nf.fit(nf.s4(), clips)
     parts: tuple[list[float], list[float], list[float]] = ([], [], [])
     for clip in clips[:60]:
         audio = read(clip.path)

@@ -67,7 +67,7 @@ def detector_folder(dcase, tmp_path_factory):
     import nearfar as nf
 
     folder = tmp_path_factory.mktemp("detector") / "s4"
-    nf.s4().fit(nf.Clips.open(dcase, split="train")).save(folder)
+    nf.fit(nf.s4(), nf.Clips.open(dcase, split="train")).save(folder)
     return folder
 
 

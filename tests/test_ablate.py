@@ -61,7 +61,7 @@ def variants_of(claim, system):
 
 def alone(system, data, runtime, order="near-far"):
     """The system by itself, as `nearfar evaluate` has it."""
-    detector = system.fit(nf.Clips.open(data, split="train"), runtime, order=order)
+    detector = nf.fit(system, nf.Clips.open(data, split="train"), runtime, order=order)
     return detector.score(nf.Clips.open(data, split="test"), runtime)
 
 
@@ -372,7 +372,7 @@ def test_a_warning_of_every_variant_is_given_once(tmp_path):
         return Counter(text.split(":")[0] for text in texts)
 
     train = nf.Clips.open(tmp_path, split="train")
-    each = apart(lambda: [v.system.fit(train) for v in variants])
+    each = apart(lambda: [nf.fit(v.system, train) for v in variants])
     assert len(each) == 2
     assert min(each.values()) > 1  # variants say it with numbers of their own
     assert apart(lambda: ablate(tmp_path, variants)) == {"fan 1.5": 1, "fan 2.5": 1}

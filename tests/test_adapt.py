@@ -337,7 +337,7 @@ SYSTEMS = [
 @pytest.mark.parametrize("system", SYSTEMS, ids=lambda s: f"{type(s).__name__}")
 def test_saved_and_loaded_and_alone_scores_the_same(system, clips, runtime, tmp_path):
     train, test = clips
-    detector = system.fit(train, runtime)
+    detector = nf.fit(system, train, runtime)
     scores = detector.score(test, runtime)
     detector.save(tmp_path / "d")
     loaded = nf.load(tmp_path / "d", types=(Halves,))
@@ -355,13 +355,13 @@ def test_a_system_survives_its_repr(clips):
 
 def test_adaptation_does_something(clips, runtime):
     train, test = clips
-    plain = nf.s4().fit(train, runtime).score(test, runtime).values
-    other = replace(nf.s4(), adaptation=nf.MeanShift()).fit(train, runtime).score(test, runtime)
+    plain = nf.fit(nf.s4(), train, runtime).score(test, runtime).values
+    other = nf.fit(replace(nf.s4(), adaptation=nf.MeanShift()), train, runtime).score(test, runtime)
     assert np.abs(other.values - plain).max() > 1e-3
 
 
 def test_without_adaptation_an_older_nearfar_can_read_the_folder(clips, runtime, tmp_path):
-    nf.s4().fit(clips[0], runtime).save(tmp_path / "d")
+    nf.fit(nf.s4(), clips[0], runtime).save(tmp_path / "d")
     data = json.loads((tmp_path / "d" / "detector.json").read_text())
     assert data["format"] == 1
     assert "adaptation" not in data["system"]
@@ -370,7 +370,7 @@ def test_without_adaptation_an_older_nearfar_can_read_the_folder(clips, runtime,
 @pytest.fixture
 def saved(clips, runtime, tmp_path):
     system = replace(nf.s4(), adaptation=nf.MeanShift())
-    system.fit(clips[0], runtime).save(tmp_path / "d")
+    nf.fit(system, clips[0], runtime).save(tmp_path / "d")
     return tmp_path / "d"
 
 
@@ -453,7 +453,9 @@ def test_copies_and_one_domain_with_sounds(tmp_path, runtime):
     shutil.copy(tmp_path / "train" / "0.wav", tmp_path / "new.wav")
     train = nf.Clips.open(tmp_path / "train")
     for part in PARTS:
-        detector = replace(nf.logmel(), rule=nf.KNN(metric="euclidean"), adaptation=part).fit(train)
+        detector = nf.fit(
+            replace(nf.logmel(), rule=nf.KNN(metric="euclidean"), adaptation=part), train
+        )
         verdict = detector.score(nf.Clips.open(tmp_path / "new.wav"))[0]
         assert verdict.score == 0
         assert "this very recording" in verdict.warning

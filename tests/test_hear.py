@@ -122,4 +122,4 @@ def test_nothing_usable_is_an_error_even_when_skipping(tmp_path):
         pytest.raises(nf.NearfarError, match="press: none of its clips can be used"),
         pytest.warns(),
     ):
-        nf.s4().fit(clips, skip_bad=True)
+        nf.fit(nf.s4(), clips, skip_bad=True)

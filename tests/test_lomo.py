@@ -406,7 +406,7 @@ def test_every_candidate_is_that_system_evaluated_alone(simulated):
     scores = []
     for variant in found.candidates:
         with pytest.warns(nf.NearfarWarning):
-            scores.append(variant.system.fit(train).score(test))
+            scores.append(nf.fit(variant.system, train).score(test))
     assert list(found.choice.evaluations) == [nf.evaluate(s, draws=DRAWS) for s in scores]
     best = [
         {m: e.score for m, e in by_machine(s).items()} for s in scores

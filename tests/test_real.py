@@ -25,7 +25,7 @@ TINY = str(Path(__file__).parent / "data" / "eat" / "tiny")
 def test_every_machine_is_scored_and_evaluated(real, system):
     train = nf.Clips.open(real, split="train")
     test = nf.Clips.open(real, split="test")
-    detector = system.fit(train)
+    detector = nf.fit(system, train)
     scores = detector.score(test)
     assert detector.machines == MACHINES
     assert np.isfinite(scores.values).all()
@@ -38,8 +38,8 @@ def test_every_machine_is_scored_and_evaluated(real, system):
 def test_workers_and_loading_do_not_matter(real, tmp_path):
     train = nf.Clips.open(real, split="train")
     test = nf.Clips.open(real, split="test")[::8]
-    one = nf.s4().fit(train)
-    two = nf.s4().fit(train, nf.Runtime(workers=2))
+    one = nf.fit(nf.s4(), train)
+    two = nf.fit(nf.s4(), train, nf.Runtime(workers=2))
     one.save(tmp_path / "d")
     wanted = one.score(test)
     assert two.score(test, nf.Runtime(workers=2)) == wanted

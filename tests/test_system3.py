@@ -38,7 +38,7 @@ def test_clips(dcase):
 
 @pytest.fixture(scope="module")
 def fitted(train):
-    return nf.s3(str(TINY)).fit(train)
+    return nf.fit(nf.s3(str(TINY)), train)
 
 
 # ---- what System 3 computes ------------------------------------------------------------------
@@ -78,7 +78,7 @@ def test_eat_alone_is_the_reports_formulas(train, test_clips):
 
     64 dimensions and twelve clips: fewer clips than dimensions, as with EAT-large.
     """
-    detector = nf.presets.s3_eat(str(TINY)).fit(train)
+    detector = nf.fit(nf.presets.s3_eat(str(TINY)), train)
     part = nf.EAT(str(TINY))
     section = detector.sections["fan", "00"]
     by_name = {c.name: part([nf.read(c.path)[:1]])[0].astype(float) for c in train}
@@ -100,7 +100,7 @@ def test_eat_alone_is_the_reports_formulas(train, test_clips):
 
 def test_the_ensemble_is_60_to_40(fitted, train, test_clips):
     """Each member alone hears the same clips in the same folds, so its percentiles are the same."""
-    dif = nf.presets.s3_dif().fit(train).score(test_clips)
+    dif = nf.fit(nf.presets.s3_dif(), train).score(test_clips)
     both = fitted.score(test_clips)
     for a, c in zip(dif, both, strict=True):
         rest = (c.score - 0.6 * a.score) / 0.4  # the percentile of EAT
@@ -112,8 +112,8 @@ def test_the_ensemble_is_60_to_40(fitted, train, test_clips):
 def test_the_literal_reading_sends_all_new_clips_to_the_top(train, test_clips):
     """n ≤ d: a clip in its own whitening is nearer than any new one can be (DESIGN §3.5)."""
     eat = nf.presets.s3_eat(str(TINY))
-    literal = replace(eat, self_scores="loo", whitening=nf.ZCA(1e-6)).fit(train)
-    honest = replace(eat, whitening=nf.ZCA(1e-6)).fit(train)
+    literal = nf.fit(replace(eat, self_scores="loo", whitening=nf.ZCA(1e-6)), train)
+    honest = nf.fit(replace(eat, whitening=nf.ZCA(1e-6)), train)
     top = [v.score == 1.0 for v in literal.score(test_clips)]
     assert all(top)
     normal = nf.Clips(c for c in test_clips if c.label == "normal" and c.domain == "source")
@@ -123,7 +123,7 @@ def test_the_literal_reading_sends_all_new_clips_to_the_top(train, test_clips):
 def test_a_continuous_tail_has_no_ties_and_keeps_the_order(train, test_clips):
     eat = nf.presets.s3_eat(str(TINY))
     scores = {
-        name: np.array([v.score for v in replace(eat, calibration=part).fit(train).score(fans)])
+        name: np.array([v.score for v in nf.fit(replace(eat, calibration=part), train).score(fans)])
         for fans in [nf.Clips(c for c in test_clips if c.machine == "fan")]
         for name, part in (
             ("raw", nf.Raw()), ("flat", nf.Percentile()), ("tail", nf.Percentile("linear")),
@@ -150,7 +150,7 @@ def test_scores_do_not_depend_on_how(fitted, train, test_clips, tmp_path):
         got = [v.score for v in fitted.score(clips, runtime)]
         assert got == (wanted if clips is test_clips else wanted[::-1])
     assert [fitted.score([clip])[0].score for clip in test_clips] == wanted
-    again = nf.s3(str(TINY)).fit(nf.Clips(list(train)[::-1]), Runtime(workers=2))
+    again = nf.fit(nf.s3(str(TINY)), nf.Clips(list(train)[::-1]), Runtime(workers=2))
     assert [v.score for v in again.score(test_clips)] == wanted
 
 
@@ -179,7 +179,7 @@ def test_near_embeddings_are_kept_for_all_who_need_the_near_channel(
 
 
 def test_weights_that_moved(train, test_clips, weights, tmp_path):
-    fitted = nf.s3(str(weights)).fit(train)
+    fitted = nf.fit(nf.s3(str(weights)), train)
     wanted = [v.score for v in fitted.score(test_clips)]
     fitted.save(tmp_path / "detector")
     moved = weights.rename(tmp_path / "elsewhere")
@@ -195,7 +195,7 @@ def test_other_weights_are_refused(fitted, test_clips, tmp_path, weights):
     fitted.save(tmp_path / "detector")
     with pytest.raises(nf.NearfarError, match="not the weights that the detector was fitted with"):
         nf.load(tmp_path / "detector", weights=TUNED)
-    mine = replace(nf.presets.s3_eat(str(weights)), calibration=nf.Raw()).fit(_few(test_clips))
+    mine = nf.fit(replace(nf.presets.s3_eat(str(weights)), calibration=nf.Raw()), _few(test_clips))
     mine.save(tmp_path / "mine")
     config = json.loads((weights / "config.json").read_text())
     (weights / "config.json").write_text(json.dumps(config | {"num_heads": 2}))
@@ -220,7 +220,7 @@ def changed(folder):
 
 
 def test_weights_replaced_while_a_detector_lives(train, test_clips, weights, tmp_path):
-    fitted = nf.presets.s3_eat(str(weights)).fit(train)
+    fitted = nf.fit(nf.presets.s3_eat(str(weights)), train)
     fitted.score(test_clips)
     changed(weights)
     with pytest.raises(nf.NearfarError, match="is not what the bank was made with"):
@@ -232,7 +232,7 @@ def test_weights_replaced_while_a_detector_lives(train, test_clips, weights, tmp
 
 def test_a_damaged_copy_is_not_used_and_mended(train, test_clips, weights, tmp_path):
     """The recorded place still has the right ones; the next copy is whole again."""
-    fitted = nf.presets.s3_eat(str(weights)).fit(train)
+    fitted = nf.fit(nf.presets.s3_eat(str(weights)), train)
     wanted = [v.score for v in fitted.score(test_clips)]
     fitted.save(tmp_path / "detector", weights="copy")
     (copy,) = (tmp_path / "detector").glob("weights-*")
@@ -248,7 +248,7 @@ def test_what_a_killed_copy_left_is_removed_when_it_is_old(train, weights, tmp_p
     left = tmp_path / "detector" / ".weights-x"
     left.mkdir(parents=True)
     (left / "model.safetensors").write_bytes(b"half")
-    fitted = nf.presets.s3_eat(str(weights)).fit(train)
+    fitted = nf.fit(nf.presets.s3_eat(str(weights)), train)
     fitted.save(tmp_path / "detector")
     assert left.exists()  # perhaps somebody is at work
     os.utime(left, (0, 0))
@@ -264,7 +264,7 @@ def test_another_precision_or_setting_is_refused(fitted, test_clips, setting):
 
 
 def test_a_copy_of_the_weights_makes_the_folder_portable(train, test_clips, weights, tmp_path):
-    fitted = nf.s3(str(weights)).fit(train)
+    fitted = nf.fit(nf.s3(str(weights)), train)
     wanted = [v.score for v in fitted.score(test_clips)]
     fitted.save(tmp_path / "a", weights="copy")
     shutil.rmtree(weights)
@@ -274,12 +274,12 @@ def test_a_copy_of_the_weights_makes_the_folder_portable(train, test_clips, weig
     detector.with_false_alarm_rate(0.2).save(carried)  # as `nearfar threshold` does
     assert [v.score for v in nf.load(carried).score(test_clips)] == wanted
     assert len(list(carried.glob("weights-*"))) == 1
-    nf.s4().fit(train).save(carried)
+    nf.fit(nf.s4(), train).save(carried)
     assert not list(carried.glob("weights-*"))  # nobody needs it any more
 
 
 def test_a_failed_save_leaves_nothing(train, weights, tmp_path, monkeypatch):
-    fitted = nf.s3(str(weights)).fit(train)
+    fitted = nf.fit(nf.s3(str(weights)), train)
 
     def full(*_):
         raise OSError(28, "No space left on device")

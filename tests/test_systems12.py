@@ -142,7 +142,7 @@ def test_the_false_alarm_rate_holds_on_fresh_normals(tmp_path):
     small = replace(nf.s1(str(TINY)), embedder=nf.Crops(nf.EAT(str(TINY)), n=1))
     settings = FineTuning(epochs=1, learning_rate=2e-3, head_rate=1.0, held_out=0.5)
     system = finetune(small, clips, settings, out=tmp_path / "s1.safetensors")
-    detector = replace(system, false_alarm_rate=0.2).fit(clips)
+    detector = nf.fit(replace(system, false_alarm_rate=0.2), clips)
     drawn = detector.threshold("fan")
     assert 50 <= drawn.clips <= 70
     count = 100
@@ -159,7 +159,7 @@ def test_the_false_alarm_rate_holds_on_fresh_normals(tmp_path):
 def test_all_clips_would_draw_too_low_a_threshold(trained, mini):
     """Why held-out clips are needed: those the encoder heard lie nearer to the bank."""
     system = replace(nf.s1(str(trained)), embedder=nf.Crops(nf.EAT(str(trained)), n=2))
-    detector = system.fit(nf.Clips.open(mini, split="train"))
+    detector = nf.fit(system, nf.Clips.open(mini, split="train"))
     heard, fresh = [], []
     for section in detector.sections.values():
         for score, is_fresh in zip(section.members[0].self_scores, section.fresh, strict=True):

@@ -104,7 +104,7 @@ def test_the_trained_embedding_is_the_heads(tmp_path):
 def test_system_1_is_one_minus_the_largest_cosine(train, test_clips, tmp_path):
     """Eq. 3, recomputed from masked audio, crops and cosines."""
     path = make_trained(tmp_path / "s1.safetensors")
-    detector = nf.s1(str(path)).fit(train)
+    detector = nf.fit(nf.s1(str(path)), train)
     mask, part = nf.CoherenceMask(), nf.Crops(nf.EAT(str(path)))
 
     def embed(clip):
@@ -122,7 +122,7 @@ def test_system_2_averages_z_scores_of_leave_one_out(train, test_clips, tmp_path
     fans = nf.Clips(c for c in test_clips if c.machine == "fan")
     total = np.zeros(len(fans))
     for path in paths:
-        detector = replace(nf.s1(path), self_scores="loo").fit(train)
+        detector = nf.fit(replace(nf.s1(path), self_scores="loo"), train)
         member = detector.sections["fan", "00"].members[0]
         rows = member.bank.embeddings.astype(float)
         rows /= np.linalg.norm(rows, axis=1, keepdims=True)  # float32 is not of length 1 exactly
@@ -131,7 +131,7 @@ def test_system_2_averages_z_scores_of_leave_one_out(train, test_clips, tmp_path
         loo = 1 - cosines.max(axis=1)
         raw = np.array([v.score for v in detector.score(fans)])
         total += (raw - loo.mean()) / loo.std() / 4
-    got = [v.score for v in nf.s2(*paths).fit(train).score(fans)]
+    got = [v.score for v in nf.fit(nf.s2(*paths), train).score(fans)]
     np.testing.assert_allclose(got, total, rtol=1e-5)
 
 
@@ -163,7 +163,7 @@ class Wrapped:
 
 def test_thresholds_come_from_clips_the_encoder_has_not_heard(fans, heard, tmp_path):
     path = make_trained(tmp_path / "s1.safetensors", heard)
-    detector = replace(nf.s1(str(path)), false_alarm_rate=0.3).fit(fans)
+    detector = nf.fit(replace(nf.s1(str(path)), false_alarm_rate=0.3), fans)
     section = detector.sections["fan", "00"]
     drawn = detector.threshold("fan")
     assert drawn.clips == 4
@@ -180,11 +180,11 @@ def test_thresholds_come_from_clips_the_encoder_has_not_heard(fans, heard, tmp_p
 
 def test_too_few_unheard_clips_are_said(fans, heard, tmp_path):
     path = make_trained(tmp_path / "s1.safetensors", heard)
-    explained = nf.s1(str(path)).fit(fans).threshold("fan").explain(10.0)
+    explained = nf.fit(nf.s1(str(path)), fans).threshold("fan").explain(10.0)
     assert explained.startswith("10 % needs at least 10 normal clips, there are 4")
     everything = make_trained(tmp_path / "all.safetensors", [nf.read(c.path) for c in fans])
     with pytest.warns(nf.NearfarWarning, match="fan: the encoder was trained on all 12 clips"):
-        detector = nf.s1(str(everything)).fit(fans)
+        detector = nf.fit(nf.s1(str(everything)), fans)
     assert detector.threshold("fan").clips == 12
 
 
@@ -195,7 +195,7 @@ def test_an_ensemble_takes_clips_that_no_member_has_heard(fans, tmp_path):
         str(make_trained(tmp_path / f"{i}.safetensors", some, seed=i))
         for i, some in enumerate(parts)
     ]
-    assert nf.s2(*paths).fit(fans).threshold("fan").clips == 4
+    assert nf.fit(nf.s2(*paths), fans).threshold("fan").clips == 4
 
 
 def test_machines_the_encoder_never_saw_are_recorded(train, heard, tmp_path, run, dcase):
@@ -212,9 +212,9 @@ def test_machines_the_encoder_never_saw_are_recorded(train, heard, tmp_path, run
 def test_another_front_end_than_the_trained_one_is_refused(fans, tmp_path, run, dcase):
     path = make_trained(tmp_path / "s1.safetensors", frontend=nf.Near())
     with pytest.raises(nf.NearfarError, match=r"trained with Near\(\), the system has Coherence"):
-        nf.s1(str(path)).fit(fans)
-    replace(nf.s1(str(path)), frontend=nf.Near()).fit(fans)
-    nf.s1(str(path)).fit(fans, any_frontend=True)
+        nf.fit(nf.s1(str(path)), fans)
+    nf.fit(replace(nf.s1(str(path)), frontend=nf.Near()), fans)
+    nf.fit(nf.s1(str(path)), fans, any_frontend=True)
     masked = make_trained(tmp_path / "m.safetensors")
     flags = ["-s", "s1", "--weights", masked, "-o", tmp_path / "d"]
     failed(run("fit", dcase, *flags, "--set", "frontend.floor=0.1"), "--any-frontend")
@@ -235,7 +235,7 @@ def test_presets_take_their_weights(run, tmp_path):
 def test_whoever_says_how_it_was_trained_is_held_to_it(fans, heard, tmp_path):
     path = make_trained(tmp_path / "s1.safetensors", heard)
     system = replace(nf.s1(str(path)), embedder=Wrapped(nf.EAT(str(path))))
-    assert system.fit(fans).threshold("fan").clips == 4
+    assert nf.fit(system, fans).threshold("fan").clips == 4
 
 
 def test_clips_that_were_cut_otherwise_are_doubted(fans, heard, tmp_path):
@@ -243,20 +243,20 @@ def test_clips_that_were_cut_otherwise_are_doubted(fans, heard, tmp_path):
     path = make_trained(tmp_path / "s1.safetensors", heard)
     cut = nf.Clips(replace(c, start=0.0, stop=1.4) for c in fans)
     with pytest.warns(nf.NearfarWarning, match="fan: .* on none of these clips"):
-        nf.s1(str(path)).fit(cut)
+        nf.fit(nf.s1(str(path)), cut)
 
 
 def test_another_channel_order_than_in_training_is_refused(fans, heard, tmp_path):
     path = make_trained(tmp_path / "s1.safetensors", heard)
     with pytest.raises(nf.NearfarError, match="trained with channel order near-far"):
-        nf.s1(str(path)).fit(fans, order="far-near")
+        nf.fit(nf.s1(str(path)), fans, order="far-near")
 
 
 def test_published_weights_are_no_system_1(fans):
     with pytest.warns(nf.NearfarWarning, match="frozen baseline, not System 1"):
-        nf.s1(str(TINY)).fit(fans)
+        nf.fit(nf.s1(str(TINY)), fans)
     meant = replace(nf.s1(str(TINY)), embedder=nf.Crops(nf.EAT(str(TINY), pooling="mean")))
-    meant.fit(fans)  # no warning
+    nf.fit(meant, fans)  # no warning
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"format": 99}', '{"format": 1}', "null"])
@@ -270,4 +270,4 @@ def test_a_damaged_record_is_one_line(fans, tmp_path, text):
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     save_file(tensors, path, metadata=metadata)
     with pytest.raises(nf.NearfarError, match=r"record of training is damaged|newer nearfar"):
-        nf.s1(str(path)).fit(fans)
+        nf.fit(nf.s1(str(path)), fans)

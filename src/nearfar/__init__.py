@@ -2,7 +2,7 @@
 
     import nearfar as nf
 
-    detector = nf.s4().fit(nf.Clips.open("normal", machine="pump7"))
+    detector = nf.fit(nf.s4(), nf.Clips.open("normal", machine="pump7"))
     for verdict in detector.score(nf.Clips.open("today")):
         print(verdict.clip.name, verdict.score, verdict.anomalous, verdict.nearest)
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from nearfar.presets import logmel, s1, s2, s3, s4
     from nearfar.scores import Scores, Verdict
     from nearfar.store import Runtime
-    from nearfar.system import Ensemble, System
+    from nearfar.system import Ensemble, System, fit
     from nearfar.truth import Truth
     from nearfar.version import __version__
     from nearfar.whiten import ZCA
@@ -72,6 +72,7 @@ _HOME = {
     "__version__": "version",
     "compare": "metrics",
     "evaluate": "metrics",
+    "fit": "system",
     "load": "detector",
     "logmel": "presets",
     "pair": "audio",
@@ -119,6 +120,7 @@ __all__ = [
     "__version__",
     "compare",
     "evaluate",
+    "fit",
     "load",
     "logmel",
     "pair",

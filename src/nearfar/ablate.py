@@ -29,7 +29,7 @@ from nearfar.recipe import to_data
 from nearfar.scores import Scores, Verdict
 from nearfar.section import Judge
 from nearfar.store import Runtime
-from nearfar.system import Ensemble
+from nearfar.system import Ensemble, fit
 from nearfar.truth import Truth, read_truth
 
 if TYPE_CHECKING:
@@ -243,7 +243,7 @@ def _scored(
 ) -> list[Scores]:
     members = tuple(dict.fromkeys(m for system in systems for m in system.members))
     train = Clips.open(data, split="train", machines=test.machines)
-    together = Ensemble(members).fit(train, runtime, order=order, any_frontend=any_frontend)
+    together = fit(Ensemble(members), train, runtime, order=order, any_frontend=any_frontend)
     sections = dict(together.sections)
     chains = tuple(dict.fromkeys(member.chain for member in members))
     heard, _ = hear(test, chains, runtime, order=order, digest=False)

@@ -21,6 +21,7 @@ from nearfar.presets import logmel
 from nearfar.recipe import to_data
 from nearfar.scorefiles import read_scores
 from nearfar.store import Runtime, write_text
+from nearfar.system import fit
 from nearfar.truth import Truth, read_truth
 from nearfar.version import __version__
 
@@ -233,7 +234,7 @@ def _fit(
     any_frontend: bool,
 ) -> Detector:
     train = Clips.open(data, split="train")
-    return system.fit(train, runtime, order=order, skip_bad=skip_bad, any_frontend=any_frontend)
+    return fit(system, train, runtime, order=order, skip_bad=skip_bad, any_frontend=any_frontend)
 
 
 def _floor(data: Path, fitted: Detector, runtime: Runtime, skip_bad: bool) -> Detector | str:
@@ -246,7 +247,7 @@ def _floor(data: Path, fitted: Detector, runtime: Runtime, skip_bad: bool) -> De
         return "floor: none, the data have no training clips to fit logmel on"
     with warnings.catch_warnings():  # what is wrong with the data has been said
         warnings.simplefilter("ignore", NearfarWarning)
-        return logmel().fit(train, runtime, order=fitted.order, skip_bad=skip_bad)
+        return fit(logmel(), train, runtime, order=fitted.order, skip_bad=skip_bad)
 
 
 def _only(labels: Truth, scores: Scores) -> Truth:

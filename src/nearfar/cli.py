@@ -96,13 +96,19 @@ def fit(
     from nearfar import show
     from nearfar.clips import Clips
     from nearfar.folder import check_target
+    from nearfar.system import fit as fit_system
 
     replaced = check_target(output)
     recipe = system_of(system or "s4", settings, weights, false_alarm_rate)
     clips = Clips.open(data, split="train", machine=machine, clip_seconds=clip_seconds)
     with running(workers, cache, device, batch_size) as runtime:
-        detector = recipe.fit(
-            clips, runtime, order=channel_order.value, skip_bad=skip_bad, any_frontend=any_frontend
+        detector = fit_system(
+            recipe,
+            clips,
+            runtime,
+            order=channel_order.value,
+            skip_bad=skip_bad,
+            any_frontend=any_frontend,
         )
     detector.save(output, weights="copy" if copy_weights else "keep")
     show.fitted(detector, output, replaced)

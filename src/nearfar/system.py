@@ -107,21 +107,6 @@ class System:
         """What turns a clip into a row."""
         return Chain(self.frontend, self.embedder)
 
-    def fit(
-        self,
-        clips: Clips,
-        runtime: Runtime | None = None,
-        *,
-        order: ChannelOrder = "near-far",
-        skip_bad: bool = False,
-        any_frontend: bool = False,
-    ) -> Detector:
-        """Fit on normal clips; see `fit`."""
-        return fit(
-            self, clips, runtime or Runtime(), order=order, skip_bad=skip_bad,
-            any_frontend=any_frontend,
-        )  # fmt: skip
-
 
 @dataclass(frozen=True)
 class Ensemble:
@@ -163,26 +148,11 @@ class Ensemble:
         """Channels that a clip must have."""
         return max(m.needs for m in self.members)
 
-    def fit(
-        self,
-        clips: Clips,
-        runtime: Runtime | None = None,
-        *,
-        order: ChannelOrder = "near-far",
-        skip_bad: bool = False,
-        any_frontend: bool = False,
-    ) -> Detector:
-        """Fit every member on the same normal clips; see `fit`."""
-        return fit(
-            self, clips, runtime or Runtime(), order=order, skip_bad=skip_bad,
-            any_frontend=any_frontend,
-        )  # fmt: skip
-
 
 def fit(
     system: System | Ensemble,
     clips: Clips,
-    runtime: Runtime,
+    runtime: Runtime | None = None,
     *,
     order: ChannelOrder = "near-far",
     skip_bad: bool = False,
@@ -193,7 +163,7 @@ def fit(
     Args:
         system: the recipe.
         clips: normal recordings; unlabelled ones are taken for normal.
-        runtime: how to compute.
+        runtime: how to compute; None in this process, without a cache.
         order: which channel of a file is the near microphone; saved with the detector.
         skip_bad: leave out clips that cannot be used, with a warning that lists them.
         any_frontend: take a trained encoder behind another front end than it was trained with.
@@ -208,6 +178,7 @@ def fit(
     """
     import scipy.linalg  # noqa: F401 - its BLAS must be there when threads are limited
 
+    runtime = runtime or Runtime()
     to_order(np.zeros((2, 1), np.float32), order)  # refuse a wrong order before any work
     check_training(clips)
     if not any_frontend:

@@ -26,6 +26,7 @@ from nearfar.reproduce.plan import Step
 from nearfar.reproduce.records import WEIGHTS, Record
 from nearfar.reproduce.schedule import Schedule
 from nearfar.store import Runtime
+from nearfar.system import fit
 from nearfar.version import __version__
 
 Say = Callable[[str], None]
@@ -135,7 +136,7 @@ class Work:
         if step.entry is not None and step.entry.encoder == FROZEN:
             self._check_published()
         system = step.system(self.weights, places)
-        detector = system.fit(data.train, self.runtime, order=data.order)
+        detector = fit(system, data.train, self.runtime, order=data.order)
         scores = detector.score(data.test, self.runtime)
         files = write_scores(folder.scores(step), ScoreTable.from_verdicts(scores))
         return files, {WEIGHTS: trained}
