@@ -12,7 +12,9 @@ from typing import Annotated, Any
 
 import typer
 
-from nearfar import cli_embed, cli_finetune, cli_reproduce, cli_runs, cli_sound, cli_weights
+from nearfar import cli_weights
+from nearfar.cli_embed import embed
+from nearfar.cli_finetune import finetune
 from nearfar.cli_options import (
     AnyFrontend,
     BatchSize,
@@ -37,6 +39,9 @@ from nearfar.cli_options import (
     system_of,
     types_of,
 )
+from nearfar.cli_reproduce import reproduce
+from nearfar.cli_runs import ablate, cache
+from nearfar.cli_sound import inspect, mask, simulate
 from nearfar.errors import NearfarError, NearfarWarning, SettingError
 
 Fitted = Annotated[
@@ -69,7 +74,6 @@ app = typer.Typer(
 )
 
 
-@app.command()
 def fit(
     data: Annotated[
         Path, typer.Argument(help="DCASE folder, folder of normal recordings, or CSV.")
@@ -114,7 +118,6 @@ def fit(
     show.fitted(detector, output, replaced)
 
 
-@app.command()
 def score(
     detector: Annotated[Path, typer.Argument(help="Folder of a detector.")],
     data: Annotated[list[Path], typer.Argument(help="Files, folders or CSVs of new recordings.")],
@@ -161,7 +164,6 @@ def score(
         raise typer.Exit(1)
 
 
-@app.command()
 def threshold(
     detector: Annotated[Path, typer.Argument(help="Folder of a detector.")],
     false_alarm_rate: Rate = None,
@@ -181,7 +183,6 @@ def threshold(
     show.thresholds(fitted, detector if false_alarm_rate is not None else None)
 
 
-@app.command()
 def evaluate(
     data: Annotated[Path | None, typer.Argument(help="DCASE folder, or CSV with labels.")] = None,
     system: SystemName = None,
@@ -214,7 +215,7 @@ def evaluate(
     cache: Cache = True,
 ) -> None:
     """Print the rows of the report's Table 2 and Ω with a 95 % interval."""
-    from nearfar import assess
+    from nearfar.assess import Report, of_data, of_files, write_json
     from nearfar.lomo import study
 
     check_output(output)
@@ -227,7 +228,7 @@ def evaluate(
         raise SettingError("-s/--set, --detector and --scores exclude each other; give one of them")
     year: Any = None if rule is None else rule.value
     if scores is not None:
-        result: assess.Report = assess.of_files(scores, truth, year)
+        result: Report = of_files(scores, truth, year)
     else:
         recipe: Any = None if detector else system_of(system or "s4", settings, weights)
         with running(workers, cache, device, batch_size) as runtime:
@@ -237,14 +238,14 @@ def evaluate(
                     name=system or "s4", order=channel_order.value, any_frontend=any_frontend,
                 )  # fmt: skip
             else:
-                result = assess.of_data(
+                result = of_data(
                     data, recipe, runtime, detector=detector, types=types_of(part),
                     weights=weights or (), truth=truth,
                     floor=floor, rule=year, skip_bad=skip_bad, name=system or "s4",
                     order=channel_order.value, any_frontend=any_frontend,
                 )  # fmt: skip
     if output is not None:
-        assess.write_json(output, result)
+        write_json(output, result)
     typer.echo(result.text + (f"\nwrote {output}" if output is not None else ""))
 
 
@@ -261,7 +262,6 @@ def _check_lomo(lomo: bool, vary: list[str] | None, *others: tuple[str, Any]) ->
             )
 
 
-@app.command()
 def systems(
     name: Annotated[str | None, typer.Argument(help="A preset, or file.py:name.")] = None,
     weights: Weights = None,
@@ -276,7 +276,6 @@ def systems(
         typer.echo(repr(system_of(name, settings, weights or published(name))))
 
 
-@app.command()
 def features(
     data: Annotated[Path, typer.Argument(help="One recording; with --select, training data.")],
     select: Annotated[
@@ -309,11 +308,12 @@ def features(
         show.features(data, everything, as_json, channel_order.value)
 
 
-for command in (
-    cli_finetune.finetune, cli_embed.embed, cli_runs.ablate, cli_reproduce.reproduce,
-    cli_runs.cache,
-    cli_sound.simulate, cli_sound.inspect, cli_sound.mask,
-):  # fmt: skip
+COMMANDS = (  # in the order of the help
+    fit, score, threshold, evaluate, systems, features,
+    finetune, embed, ablate, reproduce, cache,
+    simulate, inspect, mask,
+)  # fmt: skip
+for command in COMMANDS:
     app.command()(command)
 app.add_typer(cli_weights.app, name="weights")
 

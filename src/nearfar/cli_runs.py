@@ -80,20 +80,20 @@ def cache(
     folder = default_cache()
     if clear:
         freed = clear_cache(folder) + clear_stores(folder)
-        typer.echo(f"{folder}: {_size(freed)} freed" if freed else f"{folder}: was empty")
+        typer.echo(f"{folder}: {_readable(freed)} freed" if freed else f"{folder}: was empty")
         return
     size = cache_size(folder)
     if size.entries is None:
-        typer.echo(f"{folder}: damaged, {_size(size.bytes)}; nearfar cache --clear deletes it")
+        typer.echo(f"{folder}: damaged, {_readable(size.bytes)}; nearfar cache --clear deletes it")
     elif not size.entries:
-        typer.echo(f"{folder}: empty" + (f", {_size(size.bytes)}" if size.bytes else ""))
+        typer.echo(f"{folder}: empty" + (f", {_readable(size.bytes)}" if size.bytes else ""))
     else:
-        typer.echo(f"{folder}: {size.entries} embeddings, {_size(size.bytes)}")
+        typer.echo(f"{folder}: {size.entries} embeddings, {_readable(size.bytes)}")
     if mels := stored_bytes(folder):
-        typer.echo(f"{folder}: log-mels for training, {_size(mels)}")
+        typer.echo(f"{folder}: log-mels for training, {_readable(mels)}")
 
 
-def _size(count: float) -> str:
+def _readable(count: float) -> str:
     """Bytes for people."""
     for unit in ("bytes", "kB", "MB"):
         if count < 1000:

@@ -11,7 +11,7 @@ from nearfar.errors import WeightsError
 
 if TYPE_CHECKING:
     from nearfar.eat.training import Training
-    from nearfar.eat.weights import Weights
+    from nearfar.eat.weights import Weights as Opened
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -76,7 +76,7 @@ def check(
         raise typer.Exit(1)
 
 
-def _describe(weights: Weights) -> None:
+def _describe(weights: Opened) -> None:
     from nearfar.eat.training import training_of
     from nearfar.trained import described
 
@@ -111,7 +111,7 @@ def _settings(training: Training) -> str:
     return ", ".join(told) or "all settings as they come"
 
 
-def _size(weights: Weights) -> str:
+def _size(weights: Opened) -> str:
     """The file's size beside that of a file with this architecture, written as published."""
     from nearfar.eat.weights import file_size
 
