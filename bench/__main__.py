@@ -17,7 +17,7 @@ from pathlib import Path  # noqa: E402
 import numpy as np  # noqa: E402
 import scipy  # noqa: E402
 
-from nearfar.store import write_text  # noqa: E402
+from nearfar.files import write_text  # noqa: E402
 from nearfar.version import __version__  # noqa: E402
 
 SECTIONS = ("dif", "frontends", "fit", "selfscores", "bootstrap", "startup", "fbank", "eat")

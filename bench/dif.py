@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nearfar import spectral
-from nearfar.dif import DIF, NAMES
-from nearfar.spectral import HOP, N_FFT, SAMPLE_RATE
+from nearfar.embedder.dif import DIF, NAMES
+from nearfar.sound import spectral
+from nearfar.sound.spectral import HOP, N_FFT, SAMPLE_RATE
 
 ROUNDS = 40  # of the short ones; each round times all of them in turn
 SLOW_ROUNDS = 9

@@ -21,9 +21,9 @@ from typing import Any
 
 import numpy as np
 
-from nearfar.eat import EAT
-from nearfar.eat.architecture import MELS, POSITIONS, Architecture, flops, positions
-from nearfar.store import Runtime
+from nearfar.embedder.eat import EAT
+from nearfar.embedder.eat.architecture import MELS, POSITIONS, Architecture, flops, positions
+from nearfar.runtime.runtime import Runtime
 
 LARGE = Architecture(1024, 24, 16, 4096)
 TINY = Architecture(64, 2, 4, 256)
@@ -42,7 +42,7 @@ def counted(shape: Architecture, frames: int) -> int:
     import torch
     from torch.utils.flop_counter import FlopCounterMode
 
-    from nearfar.eat.model import Encoder
+    from nearfar.embedder.eat.model import Encoder
 
     with torch.device("meta"), FlopCounterMode(display=False) as counter:
         Encoder(shape)(torch.empty(1, frames, MELS))
@@ -98,7 +98,7 @@ def matrix_seconds(dtype: str, size: int, device: str) -> list[float]:
 def has_bf16(device: str) -> bool:
     import torch
 
-    from nearfar.eat.device import check_bf16
+    from nearfar.embedder.eat.device import check_bf16
     from nearfar.errors import SettingError
 
     try:
@@ -154,7 +154,7 @@ def front(folder: Path, eat: EAT) -> float:
     """Seconds to read a clip of 10 s and to make its log-mel."""
     import soundfile
 
-    from nearfar import audio
+    from nearfar.sound import audio
 
     path = folder / "clip.wav"
     noise = 0.1 * np.random.default_rng(0).standard_normal((160_000, 2))

@@ -7,9 +7,9 @@ from collections.abc import Callable
 import numpy as np
 
 from bench.dif import clip, milliseconds
-from nearfar.eat.features import features
-from nearfar.fbank import N_FFT, fbank, n_frames
-from nearfar.spectral import BLOCK, blocks
+from nearfar.embedder.eat.features import features
+from nearfar.sound.fbank import N_FFT, fbank, n_frames
+from nearfar.sound.spectral import BLOCK, blocks
 
 ROUNDS = 40
 

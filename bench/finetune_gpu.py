@@ -14,12 +14,12 @@ import time
 
 import torch
 
-from nearfar.eat.architecture import Architecture, flops
-from nearfar.eat.model import Encoder
-from nearfar.finetune.losses import ArcFace
-from nearfar.finetune.model import Learner
-from nearfar.finetune.optimizer import adamw
-from nearfar.finetune.settings import FineTuning
+from nearfar.embedder.eat.architecture import Architecture, flops
+from nearfar.embedder.eat.model import Encoder
+from nearfar.training.learner.learner import Learner
+from nearfar.training.learner.losses import ArcFace
+from nearfar.training.loop.optimizer import adamw
+from nearfar.training.settings import FineTuning
 
 LARGE = Architecture(1024, 24, 16, 4096).projected()
 TINY = Architecture(64, 2, 4, 256).projected()

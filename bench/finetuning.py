@@ -25,12 +25,14 @@ import numpy as np
 import nearfar as nf
 from bench.__main__ import OUTPUT, machine
 from nearfar import sim
-from nearfar.eat.training import training_of
-from nearfar.eat.weights import open_weights
+from nearfar.clips.training import proxy_classes
+from nearfar.embedder.eat.record import training_of
+from nearfar.embedder.eat.weights import open_weights
 from nearfar.errors import NearfarWarning
-from nearfar.finetune import FineTuning
-from nearfar.finetune.settings import unusual
-from nearfar.store import Runtime, write_text
+from nearfar.files import write_text
+from nearfar.runtime.runtime import Runtime
+from nearfar.training import FineTuning
+from nearfar.training.settings import unusual
 
 TINY = Path(__file__).resolve().parents[1] / "tests" / "data" / "eat" / "tiny"
 SETTINGS = FineTuning(epochs=12, learning_rate=1e-3, head_rate=1.0, balanced=True)
@@ -90,7 +92,7 @@ def system(weights: str, row: str) -> nf.System:
 
 def run(number: int, preset: str, settings: FineTuning, folder: Path) -> Seed:
     """All rows for one seed."""
-    from nearfar.finetune import finetune
+    from nearfar.training import finetune
 
     warnings.simplefilter("ignore", NearfarWarning)
     data = folder / f"data{number}"
@@ -109,7 +111,7 @@ def run(number: int, preset: str, settings: FineTuning, folder: Path) -> Seed:
         scores = nf.fit(recipe, train, runtime).score(test, runtime)
         omega[row] = 100 * nf.evaluate(scores, draws=1).omega
         print(f"seed {number} {row}: {omega[row]:.2f}", file=sys.stderr, flush=True)
-    return Seed(number, omega, accuracy, len(set(nf.proxy_classes(train).values())))
+    return Seed(number, omega, accuracy, len(set(proxy_classes(train).values())))
 
 
 def interval(values: np.ndarray) -> str:
@@ -173,7 +175,7 @@ def verdicts(by_row: Mapping[str, np.ndarray]) -> list[str]:
 
 def choose() -> None:
     """Held-out accuracy of some rates, on training clips of a seed that no table has."""
-    from nearfar.finetune import finetune
+    from nearfar.training import finetune
 
     with tempfile.TemporaryDirectory() as folder:
         data, workers = Path(folder) / "data", os.cpu_count() or 1

@@ -15,7 +15,7 @@ import numpy as np
 import soundfile
 
 import nearfar as nf
-from nearfar.audio import SAMPLE_RATE, check, read
+from nearfar.sound.audio import SAMPLE_RATE, check, read
 
 COUNTS = (250, 500, 1000, 2000)
 SECONDS = 10

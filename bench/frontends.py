@@ -8,7 +8,7 @@ import numpy as np
 
 from bench.dif import clip, milliseconds
 from nearfar.frontend import CoherenceMask, FarCancel
-from nearfar.spectral import BLOCK, HOP, N_FFT, blocks, n_frames
+from nearfar.sound.spectral import BLOCK, HOP, N_FFT, blocks, n_frames
 
 ROUNDS = 40
 

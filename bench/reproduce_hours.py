@@ -9,14 +9,14 @@ from itertools import product
 from pathlib import Path
 
 from nearfar.clips import Clip, Clips
-from nearfar.finetune import FineTuning
-from nearfar.presets import LARGE
 from nearfar.reproduce.data import Data
 from nearfar.reproduce.entries import TABLES
-from nearfar.reproduce.estimate import Speed, estimate, size, span
-from nearfar.reproduce.plan import Study, seeds_of
 from nearfar.reproduce.reported import load
-from nearfar.truth import Truth
+from nearfar.reproduce.steps.estimate import Speed, estimate, size, span
+from nearfar.reproduce.steps.plan import Study, seeds_of
+from nearfar.scores.truth import Truth
+from nearfar.system.presets import LARGE
+from nearfar.training import FineTuning
 
 SECONDS = 73 / 7  # five machines with clips of 10 s, ToyCar 11, ToyCarEmu 12
 DEVICES = (  # precision, FLOP/s of a large product, whose

@@ -14,7 +14,8 @@ from scipy.spatial.distance import cdist
 from threadpoolctl import threadpool_limits
 
 import nearfar as nf
-from nearfar.fitting import Pool, Table, _cross_fitted, assign_folds, fit_member, pool_sizes
+from nearfar.detector.fitting import pool_sizes
+from nearfar.detector.member import NormalRows, Pool, _cross_fitted, assign_folds, fit_member
 
 SOURCE, TARGET, FOLDS = 990, 10, 10
 WIDE, NARROW = 1024, 120  # EAT-large, DIF
@@ -22,17 +23,17 @@ RUNS = 5
 LIMIT = 1.5  # s, for the wide one
 
 
-def table(dim: int) -> Table:
+def table(dim: int) -> NormalRows:
     """Correlated features, float32 as embedders give them; targets moved a little."""
     rng = np.random.default_rng(0)
     n = SOURCE + TARGET
     rows = rng.standard_normal((n, dim)) @ (rng.standard_normal((dim, dim)) / np.arange(1, dim + 1))
     rows[SOURCE:] += 0.5 * rows.std(axis=0)
     domain = np.r_[np.zeros(SOURCE), np.ones(TARGET)].astype(np.int8)
-    return Table(rows.astype(np.float32), np.arange(n), domain, np.full(n, 0.1))
+    return NormalRows(rows.astype(np.float32), np.arange(n), domain, np.full(n, 0.1))
 
 
-def pools(system: nf.System, clips: Table, folds: np.ndarray) -> list[Pool]:
+def pools(system: nf.System, clips: NormalRows, folds: np.ndarray) -> list[Pool]:
     """Rows like the target clips', as many as residual augmentation asks for."""
     rng = np.random.default_rng(1)
     scale = 0.1 * clips.embeddings.std(axis=0)
@@ -57,7 +58,7 @@ def median(work: Callable[[], object], runs: int = RUNS) -> float:
     return statistics.median(times)
 
 
-def floor(clips: Table) -> float:
+def floor(clips: NormalRows) -> float:
     """Seconds that linear algebra alone takes: what no way over covariances can leave out."""
     y = clips.embeddings.astype(np.float64)
     rest = y[: len(y) - len(y) // FOLDS]
@@ -71,7 +72,9 @@ def floor(clips: Table) -> float:
     return FOLDS * median(fold)
 
 
-def by_eigenvectors(clips: Table, folds: np.ndarray, shrinkage: float, rule: Any) -> np.ndarray:
+def by_eigenvectors(
+    clips: NormalRows, folds: np.ndarray, shrinkage: float, rule: Any
+) -> np.ndarray:
     """The report's ZCA again in each fold, distances by scipy."""
     x = clips.embeddings.astype(np.float64)
     scores = np.empty(len(x))
@@ -87,7 +90,7 @@ def by_eigenvectors(clips: Table, folds: np.ndarray, shrinkage: float, rule: Any
     return scores
 
 
-def timed(system: nf.System, clips: Table, folds: np.ndarray) -> tuple[float, float]:
+def timed(system: nf.System, clips: NormalRows, folds: np.ndarray) -> tuple[float, float]:
     """Seconds of the self-scores alone, and of the whole fit around them."""
     made: Sequence[Pool] = pools(system, clips, folds)
     alone = median(lambda: _cross_fitted(system, clips, made, folds))

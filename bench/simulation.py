@@ -17,6 +17,7 @@ from contextlib import contextmanager
 import numpy as np
 
 from bench.__main__ import OUTPUT, machine
+from nearfar.files import write_text
 from nearfar.frontend import CoherenceMask, FarCancel
 from nearfar.sim import PRESETS, SIM_VERSION, label
 from nearfar.sim.calibrate import report as statistics_report
@@ -24,8 +25,7 @@ from nearfar.sim.difficulty import measure
 from nearfar.sim.difficulty import report as difficulty_report
 from nearfar.sim.machines import MACHINES
 from nearfar.sim.scene import ClipKey, render
-from nearfar.spectral import istft, stft
-from nearfar.store import write_text
+from nearfar.sound.spectral import istft, stft
 
 SEED = 0
 CLIPS = 24  # of each machine in the table of front ends

@@ -14,11 +14,12 @@ from pathlib import Path
 
 from bench.__main__ import OUTPUT, machine
 from nearfar import sim
-from nearfar.ablate import Ablation, ablate
-from nearfar.claims import CLAIMS, find_claim
 from nearfar.errors import NearfarWarning
-from nearfar.presets import s3
-from nearfar.store import Runtime, write_text
+from nearfar.files import write_text
+from nearfar.runtime.runtime import Runtime
+from nearfar.study.ablation import Ablation, ablate
+from nearfar.study.claims import CLAIMS, find_claim
+from nearfar.system.presets import s3
 
 SEED = 0
 TINY = Path(__file__).resolve().parents[1] / "tests" / "data" / "eat" / "tiny"

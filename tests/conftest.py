@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from nearfar import cli
+from nearfar.cli import main as cli
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 RATE = 16_000

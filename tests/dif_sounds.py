@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 import reference_dif
-from nearfar.dif import CANDIDATES, DIF
+from nearfar.embedder.dif import CANDIDATES, DIF
 
 RATE = 16_000
 INDEX = {name: i for i, name in enumerate(CANDIDATES)}

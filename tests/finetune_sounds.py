@@ -4,7 +4,7 @@ import numpy as np
 
 import nearfar as nf
 from conftest import RATE, write
-from nearfar.finetune import FineTuning
+from nearfar.training import FineTuning
 
 PITCH = {  # Hz, by machine and domain: the proxy classes
     ("fan", "source"): 150,

@@ -13,13 +13,13 @@ import pytest
 import nearfar as nf
 from conftest import write, write_machine
 from nearfar import sim
-from nearfar.ablate import ablate
-from nearfar.claims import CLAIMS, Variant, find_claim
-from nearfar.dif import NAMES, TABLE
+from nearfar.detector.member import fit_member
+from nearfar.embedder.dif import NAMES, TABLE
 from nearfar.errors import DatasetError, SettingError
-from nearfar.fitting import fit_member
-from nearfar.metrics import omega
-from nearfar.recipe import from_data
+from nearfar.metrics.official import omega
+from nearfar.parts.data import from_data
+from nearfar.study.ablation import ablate
+from nearfar.study.claims import CLAIMS, Variant, find_claim
 from test_cli import failed
 
 RULE = nf.KNN((1.0, -0.35, -0.05), "euclidean")
@@ -160,7 +160,8 @@ def test_a_clip_is_embedded_once_for_all_variants(claim, dcase):
 def test_a_member_that_variants_share_is_fitted_once(data, runtime, monkeypatch):
     fitted = []
     monkeypatch.setattr(
-        "nearfar.system.fit_member", lambda s, *rest: (fitted.append(s), fit_member(s, *rest))[1]
+        "nearfar.detector.fitting.fit_member",
+        lambda s, *rest: (fitted.append(s), fit_member(s, *rest))[1],
     )
     assert len(of_claim("fusion", S3, data, runtime).rows) == 12
     assert Counter(fitted) == dict.fromkeys(S3.members, 2)  # once a machine

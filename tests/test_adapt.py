@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 import nearfar as nf
 from conftest import machine_sound, write, write_machine
-from nearfar.adapt import Adaptation, Adapted
-from nearfar.bank import SOURCE, TARGET
-from nearfar.claims import find_claim
-from nearfar.fitting import Table, assign_folds, fit_member
+from nearfar.detector.member import NormalRows, assign_folds, fit_member
+from nearfar.scoring.adapt import Adaptation, Adapted
+from nearfar.scoring.bank import SOURCE, TARGET
+from nearfar.study.claims import find_claim
 
 PARTS = [nf.MeanShift(), nf.UnitLength(), nf.Standardise()]
 EUCLIDEAN = nf.KNN((1.0, -0.35), "euclidean")
@@ -32,7 +32,7 @@ def rows(n_source, n_target, dim=5, seed=0, apart=8.0):
 
 
 def table_of(x, domain):
-    return Table(x, np.arange(len(x)), domain, np.zeros(len(x)))
+    return NormalRows(x, np.arange(len(x)), domain, np.zeros(len(x)))
 
 
 def recipe(part, **changes):
@@ -380,7 +380,7 @@ def forged(folder, change):
 
     from safetensors.numpy import load_file, save
 
-    from nearfar.folder import _hash
+    from nearfar.detector.folder.index import _hash
 
     path = folder / "detector.json"
     data = json.loads(path.read_text())
@@ -418,7 +418,7 @@ def test_a_folder_that_does_not_fit_itself_is_refused(saved, change):
 
 def test_a_format_too_new_says_so(saved, monkeypatch):
     """As a nearfar of before this part would."""
-    monkeypatch.setattr("nearfar.folder.FORMAT", 1)
+    monkeypatch.setattr("nearfar.detector.folder.index.FORMAT", 1)
     with pytest.raises(nf.NearfarError, match=r"format 2, .* reads up to 1; upgrade nearfar"):
         nf.load(saved)
 

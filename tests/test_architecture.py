@@ -1,171 +1,78 @@
-"""Data flow one way: which module may import which is a table, and the table is a test."""
+"""Data flow one way: which folder may import which is a table, and the table is a test."""
 
 import ast
 import subprocess
 import sys
-from pathlib import Path
+from collections import Counter
+from graphlib import TopologicalSorter
 
 import pytest
+from tools.house import GROUND, MAY_IMPORT, circles, floors, home, imports, modules, tree
 
-PACKAGE = Path(__file__).resolve().parents[1] / "src" / "nearfar"
-NUMERIC = {"bank", "whiten", "calibrate"}
-
-# module → modules of ours that it may import at run time; `errors` is everybody's.
-MAY_IMPORT: dict[str, set[str]] = {
-    "errors": set(),
-    "version": set(),
-    "audio": {"store"},
-    "channels": {"audio"},
-    "spectral": set(),
-    "clips": {"audio"},
-    "scores": {"clips"},
-    "frontend": {"audio", "spectral"},
-    "dif": {"audio", "channels", "spectral"},
-    "embedder": {"audio", "spectral"},
-    "fbank": {"spectral"},
-    "eat": {"audio", "fbank", "spectral", "store"},
-    "crops": {"audio", "embedder", "store"},
-    "chain": {"audio", "embedder", "recipe"},
-    "whiten": set(),
-    "adapt": {"bank", "whiten"},
-    "bank": set(),
-    "calibrate": set(),
-    "enrich": {"bank"},
-    "recipe": set(),  # names of parts are resolved when asked for
-    "store": set(),
-    "workers": {"recipe"},
-    "hear": {"audio", "chain", "channels", "store", "workers"},
-    "embeddings": {"chain", "hear", "store"},
-    "encoders": {"eat", "store"},
-    "inspect": {"audio", "channels", "clips", "frontend", "spectral"},
-    "sim": {
-        "audio", "channels", "evaluation", "frontend", "inspect", "metrics", "scorefiles",
-        "spectral", "store", "truth", "workers",
-    },
-    "fitting": {"adapt", "bank", "enrich", "whiten"},
-    "section": {"bank", "calibrate", "chain", "clips", "fitting", "hear", "scores"},
-    "folder": {
-        "adapt", "calibrate", "encoders", "fitting", "recipe", "section", "store", "version",
-        "whiten",
-    },
-    "detector": {
-        "audio", "bank", "calibrate", "chain", "clips", "encoders", "folder", "hear", "scores",
-        "section", "store",
-    },
-    "system": {
-        "adapt", "audio", "bank", "calibrate", "chain", "detector", "embedder", "encoders",
-        "enrich", "fitting", "frontend", "hear", "recipe", "section", "store", "trained", "whiten",
-        "checks",
-    },
-    "checks": {"bank", "fitting"},
-    "trained": {"recipe"},
-    "finetune": {
-        "audio", "chain", "checks", "clips", "crops", "eat", "embedder", "encoders", "fbank",
-        "fitting", "frontend", "hear", "recipe", "spectral", "store", "system", "version",
-        "workers",
-    },
-    "presets": {
-        "bank", "calibrate", "crops", "dif", "eat", "embedder", "enrich", "frontend", "system",
-        "whiten",
-    },
-    "truth": {"clips"},
-    "scorefiles": {"clips", "scores", "store", "truth"},
-    "roc": set(),
-    "evaluation": set(),
-    "metrics": {"clips", "evaluation", "roc", "scorefiles", "scores", "truth"},
-    "assess": {
-        "clips", "detector", "evaluation", "metrics", "presets", "scorefiles", "scores", "store",
-        "system", "truth", "version", "recipe",
-    },
-    "claims": {"adapt", "bank", "calibrate", "dif", "enrich", "system"},
-    "ablate": {
-        "assess", "claims", "clips", "evaluation", "hear", "metrics", "recipe", "scores", "section",
-        "store", "system", "truth",
-    },
-    "grid": {"claims", "recipe", "trained"},
-    "lomo": {
-        "ablate", "assess", "claims", "clips", "evaluation", "grid", "metrics", "presets", "recipe",
-        "scorefiles", "scores", "store", "truth",
-    },
-    "cachefile": {"store"},
-    "reproduce": {
-        "adapt", "assess", "audio", "bank", "channels", "checks", "clips", "crops", "dif", "eat",
-        "enrich", "evaluation", "finetune", "frontend", "hear", "metrics", "presets", "recipe",
-        "scorefiles", "spectral", "store", "system", "truth", "version", "workers",
-    },
-    "testing": {"audio", "bank", "embedder", "frontend", "recipe", "system"},
-}  # fmt: skip
-EVERYTHING = {
-    "__init__", "__main__", "cli", "cli_embed", "cli_finetune", "cli_options",
-    "cli_reproduce", "cli_runs", "cli_sound", "cli_weights", "show",
-}  # fmt: skip
+MODULES = modules()
+NAMES = [str(path) for path in MODULES]
 
 
-def imports(path: Path) -> set[str]:
-    """Modules of ours that a file imports at run time, anywhere in it."""
-    found: set[str] = set()
-    todo: list[ast.AST] = [ast.parse(path.read_text())]
-    while todo:
-        node = todo.pop()
-        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test):
-            todo += node.orelse
+@pytest.mark.parametrize("path", MODULES, ids=NAMES)
+def test_a_folder_imports_only_what_the_table_allows(path):
+    """Imports for type checkers count: what needs a name needs its folder."""
+    room = home(path)
+    assert room in MAY_IMPORT, f"{room} is not in the table: say what it may import"
+    allowed = MAY_IMPORT[room] | {room}
+    if room not in GROUND:
+        allowed |= GROUND
+    used = {home(other) for other in imports(path)}
+    assert used <= allowed, f"{path} imports {sorted(used - allowed)}"
+
+
+def test_the_table_names_what_is_there():
+    assert set(MAY_IMPORT) == {home(path) for path in MODULES}
+
+
+def test_nothing_but_the_ground_lies_at_the_top():
+    top = {path.stem for path in MODULES if len(path.parts) == 1}
+    assert top == {"__init__", "__main__", "errors", "files", "testing", "text", "version"}
+
+
+def test_no_file_imports_its_importer():
+    assert circles() == []
+
+
+def test_no_folder_imports_its_importer():
+    """Each room stands on a floor above all that it imports; a circle would have none."""
+    found = floors()  # refuses a circle
+    for room in sorted(found, key=found.__getitem__):
+        print(f"{found[room]:3d}  {room}")
+    list(TopologicalSorter(MAY_IMPORT).static_order())  # what the table allows has none either
+
+
+def test_each_folder_says_what_it_is():
+    for path in MODULES:
+        if path.name != "__init__.py" or len(path.parts) == 1:
             continue
-        if isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
-            parts = node.module.split(".")
-            if parts == ["nearfar"]:
-                found |= {alias.name for alias in node.names}
-            elif parts[0] == "nearfar":
-                found.add(parts[1])
-        elif isinstance(node, ast.Import):
-            found |= {
-                alias.name.split(".")[1]
-                for alias in node.names
-                if alias.name.startswith("nearfar.")
-            }
-        todo += ast.iter_child_nodes(node)
-    return found
+        text = ast.get_docstring(tree(path)) or ""
+        assert text, path
+        if len(path.parts) == 2 or path.parts[-2] in ("steps", "tables", "folder"):
+            assert text.splitlines()[0].endswith((".", "?")), path
 
 
-def modules() -> list[Path]:
-    return sorted(p for p in PACKAGE.rglob("*.py"))
+def test_a_class_name_means_one_thing():
+    """Private ones too: a reader who searches for a name must find one story."""
+    names = Counter(
+        node.name
+        for path in MODULES
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.ClassDef)
+    )
+    assert [name for name, count in names.items() if count > 1] == []
 
 
-def home(path: Path) -> str:
-    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
-
-
-@pytest.mark.parametrize("path", modules(), ids=lambda p: str(p.relative_to(PACKAGE)))
-def test_imports_only_what_the_table_allows(path):
-    name = home(path)
-    if name in EVERYTHING:
-        return
-    assert name in MAY_IMPORT, f"{name} is not in the table: say what it may import"
-    allowed = MAY_IMPORT[name] | {"errors", name}
-    assert imports(path) <= allowed, f"{path.name} imports {imports(path) - allowed}"
-
-
-def test_no_module_imports_its_importer():
-    """The table itself has no cycle."""
-    seen: set[str] = set()
-
-    def visit(name: str, above: tuple[str, ...]) -> None:
-        assert name not in above, " → ".join((*above, name))
-        if name not in seen:
-            for below in MAY_IMPORT.get(name, set()):
-                visit(below, (*above, name))
-            seen.add(name)
-
-    for name in MAY_IMPORT:
-        visit(name, ())
-
-
-@pytest.mark.parametrize("path", modules(), ids=lambda p: str(p.relative_to(PACKAGE)))
+@pytest.mark.parametrize("path", MODULES, ids=NAMES)
 def test_nothing_is_unpickled_or_asserted(path):
-    tree = ast.parse(path.read_text())
     if path.name != "testing.py":  # proves that parts survive being sent to worker processes
-        names = {n.id for n in ast.walk(tree) if isinstance(n, ast.Name)}
+        names = {n.id for n in ast.walk(tree(path)) if isinstance(n, ast.Name)}
         assert "pickle" not in names
-    assert not [n.lineno for n in ast.walk(tree) if isinstance(n, ast.Assert)]
+    assert not [n.lineno for n in ast.walk(tree(path)) if isinstance(n, ast.Assert)]
 
 
 def loaded_by(code: str) -> set[str]:
@@ -184,9 +91,9 @@ def test_help_loads_nothing_heavy():
     code = (
         "import sys, contextlib, io\n"
         "sys.argv = ['nearfar', '--help']\n"
-        "import nearfar.cli\n"
+        "import nearfar.cli.main\n"
         "with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(SystemExit):\n"
-        "    nearfar.cli.main()\n"
+        "    nearfar.cli.main.main()\n"
     )
     assert not loaded_by(code) & {"numpy", "scipy", "torch", "soundfile"}
 

@@ -16,8 +16,8 @@ import soundfile
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from nearfar import audio
 from nearfar.errors import AudioError, NearfarError, NearfarWarning, SettingError
+from nearfar.sound import audio
 
 RATE = audio.SAMPLE_RATE
 NOISE = np.random.default_rng(1).uniform(-0.5, 0.5, (2, 2 * RATE)).astype(np.float32)

@@ -6,8 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.distance import cdist
 
-from nearfar.bank import KNN, QUERIES, SOURCE, TARGET, MemoryBank
 from nearfar.errors import DatasetError, SettingError
+from nearfar.scoring.bank import QUERIES, SOURCE, TARGET, MemoryBank
+from nearfar.scoring.rule import KNN
 
 METRICS = ("euclidean", "cosine")
 

@@ -9,10 +9,9 @@ import warnings
 import numpy as np
 import pytest
 
-from nearfar import store
-from nearfar.cachefile import CacheSize, cache_size, clear_cache
 from nearfar.errors import StorageError
-from nearfar.store import EmbeddingCache, default_cache
+from nearfar.runtime import cache as store
+from nearfar.runtime.cache import CacheSize, EmbeddingCache, cache_size, clear_cache, default_cache
 from test_cli import failed
 
 FILE = "embeddings.sqlite"
@@ -86,7 +85,7 @@ OTHER = """
 import sys
 from pathlib import Path
 import numpy as np
-from nearfar.store import EmbeddingCache
+from nearfar.runtime.cache import EmbeddingCache
 cache = EmbeddingCache(Path(sys.argv[1]))
 cache.put([(b"theirs", np.ones(4, np.float32))])
 print("ready", flush=True)
@@ -228,7 +227,7 @@ def test_the_command_when_busy(run, monkeypatch):
 
 BAR = """
 import time
-from nearfar.show import progress_bar
+from nearfar.cli.progress import progress_bar
 bar, report = progress_bar()
 with bar:
     for step, wait in ((20, 0.1), (10, 0.5)):  # quick and to the end, then again and slow

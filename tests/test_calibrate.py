@@ -9,16 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import percentileofscore, zscore
 
-from nearfar.calibrate import (
-    Calibration,
-    Percentile,
-    Raw,
-    Threshold,
-    ZScore,
-    check_rate,
-    threshold,
-)
 from nearfar.errors import SettingError
+from nearfar.parts.valid import check_rate
+from nearfar.scoring.calibrate import Calibration, Percentile, Raw, Threshold, ZScore, threshold
 
 CALIBRATIONS = [Raw(), ZScore(), Percentile(), Percentile("linear")]
 distances = st.floats(0, 1e6).map(lambda x: round(x, 3))

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from nearfar.channels import relate
+from nearfar.sound.channels import relate
 
 RNG = np.random.default_rng(0)
 NOISE = RNG.standard_normal((2, 32_000)).astype(np.float32)

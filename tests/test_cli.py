@@ -13,6 +13,7 @@ import pytest
 
 import nearfar as nf
 from conftest import RATE, machine_sound, write, write_machine
+from nearfar.sound.audio import read
 
 
 def failed(result, *words):
@@ -426,7 +427,7 @@ def test_2021_is_not_called_omega(run, tmp_path):
 
 def test_far_near_data_are_evaluated_as_such(run, dcase, tmp_path):
     for path in dcase.rglob("*.wav"):
-        write(tmp_path / path.relative_to(dcase), nf.read(path)[::-1])
+        write(tmp_path / path.relative_to(dcase), read(path)[::-1])
     swapped, straight = tmp_path / "a.json", tmp_path / "b.json"
     order = ("--channel-order", "far-near")
     assert run("evaluate", tmp_path, *order, "--no-floor", "--json", swapped)[0] == 0

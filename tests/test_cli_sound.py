@@ -11,6 +11,7 @@ import soundfile
 
 import nearfar as nf
 from conftest import machine_sound, write
+from nearfar.sound.audio import read
 from test_cli import failed, nearfar
 
 
@@ -102,7 +103,7 @@ def test_mask_writes_what_the_front_end_gives(run, fan, tmp_path, frontend):
     assert "LR_corr" in out
     written, rate = soundfile.read(tmp_path / "m.wav", dtype="float32")
     assert rate == 16_000
-    assert np.array_equal(written, part(nf.read(clip))[0])
+    assert np.array_equal(written, part(read(clip))[0])
 
 
 def test_mask_settings_and_refusals(run, fan, tmp_path):

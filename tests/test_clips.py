@@ -17,15 +17,9 @@ import soundfile
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from nearfar import audio
 from nearfar.clips import Clip, Clips, Name, parse_name, proxy_classes
-from nearfar.errors import (
-    AudioError,
-    DatasetError,
-    NearfarError,
-    NearfarWarning,
-    SettingError,
-)
+from nearfar.errors import AudioError, DatasetError, NearfarError, NearfarWarning, SettingError
+from nearfar.sound import audio
 
 NAMES = Path(__file__).resolve().parents[2] / "shared" / "gold" / "dcase2026" / "file_names.txt.gz"
 DEV = ("ToyCar", "ToyCarEmu", "bearingEmu", "fan", "gearboxEmu", "sliderEmu", "valveEmu")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import nearfar as nf
-from nearfar.presets import PRESETS
+from nearfar.system.presets import PRESETS
 from nearfar.testing import check_embedder, check_frontend, check_part, check_rule, check_system
 
 TINY = Path(__file__).parent / "data" / "eat" / "tiny"

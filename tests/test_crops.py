@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import nearfar as nf
-from nearfar.crops import STEP, Crops, crop
-from nearfar.store import Runtime
+from nearfar.embedder.crops import STEP, Crops, crop
+from nearfar.runtime.runtime import Runtime
 from nearfar.testing import check_embedder, check_part, noise
 from trained_file import TINY, make_trained
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 import nearfar as nf
 from conftest import RATE, machine_sound, write
+from nearfar.sound.audio import read
 
 
 @pytest.fixture(scope="module")
@@ -86,9 +87,9 @@ def test_saved_and_loaded_scores_the_same(detector, test_clips, scores, tmp_path
 
 def test_an_array_scores_like_its_file(detector, test_clips, scores):
     for clip, verdict in list(zip(test_clips, scores, strict=True))[::5]:
-        one = detector.score(nf.read(clip.path), sr=RATE, machine=clip.machine)
+        one = detector.score(read(clip.path), sr=RATE, machine=clip.machine)
         assert (one[0].score, one[0].nearest) == (verdict.score, verdict.nearest)
-        integers = np.round(nf.read(clip.path) * 32768).astype(np.int16)
+        integers = np.round(read(clip.path) * 32768).astype(np.int16)
         assert detector.score(integers, sr=RATE, machine=clip.machine)[0].score == verdict.score
 
 
@@ -120,7 +121,7 @@ def test_swapped_files_and_swapped_order_cancel(train, test_clips, scores, tmp_p
         swapped = []
         for clip in clips:
             path = tmp_path / clip.machine / clip.split / clip.path.name
-            write(path, nf.read(clip.path)[::-1])
+            write(path, read(clip.path)[::-1])
             swapped.append(replace(clip, path=path))
         return nf.Clips(swapped)
 
@@ -132,12 +133,12 @@ def test_swapped_files_and_swapped_order_cancel(train, test_clips, scores, tmp_p
 
 def test_swapped_microphones_are_doubted(detector, test_clips, scores):
     assert not any(v.warning for v in scores)
-    turned = detector.score(nf.read(test_clips[0].path)[::-1], sr=RATE, machine="fan")
+    turned = detector.score(read(test_clips[0].path)[::-1], sr=RATE, machine="fan")
     assert "swapped or moved" in turned[0].warning
 
 
 def test_identical_channels_are_doubted(detector, test_clips, tmp_path):
-    audio = nf.read(test_clips[0].path)[[0, 0]]
+    audio = read(test_clips[0].path)[[0, 0]]
     assert "identical" in detector.score(audio, sr=RATE, machine="fan")[0].warning
 
 
@@ -268,7 +269,7 @@ def bank_of(folder):
 
 def rewrite(folder, change):
     """Change the JSON and make its hash fit again, as a newer or foreign program could."""
-    from nearfar.folder import _hash
+    from nearfar.detector.folder.index import _hash
 
     path = folder / "detector.json"
     data = json.loads(path.read_text())

@@ -22,7 +22,7 @@ from dif_sounds import (
     pair,
     tone,
 )
-from nearfar.dif import CANDIDATES, DIF, NAMES, TABLE
+from nearfar.embedder.dif import CANDIDATES, DIF, NAMES, TABLE
 from nearfar.errors import AudioError, SettingError
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"

@@ -16,7 +16,7 @@ from dif_sounds import (
     pair,
     tone,
 )
-from nearfar.dif import CANDIDATES, DIF, NAMES, TABLE
+from nearfar.embedder.dif import CANDIDATES, DIF, NAMES, TABLE
 
 
 @pytest.mark.parametrize("sound", SOUNDS)

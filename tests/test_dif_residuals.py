@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nearfar.dif import CANDIDATES, DIF, NAMES
+from nearfar.embedder.dif import CANDIDATES, DIF, NAMES
 from nearfar.errors import AudioError, SettingError
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"

@@ -12,13 +12,14 @@ import pytest
 import torch
 
 import nearfar as nf
-from nearfar.eat import infer
-from nearfar.eat.architecture import Architecture, positions
-from nearfar.eat.device import check_bf16, choose
-from nearfar.eat.infer import engine
-from nearfar.eat.model import Block, Encoder, load
-from nearfar.eat.weights import open_weights
-from nearfar.store import Runtime
+from nearfar.embedder.eat import infer
+from nearfar.embedder.eat.architecture import Architecture, positions
+from nearfar.embedder.eat.device import check_bf16, choose
+from nearfar.embedder.eat.infer import engine
+from nearfar.embedder.eat.model import Block, Encoder, load
+from nearfar.embedder.eat.weights import open_weights
+from nearfar.runtime.runtime import Runtime
+from nearfar.sound.audio import read
 from nearfar.testing import noise
 
 GOLD = Path(__file__).parent / "data" / "eat"
@@ -40,7 +41,7 @@ needs_bf16 = pytest.mark.skipif(not HAS_BF16, reason="no bfloat16 arithmetic on 
 
 
 def recording(name):
-    return nf.read(GOLD / "wav" / f"{name}.wav")[:1]
+    return read(GOLD / "wav" / f"{name}.wav")[:1]
 
 
 @pytest.fixture(params=CASES)
@@ -304,7 +305,7 @@ def test_cuda_asked_for_and_absent(monkeypatch):
 
 
 def test_bf16_where_the_processor_has_none(monkeypatch):
-    monkeypatch.setattr("nearfar.eat.device.has_bf16_instructions", lambda: False)
+    monkeypatch.setattr("nearfar.embedder.eat.device.has_bf16_instructions", lambda: False)
     with pytest.raises(nf.NearfarError, match=r"embed again: fit with --set embedder\.precision="):
         nf.EAT(TINY, precision="bf16")([noise(1, 1.0)])
 

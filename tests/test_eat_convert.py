@@ -15,15 +15,15 @@ from hypothesis import strategies as st
 from safetensors.numpy import load_file
 from typer.testing import CliRunner
 
-from nearfar.eat.architecture import Architecture, positions
-from nearfar.eat.weights import open_weights
+from nearfar.embedder.eat.architecture import Architecture, positions
+from nearfar.embedder.eat.weights import open_weights
 from nearfar.errors import NearfarError, StorageError, WeightsError
 
 torch = pytest.importorskip("torch")
 
-from nearfar import cli_weights  # noqa: E402
-from nearfar.eat.convert import convert  # noqa: E402
-from nearfar.eat.selftest import resample  # noqa: E402
+from nearfar.cli import weights as cli_weights
+from nearfar.embedder.eat.convert import convert
+from nearfar.embedder.eat.selftest import resample
 
 GOLD = Path(__file__).parent / "data" / "eat"
 TINY = GOLD / "tiny"
@@ -371,7 +371,7 @@ def make(out):
 
 
 def test_a_full_disk_leaves_nothing(tmp_path, monkeypatch):
-    from nearfar.eat import convert as module
+    from nearfar.embedder.eat import convert as module
 
     def full(*_):
         raise OSError(28, "No space left on device")
@@ -382,7 +382,7 @@ def test_a_full_disk_leaves_nothing(tmp_path, monkeypatch):
 
 
 def test_interrupted_leaves_nothing(tmp_path, monkeypatch):
-    from nearfar.eat import convert as module
+    from nearfar.embedder.eat import convert as module
 
     def stop(*_):
         raise KeyboardInterrupt
@@ -428,8 +428,8 @@ def test_a_header_written_otherwise(tmp_path):
 
 
 def test_convert_without_torch(tmp_path, monkeypatch):
-    monkeypatch.delitem(sys.modules, "nearfar.eat.convert")
-    monkeypatch.delattr("nearfar.eat.convert")
+    monkeypatch.delitem(sys.modules, "nearfar.embedder.eat.convert")
+    monkeypatch.delattr("nearfar.embedder.eat.convert")
     monkeypatch.setitem(sys.modules, "torch", None)
     code, out = weights_command("convert", TUNED / "fairseq_layout.pt", tmp_path / "out")
     assert code == 2
@@ -510,8 +510,8 @@ def test_features_that_cannot_be_read(features, tmp_path):
 
 def test_check_hears_with_the_resampler_of_the_features(tmp_path):
     """At 32 kHz, as the published recording is, ours would fail a faultless encoder."""
-    from nearfar.audio import read
-    from nearfar.eat import EAT
+    from nearfar.embedder.eat import EAT
+    from nearfar.sound.audio import read
 
     noise = 0.1 * np.random.default_rng(0).standard_normal((1, 96_000)).astype(np.float32)
     soundfile.write(tmp_path / "a.wav", noise[0], 32_000, subtype="FLOAT")

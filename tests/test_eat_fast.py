@@ -10,14 +10,14 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from nearfar.eat import fast, model  # noqa: E402
-from nearfar.eat.architecture import POSITIONS, Architecture, positions  # noqa: E402
-from nearfar.eat.device import check_bf16  # noqa: E402
-from nearfar.eat.embed import EAT  # noqa: E402
-from nearfar.eat.infer import POOLING, Engine  # noqa: E402
-from nearfar.eat.weights import open_weights  # noqa: E402
-from nearfar.errors import SettingError  # noqa: E402
-from nearfar.store import Runtime  # noqa: E402
+from nearfar.embedder.eat import fast, model
+from nearfar.embedder.eat.architecture import POSITIONS, Architecture, positions
+from nearfar.embedder.eat.device import check_bf16
+from nearfar.embedder.eat.embed import EAT
+from nearfar.embedder.eat.infer import POOLING, Engine
+from nearfar.embedder.eat.weights import open_weights
+from nearfar.errors import SettingError
+from nearfar.runtime.runtime import Runtime
 
 GOLD = Path(__file__).parent / "data" / "eat"
 WIDE = Architecture(1024, 2, 16, 4096, columns=64)  # the products of EAT-large, two blocks of them

@@ -18,8 +18,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import load_file, save_file
 
-from nearfar.eat.architecture import Architecture, from_config, positions
-from nearfar.eat.weights import file_size, header, open_weights
+from nearfar.embedder.eat.architecture import Architecture, from_config, positions
+from nearfar.embedder.eat.weights import file_size, header, open_weights
 from nearfar.errors import WeightsError
 
 GOLD = Path(__file__).parent / "data" / "eat"
@@ -275,7 +275,7 @@ def test_no_hub_package(monkeypatch):
 def test_offline_is_honoured(tmp_path):
     pytest.importorskip("huggingface_hub")
     code = (
-        "from nearfar.eat.weights import open_weights\n"
+        "from nearfar.embedder.eat.weights import open_weights\n"
         "try: open_weights('owner/name')\n"
         "except ValueError as error: print(error)\n"
     )
@@ -288,7 +288,7 @@ def test_offline_is_honoured(tmp_path):
 
 def test_no_torch_is_loaded():
     code = (
-        "import sys\nfrom nearfar.eat.weights import open_weights\n"
+        "import sys\nfrom nearfar.embedder.eat.weights import open_weights\n"
         f"open_weights({str(GOLD / 'tiny')!r}).fingerprint\n"
         "print('torch' in sys.modules)"
     )
@@ -523,7 +523,7 @@ def test_the_hub_is_asked_once(monkeypatch):
     import sys
     import types
 
-    from nearfar.eat.weights import open_weights
+    from nearfar.embedder.eat.weights import open_weights
 
     asked = []
 
@@ -545,8 +545,8 @@ def test_numbers_that_are_not_finite_are_found(tmp_path, value, kind):
     import torch
     from safetensors.torch import load_file, save_file
 
-    from nearfar.eat.selftest import damaged_tensor
-    from nearfar.eat.weights import open_weights
+    from nearfar.embedder.eat.selftest import damaged_tensor
+    from nearfar.embedder.eat.weights import open_weights
 
     types = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
     (tmp_path / "config.json").write_bytes((TINY / "config.json").read_bytes())

@@ -6,10 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import kstest
 
-from nearfar.bank import SOURCE, TARGET, MemoryBank
-from nearfar.enrich import Enrichment, PseudoTarget, ResidualAugmentation, shift
 from nearfar.errors import SettingError
-from nearfar.whiten import ZCA
+from nearfar.scoring.bank import SOURCE, TARGET, MemoryBank
+from nearfar.scoring.enrich import Enrichment, PseudoTarget, ResidualAugmentation, shift
+from nearfar.scoring.whiten import ZCA
 
 RESIDUAL, PSEUDO = ResidualAugmentation(), PseudoTarget()
 

@@ -11,9 +11,9 @@ import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nearfar.eat.features import PADDING, check_frames, features, frames_of
+from nearfar.embedder.eat.features import PADDING, check_frames, features, frames_of
 from nearfar.errors import AudioError, NearfarWarning, SettingError
-from nearfar.fbank import fbank, mel_filters, n_frames
+from nearfar.sound.fbank import fbank, mel_filters, n_frames
 
 GOLD = Path(__file__).parent / "data" / "eat"
 RATE = 16_000

@@ -11,27 +11,22 @@ import finetune_sounds as made
 import nearfar as nf
 from conftest import write
 from finetune_sounds import QUICK, sound, system, write_classes
-from nearfar.eat.architecture import POSITIONS
-from nearfar.eat.training import HEARD_DIGITS
-from nearfar.eat.weights import open_weights
-from nearfar.errors import (
-    DatasetError,
-    FormatError,
-    SettingError,
-    StorageError,
-    WeightsError,
-)
-from nearfar.hear import digest_of
+from nearfar.embedder.eat.architecture import POSITIONS
+from nearfar.embedder.eat.record import HEARD_DIGITS
+from nearfar.embedder.eat.weights import open_weights
+from nearfar.errors import DatasetError, FormatError, SettingError, StorageError, WeightsError
+from nearfar.sound.audio import digest_of
 
 torch = pytest.importorskip("torch")
 
-from nearfar.finetune import curves, loop, optimizer  # noqa: E402
-from nearfar.finetune.checkpoint import Best, State  # noqa: E402
-from nearfar.finetune.examples import Examples, crop_rng, examples  # noqa: E402
-from nearfar.finetune.log import lines  # noqa: E402
-from nearfar.finetune.model import exported, learner  # noqa: E402
-from nearfar.finetune.processes import Team  # noqa: E402
-from nearfar.finetune.run import finetune, with_weights  # noqa: E402
+from nearfar.training import curves
+from nearfar.training.examples.examples import Examples, crop_rng, examples
+from nearfar.training.learner.learner import exported, learner
+from nearfar.training.log import lines
+from nearfar.training.loop import loop, optimizer
+from nearfar.training.loop.checkpoint import Best, State
+from nearfar.training.loop.team import Team
+from nearfar.training.run import finetune, with_weights
 
 TINY = Path(__file__).parent / "data" / "eat" / "tiny"
 CPU = nf.Runtime(device="cpu")
@@ -387,7 +382,7 @@ def test_a_file_with_the_name_of_the_log_is_not_replaced(clips, tmp_path, resume
 
 
 def test_bf16_where_the_processor_has_none(clips, tmp_path, monkeypatch):
-    from nearfar.eat import device
+    from nearfar.embedder.eat import device
 
     monkeypatch.setattr(device, "has_bf16_instructions", lambda: False)
     settings = replace(QUICK, precision="bf16")
@@ -396,7 +391,7 @@ def test_bf16_where_the_processor_has_none(clips, tmp_path, monkeypatch):
 
 
 def test_bf16_where_there_is_some(clips, trained, tmp_path):
-    from nearfar.eat import device
+    from nearfar.embedder.eat import device
 
     try:
         device.check_bf16(torch.device("cpu"))
@@ -476,7 +471,8 @@ def test_curves_without_matplotlib(trained, tmp_path, monkeypatch):
 
 @pytest.fixture
 def command(run):
-    from nearfar import cli, cli_finetune
+    from nearfar.cli.main import finetune as cli_finetune
+    from nearfar.cli.main import main as cli
 
     names = [c.callback.__name__ for c in cli.app.registered_commands]
     if "finetune" not in names:
@@ -552,7 +548,7 @@ def test_command_refuses(command, data, tmp_path, arguments, message):
 
 
 def test_command_says_what_ctrl_c_leaves(command, data, tmp_path, monkeypatch):
-    from nearfar import cli
+    from nearfar.cli.main import main as cli
 
     out = tmp_path / "s1.safetensors"
     step = loop.Loop._step

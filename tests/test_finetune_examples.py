@@ -18,18 +18,27 @@ from hypothesis import strategies as st
 
 import nearfar as nf
 from conftest import machine_sound, write
-from nearfar import audio
 from nearfar.clips import Clip, Clips
-from nearfar.crops import STEP, crop
-from nearfar.eat.features import PADDING, features
+from nearfar.embedder.crops import STEP, crop
+from nearfar.embedder.eat.features import PADDING, features
 from nearfar.errors import AudioError, DatasetError, NearfarWarning, SettingError, StorageError
-from nearfar.fbank import n_frames
-from nearfar.finetune import FineTuning, melstore, prepare
-from nearfar.finetune.examples import Examples, batches, buckets, crop_rng, examples, held_out
-from nearfar.finetune.melstore import MelStore, check_room, clear_stores, stored_bytes, writer
 from nearfar.frontend import Near
-from nearfar.hear import digest_of
-from nearfar.store import Runtime
+from nearfar.runtime.runtime import Runtime
+from nearfar.sound import audio
+from nearfar.sound.audio import digest_of
+from nearfar.sound.fbank import n_frames
+from nearfar.training import FineTuning
+from nearfar.training.examples import mels as melstore
+from nearfar.training.examples import prepare
+from nearfar.training.examples.examples import (
+    Examples,
+    batches,
+    buckets,
+    crop_rng,
+    examples,
+    held_out,
+)
+from nearfar.training.examples.mels import MelStore, check_room, clear_stores, stored_bytes, writer
 
 SETTINGS = FineTuning(held_out=0.2, batch_size=4)
 LENGTHS = (1.0, 1.2, 1.37)  # s
@@ -526,10 +535,11 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 from nearfar.clips import Clips
-from nearfar.finetune import FineTuning, melstore, prepare
-from nearfar.finetune.examples import examples
+from nearfar.training import FineTuning
+from nearfar.training.examples import mels as melstore, prepare
+from nearfar.training.examples.examples import examples
 from nearfar.frontend import Near
-from nearfar.store import Runtime
+from nearfar.runtime.runtime import Runtime
 
 prepare.JOB = 8
 where, count = sys.argv[3], [0]
@@ -667,6 +677,6 @@ def test_clearing_removes_everything(clips, made, tmp_path):
 
 
 def test_no_torch():
-    code = "import nearfar.finetune.examples, sys; print('torch' in sys.modules)"
+    code = "import nearfar.training.examples.examples, sys; print('torch' in sys.modules)"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "False"

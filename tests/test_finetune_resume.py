@@ -15,15 +15,15 @@ import pytest
 import nearfar as nf
 from finetune_sounds import QUICK, system, write_classes
 from nearfar.errors import FormatError, SettingError, StorageError, WeightsError
-from nearfar.hear import digest_of
+from nearfar.sound.audio import digest_of
 
 torch = pytest.importorskip("torch")
 resource = pytest.importorskip("resource")  # none on Windows, and no SIGKILL either
 
-from nearfar.finetune import checkpoint  # noqa: E402
-from nearfar.finetune.examples import Examples  # noqa: E402
-from nearfar.finetune.log import Epoch, Step, lines  # noqa: E402
-from nearfar.finetune.run import finetune  # noqa: E402
+from nearfar.training.examples.examples import Examples
+from nearfar.training.log import Epoch, Step, lines
+from nearfar.training.loop import checkpoint
+from nearfar.training.run import finetune
 
 TESTS = Path(__file__).parent
 TINY = TESTS / "data" / "eat" / "tiny"
@@ -37,8 +37,8 @@ from dataclasses import replace
 sys.path.insert(0, sys.argv[1])
 import nearfar as nf
 from finetune_sounds import QUICK, system
-from nearfar.finetune import run
-from nearfar.finetune.log import Step
+from nearfar.training import run
+from nearfar.training.log import Step
 
 data, weights, out, kill = sys.argv[2:6]
 
@@ -77,7 +77,7 @@ clips = nf.Clips.open(data, split="train")
 settings = replace(QUICK, epochs=4, drop_path=0.2)
 if "RANK" in os.environ:  # both copies of a clip are to be the same
     settings = replace(settings, drop_path=0.0)
-    from nearfar.finetune import loop
+    from nearfar.training.loop import loop
     usual_rng = loop.crop_rng
     loop.crop_rng = lambda seed, epoch, i, _: usual_rng(seed, epoch, i)
 run.finetune(system(weights), clips, settings, nf.Runtime(device="cpu"), out=out,
@@ -366,7 +366,7 @@ def test_a_held_out_loss_that_is_no_number(clips, whole, tmp_path, monkeypatch):
 
 
 def test_a_log_that_was_cut_short(tmp_path):
-    from nearfar.finetune.log import Log
+    from nearfar.training.log import Log
 
     path = tmp_path / "s1.jsonl"
     path.write_text('{"epoch": 1, "step": 1}\n{"epoch": 2, "step": 2}\n{"epoch": 1, "st')

@@ -14,27 +14,23 @@ import pytest
 
 import nearfar as nf
 from finetune_sounds import QUICK, sound, system, write_classes
-from nearfar.eat.architecture import POSITIONS
-from nearfar.eat.weights import open_weights
+from nearfar.embedder.eat.architecture import POSITIONS
+from nearfar.embedder.eat.weights import open_weights
 from nearfar.errors import DatasetError, SettingError
 
 torch = pytest.importorskip("torch")
 
-from nearfar.eat.model import Encoder, load  # noqa: E402
-from nearfar.finetune import FineTuning, checkpoint, optimizer  # noqa: E402
-from nearfar.finetune.adaptation import (  # noqa: E402
-    Discriminator,
-    MixStyle,
-    domain_shares,
-    reversal,
-)
-from nearfar.finetune.checkpoint import Best, State  # noqa: E402
-from nearfar.finetune.examples import batches, examples  # noqa: E402
-from nearfar.finetune.log import Step, lines  # noqa: E402
-from nearfar.finetune.loop import Loop  # noqa: E402
-from nearfar.finetune.model import exported, kept, learner  # noqa: E402
-from nearfar.finetune.processes import Team  # noqa: E402
-from nearfar.finetune.run import finetune  # noqa: E402
+from nearfar.embedder.eat.model import Encoder, load
+from nearfar.training import FineTuning
+from nearfar.training.examples.examples import batches, domain_shares, examples
+from nearfar.training.learner.domains import Discriminator, MixStyle, reversal
+from nearfar.training.learner.learner import exported, kept, learner
+from nearfar.training.log import Step, lines
+from nearfar.training.loop import checkpoint, optimizer
+from nearfar.training.loop.checkpoint import Best, State
+from nearfar.training.loop.loop import Loop
+from nearfar.training.loop.team import Team
+from nearfar.training.run import finetune
 
 TESTS = Path(__file__).parent
 TINY = TESTS / "data" / "eat" / "tiny"
@@ -299,7 +295,7 @@ def test_updates_learn_as_fast_as_the_head():
 
 
 def test_a_rank_larger_than_a_layer_is_refused_before_any_work(clips, tmp_path, monkeypatch):
-    monkeypatch.setattr("nearfar.finetune.run.examples", None)  # not even looked for
+    monkeypatch.setattr("nearfar.training.run.examples", None)  # not even looked for
     with pytest.raises(SettingError, match=r"^training.lora is 65; with this encoder it is 0 to"):
         finetune(system(TINY), clips, FineTuning(lora=65), CPU, out=tmp_path / "s1.safetensors")
 
@@ -379,7 +375,7 @@ def test_shares_of_domains_are_those_of_what_is_drawn(clips, tmp_path, balanced)
      (None, "there is no clip with a domain")],
 )  # fmt: skip
 def test_one_domain_alone_is_refused_before_any_work(clips, tmp_path, monkeypatch, kept, message):
-    monkeypatch.setattr("nearfar.finetune.examples.prepare", None)  # no front end is heard
+    monkeypatch.setattr("nearfar.training.examples.examples.prepare", None)  # no front end is heard
     if kept is None:
         some = nf.Clips(replace(c, domain=None, attributes=c.domain) for c in clips)
     else:
@@ -393,7 +389,9 @@ def test_one_domain_alone_is_refused_before_any_work(clips, tmp_path, monkeypatc
 
 def test_the_progress_is_that_of_the_whole_training(clips, tmp_path, monkeypatch):
     seen = []
-    monkeypatch.setattr("nearfar.finetune.loop.reversal", lambda p: seen.append(p) or reversal(p))
+    monkeypatch.setattr(
+        "nearfar.training.loop.loop.reversal", lambda p: seen.append(p) or reversal(p)
+    )
     finetune(system(TINY), clips, replace(SHORT, adaptation="dann"), CPU,
              out=tmp_path / "s1.safetensors")  # fmt: skip
     assert seen == pytest.approx(np.arange(len(seen)) / len(seen))
@@ -500,7 +498,7 @@ from dataclasses import replace
 sys.path.insert(0, sys.argv[1])
 import nearfar as nf
 from finetune_sounds import QUICK, system
-from nearfar.finetune import run
+from nearfar.training import run
 
 data, weights, out = sys.argv[2:5]
 class Watched(run.Loop):

@@ -8,11 +8,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nearfar.bank import KNN, SOURCE, TARGET, MemoryBank
-from nearfar.enrich import PseudoTarget, ResidualAugmentation
+from nearfar.detector.fitting import pool_sizes
+from nearfar.detector.member import NormalRows, assign_folds, fit_member
 from nearfar.errors import DatasetError
-from nearfar.fitting import Table, assign_folds, fit_member, pool_sizes
-from nearfar.whiten import ZCA
+from nearfar.scoring.bank import SOURCE, TARGET, MemoryBank
+from nearfar.scoring.enrich import PseudoTarget, ResidualAugmentation
+from nearfar.scoring.rule import KNN
+from nearfar.scoring.whiten import ZCA
 
 BOTH = (ResidualAugmentation(), PseudoTarget())
 
@@ -36,11 +38,11 @@ def clips(n_source, n_target, dim=6, seed=0, lr_corr=0.0, spread=0.0):
     rows = (rows * 10.0 ** rng.uniform(-2, 2, dim) + 5).astype(np.float32)
     correlations = rng.standard_normal(n)
     correlations = lr_corr + spread * (correlations - correlations.mean())
-    return Table(rows, np.arange(n), domain, correlations)
+    return NormalRows(rows, np.arange(n), domain, correlations)
 
 
 def changed(table, **fields):
-    return Table(**{k: fields.get(k, v) for k, v in vars(table).items()})
+    return NormalRows(**{k: fields.get(k, v) for k, v in vars(table).items()})
 
 
 def pool_rows(table, origin, size, seed=0):
@@ -282,7 +284,7 @@ def test_copies_of_a_clip_do_not_judge_each_other(self_scores):
     table = clips(30, 5)
     copies = np.r_[np.arange(35), 3, 3, 32]  # a source clip three times, a target clip twice
     doubled = table.where(np.ones(35, dtype=bool))
-    doubled = Table(
+    doubled = NormalRows(
         table.embeddings[copies], table.origin[copies], table.domain[copies], table.lr_corr[copies]
     )
     member, folds, pools = fitted(recipe(self_scores=self_scores, folds=4), doubled)
@@ -398,7 +400,7 @@ def test_pools_are_as_long_as_any_fold_needs_and_no_longer(
     table = clips(n_source, n_target, 3, seed, lr_corr, spread=0.1)
     if copied and n_target:
         last = np.r_[np.arange(len(table)), len(table) - 1]
-        table = Table(
+        table = NormalRows(
             table.embeddings[last], table.origin[last], table.domain[last], table.lr_corr[last]
         )
     system = recipe(folds=n_folds, self_scores=kind, enrichment=(ResidualAugmentation(),))
@@ -477,7 +479,7 @@ def test_fitting_twice_gives_the_same_bits_and_leaves_the_table_alone():
 def test_the_order_of_clips_moves_scores_with_them_and_no_further_than_rounding():
     table = clips(40, 6)
     turn = np.random.default_rng(0).permutation(46)
-    turned = Table(
+    turned = NormalRows(
         table.embeddings[turn], table.origin[turn], table.domain[turn], table.lr_corr[turn]
     )
     one, folds, pools = fitted(recipe(), table)
@@ -514,7 +516,7 @@ def parts(name, count):
 
 def test_neighbouring_parts_of_one_recording_share_a_fold():
     """60 parts, 10 folds: six in a row stay together, so at most 9 of 59 pairs are parted."""
-    from nearfar.fitting import recording_blocks
+    from nearfar.clips.training import recording_blocks
 
     blocks = recording_blocks(parts("hour.wav", 60), 10)
     assert len(set(blocks)) == 10
@@ -522,7 +524,7 @@ def test_neighbouring_parts_of_one_recording_share_a_fold():
 
 
 def test_many_recordings_are_never_parted():
-    from nearfar.fitting import recording_blocks
+    from nearfar.clips.training import recording_blocks
 
     clips = [clip for i in range(12) for clip in parts(f"{i}.wav", 5)]
     blocks = recording_blocks(clips[::-1], 10)[::-1]
@@ -535,7 +537,7 @@ def test_whole_files_are_blocks_of_their_own():
     from pathlib import Path
 
     from nearfar.clips import Clip
-    from nearfar.fitting import recording_blocks
+    from nearfar.clips.training import recording_blocks
 
     whole = [Clip(Path(f"{i}.wav")) for i in range(7)]
     assert len(set(recording_blocks(whole, 10))) == 7

@@ -6,9 +6,9 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from nearfar import spectral
 from nearfar.errors import SettingError
 from nearfar.frontend import CoherenceMask, Far, FarCancel, Near, Stereo
+from nearfar.sound import spectral
 from nearfar.testing import check_frontend
 
 ESTIMATORS = ("clip", "ema", "ema_debiased")

@@ -9,10 +9,12 @@ import pytest
 
 import nearfar as nf
 from conftest import machine_sound, write
-from nearfar.chain import Chain
-from nearfar.hear import hear, one_thread
-from nearfar.recipe import user_module
-from nearfar.store import Runtime
+from nearfar.embedding.chain import Chain
+from nearfar.embedding.rows import hear
+from nearfar.parts.own import user_module
+from nearfar.runtime.runtime import Runtime
+from nearfar.runtime.threads import one_thread
+from nearfar.sound.audio import read
 
 
 @dataclass(frozen=True)
@@ -87,7 +89,7 @@ def test_the_key_tells_parts_apart(tmp_path):
 def test_what_an_embedder_refuses_has_a_name_and_can_be_skipped(clips, tmp_path):
     from nearfar.errors import AudioError
 
-    loud = write(tmp_path / "press" / "2.wav", np.clip(30 * nf.read(clips[2].path), -0.99, 0.99))
+    loud = write(tmp_path / "press" / "2.wav", np.clip(30 * read(clips[2].path), -0.99, 0.99))
     chain = Chain(nf.Near(), Fussy(AudioError))
     with pytest.raises(nf.NearfarError, match=f"{loud.name}: too loud"):
         hear(clips, (chain,), Runtime())

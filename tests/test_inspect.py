@@ -8,7 +8,7 @@ import pytest
 import nearfar as nf
 from conftest import write
 from nearfar.errors import AudioError, SettingError
-from nearfar.inspect import clip_statistics, inspect_clips
+from nearfar.health.inspect import clip_statistics, inspect_clips
 
 
 def noise(seconds=2.0, seed=0):

@@ -13,12 +13,15 @@ import nearfar as nf
 from conftest import write_machine
 from nearfar import sim
 from nearfar.errors import DatasetError, SettingError
-from nearfar.grid import MOST, grid
-from nearfar.lomo import best_elsewhere, compose, leave_one_out, study
-from nearfar.metrics import Comparison, bootstrap, draw_figures
-from nearfar.roc import resample
-from nearfar.scorefiles import ScoredFile, ScoreTable, join
-from nearfar.truth import LabelledFile, Truth
+from nearfar.metrics.comparison import Comparison
+from nearfar.metrics.evaluation import RULES
+from nearfar.metrics.official import bootstrap, draw_figures
+from nearfar.metrics.roc import resample
+from nearfar.scores.join import ScoredFile, ScoreTable, join
+from nearfar.scores.truth import LabelledFile, Truth
+from nearfar.study.choice import best_elsewhere, compose, leave_one_out
+from nearfar.study.grid import MOST, grid
+from nearfar.study.lomo import study
 from test_cli import failed
 
 SECTIONS = {"fan": ("00", "01"), "gear": ("00",), "pump": ("00",), "valve": ("00", "02")}
@@ -244,7 +247,7 @@ def test_a_setting_that_suits_one_machine_only_gains_by_peeking_alone():
 
 
 def test_sections_of_a_machine_are_left_out_together():
-    rule = nf.metrics.RULES["omega"]
+    rule = RULES["omega"]
     figures = np.full((2, 1, 3, 3), 0.6)
     figures[1, 0, :2] = 0.9  # the second is better on both sections of fan …
     figures[1, 0, 2] = 0.5  # … and worse on pump

@@ -7,8 +7,8 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from nearfar.errors import DatasetError, NearfarError  # noqa: E402
-from nearfar.finetune.losses import (  # noqa: E402
+from nearfar.errors import DatasetError, NearfarError
+from nearfar.training.learner.losses import (
     ArcFace,
     CosFace,
     CosineMargin,

@@ -19,12 +19,14 @@ from sklearn.metrics import precision_recall_fscore_support, roc_auc_score
 
 from nearfar.clips import Clip
 from nearfar.errors import DatasetError, SettingError
-from nearfar.evaluation import FIGURES, RULES
-from nearfar.metrics import auc, bootstrap, compare, evaluate, omega, pauc
-from nearfar.roc import measure, resample
-from nearfar.scorefiles import ScoredFile, ScoreTable, Section, join, read_scores
-from nearfar.scores import Scores, Verdict
-from nearfar.truth import LabelledFile, Truth, read_truth
+from nearfar.metrics.comparison import compare
+from nearfar.metrics.evaluation import FIGURES, RULES
+from nearfar.metrics.official import bootstrap, evaluate, omega
+from nearfar.metrics.roc import auc, measure, pauc, resample
+from nearfar.scores.files import read_scores
+from nearfar.scores.join import Joined, ScoredFile, ScoreTable, join
+from nearfar.scores.truth import LabelledFile, Truth, read_truth
+from nearfar.scores.verdict import Scores, Verdict
 
 DATA = Path(__file__).parent / "data"
 GOLD: dict[str, Any] = json.loads((DATA / "eval" / "gold.json").read_text())["cases"]
@@ -287,7 +289,7 @@ def made(
     return ScoreTable(tuple(scored)), Truth(tuple(labelled))
 
 
-def split(section: Section, scores: np.ndarray) -> dict[tuple[str, str], np.ndarray]:
+def split(section: Joined, scores: np.ndarray) -> dict[tuple[str, str], np.ndarray]:
     """(label, domain) → scores, by plain selection."""
     groups = {}
     for label, anomalous in (("normal", False), ("anomaly", True)):
@@ -299,7 +301,7 @@ def split(section: Section, scores: np.ndarray) -> dict[tuple[str, str], np.ndar
     return groups
 
 
-def by_hand(section: Section, scores: np.ndarray, rule: str) -> list[float]:
+def by_hand(section: Joined, scores: np.ndarray, rule: str) -> list[float]:
     """The figures of a rule from their definitions."""
     g = split(section, scores)
     if rule == "2020":

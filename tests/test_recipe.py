@@ -15,16 +15,10 @@ from hypothesis import strategies as st
 
 import nearfar as nf
 from nearfar.errors import FormatError, NearfarError, SettingError
-from nearfar.presets import PRESETS
-from nearfar.recipe import (
-    TYPES,
-    from_data,
-    from_file,
-    to_data,
-    user_files,
-    user_module,
-    with_setting,
-)
+from nearfar.parts.change import with_setting
+from nearfar.parts.data import TYPES, from_data, to_data
+from nearfar.parts.own import from_file, user_files, user_module
+from nearfar.system.presets import PRESETS
 
 ENSEMBLE = nf.Ensemble((nf.s4(), replace(nf.logmel(), calibration=nf.ZScore())), (0.6, 0.4))
 PARTS = [
@@ -67,7 +61,7 @@ def test_every_type_on_the_list_exists_and_is_a_frozen_dataclass():
 
 def test_every_part_that_is_public_is_on_the_list():
     classes = {n for n in nf.__all__ if dataclasses.is_dataclass(getattr(nf, n))}
-    no_parts = {"Clip", "Verdict", "Runtime", "MemoryBank", "Detector", "Evaluation", "Truth"}
+    no_parts = {"Clip", "Detector", "Evaluation", "FineTuning", "Runtime", "Verdict"}
     assert classes - no_parts <= set(TYPES)
 
 
@@ -122,7 +116,7 @@ def test_third_party_parts_are_passed_in_never_imported():
         from_data(data)
     one_line(caught.value)
     sys.modules.pop("this", None)
-    for name in ("os.system", "this", "builtins.eval", "nearfar.bank.KNN", "MemoryBank", "Runtime"):
+    for name in ("os.system", "this", "builtins.eval", "nearfar.KNN", "MemoryBank", "Runtime"):
         with pytest.raises(FormatError, match="not one of ours"):
             from_data({"type": name})
     assert "this" not in sys.modules

@@ -8,7 +8,7 @@ from importlib.resources import files
 import pytest
 
 from nearfar.reproduce.reported import METRICS, SYSTEMS, load
-from nearfar.reproduce.stereo import QUANTITIES
+from nearfar.reproduce.steps.stereo import QUANTITIES
 
 REPORT = load()
 

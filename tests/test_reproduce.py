@@ -28,7 +28,7 @@ SEEDS, EPOCHS = 2, 2
 CHILD = """
 import os, signal
 from nearfar import cli
-from nearfar.finetune import checkpoint
+from nearfar.training.loop import checkpoint
 
 save = checkpoint.save
 
@@ -117,7 +117,7 @@ def test_what_was_done_is_not_done_again(runs):
 
 def test_the_training_that_was_killed_ends_as_if_it_had_not_been(runs, tmp_path):
     import nearfar as nf
-    from nearfar.finetune import FineTuning, finetune
+    from nearfar.training import FineTuning, finetune
 
     folder = runs[0]
     clips = nf.Clips.open(folder / "data", split="train")
@@ -252,8 +252,8 @@ def test_parts_that_cannot_matter_do_not(results):
 
 
 def test_trainings_are_those_of_the_report(runs, results):
-    from nearfar.eat.training import training_of
-    from nearfar.eat.weights import open_weights
+    from nearfar.embedder.eat.record import training_of
+    from nearfar.embedder.eat.weights import open_weights
 
     found = {}
     for path in (runs[0] / "run" / "weights").glob("*.safetensors"):
@@ -389,7 +389,7 @@ def test_dann_without_a_target_domain_is_refused_before_any_training(call, runs,
 def test_too_small_a_disk_is_said_first(call, tmp_path, monkeypatch):
     from types import SimpleNamespace
 
-    from nearfar.reproduce import schedule
+    from nearfar.reproduce.steps import schedule
 
     monkeypatch.setattr(schedule.shutil, "disk_usage", lambda _: SimpleNamespace(free=1e6))
     for more in ((), ("--dry-run",)):
@@ -418,7 +418,7 @@ def test_a_folder_with_other_things_stays_as_it_was(call, tmp_path):
 
 def test_a_step_that_fails_is_named_and_the_rest_stays(call, runs, tmp_path, monkeypatch):
     from nearfar.errors import SettingError
-    from nearfar.reproduce import stereo
+    from nearfar.reproduce.steps import stereo
 
     def broken(*_):
         raise SettingError("the far microphone fell off")

@@ -28,10 +28,9 @@ from sklearn.metrics import roc_auc_score
 
 import nearfar as nf
 from conftest import SHARED, machine_sound, write
-from nearfar import metrics
 from nearfar.clips import Clips
-from nearfar.eat.architecture import Architecture, flops
-from nearfar.eat.weights import file_size, open_weights
+from nearfar.embedder.eat.architecture import Architecture, flops
+from nearfar.embedder.eat.weights import file_size, open_weights
 from nearfar.errors import (
     AudioError,
     DatasetError,
@@ -40,25 +39,28 @@ from nearfar.errors import (
     StorageError,
     WeightsError,
 )
-from nearfar.evaluation import RULES
-from nearfar.finetune.settings import FineTuning
 from nearfar.frontend import CoherenceMask
-from nearfar.metrics import Drawn
-from nearfar.presets import LARGE, PRESETS, Preset
-from nearfar.reproduce import configurations as table_1
+from nearfar.metrics import official as metrics
+from nearfar.metrics.comparison import compare
+from nearfar.metrics.evaluation import RULES
+from nearfar.metrics.official import Drawn
 from nearfar.reproduce import data as of_data
-from nearfar.reproduce import plan, records
 from nearfar.reproduce.data import Data, check_weights, hashed, look
 from nearfar.reproduce.entries import ENTRIES, PAIRS, TABLES, Pair, encoders, tables_of
-from nearfar.reproduce.estimate import Speed, estimate, span
-from nearfar.reproduce.figures import Figures, Number, _over_seeds, figures
-from nearfar.reproduce.plan import Study, seeds_of
-from nearfar.reproduce.records import Folder
 from nearfar.reproduce.reported import SYSTEMS, load
-from nearfar.reproduce.table import DASH, Table, per_cent, points
-from nearfar.reproduce.tables import TABLE_2, Tables
-from nearfar.scorefiles import ScoredFile, ScoreTable, read_scores, write_scores
-from nearfar.truth import LabelledFile, Truth
+from nearfar.reproduce.steps import plan, records
+from nearfar.reproduce.steps.estimate import Speed, estimate, span
+from nearfar.reproduce.steps.plan import Study, seeds_of
+from nearfar.reproduce.steps.records import Folder
+from nearfar.reproduce.tables.numbers import Figures, Number, _over_seeds, figures
+from nearfar.reproduce.tables.table import DASH, Table, per_cent, points
+from nearfar.reproduce.tables.tables import TABLE_2, Tables
+from nearfar.reproduce.tables.tables import configurations as table_1
+from nearfar.scores.files import read_scores, write_scores
+from nearfar.scores.join import ScoredFile, ScoreTable
+from nearfar.scores.truth import LabelledFile, Truth
+from nearfar.system.presets import LARGE, PRESETS, Preset
+from nearfar.training.settings import FineTuning
 
 TINY = Path(__file__).parent / "data" / "eat" / "tiny"
 REPORT = load()
@@ -679,7 +681,7 @@ def test_folders(tmp_path):
 HOLDER = """
 import sys, time
 from pathlib import Path
-from nearfar.reproduce.records import Folder
+from nearfar.reproduce.steps.records import Folder
 with Folder(Path(sys.argv[1])).locked():
     print("held", flush=True)
     time.sleep(60)
@@ -792,7 +794,7 @@ def test_one_seed_is_the_plain_bootstrap_to_the_bit(several):
         )  # fmt: skip
     alone = figures({"a": [scores["a"][0]], "c": scores["c"]}, truth, None, draws=300)
     number = alone.difference(pair("a", "c"))
-    plain = metrics.compare(scores["a"][0], scores["c"][0], truth, draws=300)
+    plain = compare(scores["a"][0], scores["c"][0], truth, draws=300)
     assert (number.value, number.interval) == (plain.difference, plain.interval)
 
 
@@ -1128,7 +1130,7 @@ def test_products_are_those_that_torch_counts():
     torch = pytest.importorskip("torch")
     from torch.utils.flop_counter import FlopCounterMode
 
-    from nearfar.eat.model import Encoder
+    from nearfar.embedder.eat.model import Encoder
 
     shape = Architecture(64, 2, 4, 256)
     with torch.device("meta"):
@@ -1304,7 +1306,7 @@ def test_half_written_files_go_when_the_next_process_begins(tmp_path):
 
 
 def test_weights_that_changed_in_place_are_not_scored(tmp_path):
-    from nearfar.reproduce.work import Work
+    from nearfar.reproduce.steps.work import Work
 
     folder = Folder(tmp_path / "run")
     folder.begin(resume=False)

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from scipy.stats import wasserstein_distance
 
-from nearfar.dif import CANDIDATES, DIF
-from nearfar.dif.select import select, shift, wasserstein
+from nearfar.embedder.dif import CANDIDATES, DIF
+from nearfar.embedder.dif.select import select, shift, wasserstein
 from nearfar.errors import DatasetError, SettingError
 
 

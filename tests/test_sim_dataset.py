@@ -11,9 +11,10 @@ import soundfile
 
 import nearfar as nf
 from nearfar import sim
-from nearfar.audio import check
 from nearfar.clips import parse_name
+from nearfar.clips.training import proxy_classes
 from nearfar.sim.plan import PRESETS, plan
+from nearfar.sound.audio import check, read
 
 TINY = {"machines": ["fan", "valveEmu"]}
 
@@ -70,7 +71,7 @@ def test_the_real_class_counts():
                     label=name.label, attributes=name.attributes,
                 )
             )  # fmt: skip
-    classes = nf.proxy_classes(nf.Clips(found))
+    classes = proxy_classes(nf.Clips(found))
     assert len(set(classes.values())) == 42
 
 
@@ -125,10 +126,10 @@ def test_stems_add_up(tmp_path):
     sim.simulate(tmp_path, "mini", 3, machines=["fan"], stems=True, workers=2)
     for path in sorted((tmp_path / "fan" / "test").iterdir())[::7]:
         parts = [
-            nf.read(tmp_path / "fan" / "supplemental" / name / path.name)
+            read(tmp_path / "fan" / "supplemental" / name / path.name)
             for name in ("machine", "noise")
         ]
-        assert np.abs(sum(parts) - nf.read(path)).max() <= 1.01 / 32768
+        assert np.abs(sum(parts) - read(path)).max() <= 1.01 / 32768
     assert len(nf.Clips.open(tmp_path, split="test")) == 24  # stems are no clips
 
 
@@ -206,7 +207,7 @@ def test_stress_files_are_what_they_say(tmp_path):
     for path in files:
         usable = expected[f"fan/{path.name}"]["usable"]
         try:
-            nf.DIF()([check(nf.read(path), name=path.name)])
+            nf.DIF()([check(read(path), name=path.name)])
         except nf.NearfarError:
             assert not usable, path.name
         else:

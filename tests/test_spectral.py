@@ -3,9 +3,9 @@ import pytest
 import scipy.fft
 import scipy.signal
 
-from nearfar import audio, spectral
 from nearfar.errors import SettingError
-from nearfar.spectral import HOP, N_FFT, SAMPLE_RATE
+from nearfar.sound import audio, spectral
+from nearfar.sound.spectral import HOP, N_FFT, SAMPLE_RATE
 
 
 @pytest.fixture

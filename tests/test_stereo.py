@@ -10,9 +10,9 @@ import pytest
 import nearfar as nf
 from conftest import write
 from nearfar.errors import AudioError, DatasetError, FormatError, SettingError
-from nearfar.inspect import clip_statistics
+from nearfar.health.inspect import clip_statistics
 from nearfar.reproduce.reported import StereoFigure, load
-from nearfar.reproduce.stereo import (
+from nearfar.reproduce.steps.stereo import (
     QUANTITIES,
     MachineStatistics,
     Statistics,
@@ -20,8 +20,8 @@ from nearfar.reproduce.stereo import (
     clip_figures,
     measure,
 )
-from nearfar.reproduce.stereo_tables import tables, verdict
-from nearfar.store import Runtime
+from nearfar.reproduce.tables.stereo_tables import tables, verdict
+from nearfar.runtime.runtime import Runtime
 
 RATE = 16_000
 

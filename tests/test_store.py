@@ -18,16 +18,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nearfar import store
+from nearfar.detector.folder.disk import write_folder
 from nearfar.errors import NearfarWarning, SettingError, StorageError
-from nearfar.store import (
-    EmbeddingCache,
-    Runtime,
-    atomic_file,
-    default_cache,
-    write_folder,
-    write_text,
-)
+from nearfar.files import atomic_file, write_text
+from nearfar.runtime import cache as store
+from nearfar.runtime.cache import EmbeddingCache, default_cache
+from nearfar.runtime.runtime import Runtime
 
 FILE = "embeddings.sqlite"
 ROW = np.arange(5, dtype=np.float32)
@@ -132,7 +128,7 @@ WRITER = """
 import sys, time
 from pathlib import Path
 import numpy as np
-from nearfar.store import EmbeddingCache
+from nearfar.runtime.cache import EmbeddingCache
 folder, go, me = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
 print("ready", flush=True)
 while not go.exists():
@@ -181,7 +177,7 @@ ENDLESS = """
 import itertools, sys
 from pathlib import Path
 import numpy as np
-from nearfar.store import EmbeddingCache
+from nearfar.runtime.cache import EmbeddingCache
 cache = EmbeddingCache(Path(sys.argv[1]))
 for i in itertools.count():
     cache.put([(f"{i} {j}".encode(), np.full(300, i, np.float32)) for j in range(40)])
@@ -348,7 +344,9 @@ import os, sys, warnings
 from pathlib import Path
 import numpy as np
 from nearfar.errors import StorageError
-from nearfar.store import EmbeddingCache, write_folder, write_text
+from nearfar.runtime.cache import EmbeddingCache
+from nearfar.detector.folder.disk import write_folder
+from nearfar.files import write_text
 if os.getuid() == 0:
     os.setgroups([])
     os.setgid(65534)
@@ -399,7 +397,9 @@ import resource, sys, warnings
 from pathlib import Path
 import numpy as np
 from nearfar.errors import StorageError
-from nearfar.store import EmbeddingCache, atomic_file, write_folder
+from nearfar.runtime.cache import EmbeddingCache
+from nearfar.files import atomic_file
+from nearfar.detector.folder.disk import write_folder
 folder = Path(sys.argv[1])
 resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
 with warnings.catch_warnings(record=True) as caught:
@@ -662,7 +662,7 @@ def test_ctrl_c_just_after_the_last_rename_keeps_the_new_detector(detector, monk
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from nearfar.store import write_folder
+from nearfar.detector.folder.disk import write_folder
 real, turn = Path.replace, int(sys.argv[2])
 def replace(self, target):
     global turn

@@ -16,10 +16,10 @@ from scipy.stats import betabinom
 import nearfar as nf
 from conftest import machine_sound, write
 from nearfar import sim
-from nearfar.eat.training import training_of
-from nearfar.eat.weights import open_weights
-from nearfar.finetune import FineTuning, finetune
-from nearfar.store import Runtime
+from nearfar.embedder.eat.record import training_of
+from nearfar.embedder.eat.weights import open_weights
+from nearfar.runtime.runtime import Runtime
+from nearfar.training import FineTuning, finetune
 
 TINY = Path(__file__).parent / "data" / "eat" / "tiny"
 SETTINGS = ("epochs=4", "learning_rate=0.002", "head_rate=1", "batch_size=16", "held_out=0.2")

@@ -8,11 +8,11 @@ import pytest
 import torch
 
 import nearfar as nf
-from nearfar.eat.infer import engine
-from nearfar.eat.model import AttentiveStatistics, Projection, load
-from nearfar.eat.weights import open_weights
+from nearfar.embedder.eat.infer import engine
+from nearfar.embedder.eat.model import AttentiveStatistics, Projection, load
+from nearfar.embedder.eat.weights import open_weights
+from nearfar.sound.audio import read
 from nearfar.testing import noise
-from nearfar.trained import unheard_machines
 from test_cli import failed
 from trained_file import TINY, make_trained
 
@@ -35,7 +35,7 @@ def fans(train):
 @pytest.fixture(scope="module")
 def heard(fans):
     """The sounds of the first eight of twelve fans."""
-    return [nf.read(c.path) for c in fans][:8]
+    return [read(c.path) for c in fans][:8]
 
 
 # ---- the head --------------------------------------------------------------------------------
@@ -108,7 +108,7 @@ def test_system_1_is_one_minus_the_largest_cosine(train, test_clips, tmp_path):
     mask, part = nf.CoherenceMask(), nf.Crops(nf.EAT(str(path)))
 
     def embed(clip):
-        return part([mask(nf.read(clip.path))])[0].astype(float)
+        return part([mask(read(clip.path))])[0].astype(float)
 
     bank = np.stack([embed(c) for c in train if c.machine == "fan"])
     queries = [c for c in test_clips if c.machine == "fan"][:4]
@@ -182,14 +182,14 @@ def test_too_few_unheard_clips_are_said(fans, heard, tmp_path):
     path = make_trained(tmp_path / "s1.safetensors", heard)
     explained = nf.fit(nf.s1(str(path)), fans).threshold("fan").explain(10.0)
     assert explained.startswith("10 % needs at least 10 normal clips, there are 4")
-    everything = make_trained(tmp_path / "all.safetensors", [nf.read(c.path) for c in fans])
+    everything = make_trained(tmp_path / "all.safetensors", [read(c.path) for c in fans])
     with pytest.warns(nf.NearfarWarning, match="fan: the encoder was trained on all 12 clips"):
         detector = nf.fit(nf.s1(str(everything)), fans)
     assert detector.threshold("fan").clips == 12
 
 
 def test_an_ensemble_takes_clips_that_no_member_has_heard(fans, tmp_path):
-    sounds = [nf.read(c.path) for c in fans]
+    sounds = [read(c.path) for c in fans]
     parts = (sounds[:6], sounds[3:8], sounds[:2], ())
     paths = [
         str(make_trained(tmp_path / f"{i}.safetensors", some, seed=i))
@@ -205,7 +205,7 @@ def test_machines_the_encoder_never_saw_are_recorded(train, heard, tmp_path, run
     assert "not trained on: pump" in out
     path.unlink()
     detector = nf.load(tmp_path / "d")  # it remembers, even without the weights
-    assert unheard_machines(detector) == ["pump"]
+    assert detector.unheard_machines == ("pump",)
     assert detector.threshold("pump").clips == 12
 
 

@@ -13,10 +13,11 @@ import pytest
 
 from nearfar.clips import Clip
 from nearfar.errors import DatasetError, FormatError, NearfarError, NearfarWarning
-from nearfar.metrics import evaluate
-from nearfar.scorefiles import ScoreTable, join, read_scores
-from nearfar.scores import Scores, Verdict
-from nearfar.truth import LabelledFile, Truth, read_truth
+from nearfar.metrics.official import evaluate
+from nearfar.scores.files import read_scores
+from nearfar.scores.join import ScoreTable, join
+from nearfar.scores.truth import LabelledFile, Truth, read_truth
+from nearfar.scores.verdict import Scores, Verdict
 
 DEV7 = Path(__file__).parent / "data" / "eval" / "dev7_realistic"
 SCORES = "anomaly_score_fan_section_00_test.csv"

@@ -10,7 +10,7 @@ from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
 from nearfar.errors import SettingError
-from nearfar.whiten import ZCA, Whitening, ledoit_wolf
+from nearfar.scoring.whiten import ZCA, Whitening, ledoit_wolf
 
 ROOTS = ("zca", "cholesky")
 

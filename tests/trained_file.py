@@ -7,16 +7,16 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import nearfar as nf
-from nearfar.eat.training import HEARD_DIGITS, Training
-from nearfar.eat.weights import open_weights
-from nearfar.recipe import to_data
+from nearfar.embedder.eat.record import HEARD_DIGITS, Training
+from nearfar.embedder.eat.weights import open_weights
+from nearfar.parts.data import to_data
 
 TINY = Path(__file__).parent / "data" / "eat" / "tiny"
 
 
 def make_trained(path, clips=(), *, held_out=(), frontend=None, frames=None, seed=0, **settings):
     """Write it; `clips` and `held_out` are sounds (channels, samples) it has and has not heard."""
-    from nearfar.hear import digest_of
+    from nearfar.sound.audio import digest_of
 
     shape = open_weights(TINY).architecture.projected()
     generator = torch.Generator().manual_seed(seed)

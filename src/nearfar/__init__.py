@@ -6,140 +6,98 @@
     for verdict in detector.score(nf.Clips.open("today")):
         print(verdict.clip.name, verdict.score, verdict.anomalous, verdict.nearest)
 
-Names are loaded at first use: `import nearfar` alone loads neither numpy nor scipy.
+Nouns are data, verbs are functions. Names are loaded at first use: `import nearfar` alone loads
+neither numpy nor scipy.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from nearfar.parts.data import TYPES
+
 if TYPE_CHECKING:
-    from nearfar.adapt import MeanShift, Standardise, UnitLength
-    from nearfar.audio import pair, read
-    from nearfar.bank import KNN, MemoryBank
-    from nearfar.calibrate import Percentile, Raw, ZScore
-    from nearfar.clips import Clip, Clips, proxy_classes
-    from nearfar.crops import Crops
-    from nearfar.detector import Detector, load
-    from nearfar.dif import DIF
-    from nearfar.eat import EAT
-    from nearfar.embedder import LogMel
-    from nearfar.enrich import PseudoTarget, ResidualAugmentation
-    from nearfar.errors import NearfarError, NearfarWarning
-    from nearfar.evaluation import Evaluation
-    from nearfar.frontend import CoherenceMask, Far, FarCancel, Near, Stereo
-    from nearfar.metrics import compare, evaluate
-    from nearfar.presets import logmel, s1, s2, s3, s4
-    from nearfar.scores import Scores, Verdict
-    from nearfar.store import Runtime
-    from nearfar.system import Ensemble, System, fit
-    from nearfar.truth import Truth
-    from nearfar.version import __version__
-    from nearfar.whiten import ZCA
+    from nearfar.clips.clip import Clip as Clip
+    from nearfar.clips.collection import Clips as Clips
+    from nearfar.detector.detector import Detector as Detector
+    from nearfar.detector.detector import load as load
+    from nearfar.detector.fitting import fit as fit
+    from nearfar.embedder.crops import Crops as Crops
+    from nearfar.embedder.dif import DIF as DIF
+    from nearfar.embedder.eat import EAT as EAT
+    from nearfar.embedder.logmel import LogMel as LogMel
+    from nearfar.errors import NearfarError as NearfarError
+    from nearfar.errors import NearfarWarning as NearfarWarning
+    from nearfar.frontend import CoherenceMask as CoherenceMask
+    from nearfar.frontend import Far as Far
+    from nearfar.frontend import FarCancel as FarCancel
+    from nearfar.frontend import Near as Near
+    from nearfar.frontend import Stereo as Stereo
+    from nearfar.metrics.comparison import compare as compare
+    from nearfar.metrics.evaluation import Evaluation as Evaluation
+    from nearfar.metrics.official import evaluate as evaluate
+    from nearfar.runtime.runtime import Runtime as Runtime
+    from nearfar.scores.verdict import Scores as Scores
+    from nearfar.scores.verdict import Verdict as Verdict
+    from nearfar.scoring.adapt import MeanShift as MeanShift
+    from nearfar.scoring.adapt import Standardise as Standardise
+    from nearfar.scoring.adapt import UnitLength as UnitLength
+    from nearfar.scoring.calibrate import Percentile as Percentile
+    from nearfar.scoring.calibrate import Raw as Raw
+    from nearfar.scoring.calibrate import ZScore as ZScore
+    from nearfar.scoring.enrich import PseudoTarget as PseudoTarget
+    from nearfar.scoring.enrich import ResidualAugmentation as ResidualAugmentation
+    from nearfar.scoring.rule import KNN as KNN
+    from nearfar.scoring.whiten import ZCA as ZCA
+    from nearfar.system.presets import logmel as logmel
+    from nearfar.system.presets import s1 as s1
+    from nearfar.system.presets import s2 as s2
+    from nearfar.system.presets import s3 as s3
+    from nearfar.system.presets import s4 as s4
+    from nearfar.system.system import Ensemble as Ensemble
+    from nearfar.system.system import System as System
+    from nearfar.training.run import finetune as finetune
+    from nearfar.training.settings import FineTuning as FineTuning
+    from nearfar.version import __version__ as __version__
 
 _HOME = {
-    "Clip": "clips",
-    "Clips": "clips",
-    "CoherenceMask": "frontend",
-    "Crops": "crops",
-    "DIF": "dif",
-    "Detector": "detector",
-    "EAT": "eat",
-    "Ensemble": "system",
-    "Evaluation": "evaluation",
-    "Far": "frontend",
-    "FarCancel": "frontend",
-    "KNN": "bank",
-    "LogMel": "embedder",
-    "MeanShift": "adapt",
-    "MemoryBank": "bank",
-    "Near": "frontend",
-    "NearfarError": "errors",
-    "NearfarWarning": "errors",
-    "Percentile": "calibrate",
-    "PseudoTarget": "enrich",
-    "Raw": "calibrate",
-    "ResidualAugmentation": "enrich",
-    "Runtime": "store",
-    "Scores": "scores",
-    "Standardise": "adapt",
-    "Stereo": "frontend",
-    "System": "system",
-    "Truth": "truth",
-    "UnitLength": "adapt",
-    "Verdict": "scores",
-    "ZCA": "whiten",
-    "ZScore": "calibrate",
-    "__version__": "version",
-    "compare": "metrics",
-    "evaluate": "metrics",
-    "fit": "system",
-    "load": "detector",
-    "logmel": "presets",
-    "pair": "audio",
-    "proxy_classes": "clips",
-    "read": "audio",
-    "s1": "presets",
-    "s2": "presets",
-    "s3": "presets",
-    "s4": "presets",
+    # What a system's repr prints: its parts, and System and Ensemble themselves.
+    **TYPES,
+    # What you hold.
+    "Clip": "nearfar.clips.clip",
+    "Clips": "nearfar.clips.collection",
+    "Detector": "nearfar.detector.detector",
+    "Evaluation": "nearfar.metrics.evaluation",
+    "FineTuning": "nearfar.training.settings",
+    "NearfarError": "nearfar.errors",
+    "NearfarWarning": "nearfar.errors",
+    "Runtime": "nearfar.runtime.runtime",
+    "Scores": "nearfar.scores.verdict",
+    "Verdict": "nearfar.scores.verdict",
+    # The systems of the report's Table 1, and the floor.
+    "logmel": "nearfar.system.presets",
+    "s1": "nearfar.system.presets",
+    "s2": "nearfar.system.presets",
+    "s3": "nearfar.system.presets",
+    "s4": "nearfar.system.presets",
+    # What you do.
+    "compare": "nearfar.metrics.comparison",
+    "evaluate": "nearfar.metrics.official",
+    "finetune": "nearfar.training.run",
+    "fit": "nearfar.detector.fitting",
+    "load": "nearfar.detector.detector",
+    "__version__": "nearfar.version",
 }
 
-__all__ = [
-    "DIF",
-    "EAT",
-    "KNN",
-    "ZCA",
-    "Clip",
-    "Clips",
-    "CoherenceMask",
-    "Crops",
-    "Detector",
-    "Ensemble",
-    "Evaluation",
-    "Far",
-    "FarCancel",
-    "LogMel",
-    "MeanShift",
-    "MemoryBank",
-    "Near",
-    "NearfarError",
-    "NearfarWarning",
-    "Percentile",
-    "PseudoTarget",
-    "Raw",
-    "ResidualAugmentation",
-    "Runtime",
-    "Scores",
-    "Standardise",
-    "Stereo",
-    "System",
-    "Truth",
-    "UnitLength",
-    "Verdict",
-    "ZScore",
-    "__version__",
-    "compare",
-    "evaluate",
-    "fit",
-    "load",
-    "logmel",
-    "pair",
-    "proxy_classes",
-    "read",
-    "s1",
-    "s2",
-    "s3",
-    "s4",
-]
+__all__ = sorted(_HOME)
 
 
 def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module 'nearfar' has no attribute {name!r}")
-    value = getattr(import_module(f"nearfar.{_HOME[name]}"), name)
+    value = getattr(import_module(_HOME[name]), name)
     globals()[name] = value
     return value
 
 
 def __dir__() -> list[str]:
-    return sorted(__all__)
+    return list(__all__)

@@ -1,6 +1,8 @@
 """`python -m nearfar` is `nearfar`."""
 
-from nearfar.cli import main
+from __future__ import annotations
+
+from nearfar.cli.main import main
 
 if __name__ == "__main__":
     main()

@@ -15,7 +15,11 @@ Each message is one line: what, which value, the way out. Anything else that esc
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+import warnings
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+EXTRAS = {"eat": "torch", "train": "accelerate", "report": "matplotlib"}  # extra → its package
 
 
 class NearfarError(Exception):
@@ -62,3 +66,60 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     guess = difflib.get_close_matches(name, names, n=1)
     listing = ", ".join(names)
     return f"did you mean {guess[0]!r}? It has: {listing}" if guess else f"it has: {listing}"
+
+
+def warn(message: str) -> None:
+    """Say something that deserves a look."""
+    warnings.warn(message, NearfarWarning, stacklevel=3)  # where the one who warns was called
+
+
+class Once:
+    """Warnings of a job that does the same thing many times: each matter is said by the first.
+
+    >>> import warnings
+    >>> once = Once()
+    >>> with warnings.catch_warnings(record=True) as said:
+    ...     warnings.simplefilter("always")
+    ...     once.warn(("fan", "shift"), "fan: the domains lie 5.1 apart")
+    ...     once.warn(("fan", "shift"), "fan: the domains lie 5.2 apart")
+    >>> len(said)
+    1
+    """
+
+    def __init__(self) -> None:
+        self._said: set[tuple[str, ...]] = set()
+
+    def warn(self, matter: tuple[str, ...], message: str) -> None:
+        """Say something that deserves a look, unless the same matter has been said."""
+        if matter not in self._said:
+            self._said.add(matter)
+            warnings.warn(message, NearfarWarning, stacklevel=3)
+
+
+def first_line(error: object) -> str:
+    """What an error says, its first line.
+
+    >>> first_line(ValueError("no such file" + chr(10) + "and more"))
+    'no such file'
+    """
+    return next(iter(str(error).splitlines()), "")
+
+
+@contextmanager
+def needs(extra: str, what: str, kind: type[NearfarError] = NearfarError) -> Iterator[None]:
+    """Say what to install where an import of the body fails.
+
+    Args:
+        extra: of nearfar, one of `EXTRAS`.
+        what: cannot be done without it, as in "EAT needs PyTorch".
+        kind: of the error.
+
+    Raises:
+        NearfarError: of that kind; the package of the extra is not installed.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if error.name != EXTRAS[extra]:
+            raise  # a bug of ours, or of the package
+        raise kind(f"{what}; pip install 'nearfar[{extra}]'") from None

@@ -14,13 +14,14 @@ from typing import Any
 
 import numpy as np
 
-from nearfar.audio import SAMPLE_RATE, Audio
-from nearfar.bank import SOURCE, TARGET, MemoryBank, Rule
-from nearfar.embedder import Embedder, is_embedder
+from nearfar.embedder.contract import Embedder, is_embedder
 from nearfar.errors import NearfarError
 from nearfar.frontend import Frontend
-from nearfar.recipe import from_data, to_data
-from nearfar.system import System
+from nearfar.parts.data import from_data, to_data
+from nearfar.scoring.bank import SOURCE, TARGET, MemoryBank
+from nearfar.scoring.rule import Rule
+from nearfar.sound.audio import SAMPLE_RATE, Audio
+from nearfar.system.system import System
 
 SECONDS = (1.0, 1.7, 3.0)
 

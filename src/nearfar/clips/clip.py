@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from nearfar import audio
 from nearfar.errors import DatasetError
+from nearfar.sound import audio
 
 _LONGEST = 1e9  # s; no recording lasts thirty years, and its clock must have digits
 _VALUES = {

@@ -6,12 +6,12 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal, TypeVar, overload
+from typing import TypeVar, overload
 
-from nearfar import audio
 from nearfar.clips import folders, lists
 from nearfar.clips.clip import Clip
 from nearfar.errors import DatasetError, SettingError, did_you_mean
+from nearfar.sound import audio
 
 StrPath = str | os.PathLike[str]
 T = TypeVar("T")
@@ -55,10 +55,8 @@ class Clips(Sequence[Clip]):
 
     def by_section(self) -> dict[tuple[str, str], Clips]:
         """(machine, section) → its clips in their order; keys sorted."""
-        groups: dict[tuple[str, str], list[Clip]] = {}
-        for clip in self:
-            groups.setdefault((clip.machine, clip.section), []).append(clip)
-        return {key: Clips(groups[key]) for key in sorted(groups)}
+        groups = by_section(self)
+        return {key: Clips(self._clips[i] for i in groups[key]) for key in sorted(groups)}
 
     def select(
         self,
@@ -197,36 +195,6 @@ class Clips(Sequence[Clip]):
         return cls(lists.cut(_renamed(clips, machine, data), clip_seconds))
 
 
-def proxy_classes(
-    clips: Clips, *, rule: Literal["train", "report"] = "train"
-) -> dict[Clip, tuple[str, str, str]]:
-    """The class of each clip for metric learning: (machine, section, attributes).
-
-    A section without attributes has its two domains as classes (an unknown domain is source).
-
-    Args:
-        clips: any; which of them get a class is up to the rule.
-        rule: "train": normal training clips, case-folded: 42 classes on the 2026 development data.
-            "report": the names of test clips as well, case-sensitive. Only that gives the report's
-            43, of which the last is `pro_y`, a misspelt `pro_Y` that no training clip has.
-
-    Raises:
-        SettingError: an unknown rule.
-    """
-    if rule == "train":
-        used = [c for c in clips if c.split != "test" and c.label != "anomaly"]
-    elif rule == "report":  # evaluation clips are nameless: nothing to learn from
-        used = [c for c in clips if c.split != "test" or c.label is not None]
-    else:
-        raise SettingError(f"rule {rule!r}; it is 'train' or 'report'")
-    told = {(c.machine, c.section) for c in used if c.attributes}
-    classes: dict[Clip, tuple[str, str, str]] = {}
-    for c in used:
-        own = c.attributes if (c.machine, c.section) in told else c.domain or "source"
-        classes[c] = (c.machine, c.section, own.casefold() if rule == "train" else own)
-    return classes
-
-
 def _listed(data: Path, split: str | None, machines: Sequence[str] | None) -> Clips:
     if os.path.isdir(data):
         if split == "train" and folders.split_of(data) == "test":
@@ -243,6 +211,14 @@ def _listed(data: Path, split: str | None, machines: Sequence[str] | None) -> Cl
         raise DatasetError(f"{data}: neither a folder, a CSV file nor a WAV or FLAC recording")
     machine, of_folder = folders.machine_of(data.parent), folders.split_of(data.parent)
     return Clips([folders.named_clip(folders.single_recording(data), machine, of_folder)])
+
+
+def by_section(clips: Iterable[Clip]) -> dict[tuple[str, str], list[int]]:
+    """(machine, section) → where its clips are among these; keys as they come first."""
+    groups: dict[tuple[str, str], list[int]] = {}
+    for place, clip in enumerate(clips):
+        groups.setdefault((clip.machine, clip.section), []).append(place)
+    return groups
 
 
 def _check_split(split: str | None) -> None:

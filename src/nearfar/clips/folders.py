@@ -8,10 +8,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from nearfar import audio
 from nearfar.clips.clip import Clip, parse_name, told
 from nearfar.clips.lists import table
 from nearfar.errors import DatasetError
+from nearfar.sound import audio
 
 Recording = tuple[Path, Path | None]  # near (or both), far
 

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import csv
-import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from nearfar import audio
 from nearfar.clips.clip import Clip, parse_name, told
 from nearfar.errors import (
     AudioError,
     DatasetError,
-    NearfarWarning,
     SettingError,
     did_you_mean,
+    warn,
 )
+from nearfar.sound import audio
 
 COLUMNS = ("path", "near", "far", "start", "stop", "machine", "section", "domain", "split", "label",
            "attributes", "time")  # fmt: skip
@@ -160,11 +159,7 @@ def _parts(clip: Clip, seconds: float) -> Iterator[Clip]:
     count = int((end - clip.start) / seconds + 1e-9)
     rest = end - clip.start - count * seconds
     if rest > 1e-3:
-        warnings.warn(
-            f"{clip.name}: its last {rest:.3g} s are no whole clip and are left out",
-            NearfarWarning,
-            stacklevel=2,
-        )
+        warn(f"{clip.name}: its last {rest:.3g} s are no whole clip and are left out")
     for i in range(count):
         begin = clip.start + i * seconds
         time = clip.time and clip.time + timedelta(seconds=i * seconds)

@@ -13,11 +13,11 @@ from typing import ClassVar
 
 import numpy as np
 
-from nearfar import spectral
-from nearfar.audio import Audio
 from nearfar.errors import SettingError
 from nearfar.frontend.level import normalised
-from nearfar.spectral import Complex64
+from nearfar.sound import spectral
+from nearfar.sound.audio import Audio
+from nearfar.sound.spectral import Complex64
 
 EPSILON = 1e-12  # of the far channel's mean energy per frequency
 

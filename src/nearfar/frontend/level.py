@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from nearfar.audio import Audio
+from nearfar.sound.audio import Audio
 
 
 def normalised(audio: Audio, half: int, length: int | None = None) -> tuple[Audio, tuple[int, int]]:

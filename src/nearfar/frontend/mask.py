@@ -14,11 +14,11 @@ from typing import ClassVar, Literal, get_args
 
 import numpy as np
 
-from nearfar import spectral
-from nearfar.audio import Audio
 from nearfar.errors import SettingError, did_you_mean
 from nearfar.frontend.level import normalised
-from nearfar.spectral import HOP, N_FFT, Complex64, Float32
+from nearfar.sound import spectral
+from nearfar.sound.audio import Audio
+from nearfar.sound.spectral import HOP, N_FFT, Complex64, Float32
 
 Coherence = Literal["clip", "ema", "ema_debiased"]
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, Protocol, runtime_checkable
 
-from nearfar.audio import Audio
+from nearfar.sound.audio import Audio
 
 
 @runtime_checkable

@@ -18,23 +18,23 @@ from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nearfar import audio
-from nearfar.assess import open_test, rule_of, simulated_label
-from nearfar.checks import check_training
 from nearfar.clips import Clip, Clips, proxy_classes
-from nearfar.eat.training import training_of
-from nearfar.eat.weights import Weights, open_weights
+from nearfar.clips.training import check_training
+from nearfar.embedder.eat.record import training_of
+from nearfar.embedder.eat.weights import Weights, open_weights
 from nearfar.errors import AudioError, DatasetError, WeightsError
-from nearfar.metrics import evaluate
-from nearfar.presets import LARGE, PUBLISHED
+from nearfar.metrics.official import evaluate
 from nearfar.reproduce.reported import load
-from nearfar.scorefiles import ScoredFile, ScoreTable
-from nearfar.truth import Truth
+from nearfar.scores.join import ScoredFile, ScoreTable
+from nearfar.scores.truth import Truth
+from nearfar.sound import audio
+from nearfar.study.data import open_test, rule_of, simulated_label
+from nearfar.system.presets import LARGE, PUBLISHED
 
 if TYPE_CHECKING:
-    from nearfar.audio import ChannelOrder
-    from nearfar.metrics import RuleName
-    from nearfar.store import Progress
+    from nearfar.metrics.official import RuleName
+    from nearfar.runtime.runtime import Progress
+    from nearfar.sound.audio import ChannelOrder
 
 ANY = "--any-data prints our numbers without the report's"
 READERS = 8  # threads that hash files

@@ -10,17 +10,17 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from nearfar.adapt import Adaptation, MeanShift, Standardise, UnitLength
-from nearfar.crops import Crops
-from nearfar.eat import EAT
+from nearfar.embedder.crops import Crops
+from nearfar.embedder.eat import EAT
 from nearfar.errors import SettingError, did_you_mean
-from nearfar.finetune.settings import FineTuning
 from nearfar.frontend import CoherenceMask, Frontend, Near
-from nearfar.presets import logmel, s1, s2, s3, s3_dif, s3_eat, s4
-from nearfar.system import Ensemble, System
+from nearfar.scoring.adapt import Adaptation, MeanShift, Standardise, UnitLength
+from nearfar.system.presets import logmel, s1, s2, s3, s3_dif, s3_eat, s4
+from nearfar.system.system import Ensemble, System
+from nearfar.training.settings import FineTuning
 
 if TYPE_CHECKING:
-    from nearfar.eat.infer import Precision
+    from nearfar.embedder.eat.infer import Precision
 
 AnySystem = System | Ensemble
 TableName = Literal["1", "2", "3", "text"]

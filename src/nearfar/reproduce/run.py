@@ -14,26 +14,21 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nearfar.errors import DatasetError, SettingError, StorageError
-from nearfar.finetune.settings import FineTuning
-from nearfar.presets import PUBLISHED
+from nearfar.errors import DatasetError, SettingError, StorageError, needs
 from nearfar.reproduce.data import Data, check_weights, hashed, look
-from nearfar.reproduce.entries import (
-    TABLES,
-    TableName,
-    encoders,
-    entries_of,
-)
-from nearfar.reproduce.plan import Study, seeds_of
-from nearfar.reproduce.records import Folder
-from nearfar.reproduce.schedule import Schedule
-from nearfar.reproduce.work import Say, Work
-from nearfar.store import Runtime
+from nearfar.reproduce.entries import TABLES, TableName, encoders, entries_of
+from nearfar.reproduce.steps.plan import Study, seeds_of
+from nearfar.reproduce.steps.records import Folder
+from nearfar.reproduce.steps.schedule import Schedule
+from nearfar.reproduce.steps.work import Say, Work
+from nearfar.runtime.runtime import Runtime
+from nearfar.system.presets import PUBLISHED
+from nearfar.training.settings import FineTuning
 
 if TYPE_CHECKING:
-    from nearfar.audio import ChannelOrder
-    from nearfar.eat.infer import Precision
-    from nearfar.eat.weights import Weights
+    from nearfar.embedder.eat.infer import Precision
+    from nearfar.embedder.eat.weights import Weights
+    from nearfar.sound.audio import ChannelOrder
 
 SEEDS = 4  # of the report's System 2
 
@@ -164,12 +159,8 @@ def _check_asked(data: Data, tables: Sequence[TableName], training: FineTuning) 
 
 def _check_device(precisions: set[str], runtime: Runtime) -> None:
     """Refuse a device or precision that is not here, before anything is read."""
-    try:
-        from nearfar.eat.device import check_bf16, choose
-    except ModuleNotFoundError as error:
-        if error.name != "torch":
-            raise
-        raise SettingError("these tables need PyTorch; pip install 'nearfar[eat]'") from None
+    with needs("eat", "these tables need PyTorch", SettingError):
+        from nearfar.embedder.eat.device import check_bf16, choose
     device = choose(runtime.device)
     if "bf16" in precisions:
         try:
@@ -192,7 +183,7 @@ def _refuse_launcher() -> None:
 
 def _finished(schedule: Schedule, weights: Weights | None, versions: Mapping[str, str]) -> Outcome:
     """The tables, from scores that are all there."""
-    from nearfar.reproduce.results import write
+    from nearfar.reproduce.tables.results import write
 
     text, results = write(schedule, weights, versions)
     schedule.folder.tell("tables", told={"tables": list(schedule.study.tables)})

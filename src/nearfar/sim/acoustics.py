@@ -16,8 +16,8 @@ from zlib import crc32
 import numpy as np
 from numpy.typing import NDArray
 
-from nearfar.audio import SAMPLE_RATE
 from nearfar.sim.version import SIM_VERSION
+from nearfar.sound.audio import SAMPLE_RATE
 
 Spectrum = NDArray[np.complex64]
 Curve = NDArray[np.float32]

@@ -19,13 +19,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nearfar import workers as processes
-from nearfar.audio import encode
 from nearfar.errors import FormatError, SettingError, StorageError
+from nearfar.files import atomic_file, storage_errors, write_text
+from nearfar.runtime import workers as processes
 from nearfar.sim.plan import PRESETS, Item, machines_of, plan
 from nearfar.sim.scene import render
 from nearfar.sim.version import SIM_VERSION
-from nearfar.store import atomic_file, storage_errors, write_text
+from nearfar.sound.audio import encode
 
 MANIFEST, JOURNAL, TRUTH = "manifest.json", "journal.jsonl", "ground_truth.jsonl"
 STEMS = ("machine", "noise")
@@ -81,7 +81,7 @@ def simulate(
                 "stems": stems}  # fmt: skip
     done = _prepare(out, settings)
     todo = [item for item in items if item.file not in done]
-    jobs = [_Job(item, str(out), seed, stems) for item in todo]
+    jobs = [_Rendering(item, str(out), seed, stems) for item in todo]
     with storage_errors(out), (out / JOURNAL).open("a", encoding="utf-8") as journal:
         for n, entry in enumerate(processes.run(_write_clip, jobs, workers), 1):
             journal.write("\n" * (n == 1) + json.dumps(entry) + "\n")  # the last line may be torn
@@ -94,14 +94,14 @@ def simulate(
 
 
 @dataclass(frozen=True)
-class _Job:
+class _Rendering:
     item: Item
     out: str
     seed: int
     stems: bool
 
 
-def _write_clip(job: _Job) -> dict[str, Any]:
+def _write_clip(job: _Rendering) -> dict[str, Any]:
     """Render and write one clip; its line of the journal."""
     rendered = render(job.item.key, job.seed)
     path = Path(job.out) / job.item.file

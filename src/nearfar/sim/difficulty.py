@@ -17,14 +17,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from nearfar import workers as processes
-from nearfar.evaluation import Evaluation
-from nearfar.metrics import evaluate
-from nearfar.scorefiles import ScoredFile, ScoreTable
-from nearfar.sim.plan import Item, Preset, plan
+from nearfar.metrics.evaluation import Evaluation
+from nearfar.metrics.official import evaluate
+from nearfar.runtime import workers as processes
+from nearfar.scores.join import ScoredFile, ScoreTable
+from nearfar.scores.truth import LabelledFile, Truth
+from nearfar.sim.plan import Item, Size, plan
 from nearfar.sim.scene import render
-from nearfar.spectral import log_mel
-from nearfar.truth import LabelledFile, Truth
+from nearfar.sound.spectral import log_mel
 
 Rows = NDArray[np.float64]
 MELS, COMPONENTS, SHRINKAGE = 64, 8, 0.1
@@ -33,7 +33,7 @@ BASELINES = ("rms", "logmel", "linear AE", "oracle")
 
 
 @dataclass(frozen=True, eq=False)
-class Summary:
+class BaselineInput:
     """What the baselines need of one clip."""
 
     rms: float  # dB
@@ -42,7 +42,7 @@ class Summary:
     clean: Rows  # (3 · mels,) of the machine alone
 
 
-def measure(preset: Preset, seed: int, workers: int = 1) -> dict[str, Evaluation]:
+def measure(preset: Size, seed: int, workers: int = 1) -> dict[str, Evaluation]:
     """Evaluate the four baselines on a simulated data set, rendered in memory.
 
     Args:
@@ -59,14 +59,14 @@ def measure(preset: Preset, seed: int, workers: int = 1) -> dict[str, Evaluation
     return {name: _evaluate(items, _scores(items, summaries, name)) for name in BASELINES}
 
 
-def _summarise(job: tuple[object, int]) -> Summary:
+def _summarise(job: tuple[object, int]) -> BaselineInput:
     key, seed = job
     rendered = render(key, seed)  # type: ignore[arg-type]
     near = np.round(rendered.audio[0] * 32768) / 32768  # as the file has it
     frames = log_mel(near.astype(np.float32), n_mels=MELS).T.astype(np.float64)
     clean = log_mel(rendered.machine[0], n_mels=MELS).astype(np.float64)
     power = float(np.mean(near**2))
-    return Summary(
+    return BaselineInput(
         10 * np.log10(power + 1e-12),
         frames.mean(axis=0),
         frames.T @ frames / len(frames),
@@ -74,7 +74,7 @@ def _summarise(job: tuple[object, int]) -> Summary:
     )
 
 
-def _scores(items: Sequence[Item], summaries: Sequence[Summary], name: str) -> list[float]:
+def _scores(items: Sequence[Item], summaries: Sequence[BaselineInput], name: str) -> list[float]:
     scores = [0.0] * len(items)
     for machine in dict.fromkeys(item.key.machine for item in items):
         mine = [i for i, item in enumerate(items) if item.key.machine == machine]
@@ -87,20 +87,20 @@ def _scores(items: Sequence[Item], summaries: Sequence[Summary], name: str) -> l
     return scores
 
 
-def _rms(train: Sequence[Summary], test: Sequence[Summary]) -> Rows:
+def _rms(train: Sequence[BaselineInput], test: Sequence[BaselineInput]) -> Rows:
     levels = np.array([s.rms for s in train])
     nearest: Rows = np.abs(np.array([s.rms for s in test])[:, None] - levels).min(axis=1)
     return nearest
 
 
-def _logmel(train: Sequence[Summary], test: Sequence[Summary]) -> Rows:
+def _logmel(train: Sequence[BaselineInput], test: Sequence[BaselineInput]) -> Rows:
     bank, queries = (np.stack([s.mean for s in part]) for part in (train, test))
     bank, queries = (x / np.linalg.norm(x, axis=1, keepdims=True) for x in (bank, queries))
     closest: Rows = 1 - (queries @ bank.T).max(axis=1)
     return closest
 
 
-def _autoencoder(train: Sequence[Summary], test: Sequence[Summary]) -> Rows:
+def _autoencoder(train: Sequence[BaselineInput], test: Sequence[BaselineInput]) -> Rows:
     mean = np.mean([s.mean for s in train], axis=0)
     covariance = np.mean([s.moment for s in train], axis=0) - np.outer(mean, mean)
     kept = np.linalg.eigh(covariance)[1][:, -COMPONENTS:]
@@ -112,7 +112,7 @@ def _autoencoder(train: Sequence[Summary], test: Sequence[Summary]) -> Rows:
     return np.array(errors)
 
 
-def _oracle(train: Sequence[Summary], test: Sequence[Summary]) -> Rows:
+def _oracle(train: Sequence[BaselineInput], test: Sequence[BaselineInput]) -> Rows:
     bank, queries = (np.stack([s.clean for s in part]) for part in (train, test))
     mean, scale = bank.mean(axis=0), bank.std(axis=0) + 1e-9
     bank, queries = (bank - mean) / scale, (queries - mean) / scale

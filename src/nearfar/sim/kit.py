@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from nearfar.audio import SAMPLE_RATE
+from nearfar.sound.audio import SAMPLE_RATE
 
 Signal = NDArray[np.float32]
 Turns = NDArray[np.float64]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from nearfar.audio import Audio
+from nearfar.sound.audio import Audio
 
 _FFT, _HOP, _KEEP = 400, 160, 0.9
 _BETA, _WEIGHT, _FLOOR = 5.0, 0.7, 0.2

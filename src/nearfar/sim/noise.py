@@ -16,8 +16,8 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from nearfar.audio import SAMPLE_RATE
 from nearfar.sim.acoustics import PLANT, ROAD_IN, ROAD_OUT, Curve, Spectrum, frequencies
+from nearfar.sound.audio import SAMPLE_RATE
 
 Envelope = NDArray[np.float32]  # amplitude every millisecond
 Course = Callable[[np.random.Generator, int], tuple[Envelope, ...]]

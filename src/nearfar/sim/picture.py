@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 
 from nearfar.errors import SettingError, did_you_mean
+from nearfar.files import storage_errors
 from nearfar.sim.dataset import label
 from nearfar.sim.machines import MACHINES
 from nearfar.sim.scene import ClipKey, render
-from nearfar.spectral import log_mel
-from nearfar.store import storage_errors
+from nearfar.sound.spectral import log_mel
 
 SECONDS = 3.0
 

@@ -18,7 +18,7 @@ GROUPS = tuple((d, label) for d in ("source", "target") for label in ("normal", 
 
 
 @dataclass(frozen=True)
-class Preset:
+class Size:
     """How large a simulated data set is.
 
     Args:
@@ -43,9 +43,9 @@ class Preset:
 
 PRESETS = MappingProxyType(
     {
-        "mini": Preset(("ToyCar", "fan", "valveEmu"), 24, 4, 6, 3.0, "the demo and the tests"),
-        "small": Preset(tuple(MACHINES), 100, 10, 20, 5.0, "statistics and trends, a minute"),
-        "dev": Preset(tuple(MACHINES), 990, 10, 50, None, "the size of the real development set"),
+        "mini": Size(("ToyCar", "fan", "valveEmu"), 24, 4, 6, 3.0, "the demo and the tests"),
+        "small": Size(tuple(MACHINES), 100, 10, 20, 5.0, "statistics and trends, a minute"),
+        "dev": Size(tuple(MACHINES), 990, 10, 50, None, "the size of the real development set"),
     }
 )
 
@@ -71,7 +71,7 @@ class Item:
     file: str  # below the data set's folder, with /
 
 
-def plan(preset: Preset, seed: int, machines: Sequence[str] | None = None) -> list[Item]:
+def plan(preset: Size, seed: int, machines: Sequence[str] | None = None) -> list[Item]:
     """Every clip of a data set, in the order of machines, splits, domains, labels.
 
     Args:
@@ -89,7 +89,7 @@ def plan(preset: Preset, seed: int, machines: Sequence[str] | None = None) -> li
     return [item for m in preset.machines if m in chosen for item in _machine(preset, seed, m)]
 
 
-def _machine(preset: Preset, seed: int, machine: str) -> Iterator[Item]:
+def _machine(preset: Size, seed: int, machine: str) -> Iterator[Item]:
     seconds = preset.seconds or MACHINES[machine].seconds
     for domain, count in (("source", preset.source), ("target", preset.target)):
         for i in range(count):

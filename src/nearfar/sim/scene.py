@@ -19,7 +19,6 @@ from zlib import crc32
 import numpy as np
 from numpy.typing import NDArray
 
-from nearfar.audio import SAMPLE_RATE, Audio
 from nearfar.errors import SettingError, did_you_mean
 from nearfar.sim import acoustics, noise
 from nearfar.sim.kit import Kit
@@ -28,6 +27,7 @@ from nearfar.sim.machine import Condition, Machine, Stems, unit_rng
 from nearfar.sim.machines import MACHINES
 from nearfar.sim.scenes import Scene, scene_of
 from nearfar.sim.version import SIM_VERSION
+from nearfar.sound.audio import SAMPLE_RATE, Audio
 
 SPLITS, DOMAINS, LABELS = ("train", "test"), ("source", "target"), ("normal", "anomaly")
 _INSTALLATION_CLIPS, _INSTALLATION_SECONDS = 36, 2.0

@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from nearfar.audio import SAMPLE_RATE, encode
 from nearfar.errors import SettingError, StorageError, did_you_mean
+from nearfar.files import atomic_file, storage_errors, write_text
 from nearfar.sim.dataset import label
 from nearfar.sim.machines import MACHINES
 from nearfar.sim.scene import ClipKey, render
-from nearfar.store import atomic_file, storage_errors, write_text
+from nearfar.sound.audio import SAMPLE_RATE, encode
 
 Audio = NDArray[np.float32]
 

@@ -1,7 +1,5 @@
 """All simulated machines, in the order of the data set."""
 
-from __future__ import annotations
-
 from nearfar.sim.machine import Machine
 from nearfar.sim.machines.bearing import BEARING
 from nearfar.sim.machines.fan import FAN

@@ -1,0 +1,64 @@
+"""The command embed: embeddings of any recordings as a file. Flags to calls, nothing else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nearfar.cli.options import (
+    BatchSize,
+    Cache,
+    ClipSeconds,
+    Device,
+    Order,
+    Settings,
+    SkipBad,
+    Weights,
+    Workers,
+)
+from nearfar.cli.progress import running
+from nearfar.errors import SettingError
+from nearfar.files import check_output
+from nearfar.system.named import system_of
+
+
+def embed(
+    data: Annotated[list[Path], typer.Argument(help="Files, folders or CSVs of recordings.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="An .npz file.")],
+    weights: Weights = None,
+    system: Annotated[
+        str, typer.Option("-s", "--system", help="Whose front end and embedder; see systems.")
+    ] = "s3-eat",
+    settings: Settings = None,
+    channel_order: Order = Order.near_far,
+    clip_seconds: ClipSeconds = None,
+    skip_bad: SkipBad = False,
+    device: Device = "auto",
+    batch_size: BatchSize = None,
+    workers: Workers = None,
+    cache: Cache = True,
+) -> None:
+    """Write one row of numbers a clip, with names and labels; nothing is fitted."""
+    from nearfar.clips import Clips
+    from nearfar.embedding.table import embeddings, write_npz
+
+    check_output(output)
+    recipe = system_of(system, settings, weights)
+    if len(recipe.members) != 1:
+        raise SettingError(
+            f"{system} has {len(recipe.members)} embedders; name one of its members, such as "
+            "s3-eat or s3-dif"
+        )
+    if output.suffix != ".npz":
+        raise SettingError(f"{output}: embeddings are written as .npz; call it {output.stem}.npz")
+    clips = Clips(
+        dict.fromkeys(c for path in data for c in Clips.open(path, clip_seconds=clip_seconds))
+    )
+    with running(workers, cache, device, batch_size) as runtime:
+        table = embeddings(
+            clips, recipe.chain, runtime, order=channel_order.value, skip_bad=skip_bad
+        )
+    write_npz(output, table)
+    typer.echo(f"wrote {output}: {len(table.rows)} clips × {table.rows.shape[1]} numbers")

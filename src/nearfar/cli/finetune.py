@@ -1,0 +1,279 @@
+"""The command finetune: train an encoder on proxy classes. Flags to calls, nothing else."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from nearfar.cli.options import Cache, ClipSeconds, Device, Machine, Order, Weights, Workers
+from nearfar.cli.progress import running
+from nearfar.errors import DatasetError, SettingError, did_you_mean, needs
+from nearfar.files import check_output
+from nearfar.system.named import system_of
+
+if TYPE_CHECKING:
+    from nearfar.clips import Clips
+    from nearfar.embedder.eat.record import Training
+    from nearfar.training import FineTuning
+    from nearfar.training.log import Epoch, Step
+
+Seed = Annotated[int | None, typer.Option(min=0, help="Of all that is drawn; as training.seed.")]
+Loss = Annotated[
+    str | None, typer.Option(help="arcface, cosface, elasticface or magface; as training.loss.")
+]
+Lora = Annotated[
+    int | None,
+    typer.Option(
+        help="Rank, such as 16: train small updates of a frozen encoder instead of every layer; as "
+        "training.lora."
+    ),
+]
+Adapt = Annotated[
+    str | None,
+    typer.Option(
+        help="dann or mixstyle: let source and target sound alike to the encoder; as "
+        "training.adaptation."
+    ),
+]
+
+OF_TRAINING = "training."  # what the names of the training's settings begin with
+OF_ENCODER = ("weights", "frames", "pooling", "layer")  # EAT's that finetune reads, or refuses
+SETTING_OF = {"adapt": "adaptation"}  # flags of another name than their setting
+OF_BOTH = ("shortest", "precision", "seed")  # that a training has under the same name
+
+
+def finetune(
+    data: Annotated[
+        list[Path],
+        typer.Argument(help="DCASE folders, folders of normal recordings, or CSVs: one encoder."),
+    ],
+    output: Annotated[Path, typer.Option("-o", "--output", help="A .safetensors file.")],
+    weights: Weights = None,
+    system: Annotated[
+        str, typer.Option("-s", "--system", help="Whose front end and encoder; see systems.")
+    ] = "s1",
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", help="training.epochs=5, frontend.coherence_weight=0 and such; repeatable."
+        ),
+    ] = None,
+    seed: Seed = None,
+    loss: Loss = None,
+    lora: Lora = None,
+    adapt: Adapt = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with a training that was stopped.")
+    ] = False,
+    exclude: Annotated[
+        list[str] | None, typer.Option(help="Train without this machine; repeatable.")
+    ] = None,
+    plot: Annotated[
+        Path | None, typer.Option(help="Draw loss and accuracy; a .png, .svg or .pdf file.")
+    ] = None,
+    machine: Machine = None,
+    channel_order: Order = Order.near_far,
+    clip_seconds: ClipSeconds = None,
+    device: Device = "auto",
+    workers: Workers = None,
+    cache: Cache = True,
+) -> None:
+    """Train an encoder to tell normal operating conditions apart; write its weights.
+
+    A checkpoint after each epoch and a log, .jsonl, lie beside the output. Several GPUs: start it
+    with torchrun --no-python --nproc-per-node 4 nearfar finetune …, or with accelerate launch.
+    """
+    from nearfar.embedder.eat import EAT
+    from nearfar.training.curves import check_matplotlib, draw
+
+    check_output(plot)
+    if plot is not None:
+        check_matplotlib()
+    flags = {"seed": seed, "loss": loss, "lora": lora, "adapt": adapt}
+    recipe, training = _settings(system, weights, settings or (), flags)
+    clips = _clips(data, machine, clip_seconds, exclude or ())
+    run = _imported()
+    finished = resume and output.exists() and not _checkpoint(output).exists()
+    with _kept(output), _training(workers, cache, device) as shown:
+        run(
+            recipe, clips, training, shown.runtime, out=output, resume=resume,
+            order=channel_order.value, watch=shown.watch,
+        )  # fmt: skip
+    if not _leads():
+        return
+    if plot is not None:
+        draw(output.with_suffix(".jsonl"), plot)
+    typer.echo(_summary(output, EAT(str(output)).training, system, finished))
+    if plot is not None:
+        typer.echo(f"wrote {plot}")
+
+
+def _settings(
+    name: str,
+    weights: list[str] | None,
+    assignments: Sequence[str],
+    flags: Mapping[str, str | int | None],
+) -> tuple[Any, FineTuning]:
+    """The system, and how it is trained."""
+    from nearfar.system.presets import PUBLISHED
+    from nearfar.system.system import System
+
+    if name == "s2":
+        raise SettingError("s2 is four seeds of s1: train s1 four times with --seed 0 … 3")
+    if not weights and ".py:" not in name:
+        raise SettingError(
+            "--weights is missing: the published encoder to begin with, a folder or a hub id such "
+            f"as {PUBLISHED} (1.2 GB)"
+        )
+    of_system = [a for a in assignments if not _of_training(a)]
+    recipe = system_of(name, of_system, weights)
+    if not isinstance(recipe, System):
+        raise SettingError(
+            f"{name} is an ensemble of {len(recipe.members)} systems; train one system, such as s1"
+        )
+    for assignment in of_system:
+        _refuse_ignored(assignment)
+    return recipe, _training_settings(assignments, flags)
+
+
+def _training_settings(
+    assignments: Sequence[str], flags: Mapping[str, str | int | None]
+) -> FineTuning:
+    """The training's settings of --set, and those that have a flag of their own."""
+    from nearfar.parts.change import with_setting
+    from nearfar.training import FineTuning
+
+    given = {SETTING_OF.get(flag, flag): x for flag, x in flags.items() if x is not None}
+    training = replace(FineTuning(), **given)  # type: ignore[arg-type]
+    for assignment in filter(_of_training, assignments):
+        training = with_setting(training, assignment.strip().removeprefix(OF_TRAINING))
+    for flag, value in flags.items():
+        name = SETTING_OF.get(flag, flag)
+        if value is not None and getattr(training, name) != value:
+            raise SettingError(
+                f"--{flag} {value} and training.{name}={getattr(training, name)}; give one of them"
+            )
+    return training
+
+
+def _refuse_ignored(assignment: str) -> None:
+    """Refuse what a training would not hear of."""
+    path = assignment.partition("=")[0].strip()
+    part, _, setting = path.rpartition(".")
+    of_encoder = part in ("embedder", "embedder.embedder") and setting in OF_ENCODER
+    if path.split(".")[0] != "frontend" and not of_encoder:
+        own = f"{OF_TRAINING}{setting} is what counts here, " if setting in OF_BOTH else ""
+        raise SettingError(f"{path} has no effect on training; {own}say it to nearfar fit")
+
+
+def _of_training(assignment: str) -> bool:
+    return assignment.strip().startswith(OF_TRAINING)
+
+
+def _clips(
+    data: Sequence[Path], machine: str | None, clip_seconds: float | None, exclude: Sequence[str]
+) -> Clips:
+    """The clips of all data, without the machines that are left out.
+
+    Raises:
+        DatasetError: no such machine.
+    """
+    from nearfar.clips import Clips
+
+    found = Clips(
+        dict.fromkeys(
+            clip
+            for path in data
+            for clip in Clips.open(path, split="train", machine=machine, clip_seconds=clip_seconds)
+        )
+    )
+    for name in exclude:
+        if name not in found.machines:
+            raise DatasetError(f"--exclude {name}: no such machine; "
+                               f"{did_you_mean(name, found.machines)}")  # fmt: skip
+    left = Clips(clip for clip in found if clip.machine not in exclude)
+    if not left:
+        raise DatasetError(f"--exclude leaves none of {', '.join(found.machines)}; exclude fewer")
+    return left
+
+
+def _imported() -> Any:
+    with needs("eat", "training needs PyTorch", SettingError):
+        from nearfar.training.run import finetune as run
+    return run
+
+
+def _leads() -> bool:
+    """Of several processes that a launcher started, one speaks."""
+    return os.environ.get("RANK", "0") == "0"
+
+
+def _checkpoint(output: Path) -> Path:
+    """Where a training that is not finished stands."""
+    return output.with_suffix(".checkpoint.safetensors")
+
+
+@contextmanager
+def _kept(output: Path) -> Iterator[None]:
+    """Say what is kept of a training that Ctrl-C stops."""
+    try:
+        yield
+    except BaseException as error:
+        kept = _checkpoint(output)
+        if not isinstance(error, Exception) and kept.exists() and _leads():
+            typer.echo(f"{kept}: all finished epochs; --resume goes on with them", err=True)
+        raise
+
+
+class _training(running):
+    """A Runtime and a bar on a terminal, with loss, accuracy and speed; a line for each epoch."""
+
+    def __init__(self, workers: int | None, cache: bool, device: str) -> None:
+        super().__init__(workers, cache, device)
+        self._told = "training"
+
+    def __enter__(self) -> Any:
+        runtime = super().__enter__()
+        self.runtime = runtime if _leads() else replace(runtime, progress=None)
+        return self
+
+    def watch(self, entry: Step | Epoch) -> None:
+        """Show what the log gets."""
+        bar: Any = self._bar
+        if bar.disable:
+            return
+        told = f"epoch {entry.epoch}/{entry.epochs}, loss {entry.loss:.3f}"
+        if hasattr(entry, "held_out_accuracy"):
+            share = entry.held_out_accuracy
+            right = "" if share is None else f", {100 * share:.1f} % of held-out normals right"
+            line = f"{told}{right}, {entry.clips_per_s:.3g} clips/s"
+            bar.console.print(line, markup=False, highlight=False)
+        for task in bar.tasks:
+            if task.description in ("training", self._told):
+                bar.update(task.id, description=told)
+        self._told = told
+
+
+def _summary(output: Path, training: Training | None, system: str, finished: bool) -> str:
+    """What was written, how good it is, and what comes next."""
+    done = f"{output} was finished already" if finished else f"wrote {output}"
+    if training is None:
+        return done
+    best, epochs = training.provenance["best"], training.provenance["epochs"]
+    held = len(training.held_out)
+    right = (
+        "no normals held out"
+        if best["accuracy"] is None
+        else f"{100 * best['accuracy']:.1f} % of {held} held-out normals in their class"
+    )
+    return (
+        f"{done}: {len(training.classes)} classes of {len(training.machines)} machines, "
+        f"epoch {best['epoch']} of {epochs}, {right}\n"
+        f"next: nearfar fit DATA -s {system} --weights {output} -o DETECTOR"
+    )

@@ -1,0 +1,138 @@
+"""The commands fit, score and threshold."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nearfar.cli.options import (
+    AnyFrontend,
+    BatchSize,
+    Cache,
+    ClipSeconds,
+    Device,
+    Machine,
+    Order,
+    Parts,
+    Rate,
+    Settings,
+    SkipBad,
+    SystemName,
+    Weights,
+    Workers,
+)
+from nearfar.cli.progress import running
+from nearfar.files import check_output
+from nearfar.system.named import system_of, types_of
+
+
+def fit(
+    data: Annotated[
+        Path, typer.Argument(help="DCASE folder, folder of normal recordings, or CSV.")
+    ],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder for the detector.")],
+    system: SystemName = None,
+    weights: Weights = None,
+    settings: Settings = None,
+    machine: Machine = None,
+    channel_order: Order = Order.near_far,
+    false_alarm_rate: Rate = None,
+    clip_seconds: ClipSeconds = None,
+    copy_weights: Annotated[
+        bool, typer.Option("--copy-weights", help="Put the encoder's weights into the detector.")
+    ] = False,
+    any_frontend: AnyFrontend = False,
+    skip_bad: SkipBad = False,
+    device: Device = "auto",
+    batch_size: BatchSize = None,
+    workers: Workers = None,
+    cache: Cache = True,
+) -> None:
+    """Learn what normal sounds like; write a detector."""
+    from nearfar.cli import show
+    from nearfar.clips import Clips
+    from nearfar.detector.fitting import fit as fit_system
+    from nearfar.detector.folder.index import check_target
+
+    replaced = check_target(output)
+    recipe = system_of(system or "s4", settings, weights, false_alarm_rate)
+    clips = Clips.open(data, split="train", machine=machine, clip_seconds=clip_seconds)
+    with running(workers, cache, device, batch_size) as runtime:
+        detector = fit_system(
+            recipe,
+            clips,
+            runtime,
+            order=channel_order.value,
+            skip_bad=skip_bad,
+            any_frontend=any_frontend,
+        )
+    detector.save(output, weights="copy" if copy_weights else "keep")
+    show.fitted(detector, output, replaced)
+
+
+def score(
+    detector: Annotated[Path, typer.Argument(help="Folder of a detector.")],
+    data: Annotated[list[Path], typer.Argument(help="Files, folders or CSVs of new recordings.")],
+    machine: Machine = None,
+    section: Annotated[str | None, typer.Option(help="Section, if the data do not say.")] = None,
+    csv: Annotated[Path | None, typer.Option("--csv", help="Write the table to a file.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+    fail_on_anomaly: Annotated[
+        bool, typer.Option("--fail-on-anomaly", help="Exit with 1 if a clip is anomalous.")
+    ] = False,
+    false_alarm_rate: Rate = None,
+    clip_seconds: ClipSeconds = None,
+    weights: Weights = None,
+    part: Parts = None,
+    skip_bad: SkipBad = False,
+    device: Device = "auto",
+    batch_size: BatchSize = None,
+    workers: Workers = None,
+    cache: Cache = True,
+) -> None:
+    """Score new recordings: machine, score, percentile, anomalous, nearest normal clip."""
+    from nearfar.cli import show
+    from nearfar.clips import Clips
+    from nearfar.detector.detector import load
+    from nearfar.files import write_text
+
+    check_output(csv)
+    fitted = load(detector, types_of(part), weights or ())
+    if false_alarm_rate is not None:
+        fitted = fitted.with_false_alarm_rate(false_alarm_rate)
+    # Near and far of a pair, both named by a *.wav, are one clip.
+    clips = Clips(
+        dict.fromkeys(c for path in data for c in Clips.open(path, clip_seconds=clip_seconds))
+    )
+    with running(workers, cache, device, batch_size) as runtime:
+        scores = fitted.score(clips, runtime, machine=machine, section=section, skip_bad=skip_bad)
+    if csv is not None:
+        write_text(csv, scores.to_csv())
+    if as_json:
+        typer.echo(json.dumps([v.as_dict() for v in scores], indent=1, ensure_ascii=False))
+    else:
+        show.verdicts(scores, csv)
+    if fail_on_anomaly and any(v.anomalous for v in scores):
+        raise typer.Exit(1)
+
+
+def threshold(
+    detector: Annotated[Path, typer.Argument(help="Folder of a detector.")],
+    false_alarm_rate: Rate = None,
+    part: Parts = None,
+) -> None:
+    """Show a detector's thresholds; with a rate, draw them anew and write the detector.
+
+    Nothing is fitted again. For one run only there is `nearfar score --false-alarm-rate`.
+    """
+    from nearfar.cli import show
+    from nearfar.detector.detector import load
+
+    fitted = load(detector, types_of(part))
+    if false_alarm_rate is not None:
+        fitted = fitted.with_false_alarm_rate(false_alarm_rate)
+        fitted.save(detector)
+    show.thresholds(fitted, detector if false_alarm_rate is not None else None)

@@ -1,0 +1,77 @@
+"""Flags to calls, nothing else. Heavy modules are imported inside the commands."""
+
+from __future__ import annotations
+
+import io
+import signal
+import sys
+import warnings
+
+import typer
+
+from nearfar.cli import weights as cli_weights
+from nearfar.cli.embed import embed
+from nearfar.cli.finetune import finetune
+from nearfar.cli.fit import fit, score, threshold
+from nearfar.cli.progress import show_warning
+from nearfar.cli.reproduce import reproduce
+from nearfar.cli.sound import inspect, mask, simulate
+from nearfar.cli.studies import ablate, evaluate
+from nearfar.cli.systems import features, systems
+from nearfar.cli.weights import cache
+from nearfar.errors import NearfarError, NearfarWarning
+from nearfar.text import one_line
+
+app = typer.Typer(
+    help="Hears when a machine starts to sound wrong, from one microphone near it and one far.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+COMMANDS = (  # in the order of the help
+    fit, score, threshold, evaluate, systems, features,
+    finetune, embed, ablate, reproduce, cache,
+    simulate, inspect, mask,
+)  # fmt: skip
+for command in COMMANDS:
+    app.command()(command)
+app.add_typer(cli_weights.app, name="weights")
+
+
+def main() -> None:
+    """Run the command line; one line for whatever a user can cause.
+
+    Exit codes: 0 fine, 1 anomaly found (with --fail-on-anomaly), 2 user error, 130 interrupted.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # Ω must not end the program on an old console
+            stream.reconfigure(errors="replace")
+    before = signal.signal(signal.SIGINT, _interrupt)
+    warnings.showwarning = show_warning
+    warnings.filterwarnings("always", category=NearfarWarning)
+    try:
+        app()
+    except NearfarError as error:
+        typer.echo(f"error: {one_line(error)}", err=True)
+        sys.exit(2)
+    except _Interrupted:
+        typer.echo(
+            "interrupted; what is finished is kept, the same command goes on from there", err=True
+        )
+        sys.exit(130)
+    except OSError as error:  # standard output is full or gone
+        typer.echo(f"error: the output cannot be written ({error.strerror})", err=True)
+        sys.exit(2)
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+class _Interrupted(BaseException):
+    """Ctrl-C. Not KeyboardInterrupt, which the command-line library keeps to itself."""
+
+
+def _interrupt(*_: object) -> None:
+    raise _Interrupted

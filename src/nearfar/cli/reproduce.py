@@ -1,0 +1,119 @@
+"""The command reproduce: the report's tables. Flags to calls, nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from nearfar.cli.options import Cache, Device, Order, Workers
+from nearfar.cli.progress import running
+from nearfar.errors import SettingError
+
+if TYPE_CHECKING:
+    from nearfar.training.settings import FineTuning
+
+OF_TRAINING = "training."
+SHOWN = 5  # warnings
+
+
+def reproduce(
+    data: Annotated[Path, typer.Argument(help="The development set: DCASE folder, or CSV.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder of the run.")],
+    weights: Annotated[
+        str | None,
+        typer.Option(help="The published encoder: a folder, a .safetensors file or a hub id."),
+    ] = None,
+    table: Annotated[str, typer.Option(help="1, 2, 3, text or all.")] = "all",
+    seeds: Annotated[int, typer.Option(help="Trainings of each encoder; the report has 4.")] = 4,
+    precision: Annotated[
+        str, typer.Option(help="Products of encoders, in training and after: fp32 or bf16.")
+    ] = "fp32",
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="training.epochs=5 and such, for every training; repeatable."),
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with a run that was stopped.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Check everything and show the plan; write nothing.")
+    ] = False,
+    any_data: Annotated[
+        bool,
+        typer.Option("--any-data", help="Take other data or encoders; no report's column."),
+    ] = False,
+    channel_order: Order = Order.near_far,
+    device: Device = "auto",
+    workers: Workers = None,
+    cache: Cache = True,
+) -> None:
+    """Compute every table of the report, beside the report's own numbers.
+
+    Trains what must be trained, scores, compares; writes results.md and results.json. What is done
+    is not done again: stopped anywhere, --resume goes on.
+    """
+    from nearfar.parts.change import with_setting
+    from nearfar.reproduce.entries import tables_of
+    from nearfar.reproduce.run import reproduce as run
+    from nearfar.training import FineTuning
+
+    tables, products = tables_of(table), with_setting(FineTuning(), f"precision={precision}")
+    training = _training(products, settings or ())
+    with _talking(workers, cache, device) as shown:
+        try:
+            outcome = run(
+                data, weights, output, tables=tables, seeds=seeds, training=training,
+                precision=products.precision, runtime=shown.runtime, order=channel_order.value,
+                resume=resume, dry_run=dry_run, any_data=any_data, say=shown.say,
+            )  # fmt: skip
+        except BaseException as error:
+            if isinstance(error, Exception) or not (output / "steps").is_dir():
+                raise  # else it was Ctrl-C
+            typer.echo(f"{output}: interrupted; finished steps are kept, --resume goes on "
+                       "from there", err=True)  # fmt: skip
+            raise SystemExit(130) from None
+    typer.echo(outcome.text)
+    if dry_run:
+        return
+    for warning in outcome.warnings[:SHOWN]:
+        typer.echo(f"warning: {warning}", err=True)
+    if len(outcome.warnings) > SHOWN:
+        more = len(outcome.warnings) - SHOWN
+        typer.echo(f"and {more} more warnings, in {output / 'log.jsonl'}", err=True)
+    typer.echo(f"wrote {output / 'results.md'} and {output / 'results.json'}")
+
+
+def _training(training: FineTuning, assignments: Sequence[str]) -> FineTuning:
+    """The settings of every training."""
+    from nearfar.parts.change import with_setting
+
+    for assignment in assignments:
+        name, equals, _ = (piece.strip() for piece in assignment.partition("="))
+        if not equals:
+            raise SettingError(f"--set {assignment!r}: say it as in --set training.epochs=5")
+        if not name.startswith(OF_TRAINING):
+            raise SettingError(
+                f"{name}: the systems are the report's; what can be set is how encoders are "
+                "trained, as in --set training.epochs=5"
+            )
+        training = with_setting(training, assignment.strip().removeprefix(OF_TRAINING))
+    return training
+
+
+class _talking(running):
+    """A Runtime, a bar on a terminal, and lines of progress that do not get lost in it."""
+
+    def __enter__(self) -> Any:
+        self.runtime = super().__enter__()
+        return self
+
+    def say(self, line: str) -> None:
+        """Print a line on standard error, above the bar if there is one."""
+        bar: Any = self._bar
+        if bar.disable:
+            typer.echo(line, err=True)
+        else:
+            bar.console.print(line, markup=False, highlight=False)

@@ -1,0 +1,283 @@
+"""What the command line prints: tables for people, and the progress bar on standard error."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from nearfar.embedder.contract import weights_of
+from nearfar.embedder.crops import Crops
+from nearfar.errors import AudioError, DatasetError
+from nearfar.runtime.runtime import Runtime
+from nearfar.sound.audio import check, read
+from nearfar.text import number
+
+if TYPE_CHECKING:
+    from nearfar.detector.detector import Detector
+    from nearfar.frontend import Frontend
+    from nearfar.scores.verdict import Scores
+    from nearfar.sound.audio import Audio
+    from nearfar.system.presets import Preset
+    from nearfar.system.system import Ensemble, System
+
+
+SPREADS = ("lr_corr", "shift", "spread")
+
+
+def console() -> Console:
+    """Standard output; wide when nobody watches, so that a pipe gets whole names."""
+    return Console(
+        width=None if sys.stdout.isatty() else 200,
+        soft_wrap=not sys.stdout.isatty(),
+        highlight=False,
+        markup=False,  # names of machines and files are no markup
+        emoji=False,
+    )
+
+
+def _table(*columns: str, right: tuple[str, ...] = ()) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    for column in columns:
+        side = "right" if column in right else "left"
+        table.add_column(column, justify=side, overflow="fold")  # type: ignore[arg-type]
+    return table
+
+
+def fitted(detector: Detector, output: Path, replaced: bool) -> None:
+    """What `fit` learned, per machine."""
+    numbers = ("source", "target", "rows", "LR_corr", "shift", "spread", "threshold")
+    table = _table("machine", "section", *numbers, right=numbers)
+    for (machine, name), section in detector.sections.items():
+        facts = section.members[0].facts
+        table.add_row(
+            machine,
+            name,
+            *(f"{facts[k]:.0f}" for k in ("source", "target", "rows")),
+            *("–" if np.isnan(facts[k]) else f"{facts[k]:.2f}" for k in SPREADS),
+            number(detector.threshold(machine, name).value, 4),
+        )
+    out = console()
+    out.print(table)
+    out.print(
+        "rows: of the memory bank, enriched. LR_corr: correlation of near and far.\n"
+        "shift: distance of target from source, spread: of the source clips, in whitened units",
+        markup=False,
+    )
+    _explain(detector, out)
+    if unheard := detector.unheard_machines:
+        out.print(f"machines the encoder was not trained on: {', '.join(unheard)}")
+    out.print(
+        f"wrote {output}" + (", replacing the detector there" if replaced else ""), markup=False
+    )
+
+
+def thresholds(detector: Detector, written: Path | None) -> None:
+    """Thresholds and what they mean, per machine."""
+    table = _table("machine", "section", "threshold", "clips", right=("threshold", "clips"))
+    for machine, name in detector.sections:
+        drawn = detector.threshold(machine, name)
+        table.add_row(machine, name, number(drawn.value, 4), str(drawn.clips))
+    out = console()
+    out.print(table)
+    _explain(detector, out)
+    if written is not None:
+        out.print(f"wrote {written}")
+
+
+def _explain(detector: Detector, out: Console) -> None:
+    """One line for all machines that share an explanation."""
+    lines: dict[str, list[str]] = {}
+    for (machine, name), section in detector.sections.items():
+        text = detector.threshold(machine, name).explain(section.seconds)
+        lines.setdefault(text, []).append(machine if name == "00" else f"{machine} {name}")
+    for text, machines in lines.items():
+        who = "threshold" if len(lines) == 1 else ", ".join(machines)
+        out.print(f"{who}: {text}")
+
+
+def verdicts(scores: Scores, csv: Path | None) -> None:
+    """One line a clip."""
+    right = ("score", "percentile")
+    table = _table("machine", "clip", "score", "percentile", "anomalous", "nearest", right=right)
+    for v in scores:
+        table.add_row(
+            v.clip.machine,
+            v.clip.name,
+            number(v.score, 4),
+            f"{100 * v.percentile:.1f}",
+            Text("ANOMALOUS", style="bold red") if v.anomalous else "no",
+            v.nearest,
+        )
+    out = console()
+    out.print(table)
+    for v in scores:
+        if v.warning:
+            print(f"warning: {v.clip.name}: {v.warning}", file=sys.stderr)
+    n = sum(v.anomalous for v in scores)
+    out.print(
+        f"{n} of {len(scores)} clips anomalous" + (f"; wrote {csv}" if csv else ""), markup=False
+    )
+
+
+def presets() -> None:
+    """The report's Table 1, of the systems that are here."""
+    from nearfar.system.named import published
+    from nearfar.system.presets import PRESETS
+
+    table = _table(
+        "system", "preprocess", "feature", "training", "augmentation", "scoring", "ensemble",
+        "trained parameters",
+    )  # fmt: skip
+    for name, preset in PRESETS.items():
+        table.add_row(name, *_summary(preset, preset(name, published(name))))
+    out = console()
+    out.print(table)
+    out.print("nearfar systems NAME prints one as Python that can be run.")
+    out.print("EAT needs --weights: a folder, a file or a hub id; s1 and s2 what finetune wrote.")
+
+
+def _summary(preset: Preset, system: System | Ensemble) -> tuple[str, ...]:
+    """A row of the report's Table 1, read off the parts."""
+    first = system.members[0]
+    rule: Any = first.rule
+    names = [type(e).__name__ for e in first.enrichment]
+    return (
+        _joined(type(m.frontend).__name__ for m in system.members),
+        _joined(_feature(m.embedder) for m in system.members),
+        "ArcFace" if preset.trained else "none",
+        " + ".join(names) or "none",
+        f"{rule.metric} k = {rule.neighbours}",
+        _weighting(system),
+        f"{preset.parameters:,}",
+    )
+
+
+def _joined(names: Iterable[str]) -> str:
+    """Equal ones are counted: 4 × CoherenceMask."""
+    counts = Counter(names)
+    return " + ".join(f"{n} × {name}" if n > 1 else name for name, n in counts.items())
+
+
+def _feature(embedder: Any) -> str:
+    """An embedder's name and its dimensions, which an encoder's weights would have to tell."""
+    if isinstance(embedder, Crops):
+        return f"{_feature(embedder.embedder)} ({embedder.n} crops)"
+    name = type(embedder).__name__
+    return name if weights_of(embedder) is not None else f"{name}, {embedder.dim}"
+
+
+def _weighting(system: System | Ensemble) -> str:
+    if len(system.members) == 1:
+        return "single"
+    calibration = type(system.members[0].calibration).__name__.lower()
+    return f"{calibration} {_joined(f'{w:.2f}' for w in system.weights)}"
+
+
+def features(data: Path, everything: bool, as_json: bool, order: Any) -> None:
+    """Every feature of one recording, with its unit and formula."""
+    from nearfar.embedder.dif import CANDIDATES, DIF, NAMES, TABLE
+
+    if data.is_dir():
+        raise AudioError(f"{data}: is a folder; give one recording, or --select DATA")
+    audio = check(read(data, order=order), name=str(data), channels=2)
+    chosen = DIF(names=CANDIDATES if everything else NAMES)
+    values = dict(zip(chosen.names, chosen([audio])[0].tolist(), strict=True))
+    if as_json:
+        print(json.dumps(values, indent=1))
+        return
+    table = _table("feature", "value", "unit", "family", "formula", right=("value",))
+    for feature in TABLE:
+        if feature.name in values:
+            value = number(values[feature.name], 4)
+            table.add_row(feature.name, value, feature.unit, feature.family, feature.formula)
+    console().print(table)
+
+
+def selection(
+    data: Path,
+    runtime: Runtime,
+    keep: int | None,
+    tau: float | None,
+    seed: int,
+    as_json: bool,
+    order: Any,
+) -> None:
+    """The features of a new set, with the distance of every candidate."""
+    from nearfar.clips import Clips
+    from nearfar.embedder.dif import CANDIDATES, DIF, NAMES
+    from nearfar.embedder.dif.select import select, shift
+    from nearfar.embedding.chain import Chain
+    from nearfar.embedding.rows import hear
+    from nearfar.frontend import Stereo
+
+    clips = Clips.open(data, split="train")
+    if any(c.label == "anomaly" or c.split == "test" for c in clips):
+        raise DatasetError(
+            f"{data}: has test clips or anomalies; features are chosen on normals only"
+        )
+    chain = Chain(Stereo(), DIF(names=CANDIDATES))
+    heard, _ = hear(clips, (chain,), runtime, order=order)
+    rows = np.stack([h.rows[0] for h in heard if h is not None])
+    distances = shift(
+        rows,
+        [c.domain or "source" for c in clips],
+        [f"{c.machine}/{c.section}" for c in clips],
+        seed=seed,
+    )
+    names = select(distances, keep=keep if keep or tau is not None else len(NAMES), tau=tau)
+    if as_json:
+        shifts = {
+            n: d if np.isfinite(d) else None
+            for n, d in zip(CANDIDATES, distances.tolist(), strict=True)
+        }
+        print(json.dumps({"names": names, "shift": shifts}, indent=1))
+        return
+    table = _table("feature", "shift", "kept", "in the 120", right=("shift",))
+    for i in np.argsort(distances, kind="stable"):
+        name = CANDIDATES[i]
+        table.add_row(
+            name,
+            f"{distances[i]:.4f}",
+            "yes" if name in names else "",
+            "yes" if name in NAMES else "",
+        )
+    out = console()
+    out.print(table)
+    out.print(
+        f"kept {len(names)} of {len(CANDIDATES)}; as Python: DIF(names={tuple(names)!r})",
+        markup=False,
+    )
+
+
+def cleaned(audio: Audio, part: Frontend, clean: Audio) -> None:
+    """What a front end did to one clip."""
+    from nearfar.frontend import CoherenceMask
+    from nearfar.health.inspect import clip_statistics
+
+    mask = part if isinstance(part, CoherenceMask) else None
+    seen = clip_statistics(audio, mask=mask)
+    lowered = 10 * np.log10(np.mean(clean**2) / np.mean(audio[0] ** 2))
+    rows = {
+        "near level": f"{seen.near_level:.1f} dBFS",
+        "far level": f"{seen.far_level:.1f} dBFS",
+        "near over far, mean over frequencies": f"{seen.ratio:+.1f} dB",
+        "LR_corr": f"{seen.lr_corr:.2f}",
+        "coherence γ over the clip": f"{seen.coherence:.4f}",
+    }
+    if mask is not None:
+        rows["mean of the mask"] = f"{seen.mask:.3f}"
+        rows["share at its floor"] = f"{100 * seen.at_floor:.1f} %"
+    rows["output over near"] = f"{lowered:+.1f} dB"
+    table = _table("", repr(part))
+    for name, value in rows.items():
+        table.add_row(name, value)
+    console().print(table)

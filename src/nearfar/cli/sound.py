@@ -1,0 +1,126 @@
+"""The commands about sound itself: simulate, inspect, mask. Flags to calls, nothing else."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from nearfar.errors import SettingError
+
+Seed = Annotated[int, typer.Option(min=0, help="Of everything that is drawn.")]
+Order = Annotated[str, typer.Option(help="Channels of your files: near-far or far-near.")]
+
+
+class FrontendName(StrEnum):
+    """Front ends that take noise off the near channel."""
+
+    mask = "mask"
+    cancel = "cancel"
+
+
+def simulate(
+    out: Annotated[Path | None, typer.Argument(help="Folder for the data set.")] = None,
+    preset: Annotated[str, typer.Option(help="mini, small, dev or stress.")] = "mini",
+    seed: Seed = 0,
+    machines: Annotated[str | None, typer.Option(help="Only these, as in fan,valveEmu.")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Processes; all cores.")] = None,
+    stems: Annotated[
+        bool, typer.Option("--stems", help="Also write machine-only and noise-only signals.")
+    ] = False,
+    plot: Annotated[Path | None, typer.Option(help="Folder for a picture of each machine.")] = None,
+    describe: Annotated[str | None, typer.Option(help="Print the physics of a machine.")] = None,
+) -> None:
+    """Simulate near/far recordings of machines in the DCASE layout."""
+    from nearfar import sim
+
+    if describe is not None:
+        typer.echo(sim.describe(describe))
+        return
+    if out is None:
+        raise SettingError("give a folder for the data set, or --describe MACHINE")
+    chosen = [name.strip() for name in machines.split(",") if name.strip()] if machines else None
+    if preset == "stress":
+        if stems or (chosen is not None and len(chosen) != 1):
+            raise SettingError("stress files are of one machine, without --stems")
+        files = sim.write_stress(out, seed, (chosen or ["fan"])[0])
+        typer.echo(f"{sim.label(seed)}: wrote {len(files)} files and expected.json to {out}")
+    else:
+        _simulate(out, preset, seed, chosen, workers, stems)
+    for machine in (chosen or sim.machines_of(preset)) if plot else ():
+        typer.echo(f"wrote {sim.draw(machine, Path(str(plot)), seed)}")
+
+
+def _simulate(
+    out: Path,
+    preset: str,
+    seed: int,
+    machines: list[str] | None,
+    workers: int | None,
+    stems: bool,
+) -> None:
+    import os
+
+    from nearfar import sim
+    from nearfar.cli.progress import progress_bar
+
+    bar, progress = progress_bar()
+    with bar:
+        written = sim.simulate(
+            out, preset, seed, machines=machines, stems=stems,
+            workers=workers or os.cpu_count() or 1, progress=progress,
+        )  # fmt: skip
+    there = written.clips - written.rendered
+    tail = f" ({there} were there already)" if there else ""
+    typer.echo(f"{written.label}: wrote {written.rendered} clips to {out}{tail}")
+
+
+def inspect(
+    data: Annotated[
+        Path, typer.Argument(help="DCASE folder, folder of recordings, CSV, or a file.")
+    ],
+    channel_order: Order = "near-far",
+) -> None:
+    """Show what two channels look like, per machine: ratio, correlation, mask, levels, health."""
+    from nearfar.clips import Clips
+    from nearfar.health import inspect as inspection
+
+    order: Any = channel_order
+    typer.echo(str(inspection.inspect_clips(Clips.open(data), order=order)))
+
+
+def mask(
+    clip: Annotated[Path, typer.Argument(help="A two-channel recording.")],
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="WAV file for the cleaned near channel.")
+    ] = None,
+    frontend: Annotated[FrontendName, typer.Option(help="How to clean.")] = FrontendName.mask,
+    stats: Annotated[bool, typer.Option("--stats", help="Print what the mask does.")] = False,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="setting=value, as in floor=0.1; repeatable.")
+    ] = None,
+    channel_order: Order = "near-far",
+) -> None:
+    """Clean the near channel with the far one, to be heard."""
+    from nearfar.cli import show
+    from nearfar.frontend import CoherenceMask, FarCancel
+    from nearfar.parts.change import with_setting
+    from nearfar.sound.audio import check, read, write
+
+    if output is not None and output.resolve() == clip.resolve():
+        raise SettingError(f"{output}: is the recording itself; choose another name")
+    if output is None and not stats:
+        raise SettingError("give -o FILE to hear it, --stats to see it, or both")
+    part: Any = CoherenceMask() if frontend is FrontendName.mask else FarCancel()
+    for assignment in settings or ():
+        part = with_setting(part, assignment)
+    order: Any = channel_order
+    audio = check(read(clip, order=order), name=str(clip), channels=2)
+    clean = part(audio)
+    if stats:
+        show.cleaned(audio, part, clean)
+    if output is not None:
+        write(output, clean)
+        typer.echo(f"wrote {output}")

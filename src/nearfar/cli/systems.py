@@ -1,0 +1,65 @@
+"""The commands systems and features."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nearfar.cli.options import (
+    Cache,
+    Order,
+    Settings,
+    Weights,
+    Workers,
+)
+from nearfar.cli.progress import running
+from nearfar.errors import SettingError
+from nearfar.system.named import published, system_of
+
+
+def systems(
+    name: Annotated[str | None, typer.Argument(help="A preset, or file.py:name.")] = None,
+    weights: Weights = None,
+    settings: Settings = None,
+) -> None:
+    """List the presets, or print one as Python that can be run."""
+    from nearfar.cli import show
+
+    if name is None:
+        show.presets()
+    else:
+        typer.echo(repr(system_of(name, settings, weights or published(name))))
+
+
+def features(
+    data: Annotated[Path, typer.Argument(help="One recording; with --select, training data.")],
+    select: Annotated[
+        bool, typer.Option("--select", help="Choose features by how little the domain moves them.")
+    ] = False,
+    keep: Annotated[
+        int | None, typer.Option(min=1, help="With --select: how many to keep.")
+    ] = None,
+    tau: Annotated[
+        float | None, typer.Option(help="With --select: keep shifts up to this.")
+    ] = None,
+    everything: Annotated[bool, typer.Option("--all", help="All 151 candidates.")] = False,
+    channel_order: Order = Order.near_far,
+    seed: Annotated[int, typer.Option(min=0, help="Of the null distances.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+    workers: Workers = None,
+    cache: Cache = True,
+) -> None:
+    """Print the domain invariant features of a recording, or derive a set of them."""
+    from nearfar.cli import show
+
+    if select:
+        if keep is not None and tau is not None:
+            raise SettingError("give --keep or --tau, not both")
+        with running(workers, cache) as runtime:
+            show.selection(data, runtime, keep, tau, seed, as_json, channel_order.value)
+    elif keep is not None or tau is not None:
+        raise SettingError("--keep and --tau go with --select DATA")
+    else:
+        show.features(data, everything, as_json, channel_order.value)

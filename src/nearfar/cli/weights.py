@@ -1,0 +1,152 @@
+"""The commands about the encoder's weights: convert, check. Flags to calls, nothing else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from nearfar.errors import WeightsError, needs
+
+if TYPE_CHECKING:
+    from nearfar.embedder.eat.record import Training
+    from nearfar.embedder.eat.weights import Weights as Opened
+
+app = typer.Typer(
+    no_args_is_help=True,
+    help="Weights of the EAT encoder: make them of a fairseq checkpoint, check them.",
+)
+
+
+@app.command()
+def convert(
+    checkpoint: Annotated[Path, typer.Argument(help="fairseq checkpoint, a .pt file.")],
+    out: Annotated[Path, typer.Argument(help="New folder for config.json and model.safetensors.")],
+    config: Annotated[
+        Path | None, typer.Option(help="A config.json, where the checkpoint tells no heads.")
+    ] = None,
+) -> None:
+    """Make config.json and model.safetensors of a fairseq checkpoint."""
+    with needs("eat", "a checkpoint needs PyTorch", WeightsError):
+        from nearfar.embedder.eat import convert as conversion
+
+    written = conversion.convert(checkpoint, out, config)
+    typer.echo(f"wrote {out}")
+    _describe(written)
+
+
+@app.command()
+def check(
+    weights: Annotated[str, typer.Argument(help="Folder, .safetensors file, or hub id.")],
+    against: Annotated[
+        tuple[Path, Path] | None,
+        typer.Option(
+            metavar="WAV NPY", help="A recording and its published features, to compare with."
+        ),
+    ] = None,
+) -> None:
+    """Show what weights are and whether they are whole; with --against, compare features.
+
+    Exit code 1: the features differ.
+    """
+    from nearfar.embedder.eat.selftest import COSINE, MOST, compare_features, damaged_tensor
+    from nearfar.embedder.eat.weights import open_weights
+
+    opened = open_weights(weights)
+    _describe(opened)
+    if damaged := damaged_tensor(opened):
+        raise WeightsError(
+            f"{opened.path}: tensor {damaged!r} has NaN or infinite numbers; download it again"
+        )
+    if against is None:
+        return
+
+    found = compare_features(weights, *against)
+    typer.echo(
+        f"{against[1].name}: {found.tokens} tokens, largest error {found.error:.2e} (at most "
+        f"{MOST:g}), cosine of the means {found.cosine:.6f} (at least {COSINE:g}): "
+        + ("passed" if found.passed else "FAILED")
+    )
+    if not found.passed:
+        raise typer.Exit(1)
+
+
+def _describe(weights: Opened) -> None:
+    from nearfar.embedder.eat.record import training_of
+    from nearfar.parts.data import described
+
+    shape, training = weights.architecture, training_of(weights)
+    table = shape.columns * 8 * shape.dim
+    rows = {
+        "architecture": f"{shape.name}, {shape.depth} blocks of {shape.heads} heads",
+        "tensors": f"{len(shape.shapes())}, {', '.join(weights.dtypes)}",
+        "parameters": f"{shape.parameters:,}, of which {table:,} are the position table",
+        "positions": f"{shape.columns * 16:,} frames, {shape.columns * 0.16:.1f} s",
+        "bytes": _size(weights),
+        "sha256": weights.sha256,
+        "pooling": f"{'mean' if training is None else 'trained head'}, unless another is asked for",
+    }
+    if training is not None:
+        machines = ", ".join(sorted(training.machines))
+        rows |= {
+            "trained on": f"{machines}; {len(training.classes)} classes, "
+            f"{len(training.heard)} clips, {len(training.held_out)} more held out",
+            "front end": described(training.frontend),
+            "training": _settings(training),
+        }
+    for name, value in rows.items():
+        typer.echo(f"{name:14}{value}")
+
+
+def _settings(training: Training) -> str:
+    """How it was trained, as far as that is not as it comes."""
+    from nearfar.training.settings import unusual
+
+    told = [f"{name}={value}" for name, value in unusual(training.settings).items()]
+    return ", ".join(told) or "all settings as they come"
+
+
+def _size(weights: Opened) -> str:
+    """The file's size beside that of a file with this architecture, written as published."""
+    from nearfar.embedder.eat.weights import file_size
+
+    have = weights.path.stat().st_size
+    if len(weights.dtypes) > 1:
+        return f"{have:,}, tensors of more than one type"
+    want = file_size(weights.architecture, weights.dtypes[0], weights.prefix, weights.metadata)
+    if have == want:
+        return f"{have:,}, as this architecture has"
+    return f"{have:,}; a file of this architecture has {want:,}, its header is written otherwise"
+
+
+def cache(
+    clear: Annotated[bool, typer.Option("--clear", help="Empty it.")] = False,
+) -> None:
+    """Show where embeddings are kept, how many and how large; with --clear, empty the cache."""
+    from nearfar.runtime.cache import cache_size, clear_cache, default_cache
+    from nearfar.training.examples.mels import clear_stores, stored_bytes
+
+    folder = default_cache()
+    if clear:
+        freed = clear_cache(folder) + clear_stores(folder)
+        typer.echo(f"{folder}: {_readable(freed)} freed" if freed else f"{folder}: was empty")
+        return
+    size = cache_size(folder)
+    if size.entries is None:
+        typer.echo(f"{folder}: damaged, {_readable(size.bytes)}; nearfar cache --clear deletes it")
+    elif not size.entries:
+        typer.echo(f"{folder}: empty" + (f", {_readable(size.bytes)}" if size.bytes else ""))
+    else:
+        typer.echo(f"{folder}: {size.entries} embeddings, {_readable(size.bytes)}")
+    if mels := stored_bytes(folder):
+        typer.echo(f"{folder}: log-mels for training, {_readable(mels)}")
+
+
+def _readable(count: float) -> str:
+    """Bytes for people."""
+    for unit in ("bytes", "kB", "MB"):
+        if count < 1000:
+            return f"{count:.3g} {unit}"
+        count /= 1000
+    return f"{count:.3g} GB"

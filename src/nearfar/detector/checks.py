@@ -1,0 +1,86 @@
+"""What stops a fit, and what a person should know of one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nearfar.detector.member import Member
+from nearfar.errors import DatasetError, Once
+from nearfar.scoring.bank import TARGET
+from nearfar.scoring.calibrate import Percentile
+
+if TYPE_CHECKING:
+    from nearfar.clips import Clip
+    from nearfar.embedding.jobs import Heard
+    from nearfar.system.system import Ensemble, System
+
+FEWEST = 3  # different clips; with two, each would be judged by one
+
+
+def check_section(
+    system: System | Ensemble,
+    machine: str,
+    everything: Sequence[tuple[Clip, Heard]],
+    group: Sequence[tuple[Clip, Heard]],
+    domain: NDArray[np.int8],
+    once: Once,
+) -> None:
+    """Refuse too few clips of a machine; warn of copies and dead channels."""
+    copies = len(everything) - len(group)
+    if len(group) < FEWEST:
+        tail = f" ({copies} of them copies of others)" if copies else ""
+        raise DatasetError(
+            f"{machine}: {len(everything)} clip{'s' * (len(everything) != 1)}{tail}, need at least "
+            f"{FEWEST} different ones; record more, or cut long recordings with --clip-seconds"
+        )
+    kept = {what.digest: clip.name for clip, what in group}
+    again = [(c.name, kept[w.digest]) for c, w in everything if c.name != kept[w.digest]]
+    if again:
+        more = f" ({len(again)} such copies in all)" if len(again) > 1 else ""
+        once.warn(
+            (machine, "copies"),
+            f"{again[0][0]}: the same audio as {again[0][1]}; they count as one{more}",
+        )
+    same = [clip.name for clip, what in group if what.identical]
+    if same:
+        once.warn(
+            (machine, "identical"),
+            f"{same[0]}: both channels are identical ({len(same)} of {len(group)} clips of "
+            f"{machine}); is the far microphone connected?",
+        )
+    if any(m.enrichment for m in system.members) and not (domain == TARGET).any():
+        once.warn(
+            (machine, "no target"),
+            f"{machine}: no target clips (recordings under changed conditions), so enrichment is "
+            "off; all count as source, which is right for one machine in one place",
+        )
+
+
+def warn_of_fit(
+    system: System | Ensemble, machine: str, members: Sequence[Member], once: Once
+) -> None:
+    """What a person should know of a fit that worked."""
+    for place, (recipe, member) in enumerate(zip(system.members, members, strict=True)):
+        facts: Mapping[str, float] = member.facts
+        if recipe.enrichment and facts["shift"] > facts["spread"]:
+            once.warn(
+                (machine, "shift", str(place)),
+                f"{machine}: the domains lie {facts['shift']:.1f} apart, sources spread only "
+                f"{facts['spread']:.1f} (whitened units): pseudo-target rows may cover anomalies",
+            )
+    clips, rate = len(members[0].self_scores), system.false_alarm_rate
+    flat = [
+        isinstance(m.calibration, Percentile) and m.calibration.tail == "flat"
+        for m in system.members
+    ]
+    loudest = {int(np.argmax(m.self_scores)) for m in members}
+    if all(flat) and clips * rate < 1 and len(loudest) == 1:  # one clip is at 1 in all of them
+        once.warn(
+            (machine, "flat", str(len(flat))),
+            f"{machine}: with {clips} clips and flat percentiles none can be above the threshold; "
+            f"--set {'members.0.' * (len(flat) > 1)}calibration.tail=linear, or record more",
+        )

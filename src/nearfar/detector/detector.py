@@ -1,0 +1,271 @@
+"""A fitted system: memory banks for each machine and section, ready to score clips.
+
+A detector cannot exist unfitted. It is read and written as a folder, see `folder`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeGuard
+
+from numpy.typing import ArrayLike
+
+from nearfar.clips.clip import Clip
+from nearfar.clips.collection import Clips, by_section
+from nearfar.detector.folder.index import Content, read, write
+from nearfar.detector.origin import Origin, origins
+from nearfar.detector.origin import check as check_origins
+from nearfar.detector.section import Judge, Section
+from nearfar.detector.trained import MACHINE_HEARD
+from nearfar.embedding.chain import Chain
+from nearfar.embedding.jobs import Heard
+from nearfar.embedding.rows import hear, hear_audio
+from nearfar.errors import DatasetError, SettingError, did_you_mean, warn
+from nearfar.parts.valid import check_rate
+from nearfar.runtime.runtime import Runtime
+from nearfar.runtime.threads import one_thread
+from nearfar.scores.verdict import Scores, Verdict
+from nearfar.scoring.calibrate import Threshold
+from nearfar.sound.audio import ChannelOrder, check, from_array
+
+if TYPE_CHECKING:
+    from nearfar.system.system import Ensemble, System
+
+
+@dataclass(frozen=True, eq=False)
+class Detector:
+    """Turns clips into scores.
+
+    Args:
+        system: the recipe it was fitted with.
+        sections: (machine, section) → what normal sounds like.
+        order: which channel of a file is the near microphone.
+        false_alarm_rate: share of normal clips that may be called anomalous.
+        origins: what the embedder of each member was when it was fitted.
+    """
+
+    system: System | Ensemble
+    sections: Mapping[tuple[str, str], Section]
+    order: ChannelOrder = "near-far"
+    false_alarm_rate: float = 0.1
+    origins: tuple[Origin, ...] = ()
+
+    def __repr__(self) -> str:
+        return f"<Detector: {', '.join(self.machines)}; {len(self.sections)} sections>"
+
+    @property
+    def machines(self) -> tuple[str, ...]:
+        """Names of the machines it knows."""
+        return tuple(dict.fromkeys(machine for machine, _ in self.sections))
+
+    @property
+    def unheard_machines(self) -> tuple[str, ...]:
+        """Those that some trained encoder of it was not trained on, as was recorded at the fit."""
+        return tuple(
+            dict.fromkeys(
+                machine
+                for (machine, _), section in self.sections.items()
+                if any(m.facts.get(MACHINE_HEARD) == 0.0 for m in section.members)
+            )
+        )
+
+    def score(
+        self,
+        clips: Clips | Sequence[Clip] | ArrayLike,
+        runtime: Runtime | None = None,
+        *,
+        sr: float | None = None,
+        machine: str | None = None,
+        section: str | None = None,
+        skip_bad: bool = False,
+    ) -> Scores:
+        """Score clips, or one recording in memory.
+
+        Args:
+            clips: clips; or an array (2, samples) with `sr`.
+            runtime: how to compute.
+            sr: sample rate in Hz of an array; needed with an array, refused with clips.
+            machine: score everything as this machine instead of the clips' own. A detector that
+                knows only one takes plain recordings and arrays for that one.
+            section: likewise.
+            skip_bad: leave out clips that cannot be used, with a warning that lists them.
+
+        Returns:
+            One verdict a clip, in the order given.
+
+        Raises:
+            AudioError: a clip that cannot be used.
+            DatasetError: a machine or section the detector does not know.
+            SettingError: `sr` missing or out of place.
+        """
+        if not _are_clips(clips):
+            if sr is None:
+                raise SettingError("an array needs its sample rate: score(audio, sr=48000)")
+            array: Any = clips
+            return self._score_array(array, sr, machine, section, runtime or Runtime())
+        if sr is not None:
+            raise SettingError("sr is for arrays; files say their own sample rate")
+        known = [self._assigned(c, machine, section) for c in clips]
+        heard, skipped = hear(
+            known, self._checked_chains, runtime or Runtime(), order=self.order, digest=False,
+            skip_bad=skip_bad,
+        )  # fmt: skip
+        for line in skipped:
+            warn(f"left out: {line}")
+        if known and not any(heard):
+            raise DatasetError(f"none of the {len(known)} clips can be used; record them again")
+        return self.judge([(c, h) for c, h in zip(known, heard, strict=True) if h is not None])
+
+    def with_false_alarm_rate(self, rate: float) -> Detector:
+        """The same detector with other thresholds; nothing is fitted again.
+
+        Raises:
+            SettingError: not above 0 and below 1.
+        """
+        return replace(self, false_alarm_rate=check_rate(rate))
+
+    def threshold(self, machine: str, section: str = "00") -> Threshold:
+        """The decision threshold of one machine and section.
+
+        Raises:
+            DatasetError: an unknown machine or section.
+        """
+        return self._judges[self._known(machine, section)].threshold
+
+    def save(
+        self, folder: str | os.PathLike[str], weights: Literal["keep", "copy"] = "keep"
+    ) -> Path:
+        """Write the detector to a folder, whole or not at all; see `nearfar.folder`.
+
+        Args:
+            folder: made if it is not there.
+            weights: "keep" leaves an encoder's weights where they are and remembers their hash,
+                "copy" puts them into the folder too, which can then be taken elsewhere.
+
+        Raises:
+            StorageError: the folder cannot be written; a detector that was there still is.
+            SettingError: a part has a value that is no plain data.
+            WeightsError: weights to be copied are gone.
+        """
+        if weights not in ("keep", "copy"):
+            raise SettingError(f"save(weights={weights!r}); it is 'keep' or 'copy'")
+        thresholds = {key: self.threshold(*key).value for key in self.sections}
+        known = self.origins or origins(self.system)
+        content = Content(self.system, self.sections, self.order, self.false_alarm_rate, known)
+        write(Path(folder), content, thresholds, with_weights=weights == "copy")
+        return Path(folder)
+
+    @cached_property
+    def chains(self) -> tuple[Chain, ...]:
+        """What turns a clip into the rows of its members, each once."""
+        return tuple(dict.fromkeys(m.chain for m in self.system.members))
+
+    @property
+    def _checked_chains(self) -> tuple[Chain, ...]:
+        """The chains, sure to give rows like the banks': weights can change any day."""
+        check_origins(self.system, self.origins)
+        return self.chains
+
+    @cached_property
+    def _judges(self) -> dict[tuple[str, str], Judge]:
+        return {
+            key: Judge(self.system, self.chains, section, self.false_alarm_rate)
+            for key, section in self.sections.items()
+        }
+
+    def _assigned(self, clip: Clip, machine: str | None, section: str | None) -> Clip:
+        """The clip as the machine it is scored as, which must be known.
+
+        The folder that plain recordings lie in need not be called like the machine, if the
+        detector knows only one.
+        """
+        if machine is None and clip.split is None and len(self.machines) == 1:
+            machine = self.machines[0]
+        if machine is not None or section is not None:
+            clip = replace(clip, machine=machine or clip.machine, section=section or clip.section)
+        try:
+            self._known(clip.machine, clip.section)
+        except DatasetError as error:
+            raise DatasetError(f"{clip.name}: {error}") from None
+        return clip
+
+    def _known(self, machine: str, section: str) -> tuple[str, str]:
+        if machine not in self.machines:
+            raise DatasetError(
+                f"unknown machine {machine!r}; {did_you_mean(machine, self.machines)}. "
+                "Name it with --machine NAME (machine= in Python)"
+            )
+        if (machine, section) not in self.sections:
+            known = [s for m, s in self.sections if m == machine]
+            raise DatasetError(
+                f"{machine} has no section {section!r}; {did_you_mean(section, known)}"
+            )
+        return machine, section
+
+    def _score_array(
+        self,
+        audio: ArrayLike,
+        sr: float,
+        machine: str | None,
+        section: str | None,
+        runtime: Runtime,
+    ) -> Scores:
+        keys = [k for k in self.sections if machine in (None, k[0]) and section in (None, k[1])]
+        if len(keys) != 1:
+            name = machine or (self.machines[0] if len(self.machines) == 1 else "")
+            if not name:
+                raise DatasetError(f"which machine? machine= one of: {', '.join(self.machines)}")
+            keys = [self._known(name, section or "00")]
+        clip = Clip(Path("array"), machine=keys[0][0], section=keys[0][1])
+        ready = check(
+            from_array(audio, sr, order=self.order), name="array", channels=self.system.needs
+        )
+        return self.judge([(clip, hear_audio(ready, self._checked_chains, runtime))])
+
+    def judge(self, heard: Sequence[tuple[Clip, Heard]]) -> Scores:
+        """Verdicts on clips that have been heard for its chains, in the order given.
+
+        Args:
+            heard: each clip and what it gave, as `Hearing.of(detector.chains)` has them.
+
+        Raises:
+            DatasetError: a machine or section the detector does not know.
+        """
+        verdicts: dict[int, Verdict] = {}
+        with one_thread():
+            for key, places in by_section(clip for clip, _ in heard).items():
+                judged = self._judges[self._known(*key)]([heard[i] for i in places])
+                verdicts.update(zip(places, judged, strict=True))
+        return Scores(verdicts[i] for i in range(len(heard)))
+
+
+def load(
+    folder: str | os.PathLike[str],
+    types: Sequence[type] = (),
+    weights: str | os.PathLike[str] | Sequence[str] = (),
+) -> Detector:
+    """Read a detector.
+
+    Args:
+        folder: what `Detector.save` wrote.
+        types: classes of your own parts, if the system has any.
+        weights: where the encoder's weights are now (several: of an ensemble), if neither in the
+            folder nor where they were.
+
+    Raises:
+        FormatError: not a detector, from a newer nearfar, damaged, or with a part that is not ours.
+        WeightsError: the weights given are not those that it was fitted with.
+    """
+    places = [os.fspath(weights)] if isinstance(weights, str | os.PathLike) else list(weights)
+    content = read(Path(folder), types, places)
+    return Detector(
+        content.system, content.sections, content.order, content.false_alarm_rate, content.origins
+    )
+
+
+def _are_clips(clips: object) -> TypeGuard[Sequence[Clip]]:
+    return isinstance(clips, Sequence) and all(isinstance(c, Clip) for c in clips)

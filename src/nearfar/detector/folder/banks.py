@@ -1,0 +1,165 @@
+"""A section's members as tensors of one safetensors file, and back, checked."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nearfar.detector.member import Member
+from nearfar.detector.section import Section, TrainingClip
+from nearfar.errors import FormatError
+from nearfar.scoring.adapt import Adaptation, Adapted
+from nearfar.scoring.whiten import Whitening
+
+LEARNED = "adaptation."  # before the name of what an adaptation learned, in a bank's file
+
+
+def read_section(
+    folder: Path, entry: Mapping[str, Any], system: Any, dims: Sequence[int]
+) -> Section:
+    """One section, as its entry in the index and its bank describe it.
+
+    Args:
+        folder: the detector's.
+        entry: of the section in the index.
+        system: whose members the bank has.
+        dims: numbers a row of each member.
+
+    Raises:
+        FormatError: damaged, truncated, or parts that do not fit each other.
+    """
+    tensors = _read_bank(folder / Path(entry["bank"]).name, entry["sha256"])
+    facts = zip(entry["facts"], dims, strict=True)
+    members = tuple(
+        _member(tensors, i, fact, dim, recipe.adaptation)
+        for i, ((fact, dim), recipe) in enumerate(zip(facts, system.members, strict=True))
+    )
+    clips = tuple(TrainingClip(str(name), str(digest)) for name, digest in entry["clips"])
+    for member in members:
+        if len(member.self_scores) != len(clips) or not len(clips):
+            raise FormatError(f"{entry['bank']}: {len(clips)} clips do not fit its rows; fit again")
+    for member, recipe in zip(members, system.members, strict=True):
+        if (member.whitening is None) != (recipe.whitening is None):
+            raise FormatError(f"{entry['bank']}: whitened other than its system; fit again")
+    low_high, seconds = entry["levels_db"], float(entry["clip_seconds"])
+    levels = None if low_high is None else (float(low_high[0]), float(low_high[1]))
+    if not np.isfinite([seconds, *(levels or ())]).all() or seconds <= 0:
+        raise FormatError(f"{entry['bank']}: clips of {seconds} s at {levels} dB; fit again")
+    return Section(members, clips, levels, seconds, _fresh(entry, len(clips)))
+
+
+def _fresh(entry: Mapping[str, Any], clips: int) -> tuple[bool, ...] | None:
+    """Which clips no encoder was trained on, kept as their places."""
+    places = entry.get("fresh")
+    if places is None:
+        return None
+    chosen = {int(place) for place in places}
+    if not chosen <= set(range(clips)):
+        raise FormatError(f"{entry['bank']}: fresh clips that are not there; fit again")
+    return tuple(i in chosen for i in range(clips))
+
+
+def section_data(section: Section) -> dict[str, Any]:
+    """What the index says of a section."""
+    return {
+        "levels_db": section.levels,
+        "clip_seconds": section.seconds,
+        "fresh": None if section.fresh is None else np.flatnonzero(section.fresh).tolist(),
+        "facts": [_finite(m.facts) for m in section.members],
+        "clips": [[c.name, c.digest] for c in section.clips],
+    }
+
+
+def _read_bank(path: Path, wanted: str) -> dict[str, NDArray[Any]]:
+    from safetensors import SafetensorError
+    from safetensors.numpy import load as from_bytes
+
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise FormatError(f"{path.name}: cannot be read ({error.strerror}); fit again") from None
+    if hashlib.sha256(content).hexdigest() != wanted:
+        raise FormatError(
+            f"{path.name}: damaged or truncated ({len(content)} bytes, sha256 does not fit); "
+            "copy it again or fit again"
+        )
+    try:
+        tensors: dict[str, NDArray[Any]] = from_bytes(content)
+    except (SafetensorError, ValueError) as error:
+        raise FormatError(f"{path.name}: no safetensors file ({error}); fit again") from None
+    return tensors
+
+
+def tensors_of(section: Section) -> dict[str, NDArray[Any]]:
+    """What the bank of a section holds: for each member its rows and what was fitted on them."""
+    tensors: dict[str, NDArray[Any]] = {}
+    for i, member in enumerate(section.members):
+        tensors[f"{i}.embeddings"] = np.ascontiguousarray(member.embeddings)
+        tensors[f"{i}.origin"] = member.origin.astype(np.int64)
+        tensors[f"{i}.domain"] = member.domain.astype(np.int8)
+        tensors[f"{i}.self_scores"] = member.self_scores
+        if member.whitening is not None:
+            tensors[f"{i}.mean"] = member.whitening.mean
+            tensors[f"{i}.matrix"] = np.ascontiguousarray(member.whitening.matrix)
+        if member.adaptation is not None:
+            for name, learned in member.adaptation.learned.items():
+                tensors[f"{i}.{LEARNED}{name}"] = np.ascontiguousarray(learned)
+    return tensors
+
+
+def _member(
+    tensors: Mapping[str, NDArray[Any]],
+    i: int,
+    facts: Mapping[str, Any],
+    dim: int,
+    adaptation: Adaptation | None,
+) -> Member:
+    embeddings, origin = tensors[f"{i}.embeddings"], tensors[f"{i}.origin"]
+    domain, scores = tensors[f"{i}.domain"], tensors[f"{i}.self_scores"]
+    whitening = None
+    parts = [embeddings, scores]
+    if f"{i}.mean" in tensors:
+        whitening = Whitening(tensors[f"{i}.mean"], tensors[f"{i}.matrix"])
+        parts += [whitening.mean, whitening.matrix]
+        if whitening.mean.shape != (dim,) or whitening.matrix.shape != (dim, dim):
+            raise FormatError(
+                f"member {i}: a whitening of {whitening.matrix.shape} for {dim} numbers"
+            )
+    n = len(scores)
+    if (
+        embeddings.shape != (len(origin), dim)
+        or domain.shape != origin.shape
+        or not 0 < n <= len(origin)
+        or not np.isin(origin, origin[:n]).all()
+        or not all(np.isfinite(part).all() for part in parts)
+    ):
+        raise FormatError(f"member {i}: bank rows that do not fit each other; fit again")
+    known = {str(k): float("nan") if v is None else float(v) for k, v in facts.items()}
+    adapted = _adapted(tensors, i, dim, adaptation)
+    return Member(embeddings, origin, domain, whitening, scores, known, adapted)
+
+
+def _adapted(
+    tensors: Mapping[str, NDArray[Any]], i: int, dim: int, adaptation: Adaptation | None
+) -> Adapted | None:
+    prefix = f"{i}.{LEARNED}"
+    learned = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+    if adaptation is None and not learned:
+        return None
+    if adaptation is None or any(
+        v.shape[-1:] != (dim,) or not np.isfinite(v).all() for v in learned.values()
+    ):
+        raise FormatError(f"member {i}: adapted other than its system; fit again")
+    adapted = Adapted(adaptation, learned)
+    adapted(np.zeros((1, dim)))  # what is missing or does not fit shows now, not at the first clip
+    return adapted
+
+
+def _finite(facts: Mapping[str, float]) -> dict[str, float | None]:
+    """JSON has no NaN."""
+    return {k: v if np.isfinite(v) else None for k, v in facts.items()}

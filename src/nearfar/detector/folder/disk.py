@@ -1,0 +1,111 @@
+"""Banks and then, in one rename, the index that names them: a folder is whole or as it was."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+
+from nearfar.errors import StorageError
+from nearfar.files import STALE, atomic_file, file_age, storage_errors, write_text
+
+BANK = "bank-"  # what the name of a bank in a detector folder begins with
+WEIGHTS = "weights-"  # and that of a folder with a copy of an encoder's weights
+_BANK_NAME = re.compile(BANK + r"[0-9a-f]{32}\.safetensors")
+_OUR_NAME = re.compile(rf"{_BANK_NAME.pattern}|{WEIGHTS}[0-9a-f]{{16}}")
+
+
+def write_folder(folder: Path, index: str, index_text: str, files: dict[str, bytes]) -> None:
+    """Write files and then, in one rename, the index that names them.
+
+    Whatever happens before that rename, the folder still is what it was: new files have names of
+    their own (`bank-` and their hash), old ones go last.
+
+    Raises:
+        StorageError: the folder cannot be made or written.
+    """
+    check_folder(folder, index)
+    with storage_errors(folder):
+        existed = folder.exists()
+        old = _named_banks(folder / index)
+        folder.mkdir(parents=True, exist_ok=True)
+        new: list[Path] = []
+        try:
+            for name, content in files.items():
+                _write_new(folder / name, content, new)
+            write_text(folder / index, index_text)
+        except BaseException:
+            if not _reads(folder / index, index_text):  # Ctrl-C may come just after the rename
+                _remove(new)
+                if not existed:
+                    with suppress(OSError):
+                        folder.rmdir()
+            raise
+        # Only what the old index named, and what a writer left that was killed long ago: another
+        # writer may be at work on the same folder.
+        _remove(folder / name for name in old if name not in files)
+        _remove(
+            p
+            for p in list(folder.iterdir())
+            if _is_ours(p, index) and p.is_file() and p.name not in files and file_age(p) > STALE
+        )
+
+
+def check_folder(folder: Path, index: str) -> bool:
+    """Refuse a place that no index and banks can be written to.
+
+    Returns:
+        Is there an index already?
+
+    Raises:
+        StorageError: a file, or a folder with other things in it.
+    """
+    with storage_errors(folder):
+        if folder.exists() and not folder.is_dir():
+            raise StorageError(f"{folder}: is a file; choose another name for the detector")
+        if (folder / index).exists():
+            return True
+        if folder.exists() and not all(_is_ours(p, index) for p in folder.iterdir()):
+            raise StorageError(
+                f"{folder}: has other files in it and no {index}; choose a new folder"
+            )
+        return False
+
+
+def _is_ours(path: Path, index: str) -> bool:
+    """A bank, weights, or what a killed writer left behind; all else in it is somebody's."""
+    half_written = path.name.startswith((f".{BANK}", f".{index}.", f".{WEIGHTS}"))
+    return half_written or _OUR_NAME.fullmatch(path.name) is not None
+
+
+def _named_banks(index: Path) -> set[str]:
+    """Banks that an index names, by their pattern: it may be damaged, or of another version."""
+    try:
+        return set(_BANK_NAME.findall(index.read_text(errors="replace")))
+    except OSError:
+        return set()
+
+
+def _write_new(path: Path, content: bytes, new: list[Path]) -> None:
+    """Write a file unless it is there and whole (its name says what it holds, damage does not)."""
+    if not path.exists():
+        new.append(path)
+    elif path.read_bytes() == content:
+        return
+    with atomic_file(path) as file:
+        file.write(content)
+
+
+def _reads(path: Path, text: str) -> bool:
+    try:
+        return path.read_bytes() == text.encode()
+    except OSError:
+        return False
+
+
+def _remove(paths: Iterable[Path]) -> None:
+    """Tidy up; what cannot be removed does no harm."""
+    for path in paths:
+        with suppress(OSError):
+            path.unlink(missing_ok=True)

@@ -1,0 +1,244 @@
+"""A detector as a folder: one JSON file and one safetensors bank per machine and section.
+
+`detector.json` holds the recipe as data, thresholds, channel order and where everything came from;
+it ends with its own hash and names every bank with the bank's hash. No pickle, ever.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from nearfar.detector.folder.banks import (
+    read_section,
+    section_data,
+    tensors_of,
+)
+from nearfar.detector.folder.disk import check_folder, write_folder
+from nearfar.detector.folder.weights import as_data, copy_weights, drop_weights, located
+from nearfar.detector.folder.weights import from_data as embedders_from_data
+from nearfar.detector.origin import Origin, origins
+from nearfar.detector.section import Section
+from nearfar.embedder.contract import weights_of
+from nearfar.errors import FormatError, NearfarError, StorageError, WeightsError
+from nearfar.files import storage_errors
+from nearfar.parts.data import from_data, to_data
+from nearfar.parts.valid import check_rate
+from nearfar.system.system import Ensemble, System
+from nearfar.version import __version__
+
+if TYPE_CHECKING:
+    from nearfar.sound.audio import ChannelOrder
+
+FORMAT = 2  # raised whenever an older nearfar could not read the folder
+UNADAPTED = 1  # format of a detector without adaptation, which older ones can read
+INDEX = "detector.json"
+
+
+@dataclass(frozen=True, eq=False)
+class Content:
+    """What the folder holds: everything a detector is made of."""
+
+    system: System | Ensemble
+    sections: Mapping[tuple[str, str], Section]
+    order: ChannelOrder
+    false_alarm_rate: float
+    origins: tuple[Origin, ...] = ()  # what the embedder of each member was
+
+
+def check_target(folder: Path) -> bool:
+    """Refuse a place that no detector can be written to, before any work is done.
+
+    Returns:
+        Is there a detector already, which would be replaced?
+
+    Raises:
+        StorageError: a file, or a folder with other things in it.
+    """
+    there = check_folder(folder, INDEX)
+    if there:
+        with storage_errors(folder):
+            head = (folder / INDEX).read_bytes()
+        if b'"nearfar"' not in head:
+            raise StorageError(f"{folder}: its {INDEX} is not ours; choose a new folder")
+    return there
+
+
+def write(
+    folder: Path,
+    content: Content,
+    thresholds: Mapping[tuple[str, str], float],
+    *,
+    with_weights: bool = False,
+) -> None:
+    """Write a detector; the one that was there survives any failure.
+
+    Args:
+        folder: made if it is not there.
+        content: what to write.
+        thresholds: of each section, for people who read the file; drawn again when it is loaded.
+        with_weights: put a copy of the encoders' weights into the folder.
+
+    Raises:
+        StorageError: the folder cannot be written.
+        SettingError: a part has a value that is no plain data.
+        WeightsError: weights to be copied are gone.
+    """
+    from safetensors.numpy import save as to_bytes
+
+    banks: dict[str, bytes] = {}
+    sections = []
+    for key, section in content.sections.items():
+        tensors = to_bytes(tensors_of(section))
+        digest = hashlib.sha256(tensors).hexdigest()
+        file = f"bank-{digest[:32]}.safetensors"
+        banks[file] = tensors
+        entry = {"machine": key[0], "section": key[1], "bank": file, "sha256": digest}
+        sections.append(entry | {"threshold": thresholds[key]} | section_data(section))
+    data = {
+        "format": FORMAT if _adapts(content.system) else UNADAPTED,
+        "system": to_data(content.system),
+        "channel_order": content.order,
+        "false_alarm_rate": content.false_alarm_rate,
+        "provenance": {
+            "nearfar": __version__,
+            "numpy": np.__version__,
+            "python": platform.python_version(),
+        },
+        "embedders": as_data(content.origins),
+        "sections": sections,
+    }
+    data["sha256"] = _hash(data)
+    text = json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False)
+    was_there = check_target(folder)
+    try:
+        if with_weights:
+            copy_weights(content.system, content.origins, folder)
+        write_folder(folder, INDEX, text, banks)
+    except BaseException:
+        if not was_there and folder.is_dir() and not (folder / INDEX).exists():
+            drop_weights((), folder)
+            with suppress(OSError):
+                folder.rmdir()
+        raise
+    drop_weights(content.origins, folder)
+
+
+def read(folder: Path, types: Sequence[type] = (), weights: Sequence[str] = ()) -> Content:
+    """Read what `write` wrote.
+
+    Args:
+        folder: of a detector.
+        types: classes of the caller's own parts.
+        weights: where the encoders' weights are, if not where they were.
+
+    Raises:
+        FormatError: not a detector, from a newer nearfar, damaged, or with a part that is not ours.
+        WeightsError: the weights given are not those of the bank.
+    """
+    data = _read_index(folder / INDEX)
+    try:
+        system = from_data(data["system"], types)
+        _check_system(system)
+        known = _origins(data, system)
+        system = located(system, known, folder, weights)
+        dims = [o.dim for o in known]
+        sections = {}
+        for entry in data["sections"]:
+            key = str(entry["machine"]), str(entry["section"])
+            if key in sections:
+                raise FormatError(
+                    f"machine {key[0]}, section {key[1]} is there twice; fit it again"
+                )
+            sections[key] = read_section(folder, entry, system, dims)
+        if not sections:
+            raise FormatError("a detector without sections; fit it again")
+        rate = check_rate(data["false_alarm_rate"])
+        return Content(system, sections, _order(data), rate, known)
+    except WeightsError:
+        raise
+    except FormatError as error:
+        raise FormatError(f"{folder}: {error}") from None
+    except (NearfarError, LookupError, TypeError, ValueError, AttributeError) as error:
+        what = f"{type(error).__name__} {error}".strip()
+        raise FormatError(
+            f"{folder / INDEX}: not as nearfar writes it ({what}); fit again"
+        ) from None
+
+
+def _read_index(path: Path) -> dict[str, Any]:
+    try:
+        with storage_errors(path):
+            text = path.read_bytes().decode()
+    except NearfarError:
+        state = "is no folder" if not path.parent.is_dir() else f"has no readable {path.name}"
+        raise FormatError(
+            f"{path.parent}: {state}; make one with nearfar fit DATA -o DIR"
+        ) from None
+    except UnicodeDecodeError:
+        raise FormatError(f"{path}: not UTF-8 text; the file is damaged, fit again") from None
+    try:
+        data = json.loads(text)
+        fits = _hash(data) if isinstance(data, dict) else ""
+    except (ValueError, RecursionError):
+        raise FormatError(f"{path}: not JSON; the file is damaged, fit again") from None
+    if not isinstance(data, dict) or not isinstance(data.get("format"), int):
+        raise FormatError(f"{path}: not a nearfar detector")
+    if data["format"] < 1:
+        raise FormatError(f"{path}: format {data['format']}, there is none below 1; fit again")
+    if data["format"] > FORMAT:
+        raise FormatError(
+            f"{path}: format {data['format']}, this nearfar {__version__} reads up to {FORMAT}; "
+            "upgrade nearfar"
+        )
+    if data.get("sha256") != fits:
+        raise FormatError(
+            f"{path}: changed since it was written (its sha256 does not fit); fit again, or "
+            "change thresholds with nearfar threshold"
+        )
+    return data
+
+
+def _origins(data: Mapping[str, Any], system: Any) -> tuple[Origin, ...]:
+    """What the embedders were; a detector of an early nearfar does not say, and has no weights."""
+    if "embedders" not in data:
+        return origins(system)
+    known = embedders_from_data(data["embedders"])
+    if len(known) != len(system.members):
+        raise FormatError(f"{len(known)} embedders for {len(system.members)} systems; fit again")
+    for member, origin in zip(system.members, known, strict=True):
+        # Weights need not be here yet, when only thresholds are asked for.
+        if weights_of(member.embedder) is None and member.embedder.dim != origin.dim:
+            raise FormatError(f"{member.embedder!r} has not {origin.dim} dimensions; fit again")
+    return known
+
+
+def _adapts(system: System | Ensemble) -> bool:
+    return any(member.adaptation is not None for member in system.members)
+
+
+def _check_system(system: Any) -> None:
+    if not isinstance(system, System | Ensemble):
+        raise FormatError(f"its system is {system!r}, which is no System; fit again")
+
+
+def _order(data: Mapping[str, Any]) -> Any:
+    order = data["channel_order"]
+    if order not in ("near-far", "far-near"):
+        raise FormatError(f"channel order {order!r}; it is 'near-far' or 'far-near'")
+    return order
+
+
+def _hash(data: Mapping[str, Any]) -> str:
+    """Of everything but the hash itself; floats survive JSON exactly."""
+    rest = {k: v for k, v in data.items() if k != "sha256"}
+    text = json.dumps(rest, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()

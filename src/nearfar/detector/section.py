@@ -1,0 +1,154 @@
+"""What normal sounds like for one machine, and the verdicts that follow from it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nearfar.detector.member import Member
+from nearfar.embedding.chain import Chain
+from nearfar.embedding.jobs import Heard
+from nearfar.scores.verdict import Verdict
+from nearfar.scoring.bank import Rows
+from nearfar.scoring.calibrate import Calibrated, threshold
+
+if TYPE_CHECKING:
+    from nearfar.clips import Clip
+    from nearfar.system.system import Ensemble, System
+
+LENGTH_MARGIN = 1.5  # times the normal clips' length, up or down, that is still no surprise
+LEVEL_MARGIN = 3.0  # dB around the bank's near/far level ratios that is still no surprise
+
+
+@dataclass(frozen=True)
+class TrainingClip:
+    """A normal clip that the bank was made of."""
+
+    name: str
+    digest: str  # sha256 of its audio, hexadecimal
+
+
+@dataclass(frozen=True, eq=False)
+class Section:
+    """What normal sounds like for one machine and section.
+
+    Args:
+        members: one for each system of the ensemble.
+        clips: the normal clips, in the order of the members' real rows.
+        levels: lowest and highest near/far level ratio of them, dB; None for one channel.
+        seconds: their median length.
+        fresh: which of the clips no encoder was trained on; None: all, nothing was trained.
+    """
+
+    members: tuple[Member, ...]
+    clips: tuple[TrainingClip, ...]
+    levels: tuple[float, float] | None
+    seconds: float
+    fresh: tuple[bool, ...] | None = None
+
+    @property
+    def judges(self) -> NDArray[np.bool_]:
+        """Clips whose self-scores may draw a threshold: nothing judges what it was fitted on.
+
+        Where an encoder was trained on all of them it is all of them, and a warning was given.
+        """
+        everybody = np.ones(len(self.clips), dtype=np.bool_)
+        if self.fresh is None or not any(self.fresh):
+            return everybody
+        return np.array(self.fresh)
+
+    @cached_property
+    def names(self) -> dict[int, str]:
+        """Origin → name of the first clip with it."""
+        names: dict[int, str] = {}
+        for origin, clip in zip(self.members[0].origin, self.clips, strict=False):
+            names.setdefault(int(origin), clip.name)
+        return names
+
+
+class Judge:
+    """One section made ready: banks whitened, calibrations fitted, threshold drawn."""
+
+    def __init__(
+        self,
+        system: System | Ensemble,
+        chains: tuple[Chain, ...],
+        section: Section,
+        false_alarm_rate: float,
+    ) -> None:
+        self._section = section
+        self._members = system.members
+        self._weights = np.array(system.weights) / sum(system.weights)
+        self._chains = chains
+        self._calibrated: list[Calibrated] = [
+            recipe.calibration.fit(member.self_scores)
+            for recipe, member in zip(system.members, section.members, strict=True)
+        ]
+        fused = self._fuse([m.self_scores for m in section.members])
+        self._self_scores = np.sort(fused[section.judges])
+        self.threshold = threshold(self._self_scores, false_alarm_rate)
+
+    def __call__(self, heard: Sequence[tuple[Clip, Heard]]) -> list[Verdict]:
+        """One verdict a clip, in order."""
+        raw, queries = [], []
+        for recipe, member in zip(self._members, self._section.members, strict=True):
+            place = self._chains.index(recipe.chain)
+            z = member.scale(np.stack([what.rows[place] for _, what in heard]))
+            raw.append(recipe.rule(z, member.bank))
+            queries.append(z)
+        scores = self._fuse(raw)
+        below = np.searchsorted(self._self_scores, scores, side="right")
+        shares = below / len(self._self_scores)
+        nearest, distances = self._nearest(queries)
+        return [
+            Verdict(
+                clip=clip,
+                score=float(scores[i]),
+                percentile=float(shares[i]),
+                threshold=self.threshold.value,
+                nearest=nearest[i],
+                warning=self._doubt(what, float(distances[i])),
+            )
+            for i, (clip, what) in enumerate(heard)
+        ]
+
+    def _fuse(self, raw: Sequence[Rows]) -> Rows:
+        fused = np.zeros(len(raw[0]))
+        for weight, calibrated, scores in zip(self._weights, self._calibrated, raw, strict=True):
+            fused += weight * calibrated(scores)
+        return fused
+
+    def _nearest(self, queries: Sequence[Rows]) -> tuple[list[str], Rows]:
+        """The nearest normal clip of each query, as the member with the largest weight sees it."""
+        first = int(np.argmax(self._weights))
+        member, metric = self._section.members[first], self._members[first].rule.metric
+        distances, rows = member.bank.neighbours(queries[first], 1, metric)
+        names = [self._section.names[int(member.origin[row])] for row in rows[:, 0]]
+        return names, distances[:, 0]
+
+    def _doubt(self, what: Heard, distance: float) -> str:
+        if distance == 0:
+            return "the detector was fitted on this very recording; score new ones"
+        if what.identical:
+            return "both channels are identical; is the far microphone connected?"
+        usual = self._section.seconds
+        if not usual / LENGTH_MARGIN <= what.seconds <= usual * LENGTH_MARGIN:
+            return (
+                f"{what.seconds:.3g} s long, normal clips were {usual:.3g} s: scores are not "
+                f"comparable; record {usual:.3g} s, or cut with --clip-seconds {usual:.3g}"
+            )
+        levels = self._section.levels
+        if levels is None or not np.isfinite(what.level):
+            return ""
+        low, high = levels
+        if low - LEVEL_MARGIN <= what.level <= high + LEVEL_MARGIN:
+            return ""
+        return (
+            f"near is {what.level:+.1f} dB over far, normal clips had {low:+.1f} to "
+            f"{high:+.1f} dB; were the microphones swapped or moved?"
+        )

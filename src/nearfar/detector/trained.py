@@ -1,0 +1,110 @@
+"""What a trained encoder asks of a fit: its own front end, thresholds from clips it never heard.
+
+An embedder says how it was trained by a property `training`; see `nearfar.embedder.contract`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from nearfar.embedder.contract import innermost, training_of
+from nearfar.embedder.eat import EAT
+from nearfar.errors import Once, SettingError
+from nearfar.parts.data import described, to_data
+
+if TYPE_CHECKING:
+    from nearfar.embedder.contract import Embedder
+    from nearfar.frontend import Frontend
+    from nearfar.system.system import Ensemble, System
+
+
+MACHINE_HEARD = "machine_heard"  # a fact of a fitted member
+
+
+def check_frontend(frontend: Frontend, embedder: Embedder, order: str) -> None:
+    """Refuse a front end, a length or a channel order that a trained encoder does not know.
+
+    Raises:
+        SettingError: not the one it was trained with.
+    """
+    training = training_of(embedder)
+    if training is None:
+        return
+    if order != training.order:
+        raise SettingError(
+            f"the encoder was trained with channel order {training.order}, this fit has {order}; "
+            f"say --channel-order {training.order} if the files are the same, or --any-frontend"
+        )
+    now = to_data(frontend)
+    if now != training.frontend:
+        raise SettingError(
+            f"the encoder was trained with {described(training.frontend)}, the system has "
+            f"{described(now)}; train another, or take it as it is with --any-frontend"
+        )
+    encoder = innermost(embedder)
+    if isinstance(encoder, EAT) and encoder.frames != training.frames:
+        raise SettingError(
+            f"the encoder was trained with frames={training.frames}, the system has "
+            f"{encoder.frames}; "
+            f"--set embedder.frames={training.frames}, or --any-frontend"
+        )
+
+
+def fresh_clips(
+    system: System | Ensemble, machine: str, digests: Sequence[str], once: Once
+) -> tuple[bool, ...] | None:
+    """Which clips no encoder of a system was trained on.
+
+    Args:
+        system: with encoders, trained or not.
+        machine: whose clips they are.
+        digests: sha256 of each clip's near channel.
+        once: through which warnings go.
+
+    Returns:
+        (clips,), or None if nothing was trained.
+    """
+    trainings = [t for m in system.members if (t := training_of(m.embedder)) is not None]
+    if not trainings:
+        return None
+    fresh = tuple(not any(t.has_heard(d) for t in trainings) for d in digests)
+    for training in trainings:
+        if machine in training.machines and not any(training.knows(d) for d in digests):
+            once.warn(
+                (machine, "not these clips"),
+                f"{machine}: the encoder was trained on this machine, but on none of these clips; "
+                "if they are cut, trimmed or converted from those, the threshold comes out too "
+                "low: fit on the files that it was trained on, cut alike",
+            )
+            break
+    if not any(fresh):
+        once.warn(
+            (machine, "all heard"),
+            f"{machine}: the encoder was trained on all {len(fresh)} clips, so the threshold comes "
+            "out too low; fit on clips it has not heard too, or train with training.held_out",
+        )
+    return fresh
+
+
+def warn_untrained(system: System | Ensemble, once: Once) -> None:
+    """A crop-averaged encoder with published weights is no System 1; say so.
+
+    Crops of a frozen encoder are the report's frozen baseline (Table 3): right if it is meant.
+    """
+    for member in system.members:
+        encoder = innermost(member.embedder)
+        cropped = isinstance(encoder, EAT) and encoder is not member.embedder
+        if cropped and encoder.pooling is None and encoder.training is None:
+            once.warn(
+                ("untrained",),
+                "published weights, not trained by nearfar finetune: this is the frozen baseline, "
+                "not System 1; --set embedder.embedder.pooling=mean says that it is meant",
+            )
+            return
+
+
+def machine_facts(embedder: Embedder, machine: str) -> dict[str, float]:
+    """What a detector records: was the encoder trained on the machine? {} if on none."""
+    training = training_of(embedder)
+    return {} if training is None else {MACHINE_HEARD: float(machine in training.machines)}

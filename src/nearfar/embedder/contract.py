@@ -1,0 +1,156 @@
+"""What an embedder is: what it must have, what it may offer, and the one place that asks.
+
+An embedder is a frozen dataclass with
+
+    channels: int        channels it needs of its front end
+    dim: int             numbers per clip
+    fingerprint: str     changes whenever the same audio would give other numbers
+    __call__(audios: sequence of (channels, samples) float32) -> (batch, dim) float32
+
+The row of a clip must not depend on the clips beside it. An embedder may offer more, each promise
+by itself; whoever wants to know asks the function named here, never the embedder:
+
+    batch: int           how many clips it likes at a time                           `batch_of`
+    identity: str        its settings, if its repr has some that change no number,
+                         as a file's place does                                      `identity_of`
+    prepare, encode      two steps (`TwoStep`): a cheap one for a clip alone, which
+                         worker processes take, and a costly one for many clips,
+                         on a device (see `nearfar.embedder.eat`)                    `is_two_step`
+    residuals(audio, s, level=…)    rows for another far channel
+                         (see `nearfar.embedder.dif`)                              `has_residuals`
+    check(runtime)       refuses what cannot run here, before any clip is read       `check`
+    weights: str         where its weights lie                                       `weights_of`
+    files                name in a folder → file that a copy of its weights needs    `files_of`
+    training             how it was trained, None if it was not; whoever has it has
+                         heard clips, which must not judge themselves                `training_of`
+    embedder             the embedder inside, which this one wraps, as `Crops` does  `innermost`
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from inspect import getattr_static
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, TypeGuard
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nearfar.sound.audio import Audio
+
+if TYPE_CHECKING:
+    from nearfar.runtime.runtime import Runtime
+
+Rows32 = NDArray[np.float32]
+
+
+class Embedder(Protocol):
+    """What an embedder is; see the module's text for the contract."""
+
+    @property
+    def channels(self) -> int: ...  # noqa: D102
+    @property
+    def dim(self) -> int: ...  # noqa: D102
+    @property
+    def fingerprint(self) -> str: ...  # noqa: D102
+    def __call__(self, audios: Sequence[Audio]) -> Rows32: ...  # noqa: D102
+
+
+class TwoStep(Embedder, Protocol):
+    """An embedder with a step for each clip and a step for many, on the runtime's device."""
+
+    def prepare(self, audio: Audio) -> Any: ...  # noqa: D102
+    def encode(self, prepared: Sequence[Any], runtime: Runtime) -> Rows32: ...  # noqa: D102
+
+
+class Residuals(Embedder, Protocol):
+    """An embedder that gives rows of clips with another far channel (report Eq. 2)."""
+
+    def residuals(self, audio: Audio, s: NDArray[np.float64], *, level: float = 1.0) -> Rows32:
+        """(len(s), dim) for a clip (2, samples), its near channel mixed in at a level."""
+        ...
+
+
+def is_embedder(part: object) -> TypeGuard[Embedder]:
+    """Has it what an embedder has?"""
+    return callable(part) and _offers(part, "channels", "dim", "fingerprint")
+
+
+def is_two_step(part: object) -> TypeGuard[TwoStep]:
+    """Is it an embedder that works in two steps?"""
+    return is_embedder(part) and _offers(part, "prepare", "encode")
+
+
+def has_residuals(part: object) -> TypeGuard[Residuals]:
+    """Does it give rows for another far channel?"""
+    return _offers(part, "residuals")
+
+
+def batch_of(embedder: Any) -> int:
+    """How many clips it likes at a time; 1 if it does not say."""
+    return int(embedder.batch) if _offers(embedder, "batch") else 1
+
+
+def identity_of(part: Any) -> str:
+    """The settings that change a number, as text: of an embedder, or of any other part."""
+    said = part.identity if _offers(part, "identity") else ""
+    return said or repr(part)
+
+
+def check(embedder: Any, runtime: Runtime) -> None:
+    """Let an embedder refuse what cannot run here, before any clip is read.
+
+    Raises:
+        WeightsError: weights that are missing or wrong.
+        SettingError: a device or precision that is not here.
+    """
+    if _offers(embedder, "check"):
+        embedder.check(runtime)
+
+
+def innermost(embedder: Any) -> Any:
+    """The embedder that hears, without those that only wrap it."""
+    return innermost(embedder.embedder) if _offers(embedder, "embedder") else embedder
+
+
+def weights_of(embedder: Any) -> str | None:
+    """Where an embedder, or the one inside it, has its weights; None if it has none."""
+    inner = innermost(embedder)
+    return inner.weights if _offers(inner, "weights") and isinstance(inner.weights, str) else None
+
+
+def with_weights(embedder: Any, place: str) -> Any:
+    """The same embedder with its weights elsewhere."""
+    if _offers(embedder, "embedder"):
+        return replace(embedder, embedder=with_weights(embedder.embedder, place))
+    return replace(embedder, weights=place)
+
+
+def files_of(embedder: Any) -> Mapping[str, Path]:
+    """What a copy of its weights consists of: name in a folder → file; {} if it does not say.
+
+    Raises:
+        WeightsError: the weights are gone.
+    """
+    inner = innermost(embedder)
+    return dict(inner.files) if _offers(inner, "files") else {}
+
+
+def may_be_trained(embedder: Any) -> bool:
+    """Might it have heard clips in a training? Its weights are not opened for the answer."""
+    return _offers(embedder, "training") or _offers(innermost(embedder), "training")
+
+
+def training_of(embedder: Any) -> Any:
+    """How an embedder, or the one inside it, was trained; None for one that was not."""
+    inner = innermost(embedder)
+    return inner.training if _offers(inner, "training") else None
+
+
+def _offers(part: object, *names: str) -> bool:
+    """Has it something by each of these names?
+
+    Nothing is asked for its value: `dim` of an encoder opens its weights file.
+    """
+    return all(getattr_static(part, name, None) is not None for name in names)

@@ -1,0 +1,302 @@
+"""One pass over a clip: everything that its features are made of.
+
+Sums over frequency are one matrix product per block of frames (`filters`); what is not linear in
+power (extremes, roll-off, flatness) is taken from the same block while it is in the cache. All
+frame series are frames-last, so that sums over time run along memory.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nearfar.embedder.dif.table import BIN_HZ, FLOOR, HF_HZ, N_BINS, N_MELS, ROLLOFF, contrast_bins
+from nearfar.errors import AudioError
+from nearfar.sound import spectral
+from nearfar.sound.spectral import N_FFT, Complex64, Float32, Float64
+
+Complex128 = NDArray[np.complex128]
+
+# Rows of `filters`, and so of every array of frame sums.
+MEL = slice(0, N_MELS)
+ENERGY, HF, MOMENT, MOMENT2 = range(N_MELS, N_MELS + 4)  # Σ P, Σ P above 4 kHz, Σ f P, Σ f² P
+N_SUMS = N_MELS + 4
+
+SHORTEST = 1_600  # samples; 11 frames, so that deltas over 9 frames have a spread
+FAR_LOUDEST = 1e12  # times the near channel's peak; float32 powers end at 1e38
+OFFSET = 1e-3  # of the peak; larger means are removed twice
+STEP = 10  # bins that the roll-off search takes at a time
+BLOCK = 210  # frames of both channels worked on at a time; 1.7 MB of scratch
+CHUNK = 2_048  # samples summed in float32 before float64 takes over
+
+
+@dataclass(frozen=True)
+class Waves:
+    """Means over the samples of both waveforms, scaled so that the near one peaks near 1."""
+
+    gain_db: float  # what the scaling has added to every level
+    near_square: float  # mean x₀²
+    far_square: float  # mean x₁²
+    cross: float  # mean x₀x₁
+    mid_square: float  # mean M², M = (x₀ + x₁) / 2
+    side_square: float  # mean S², S = (x₀ − x₁) / 2
+    peak: float  # max |x₀|
+    fourth: float  # mean x₀⁴
+    absolute: float  # mean |x₀|
+    root: float  # mean √|x₀|
+
+
+@dataclass(frozen=True)
+class Channel:
+    """Power spectra of one channel, summed over frequency or over time."""
+
+    sums: Float32  # (N_SUMS, frames) of |X|² + ε
+    mean_power: Float64  # (bins,) mean over frames of |X|², without ε
+
+
+@dataclass(frozen=True)
+class Extremes:
+    """What only single bins of the near channel tell."""
+
+    high: Float32  # (7, frames) largest P₀ of each contrast band
+    low: Float32  # (7, frames) smallest
+    rolloff: Float32  # (frames,) bin number
+    mean_log: Float32  # (frames,) mean over bins of ln P₀
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A clip as its features see it."""
+
+    waves: Waves
+    near: Channel
+    far: Channel
+    extremes: Extremes
+    cross_power: Complex128  # (bins,) mean over frames of X₀X₁*
+    cross_sums: Float32 | None  # (N_SUMS, frames) of Re X₀X₁*, for residual rows only
+    noise: float  # ε
+
+
+def measure(audio: Float32, *, cross_sums: bool = False) -> Measured:
+    """Everything that the features of a clip are made of.
+
+    Args:
+        audio: (2, samples) float32, near and far.
+        cross_sums: also sum the cross spectrum over frequency, for residual rows.
+
+    Raises:
+        AudioError: wrong shape, too short, not finite, a constant near channel, or a far channel
+            beyond comparison with the near one.
+    """
+    padded, peak, gain_db = _prepare(audio)
+    half = N_FFT // 2
+    waves = _waves(padded[0, half:-half], padded[1, half:-half], peak, gain_db)
+    noise = FLOOR * waves.near_square * float(np.square(spectral.hann(N_FFT)).sum())
+    return _Pass(padded, noise, cross_sums).measured(waves)
+
+
+def _prepare(audio: Float32) -> tuple[Float32, float, float]:
+    """Centre, scale by a power of two (exact, so gains of 2ⁿ change no bit), pad the ends.
+
+    Returns:
+        (2, samples + N_FFT), the near channel's peak in it, and the scaling in dB.
+    """
+    if audio.ndim != 2 or audio.shape[0] != 2 or audio.shape[1] < SHORTEST:
+        raise AudioError(f"audio of shape {audio.shape}; DIF needs (2, samples), near and far, "
+                         f"with at least {SHORTEST} samples")  # fmt: skip
+    audio = np.ascontiguousarray(audio, np.float32)
+    padded = np.empty((2, audio.shape[1] + N_FFT), np.float32)
+    x = padded[:, N_FFT // 2 : -(N_FFT // 2)]
+    with np.errstate(over="ignore", invalid="ignore"):  # judged below
+        mean = audio.mean(axis=1, keepdims=True)
+        np.subtract(audio, mean, out=x)
+        peaks = np.maximum(x.max(axis=1), -x.min(axis=1))
+        if (np.abs(mean[:, 0]) > OFFSET * peaks).any():
+            x -= x.mean(axis=1, keepdims=True)  # what rounding at the offset's size has left
+            peaks = np.maximum(x.max(axis=1), -x.min(axis=1))
+    near, far = np.abs(peaks).tolist()
+    if not (np.isfinite(near) and np.isfinite(far)):
+        raise AudioError("audio has samples that are NaN, infinite or beyond any sound; "
+                         "DIF needs finite ones")  # fmt: skip
+    if near == 0 or far > FAR_LOUDEST * near:
+        raise AudioError(f"near channel peaks at {near:g}, far channel at {far:g} (means removed); "
+                         "DIF needs a sound in the near channel")  # fmt: skip
+    exponent = int(np.clip(np.frexp(near)[1], -126, 126))
+    scale = 2.0**-exponent
+    x *= np.float32(scale)
+    spectral.reflect(padded)
+    return padded, near * scale, 20 * math.log10(scale)
+
+
+def _waves(near: Float32, far: Float32, peak: float, gain_db: float) -> Waves:
+    n = len(near)
+    # Both directly: from the three means above, the smaller one would be lost in rounding.
+    scratch = np.add(near, far)
+    mid = _dot(scratch, scratch) / (4 * n)
+    np.subtract(near, far, out=scratch)
+    side = _dot(scratch, scratch) / (4 * n)
+    absolute = np.abs(near, out=scratch)
+    mean_absolute = _total(absolute) / n
+    mean_root = _total(np.sqrt(absolute, out=scratch)) / n
+    square = np.multiply(near, near, out=scratch)
+    return Waves(
+        gain_db=gain_db,
+        near_square=_total(square) / n,
+        far_square=_dot(far, far) / n,
+        cross=_dot(near, far) / n,
+        mid_square=mid,
+        side_square=side,
+        peak=peak,
+        fourth=_dot(square, square) / n,
+        absolute=mean_absolute,
+        root=mean_root,
+    )
+
+
+def _dot(a: Float32, b: Float32) -> float:
+    """Σ a·b, in float32 within chunks and in float64 between them."""
+    whole = len(a) // CHUNK * CHUNK
+    rows = np.einsum("ij,ij->i", a[:whole].reshape(-1, CHUNK), b[:whole].reshape(-1, CHUNK))
+    return float(rows.sum(dtype=np.float64)) + float(np.dot(a[whole:], b[whole:]))
+
+
+def _total(a: Float32) -> float:
+    """Σ a, as `_dot`."""
+    whole = len(a) // CHUNK * CHUNK
+    rows = np.einsum("ij->i", a[:whole].reshape(-1, CHUNK))
+    return float(rows.sum(dtype=np.float64)) + float(a[whole:].sum())
+
+
+@cache
+def filters() -> Float32:
+    """(N_SUMS, bins): mel bands (of unit sum over bins), all bins, bins above 4 kHz, f, f²."""
+    hz = np.arange(N_BINS) * BIN_HZ
+    mel = spectral.mel_filters(N_MELS).astype(np.float64) * BIN_HZ
+    rows: Float32 = np.vstack([mel, np.ones(N_BINS), hz >= HF_HZ, hz, hz**2]).astype(np.float32)
+    rows.flags.writeable = False  # shared
+    return rows
+
+
+@cache
+def _low_mel() -> tuple[int, int]:
+    """How many mel bands are the lower half, and below which bin they all end."""
+    rows = N_MELS // 2
+    return rows, int(np.flatnonzero(filters()[:rows].any(axis=0))[-1]) + 1
+
+
+def frequency_sums(powers: Float32) -> Float32:
+    """(bins, k) → (N_SUMS, k): `filters() @ powers`, sparing the zeros above the low mel bands."""
+    rows, end = _low_mel()
+    sums = np.empty((N_SUMS, powers.shape[1]), np.float32)
+    np.matmul(filters()[:rows, :end], powers[:end], out=sums[:rows])
+    np.matmul(filters()[rows:], powers, out=sums[rows:])
+    return sums
+
+
+class _Pass:
+    """The walk over a clip, a block of frames at a time, with the scratch all blocks share.
+
+    Both channels go through one FFT and one matrix product side by side: columns 0 … k of every
+    block are the near channel's frames, columns k … 2 k the far one's.
+    """
+
+    def __init__(self, padded: Float32, noise: float, cross_sums: bool) -> None:
+        self.framed = [spectral.frames(channel) for channel in padded]
+        self.noise = np.float32(noise)
+        self.n = n = len(self.framed[0])
+        self.sums = np.empty((2, N_SUMS, n), np.float32)
+        self.cross_sums = np.empty((N_SUMS, n), np.float32) if cross_sums else None
+        self.totals = np.zeros((4, N_BINS))  # Σ over frames of |X₀|², |X₁|², Re and Im of X₀X₁*
+        bands = len(contrast_bins())
+        self.extremes = Extremes(
+            high=np.empty((bands, n), np.float32),
+            low=np.empty((bands, n), np.float32),
+            rolloff=np.empty(n, np.float32),
+            mean_log=np.empty(n, np.float32),
+        )
+        size = 2 * min(BLOCK, n) * 2 * N_BINS  # enough for the windowed frames of a block, too
+        self.scratch, self.powers = np.empty(size, np.float32), np.empty(size // 2, np.float32)
+
+    def measured(self, waves: Waves) -> Measured:
+        for first, last in spectral.blocks(self.n, BLOCK):
+            self._block(slice(first, last), last - first)
+        near, far, real, imaginary = self.totals / self.n
+        return Measured(
+            waves=waves,
+            near=Channel(self.sums[0], near),
+            far=Channel(self.sums[1], far),
+            extremes=self.extremes,
+            cross_power=real + 1j * imaginary,
+            cross_sums=self.cross_sums,
+            noise=float(self.noise),
+        )
+
+    def _block(self, span: slice, k: int) -> None:
+        framed = [channel[span] for channel in self.framed]
+        spectra = spectral.spectrum(framed, spectral.hann(N_FFT), self.scratch)  # (bins, 2 k)
+        squares = self.scratch[: N_BINS * 4 * k].reshape(N_BINS, 4 * k)
+        powers = self.powers[: N_BINS * 2 * k].reshape(N_BINS, 2 * k)
+        spectral.power(spectra, squares, powers)
+        powers += self.noise
+        self.totals[0] += np.einsum("ft->f", squares[:, : 2 * k])
+        self.totals[1] += np.einsum("ft->f", squares[:, 2 * k :])
+        sums = frequency_sums(powers)
+        self.sums[0, :, span], self.sums[1, :, span] = sums[:, :k], sums[:, k:]
+        self._extremes(powers, squares, span, k)
+        self._cross(spectra[:, :k], spectra[:, k:], squares, span)
+
+    def _extremes(self, powers: Float32, scratch: Float32, span: slice, k: int) -> None:
+        """From the near channel's |X|² + ε: columns 0 … k."""
+        to, near = self.extremes, powers[:, :k]
+        for band, (low, high) in enumerate(contrast_bins()):
+            np.maximum.reduce(near[low:high], axis=0, out=to.high[band, span])
+            np.minimum.reduce(near[low:high], axis=0, out=to.low[band, span])
+        to.rolloff[span] = _rolloff(powers, k)
+        # One logarithm for two bins: their product is far from the ends of float32.
+        half = N_BINS // 2
+        pairs = scratch.ravel()[: half * k].reshape(half, k)
+        np.multiply(near[:half], near[half : 2 * half], out=pairs)
+        np.log(pairs, out=pairs)
+        to.mean_log[span] = (pairs.sum(axis=0) + np.log(near[-1])) / N_BINS
+
+    def _cross(self, near: Complex64, far: Complex64, scratch: Float32, span: slice) -> None:
+        """Add X₀X₁* of a block, (bins, k); `far` is overwritten."""
+        parts = near.view(np.float32), far.view(np.float32)
+        if self.cross_sums is not None:
+            products = np.multiply(*parts, out=scratch[:, : parts[0].shape[1]])
+            self.cross_sums[:, span] = frequency_sums(products[:, ::2] + products[:, 1::2])
+        self.totals[2] += np.einsum("ft,ft->f", *parts)
+        np.multiply(far, 1j, out=far)  # Re X₀(iX₁)* = Im X₀X₁*
+        self.totals[3] += np.einsum("ft,ft->f", *parts)
+
+
+def _rolloff(powers: Float32, k: int) -> Float32:
+    """First bin at which the sum from 0 Hz up reaches `ROLLOFF` of the frame's power.
+
+    A coarse search over bands of `STEP` bins, then a fine one within the band found.
+
+    Args:
+        powers: (bins, at least k), contiguous.
+        k: how many of its columns are asked for.
+    """
+    column, width = np.arange(k), powers.shape[1]
+    below = np.zeros((N_BINS // STEP + 1, k), np.float32)  # power below each band
+    np.cumsum(powers[:-1, :k].reshape(-1, STEP, k).sum(axis=1), axis=0, out=below[1:])
+    wanted = np.float32(ROLLOFF) * (below[-1] + powers[-1, :k])
+    band = _count(below[1:] < wanted)  # 0 … 20; 20 is the last bin alone
+    bin_ = np.minimum(band * STEP + np.arange(STEP)[:, None], N_BINS - 1)  # (STEP, k)
+    fine = powers.ravel().take(bin_ * width + column)
+    fine[0] += below.ravel().take(band * k + column)
+    np.cumsum(fine, axis=0, out=fine)
+    found: NDArray[np.int64] = np.minimum(band * STEP + _count(fine < wanted), N_BINS - 1)
+    return found.astype(np.float32)
+
+
+def _count(condition: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """How often it holds in each column, at most 255 times; bytes add up fast."""
+    count: NDArray[np.int64] = condition.view(np.uint8).sum(axis=0, dtype=np.uint8).astype(np.int64)
+    return count

@@ -1,0 +1,185 @@
+"""Log-mels in, one row a clip out: batches of one length, on one device, in one precision.
+
+This file imports torch; import it inside functions only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from nearfar.embedder.eat import model
+from nearfar.embedder.eat.architecture import Architecture
+from nearfar.embedder.eat.device import choose
+from nearfar.embedder.eat.fast import packed
+from nearfar.embedder.eat.weights import Weights
+from nearfar.errors import SettingError, warn
+
+Float32 = NDArray[np.float32]
+Precision = Literal["fp32", "bf16"]
+Head = Callable[[Tensor], Tensor]  # (batch, tokens, dim) → (batch, dim)
+
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
+KEPT = 8  # encoders kept in memory: a seed ensemble calls them in turn
+# Tokens at a time; a clip of 10 s has 513. A CPU is as quick with one such clip in fp32 as with
+# many, and nearly so with two in bf16.
+TOKENS = {"fp32": 513, "bf16": 1_026}
+ACCELERATED = 32_832
+MANY = 1 << 30
+
+POOLING: dict[str, Head] = {
+    "mean": lambda tokens: tokens[:, 1:].mean(dim=1),
+    "cls": lambda tokens: tokens[:, 0],
+    "mean_all": lambda tokens: tokens.mean(dim=1),
+}
+
+
+class Engine:
+    """One encoder on one device, ready to be called.
+
+    Args:
+        weights: opened and checked.
+        precision: of weights and activations.
+        device: its name, "auto" among them.
+
+    Raises:
+        SettingError: the device is not here.
+        WeightsError: a file that changed since it was opened.
+    """
+
+    def __init__(self, weights: Weights, precision: Precision, device: str) -> None:
+        self.device, self.precision = choose(device), precision
+        self._most: dict[int, int] = {}  # clips that memory had room for, by their frames
+        encoder = self._whole = model.load(weights, DTYPES[precision])
+        if precision == "bf16" and self.device.type == "cpu":
+            self.encoder: Callable[[Tensor, int | None], Tensor] = packed(encoder)
+        else:
+            try:
+                self.encoder = encoder.to(self.device)
+            except (RuntimeError, MemoryError) as error:
+                if not _no_memory(error):
+                    raise
+                raise SettingError(
+                    f"{self.device}: no memory for the encoder; free some, or take --device cpu"
+                ) from None
+
+    @property
+    def project(self) -> Head:
+        """The embedding that the weights were trained for."""
+        return self._whole.project
+
+    def __call__(
+        self, mels: Sequence[Float32], head: Head, layer: int | None, batch: int | None
+    ) -> Float32:
+        """What a head makes of the tokens of each clip.
+
+        Args:
+            mels: (frames, 128) each; clips of one length share a batch, so that no clip is padded.
+            head: (batch, tokens, dim) float32 → (batch, …).
+            layer: behind which block; None is the last.
+            batch: clips at a time; None leaves it to the device.
+
+        Returns:
+            (clips, …) float32, in order.
+
+        Raises:
+            SettingError: not even one clip fits into the device's memory.
+        """
+        if not len(mels):
+            raise SettingError("no clips to encode; give at least one")
+        rows: dict[int, Float32] = {}
+        lengths: dict[int, list[int]] = {}
+        for i, mel in enumerate(mels):
+            lengths.setdefault(len(mel), []).append(i)
+        for frames, places in lengths.items():
+            size = min(batch or self._size(frames), self._most.get(frames, MANY))
+            for first in range(0, len(places), size):
+                some = places[first : first + size]
+                out = self._padded([mels[i] for i in some], size, head, layer)
+                rows.update(zip(some, out, strict=True))
+        return np.stack([rows[i] for i in range(len(mels))])
+
+    def _size(self, frames: int) -> int:
+        """Clips of one length at a time."""
+        on_cpu = self.device.type == "cpu"
+        return max(1, (TOKENS[self.precision] if on_cpu else ACCELERATED) // (1 + frames // 2))
+
+    def _padded(self, mels: Sequence[Float32], size: int, head: Head, layer: int | None) -> Float32:
+        """One batch, on a CPU always of the same size.
+
+        A BLAS library may round a row differently for another number of rows, and the score of a
+        clip must not depend on the clips beside it. An accelerator would compute 64 for one.
+        """
+        extra = size - len(mels) if self.device.type == "cpu" else 0
+        return self._rows([*mels, *[mels[-1]] * extra], head, layer)[: len(mels)]
+
+    def _rows(self, mels: Sequence[Float32], head: Head, layer: int | None) -> Float32:
+        """One batch; half of it at a time where memory is short."""
+        try:
+            with torch.inference_mode():
+                stacked = torch.from_numpy(np.stack(mels)).to(self.device)
+                rows: Float32 = head(self.encoder(stacked, layer).float()).cpu().numpy()
+                return rows
+        except (RuntimeError, MemoryError) as error:
+            if not _no_memory(error):
+                raise
+        half = self._halved(mels)
+        parts = [self._rows(part, head, layer) for part in (mels[:half], mels[half:])]
+        return np.concatenate(parts)
+
+    def _halved(self, mels: Sequence[Float32]) -> int:
+        """Half a batch that was too large for the memory, and a word about it."""
+        half = len(mels) // 2
+        if not half:
+            raise SettingError(
+                f"{self.device}: out of memory with one clip of {len(mels[0])} frames; "
+                "take --device cpu, shorter clips, or --set embedder.precision=bf16"
+            )
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+        self._most[len(mels[0])] = half
+        warn(
+            f"{self.device}: out of memory with {len(mels)} clips at a time, going on with {half}; "
+            f"--batch-size {half} says so from the start"
+        )
+        return half
+
+
+def _no_memory(error: Exception) -> bool:
+    """Did memory run out? CUDA has an error for it, MPS and the CPU have words."""
+    words = ("out of memory", "not enough memory", "can't allocate memory", "DefaultCPUAllocator")
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or any(
+        some in str(error) for some in words
+    )
+
+
+def engine(weights: Weights, precision: Precision, device: str) -> Engine:
+    """The engine of a weights file, made once."""
+    stat = weights.path.stat()
+    # Heads are in the config: the same tensors with others are another encoder.
+    file = (str(weights.path.resolve()), stat.st_size, stat.st_mtime_ns)
+    return _engine(_Same(weights, (*file, weights.architecture)), precision, device)
+
+
+class _Same:
+    """Weights that are equal if their file is: what the engine is remembered by."""
+
+    def __init__(self, weights: Weights, key: tuple[str, int, int, Architecture]) -> None:
+        self.weights, self.key = weights, key
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Same) and other.key == self.key
+
+    def __hash__(self) -> int:
+        return hash(self.key)
+
+
+@lru_cache(maxsize=KEPT)
+def _engine(same: _Same, precision: Precision, device: str) -> Engine:
+    return Engine(same.weights, precision, device)

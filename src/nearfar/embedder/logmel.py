@@ -1,0 +1,49 @@
+"""The floor: the mean log-mel spectrum."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from nearfar.embedder.contract import Rows32
+from nearfar.errors import SettingError
+from nearfar.sound.audio import SAMPLE_RATE, Audio
+from nearfar.sound.spectral import log_mel
+
+
+@dataclass(frozen=True)
+class LogMel:
+    """Mean over time of the log-mel spectrum in dB: the floor that every system must beat.
+
+    The defaults are the front end of the official DCASE baseline.
+    """
+
+    n_mels: int = 128
+    n_fft: int = 1024  # samples
+    hop: int = 512  # samples
+
+    channels: ClassVar[int] = 1
+    fingerprint: ClassVar[str] = "logmel-1"
+
+    def __post_init__(self) -> None:
+        for name, most in (("n_mels", 1024), ("n_fft", SAMPLE_RATE), ("hop", SAMPLE_RATE)):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
+                raise SettingError(f"LogMel.{name} is {value!r}; it is a whole number, 1 to {most}")
+
+    @property
+    def dim(self) -> int:
+        """One number a mel band."""
+        return self.n_mels
+
+    def __call__(self, audios: Sequence[Audio]) -> Rows32:
+        """(1, samples) each → (batch, n_mels), dB."""
+        return np.stack(
+            [
+                log_mel(a[0], n_fft=self.n_fft, hop=self.hop, n_mels=self.n_mels).mean(axis=1)
+                for a in audios
+            ]
+        ).astype(np.float32)

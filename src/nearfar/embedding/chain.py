@@ -1,0 +1,137 @@
+"""A front end and the embedder behind it: what a clip is turned into numbers by."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from nearfar.embedder.contract import (
+    Embedder,
+    Rows32,
+    check,
+    identity_of,
+    is_two_step,
+    may_be_trained,
+)
+from nearfar.errors import NearfarError, SettingError, first_line
+from nearfar.parts.own import USER_PREFIX
+from nearfar.sound.audio import Audio
+
+if TYPE_CHECKING:
+    from nearfar.frontend import Frontend
+    from nearfar.runtime.runtime import Runtime
+
+
+# Where these parts lay when the first caches were filled: part of their keys ever since, so that a
+# cache outlives every move. A part that is not listed is called `nearfar.` and its name.
+FIRST_ROOMS = {
+    "Near": "nearfar.frontend.plain",
+    "Far": "nearfar.frontend.plain",
+    "Stereo": "nearfar.frontend.plain",
+    "CoherenceMask": "nearfar.frontend.mask",
+    "FarCancel": "nearfar.frontend.cancel",
+    "DIF": "nearfar.dif",
+    "LogMel": "nearfar.embedder",
+    "EAT": "nearfar.eat.embed",
+    "Crops": "nearfar.crops",
+}
+
+
+@dataclass(frozen=True)
+class Chain:
+    """A front end and an embedder, and the embedder's promises kept."""
+
+    frontend: Frontend
+    embedder: Embedder
+
+    @property
+    def key(self) -> str:
+        """Everything that changes the numbers, as text."""
+        return f"{identity(self.frontend)}|{identity(self.embedder)}"
+
+    @property
+    def two_step(self) -> bool:
+        """Does the embedder prepare each clip and encode many? See `nearfar.embedder.contract`."""
+        return is_two_step(self.embedder)
+
+    @property
+    def trained(self) -> bool:
+        """May the embedder have been trained on clips? See `nearfar.detector.trained`."""
+        return may_be_trained(self.embedder)
+
+    def check(self, runtime: Runtime) -> None:
+        """Refuse what cannot run here, before any clip is read.
+
+        Raises:
+            WeightsError: weights that are missing or wrong.
+            SettingError: a device or precision that is not here.
+        """
+        check(self.embedder, runtime)
+
+    def rows(self, audios: Sequence[Audio], runtime: Runtime) -> Rows32:
+        """Clips that the front end made → (clips, dim) float32.
+
+        Raises:
+            SettingError: an embedder that breaks its contract.
+            AudioError: a clip that it cannot use.
+        """
+        if self.two_step:
+            return self.encode([self.prepare(audio) for audio in audios], runtime)
+        return self._kept(self._called(self.embedder, audios), len(audios))
+
+    def prepare(self, audio: Audio) -> Any:
+        """The first of two steps, for one clip; what it gives is the embedder's own affair."""
+        embedder: Any = self.embedder
+        return self._guarded(embedder.prepare, audio)
+
+    def encode(self, prepared: Sequence[Any], runtime: Runtime) -> Rows32:
+        """The second of two steps: (clips, dim) float32."""
+        embedder: Any = self.embedder
+        rows = self._called(lambda some: embedder.encode(some, runtime), prepared)
+        return self._kept(rows, len(prepared))
+
+    def _kept(self, rows: Rows32, clips: int) -> Rows32:
+        wanted = (clips, self.embedder.dim)
+        if rows.shape != wanted:
+            raise SettingError(f"{self.embedder!r} gave {rows.shape}, its contract says {wanted}")
+        if not np.isfinite(rows).all():
+            raise SettingError(f"{self.embedder!r} gave NaN or infinite numbers; mend the embedder")
+        return rows
+
+    def _called(self, work: Callable[[Any], Any], what: Any) -> Rows32:
+        """The embedder's answer as float32: what a cache would give back."""
+        return np.asarray(self._guarded(work, what), dtype=np.float32)
+
+    def _guarded(self, work: Callable[[Any], Any], what: Any) -> Any:
+        """An embedder's failure is one line; a bug of ours keeps its traceback."""
+        try:
+            return work(what)
+        except NearfarError:
+            raise
+        except Exception as error:
+            if type(self.embedder).__module__.split(".")[0] == "nearfar":
+                raise
+            said = first_line(f"{type(error).__name__}: {error}")
+            raise SettingError(f"{self.embedder!r} failed ({said}); mend the embedder") from error
+
+
+def identity(part: Frontend | Embedder) -> str:
+    """A part's name, settings and fingerprint; of a person's own file its content too.
+
+    A part of ours is known by its public name, wherever its file lies.
+    """
+    cls = type(part)
+    code = ""
+    if cls.__module__.startswith(USER_PREFIX):
+        code = hashlib.sha256(
+            Path(str(sys.modules[cls.__module__].__file__)).read_bytes()
+        ).hexdigest()
+    ours = cls.__module__.split(".")[0] == "nearfar"
+    room = FIRST_ROOMS.get(cls.__name__, "nearfar") if ours else cls.__module__
+    return f"{room}.{cls.__qualname__}{code}|{identity_of(part)}|{part.fingerprint}"

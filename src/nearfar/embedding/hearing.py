@@ -1,0 +1,61 @@
+"""Clips heard once for many: each of several systems takes the rows of its own chains."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from nearfar.embedding.chain import Chain
+from nearfar.embedding.jobs import Heard
+from nearfar.embedding.rows import hear
+from nearfar.errors import warn
+from nearfar.runtime.runtime import Runtime
+
+if TYPE_CHECKING:
+    from nearfar.clips import Clip
+    from nearfar.sound.audio import ChannelOrder
+
+
+@dataclass(frozen=True, eq=False)
+class Hearing:
+    """What some clips gave to some chains.
+
+    Args:
+        chains: in the order of each clip's rows.
+        heard: every clip that could be used, in the order given.
+    """
+
+    chains: tuple[Chain, ...]
+    heard: tuple[tuple[Clip, Heard], ...]
+
+    def of(self, chains: Iterable[Chain]) -> list[tuple[Clip, Heard]]:
+        """The same clips with the rows of some of the chains, in their order."""
+        places = [self.chains.index(chain) for chain in chains]
+        if places == list(range(len(self.chains))):
+            return list(self.heard)
+        return [
+            (clip, replace(what, rows=tuple(what.rows[place] for place in places)))
+            for clip, what in self.heard
+        ]
+
+
+def listen(
+    clips: Sequence[Clip],
+    chains: Iterable[Chain],
+    runtime: Runtime,
+    *,
+    order: ChannelOrder = "near-far",
+    digest: bool = True,
+    skip_bad: bool = False,
+) -> Hearing:
+    """Hear clips once for all chains; see `hear` for arguments and errors.
+
+    Clips left out by `skip_bad` are named in a warning each.
+    """
+    distinct = tuple(dict.fromkeys(chains))
+    heard, skipped = hear(clips, distinct, runtime, order=order, digest=digest, skip_bad=skip_bad)
+    for line in skipped:
+        warn(f"left out: {line}")
+    pairs = zip(clips, heard, strict=True)
+    return Hearing(distinct, tuple((clip, what) for clip, what in pairs if what is not None))

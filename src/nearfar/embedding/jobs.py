@@ -1,0 +1,171 @@
+"""What a worker does with some clips: read, check, hear, embed, look into the cache."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from nearfar.embedding.chain import Chain
+from nearfar.errors import AudioError, NearfarError
+from nearfar.runtime.cache import EmbeddingCache
+from nearfar.runtime.runtime import Runtime
+from nearfar.runtime.threads import one_thread
+from nearfar.sound.audio import SAMPLE_RATE, Audio, ChannelOrder, check, digest_of
+from nearfar.sound.channels import relate
+
+if TYPE_CHECKING:
+    from nearfar.clips import Clip
+    from nearfar.embedder.contract import Rows32
+
+
+@dataclass(frozen=True, eq=False)
+class Heard:
+    """What one clip gave."""
+
+    rows: tuple[Rows32, ...]  # one (dim,) a chain
+    seconds: float
+    digest: str = ""  # sha256 of the audio heard, hexadecimal; "" if nobody asked
+    near: str = ""  # the same of channel 0 alone, where an encoder may have been trained on it
+    lr_corr: float = float("nan")  # zero-lag correlation of the channels, nan for one channel
+    level: float = float("nan")  # near over far, dB
+    identical: bool = False  # both channels the same, sample for sample
+
+
+@dataclass(frozen=True, eq=False)
+class _Prepared:
+    """A clip after an embedder's first step, waiting for its second."""
+
+    features: Any
+    key: bytes  # in the cache
+
+
+@dataclass(frozen=True)
+class Job:
+    """Some clips for a worker, and what to make of them."""
+
+    clips: Sequence[Clip]
+    chains: tuple[Chain, ...]
+    order: ChannelOrder
+    runtime: Runtime
+    digest: bool
+
+
+def _hear_job(job: Job) -> list[Heard | NearfarError]:
+    # One clip at a time stays in the processor's cache; only some embedders gain by batches.
+    size = max(getattr(chain.embedder, "batch", 1) for chain in job.chains)
+    with one_thread(), _cache(job.runtime) as cache:
+        return [
+            heard
+            for first in range(0, len(job.clips), size)
+            for heard in _hear_batch(job, job.clips[first : first + size], cache)
+        ]
+
+
+def _hear_batch(
+    job: Job, clips: Sequence[Clip], cache: EmbeddingCache
+) -> list[Heard | NearfarError]:
+    needs = max(c.frontend.needs for c in job.chains)
+    audios = [_read(clip, needs, job.order) for clip in clips]
+    try:
+        return _hear_audios(job, audios, cache)
+    except AudioError as error:  # an embedder refused a clip: which one?
+        if len(clips) == 1:
+            return [AudioError(f"{clips[0].name}: {error}")]
+        return [heard for clip in clips for heard in _hear_batch(job, [clip], cache)]
+
+
+def _hear_audios(
+    job: Job, audios: Sequence[Audio | NearfarError], cache: EmbeddingCache
+) -> list[Heard | NearfarError]:
+    good = [a for a in audios if not isinstance(a, NearfarError)]
+    digests = [digest_of(a) if job.digest else "" for a in good]
+    columns = [_column(job, chain, good, digests, cache) for chain in job.chains]
+    trained = job.digest and any(chain.trained for chain in job.chains)
+    heard = iter(
+        [
+            replace(
+                _describe(audio, digest, tuple(column[i] for column in columns)),
+                near=digest_of(audio[:1]) if trained else "",
+            )
+            for i, (audio, digest) in enumerate(zip(good, digests, strict=True))
+        ]
+    )
+    return [a if isinstance(a, NearfarError) else next(heard) for a in audios]
+
+
+def _read(clip: Clip, needs: int, order: ChannelOrder) -> Audio | NearfarError:
+    try:
+        return check(clip.read(order), name=clip.name, channels=needs)
+    except NearfarError as error:
+        return error
+
+
+def _describe(audio: Audio, digest: str, rows: tuple[Any, ...]) -> Heard:
+    """What is known of one clip; its rows may still wait for their second step."""
+    seconds = audio.shape[1] / SAMPLE_RATE
+    if len(audio) < 2:
+        return Heard(rows, seconds, digest)
+    correlation, level = relate(audio)
+    # Comparing all samples is only worth it where the cheap numbers allow equality.
+    same = correlation > 0.999 and bool(np.array_equal(audio[0], audio[1]))
+    return Heard(rows, seconds, digest, lr_corr=correlation, level=level, identical=same)
+
+
+def _column(
+    job: Job,
+    chain: Chain,
+    audios: Sequence[Audio],
+    digests: Sequence[str],
+    cache: EmbeddingCache,
+) -> list[Any]:
+    """One chain's rows; it hears, and its cache is keyed by, the channels it needs and no others.
+
+    So an embedding of the near channel is found again by a system that needs nothing else.
+    """
+    needs = chain.frontend.needs
+    heard = [audio[:needs] for audio in audios]
+    if job.digest:
+        digests = [
+            digest if len(audio) == needs else digest_of(audio[:needs])
+            for audio, digest in zip(audios, digests, strict=True)
+        ]
+    return _embed(chain, heard, digests, cache)
+
+
+def _embed(
+    chain: Chain, audios: Sequence[Audio], digests: Sequence[str], cache: EmbeddingCache
+) -> list[Rows32 | _Prepared]:
+    """One (dim,) row a clip, from the cache or computed; or what the second step needs."""
+    what, dim = chain.key, chain.embedder.dim  # an encoder looks at its file for these
+    keys = [_key(digest, what) if digest else b"" for digest in digests]
+    found = [cache.get(key) if key else None for key in keys]
+    rows: list[Any] = [r if r is not None and r.shape == (dim,) else None for r in found]
+    missing = [i for i, row in enumerate(rows) if row is None]
+    heard = [chain.frontend(audios[i]) for i in missing]
+    if chain.two_step:
+        for i, audio in zip(missing, heard, strict=True):
+            rows[i] = _Prepared(chain.prepare(audio), keys[i])
+    elif missing:
+        fresh = chain.rows(heard, Runtime())
+        for i, row in zip(missing, fresh, strict=True):
+            rows[i] = row
+        cache.put((keys[i], row) for i, row in zip(missing, fresh, strict=True) if keys[i])
+    return rows
+
+
+def _key(digest: str, what: str) -> bytes:
+    return hashlib.sha256(f"{digest}|{what}".encode()).digest()
+
+
+@contextmanager
+def _cache(runtime: Runtime) -> Iterator[EmbeddingCache]:
+    cache = EmbeddingCache(runtime.cache)
+    try:
+        yield cache
+    finally:
+        cache.close()

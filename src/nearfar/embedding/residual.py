@@ -1,0 +1,76 @@
+"""Rows of clips with another far channel (report Eq. 2)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nearfar.embedding.chain import Chain
+from nearfar.embedding.jobs import (
+    _cache,
+    _key,
+)
+from nearfar.runtime.runtime import Runtime
+from nearfar.runtime.threads import one_thread
+from nearfar.runtime.workers import _run
+from nearfar.sound.audio import ChannelOrder, check
+from nearfar.sound.channels import relate
+
+if TYPE_CHECKING:
+    from nearfar.clips import Clip
+    from nearfar.embedder.contract import Rows32
+
+
+@dataclass(frozen=True)
+class _Residual:
+    clip: Clip
+    digest: str
+    chain: Chain
+    s: NDArray[np.float64]
+    match_levels: bool
+    order: ChannelOrder
+    runtime: Runtime
+
+
+def residual_rows(
+    requests: Sequence[tuple[Clip, str, NDArray[np.float64]]],
+    chain: Chain,
+    runtime: Runtime,
+    *,
+    match_levels: bool,
+    order: ChannelOrder,
+) -> list[Rows32]:
+    """Rows of clips with another far channel, (1 − s)·y₀ + s·y₁ (report Eq. 2).
+
+    Args:
+        requests: clip, its digest, the values of s.
+        chain: whose embedder has `residuals`.
+        match_levels: mix the near channel in at the far channel's level.
+
+    Returns:
+        (len(s), dim) a request.
+    """
+    plain = Runtime(cache=runtime.cache)
+    jobs = [_Residual(c, d, chain, s, match_levels, order, plain) for c, d, s in requests]
+    # Ten clips or so: worker processes would take longer to start than this takes.
+    here = Runtime(cache=runtime.cache, progress=runtime.progress)
+    return list(_run(_residual_job, jobs, here, "residual rows", 1, len(jobs)))
+
+
+def _residual_job(job: _Residual) -> Rows32:
+    with one_thread(), _cache(job.runtime) as cache:
+        embedder: Any = job.chain.embedder
+        extra = f"{job.chain.key}|residual|{job.match_levels}|{job.s.tobytes().hex()}"
+        key, shape = _key(job.digest, extra), (len(job.s), embedder.dim)
+        found = cache.get(key)
+        if found is not None and found.size == shape[0] * shape[1]:
+            return found.reshape(shape)
+        audio = check(job.clip.read(job.order), name=job.clip.name, channels=2)
+        level = 10 ** (-relate(audio)[1] / 20) if job.match_levels else 1.0
+        rows: Rows32 = embedder.residuals(job.chain.frontend(audio), job.s, level=level)
+        cache.put([(key, rows)])
+        return rows

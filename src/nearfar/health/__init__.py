@@ -1,0 +1,1 @@
+"""Recordings judged before anything is fitted: levels, ratios, dead or equal microphones."""

@@ -1,0 +1,217 @@
+"""What a run will take, before it begins: hours, memory, disk. Arithmetic, not a measurement.
+
+Time follows from the products of the encoder and the speed of one large product on this device;
+what is not the encoder's follows from figures of docs/benchmarks.md, taken on one core.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from nearfar.embedder.crops import Crops
+from nearfar.embedder.dif import DIF
+from nearfar.embedder.eat import EAT
+from nearfar.embedder.eat.architecture import MELS, PATCH, ROWS, Architecture, flops
+from nearfar.embedder.eat.weights import file_size
+from nearfar.frontend import CoherenceMask
+
+if TYPE_CHECKING:
+    from nearfar.reproduce.data import Data
+    from nearfar.reproduce.steps.plan import Step
+    from nearfar.system.system import System
+    from nearfar.training.settings import FineTuning
+
+TRAINS, EMBEDS = 0.4, 0.6  # of the speed of a large product: what a training and a pass reach
+READ, MASK, FEATURES = 0.35e-3, 0.65e-3, 0.55e-3  # s of one core for a second of a clip
+STEREO = 12e-3  # s of one core for a second of a clip: every estimator
+BANK = 1.5  # s a machine: folds, whitening, distances
+STEP = 8e-3  # s that a training's step takes besides its products
+FRAMES_A_SECOND = 100
+CROP = 0.8  # of a clip, the mean of 60 to 100 %
+ACTIVATIONS = {"bf16": 36.0, "fp32": 72.0}  # bytes a token, dimension and layer: docs/training.md
+CHECKPOINTED = 0.15  # of those, with gradient checkpointing
+RESIDENT = 2.5e9  # bytes: the program, its libraries, banks
+
+
+@dataclass(frozen=True)
+class Speed:
+    """Large products of a device, FLOP/s, by precision."""
+
+    device: str
+    products: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What steps will take.
+
+    Args:
+        seconds: of each step, in their order.
+        memory: bytes, of the device if it has its own.
+        disk: bytes in the run's folder, with room for one checkpoint.
+        cache: bytes of log-mels in the cache folder.
+        speed: of the device.
+    """
+
+    seconds: tuple[float, ...]
+    memory: float
+    disk: float
+    cache: float
+    speed: Speed
+
+
+def measure(device: str, precisions: Iterable[str]) -> Speed:
+    """Time a large product on a device in some precisions; about a second."""
+    import torch
+
+    from nearfar.embedder.eat.device import choose
+
+    where = choose(device)
+    size = 2048 if where.type == "cpu" else 8192
+    types = {"fp32": torch.float32, "bf16": torch.bfloat16}
+    name = torch.cuda.get_device_name(where) if where.type == "cuda" else where.type
+    return Speed(name, {p: _product(where, size, types[p]) for p in sorted(set(precisions))})
+
+
+def _product(device: Any, size: int, dtype: Any) -> float:
+    """FLOP/s, the best of some."""
+    import torch
+
+    a = torch.randn(size, size, device=device, dtype=dtype)
+    best = math.inf
+    for _ in range(4):
+        start = time.perf_counter()
+        float((a @ a)[0, 0])  # waits for the device
+        best = min(best, time.perf_counter() - start)
+    return 2 * size**3 / best
+
+
+def estimate(
+    steps: Sequence[Step],
+    data: Data,
+    shape: Architecture | None,
+    training: FineTuning,
+    speed: Speed,
+    workers: int,
+) -> Estimate:
+    """What some steps will take.
+
+    Args:
+        steps: those that are left.
+        data: with the length of its clips.
+        shape: of the published encoder; None where no step needs one.
+        training: settings of every training.
+        speed: of the device.
+        workers: processes that read and embed.
+    """
+    cost = _Cost(data, shape, training, speed, max(1, workers))
+    seconds = tuple(cost.seconds(step) for step in steps)
+    trainings = [step for step in steps if step.kind == "train"]
+    memory = RESIDENT + (cost.training_memory() if trainings else cost.pass_memory())
+    disk = cache = 0.0
+    if shape is not None and trainings:
+        trained = file_size(shape.projected())
+        # A checkpoint has weights, both moments and the best so far; the next is written beside it.
+        disk = trained * len(trainings) + 8 * trained
+        fronts = {step.encoder.frontend for step in trainings if step.encoder is not None}
+        cache = len(fronts) * len(data.train) * data.seconds * FRAMES_A_SECOND * MELS * 4
+    return Estimate(seconds, memory, disk, cache, speed)
+
+
+@dataclass
+class _Cost:
+    data: Data
+    shape: Architecture | None
+    training: FineTuning
+    speed: Speed
+    workers: int
+
+    def __post_init__(self) -> None:
+        self._heard: set[Any] = set()  # front ends with log-mels, chains with rows: cached
+
+    def seconds(self, step: Step) -> float:
+        """One step's; what an earlier one left in the cache costs nothing."""
+        if step.kind == "train":
+            return self._train(step)
+        if step.kind == "stereo":
+            return len(self.data.train) * self.data.seconds * STEREO / self.workers
+        names = [need.key for need in step.needs]
+        system: Any = step.system("published", names)
+        rows = sum(self._rows(member) for member in system.members)
+        return rows + BANK * len(self.data.machines) * len(system.members)
+
+    def _train(self, step: Step) -> float:
+        s, clips, length = step.settings, len(self.data.train), self.data.seconds
+        front = ("mel", step.encoder and step.encoder.frontend)
+        once = 0.0 if front in self._heard else clips * length * (READ + MASK) / self.workers
+        self._heard.add(front)
+        heard = clips * (1 - s.held_out) * s.epochs
+        reached = TRAINS * self.speed.products[s.precision]
+        products = 3 * heard * self._pass(CROP * length) / reached
+        return once + products + STEP * heard / s.batch_size
+
+    def _rows(self, member: System) -> float:
+        if member.chain in self._heard:
+            return 0.0
+        self._heard.add(member.chain)
+        part: Any = member.embedder
+        crops = part.n if isinstance(part, Crops) else 0
+        part = part.embedder if isinstance(part, Crops) else part
+        clips, length = len(self.data.train) + len(self.data.test), self.data.seconds
+        each = READ + MASK * isinstance(member.frontend, CoherenceMask)
+        each += FEATURES * isinstance(part, DIF)
+        own = clips * length * each * max(1, crops) / self.workers
+        if not isinstance(part, EAT):
+            return own
+        work = crops * self._pass(CROP * length) if crops else self._pass(length)
+        return own + clips * work / (EMBEDS * self.speed.products[part.precision])
+
+    def _pass(self, seconds: float) -> float:
+        frames = max(PATCH, round(seconds * FRAMES_A_SECOND))
+        return 0.0 if self.shape is None else flops(self.shape, frames)
+
+    def training_memory(self) -> float:
+        """Bytes: weights, gradients, moments, activations."""
+        if self.shape is None:
+            return 0.0
+        s, tokens = self.training, self._tokens
+        clips = min(s.batch_size, len(self.data.train)) / s.accumulation
+        each = ACTIVATIONS[s.precision] * tokens * self.shape.dim * self.shape.depth
+        kept = CHECKPOINTED if s.checkpointing else 1.0
+        return 4.0 * file_size(self.shape.projected()) + clips * each * kept
+
+    def pass_memory(self) -> float:
+        """Bytes of inference: weights twice, and a batch that is small beside them."""
+        return 0.0 if self.shape is None else 2.0 * file_size(self.shape)
+
+    @property
+    def _tokens(self) -> float:
+        return self.data.seconds * FRAMES_A_SECOND / PATCH * ROWS
+
+
+def span(seconds: float) -> str:
+    """A time for people.
+
+    >>> [span(x) for x in (4, 100, 5000, 400_000)]
+    ['4 s', '2 min', '1.4 h', '4.6 days']
+    """
+    for unit, size, digits in (("s", 60, 0), ("min", 60, 0), ("h", 48, 1)):
+        if seconds < size:
+            return f"{seconds:.{digits}f} {unit}"
+        seconds /= 60 if unit != "h" else 24
+    return f"{seconds:.1f} days"
+
+
+def size(count: float) -> str:
+    """Bytes for people.
+
+    >>> [size(x) for x in (3.2e6, 3.61e9, 3.61e11)]
+    ['3 MB', '3.6 GB', '361 GB']
+    """
+    if count < 1e9:
+        return f"{count / 1e6:.0f} MB"
+    return f"{count / 1e9:.1f} GB" if count < 1e11 else f"{count / 1e9:.0f} GB"

@@ -1,0 +1,97 @@
+"""The steps of a study, which of them are done, and what the others will take."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nearfar.errors import StorageError
+from nearfar.reproduce.steps.estimate import Estimate, Speed, estimate, measure, size, span
+from nearfar.reproduce.steps.plan import DIGITS
+from nearfar.reproduce.steps.records import Folder, Record, standing
+
+if TYPE_CHECKING:
+    from nearfar.embedder.eat.weights import Weights
+    from nearfar.reproduce.steps.plan import Study
+    from nearfar.runtime.runtime import Runtime
+
+
+class Schedule:
+    """The steps of a study, which of them are done, and what the others will take."""
+
+    def __init__(
+        self, study: Study, weights: Weights | None, folder: Folder, runtime: Runtime
+    ) -> None:
+        self.study, self.folder = study, folder
+        self._cache = runtime.cache or folder.path
+        self.steps = study.steps()
+        self.records: dict[str, Record] = {}
+        for step in self.steps:
+            if (record := folder.done(step)) is not None:
+                self.records[step.key] = record
+        self.left = [step for step in self.steps if step.key not in self.records]
+        self.estimate = self._estimated(weights, runtime)
+
+    def _estimated(self, weights: Weights | None, runtime: Runtime) -> Estimate:
+        s = self.study
+        speed = Speed("cpu", {})
+        if weights is not None and self.left:
+            speed = measure(runtime.device, {s.training.precision, s.precision})
+        shape = None if weights is None else weights.architecture
+        return estimate(self.left, s.data, shape, s.training, speed, runtime.workers)
+
+    @property
+    def told(self) -> str:
+        """In one line."""
+        e = self.estimate
+        done = f", {len(self.records)} done" if self.records else ""
+        if others := self.folder.others(self.steps):
+            done += f" ({others} finished ones here are of other data, weights or settings)"
+        if not self.left:
+            return f"{len(self.steps)} steps, all done"
+        return (
+            f"{len(self.steps)} steps{done}; left: some {span(sum(e.seconds))} on "
+            f"{e.speed.device}, memory {size(e.memory)}, disk {size(e.disk)} and in the cache "
+            f"{size(e.cache)} (estimates from arithmetic)"
+        )
+
+    @property
+    def text(self) -> str:
+        """What there is, and every step with its key, state and time."""
+        times = dict(zip((step.key for step in self.left), self.estimate.seconds, strict=True))
+        rows = [
+            f"{n:>3}  {step.key[:DIGITS]}  {step.name:<32}  "
+            + (span(times[step.key]) if step.key in times else "done")
+            for n, step in enumerate(self.steps, start=1)
+        ]
+        data = self.study.data
+        return "\n".join([f"{data.label}: {data.told}", *rows, self.told])
+
+    def check_disk(self) -> None:
+        """Refuse disks that are too small for what will be written.
+
+        Raises:
+            StorageError: says how much is there and how much is needed.
+        """
+        from nearfar.training.examples.mels import stored_bytes
+
+        run, cache = self.folder.path, self._cache
+        # What is there already is replaced, or not written again.
+        wanted = (
+            (run, self.estimate.disk, self.folder.replaced()),
+            (cache, self.estimate.cache, stored_bytes(cache)),
+        )
+        needed: dict[int, tuple[Path, float]] = {}
+        for path, count, there in wanted:
+            if count > there:
+                device = standing(path).stat().st_dev
+                first, before = needed.get(device, (path, 0.0))
+                needed[device] = (first, before + count - there)
+        for path, count in needed.values():
+            free = shutil.disk_usage(standing(path)).free
+            if free < count:
+                raise StorageError(
+                    f"{path}: {size(free)} free, the run needs some {size(count)}; free some "
+                    "space or choose another place"
+                )

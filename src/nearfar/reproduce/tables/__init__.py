@@ -1,0 +1,1 @@
+"""What is shown: the report's tables, each cell from numbers of finished steps."""

@@ -1,0 +1,149 @@
+"""What a run leaves for people and programs: results.md and results.json."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from nearfar.clips import proxy_classes
+from nearfar.files import write_text
+from nearfar.reproduce.entries import entries_of
+from nearfar.reproduce.reported import load
+from nearfar.reproduce.steps.stereo import Statistics
+from nearfar.reproduce.tables.numbers import CONFIDENCE, DRAWS, SEED, Figures, figures
+from nearfar.reproduce.tables.stereo_tables import tables as stereo_tables
+from nearfar.reproduce.tables.tables import Tables
+from nearfar.scores.files import read_scores
+from nearfar.scores.join import ScoreTable
+from nearfar.training.settings import unusual
+
+if TYPE_CHECKING:
+    from nearfar.embedder.eat.weights import Weights
+    from nearfar.reproduce.steps.plan import Step, Study
+    from nearfar.reproduce.steps.records import Record
+    from nearfar.reproduce.steps.schedule import Schedule
+    from nearfar.reproduce.tables.table import Table
+
+NAMES = ("results.md", "results.json")
+
+
+def write(
+    schedule: Schedule, weights: Weights | None, versions: Mapping[str, str]
+) -> tuple[str, dict[str, Any]]:
+    """Evaluate all scores, make the tables, write both files.
+
+    Args:
+        schedule: with the records of all its steps.
+        weights: the published encoder.
+        versions: of what makes the tables.
+
+    Returns:
+        What stands in the files: Markdown, and the data of the JSON.
+
+    Raises:
+        FormatError, DatasetError: score files that were changed.
+        StorageError: no room for the results.
+    """
+    folder, records = schedule.folder, schedule.records
+    made = _tables(schedule)
+    head = _head(schedule, weights, versions)
+    data = {**head, "tables": [table.to_data() for table in made],
+            "steps": [_step(step, records[step.key]) for step in schedule.steps]}  # fmt: skip
+    text = "\n".join([_preface(schedule.study, head), *(table.markdown() for table in made)])
+    write_text(folder.path / NAMES[0], text)
+    write_text(folder.path / NAMES[1], json.dumps(data, indent=1, ensure_ascii=False) + "\n")
+    return text, data
+
+
+def _tables(schedule: Schedule) -> list[Table]:
+    study = schedule.study
+    reported = load() if study.data.official else None
+    classes = len(set(proxy_classes(study.data.train).values()))
+    found = _figures(schedule)
+    maker = Tables(found, reported, study.seeds, study.training, classes)
+    made = [table for name in study.tables for table in maker.make(name)]
+    for step in schedule.steps:
+        if step.kind == "stereo":
+            statistics = Statistics.from_data(schedule.records[step.key].facts)
+            made += stereo_tables(statistics, reported is not None)
+    return made
+
+
+def _figures(schedule: Schedule) -> Figures | None:
+    """Of every entry, in the order of its seeds; None where nothing is scored."""
+    data = schedule.study.data
+    scores: dict[str, list[ScoreTable]] = {e.name: [] for e in entries_of(schedule.study.tables)}
+    for step in schedule.steps:
+        if step.entry is not None:
+            scores[step.entry.name].append(read_scores(schedule.folder.scores(step)))
+    return figures(scores, data.truth, data.rule) if scores else None
+
+
+def _head(schedule: Schedule, weights: Weights | None, now: Mapping[str, str]) -> dict[str, Any]:
+    """What the numbers are of."""
+    study, report = schedule.study, load()
+    data, records = study.data, [schedule.records[step.key] for step in schedule.steps]
+    versions = [dict(record.versions) for record in records] or [dict(now)]
+    return {
+        "made_by": "nearfar reproduce",
+        "data": {
+            "label": data.label,
+            "machines": list(data.machines),
+            "training_clips": len(data.train),
+            "test_clips": len(data.test),
+            "sha256": data.sha256,
+            "channel_order": data.order,
+        },
+        "report": {"title": report.title, "authors": list(report.authors)}
+        if data.official else None,
+        "weights": None if weights is None
+        else {"name": weights.architecture.name, "sha256": weights.sha256},
+        "seeds": list(study.seeds),
+        "training": study.training.to_data(),
+        "precision": study.precision,
+        "bootstrap": {"draws": DRAWS, "seed": SEED, "confidence": CONFIDENCE},
+        "versions": [v for n, v in enumerate(versions) if v not in versions[:n]],
+        "finished": max((r.finished for r in records), key=datetime.fromisoformat, default=""),
+    }  # fmt: skip
+
+
+def _step(step: Step, record: Record) -> dict[str, Any]:
+    """A step as the JSON lists it; the stereo statistics stand in their tables."""
+    told = {} if step.kind == "stereo" else dict(record.facts)
+    return {
+        "name": step.name,
+        "key": step.key,
+        "seconds": record.seconds,
+        "finished": record.finished,
+        "files": {name: sha256 for name, (_, sha256) in record.files.items()},
+        "warnings": list(record.warnings),
+        **({"facts": told} if told else {}),
+    }
+
+
+def _preface(study: Study, head: Mapping[str, Any]) -> str:
+    """What a reader must know before the numbers."""
+    data, weights = head["data"], head["weights"]
+    changed = [f"`{name}={value}`" for name, value in unusual(head["training"]).items()]
+    encoder = "none"
+    if weights is not None:
+        encoder = f"{weights['name']}, sha256 {weights['sha256'][:12]}, {study.precision}"
+    versions = "; ".join(
+        ", ".join(v if k == "machine" else f"{k} {v}" for k, v in one.items())
+        for one in head["versions"]
+    )
+    told = ", ".join(filter(None, ("Printed by `nearfar reproduce`", head["finished"][:10])))
+    report = head["report"]
+    lines = [
+        "# The report's tables, reproduced",
+        f"**{study.data.label}**, {study.data.told}, sha256 {data['sha256'][:12]}. Encoder: "
+        f"{encoder}. Seeds: {', '.join(map(str, head['seeds']))}. Training: "
+        f"{', '.join(changed) or 'all settings as they come'}.",
+        "The report's numbers stand beside ours: "
+        f"{', '.join(report['authors'])}, “{report['title']}”." if report
+        else "The report's numbers are for other recordings, so they are left out here.",
+        f"{told}; {versions}. Everything behind these tables, with hashes: results.json.",
+    ]  # fmt: skip
+    return "\n\n".join(lines) + "\n"

@@ -1,0 +1,1 @@
+"""How to compute, never what: settings, the cache, jobs here or in processes, one BLAS thread."""

@@ -1,0 +1,44 @@
+"""The settings of a computation that change no result."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from nearfar.errors import SettingError
+
+Progress = Callable[[str, int, int], None]  # (what, done, of)
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """How to compute, never what: no field changes a score by more than rounding.
+
+    Args:
+        workers: processes that read and embed clips; 1 stays in this process.
+        cache: folder of the embedding cache; None keeps nothing.
+        progress: called as `progress(what, done, of)`.
+        device: of encoders: "auto" (CUDA, then MPS, then CPU), "cpu", "cuda", "cuda:1", "mps".
+        batch_size: clips an encoder takes at a time; None leaves it to the device. Rows then agree
+            to 1e-6 in fp32; in bf16, and on a GPU, they may differ in bfloat16's own rounding.
+    """
+
+    workers: int = 1
+    cache: Path | None = None
+    progress: Progress | None = None
+    device: str = "auto"
+    batch_size: int | None = None
+
+    def __post_init__(self) -> None:
+        if isinstance(self.workers, bool) or not isinstance(self.workers, int) or self.workers < 1:
+            raise SettingError(
+                f"workers is {self.workers!r}; it is a number of processes from 1 up"
+            )
+        if self.cache is not None:
+            object.__setattr__(self, "cache", Path(self.cache))
+        if not isinstance(self.device, str):
+            raise SettingError(f"device is {self.device!r}; it is auto, cpu, cuda, cuda:1 … or mps")
+        size = self.batch_size
+        if size is not None and (isinstance(size, bool) or not isinstance(size, int) or size < 1):
+            raise SettingError(f"batch_size is {size!r}; it is a number of clips from 1 up")

@@ -1,0 +1,193 @@
+"""Scores and ground truth, joined by name, never by order."""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from nearfar.errors import DatasetError, warn
+from nearfar.scores.truth import LabelledFile, Truth, section_name, stem
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from nearfar.scores.verdict import Verdict
+
+Key = tuple[str, str]  # machine, section
+
+
+@dataclass(frozen=True)
+class ScoredFile:
+    """What a system said about one test clip."""
+
+    machine: str
+    section: str
+    file: str
+    score: float  # any finite number, high = anomalous
+    decision: bool | None = None  # None: there is no decision
+    where: str = ""  # file and line it was read from, for messages
+
+
+@dataclass(frozen=True)
+class ScoreTable:
+    """What a system said about a test set, one row a clip, in any order."""
+
+    rows: tuple[ScoredFile, ...]
+
+    @classmethod
+    def from_verdicts(cls, verdicts: Iterable[Verdict]) -> ScoreTable:
+        """What a detector of ours said (`Scores`)."""
+        return cls(
+            tuple(
+                ScoredFile(
+                    machine=verdict.clip.machine,
+                    section=section_name(verdict.clip.section),
+                    file=verdict.clip.file,
+                    score=float(verdict.score),
+                    decision=None if math.isnan(verdict.threshold) else bool(verdict.anomalous),
+                    where=str(verdict.clip.path),
+                )
+                for verdict in verdicts
+            )
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Joined:
+    """The scores and labels of one machine and section, clips sorted by file name."""
+
+    machine: str
+    section: str
+    files: tuple[str, ...]
+    scores: NDArray[np.float64]  # (clips,)
+    anomalous: NDArray[np.bool_]  # (clips,)
+    target: NDArray[np.bool_] | None  # (clips,); None: no domains
+    decisions: NDArray[np.bool_] | None  # (clips,); None: some clip has none
+
+    @property
+    def name(self) -> str:
+        """How messages call it."""
+        return f"{self.machine}, section {self.section}"
+
+
+def join(scores: Sequence[ScoredFile], truth: Truth) -> tuple[Joined, ...]:
+    """Put each score beside its label.
+
+    Args:
+        scores: what a system said, in any order; a clip is known by its file name without `.wav`
+            or `.flac`, anonymous or labelled where the truth knows both.
+        truth: the labels of exactly the same clips.
+
+    Returns:
+        One `Section` per machine and section, sorted by both: the order of rows leaves no trace.
+
+    Raises:
+        DatasetError: a clip twice, without a score or without a label, an unknown or missing
+            machine, a score that is not finite, or domains for some clips only.
+    """
+    labels = _index(truth)
+    joined: dict[Key, dict[str, tuple[LabelledFile, ScoredFile]]] = {key: {} for key in labels}
+    for row in scores:
+        if not math.isfinite(row.score):
+            raise DatasetError(f"{row.where}: the score of {row.file!r} is {row.score}, need a "
+                               "finite number; score the clip again")  # fmt: skip
+        label = _label_of(row, labels)
+        section = joined[row.machine, section_name(row.section)]
+        if label.file in section:
+            first = section[label.file][1]
+            raise DatasetError(f"{row.where}: {row.file!r} has a score already, as {first.file!r} "
+                               f"at {first.where}; keep one")  # fmt: skip
+        section[label.file] = (label, row)
+    _refuse_missing(joined, truth)
+    _refuse_mixed_domains(truth)
+    _warn_of_decisions(scores)
+    return tuple(_section(key, joined[key]) for key in sorted(joined))
+
+
+def _index(truth: Truth) -> dict[Key, dict[str, LabelledFile]]:
+    """Machine and section → clip → row, under both names of a clip."""
+    labels: dict[Key, dict[str, LabelledFile]] = {}
+    for row in truth.rows:
+        names = labels.setdefault((row.machine, section_name(row.section)), {})
+        for name in {stem(row.file), stem(row.alias or row.file)}:
+            if name in names:
+                raise DatasetError(
+                    f"{row.where}: {name!r} of {row.machine}, section {row.section} is labelled "
+                    f"twice, first at {names[name].where}; keep one or rename"
+                )
+            names[name] = row
+    if not labels:
+        raise DatasetError(
+            "no labelled clips to evaluate; give the test set of at least one machine"
+        )
+    return labels
+
+
+def _label_of(row: ScoredFile, labels: dict[Key, dict[str, LabelledFile]]) -> LabelledFile:
+    names = labels.get((row.machine, section_name(row.section)))
+    if names is None:
+        known = ", ".join(f"{machine} {section}" for machine, section in sorted(labels))
+        raise DatasetError(f"{row.where}: the truth has no machine {row.machine!r} with section "
+                           f"{row.section!r}; it has: {known}")  # fmt: skip
+    if stem(row.file) not in names:
+        near = difflib.get_close_matches(stem(row.file), names, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else "correct it or leave the clip out"
+        raise DatasetError(f"{row.where}: {row.file!r} is not in the truth of {row.machine}, "
+                           f"section {row.section}; {hint}")  # fmt: skip
+    return names[stem(row.file)]
+
+
+def _refuse_missing(
+    joined: dict[Key, dict[str, tuple[LabelledFile, ScoredFile]]], truth: Truth
+) -> None:
+    missing: dict[Key, list[LabelledFile]] = {}
+    for row in truth.rows:
+        key = (row.machine, section_name(row.section))
+        if row.file not in joined[key]:
+            missing.setdefault(key, []).append(row)
+    for key, rows in missing.items():
+        raise DatasetError(
+            f"{rows[0].where}: no score for {rows[0].file!r} of {key[0]}, section {key[1]} "
+            f"({len(rows)} of {len(rows) + len(joined[key])} clips lack one); "
+            "score them or leave them out of the truth"
+        )
+
+
+def _refuse_mixed_domains(truth: Truth) -> None:
+    without = [row for row in truth.rows if row.domain is None]
+    if without and len(without) < len(truth.rows):
+        raise DatasetError(
+            f"{without[0].where}: {without[0].file!r} of {without[0].machine} has no domain, other "
+            "clips have one; give all clips a domain, or none"
+        )
+
+
+def _warn_of_decisions(scores: Sequence[ScoredFile]) -> None:
+    without = [row for row in scores if row.decision is None]
+    if without and len(without) < len(scores):
+        warn(
+            f"{without[0].where}: {len(without)} of {len(scores)} clips have no decision, so there "
+            "is no overall precision, recall and F1"
+        )
+
+
+def _section(key: Key, clips: dict[str, tuple[LabelledFile, ScoredFile]]) -> Joined:
+    files = sorted(clips)
+    labels = [clips[file][0] for file in files]
+    rows = [clips[file][1] for file in files]
+    domains = np.array([label.domain == "target" for label in labels])
+    decided = all(row.decision is not None for row in rows)
+    return Joined(
+        machine=key[0],
+        section=key[1],
+        files=tuple(files),
+        scores=np.array([row.score for row in rows], dtype=np.float64),
+        anomalous=np.array([label.label == "anomaly" for label in labels]),
+        target=domains if labels[0].domain is not None else None,
+        decisions=np.array([bool(row.decision) for row in rows]) if decided else None,
+    )

@@ -1,0 +1,269 @@
+"""Ground truth: which test clip is normal, which is not, and from which domain.
+
+It comes in three forms, all read by `read_truth`: our `truth.csv`, the official evaluator's folder
+of header-less files, and the `eval_data_list_YYYY.csv` of the data set. Clips whose names tell
+their label are a fourth (`Truth.from_clips`). Only names and labels are read, never audio.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from nearfar.clips import Clip, parse_name
+from nearfar.errors import DatasetError, FormatError, warn
+
+if TYPE_CHECKING:
+    import os
+
+Line = tuple[str, list[str]]  # `path:line` and the fields
+Value = TypeVar("Value")
+
+COLUMNS = ("machine", "section", "file", "domain", "label")  # of truth.csv
+BINARY = {"0": False, "1": True, "0.0": False, "1.0": True}
+_DOMAINS = {"0": "source", "1": "target", "source": "source", "target": "target"}
+_LABELS = {"0": "normal", "1": "anomaly", "normal": "normal", "anomaly": "anomaly"}
+_TRUTH_FILE = re.compile(
+    r"ground_truth_(?P<machine>.+)_(?:section|id)_(?P<section>[^_]+?)"
+    r"(?:_(?P<domain>source|target))?(?:_test)?\.csv"
+)
+
+
+@dataclass(frozen=True)
+class LabelledFile:
+    """What is known about one test clip."""
+
+    machine: str
+    section: str
+    file: str
+    domain: str | None  # "source", "target"; None: the data set has no domains (2020)
+    label: str  # "normal" or "anomaly"
+    alias: str = ""  # its other name, where the anonymous and the labelled one are both known
+    where: str = ""  # file and line it was read from, for messages
+
+
+@dataclass(frozen=True)
+class Truth:
+    """The labels of a test set, one row a clip, in any order."""
+
+    rows: tuple[LabelledFile, ...]
+
+    @classmethod
+    def from_clips(cls, clips: Iterable[Clip]) -> Truth:
+        """The labels that clips carry themselves.
+
+        Raises:
+            DatasetError: a clip without a label.
+        """
+        rows = []
+        for clip in clips:
+            if clip.label is None:
+                raise DatasetError(
+                    f"{clip.path}: no label in its name; give the ground truth with --truth FILE"
+                )
+            section = section_name(clip.section)
+            rows.append(
+                LabelledFile(clip.machine, section, clip.file, clip.domain, clip.label,
+                             where=str(clip.path))
+            )  # fmt: skip
+        return cls(tuple(rows))
+
+
+def read_truth(path: str | os.PathLike[str]) -> Truth:
+    """Read the ground truth of a test set.
+
+    Args:
+        path: one of
+            a file with the columns machine, section, file, domain (0 source, 1 target; empty or
+            absent in a data set without domains), label (0 normal, 1 anomaly);
+            a folder with `ground_truth_data/` (and `ground_truth_domain/`,
+            `ground_truth_attributes/`) as the official evaluator has it, or with a truth.csv;
+            an `eval_data_list_YYYY.csv`: a line with a machine's name, then lines
+            `anonymous.wav,labelled.wav`.
+
+    Raises:
+        FormatError: missing, none of these forms, or a value that is not as it must be.
+    """
+    path = Path(path)
+    if path.is_dir():
+        if (path / "ground_truth_data").is_dir():
+            return Truth(tuple(_evaluator_rows(path)))
+        if not (path / "truth.csv").is_file():
+            raise FormatError(
+                f"{path}: neither ground_truth_data/ nor truth.csv in this folder; "
+                "name the ground truth itself"
+            )
+        path = path / "truth.csv"
+    lines = read_lines(path)
+    header = [field.lower() for field in lines[0][1]]
+    if {"machine", "file"} & set(header):
+        return Truth(tuple(_table_rows(header, lines)))
+    return Truth(tuple(_list_rows(path, lines)))
+
+
+def section_name(text: str) -> str:
+    """A section as official files write it: spreadsheets turn `00` into `0`.
+
+    >>> section_name("3"), section_name("03"), section_name("line A")
+    ('03', '03', 'line A')
+    """
+    return text.zfill(2) if text.isdigit() else text
+
+
+def stem(name: str) -> str:
+    """A clip's name without its audio suffix; attributes may hold dots.
+
+    >>> stem("section_00_0000.wav"), stem("section_00_0000_volt_0.5")
+    ('section_00_0000', 'section_00_0000_volt_0.5')
+    """
+    return name[: name.rindex(".")] if name.lower().endswith((".wav", ".flac")) else name
+
+
+def read_lines(path: Path) -> list[Line]:
+    """The lines of a CSV file that are not blank, with their place; fields without outer blanks.
+
+    A UTF-8 byte order mark, CRLF and blanks after a comma are harmless.
+
+    Raises:
+        FormatError: missing, not UTF-8, not CSV, or without any line.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError:
+        raise FormatError(f"{path}: not UTF-8 text; save it as CSV in UTF-8") from None
+    except OSError as error:
+        raise FormatError(f"{path}: cannot be read ({error.strerror})") from None
+    reader = csv.reader(io.StringIO(text), skipinitialspace=True)
+    lines = []
+    try:
+        for raw in reader:
+            fields = [field.strip() for field in raw]
+            if any(fields):
+                lines.append((f"{path}:{reader.line_num}", fields))
+    except csv.Error as error:
+        raise FormatError(f"{path}:{reader.line_num}: not CSV ({error})") from None
+    if not lines:
+        raise FormatError(f"{path}: the file is empty; it needs one line per clip")
+    return lines
+
+
+def lookup(text: str, values: Mapping[str, Value], what: str, where: str) -> Value:
+    """The meaning of a field that has only a few.
+
+    Raises:
+        FormatError: it is none of them.
+    """
+    if text not in values:
+        raise FormatError(f"{where}: {what} {text!r}, need one of {', '.join(values)}")
+    return values[text]
+
+
+def _table_rows(header: list[str], lines: list[Line]) -> Iterator[LabelledFile]:
+    """Rows of our truth.csv."""
+    for name in COLUMNS:
+        if header.count(name) != 1 and not (name == "domain" and name not in header):
+            raise FormatError(
+                f"{lines[0][0]}: column {name!r} is there {header.count(name)} times; "
+                f"the columns are {','.join(COLUMNS)}"
+            )
+    for where, fields in lines[1:]:
+        if len(fields) != len(header):
+            raise FormatError(f"{where}: {len(fields)} columns, the header has {len(header)}")
+        row = dict(zip(header, fields, strict=True))
+        if not (row["machine"] and row["section"] and row["file"]):
+            raise FormatError(f"{where}: machine, section or file is empty; fill it in")
+        domain = row.get("domain", "")
+        yield LabelledFile(
+            machine=row["machine"],
+            section=section_name(row["section"]),
+            file=row["file"],
+            domain=lookup(domain, _DOMAINS, "domain", where) if domain else None,
+            label=lookup(row["label"], _LABELS, "label", where),
+            where=where,
+        )
+
+
+def _list_rows(path: Path, lines: list[Line]) -> Iterator[LabelledFile]:
+    """Rows of an eval_data_list; the labelled name says everything."""
+    if path.name == "eval_data_list_2022.csv":
+        warn(
+            f"{path}: the published list of 2022 has wrong labels for 608 clips of ToyCar and "
+            "ToyTrain; use the ground truth of the 2022 evaluator"
+        )
+    machine = ""
+    for where, fields in lines:
+        if len(fields) == 1:
+            machine = fields[0]
+            continue
+        name = parse_name(fields[1])
+        if not machine or name is None or name.label is None or len(fields) > 3:
+            raise FormatError(
+                f"{where}: {','.join(fields)!r} is neither a line below the header "
+                f"{','.join(COLUMNS)} nor 'anonymous.wav,labelled.wav' below a machine's name"
+            )
+        if len(fields) == 3 and lookup(fields[2], _LABELS, "label", where) != name.label:
+            raise FormatError(f"{where}: label {fields[2]} contradicts {fields[1]!r}; correct one")
+        yield LabelledFile(
+            machine=machine,
+            section=section_name(name.section),
+            file=fields[0],
+            domain=name.domain,
+            label=name.label,
+            alias=fields[1],
+            where=where,
+        )
+
+
+def _evaluator_rows(folder: Path) -> Iterator[LabelledFile]:
+    """Rows of the official evaluator's folders, one file per machine and section in each."""
+    files = sorted((folder / "ground_truth_data").glob("*.csv"))
+    if not files:
+        raise FormatError(f"{folder / 'ground_truth_data'}: no .csv file in this folder")
+    for path in files:
+        name = _TRUTH_FILE.fullmatch(path.name)
+        if name is None:
+            raise FormatError(
+                f"{path}: its name is not ground_truth_<machine>_section_<nn>_test.csv"
+            )
+        domains = _domains(folder / "ground_truth_domain", path, name["domain"])
+        attributes = folder / "ground_truth_attributes" / path.name
+        aliases = _pairs(attributes) if attributes.is_file() else {}
+        for file, (where, label) in _pairs(path).items():
+            if domains is not None and file not in domains:
+                raise FormatError(f"{where}: {file!r} is not in ground_truth_domain/{path.name}")
+            yield LabelledFile(
+                machine=name["machine"],
+                section=section_name(name["section"]),
+                file=file,
+                domain=domains[file] if domains is not None else None,
+                label=lookup(label, _LABELS, "label", where),
+                alias=aliases.get(file, ("", ""))[1],
+                where=where,
+            )
+
+
+def _domains(folder: Path, labels: Path, named: str | None) -> dict[str, str] | None:
+    """File → domain: from its own folder, or (2021) from the name of the file with the labels."""
+    if folder.is_dir():
+        pairs = _pairs(folder / labels.name).items()
+        return {file: lookup(text, _DOMAINS, "domain", where) for file, (where, text) in pairs}
+    return dict.fromkeys(_pairs(labels), _DOMAINS[named]) if named else None
+
+
+def _pairs(path: Path) -> dict[str, tuple[str, str]]:
+    """First column → (`path:line`, second column)."""
+    pairs: dict[str, tuple[str, str]] = {}
+    for where, fields in read_lines(path):
+        if len(fields) < 2:
+            raise FormatError(f"{where}: {fields[0]!r} stands alone, need 'file.wav,value'")
+        if fields[0] in pairs:
+            raise FormatError(
+                f"{where}: {fields[0]!r} is there twice, first at {pairs[fields[0]][0]}; keep one"
+            )
+        pairs[fields[0]] = (where, fields[1])
+    return pairs

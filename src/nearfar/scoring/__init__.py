@@ -1,0 +1,1 @@
+"""Rows → a score: adapted, whitened, held against a memory bank, calibrated."""

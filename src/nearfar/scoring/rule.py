@@ -1,0 +1,71 @@
+"""Scoring rules: how distances to the bank become one number."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+
+from nearfar.errors import SettingError
+from nearfar.parts.valid import is_number
+from nearfar.scoring.bank import (
+    Index,
+    MemoryBank,
+    Metric,
+    Rows,
+)
+
+
+@runtime_checkable
+class Rule(Protocol):
+    """A scoring rule: queries and a bank in, one number a query out; high = anomalous."""
+
+    @property
+    def metric(self) -> Metric: ...  # noqa: D102
+    @property
+    def neighbours(self) -> int: ...  # noqa: D102
+    def __call__(self, z: Rows, bank: MemoryBank, leave_out: Index | None = None) -> Rows: ...  # noqa: D102
+
+
+@dataclass(frozen=True)
+class KNN:
+    """Weighted distances to the k nearest rows, k = `len(weights)` (report Eq. 3 and Eq. 4).
+
+    `KNN()` is Systems 1 and 2, `KNN((1.0, -0.35, -0.05), "euclidean")` System 3,
+    `KNN(metric="euclidean")` System 4.
+    """
+
+    weights: tuple[float, ...] = (1.0,)  # of d₁, d₂, …
+    metric: Metric = "cosine"
+
+    def __post_init__(self) -> None:
+        numbers = isinstance(self.weights, tuple) and all(is_number(w) for w in self.weights)
+        if not numbers or not self.weights:
+            raise SettingError(
+                f"KNN.weights is {self.weights!r}; give one number a neighbour, as in (1.0, -0.35)"
+            )
+        if self.metric not in ("cosine", "euclidean"):
+            raise SettingError(f"KNN.metric is {self.metric!r}; it is 'cosine' or 'euclidean'")
+
+    @property
+    def neighbours(self) -> int:
+        """k."""
+        return len(self.weights)
+
+    def __call__(self, z: Rows, bank: MemoryBank, leave_out: Index | None = None) -> Rows:
+        """Score queries.
+
+        Args:
+            z: (n, dim) queries, whitened like the bank.
+            bank: rows of normal clips.
+            leave_out: (n,) origin that query i must not see; −1 for none.
+
+        Returns:
+            (n,) Σ weightsⱼ · dⱼ.
+        """
+        distances, _ = bank.neighbours(z, self.neighbours, self.metric, leave_out)
+        score = np.zeros(len(z))
+        for j, weight in enumerate(self.weights):  # not a matrix product: same bits for any n
+            score += weight * distances[:, j]
+        return score

@@ -1,0 +1,199 @@
+"""What Ω does when a part of a system is changed: variants side by side, on the same clips.
+
+A clip is read once and embedded once for each chain, and a member that variants share is fitted
+once. Each variant is compared with the reference by a paired bootstrap.
+
+An ablation explains a system. Choosing settings by it would be tuning on test labels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nearfar.errors import SettingError
+from nearfar.metrics.comparison import Comparison, compare
+from nearfar.metrics.evaluation import RULES, Evaluation
+from nearfar.metrics.official import evaluate
+from nearfar.parts.data import to_data
+from nearfar.runtime.runtime import Runtime
+from nearfar.scores.truth import Truth, read_truth
+from nearfar.study.claims import Variant
+from nearfar.study.data import open_test, rule_of, simulated_label
+from nearfar.study.scored import score_all
+from nearfar.text import aligned
+from nearfar.version import versions
+
+if TYPE_CHECKING:
+    from nearfar.metrics.official import RuleName
+    from nearfar.sound.audio import ChannelOrder
+
+SEED = 0  # of the bootstrap
+
+
+@dataclass(frozen=True)
+class Row:
+    """One variant and what came out."""
+
+    variant: Variant
+    evaluation: Evaluation
+    comparison: Comparison | None  # with the reference; None for the reference itself
+
+    @property
+    def machines(self) -> Mapping[str, float]:
+        """The year's number of each machine alone: for Ω the harmonic mean of its values, 0–1."""
+        return self.evaluation.table["total"].machines
+
+
+@dataclass(frozen=True)
+class Ablation:
+    """Variants of a system, the reference first; differences are variant minus reference."""
+
+    rows: tuple[Row, ...]
+    claim: str = ""
+    sentence: str = ""
+    simulated: str = ""  # what simulated data say of themselves
+
+    @property
+    def reference(self) -> Row:
+        """What every other row is compared with."""
+        return self.rows[0]
+
+    def differences(self, row: Row) -> dict[str, float]:
+        """How far each machine's number lies above the reference's, 0–1."""
+        of = self.reference.machines
+        return {machine: value - of[machine] for machine, value in row.machines.items()}
+
+    @property
+    def text(self) -> str:
+        """What a person reads."""
+        about = f"{self.claim}: {self.sentence}" if self.claim else ""
+        blocks = [self._totals(), self._by_machine(), self._footnote()]
+        return "\n".join([*filter(None, (self.simulated, about)), "\n\n".join(blocks)])
+
+    def _totals(self) -> str:
+        symbol = RULES[self.reference.evaluation.rule].symbol
+        interval = f"{100 * self.reference.evaluation.confidence:g} %"
+        lines = [["variant", symbol, interval, f"Δ{symbol}", interval, "p"]]
+        for row in self.rows:
+            low, high = row.evaluation.interval or (float("nan"),) * 2
+            own = [f"{100 * row.evaluation.score:.2f}", f"{100 * low:.2f}–{100 * high:.2f}"]
+            lines.append([row.variant.name, *own, *_compared(row.comparison)])
+        return aligned(lines)
+
+    def _by_machine(self) -> str:
+        machines = list(self.reference.machines)
+        rule = RULES[self.reference.evaluation.rule]
+        lines = [[f"{'hmean' if rule.mean == 'harmonic' else 'mean'} and difference", *machines]]
+        for row in self.rows:
+            moved = {} if row.comparison is None else self.differences(row)
+            cells = [
+                f"{100 * row.machines[m]:.2f}" + (f" {100 * moved[m]:+.2f}" if m in moved else "")
+                for m in machines
+            ]
+            lines.append([row.variant.name, *cells])
+        return aligned(lines)
+
+    def _footnote(self) -> str:
+        others = len(self.rows) - 1
+        return (
+            f"reference: {self.reference.variant.name}. Per cent, and points of difference.\n"
+            f"Paired bootstrap over clips, {self.reference.evaluation.draws} draws; p of "
+            f"{others} comparison{'s' * (others != 1)}, not corrected for their number.\n"
+            "This explains a system; to choose settings by it would be tuning on test labels."
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        """What a program reads; values 0–1."""
+        about = {"claim": self.claim, "sentence": self.sentence} if self.claim else {}
+        data = {"data": self.simulated} if self.simulated else {}
+        return {
+            **about,
+            "rule": self.reference.evaluation.rule,
+            "reference": self.reference.variant.name,
+            "variants": [self._row(row) for row in self.rows],
+            "settings": {**data, "bootstrap_seed": SEED},
+            "versions": versions(),
+        }
+
+    def _row(self, row: Row) -> dict[str, Any]:
+        moved = self.differences(row)
+        against = row.comparison
+        return {
+            "name": row.variant.name,
+            "score": row.evaluation.score,
+            "interval": list(row.evaluation.interval or ()),
+            "difference": None if against is None else against.difference,
+            "difference_interval": None if against is None else list(against.interval),
+            "p": None if against is None else against.p,
+            "machines": {
+                machine: {"mean": value, "difference": moved[machine]}
+                for machine, value in row.machines.items()
+            },
+            "evaluation": row.evaluation.to_dict(),
+            "system": to_data(row.variant.system),
+        }
+
+
+def ablate(
+    data: Path,
+    variants: Sequence[Variant],
+    runtime: Runtime | None = None,
+    *,
+    claim: str = "",
+    sentence: str = "",
+    truth: Path | None = None,
+    rule: RuleName | None = None,
+    order: ChannelOrder = "near-far",
+    draws: int = 2000,
+) -> Ablation:
+    """Fit, score and evaluate variants of a system, and compare each with the first.
+
+    Args:
+        data: DCASE folder, or CSV with labels.
+        variants: the reference first. A member is the same fit in every variant that has it; where
+            one variant needs two channels, the clips of all are told apart by both channels.
+        runtime: how to compute; without a cache a temporary one serves all variants.
+        claim: what the variants are about.
+        sentence: what is claimed.
+        truth: ground truth for test clips whose names carry no label.
+        rule: the year's rule; None finds it in the data.
+        order: which channel is near.
+        draws: of the bootstrap, at least 1.
+
+    Raises:
+        SettingError: no variants, or two of one name.
+        DatasetError: no test clips, no labels, or no training clips for a machine.
+        AudioError: a clip that cannot be used.
+    """
+    names = [variant.name for variant in variants]
+    if not names or len(set(names)) < len(names):
+        raise SettingError(f"variants {names!r}; give at least one, each with a name of its own")
+    test = open_test(data)
+    labels = Truth.from_clips(test) if truth is None else read_truth(truth)
+    chosen = rule or rule_of(test)
+    runtime = runtime or Runtime()
+    scores = score_all(data, test, [v.system for v in variants], runtime, order)
+    rows = []
+    for n, (variant, own) in enumerate(zip(variants, scores, strict=True), start=1):
+        found = evaluate(own, labels, rule=chosen, draws=draws, seed=SEED)
+        against = None
+        if n > 1:
+            against = compare(own, scores[0], labels, rule=chosen, draws=draws, seed=SEED)
+        rows.append(Row(variant, found, against))
+        if runtime.progress is not None:
+            runtime.progress("variant", n, len(variants))
+    return Ablation(tuple(rows), claim, sentence, simulated_label(data))
+
+
+def _compared(comparison: Comparison | None) -> list[str]:
+    if comparison is None:
+        return ["–", "reference", "–"]
+    low, high = comparison.interval
+    return [
+        f"{100 * comparison.difference:+.2f}",
+        f"{100 * low:+.2f} to {100 * high:+.2f}",
+        f"{comparison.p:.3g}",
+    ]

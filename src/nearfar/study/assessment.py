@@ -1,0 +1,189 @@
+"""One number for a data set: fit a system or take a detector, score, evaluate, beside the floor."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nearfar.clips import Clips
+from nearfar.detector.detector import Detector, load
+from nearfar.detector.fitting import fit
+from nearfar.errors import DatasetError, NearfarWarning, SettingError
+from nearfar.metrics.comparison import compare
+from nearfar.metrics.evaluation import Evaluation
+from nearfar.metrics.official import evaluate
+from nearfar.runtime.runtime import Runtime
+from nearfar.scores.files import read_scores
+from nearfar.scores.truth import Truth, read_truth
+from nearfar.study.data import described, open_test, rule_of
+from nearfar.system.presets import logmel
+from nearfar.version import versions
+
+if TYPE_CHECKING:
+    from nearfar.metrics.official import RuleName
+    from nearfar.scores.verdict import Scores
+    from nearfar.sound.audio import ChannelOrder
+    from nearfar.system.system import Ensemble, System
+
+
+@dataclass(frozen=True)
+class Result:
+    """An evaluation, how it was made, and what the floor gives on the same clips."""
+
+    evaluation: Evaluation
+    lines: tuple[str, ...] = ()
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    floor: Mapping[str, Any] | None = None
+    heading: tuple[str, ...] = ()  # above the table
+
+    @property
+    def text(self) -> str:
+        """What a person reads."""
+        return "\n".join([*self.heading, str(self.evaluation), *self.lines])
+
+    def as_dict(self) -> dict[str, Any]:
+        """What a program reads."""
+        extra = {} if self.floor is None else {"floor": dict(self.floor)}
+        return {
+            **self.evaluation.to_dict(),
+            **extra,
+            "settings": {**self.settings, "bootstrap_seed": 0},
+            "versions": versions(),
+        }
+
+
+def of_files(folder: Path, truth: Path | None, rule: RuleName | None) -> Result:
+    """Evaluate score files that anyone made.
+
+    Args:
+        folder: with `anomaly_score_<machine>_section_<nn>_test.csv` files.
+        truth: the ground truth.
+        rule: the year's rule; None finds it in the data.
+
+    Raises:
+        SettingError: no ground truth given.
+        FormatError, DatasetError: files that do not fit each other.
+    """
+    if truth is None:
+        raise SettingError("--scores needs --truth FILE (machine,section,file,domain,label)")
+    result = evaluate(read_scores(folder), read_truth(truth), rule=rule)
+    return Result(result, settings={"scores": folder.name, "truth": truth.name})
+
+
+def of_data(
+    data: Path | None,
+    system: System | Ensemble | None,
+    runtime: Runtime,
+    *,
+    detector: Path | None = None,
+    types: Sequence[type] = (),
+    weights: Sequence[str] = (),
+    truth: Path | None = None,
+    floor: bool = True,
+    rule: RuleName | None = None,
+    skip_bad: bool = False,
+    name: str = "system",
+    order: ChannelOrder = "near-far",
+    any_frontend: bool = False,
+) -> Result:
+    """Evaluate a system, or a detector, on the test clips of a data set.
+
+    Args:
+        data: DCASE folder or CSV.
+        system: fitted on the train split; not looked at with a detector.
+        runtime: how to compute.
+        detector: a detector's folder.
+        types: the detector's own parts that are not ours.
+        weights: where the detector's encoders have their weights now.
+        truth: ground truth for test clips whose names carry no label.
+        floor: also fit `logmel` and say how far the system is above it.
+        rule: the year's rule; None finds it in the data.
+        skip_bad: leave out clips that cannot be used.
+        name: what the system is called in the table.
+        order: which channel is near, for a system that is fitted here.
+        any_frontend: take a trained encoder behind another front end than its own.
+
+    Raises:
+        DatasetError: no test clips, or no labels.
+    """
+    if data is None or (system is None and detector is None):
+        raise SettingError("give a DCASE folder or a CSV, and a system or a detector to evaluate")
+    test = open_test(data)
+    left_out: list[str] = []
+    if detector is not None:
+        known = load(detector, types, weights)
+        left_out = sorted(set(test.machines) - set(known.machines))
+        test = _of_machines(test, known.machines, data)
+    labels = Truth.from_clips(test) if truth is None else read_truth(truth)
+    fitted = (
+        known
+        if system is None or detector
+        else _fit(system, data, runtime, order, skip_bad, any_frontend)
+    )
+    rule = rule or rule_of(test)
+    scores = fitted.score(test, runtime, skip_bad=skip_bad)
+    if skip_bad:
+        labels = _only(labels, scores)
+    result = evaluate(scores, labels, rule=rule)
+    notes = (f"left out, unknown to the detector: {', '.join(left_out)}",) if left_out else ()
+    settings, heading = described(data, detector.name if detector else name, fitted.system)
+    plain = Result(result, notes, settings, heading=heading)
+    lowest = _floor(data, fitted, runtime, skip_bad) if floor else ""
+    if not isinstance(lowest, Detector):
+        return replace(plain, lines=(*notes, lowest) if lowest else notes)
+    return _above(plain, scores, lowest.score(Clips(v.clip for v in scores), runtime), labels, rule)
+
+
+def _above(
+    plain: Result, scores: Scores, below: Scores, labels: Truth, rule: RuleName | None
+) -> Result:
+    """A result with how far its scores are above the floor's."""
+    floor, gain = evaluate(below, labels, rule=rule), compare(scores, below, labels, rule=rule)
+    lines = (*plain.lines, f"floor: logmel {floor.headline}", f"above the floor: {gain}")
+    figures = {"system": "logmel", **floor.to_dict(), "difference": asdict(gain)}
+    return replace(plain, lines=lines, floor=figures)
+
+
+def _of_machines(test: Clips, machines: Sequence[str], data: Path) -> Clips:
+    known = Clips(c for c in test if c.machine in machines)
+    if not len(known):
+        raise DatasetError(
+            f"{data} has {', '.join(test.machines)}, the detector knows {', '.join(machines)}; "
+            "fit one on these machines"
+        )
+    return known
+
+
+def _fit(
+    system: System | Ensemble,
+    data: Path,
+    runtime: Runtime,
+    order: ChannelOrder,
+    skip_bad: bool,
+    any_frontend: bool,
+) -> Detector:
+    train = Clips.open(data, split="train")
+    return fit(system, train, runtime, order=order, skip_bad=skip_bad, any_frontend=any_frontend)
+
+
+def _floor(data: Path, fitted: Detector, runtime: Runtime, skip_bad: bool) -> Detector | str:
+    """`logmel` fitted on the same data, or a line that says why there is none."""
+    if fitted.system == logmel():
+        return ""
+    try:
+        train = Clips.open(data, split="train", machines=fitted.machines)
+    except DatasetError:
+        return "floor: none, the data have no training clips to fit logmel on"
+    with warnings.catch_warnings():  # what is wrong with the data has been said
+        warnings.simplefilter("ignore", NearfarWarning)
+        return fit(logmel(), train, runtime, order=fitted.order, skip_bad=skip_bad)
+
+
+def _only(labels: Truth, scores: Scores) -> Truth:
+    """The labels of the clips that were scored: the others were left out as asked."""
+    scored = {(v.clip.machine, v.clip.section, v.clip.file) for v in scores}
+    rows = labels.rows
+    return Truth(tuple(r for r in rows if (r.machine, r.section, r.file) in scored))

@@ -1,0 +1,72 @@
+"""A data set as a study sees it: its test split, its rule, what it says of itself."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from nearfar.clips import Clips
+from nearfar.errors import DatasetError
+from nearfar.files import write_text
+from nearfar.parts.data import to_data
+
+if TYPE_CHECKING:
+    from nearfar.metrics.official import RuleName
+    from nearfar.system.system import Ensemble, System
+
+
+def described(
+    data: Path, name: str, system: System | Ensemble
+) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """What a result says of how it was made, and the line above it for simulated data."""
+    settings = {"name": name, "system": to_data(system)}
+    simulated = simulated_label(data)
+    if not simulated:
+        return settings, ()
+    return {**settings, "data": simulated}, (simulated,)
+
+
+def simulated_label(data: Path) -> str:
+    """What a simulated data set says of itself in its manifest; "" for other data."""
+    try:
+        said = json.loads((data / "manifest.json").read_text(encoding="utf-8"))["label"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
+    return said if isinstance(said, str) and said.startswith("SIMULATED ") else ""
+
+
+class Printable(Protocol):
+    """What a command prints and writes."""
+
+    @property
+    def text(self) -> str:
+        """What a person reads."""
+        ...
+
+    def as_dict(self) -> dict[str, Any]:
+        """What a program reads."""
+        ...
+
+
+def write_json(path: Path, result: Printable) -> None:
+    """Write all figures of a result, whole or not at all."""
+    write_text(path, json.dumps(result.as_dict(), indent=1, ensure_ascii=False) + "\n")
+
+
+def open_test(data: Path) -> Clips:
+    """The test split of a data set.
+
+    Raises:
+        DatasetError: it has none.
+    """
+    test = Clips.open(data, split="test")
+    if any(c.split != "test" and c.label is None for c in test):
+        raise DatasetError(f"{data}: has no test clips; give a DCASE folder, or a CSV with labels")
+    return test
+
+
+def rule_of(test: Clips) -> RuleName | None:
+    """2021 had its own rule and gave each domain a test folder; the names do not tell."""
+    folders = {clip.path.parent.name for clip in test}
+    return "2021" if folders & {"source_test", "target_test"} else None

@@ -1,0 +1,220 @@
+"""Settings chosen leave-one-machine-out: for each machine the one that is best on all others.
+
+A setting chosen on the labels that it is judged by looks better than it is (peeked). Chosen on the
+other machines it does not (honest): no label of a machine has a say in the setting it is judged
+under. Scores of different machines are never compared, so the figures of each machine may come from
+a system of its own, and the year's number over them is an ordinary evaluation.
+
+The choice is random too, as the clips are. The honest interval therefore makes it again in every
+bootstrap draw: on the other machines' resampled clips, judged on the left-out machine's clips of
+the same draw (B. Efron, Estimation and accuracy after model selection, JASA 109, 2014).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from nearfar.metrics.evaluation import RULES, Evaluation
+from nearfar.metrics.official import draw_figures
+from nearfar.parts.data import to_data
+from nearfar.runtime.runtime import Runtime
+from nearfar.scores.join import ScoredFile, ScoreTable
+from nearfar.scores.truth import Truth, read_truth
+from nearfar.study.ablation import SEED
+from nearfar.study.choice import (
+    Choice,
+    leave_one_out,
+    refuse_one,
+)
+from nearfar.study.claims import Variant
+from nearfar.study.data import described, open_test, rule_of
+from nearfar.study.grid import grid
+from nearfar.study.scored import score_all
+from nearfar.system.presets import logmel
+from nearfar.system.system import AnySystem
+from nearfar.text import aligned
+from nearfar.version import versions
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from nearfar.clips import Clips
+    from nearfar.metrics.official import RuleName
+    from nearfar.sound.audio import ChannelOrder
+
+    Values = NDArray[np.float64]
+
+
+# ---- the study -------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class Study:
+    """Candidates, the choice among them, and how it was made."""
+
+    candidates: tuple[Variant, ...]  # the system as given first
+    choice: Choice
+    settings: Mapping[str, Any]
+    heading: tuple[str, ...] = ()  # above the table
+
+    @property
+    def text(self) -> str:
+        """What a person reads: the honest table, then what it was chosen from."""
+        blocks = [
+            "\n".join([*self.heading, str(self.choice.honest)]), self._numbers(), self._choices(),
+            self._candidates(), self._footnote(),
+        ]  # fmt: skip
+        return "\n\n".join(blocks)
+
+    def _numbers(self) -> str:
+        choice, names = self.choice, [v.name for v in self.candidates]
+        peeked = choice.evaluations[choice.peeked]
+        rows = [
+            ["default: " + names[0], *_with_bounds(choice.evaluations[0])],
+            ["honest: chosen on the other machines", *_with_bounds(choice.honest)],
+            ["peeked: " + names[choice.peeked], *_with_bounds(peeked)],
+        ]
+        lines = [
+            aligned([["", *self._titles()], *rows]),
+            f"honest − default: {choice.gain}",
+            f"what peeking would have gained, peeked − honest: {choice.optimism}",
+        ]
+        if choice.floor is not None:
+            lines.append(f"floor: logmel {choice.floor.headline}")
+            lines.append(f"honest above the floor: {choice.above}")
+        return "\n".join(lines)
+
+    def _choices(self) -> str:
+        rows = [
+            f"{machine}: {self.candidates[k].name}" for machine, k in self.choice.machines.items()
+        ]
+        return "\n".join(["chosen for each machine on the others:", *rows])
+
+    def _candidates(self) -> str:
+        chosen = list(self.choice.machines.values())
+        rows = [["candidate", *self._titles(), "machines", "in draws"]]
+        for k, variant in enumerate(self.candidates):
+            times = [str(chosen.count(k)), f"{100 * self.choice.shares[k]:.0f} %"]
+            rows.append([variant.name, *_with_bounds(self.choice.evaluations[k]), *times])
+        return aligned(rows)
+
+    def _titles(self) -> list[str]:
+        honest = self.choice.honest
+        return [RULES[honest.rule].symbol, f"{100 * honest.confidence:g} %"]
+
+    def _footnote(self) -> str:
+        honest = self.choice.honest
+        symbol = RULES[honest.rule].symbol
+        return (
+            f"machines, in draws: for how many machines a candidate was chosen, and its share of "
+            f"all choices in {honest.draws} draws.\n"
+            f"The {symbol} to quote is the honest one: no machine's labels took part in the choice "
+            "for it, and its interval\nmakes the choice again in every draw. The peeked one was "
+            "chosen on the labels that it is judged by."
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        """What a program reads; values 0–1. The figures outside "lomo" are the honest ones."""
+        choice = self.choice
+        chosen = {machine: self.candidates[k].name for machine, k in choice.machines.items()}
+        floor = {}
+        if choice.floor is not None and choice.above is not None:
+            figures = choice.floor.to_dict()
+            floor = {"floor": {"system": "logmel", **figures, "difference": asdict(choice.above)}}
+        return {
+            **choice.honest.to_dict(),
+            "lomo": {
+                "chosen": chosen,
+                "interval_of_fixed_choice": list(choice.fixed_interval),
+                "default": self._candidate(0),
+                "peeked": self._candidate(choice.peeked),
+                "honest_minus_default": asdict(choice.gain),
+                "peeked_minus_honest": asdict(choice.optimism),
+                "candidates": [self._candidate(k) for k in range(len(self.candidates))],
+            },
+            **floor,
+            "settings": {**self.settings, "bootstrap_seed": SEED},
+            "versions": versions(),
+        }
+
+    def _candidate(self, k: int) -> dict[str, Any]:
+        evaluation = self.choice.evaluations[k]
+        return {
+            "name": self.candidates[k].name,
+            "score": evaluation.score,
+            "interval": list(evaluation.interval or ()),
+            "chosen_for": [m for m, other in self.choice.machines.items() if other == k],
+            "share_of_draws": self.choice.shares[k],
+            "machines": dict(evaluation.table["total"].machines),
+            "system": to_data(self.candidates[k].system),
+        }
+
+
+def study(
+    data: Path,
+    system: AnySystem,
+    vary: Sequence[str],
+    runtime: Runtime | None = None,
+    *,
+    truth: Path | None = None,
+    floor: bool = True,
+    rule: RuleName | None = None,
+    name: str = "system",
+    order: ChannelOrder = "near-far",
+    any_frontend: bool = False,
+    draws: int = 2000,
+) -> Study:
+    """Fit and score all combinations of some settings, and choose leave-one-machine-out.
+
+    Args:
+        data: DCASE folder, or CSV with labels.
+        system: as given; always among the candidates.
+        vary: as in `grid`.
+        runtime: how to compute; without a cache a temporary one serves all candidates.
+        truth: ground truth for test clips whose names carry no label.
+        floor: also fit `logmel` and say how far the honest number is above it.
+        rule: the year's rule; None finds it in the data.
+        name: what the system is called.
+        order: which channel is near.
+        any_frontend: take a trained encoder behind another front end than its own.
+        draws: of the bootstrap, at least 1.
+
+    Raises:
+        SettingError: as `grid`.
+        DatasetError: one machine only, no test clips, labels that are missing, do not fit or leave
+            a figure undefined, or no training clips.
+        AudioError: a clip that cannot be used.
+    """
+    candidates = grid(system, vary)
+    test = open_test(data)
+    refuse_one(test.machines)
+    labels = Truth.from_clips(test) if truth is None else read_truth(truth)
+    rule = rule or rule_of(test)
+    _check_labels(test, labels, rule)
+    systems = [variant.system for variant in candidates]
+    lowest = [logmel()] if floor and logmel() not in systems else []
+    scores = score_all(
+        data, test, [*systems, *lowest], runtime or Runtime(), order, any_frontend=any_frontend
+    )
+    choice = leave_one_out(
+        scores[: len(systems)], labels, floor=scores[-1] if lowest else None,
+        rule=rule, draws=draws,
+    )  # fmt: skip
+    settings, heading = described(data, name, system)
+    return Study(candidates, choice, {**settings, "vary": list(vary)}, heading)
+
+
+def _check_labels(test: Clips, labels: Truth, rule: RuleName | None) -> None:
+    """Refuse labels that cannot judge these clips before hours of fitting, not after them."""
+    rows = (ScoredFile(c.machine, c.section, c.file, 0.0, where=str(c.path)) for c in test)
+    draw_figures([ScoreTable(tuple(rows))], labels, draws=0, rule=rule)
+
+
+def _with_bounds(evaluation: Evaluation) -> list[str]:
+    low, high = evaluation.interval or (float("nan"),) * 2
+    return [f"{100 * evaluation.score:.2f}", f"{100 * low:.2f}–{100 * high:.2f}"]

@@ -1,0 +1,75 @@
+"""Several systems fitted on one train split, and what each says of the test clips."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from nearfar.clips.collection import Clips
+from nearfar.detector.fitting import fit_many
+from nearfar.embedding.hearing import listen
+from nearfar.errors import DatasetError
+from nearfar.runtime.runtime import Runtime
+from nearfar.scores.verdict import Scores
+from nearfar.sound.audio import ChannelOrder
+from nearfar.system.system import AnySystem
+
+
+def score_all(
+    data: Path,
+    test: Clips,
+    systems: Sequence[AnySystem],
+    runtime: Runtime,
+    order: ChannelOrder = "near-far",
+    *,
+    any_frontend: bool = False,
+) -> list[Scores]:
+    """What each system, fitted on the train split, says about the test clips.
+
+    A clip is read once and embedded once for each chain, a member that systems share is fitted
+    once, and a warning that many give is given once. The banks of one system are held at a time,
+    besides members that a later one shares.
+
+    Args:
+        data: DCASE folder or CSV, for its train split.
+        test: the clips to score.
+        systems: at least one.
+        runtime: how to compute; without a cache a temporary one serves all systems.
+        order: which channel is near.
+        any_frontend: take a trained encoder behind another front end than its own.
+
+    Returns:
+        For each system the scores of the test clips, in their order.
+
+    Raises:
+        DatasetError: no training clips for a machine.
+        AudioError: a clip that cannot be used.
+        SettingError: a trained encoder behind another front end than its own.
+    """
+    train = Clips.open(data, split="train", machines=test.machines)
+    _check_sections(train, test)
+    chains = [member.chain for system in systems for member in system.members]
+    with _with_cache(runtime) as cached:
+        detectors = fit_many(systems, train, cached, order=order, any_frontend=any_frontend)
+        heard = listen(test, chains, cached, order=order, digest=False)
+        return [detector.judge(heard.of(detector.chains)) for detector in detectors]
+
+
+def _check_sections(train: Clips, test: Clips) -> None:
+    known = train.by_section()
+    for machine, section in test.by_section():
+        if (machine, section) not in known:
+            raise DatasetError(f"{machine} section {section}: test clips but no training clips")
+
+
+@contextmanager
+def _with_cache(runtime: Runtime) -> Iterator[Runtime]:
+    """The runtime; with a cache for as long as it is needed if it has none."""
+    if runtime.cache is not None:
+        yield runtime
+        return
+    with TemporaryDirectory(prefix="nearfar-", ignore_cleanup_errors=True) as folder:
+        yield replace(runtime, cache=Path(folder))

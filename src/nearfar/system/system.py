@@ -1,0 +1,176 @@
+"""The one place where the parts meet: a System is a recipe, fitting it gives a Detector.
+
+    Clips → front end → embedder → adaptation → whitening → memory bank → scoring rule
+          → calibration → Scores
+
+Everything here is frozen data; `repr(system)` can be run, `dataclasses.replace` makes a variant.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+
+from nearfar.embedder.contract import Embedder, has_residuals, is_embedder
+from nearfar.embedding.chain import Chain
+from nearfar.errors import SettingError
+from nearfar.frontend import Frontend
+from nearfar.parts.data import UNSAVED_DEFAULT
+from nearfar.parts.valid import check_rate
+from nearfar.scoring.adapt import Adaptation
+from nearfar.scoring.calibrate import Calibration, Raw
+from nearfar.scoring.enrich import Enrichment, FromAudio
+from nearfar.scoring.rule import KNN, Rule
+from nearfar.scoring.whiten import Whitener
+
+
+@dataclass(frozen=True)
+class System:
+    """A recipe for hearing anomalies; plain data, saved with every detector.
+
+    Args:
+        frontend: audio → audio.
+        embedder: audio → one row of numbers.
+        rule: how distances to the bank become a score.
+        adaptation: what moves the embeddings of two domains together, before whitening; None
+            leaves them where they are.
+        whitening: None leaves the embedding space as it is.
+        enrichment: what adds rows for the target domain.
+        calibration: what makes scores of different systems comparable.
+        self_scores: "cross-fitted" holds each clip out of everything that is fitted; "loo" only
+            takes the clip's rows out of the bank (the report's literal reading).
+        folds: of the cross-fitting.
+        false_alarm_rate: share of normal clips that may be called anomalous.
+        seed: of folds and residual rows.
+
+    Raises:
+        SettingError: parts that do not fit together, or an impossible value.
+    """
+
+    frontend: Frontend
+    embedder: Embedder
+    rule: Rule = KNN()  # noqa: RUF009 - frozen
+    # By name only and unsaved while None: older calls and older folders stay what they were.
+    adaptation: Adaptation | None = field(default=None, kw_only=True, metadata=UNSAVED_DEFAULT)
+    whitening: Whitener | None = None
+    enrichment: tuple[Enrichment, ...] = ()
+    calibration: Calibration = Raw()  # noqa: RUF009 - frozen
+    self_scores: Literal["cross-fitted", "loo"] = "cross-fitted"
+    folds: int = 10
+    false_alarm_rate: float = 0.1  # of normal clips, 0–1
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        _check_parts(self)
+        _check_numbers(self)
+
+    @property
+    def members(self) -> tuple[System, ...]:
+        """A system is an ensemble of one."""
+        return (self,)
+
+    @property
+    def weights(self) -> tuple[float, ...]:
+        """The weight of each member."""
+        return (1.0,)
+
+    @property
+    def needs(self) -> int:
+        """Channels that a clip must have."""
+        return self.frontend.needs
+
+    @property
+    def chain(self) -> Chain:
+        """What turns a clip into a row."""
+        return Chain(self.frontend, self.embedder)
+
+
+@dataclass(frozen=True)
+class Ensemble:
+    """Systems whose calibrated scores are averaged (Systems 2 and 3, report §2.4).
+
+    Args:
+        members: fitted on the same clips.
+        weights: of the members' scores; None weighs them equally. They are normalised to sum 1.
+        false_alarm_rate: share of normal clips that may be called anomalous.
+
+    Raises:
+        SettingError: no members, or weights that do not fit them.
+    """
+
+    members: tuple[System, ...]
+    weights: tuple[float, ...] = ()
+    false_alarm_rate: float = 0.1
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.members, tuple) or not self.members:
+            raise SettingError(f"Ensemble.members is {self.members!r}; give a tuple of systems")
+        for member in self.members:
+            if not isinstance(member, System):
+                raise SettingError(f"Ensemble.members has {member!r}; each must be a System")
+        if not self.weights:
+            object.__setattr__(self, "weights", (1.0 / len(self.members),) * len(self.members))
+        fine = isinstance(self.weights, tuple) and all(
+            isinstance(w, int | float) and np.isfinite(w) and w >= 0 for w in self.weights
+        )
+        if not fine or len(self.weights) != len(self.members) or not sum(self.weights) > 0:
+            raise SettingError(
+                f"Ensemble.weights is {self.weights!r}; give one number ≥ 0 for each of "
+                f"{len(self.members)} members"
+            )
+        check_rate(self.false_alarm_rate)
+
+    @property
+    def needs(self) -> int:
+        """Channels that a clip must have."""
+        return max(m.needs for m in self.members)
+
+
+def _check_parts(system: System) -> None:
+    if not isinstance(system.frontend, Frontend):
+        raise SettingError(f"System.frontend is {system.frontend!r}; give one such as Stereo()")
+    if not is_embedder(system.embedder):
+        raise SettingError(f"System.embedder is {system.embedder!r}; give one such as DIF()")
+    if not isinstance(system.rule, Rule):
+        raise SettingError(f"System.rule is {system.rule!r}; give one such as KNN()")
+    adaptation = system.adaptation
+    kind = isinstance(adaptation, Adaptation) and not isinstance(adaptation, type)
+    if adaptation is not None and not kind:
+        raise SettingError(
+            f"System.adaptation is {adaptation!r}; give MeanShift(), UnitLength(), "
+            "Standardise() or None"
+        )
+    if system.whitening is not None and not isinstance(system.whitening, Whitener):
+        raise SettingError(f"System.whitening is {system.whitening!r}; give ZCA() or None")
+    if not isinstance(system.calibration, Calibration):
+        raise SettingError(f"System.calibration is {system.calibration!r}; give one such as Raw()")
+    if not isinstance(system.enrichment, tuple):
+        raise SettingError(f"System.enrichment is {system.enrichment!r}; give a tuple of parts")
+    if system.frontend.channels != system.embedder.channels:
+        raise SettingError(
+            f"{system.frontend!r} gives {system.frontend.channels} channels, "
+            f"{type(system.embedder).__name__} needs {system.embedder.channels}"
+        )
+    for enrichment in system.enrichment:
+        if not isinstance(enrichment, Enrichment):
+            raise SettingError(f"System.enrichment has {enrichment!r}; it cannot make rows")
+        if isinstance(enrichment, FromAudio) and not has_residuals(system.embedder):
+            raise SettingError(
+                f"{type(enrichment).__name__} needs an embedder with residuals, such as DIF(); "
+                f"{type(system.embedder).__name__} has none"
+            )
+
+
+def _check_numbers(system: System) -> None:
+    if system.self_scores not in ("cross-fitted", "loo"):
+        raise SettingError(f"self_scores is {system.self_scores!r}; 'cross-fitted' or 'loo'")
+    for name, least in (("folds", 2), ("seed", 0)):
+        value = getattr(system, name)
+        if isinstance(value, bool) or not isinstance(value, int) or value < least:
+            raise SettingError(f"{name} is {value!r}; it is a whole number from {least} up")
+    check_rate(system.false_alarm_rate)
+
+
+AnySystem = System | Ensemble

@@ -1,0 +1,356 @@
+"""Training examples: each clip with its class and its log-mel, of which an epoch hears a part.
+
+    clips → log-mels on disk (`nearfar.finetune.prepare`) → examples → batches and crops of an epoch
+
+What is drawn depends on (seed, epoch, example) only, and examples are in the order of their hashes:
+neither the order of files nor the number of workers, nor being killed and resumed, changes it.
+No torch here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NoReturn
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nearfar.clips import Clips, proxy_classes
+from nearfar.clips.training import check_training, recording_blocks
+from nearfar.embedder.crops import crop
+from nearfar.embedder.eat.features import MAX_FRAMES, PADDING, PATCH, check_frames
+from nearfar.errors import DatasetError, SettingError, warn
+from nearfar.sound.audio import ChannelOrder, to_order
+from nearfar.sound.fbank import FRAME, n_frames
+from nearfar.sound.spectral import HOP
+from nearfar.training.examples.mels import BANDS, MelStore, Source
+from nearfar.training.examples.prepare import prepare, store_key
+
+if TYPE_CHECKING:
+    from nearfar.clips import Clip
+    from nearfar.frontend import Frontend
+    from nearfar.runtime.runtime import Runtime
+    from nearfar.training.settings import FineTuning
+
+Float32 = NDArray[np.float32]
+ProxyClass = tuple[str, str, str]  # machine, section, attributes
+
+FEWEST = 5  # clips a class must have to give one away
+LONGEST = FRAME + (MAX_FRAMES - 1) * HOP  # samples that the encoder reads at most
+DOMAINS = ("source", "target")  # by their number
+_ORDER, _CROP = 1, 2  # what is drawn: streams that never meet
+
+
+@dataclass(frozen=True, eq=False)
+class Examples:
+    """Normal clips as an encoder is trained on them, in the order of `near_digests`.
+
+    Args:
+        clips: one for each different sound.
+        labels: (n,) int64, a number of `classes`.
+        classes: proxy classes, sorted.
+        held_out: (n,) bool: never trained on, to select by and to draw thresholds from.
+        near_digests: (n,) sha256 of channel 0 alone.
+        digests: (n,) sha256 of the channels heard: where `mels` has them.
+        samples: (n,) length of each clip at 16 kHz.
+        mels: log-mels at full length.
+        frames: what the encoder reads of each; None: its own length.
+        shortest: of a crop, as a share of the clip.
+    """
+
+    clips: Clips
+    labels: NDArray[np.int64]
+    classes: tuple[ProxyClass, ...]
+    held_out: NDArray[np.bool_]
+    near_digests: tuple[str, ...]
+    digests: tuple[str, ...]
+    samples: tuple[int, ...]
+    mels: MelStore
+    frames: int | None
+    shortest: float
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def trained_on(self) -> list[int]:
+        """Examples that are not held out."""
+        return [int(i) for i in np.flatnonzero(~self.held_out)]
+
+    @property
+    def domains(self) -> NDArray[np.int64]:
+        """(n,) the number of each clip's domain in `DOMAINS`; −1 where it has none."""
+        number = {name: k for k, name in enumerate(DOMAINS)}
+        return np.array([number.get(clip.domain or "", -1) for clip in self.clips], np.int64)
+
+    def whole(self, i: int) -> Float32:
+        """An example at full length, (frames, 128): a view of the store, or padded or cut."""
+        return self._fitted(self.mels[self.digests[i]])
+
+    def crop(self, i: int, rng: np.random.Generator) -> Float32:
+        """A part of an example, as `nearfar.crops` cuts a sound, (frames, 128).
+
+        It is cut from the log-mel of the whole clip: 16 k frames of which the last two are padding,
+        as for 2,560 k samples. That differs from the log-mel of the cut sound in two ways. The
+        start is rounded to a frame, 10 ms. And the mean that is taken off is the whole clip's, an
+        effect of some 2e-6, since each frame loses its own mean anyway.
+        """
+        mel = self.mels[self.digests[i]]
+        samples = min(self.samples[i], LONGEST)
+        first, last = crop(samples, self.shortest, rng)
+        if (first, last) == (0, samples):
+            return self._fitted(mel)
+        own = n_frames(last - first)
+        start = round(first / HOP)  # even if rounded up, `own` whole frames follow
+        part = np.full((-(-own // PATCH) * PATCH, BANDS), PADDING, np.float32)
+        part[:own] = mel[start : start + own]
+        return self._fitted(part)
+
+    def _fitted(self, mel: Float32) -> Float32:
+        """To `frames`, by padding or by cutting the end, as `features` does."""
+        if self.frames is None or len(mel) == self.frames:
+            return mel
+        fitted = np.full((self.frames, BANDS), PADDING, np.float32)
+        used = min(len(mel), self.frames)
+        fitted[:used] = mel[:used]
+        return fitted
+
+
+def examples(
+    clips: Clips,
+    frontend: Frontend,
+    frames: int | None,
+    settings: FineTuning,
+    runtime: Runtime,
+    order: ChannelOrder = "near-far",
+) -> Examples:
+    """Prepare normal clips for training.
+
+    Each clip is read once; its log-mel stays in the cache folder (a temporary one without a cache).
+    With several training processes let one finish before the others begin: they find it all there.
+
+    Args:
+        clips: normal recordings of any number of machines; unlabelled ones are taken for normal.
+        frontend: the system's own, with one channel.
+        frames: as in `EAT`.
+        settings: of the training.
+        runtime: workers, cache, progress.
+        order: which channel of a file is near.
+
+    Raises:
+        DatasetError: test clips or anomalies, one class only, one sound in two classes; one domain
+            only where domains are to be adapted.
+        AudioError: a clip that cannot be used.
+        SettingError: a front end with two channels.
+        StorageError: no room for the log-mels.
+    """
+    _check(clips, frontend, frames)
+    if settings.adaptation == "dann":
+        _check_domains(clips)
+    to_order(np.zeros((2, 1), np.float32), order)  # refuse a wrong order before any work
+    of_clip = proxy_classes(clips)
+    classes = tuple(sorted(set(of_clip.values())))
+    if len(classes) < 2:
+        raise DatasetError(
+            f"one class only, {' '.join(classes[0])}, and nothing to tell it from; add another "
+            "machine, or recordings with another domain or other attributes"
+        )
+    mels = MelStore(runtime.cache, store_key(frontend))
+    try:
+        sources = prepare(clips, frontend, frames, runtime, order, mels)
+        kept = _distinct(clips, sources, of_clip)
+        number = {name: k for k, name in enumerate(classes)}
+        labels = np.array([number[of_clip[clips[i]]] for i in kept], np.int64)
+        near = tuple(sources[i].near for i in kept)
+        heard = Clips(clips[i] for i in kept)
+        blocks = _blocks(heard, labels, settings.held_out)
+        return Examples(
+            heard,
+            labels,
+            classes,
+            held_out(labels, near, settings.held_out, blocks),
+            near,
+            tuple(sources[i].digest for i in kept),
+            tuple(sources[i].samples for i in kept),
+            mels,
+            frames,
+            settings.shortest,
+        )
+    except BaseException:
+        mels.close()
+        raise
+
+
+def held_out(
+    labels: NDArray[np.int64],
+    near_digests: Sequence[str],
+    share: float,
+    blocks: NDArray[np.int64] | None = None,
+) -> NDArray[np.bool_]:
+    """Which clips are kept from training, (n,): a share of each class with 5 clips or more.
+
+    At least one of such a class, unless the share is 0. Which ones depends on nothing but a class's
+    sounds: encoders of other seeds, or of more machines, hold out the same.
+
+    Args:
+        labels: (n,) the class of each clip.
+        near_digests: (n,) sha256 of channel 0 alone.
+        share: of a class, 0–0.5.
+        blocks: (n,) clips of a class with one number are held out together or not at all, though
+            a block that makes more than half of the class never is; None: each clip by itself.
+    """
+    chosen = np.zeros(len(labels), bool)
+    blocks = np.arange(len(labels)) if blocks is None else blocks
+    rank = [hashlib.sha256(f"{d} held out".encode()).digest() for d in near_digests]
+    for label in np.unique(labels):
+        members = [int(i) for i in np.flatnonzero(labels == label)]
+        if len(members) >= FEWEST and share > 0:
+            most = len(members) // 2  # whatever is held out, as much is trained on
+            wanted, held = max(1, min(round(share * len(members)), most)), 0
+            of_block: dict[int, list[int]] = {}
+            for i in sorted(members, key=lambda i: near_digests[i]):
+                of_block.setdefault(int(blocks[i]), []).append(i)
+            for block in sorted(of_block.values(), key=lambda block: rank[block[0]]):
+                if held < wanted and held + len(block) <= most:
+                    chosen[block] = True
+                    held += len(block)
+    return chosen
+
+
+def batches(examples: Examples, settings: FineTuning, epoch: int) -> list[list[int]]:
+    """The examples of an epoch in the order of training; it depends on (seed, epoch) only.
+
+    Each training example once; or, balanced, as many draws, of each class as many as of any other
+    (give or take one), and within a class of each example so. No batch has one clip alone, which
+    BatchNorm could not bear: the last may have one more than the others.
+    """
+    rng = _rng(settings.seed, _ORDER, epoch)
+    chosen = np.array(examples.trained_on, np.int64)
+    if settings.balanced:
+        chosen = _balanced(chosen, examples.labels[chosen], rng)
+    drawn = [int(i) for i in rng.permutation(chosen)]
+    size = settings.batch_size
+    cut = [drawn[first : first + size] for first in range(0, len(drawn), size)]
+    if len(cut) > 1 and len(cut[-1]) == 1:
+        cut[-2:] = [cut[-2] + cut[-1]]
+    return cut
+
+
+def crop_rng(seed: int, epoch: int, index: int, before: int = 0) -> np.random.Generator:
+    """What the crop of an example is drawn from in an epoch, where it was drawn `before` times."""
+    return _rng(seed, _CROP, epoch, index, *((before,) if before else ()))
+
+
+def buckets(lengths: Sequence[int]) -> dict[int, list[int]]:
+    """Length → places of what has it, shortest first: what can be encoded without padding.
+
+    >>> buckets([32, 16, 32])
+    {16: [1], 32: [0, 2]}
+    """
+    found: dict[int, list[int]] = {length: [] for length in sorted(set(lengths))}
+    for place, length in enumerate(lengths):
+        found[length].append(place)
+    return found
+
+
+def _blocks(clips: Clips, labels: NDArray[np.int64], share: float) -> NDArray[np.int64]:
+    """What of a class is held out together: neighbouring parts of a recording sound alike."""
+    blocks = np.zeros(len(labels), np.int64)
+    folds = max(2, round(1 / share)) if share > 0 else 2
+    for label in np.unique(labels):
+        members = np.flatnonzero(labels == label)
+        blocks[members] = recording_blocks([clips[int(i)] for i in members], folds)
+    return blocks
+
+
+def _balanced(
+    chosen: NDArray[np.int64], labels: NDArray[np.int64], rng: np.random.Generator
+) -> NDArray[np.int64]:
+    """As many draws as examples, spread evenly over classes and over each class's examples."""
+    present = rng.permutation(np.unique(labels))
+    each, more = divmod(len(chosen), len(present))
+    drawn: list[NDArray[np.int64]] = []
+    for place, label in enumerate(present):
+        members, wanted = chosen[labels == label], each + (place < more)
+        rounds = -(-wanted // len(members))
+        shuffled = [rng.permutation(members) for _ in range(rounds)]
+        drawn += [np.concatenate(shuffled)[:wanted]] if rounds else []
+    return np.concatenate(drawn)
+
+
+def _rng(seed: int, *stream: int) -> np.random.Generator:
+    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=stream))
+
+
+def _check(clips: Clips, frontend: Frontend, frames: int | None) -> None:
+    check_frames(frames)
+    if frontend.channels != 1:
+        raise SettingError(f"{frontend!r} gives {frontend.channels} channels; EAT hears one")
+    check_training(clips, "train")
+
+
+def _check_domains(clips: Clips) -> None:
+    found = {clip.domain for clip in clips}
+    if not found.issuperset(DOMAINS):
+        refuse_one_domain(next((d for d in DOMAINS if d in found), None))
+
+
+def refuse_one_domain(only: str | None) -> NoReturn:
+    """Refuse to adapt one domain, the other or both of which no clip to train on has.
+
+    Raises:
+        DatasetError: always.
+    """
+    told = f"only {only} clips" if only else "no clip with a domain"
+    raise DatasetError(
+        f"training.adaptation is 'dann', and there is {told} to train on; give source and target "
+        "clips, or leave it away"
+    )
+
+
+def _distinct(
+    clips: Clips, sources: Sequence[Source], of_clip: dict[Clip, ProxyClass]
+) -> list[int]:
+    """One clip for each near channel, in the order of their hashes."""
+    first: dict[str, int] = {}
+    copies: list[tuple[int, int]] = []
+    for i in sorted(range(len(clips)), key=lambda i: clips[i].name):
+        kept = first.setdefault(sources[i].near, i)
+        if kept == i:
+            continue
+        one, other = of_clip[clips[kept]], of_clip[clips[i]]
+        if one != other:
+            raise DatasetError(
+                f"{clips[i].name}: the same audio as {clips[kept].name}, in the classes "
+                f"{' '.join(other)} and {' '.join(one)}; leave one of them out"
+            )
+        copies.append((i, kept))
+    if copies:
+        again, kept = copies[0]
+        more = f" ({len(copies)} such copies in all)" if len(copies) > 1 else ""
+        warn(f"{clips[again].name}: the same audio as {clips[kept].name}; they count as one{more}")
+    return [first[near] for near in sorted(first)]
+
+
+def domain_shares(examples: Examples, balanced: bool) -> tuple[float, float]:
+    """Which share of the draws in training is of source clips, and which of target clips.
+
+    Args:
+        examples: those held out are never drawn.
+        balanced: each class is drawn as often as any other.
+
+    Raises:
+        DatasetError: not one clip of a domain is trained on.
+    """
+    chosen = np.array(examples.trained_on, np.int64)
+    chance = np.full(len(chosen), 1 / max(1, len(chosen)))
+    if balanced:
+        _, place, size = np.unique(examples.labels[chosen], return_inverse=True, return_counts=True)
+        chance = 1 / (len(size) * size[place])
+    domains: NDArray[np.int64] = examples.domains[chosen]
+    source, target = (float(chance[domains == d].sum()) for d in range(len(DOMAINS)))
+    if not source or not target:
+        refuse_one_domain("source" if source else "target" if target else None)
+    return source, target

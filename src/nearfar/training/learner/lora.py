@@ -1,0 +1,102 @@
+"""Low-rank adaptation: the encoder stays as published, small matrices beside its own are trained.
+
+    W x  →  W x + B A x        W frozen, A (rank, in) and B (out, rank) trained
+
+After Hu et al., ICLR 2022, §4.1. Afterwards W + B A is one matrix again, so that the result is a
+file like any other.
+
+This file imports torch; import it inside functions only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from nearfar.embedder.eat.model import MLP, Attention, Encoder
+from nearfar.errors import SettingError
+
+DOWN, UP = "lora_a", "lora_b"  # A and B, as the paper and other packages call them
+
+
+class LowRank(nn.Linear):
+    """A linear layer that is frozen, and an update of low rank that is not.
+
+    The paper scales the update by α / rank. α is the rank here, so the scale is 1: α is a second
+    learning rate (§4.1), and the settings have one for these matrices already.
+
+    Args:
+        layer: with the published weights, which are shared and not copied.
+        rank: of the update.
+    """
+
+    def __init__(self, layer: nn.Linear, rank: int) -> None:
+        with torch.device("meta"):
+            super().__init__(layer.in_features, layer.out_features, layer.bias is not None)
+        self.weight, self.bias = layer.weight, layer.bias
+        # A is Gaussian, of the deviation that the published code's uniform A has; B is 0: nothing
+        # has changed before the first step.
+        deviation = (3 * layer.in_features) ** -0.5
+        self.lora_a = nn.Parameter(deviation * torch.randn(rank, layer.in_features))
+        self.lora_b = nn.Parameter(torch.zeros(layer.out_features, rank))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(…, in) → (…, out)."""
+        update = functional.linear(functional.linear(x, self.lora_a), self.lora_b)
+        return super().forward(x) + update
+
+
+def check_rank(rank: int, dim: int) -> None:
+    """Refuse a rank that the encoder's matrices cannot have.
+
+    Args:
+        rank: 0 is none.
+        dim: of the encoder: its narrowest matrix has as many rows or columns.
+
+    Raises:
+        SettingError: it is larger.
+    """
+    if not 0 <= rank <= dim:
+        raise SettingError(
+            f"training.lora is {rank}; with this encoder it is 0 to {dim}, and 16 is usual"
+        )
+
+
+def add_lora(encoder: Encoder, rank: int) -> None:
+    """Freeze an encoder but for its head, and give its blocks updates of low rank.
+
+    Args:
+        encoder: changed: attention (qkv, proj) and MLP (fc1, fc2) of each block.
+        rank: of each update; they are drawn from torch's generator.
+
+    Raises:
+        SettingError: a rank that is larger than a layer.
+    """
+    check_rank(rank, encoder.shape.dim)
+    for name, parameter in encoder.named_parameters():
+        if not name.startswith(("pooling.", "projection.")):
+            parameter.requires_grad_(False)
+    for module in list(encoder.blocks.modules()):
+        if isinstance(module, Attention):
+            module.qkv, module.proj = LowRank(module.qkv, rank), LowRank(module.proj, rank)
+        elif isinstance(module, MLP):
+            module.fc1, module.fc2 = LowRank(module.fc1, rank), LowRank(module.fc2, rank)
+
+
+def merged(state: Mapping[str, Tensor], name: str) -> Tensor:
+    """A tensor of an encoder's state with its update in it, where it has one.
+
+    Args:
+        state: as `Encoder.state_dict`, the updates among it.
+        name: as in the encoder's file.
+    """
+    layer, _, kind = name.rpartition(".")
+    down, up = state.get(f"{layer}.{DOWN}"), state.get(f"{layer}.{UP}")
+    if kind != "weight" or down is None or up is None:
+        return state[name]
+    # In float64: the sum is rounded once, however many numbers a product adds up.
+    update = up.double() @ down.double()
+    return (state[name].double() + update).to(state[name].dtype)

@@ -1,0 +1,1 @@
+"""The steps themselves: optimiser, checkpoints, several processes."""

@@ -1,0 +1,221 @@
+"""Where a training stands, in a file: killed at any moment, it goes on to the same weights.
+
+One safetensors file beside the result, replaced after each epoch in one rename: weights, both of
+AdamW's moments, the best weights so far unless they are these, and as JSON what training it is.
+Randomness needs no state: all of it is drawn from (seed, epoch, step).
+
+This file imports torch; import it inside functions only.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import safe_open
+from torch import Tensor
+
+from nearfar.embedder.eat.tensorfile import header, header_bytes
+from nearfar.errors import FormatError, SettingError, StorageError, WeightsError
+from nearfar.files import atomic_file
+from nearfar.training.learner.learner import CPU, Learner, changing, kept
+from nearfar.training.settings import FineTuning
+
+KEY = "nearfar"  # in the metadata
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Best:
+    """The epoch whose weights are kept, and how it did on held-out normals; None without any."""
+
+    epoch: int
+    accuracy: float | None = None
+    loss: float | None = None
+
+    def beats(self, other: Best | None) -> bool:
+        """Is this one better: more right; as many and a lower loss; without held-out the later."""
+        if other is None or self.accuracy is None or other.accuracy is None:
+            return True
+        mine, theirs = (self.accuracy, -(self.loss or 0)), (other.accuracy, -(other.loss or 0))
+        return mine > theirs
+
+
+@dataclass
+class State:
+    """A training between two epochs.
+
+    Args:
+        learner: what is trained.
+        optimizer: AdamW.
+        epoch: how many are done.
+        step: how many of the optimizer's are done.
+        best: so far.
+        weights: what training changes of the encoder, at its best; None before the first epoch.
+    """
+
+    learner: Learner
+    optimizer: torch.optim.AdamW
+    epoch: int = 0
+    step: int = 0
+    best: Best | None = None
+    weights: dict[str, Tensor] | None = None
+
+
+def save(path: Path, state: State, run: Mapping[str, Any]) -> None:
+    """Write a checkpoint; the one before is there until this one is whole.
+
+    Args:
+        path: of the file.
+        state: where the training stands.
+        run: what training it is, JSON-ready.
+
+    Raises:
+        StorageError: disk full, no permission.
+    """
+    tensors = dict(_parts(state))
+    if state.weights is not None and state.best is not None and state.best.epoch != state.epoch:
+        tensors |= {f"best.{name}": x for name, x in state.weights.items()}
+    facts = {
+        "format": FORMAT,
+        "run": dict(run),
+        "epoch": state.epoch,
+        "step": state.step,
+        "best": None if state.best is None else asdict(state.best),
+    }
+    try:
+        write_tensors(path, tensors, {KEY: json.dumps(facts, ensure_ascii=False)})
+    except StorageError as error:
+        before = f"that of epoch {state.epoch - 1} is kept" if path.is_file() else "none is there"
+        raise StorageError(
+            f"{error}. No checkpoint of epoch {state.epoch}: {before}, --resume goes on from there"
+        ) from None
+
+
+def restore(path: Path, state: State, run: Mapping[str, Any]) -> None:
+    """Put a training where a checkpoint says.
+
+    Args:
+        path: of the file.
+        state: a training of the same kind at its beginning; changed.
+        run: what training it must be of.
+
+    Raises:
+        FormatError: a damaged checkpoint, or one of a newer nearfar.
+        SettingError: of another training; says what differs.
+    """
+    try:
+        facts = json.loads(header(path).metadata[KEY])
+        if facts["format"] > FORMAT:
+            raise FormatError(f"{path}: made by a newer nearfar; upgrade, or delete it")
+        if not isinstance(facts["run"], dict):
+            raise ValueError("it does not say of which training")
+        refuse_other(path, facts["run"], run)
+        epoch, step, best = facts["epoch"], facts["step"], Best(**facts["best"])
+        with safe_open(path, framework="pt") as file:
+            for name, tensor in _parts(state):
+                tensor.copy_(_whole(file.get_tensor(name), tensor))
+            now = changing(state.learner.encoder) if best.epoch != epoch else {}
+            best_ones = {n: _whole(file.get_tensor(f"best.{n}"), x).clone() for n, x in now.items()}
+    except (WeightsError, LookupError, TypeError, ValueError, OSError) as error:
+        if isinstance(error, SettingError | FormatError):
+            raise
+        raise _damaged(path, error) from None
+    except Exception as error:  # what safetensors raises is an Exception and nothing more
+        if type(error).__name__ != "SafetensorError":
+            raise
+        raise _damaged(path, error) from None
+    _set_steps(state, step)
+    state.epoch, state.step, state.best = epoch, step, best
+    state.weights = best_ones or kept(state.learner.encoder)  # the best may be these
+
+
+def refuse_other(path: Path, was: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    """Refuse to go on with another training.
+
+    Raises:
+        SettingError: says what differs.
+    """
+    then = was.get("training")
+    if isinstance(then, Mapping):  # a setting that an older nearfar had not was as it is by default
+        was = {**was, "training": FineTuning().to_data() | dict(then)}
+    before, after = _flat(was), _flat(now)
+    changed = [name for name in sorted(before | after) if before.get(name) != after.get(name)]
+    if changed:
+        told = ", ".join(_difference(n, before.get(n), after.get(n)) for n in changed[:4])
+        more = f" and {len(changed) - 4} more" if len(changed) > 4 else ""
+        raise SettingError(
+            f"{path}: is of another training: {told}{more}; give the same as then, or choose "
+            "another name for the result"
+        )
+
+
+def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
+    """Write float32 tensors as safetensors, one after the other, whole or not at all.
+
+    Raises:
+        StorageError: disk full, no permission.
+    """
+    shapes = {name: tuple(x.shape) for name, x in tensors.items()}
+    with atomic_file(path) as file:
+        file.write(header_bytes(shapes, "F32", metadata))
+        for name in sorted(tensors):  # as in the header
+            x = tensors[name].detach().to(CPU, torch.float32).contiguous()
+            file.write(x.numpy().astype("<f4", copy=False).data)
+
+
+def _parts(state: State) -> Iterator[tuple[str, Tensor]]:
+    """All that changes in training, by name; moments that are not there yet are made."""
+    for name, x in state.learner.named_parameters():
+        if x.requires_grad:
+            yield f"learner.{name}", x.detach()
+            moments = state.optimizer.state[x]
+            for moment in ("exp_avg", "exp_avg_sq"):
+                if moment not in moments:
+                    moments[moment] = torch.zeros_like(x, memory_format=torch.preserve_format)
+                yield f"{moment}.{name}", moments[moment]
+    for name, buffer in state.learner.named_buffers():
+        if buffer.is_floating_point():  # the running statistics of BatchNorm
+            yield f"learner.{name}", buffer
+
+
+def _set_steps(state: State, step: int) -> None:
+    """AdamW counts for each parameter; all of them are in every step."""
+    for group in state.optimizer.param_groups:
+        for x in group["params"]:
+            where = x.device if group.get("fused") else CPU
+            state.optimizer.state[x]["step"] = torch.tensor(float(step), device=where)
+
+
+def _whole(found: Tensor, like: Tensor) -> Tensor:
+    if found.shape != like.shape:
+        raise ValueError(f"a tensor of {tuple(found.shape)}, need {tuple(like.shape)}")
+    return found
+
+
+def _flat(data: Any, name: str = "") -> dict[str, Any]:
+    """Nested settings by their dotted names."""
+    if not isinstance(data, Mapping):
+        return {name: data}
+    flat: dict[str, Any] = {}
+    for key, value in data.items():
+        flat |= _flat(value, f"{name}.{key}" if name else str(key))
+    return flat
+
+
+def _difference(name: str, was: Any, now: Any) -> str:
+    if name in ("clips", "weights"):
+        return {"clips": "other clips", "weights": "other weights to begin with"}[name]
+    return f"{name} was {was!r}, is {now!r}"
+
+
+def _damaged(path: Path, error: Exception) -> FormatError:
+    why = next(iter(str(error).splitlines()), "").removeprefix(f"{path}: ").split("; download")[0]
+    return FormatError(
+        f"{path}: no checkpoint of nearfar, or damaged ({why or type(error).__name__}); delete it "
+        "and train again"
+    )

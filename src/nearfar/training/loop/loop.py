@@ -1,0 +1,269 @@
+"""The loop: batches of crops in, gradients, one step of the optimizer; held-out normals judged.
+
+This file imports torch; import it inside functions only.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from nearfar.errors import DatasetError, SettingError
+from nearfar.training.examples.examples import Examples, batches, buckets, crop_rng
+from nearfar.training.learner.domains import reversal
+from nearfar.training.learner.learner import kept, seeded
+from nearfar.training.log import Epoch, Step
+from nearfar.training.loop.checkpoint import Best, State
+from nearfar.training.loop.optimizer import schedule, set_rates
+from nearfar.training.loop.team import Team
+from nearfar.training.settings import FineTuning
+
+FEWEST = 2  # clips that BatchNorm needs to see at a time
+SHOWN = 3  # clips that an error names
+HELD_OUT = "held-out loss"  # to errors
+
+T = TypeVar("T")
+
+
+@dataclass
+class Loop:
+    """What an epoch needs.
+
+    Args:
+        state: what is trained; changed.
+        examples: clips with their classes.
+        settings: of the training.
+        team: the processes, this one among them.
+        report: called after each step.
+    """
+
+    state: State
+    examples: Examples
+    settings: FineTuning
+    team: Team
+    report: Callable[[Step], None]
+
+    def __post_init__(self) -> None:
+        self._least = FEWEST * self.team.size
+        self._model = self.team.wrap(self.state.learner)
+        self._labels = torch.from_numpy(np.asarray(self.examples.labels, np.int64))
+        self._domains = torch.from_numpy(self.examples.domains)
+        self._per_epoch = len(self._batches(0))
+        self._began, self._first = time.monotonic(), self.state.step
+        self._seconds = self._clips = 0.0  # spent on steps by this process, and clips in them
+        self._seen: list[tuple[Sequence[int], Tensor]] = []  # statistics of the step's clips
+        self._drawn: Counter[int] = Counter()  # how often each example was, in this epoch
+
+    def epoch(self) -> Epoch:
+        """Train one epoch, judge the held-out normals, keep the weights if they are the best.
+
+        Raises:
+            SettingError: a loss or gradient that is not finite, and no step was taken with it; or
+                the held-out loss is not, and the epoch counts as not done.
+        """
+        began, epoch = time.monotonic(), self.state.epoch + 1
+        self.state.learner.train()
+        self._drawn.clear()
+        total = count = 0.0
+        for number, batch in enumerate(self._batches(epoch - 1)):
+            start = time.monotonic()
+            loss = self._step(epoch, number, batch)
+            self._seconds += time.monotonic() - start
+            self._clips += len(batch)
+            total, count = total + loss * len(batch), count + len(batch)
+            self.report(self._entry(epoch, loss))
+        self.team.average(self.state.learner)
+        accuracy, held_out_loss = self._held_out()
+        self._refuse(held_out_loss or 0.0, HELD_OUT, epoch, self._held)
+        self.state.epoch = epoch
+        best = Best(epoch, accuracy, held_out_loss)
+        if best.beats(self.state.best):
+            self.state.best, self.state.weights = best, kept(self.state.learner.encoder)
+        return Epoch(
+            epoch, self.settings.epochs, self.state.step, total / count, held_out_loss, accuracy,
+            self._speed, time.monotonic() - began,
+        )  # fmt: skip
+
+    def _step(self, epoch: int, number: int, batch: Sequence[int]) -> float:
+        """One step of the optimizer on one batch; the batch's mean loss."""
+        s, optimizer = self.settings, self.state.optimizer
+        optimizer.zero_grad(set_to_none=True)
+        parts = split(self._counted(batch), max(1, min(s.accumulation, len(batch) // self._least)))
+        loss = torch.zeros((), device=self.team.device)
+        self._seen.clear()
+        for i, part in enumerate(parts):
+            own = part[self.team.rank :: self.team.size]
+            last = i == len(parts) - 1
+            drawn = (s.seed, epoch, number, i, self.team.rank)
+            with (
+                nullcontext() if last else self.team.alone(self._model),
+                seeded(self.team.device, *drawn) if s.draws else nullcontext(),
+            ):
+                # Gradients are averaged over the processes: their shares may differ by a clip.
+                share = len(own) / len(batch)
+                loss = loss + share * self._backward(own, epoch, share * self.team.size)
+        mean = float(self.team.total(loss))
+        self._refuse(mean, "loss", epoch, batch)
+        parameters = [p for group in optimizer.param_groups for p in group["params"]]
+        most = s.gradient_norm or math.inf
+        norm = float(torch.nn.utils.clip_grad_norm_(parameters, most))
+        self._refuse(norm, "gradient", epoch, batch)
+        set_rates(optimizer, self._share(self.state.step))
+        optimizer.step()
+        self.state.step += 1
+        return mean
+
+    def _counted(self, batch: Sequence[int]) -> list[tuple[int, int]]:
+        """Each example with how often it was drawn in this epoch before: another crop each time."""
+        counted = []
+        for i in batch:
+            counted.append((i, self._drawn[i]))
+            self._drawn[i] += 1
+        return counted
+
+    def _backward(self, own: Sequence[tuple[int, int]], epoch: int, weight: float) -> Tensor:
+        """Gradients of some clips' mean loss times a weight, added to those there are."""
+        seed, clips = self.settings.seed, [i for i, _ in own]
+        crops = [self.examples.crop(i, crop_rng(seed, epoch - 1, i, k)) for i, k in own]
+        mels, order = self._by_length(crops)
+        labels = self._labels[clips].to(self.team.device)
+        domains = self._domains[clips].to(self.team.device)
+        strength = reversal(self.state.step / self._steps)
+        loss, statistics = self._model(mels, order, labels, domains, strength)
+        self._seen.append((clips, statistics))
+        (loss * weight).backward()
+        detached: Tensor = loss.detach()
+        return detached
+
+    def _by_length(self, crops: Sequence[NDArray[np.float32]]) -> tuple[list[Tensor], Tensor]:
+        """Crops of one length together, and where each of them then lies."""
+        places = buckets([len(crop) for crop in crops])
+        mels = [
+            torch.from_numpy(np.stack([crops[i] for i in some])).to(self.team.device)
+            for some in places.values()
+        ]
+        order = np.argsort([i for some in places.values() for i in some])
+        return mels, torch.from_numpy(order).to(self.team.device)
+
+    def _held_out(self) -> tuple[float, float] | tuple[None, None]:
+        """Accuracy and mean loss on the held-out normals, each heard as a whole."""
+        held = self._held
+        if not held:
+            return None, None
+        self.state.learner.eval()
+        self._seen.clear()
+        sums = torch.zeros(2, device=self.team.device)
+        with torch.inference_mode():
+            for some in self._groups(held)[self.team.rank :: self.team.size]:
+                right, loss = self._judged(some)
+                sums += torch.stack([right.sum().float(), loss * len(some)])
+                if not bool(torch.isfinite(loss)):  # which of them?
+                    each = [self._judged([i])[1].reshape(1) for i in some]
+                    self._seen.append((some, torch.stack(each)))
+        right_sum, loss_sum = self.team.total(sums).tolist()
+        return right_sum / len(held), loss_sum / len(held)
+
+    def _judged(self, some: list[int]) -> tuple[Tensor, Tensor]:
+        """Which clips of one length are right, and their mean loss."""
+        mel = torch.from_numpy(np.stack([self.examples.whole(i) for i in some]))
+        labels = self._labels[some].to(self.team.device)
+        return self.state.learner.judge(mel.to(self.team.device), labels)
+
+    @property
+    def _held(self) -> list[int]:
+        """Examples that are held out."""
+        return [int(i) for i in np.flatnonzero(self.examples.held_out)]
+
+    def _groups(self, held: Sequence[int]) -> list[list[int]]:
+        """Clips of one length, as many as memory has room for in training."""
+        size = max(1, self.settings.batch_size // self.settings.accumulation)
+        places = buckets([len(self.examples.whole(i)) for i in held]).values()
+        return [
+            [held[p] for p in some[first : first + size]]
+            for some in places
+            for first in range(0, len(some), size)
+        ]
+
+    def _batches(self, epoch: int) -> list[list[int]]:
+        """The epoch's examples in batches of nearly one size, none larger than the setting.
+
+        What is left over makes no last batch of two or three: over so few BatchNorm's mean and
+        deviation say nothing, and that step's gradient points anywhere.
+        """
+        drawn = [i for some in batches(self.examples, self.settings, epoch) for i in some]
+        if len(drawn) < self._least:
+            raise DatasetError(
+                f"{len(drawn)} clips to train on, need at least {self._least}; record more"
+                + (", or start fewer processes" if self.team.size > 1 else "")
+            )
+        wanted = math.ceil(len(drawn) / self.settings.batch_size)
+        return split(drawn, min(wanted, len(drawn) // self._least))
+
+    def _refuse(self, value: float, what: str, epoch: int, batch: Sequence[int]) -> None:
+        """Stop before a number that is not finite gets into the weights, or they are kept.
+
+        Names the clips with such statistics, or the first of `batch` where none of this process's
+        has any.
+        """
+        if math.isfinite(value):
+            return
+        bad = [
+            i
+            for clips, statistics in self._seen
+            for i, row in zip(clips, statistics, strict=True)
+            if not bool(torch.isfinite(row).all())
+        ] or batch
+        names = ", ".join(self.examples.clips[i].name for i in bad[:SHOWN])
+        more = f" and {len(bad) - SHOWN} more" if len(bad) > SHOWN else ""
+        kept = (
+            f"the checkpoint of epoch {epoch - 1} is kept" if epoch > 1 else "no checkpoint was due"
+        )
+        step = "" if what == HELD_OUT else f", step {self.state.step + 1}"
+        raise SettingError(
+            f"the {what} is {value} in epoch {epoch}{step}, with {names}{more}; look at these "
+            "clips, or train anew with a lower training.learning_rate than "
+            f"{self.settings.learning_rate:g}; {kept}"
+        )
+
+    @property
+    def _steps(self) -> int:
+        """Of the whole training."""
+        return self._per_epoch * self.settings.epochs
+
+    @property
+    def _speed(self) -> float:
+        return self._clips / max(self._seconds, 1e-9)
+
+    def _share(self, step: int) -> float:
+        """Of the highest rate."""
+        return schedule(step, self._steps, self.settings.warmup)
+
+    def _entry(self, epoch: int, loss: float) -> Step:
+        s, step = self.settings, self.state.step
+        each = (time.monotonic() - self._began) / (step - self._first)
+        return Step(
+            epoch, s.epochs, step, self._steps, loss, s.learning_rate * self._share(step - 1),
+            self._speed, each * (self._steps - step),
+        )  # fmt: skip
+
+
+def split(batch: Sequence[T], parts: int) -> list[list[T]]:
+    """A batch in parts of nearly one size, in order.
+
+    >>> split([5, 6, 7, 8, 9], 2)
+    [[5, 6, 7], [8, 9]]
+    """
+    size, more = divmod(len(batch), parts)
+    ends = [size * i + min(i, more) for i in range(parts + 1)]
+    return [list(batch[a:b]) for a, b in pairwise(ends)]

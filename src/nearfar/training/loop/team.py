@@ -1,0 +1,124 @@
+"""One process, or several that train together: who does what, and sums over all of them.
+
+Several are started by the usual launcher (`accelerate launch`, `torchrun`), which says so in the
+environment; accelerate is imported only then. This file imports torch; import it inside functions
+only.
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from nearfar.embedder.eat.device import choose
+from nearfar.errors import SettingError
+
+_LAUNCHED = ("RANK", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")  # what launchers set
+
+
+class Team:
+    """The processes of one training.
+
+    Args:
+        device: as in `Runtime`; with several processes on GPUs each takes its own.
+
+    Raises:
+        SettingError: no such device, or several processes without accelerate or a launcher.
+    """
+
+    def __init__(self, device: str) -> None:
+        chosen = choose(device)
+        self._together = _accelerator(chosen) if _several() else None
+        if self._together is None:
+            self.size, self.rank, self.device = 1, 0, chosen
+        else:
+            self.size, self.rank = self._together.num_processes, self._together.process_index
+            self.device = self._together.device
+
+    @property
+    def leads(self) -> bool:
+        """Is this the process that writes?"""
+        return self.rank == 0
+
+    def wrap(self, module: nn.Module) -> nn.Module:
+        """The module with gradients averaged over the processes."""
+        if self._together is None:
+            return module
+        with warnings.catch_warnings():
+            # PyTorch 2.13 has another name for what accelerate still calls broadcast_buffers.
+            warnings.simplefilter("ignore", FutureWarning)
+            wrapped: nn.Module = self._together.prepare_model(module)
+        return wrapped
+
+    def alone(self, wrapped: nn.Module) -> AbstractContextManager[Any]:
+        """Inside, gradients are kept and not yet averaged."""
+        if self._together is None:
+            return nullcontext()
+        context: AbstractContextManager[Any] = self._together.no_sync(wrapped)
+        return context
+
+    def total(self, x: Tensor) -> Tensor:
+        """The sum over the processes, the same in each."""
+        if self._together is None:
+            return x
+        summed: Tensor = self._together.reduce(x, reduction="sum")
+        return summed
+
+    def average(self, module: nn.Module) -> None:
+        """The running statistics of BatchNorm: the mean over the processes."""
+        if self._together is not None:
+            for buffer in module.buffers():
+                if buffer.is_floating_point():
+                    buffer.copy_(self.total(buffer.clone()) / self.size)
+
+    @contextmanager
+    def first(self) -> Iterator[None]:
+        """The leader goes through, then the others, who find what it has written."""
+        if self._together is None:
+            yield
+        else:
+            with self._together.main_process_first():
+                yield
+
+    def close(self) -> None:
+        """Say goodbye to the others."""
+        if self._together is not None:
+            self._together.wait_for_everyone()
+            self._together.end_training()
+
+
+def _several() -> bool:
+    """Does the environment say that there are other processes?"""
+    size = os.environ.get("WORLD_SIZE") or "1"
+    if not size.isdecimal():
+        raise SettingError(
+            f"WORLD_SIZE is {size!r}; start it with accelerate launch or torchrun, or unset "
+            "WORLD_SIZE"
+        )
+    return int(size) > 1
+
+
+def _accelerator(device: torch.device) -> Any:
+    try:
+        from accelerate import Accelerator
+        from accelerate.utils import DistributedDataParallelKwargs
+    except ImportError:
+        raise SettingError(
+            f"WORLD_SIZE is {os.environ['WORLD_SIZE']}, and to train in several processes another "
+            "package is needed: pip install nearfar[train]"
+        ) from None
+    missing = [name for name in _LAUNCHED if not os.environ.get(name)]
+    if missing:
+        raise SettingError(
+            f"WORLD_SIZE is {os.environ['WORLD_SIZE']}, but {missing[0]} is not set: start it with "
+            "accelerate launch or torchrun, or unset WORLD_SIZE"
+        )
+    # Each process keeps its own running statistics; they are averaged after an epoch.
+    own = DistributedDataParallelKwargs(broadcast_buffers=False)
+    return Accelerator(cpu=device.type == "cpu", mixed_precision="no", kwargs_handlers=[own])
