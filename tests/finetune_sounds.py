@@ -3,7 +3,7 @@
 import numpy as np
 
 import nearfar as nf
-from conftest import RATE, write
+from conftest import RATE, machine_sound, write
 from nearfar.training import FineTuning
 
 PITCH = {  # Hz, by machine and domain: the proxy classes
@@ -43,3 +43,23 @@ def system(weights, frontend=None):
         embedder=nf.Crops(nf.EAT(str(weights))),
         rule=nf.KNN((1.0,), "cosine"),
     )
+
+
+def write_lengths(root):
+    """Two machines: fan with two domains (9 and 3 clips), pump with two attributes (6 and 1)."""
+    rng = np.random.default_rng(0)
+    names = [f"fan/train/section_00_source_train_normal_{i:04d}_noAttribute.wav" for i in range(9)]
+    names += [f"fan/train/section_00_target_train_normal_{i:04d}_noAttribute.wav" for i in range(3)]
+    names += [f"pump/train/section_00_source_train_normal_{i:04d}_v_A.wav" for i in range(6)]
+    names += ["pump/train/section_00_target_train_normal_0000_v_B.wav"]
+    for i, name in enumerate(names):
+        write(root / name, machine_sound(rng, (1.0, 1.2, 1.37)[i % 3]))
+    test = "fan/test/section_00_source_test_anomaly_0000_noAttribute.wav"
+    write(root / test, machine_sound(rng, 1.0))
+    return root
+
+
+def contents(one):
+    """All that an Examples says, comparable."""
+    mels = [one.whole(i).tobytes() for i in range(len(one))]
+    return one.labels.tolist(), one.classes, one.held_out.tolist(), one.near_digests, mels

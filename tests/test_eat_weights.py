@@ -444,7 +444,11 @@ def entry(dtype="F32", shape=(1,), offsets=(0, 4)):
         pack({"a": entry(offsets=[0, 4, 8])}, b"1234"),
         pack({"a": entry(offsets=[4, 8])}, b"12345678"),
         pack({"a": entry(), "b": entry()}, b"1234"),
+        pack({"a": entry(), "b": entry(offsets=[2, 6])}, b"123456"),
+        pack({"a": entry(dtype="F31")}, b"1234"),
+        pack({"a": entry(shape=[2**62, 4])}, b"1234"),
         pack({"a": entry()}, b"12345"),
+        pack([]),
         pack({"a": entry(shape=[True])}, b"1234"),
         pack({"a": entry(shape=[1.0])}, b"1234"),
         pack({"a": entry(shape=1)}, b"1234"),
@@ -455,20 +459,29 @@ def entry(dtype="F32", shape=(1,), offsets=(0, 4)):
         pack(b'{"a":%b,"a":%b}' % (2 * (json.dumps(entry()).encode(),)), b"1234"),
         pack(b'{"a":' * 50_000),
         pack(b'{"a":"\xff"}'),
-        b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1235498104\n",
         b"<html>not found</html>",
     ],
 )
 def test_headers_that_are_none(folder, content):
     (folder / "model.safetensors").write_bytes(content)
-    refused(lambda: header(folder / "model.safetensors"), "model.safetensors")
+    line = refused(
+        lambda: header(folder / "model.safetensors"), "or damaged (", "download it again"
+    )
+    assert line.startswith(str(folder / "model.safetensors"))
+    assert len(line) < len(str(folder)) + 300
+
+
+def test_a_pointer_is_called_one(folder):
+    text = "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1235498104\n"
+    (folder / "model.safetensors").write_text(text)
+    refused(lambda: header(folder / "model.safetensors"), "a git-LFS pointer", "download it again")
 
 
 def test_a_header_too_long_is_not_read(tmp_path):
     with (tmp_path / "a.safetensors").open("wb") as file:
         file.write((150_000_000).to_bytes(8, "little") + b"{")
         file.truncate(200_000_000)  # takes no space on the disk
-    refused(lambda: header(tmp_path / "a.safetensors"), "a header of 150000000 bytes")
+    refused(lambda: header(tmp_path / "a.safetensors"), "header too large", "download it again")
 
 
 def test_a_header_as_long_as_a_pickle_begins(tmp_path):

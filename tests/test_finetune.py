@@ -20,7 +20,7 @@ from nearfar.sound.audio import digest_of
 torch = pytest.importorskip("torch")
 
 from nearfar.training import curves
-from nearfar.training.examples.examples import Examples, crop_rng, examples
+from nearfar.training.examples.examples import Examples, crop_rng, examples, split
 from nearfar.training.learner.learner import exported, learner
 from nearfar.training.log import lines
 from nearfar.training.loop import loop, optimizer
@@ -319,7 +319,7 @@ def test_batches_are_of_nearly_one_size(clips, tmp_path):
     one._least = 30
     with pytest.raises(DatasetError, match="26 clips to train on, need at least 30"):
         one._batches(0)
-    assert loop.split([1, 2, 3, 4, 5, 6, 7], 3) == [[1, 2, 3], [4, 5], [6, 7]]
+    assert split([1, 2, 3, 4, 5, 6, 7], 3) == [[1, 2, 3], [4, 5], [6, 7]]
 
 
 # ---- bad input -------------------------------------------------------------------------------
@@ -471,8 +471,8 @@ def test_curves_without_matplotlib(trained, tmp_path, monkeypatch):
 
 @pytest.fixture
 def command(run):
-    from nearfar.cli.main import finetune as cli_finetune
-    from nearfar.cli.main import main as cli
+    from nearfar.cli import finetune as cli_finetune
+    from nearfar.cli import main as cli
 
     names = [c.callback.__name__ for c in cli.app.registered_commands]
     if "finetune" not in names:
@@ -548,7 +548,7 @@ def test_command_refuses(command, data, tmp_path, arguments, message):
 
 
 def test_command_says_what_ctrl_c_leaves(command, data, tmp_path, monkeypatch):
-    from nearfar.cli.main import main as cli
+    from nearfar.cli import main as cli
 
     out = tmp_path / "s1.safetensors"
     step = loop.Loop._step

@@ -1,15 +1,11 @@
 """Training examples: what is read, stored, held out and drawn, and what it may depend on."""
 
 import hashlib
-import json
-import os
 import shutil
-import signal
 import subprocess
 import sys
 import warnings
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,18 +14,17 @@ from hypothesis import strategies as st
 
 import nearfar as nf
 from conftest import machine_sound, write
+from finetune_sounds import contents, write_lengths
 from nearfar.clips import Clip, Clips
 from nearfar.embedder.crops import STEP, crop
 from nearfar.embedder.eat.features import PADDING, features
-from nearfar.errors import AudioError, DatasetError, NearfarWarning, SettingError, StorageError
+from nearfar.errors import AudioError, DatasetError, NearfarWarning, SettingError
 from nearfar.frontend import Near
 from nearfar.runtime.runtime import Runtime
 from nearfar.sound import audio
 from nearfar.sound.audio import digest_of
 from nearfar.sound.fbank import n_frames
 from nearfar.training import FineTuning
-from nearfar.training.examples import mels as melstore
-from nearfar.training.examples import prepare
 from nearfar.training.examples.examples import (
     Examples,
     batches,
@@ -38,28 +33,14 @@ from nearfar.training.examples.examples import (
     examples,
     held_out,
 )
-from nearfar.training.examples.mels import MelStore, check_room, clear_stores, stored_bytes, writer
+from nearfar.training.examples.mels import MelStore
 
 SETTINGS = FineTuning(held_out=0.2, batch_size=4)
-LENGTHS = (1.0, 1.2, 1.37)  # s
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Two machines: fan with two domains (9 and 3 clips), pump with two attributes (6 and 1)."""
-    root = tmp_path_factory.mktemp("sounds")
-    rng = np.random.default_rng(0)
-    names = [f"fan/train/section_00_source_train_normal_{i:04d}_noAttribute.wav" for i in range(9)]
-    names += [f"fan/train/section_00_target_train_normal_{i:04d}_noAttribute.wav" for i in range(3)]
-    names += [f"pump/train/section_00_source_train_normal_{i:04d}_v_A.wav" for i in range(6)]
-    names += ["pump/train/section_00_target_train_normal_0000_v_B.wav"]
-    for i, name in enumerate(names):
-        write(root / name, machine_sound(rng, LENGTHS[i % 3]))
-    write(
-        root / "fan/test/section_00_source_test_anomaly_0000_noAttribute.wav",
-        machine_sound(rng, 1.0),
-    )
-    return root
+    return write_lengths(tmp_path_factory.mktemp("sounds"))
 
 
 @pytest.fixture
@@ -79,12 +60,6 @@ def reads(monkeypatch):
     real = audio.read
     monkeypatch.setattr(audio, "read", lambda *a, **k: count.append(a[0]) or real(*a, **k))
     return count
-
-
-def contents(one):
-    """All that an Examples says, comparable."""
-    mels = [one.whole(i).tobytes() for i in range(len(one))]
-    return one.labels.tolist(), one.classes, one.held_out.tolist(), one.near_digests, mels
 
 
 # What an example is
@@ -356,9 +331,7 @@ def example_of(samples, store, shortest=0.6, frames=None):
     own = n_frames(samples)
     mel = np.full((-(-own // 16) * 16, 128), PADDING, np.float32)
     mel[:own] = np.arange(own, dtype=np.float32)[:, None]
-    with writer(store.folder, store.key) as segment:
-        segment.add(digest, mel)
-    store.refresh()
+    store.add(digest, mel)
     one = np.zeros(1, np.int64)
     return Examples(
         Clips([Clip("a.wav")]), one, (("a", "00", "b"),), one > 0, ("",), (digest,), (samples,),
@@ -369,7 +342,7 @@ def example_of(samples, store, shortest=0.6, frames=None):
 @settings(max_examples=150, deadline=None)
 @given(samples=st.integers(400, 200_000), share=st.floats(0.05, 1), seed=st.integers(0, 99))
 def test_a_crop_lies_inside_the_clip_where_it_was_drawn(samples, share, seed):
-    made = example_of(samples, MelStore(None, "t"), share)
+    made = example_of(samples, MelStore.open(None, "t"), share)
     part = made.crop(0, crop_rng(seed, 0, 0))
     first, last = crop(samples, share, crop_rng(seed, 0, 0))
     if samples < 2 * STEP:
@@ -391,7 +364,7 @@ class Last:
 
 @pytest.mark.parametrize("shortest", [0.2, 1.0])
 def test_a_crop_at_the_very_end_has_no_padding_inside(shortest):
-    store = MelStore(None, "t")
+    store = MelStore.open(None, "t")
     for samples in range(20_480, 20_480 + 2_560, 16):
         part = example_of(samples, store, shortest).crop(0, Last())
         np.testing.assert_array_equal(np.diff(part[:-2, 0]), 1)
@@ -437,7 +410,7 @@ def test_every_training_example_once_and_no_batch_of_one(rows, size, seed, epoch
     cut = batches(made, tuned, epoch)
     assert sorted(i for batch in cut for i in batch) == made.trained_on
     assert all(2 <= len(batch) <= size + 1 for batch in cut)
-    assert all(len(batch) == size for batch in cut[:-1])
+    assert max(map(len, cut)) - min(map(len, cut)) <= 1
     assert cut == batches(made, tuned, epoch)
 
 
@@ -473,207 +446,6 @@ def test_buckets_hold_every_place_once_and_one_length_each(lengths):
     assert sorted(i for places in found.values() for i in places) == list(range(len(lengths)))
     assert all(lengths[i] == length for length, places in found.items() for i in places)
     assert all(places == sorted(places) for places in found.values())
-
-
-# The store
-
-
-def test_a_second_run_reads_nothing(clips, made, tmp_path, reads):
-    again = examples(clips, Near(), None, replace(SETTINGS, seed=5), Runtime(cache=tmp_path))
-    assert reads == []
-    assert contents(again) == contents(made)
-
-
-def test_only_what_changed_is_read_again(folder, tmp_path, reads):
-    root = tmp_path / "sounds"
-    shutil.copytree(folder, root)
-    runtime = Runtime(cache=tmp_path)
-    before = examples(Clips.open(root, "train"), Near(), None, SETTINGS, runtime)
-    clip = before.clips[0]
-    times = os.stat(clip.path)
-    write(clip.path, machine_sound(np.random.default_rng(9), before.samples[0] / 16_000))
-    os.utime(clip.path, ns=(times.st_atime_ns, times.st_mtime_ns))  # as a copying tool may do
-    assert os.stat(clip.path).st_size == times.st_size
-    del reads[:]
-    after = examples(Clips.open(root, "train"), Near(), None, SETTINGS, runtime)
-    assert [Path(p) for p in reads] == [clip.path]
-    assert before.near_digests[0] not in after.near_digests
-    assert set(before.near_digests[1:]) < set(after.near_digests)
-    i = after.near_digests.index(digest_of(clip.read()[:1]))
-    np.testing.assert_array_equal(after.whole(i), features(clip.read()[0]))
-
-
-def test_moved_files_are_read_but_not_stored_again(folder, made, tmp_path):
-    size = stored_bytes(tmp_path)
-    root = tmp_path / "elsewhere"
-    shutil.copytree(folder, root)
-    again = examples(Clips.open(root, "train"), Near(), None, SETTINGS, Runtime(cache=tmp_path))
-    assert contents(again) == contents(made)
-    assert stored_bytes(tmp_path) - size < 20_000  # an index, no numbers
-
-
-def test_another_front_end_or_channel_order_finds_nothing(clips, made, tmp_path, reads):
-    runtime = Runtime(cache=tmp_path)
-    other = examples(clips, nf.CoherenceMask(floor=0.3), None, SETTINGS, runtime)
-    assert len(reads) == 19
-    examples(clips, Near(), None, SETTINGS, runtime, "far-near")
-    assert len(reads) == 38
-    assert not np.array_equal(other.whole(0), made.whole(0))
-
-
-def test_log_mels_are_views_that_nobody_can_write_to(made):
-    mel = made.whole(0)
-    assert np.shares_memory(mel, made.mels[made.digests[0]])
-    assert not mel.flags.owndata
-    assert mel.dtype == np.float32
-    assert mel.flags.c_contiguous
-    with pytest.raises(ValueError, match="read-only"):
-        mel[0] = 0
-
-
-KILLED = """
-import os, signal, sys
-from pathlib import Path
-from nearfar.clips import Clips
-from nearfar.training import FineTuning
-from nearfar.training.examples import mels as melstore, prepare
-from nearfar.training.examples.examples import examples
-from nearfar.frontend import Near
-from nearfar.runtime.runtime import Runtime
-
-prepare.JOB = 8
-where, count = sys.argv[3], [0]
-
-def deadly(real):
-    def call(*a, **k):
-        count[0] += 1
-        if count[0] == int(sys.argv[4]):
-            os.kill(os.getpid(), signal.SIGKILL)
-        return real(*a, **k)
-    return call
-
-if where == "numbers":
-    melstore.Writer.add = deadly(melstore.Writer.add)
-elif where == "index":
-    melstore.write_text = deadly(melstore.write_text)
-else:
-    os.fsync = deadly(os.fsync)
-clips = Clips.open(sys.argv[1], split="train")
-examples(clips, Near(), None, FineTuning(), Runtime(cache=Path(sys.argv[2])))
-"""
-
-
-@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no SIGKILL on this system")
-@pytest.mark.parametrize(("where", "time"), [("numbers", 8), ("index", 2), ("flush", 4)])
-def test_killed_in_mid_write_it_is_neither_corrupt_nor_stale(
-    folder, clips, made, tmp_path, reads, where, time
-):
-    cache = tmp_path / "killed"
-    done = subprocess.run(
-        [sys.executable, "-c", KILLED, str(folder), str(cache), where, str(time)], check=False
-    )
-    assert done.returncode == -signal.SIGKILL
-    left = {p.name for p in (cache / "mels").iterdir()}
-    assert len([n for n in left if n.endswith(".json") and n[0] != "."]) == 1  # one job was done
-    assert len(left) > 2  # and something half-written lies beside it
-    again = examples(clips, Near(), None, SETTINGS, Runtime(cache=cache))
-    assert len(reads) == 19 - 5  # jobs of ⌈19 / 4⌉ clips
-    assert contents(again) == contents(made)
-
-
-def test_what_a_killed_writer_left_goes_when_it_is_old(tmp_path):
-    folder = MelStore(tmp_path, "k").folder
-    for name in ("orphan.f32", ".x.part", "young.f32"):
-        (folder / name).write_bytes(b"1234")
-        if name != "young.f32":
-            os.utime(folder / name, (0, 0))
-    MelStore(tmp_path, "k")
-    assert {p.name for p in folder.iterdir()} == {"young.f32"}  # its writer may be at work
-
-
-@pytest.mark.parametrize("damage", ["byte", "short", "missing", "index", "format"])
-def test_damage_on_the_disk_is_noticed_and_mended(clips, made, tmp_path, reads, damage):
-    numbers = sorted((tmp_path / "mels").glob("*.f32"))[0]
-    index = numbers.with_suffix(".json")
-    if damage == "byte":
-        with numbers.open("r+b") as file:
-            file.seek(1000)
-            file.write(b"\x55\x55")
-    elif damage == "short":
-        os.truncate(numbers, 512)
-    elif damage == "missing":
-        numbers.unlink()
-    elif damage == "index":
-        index.write_text(index.read_text()[:-40])
-    else:
-        index.write_text(json.dumps([1, 2]))
-    again = examples(clips, Near(), None, SETTINGS, Runtime(cache=tmp_path))
-    assert len(reads) == 1 if damage == "byte" else len(reads) in (4, 5)  # of one segment
-    # `made` looks at the file that was damaged, so what it should be is computed anew.
-    assert contents(again) == contents(examples(clips, Near(), None, SETTINGS, Runtime()))
-
-
-def test_two_processes_at_once_do_no_harm(folder, clips, made, tmp_path):
-    cache = tmp_path / "shared"
-    code = KILLED.replace("os.fsync = deadly(os.fsync)", "pass")
-    started = [
-        subprocess.Popen([sys.executable, "-c", code, str(folder), str(cache), "none", "0"])
-        for _ in range(2)
-    ]
-    assert [process.wait(60) for process in started] == [0, 0]
-    again = examples(clips, Near(), None, SETTINGS, Runtime(cache=cache))
-    assert contents(again) == contents(made)
-
-
-def test_too_large_is_refused_and_large_is_said_first(tmp_path, monkeypatch, clips, reads):
-    with pytest.raises(StorageError, match=r"take .* GB, .* GB are free; free some space") as error:
-        check_room(tmp_path, 10**18)
-    one_line(error)
-    usage = shutil.disk_usage(tmp_path)._replace(free=10**13)
-    monkeypatch.setattr(melstore.shutil, "disk_usage", lambda _: usage)
-    with pytest.warns(NearfarWarning, match=r"log-mels, 4\.3 GB"):
-        check_room(tmp_path, 7_000 * 1200 * 512)
-    check_room(tmp_path, 1_000_000)
-    asked = []
-    monkeypatch.setattr(prepare, "check_room", lambda folder, size: asked.append((size, *reads)))
-    made = examples(clips, Near(), None, SETTINGS, Runtime(cache=tmp_path))
-    # What was announced, before anything was read, is what it then takes.
-    assert asked == [(sum(made.whole(i).nbytes for i in range(len(made))),)]
-
-
-def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path):
-    store = MelStore(tmp_path, "k")
-
-    def fill():
-        with writer(store.folder, "k") as segment:
-            segment.add("a", np.zeros((16, 128), np.float32))
-            raise OSError(28, "No space left on device")
-
-    with pytest.raises(StorageError, match="No space left") as error:
-        fill()
-    one_line(error)
-    assert not list(store.folder.iterdir())
-
-
-def test_closing_lets_go_of_a_temporary_store_and_keeps_another(tmp_path):
-    for cache in (None, tmp_path):
-        store = MelStore(cache, "k")
-        with writer(store.folder, "k") as segment:
-            segment.add("a", np.ones((16, 128), np.float32))
-        store.refresh()
-        assert "a" in store
-        assert len(store) == 1
-        store.close()
-        assert "a" not in store
-        assert store.folder.exists() == (cache is not None)
-
-
-def test_clearing_removes_everything(clips, made, tmp_path):
-    size = stored_bytes(tmp_path)
-    assert size > sum(made.whole(i).nbytes for i in range(len(made)))
-    assert clear_stores(tmp_path) == size
-    assert stored_bytes(tmp_path) == 0
-    assert stored_bytes(tmp_path / "nothing") == clear_stores(tmp_path / "nothing") == 0
 
 
 def test_no_torch():

@@ -21,7 +21,7 @@ torch = pytest.importorskip("torch")
 resource = pytest.importorskip("resource")  # none on Windows, and no SIGKILL either
 
 from nearfar.training.examples.examples import Examples
-from nearfar.training.log import Epoch, Step, lines
+from nearfar.training.log import EpochLine, StepLine, lines
 from nearfar.training.loop import checkpoint
 from nearfar.training.run import finetune
 
@@ -38,7 +38,7 @@ sys.path.insert(0, sys.argv[1])
 import nearfar as nf
 from finetune_sounds import QUICK, system
 from nearfar.training import run
-from nearfar.training.log import Step
+from nearfar.training.log import StepLine
 
 data, weights, out, kill = sys.argv[2:6]
 
@@ -46,7 +46,7 @@ def die():
     os.kill(os.getpid(), signal.SIGKILL)
 
 def watch(entry):
-    if isinstance(entry, Step) and kill == f"step {entry.step}":
+    if isinstance(entry, StepLine) and kill == f"step {entry.step}":
         die()
 
 if kill == "written":  # a checkpoint is whole, but has not got its name yet
@@ -192,7 +192,7 @@ def stopped(clips, out, epoch, **changed):
     """A training that was stopped in the middle of an epoch."""
 
     def watch(entry):
-        if isinstance(entry, Step) and entry.epoch == epoch:
+        if isinstance(entry, StepLine) and entry.epoch == epoch:
             raise Stop
 
     settings = replace(SETTINGS, **changed)
@@ -312,7 +312,7 @@ def test_a_full_disk_keeps_the_last_checkpoint(clips, tmp_path):
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
 
     def watch(entry):
-        if isinstance(entry, Epoch) and entry.epoch == 2:
+        if isinstance(entry, EpochLine) and entry.epoch == 2:
             resource.setrlimit(resource.RLIMIT_FSIZE, (500_000, hard))
 
     try:
@@ -371,6 +371,6 @@ def test_a_log_that_was_cut_short(tmp_path):
     path = tmp_path / "s1.jsonl"
     path.write_text('{"epoch": 1, "step": 1}\n{"epoch": 2, "step": 2}\n{"epoch": 1, "st')
     with Log(path, after=1) as log:
-        log(Step(2, 2, 2, 2, 0.5, 1e-3, 1.0, 0.0))
+        log(StepLine(2, 2, 2, 2, 0.5, 1e-3, 1.0, 0.0))
     assert [(x["epoch"], x["step"]) for x in lines(path)] == [(1, 1), (2, 2)]
     assert path.read_text().count("\n") == 2

@@ -25,7 +25,7 @@ from nearfar.training import FineTuning
 from nearfar.training.examples.examples import batches, domain_shares, examples
 from nearfar.training.learner.domains import Discriminator, MixStyle, reversal
 from nearfar.training.learner.learner import exported, kept, learner
-from nearfar.training.log import Step, lines
+from nearfar.training.log import StepLine, lines
 from nearfar.training.loop import checkpoint, optimizer
 from nearfar.training.loop.checkpoint import Best, State
 from nearfar.training.loop.loop import Loop
@@ -108,7 +108,7 @@ def test_stopped_and_resumed_the_file_is_the_same(clips, trained, tmp_path, name
 
     def stop_at(epoch):
         def watch(entry):
-            if isinstance(entry, Step) and (entry.epoch, entry.step % 2) == (epoch, 0):
+            if isinstance(entry, StepLine) and (entry.epoch, entry.step % 2) == (epoch, 0):
                 raise KeyboardInterrupt
 
         return watch

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from nearfar.clips import Clips
     from nearfar.embedder.eat.record import Training
     from nearfar.training import FineTuning
-    from nearfar.training.log import Epoch, Step
+    from nearfar.training.log import EpochLine, StepLine
 
 Seed = Annotated[int | None, typer.Option(min=0, help="Of all that is drawn; as training.seed.")]
 Loss = Annotated[
@@ -243,7 +243,7 @@ class _training(running):
         self.runtime = runtime if _leads() else replace(runtime, progress=None)
         return self
 
-    def watch(self, entry: Step | Epoch) -> None:
+    def watch(self, entry: StepLine | EpochLine) -> None:
         """Show what the log gets."""
         bar: Any = self._bar
         if bar.disable:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from nearfar.files import atomic_file
 from nearfar.training.log import lines
 
 INK, ACCENT = "#1f4e79", "#c55a11"
+Line = Mapping[str, Any]  # of a log
 
 
 def check_matplotlib() -> None:
@@ -25,7 +26,7 @@ def check_matplotlib() -> None:
         raise SettingError("pictures need matplotlib: pip install 'nearfar[report]'") from None
 
 
-def when(line: Mapping[str, Any]) -> float:
+def when(line: Line) -> float:
     """Where a line of a log lies, in epochs, whatever lines are missing before it."""
     if "steps" in line:
         return float(line["step"] * line["epochs"] / line["steps"])
@@ -35,9 +36,7 @@ def when(line: Mapping[str, Any]) -> float:
 def draw(log: Path, picture: Path) -> None:
     """Draw loss, held-out loss and accuracy over the epochs, and the learning rate.
 
-    Args:
-        log: written by `finetune`, a .jsonl file.
-        picture: .png, .svg or .pdf.
+    The log is a .jsonl file that `finetune` wrote, the picture a .png, .svg or .pdf.
 
     Raises:
         SettingError: matplotlib is not installed, or cannot write such a picture.
@@ -45,27 +44,34 @@ def draw(log: Path, picture: Path) -> None:
         StorageError: the picture cannot be written.
     """
     check_matplotlib()
-    from matplotlib.figure import Figure
-
     found = lines(log)
+    # A killed training's last epoch has steps and no line of its own.
     steps, epochs = [x for x in found if "rate" in x], [x for x in found if "rate" not in x]
     if not steps or not epochs:
         raise FormatError(f"{log}: no epoch in it; draw the log of a training, s1.jsonl or such")
+    figure = _panels(steps, epochs)
+    figure.suptitle(f"fine-tuning, {log.stem}")
+    kind = picture.suffix.lstrip(".").lower() or "png"
+    try:
+        with atomic_file(picture) as file:
+            figure.savefig(file, format=kind, dpi=110)
+    except ValueError:
+        raise SettingError(f"{picture}: no such picture; call it {picture.stem}.png") from None
+
+
+def _panels(steps: Sequence[Line], epochs: Sequence[Line]) -> Any:
+    from matplotlib.figure import Figure  # not pyplot, which looks for a screen
+
     figure = Figure(figsize=(8, 6), layout="constrained")
     loss, accuracy, rate = figure.subplots(3, 1, sharex=True, height_ratios=(3, 2, 1))
-    at = [when(x) for x in steps]
+    at, ends = [when(x) for x in steps], [when(x) for x in epochs]
     loss.plot(at, [x["loss"] for x in steps], color=INK, alpha=0.3, lw=0.8, label="of a step")
-    ends = [when(x) for x in epochs]
     loss.plot(ends, [x["loss"] for x in epochs], color=INK, marker="o", ms=3, label="of an epoch")
-    held = [(end, x) for end, x in zip(ends, epochs, strict=True) if x["held_out_loss"] is not None]
-    if held:
-        judged = [end for end, _ in held]
-        loss.plot(
-            judged, [x["held_out_loss"] for _, x in held], color=ACCENT, marker="o", ms=3,
-            label="held-out normals",
-        )  # fmt: skip
-        shares = [100 * x["held_out_accuracy"] for _, x in held]
-        accuracy.plot(judged, shares, color=ACCENT, marker="o", ms=3)
+    if held := [x for x in epochs if x["held_out_loss"] is not None]:
+        style = {"color": ACCENT, "marker": "o", "ms": 3}
+        judged, losses = [when(x) for x in held], [x["held_out_loss"] for x in held]
+        loss.plot(judged, losses, label="held-out normals", **style)
+        accuracy.plot(judged, [100 * x["held_out_accuracy"] for x in held], **style)
     accuracy.set_ylim(0, 102)
     rate.plot(at, [x["rate"] for x in steps], color=INK)
     rate.set_ylim(0, None)
@@ -74,10 +80,4 @@ def draw(log: Path, picture: Path) -> None:
         axes.grid(alpha=0.25)
     loss.legend(frameon=False)
     rate.set_xlabel("epoch")
-    figure.suptitle(f"fine-tuning, {log.stem}")
-    kind = picture.suffix.lstrip(".").lower() or "png"
-    try:
-        with atomic_file(picture) as file:
-            figure.savefig(file, format=kind, dpi=110)
-    except ValueError:
-        raise SettingError(f"{picture}: no such picture; call it {picture.stem}.png") from None
+    return figure

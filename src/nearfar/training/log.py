@@ -7,106 +7,72 @@ import os
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from nearfar.files import storage_errors, write_text
 
 
 @dataclass(frozen=True)
-class Step:
-    """One step of the optimizer.
+class StepLine:
+    """One step of the optimizer."""
 
-    Args:
-        epoch: counted from 1.
-        epochs: of the training.
-        step: counted from 1 over all epochs.
-        steps: of the training.
-        loss: mean over the batch, with DANN that of the domains in it.
-        rate: learning rate of the last block.
-        clips_per_s: in steps, since this process began.
-        seconds_left: of the training, at the speed so far.
-    """
-
-    epoch: int
-    epochs: int
-    step: int
-    steps: int
-    loss: float
-    rate: float
-    clips_per_s: float
-    seconds_left: float
+    epoch: int  # counted from 1
+    epochs: int  # of the training
+    step: int  # counted from 1 over all epochs
+    steps: int  # of the training
+    loss: float  # mean over the batch, with DANN that of the domains in it
+    rate: float  # learning rate of the last block
+    clips_per_s: float  # in steps, since this process began
+    seconds_left: float  # of the training, at the speed so far
 
 
 @dataclass(frozen=True)
-class Epoch:
-    """One epoch.
+class EpochLine:
+    """One epoch."""
 
-    Args:
-        epoch: counted from 1.
-        epochs: of the training.
-        step: the last one, counted from 1 over all epochs.
-        loss: mean over the epoch's clips, while they were trained on.
-        held_out_loss: mean over the held-out normals; None without any.
-        held_out_accuracy: share of them nearest to the centre of their class, 0–1.
-        clips_per_s: as of its last step.
-        seconds: with held-out normals.
-    """
-
-    epoch: int
-    epochs: int
-    step: int
-    loss: float
-    held_out_loss: float | None
-    held_out_accuracy: float | None
-    clips_per_s: float
-    seconds: float
+    epoch: int  # counted from 1
+    epochs: int  # of the training
+    step: int  # the last one, counted from 1 over all epochs
+    loss: float  # mean over the epoch's clips, while they were trained on
+    held_out_loss: float | None  # mean over the held-out normals; None without any
+    held_out_accuracy: float | None  # share of them nearest to the centre of their class, 0–1
+    clips_per_s: float  # as of its last step
+    seconds: float  # with held-out normals
 
 
-Watch = Callable[[Step | Epoch], None]
-_BEGIN = b'{"epoch": '
+Watch = Callable[[StepLine | EpochLine], None]
+_BEGIN = b'{"epoch": '  # of every line: what begins otherwise is no log
 
 
 class Log:
     """A JSONL file that grows while the training runs.
 
-    Args:
-        path: the file; None writes nothing.
-        after: the epoch that the training goes on after; later lines, of a training that was
-            killed, are dropped. 0 begins a new file.
+    The training goes on after the epoch `after`; later lines, of one that was killed, are dropped.
 
     Raises:
         StorageError: the file cannot be written.
     """
 
-    def __init__(self, path: Path | None, after: int = 0) -> None:
+    def __init__(self, path: Path, after: int = 0) -> None:
         self._path = path
-        if path is not None:
-            kept = [line for line in lines(path) if line["epoch"] <= after] if after else []
-            write_text(path, "".join(map(_text, kept)))
-        with storage_errors(path or Path()):
-            self._file = path.open("a", encoding="utf-8") if path is not None else None
+        kept = [line for line in lines(path) if line["epoch"] <= after] if after else []
+        write_text(path, "".join(map(_text, kept)))
+        with storage_errors(path):
+            self._file = path.open("a", encoding="utf-8")
 
     def __enter__(self) -> Log:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if self._file is not None:
-            self._file.close()
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
 
-    def __call__(self, entry: Step | Epoch) -> None:
+    def __call__(self, entry: StepLine | EpochLine) -> None:
         """Write one line."""
-        if self._file is not None and self._path is not None:
-            with storage_errors(self._path):
-                self._file.write(_text(asdict(entry)))
-                self._file.flush()
-                if isinstance(entry, Epoch):  # on the disk before its checkpoint is
-                    os.fsync(self._file.fileno())
+        with storage_errors(self._path):
+            self._file.write(_text(asdict(entry)))
+            self._file.flush()
+            if isinstance(entry, EpochLine):  # on the disk before its checkpoint is
+                os.fsync(self._file.fileno())
 
 
 def lines(path: Path) -> list[dict[str, Any]]:

@@ -9,8 +9,9 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,13 +25,13 @@ from nearfar.embedder.eat.record import HEARD_DIGITS, KEY, Training, training_of
 from nearfar.embedder.eat.weights import PREFIX, Weights, open_weights
 from nearfar.errors import SettingError, StorageError, WeightsError
 from nearfar.parts.data import to_data
-from nearfar.runtime.runtime import Runtime
+from nearfar.runtime.runtime import Progress, Runtime
 from nearfar.sound.audio import ChannelOrder
 from nearfar.system.system import System
 from nearfar.training.examples.examples import Examples, domain_shares, examples
 from nearfar.training.learner.learner import exported, learner
 from nearfar.training.learner.lora import check_rank
-from nearfar.training.log import Epoch, Log, Step, Watch, is_log
+from nearfar.training.log import EpochLine, Log, StepLine, Watch, is_log
 from nearfar.training.loop import checkpoint
 from nearfar.training.loop.checkpoint import Best, State
 from nearfar.training.loop.loop import Loop
@@ -47,17 +48,11 @@ SUFFIX = ".safetensors"
 
 @dataclass(frozen=True)
 class Files:
-    """Where a training writes.
+    """Where a training writes."""
 
-    Args:
-        out: the trained encoder.
-        checkpoint: where the training stands; gone when it is finished.
-        log: one JSON object a line.
-    """
-
-    out: Path
-    checkpoint: Path
-    log: Path
+    out: Path  # the trained encoder
+    checkpoint: Path  # where the training stands; gone when it is finished
+    log: Path  # one JSON object a line
 
     @classmethod
     def beside(cls, out: str | os.PathLike[str]) -> Files:
@@ -129,24 +124,26 @@ def finetune(
     """
     settings, runtime = settings or FineTuning(), runtime or Runtime()
     files = Files.beside(out)
-    eat, weights = _beginning(system, settings, runtime)
+    eat = _encoder(system)
+    weights = _published(eat)  # all that can be refused is, before hours of work
+    check_rank(settings.lora, weights.architecture.dim)
+    _check_precision(settings, runtime)
     team = Team(runtime.device)
     _refuse_existing(files, resume)
-    with team.first():
+    with team.first():  # the others find the log-mels that the first has stored
         found = examples(clips, system.frontend, eat.frames, settings, runtime, order)
     try:
-        run = _run_of(system, eat, weights, found, settings, team.size, order)
-        finished = resume and files.out.exists()
+        task = _Task(system, eat, weights, found, settings, files, team, order)
+        run, finished = task.run, resume and files.out.exists()  # hashes what begins, not later
         if finished:
             _refuse_other_result(files.out, run)
-        if not finished or files.checkpoint.exists():
-            state = _train(weights, found, settings, runtime, files, team, run, watch)
+        if not finished or files.checkpoint.exists():  # killed between the result and this
+            state = task.train(_telling(runtime.progress, watch))
             if team.leads:
-                training = _record(system, eat, found, settings, run, state, team)
-                _write(files, state, training)
+                task.write(state)
     finally:
         found.mels.close()
-    team.close()
+    team.close()  # not in `finally`: who failed must not wait for the others
     return with_weights(system, files.out)
 
 
@@ -159,119 +156,119 @@ def with_weights(system: System, weights: str | os.PathLike[str]) -> System:
     )
 
 
-def _train(
-    weights: Weights,
-    found: Examples,
-    settings: FineTuning,
-    runtime: Runtime,
-    files: Files,
-    team: Team,
-    run: Mapping[str, Any],
-    watch: Watch | None,
-) -> State:
-    """All epochs that are left."""
-    shares = (0.5, 0.5)
-    if settings.adaptation == "dann":
-        shares = domain_shares(found, settings.balanced)
-    pupil = learner(weights, len(found.classes), settings, shares).to(team.device)
-    state = State(pupil, adamw(pupil, settings))
-    if files.checkpoint.exists():
-        checkpoint.restore(files.checkpoint, state, run)
-    if team.leads:
-        files.tidy()
-    with Log(files.log if team.leads else None, state.epoch) as log:
+@dataclass(frozen=True)
+class _Task:
+    """One training: what learns, from what, how and where."""
 
-        def tell(entry: Step | Epoch) -> None:
-            if team.leads and runtime.progress is not None and isinstance(entry, Step):
-                runtime.progress("training", entry.step, entry.steps)
-            if team.leads and watch is not None:
-                watch(entry)
+    system: System
+    eat: EAT
+    weights: Weights
+    found: Examples
+    settings: FineTuning
+    files: Files
+    team: Team
+    order: ChannelOrder
 
-        def report(entry: Step) -> None:
-            log(entry)
-            tell(entry)
+    @cached_property
+    def run(self) -> dict[str, Any]:
+        """What makes a training this one and no other; JSON-ready."""
+        found = self.found
+        heard = [found.near_digests, found.digests, found.classes, found.labels.tolist()]
+        text = json.dumps([*heard, found.held_out.tolist()])
+        return {
+            "training": self.settings.to_data(),
+            "frontend": to_data(self.system.frontend),
+            "embedder": {"frames": self.eat.frames},
+            "order": self.order,  # of channels: near and far exchanged are other sounds
+            "weights": self.weights.sha256,
+            "clips": hashlib.sha256(text.encode()).hexdigest(),
+            "processes": self.team.size,  # each sees a share at a time: other weights
+        }
 
-        loop = Loop(state, found, settings, team, report)
-        while state.epoch < settings.epochs:
-            done = loop.epoch()
-            log(done)  # before its checkpoint: a line too many is cut off when going on
-            if team.leads:
-                checkpoint.save(files.checkpoint, state, run)
-            tell(done)
-    return state
+    def train(self, tell: Watch) -> State:
+        """All epochs that are left; of several processes one writes and tells."""
+        leads, state = self.team.leads, self._begin()
+        if leads:
+            self.files.tidy()
+        tell = tell if leads else _nothing
+        with Log(self.files.log, state.epoch) if leads else nullcontext(_nothing) as log:
+
+            def report(entry: StepLine) -> None:
+                log(entry)
+                tell(entry)
+
+            loop = Loop(state, self.found, self.settings, self.team, report)
+            while state.epoch < self.settings.epochs:
+                done = loop.epoch()
+                log(done)  # before its checkpoint: a line too many is cut off when going on
+                if leads:
+                    checkpoint.save(self.files.checkpoint, state, self.run)
+                tell(done)  # after it: who stops here loses nothing
+        return state
+
+    def _begin(self) -> State:
+        """Where the checkpoint says, or at the beginning."""
+        dann = self.settings.adaptation == "dann"
+        shares = domain_shares(self.found, self.settings.balanced) if dann else (0.5, 0.5)
+        pupil = learner(self.weights, len(self.found.classes), self.settings, shares)
+        state = State(pupil.to(self.team.device), adamw(pupil, self.settings))
+        if self.files.checkpoint.exists():
+            checkpoint.restore(self.files.checkpoint, state, self.run)
+        return state
+
+    def write(self, state: State) -> None:
+        """The result, and then no checkpoint any more."""
+        encoder, out = state.learner.encoder, self.files.out
+        metadata = {
+            "format": "pt",  # what other readers of such files ask for
+            "config": json.dumps(encoder.shape.config(), sort_keys=True),
+            KEY: self._record(state).to_text(),
+        }
+        tensors = {PREFIX + n: x for n, x in exported(encoder, state.weights).items()}
+        checkpoint.write_tensors(out, tensors, metadata)
+        open_weights(out)  # what nobody could open must not cost the checkpoint
+        self.files.checkpoint.unlink(missing_ok=True)
+
+    def _record(self, state: State) -> Training:
+        """What the file says of itself; no dates: the same training gives the same file."""
+        found, best = self.found, state.best or Best(state.epoch)
+        near = np.array(found.near_digests)  # a detector knows sounds by channel 0 alone
+        provenance = {
+            "nearfar": __version__,
+            "torch": torch.__version__,
+            "numpy": np.__version__,
+            "device": self.team.device.type,
+            "threads": torch.get_num_threads(),  # sums are taken in another order with others
+            "seed": self.settings.seed,
+            "clips": len(found),
+            "epochs": state.epoch,
+            "best": asdict(best),
+            "chosen_by": "last epoch" if best.accuracy is None else "accuracy on held-out normals",
+            "run": self.run,
+        }
+        return Training(
+            frontend=to_data(self.system.frontend),
+            frames=self.eat.frames,
+            classes=found.classes,
+            held_out=frozenset(map(str, near[found.held_out])),
+            heard=frozenset(str(d)[:HEARD_DIGITS] for d in near[~found.held_out]),
+            settings=self.settings.to_data(),
+            provenance=provenance,
+        )
 
 
-def _write(files: Files, state: State, training: Training) -> None:
-    """The result, and then no checkpoint any more."""
-    shape = state.learner.encoder.shape
-    metadata = {
-        "format": "pt",
-        "config": json.dumps(shape.config(), sort_keys=True),
-        KEY: training.to_text(),
-    }
-    tensors = exported(state.learner.encoder, state.weights)
-    checkpoint.write_tensors(files.out, {PREFIX + n: x for n, x in tensors.items()}, metadata)
-    open_weights(files.out)
-    files.checkpoint.unlink(missing_ok=True)
+def _nothing(entry: StepLine | EpochLine) -> None:
+    """Tell nobody."""
 
 
-def _record(
-    system: System,
-    eat: EAT,
-    found: Examples,
-    settings: FineTuning,
-    run: Mapping[str, Any],
-    state: State,
-    team: Team,
-) -> Training:
-    """What the file says of itself; no dates: the same training gives the same file."""
-    best = state.best or Best(state.epoch)
-    near = np.array(found.near_digests)
-    provenance = {
-        "nearfar": __version__,
-        "torch": torch.__version__,
-        "numpy": np.__version__,
-        "device": team.device.type,
-        "threads": torch.get_num_threads(),
-        "seed": settings.seed,
-        "clips": len(found),
-        "epochs": state.epoch,
-        "best": asdict(best),
-        "chosen_by": "last epoch" if best.accuracy is None else "accuracy on held-out normals",
-        "run": dict(run),
-    }
-    return Training(
-        frontend=to_data(system.frontend),
-        frames=eat.frames,
-        classes=found.classes,
-        held_out=frozenset(map(str, near[found.held_out])),
-        heard=frozenset(str(d)[:HEARD_DIGITS] for d in near[~found.held_out]),
-        settings=settings.to_data(),
-        provenance=provenance,
-    )
+def _telling(progress: Progress | None, watch: Watch | None) -> Watch:
+    def tell(entry: StepLine | EpochLine) -> None:
+        if progress is not None and isinstance(entry, StepLine):
+            progress("training", entry.step, entry.steps)
+        if watch is not None:
+            watch(entry)
 
-
-def _run_of(
-    system: System,
-    eat: EAT,
-    weights: Weights,
-    found: Examples,
-    settings: FineTuning,
-    processes: int,
-    order: ChannelOrder,
-) -> dict[str, Any]:
-    """What makes a training this one and no other; JSON-ready."""
-    heard = [found.near_digests, found.digests, found.classes, found.labels.tolist()]
-    text = json.dumps([*heard, found.held_out.tolist()])
-    return {
-        "training": settings.to_data(),
-        "frontend": to_data(system.frontend),
-        "embedder": {"frames": eat.frames},
-        "order": order,
-        "weights": weights.sha256,
-        "clips": hashlib.sha256(text.encode()).hexdigest(),
-        "processes": processes,
-    }
+    return tell
 
 
 # ---- what is refused -------------------------------------------------------------------------
@@ -288,22 +285,12 @@ def _encoder(system: System) -> EAT:
             f"finetune trains EAT, and this system has {type(inner).__name__}; give a system such "
             "as s1"
         )
-    for name in ("pooling", "layer"):
-        if getattr(inner, name) is not None:
+    for name, value in (("pooling", inner.pooling), ("layer", inner.layer)):
+        if value is not None:
             raise SettingError(
-                f"EAT.{name} is {getattr(inner, name)!r}; training ends in a head of its own: "
-                f"leave {name} away"
+                f"EAT.{name} is {value!r}; training ends in a head of its own: leave {name} away"
             )
     return inner
-
-
-def _beginning(system: System, settings: FineTuning, runtime: Runtime) -> tuple[EAT, Weights]:
-    """The encoder to train and its published weights, which the settings fit."""
-    eat = _encoder(system)
-    weights = _published(eat)
-    check_rank(settings.lora, weights.architecture.dim)
-    _check_precision(settings, runtime)
-    return eat, weights
 
 
 def _published(eat: EAT) -> Weights:
@@ -330,7 +317,7 @@ def _check_precision(settings: FineTuning, runtime: Runtime) -> None:
 def _refuse_existing(files: Files, resume: bool) -> None:
     """Overwrite nothing; going on, only a log is, and what else is there is judged later."""
     if resume:
-        if not is_log(files.log):
+        if not is_log(files.log):  # somebody's own notes, perhaps
             raise StorageError(
                 f"{files.log}: is there already, and no log of a training; choose another name for "
                 "the result, or move it away"

@@ -43,23 +43,7 @@ class FineTuning:
     seed: int = 0  # of everything that is drawn
 
     def __post_init__(self) -> None:
-        for name, (low, high) in _RANGES.items():
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int | float):
-                raise SettingError(f"training.{name} is {value!r}; it is a number")
-            if not low <= value <= high:
-                raise SettingError(f"training.{name} is {value!r}; it is {low:g} to {high:g}")
-        for name in _WHOLE:
-            if not isinstance(getattr(self, name), int):
-                raise SettingError(f"training.{name} is {getattr(self, name)!r}; a whole number")
-        for name in ("balanced", "checkpointing"):
-            if not isinstance(getattr(self, name), bool):
-                raise SettingError(f"training.{name} is {getattr(self, name)!r}; True or False")
-        for name, known in _CHOICES.items():
-            value = getattr(self, name)
-            if value not in known:
-                told = did_you_mean(str(value), known)
-                raise SettingError(f"training.{name} is {value!r}; {told}")
+        self._check_kinds()
         if self.loss == "magface" and self.margin > MAGFACE_MOST:
             raise SettingError(
                 f"training.margin is {self.margin!r}; with magface it is 0 to {MAGFACE_MOST:g}"
@@ -71,6 +55,24 @@ class FineTuning:
                 f"training.accumulation is {self.accumulation}; it must divide the batch of "
                 f"{self.batch_size}"
             )
+
+    def _check_kinds(self) -> None:
+        """Each setting by itself."""
+        for name, value in self.to_data().items():
+            said = f"training.{name} is {value!r}; "
+            if name in _RANGES:
+                low, high = _RANGES[name]
+                # True is a number to Python, and NaN is neither below nor above anything.
+                if isinstance(value, bool) or not isinstance(value, int | float):
+                    raise SettingError(f"{said}it is a number")
+                if not low <= value <= high:
+                    raise SettingError(f"{said}it is {low:g} to {high:g}")
+            if name in _WHOLE and not isinstance(value, int):
+                raise SettingError(f"{said}a whole number")
+            if name in ("balanced", "checkpointing") and not isinstance(value, bool):
+                raise SettingError(f"{said}True or False")
+            if name in _CHOICES and value not in _CHOICES[name]:
+                raise SettingError(f"{said}{did_you_mean(str(value), _CHOICES[name])}")
 
     @property
     def draws(self) -> bool:

@@ -12,7 +12,8 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NoReturn
+from itertools import pairwise
+from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 
 Float32 = NDArray[np.float32]
 ProxyClass = tuple[str, str, str]  # machine, section, attributes
+T = TypeVar("T")
 
 FEWEST = 5  # clips a class must have to give one away
 LONGEST = FRAME + (MAX_FRAMES - 1) * HOP  # samples that the encoder reads at most
@@ -45,31 +47,18 @@ _ORDER, _CROP = 1, 2  # what is drawn: streams that never meet
 
 @dataclass(frozen=True, eq=False)
 class Examples:
-    """Normal clips as an encoder is trained on them, in the order of `near_digests`.
+    """Normal clips as an encoder is trained on them, in the order of `near_digests`."""
 
-    Args:
-        clips: one for each different sound.
-        labels: (n,) int64, a number of `classes`.
-        classes: proxy classes, sorted.
-        held_out: (n,) bool: never trained on, to select by and to draw thresholds from.
-        near_digests: (n,) sha256 of channel 0 alone.
-        digests: (n,) sha256 of the channels heard: where `mels` has them.
-        samples: (n,) length of each clip at 16 kHz.
-        mels: log-mels at full length.
-        frames: what the encoder reads of each; None: its own length.
-        shortest: of a crop, as a share of the clip.
-    """
-
-    clips: Clips
-    labels: NDArray[np.int64]
-    classes: tuple[ProxyClass, ...]
-    held_out: NDArray[np.bool_]
-    near_digests: tuple[str, ...]
-    digests: tuple[str, ...]
-    samples: tuple[int, ...]
-    mels: MelStore
-    frames: int | None
-    shortest: float
+    clips: Clips  # one for each different sound
+    labels: NDArray[np.int64]  # (n,), each a number of `classes`
+    classes: tuple[ProxyClass, ...]  # sorted
+    held_out: NDArray[np.bool_]  # (n,): never trained on, to select by and draw thresholds from
+    near_digests: tuple[str, ...]  # (n,) sha256 of channel 0 alone
+    digests: tuple[str, ...]  # (n,) sha256 of the channels heard: where `mels` has them
+    samples: tuple[int, ...]  # (n,) length of each clip at 16 kHz
+    mels: MelStore  # log-mels at full length
+    frames: int | None  # what the encoder reads of each; None: its own length
+    shortest: float  # of a crop, as a share of the clip
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -130,14 +119,7 @@ def examples(
 
     Each clip is read once; its log-mel stays in the cache folder (a temporary one without a cache).
     With several training processes let one finish before the others begin: they find it all there.
-
-    Args:
-        clips: normal recordings of any number of machines; unlabelled ones are taken for normal.
-        frontend: the system's own, with one channel.
-        frames: as in `EAT`.
-        settings: of the training.
-        runtime: workers, cache, progress.
-        order: which channel of a file is near.
+    Clips without a label are taken for normal.
 
     Raises:
         DatasetError: test clips or anomalies, one class only, one sound in two classes; one domain
@@ -146,41 +128,23 @@ def examples(
         SettingError: a front end with two channels.
         StorageError: no room for the log-mels.
     """
-    _check(clips, frontend, frames)
-    if settings.adaptation == "dann":
-        _check_domains(clips)
-    to_order(np.zeros((2, 1), np.float32), order)  # refuse a wrong order before any work
-    of_clip = proxy_classes(clips)
-    classes = tuple(sorted(set(of_clip.values())))
-    if len(classes) < 2:
-        raise DatasetError(
-            f"one class only, {' '.join(classes[0])}, and nothing to tell it from; add another "
-            "machine, or recordings with another domain or other attributes"
-        )
-    mels = MelStore(runtime.cache, store_key(frontend))
+    of_clip = _checked(clips, frontend, frames, settings, order)
+    mels = MelStore.open(runtime.cache, store_key(frontend))
     try:
         sources = prepare(clips, frontend, frames, runtime, order, mels)
         kept = _distinct(clips, sources, of_clip)
-        number = {name: k for k, name in enumerate(classes)}
-        labels = np.array([number[of_clip[clips[i]]] for i in kept], np.int64)
-        near = tuple(sources[i].near for i in kept)
-        heard = Clips(clips[i] for i in kept)
-        blocks = _blocks(heard, labels, settings.held_out)
-        return Examples(
-            heard,
-            labels,
-            classes,
-            held_out(labels, near, settings.held_out, blocks),
-            near,
-            tuple(sources[i].digest for i in kept),
-            tuple(sources[i].samples for i in kept),
-            mels,
-            frames,
-            settings.shortest,
-        )
     except BaseException:
         mels.close()
         raise
+    classes = tuple(sorted(set(of_clip.values())))
+    number = {name: k for k, name in enumerate(classes)}
+    labels = np.array([number[of_clip[clips[i]]] for i in kept], np.int64)
+    heard, near = Clips(clips[i] for i in kept), tuple(sources[i].near for i in kept)
+    held = held_out(labels, near, settings.held_out, _blocks(heard, labels, settings.held_out))
+    digests, samples = zip(*((sources[i].digest, sources[i].samples) for i in kept), strict=True)
+    return Examples(
+        heard, labels, classes, held, near, digests, samples, mels, frames, settings.shortest
+    )
 
 
 def held_out(
@@ -194,12 +158,8 @@ def held_out(
     At least one of such a class, unless the share is 0. Which ones depends on nothing but a class's
     sounds: encoders of other seeds, or of more machines, hold out the same.
 
-    Args:
-        labels: (n,) the class of each clip.
-        near_digests: (n,) sha256 of channel 0 alone.
-        share: of a class, 0–0.5.
-        blocks: (n,) clips of a class with one number are held out together or not at all, though
-            a block that makes more than half of the class never is; None: each clip by itself.
+    Clips of a class with one number in `blocks` are held out together or not at all, though a block
+    that makes more than half of the class never is. None: each clip by itself.
     """
     chosen = np.zeros(len(labels), bool)
     blocks = np.arange(len(labels)) if blocks is None else blocks
@@ -219,23 +179,34 @@ def held_out(
     return chosen
 
 
-def batches(examples: Examples, settings: FineTuning, epoch: int) -> list[list[int]]:
+def batches(
+    examples: Examples, settings: FineTuning, epoch: int, least: int = 2
+) -> list[list[int]]:
     """The examples of an epoch in the order of training; it depends on (seed, epoch) only.
 
     Each training example once; or, balanced, as many draws, of each class as many as of any other
-    (give or take one), and within a class of each example so. No batch has one clip alone, which
-    BatchNorm could not bear: the last may have one more than the others.
+    (give or take one), and within a class of each example so. Batches are of nearly one size, none
+    larger than the setting: over two or three clips left over BatchNorm's mean and deviation would
+    say nothing, and that step's gradient would point anywhere.
+    There must be `least` examples, and no batch has fewer, even if the setting is smaller.
     """
     rng = _rng(settings.seed, _ORDER, epoch)
     chosen = np.array(examples.trained_on, np.int64)
     if settings.balanced:
         chosen = _balanced(chosen, examples.labels[chosen], rng)
     drawn = [int(i) for i in rng.permutation(chosen)]
-    size = settings.batch_size
-    cut = [drawn[first : first + size] for first in range(0, len(drawn), size)]
-    if len(cut) > 1 and len(cut[-1]) == 1:
-        cut[-2:] = [cut[-2] + cut[-1]]
-    return cut
+    return split(drawn, min(-(-len(drawn) // settings.batch_size), len(drawn) // least))
+
+
+def split(batch: Sequence[T], parts: int) -> list[list[T]]:
+    """A batch in parts of nearly one size, in order.
+
+    >>> split([5, 6, 7, 8, 9], 2)
+    [[5, 6, 7], [8, 9]]
+    """
+    size, more = divmod(len(batch), parts)
+    ends = [size * i + min(i, more) for i in range(parts + 1)]
+    return [list(batch[a:b]) for a, b in pairwise(ends)]
 
 
 def crop_rng(seed: int, epoch: int, index: int, before: int = 0) -> np.random.Generator:
@@ -284,25 +255,30 @@ def _rng(seed: int, *stream: int) -> np.random.Generator:
     return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=stream))
 
 
-def _check(clips: Clips, frontend: Frontend, frames: int | None) -> None:
+def _checked(
+    clips: Clips, frontend: Frontend, frames: int | None, settings: FineTuning, order: ChannelOrder
+) -> dict[Clip, ProxyClass]:
+    """The class of each clip; all that can be refused is, before any work."""
     check_frames(frames)
     if frontend.channels != 1:
         raise SettingError(f"{frontend!r} gives {frontend.channels} channels; EAT hears one")
     check_training(clips, "train")
-
-
-def _check_domains(clips: Clips) -> None:
-    found = {clip.domain for clip in clips}
-    if not found.issuperset(DOMAINS):
-        refuse_one_domain(next((d for d in DOMAINS if d in found), None))
+    domains = {clip.domain for clip in clips}
+    if settings.adaptation == "dann" and not domains.issuperset(DOMAINS):
+        refuse_one_domain(next((d for d in DOMAINS if d in domains), None))
+    to_order(np.zeros((2, 1), np.float32), order)
+    of_clip = proxy_classes(clips)
+    classes = sorted(set(of_clip.values()))
+    if len(classes) < 2:
+        raise DatasetError(
+            f"one class only, {' '.join(classes[0])}, and nothing to tell it from; add another "
+            "machine, or recordings with another domain or other attributes"
+        )
+    return of_clip
 
 
 def refuse_one_domain(only: str | None) -> NoReturn:
-    """Refuse to adapt one domain, the other or both of which no clip to train on has.
-
-    Raises:
-        DatasetError: always.
-    """
+    """Refuse to adapt one domain, the other or both of which no clip to train on has."""
     told = f"only {only} clips" if only else "no clip with a domain"
     raise DatasetError(
         f"training.adaptation is 'dann', and there is {told} to train on; give source and target "
@@ -315,38 +291,34 @@ def _distinct(
 ) -> list[int]:
     """One clip for each near channel, in the order of their hashes."""
     first: dict[str, int] = {}
-    copies: list[tuple[int, int]] = []
+    copies: list[str] = []
     for i in sorted(range(len(clips)), key=lambda i: clips[i].name):
         kept = first.setdefault(sources[i].near, i)
         if kept == i:
             continue
         one, other = of_clip[clips[kept]], of_clip[clips[i]]
+        same = f"{clips[i].name}: the same audio as {clips[kept].name}"
         if one != other:
             raise DatasetError(
-                f"{clips[i].name}: the same audio as {clips[kept].name}, in the classes "
-                f"{' '.join(other)} and {' '.join(one)}; leave one of them out"
+                f"{same}, in the classes {' '.join(other)} and {' '.join(one)}; leave one of them "
+                "out"
             )
-        copies.append((i, kept))
+        copies.append(same)
     if copies:
-        again, kept = copies[0]
         more = f" ({len(copies)} such copies in all)" if len(copies) > 1 else ""
-        warn(f"{clips[again].name}: the same audio as {clips[kept].name}; they count as one{more}")
+        warn(f"{copies[0]}; they count as one{more}")
     return [first[near] for near in sorted(first)]
 
 
 def domain_shares(examples: Examples, balanced: bool) -> tuple[float, float]:
     """Which share of the draws in training is of source clips, and which of target clips.
 
-    Args:
-        examples: those held out are never drawn.
-        balanced: each class is drawn as often as any other.
-
     Raises:
         DatasetError: not one clip of a domain is trained on.
     """
     chosen = np.array(examples.trained_on, np.int64)
     chance = np.full(len(chosen), 1 / max(1, len(chosen)))
-    if balanced:
+    if balanced:  # each class is drawn as often as any other
         _, place, size = np.unique(examples.labels[chosen], return_inverse=True, return_counts=True)
         chance = 1 / (len(size) * size[place])
     domains: NDArray[np.int64] = examples.domains[chosen]

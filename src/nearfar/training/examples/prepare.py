@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -26,7 +27,7 @@ from nearfar.runtime.threads import one_thread
 from nearfar.sound import audio
 from nearfar.sound.audio import digest_of
 from nearfar.sound.fbank import n_frames
-from nearfar.training.examples.mels import ROW, MelStore, Source, check_room, writer
+from nearfar.training.examples.mels import ROW, MelStore, Source, check_room
 from nearfar.version import __version__
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 
 Float32 = NDArray[np.float32]
 
-JOB = 256  # clips in a segment of the store, at most
+JOB = 256  # clips that a worker is given at a time, at most: progress is told after each job
 
 
 @dataclass(frozen=True)
@@ -46,9 +47,7 @@ class _Job:
     frontend: Frontend
     frames: int | None
     order: ChannelOrder
-    folder: Path
-    key: str
-    stored: frozenset[str]  # digests
+    folder: Path  # of the store
 
 
 def store_key(frontend: Frontend) -> str:
@@ -64,18 +63,10 @@ def prepare(
     order: ChannelOrder,
     mels: MelStore,
 ) -> list[Source]:
-    """Fill a store with the log-mels of clips; those that are in it are not read again.
+    """Fill a store with the log-mels of clips, and return the sound of each.
 
-    Args:
-        clips: what to read.
-        frontend: with one channel.
-        frames: as in `EAT`; with None, a clip may not be longer than the encoder reads.
-        runtime: workers and progress.
-        order: which channel of a file is near.
-        mels: the store.
-
-    Returns:
-        The sound of each clip; its log-mel is in the store then.
+    Those that are in it are not read again. Where `frames` is None, a clip may not be longer than
+    the encoder reads.
 
     Raises:
         AudioError: the first clip in order that cannot be used.
@@ -86,32 +77,30 @@ def prepare(
     missing = [i for i, source in enumerate(found) if source is None]
     if missing:
         check_room(mels.folder, sum(_size(clips[i]) for i in missing))
-    made = partial(
-        _Job, frontend=frontend, frames=frames, order=order, folder=mels.folder, key=mels.key,
-        stored=mels.digests if missing else frozenset(),
-    )  # fmt: skip
-    done = len(clips) - len(missing)
-    for places, results in _run(made, clips, stamps, missing, runtime, done):
-        for i, result in zip(places, results, strict=True):
-            if isinstance(result, NearfarError):
-                raise result
-            found[i] = result
-    mels.refresh()
+    made = partial(_Job, frontend=frontend, frames=frames, order=order, folder=mels.folder)
+    for i, result in _run(made, clips, stamps, missing, runtime):
+        if isinstance(result, NearfarError):
+            raise result
+        found[i] = result
     if any(source is None or source.digest not in mels for source in found):
         raise StorageError(
             f"{mels.folder}: log-mels were removed while others were computed; do not empty the "
             "cache meanwhile, and start again"
         )
-    return [_usable(c, s, frames) for c, s in zip(clips, found, strict=True) if s is not None]
+    sources = [source for source in found if source is not None]
+    for clip, source in zip(clips, sources, strict=True):
+        with _naming(clip):  # it may have been stored for another number of frames
+            frames_of(source.samples, frames)
+    return sources
 
 
-def _usable(clip: Clip, source: Source, frames: int | None) -> Source:
-    """What is stored may have been stored for another number of frames."""
+@contextmanager
+def _naming(clip: Clip) -> Iterator[None]:
+    """Errors inside say of which clip they are."""
     try:
-        frames_of(source.samples, frames)
+        yield
     except AudioError as error:
         raise AudioError(f"{clip.name}: {error}") from None
-    return source
 
 
 def _run(
@@ -120,38 +109,39 @@ def _run(
     stamps: Sequence[str],
     missing: Sequence[int],
     runtime: Runtime,
-    done: int,
-) -> Iterator[tuple[Sequence[int], list[Source | NearfarError]]]:
+) -> Iterator[tuple[int, Source | NearfarError]]:
     """Places of clips and what they gave, job by job."""
     progress = runtime.progress or (lambda what, done, of: None)
+    # Four jobs a worker: one that meets long clips does not keep the others waiting.
     size = max(1, min(JOB, -(-len(missing) // (4 * runtime.workers))))
     parts = [missing[first : first + size] for first in range(0, len(missing), size)]
     jobs = [made([(clips[i], stamps[i]) for i in part]) for part in parts]
+    done = len(clips) - len(missing)
     progress("log-mels", done, len(clips))
     for part, results in zip(parts, workers.run(_store, jobs, runtime.workers), strict=True):
         done += len(part)
         progress("log-mels", done, len(clips))
-        yield part, results
+        yield from zip(part, results, strict=True)
 
 
 def _store(job: _Job) -> list[Source | NearfarError]:
-    """Read some clips and write a segment: in a worker process, so that no numbers need travel."""
-    results: list[Source | NearfarError] = []
-    with one_thread(), writer(job.folder, job.key) as segment:
-        for clip, stamp in job.clips:
-            try:
-                sound = audio.check(
-                    clip.read(job.order), name=clip.name, channels=job.frontend.needs
-                )
-                source = Source(digest_of(sound), digest_of(sound[:1]), sound.shape[1])
-                if source.digest not in job.stored and source.digest not in segment.mels:
-                    segment.add(source.digest, _mel(job, clip, sound))
-                if stamp and stamp == _stamp(clip, job.order):  # nobody wrote to it meanwhile
-                    segment.note(stamp, source)
-                results.append(source)
-            except NearfarError as error:
-                results.append(error)
-    return results
+    """Read some clips and keep their log-mels, each as soon as it is there."""
+    store = MelStore(job.folder)
+    with one_thread():  # equal bits with any number of workers
+        return [_stored(job, store, clip, stamp) for clip, stamp in job.clips]
+
+
+def _stored(job: _Job, store: MelStore, clip: Clip, stamp: str) -> Source | NearfarError:
+    try:
+        sound = audio.check(clip.read(job.order), name=clip.name, channels=job.frontend.needs)
+        source = Source(digest_of(sound), digest_of(sound[:1]), sound.shape[1])
+        if source.digest not in store:
+            store.add(source.digest, _mel(job, clip, sound))
+        if stamp and stamp == _stamp(clip, job.order):  # nobody wrote to the file meanwhile
+            store.note(stamp, source)
+        return source
+    except NearfarError as error:
+        return error  # the first in the clips' order is raised, whichever worker meets one
 
 
 def _mel(job: _Job, clip: Clip, sound: audio.Audio) -> Float32:
@@ -160,21 +150,18 @@ def _mel(job: _Job, clip: Clip, sound: audio.Audio) -> Float32:
     Where the encoder reads a fixed number of frames, a crop may lie behind the first of them, so
     all are stored.
     """
-    length = sound.shape[1]
-    own = -(-n_frames(length) // PATCH) * PATCH
-    try:
+    own = -(-n_frames(sound.shape[1]) // PATCH) * PATCH
+    with _naming(clip):
         frames = None if job.frames is None else max(PATCH, min(own, MAX_FRAMES))
         mel = features(job.frontend(sound)[0], frames)
-    except AudioError as error:
-        raise AudioError(f"{clip.name}: {error}") from None
-    if not np.isfinite(mel).all():
+    if not np.isfinite(mel).all():  # a person's own front end may
         raise AudioError(f"{clip.name}: {job.frontend!r} made NaN or infinite samples of it")
     return mel
 
 
 def _size(clip: Clip) -> int:
     """Bytes that a clip's log-mel takes, by the file's header."""
-    stop = audio.duration(clip.path) if clip.stop is None else clip.stop
+    stop = audio.duration(clip.path) if clip.stop is None else clip.stop  # none of it is read
     own = n_frames(round((stop - clip.start) * audio.SAMPLE_RATE))
     return ROW * PATCH * max(1, -(-min(own, MAX_FRAMES) // PATCH))
 
@@ -184,7 +171,7 @@ def _stamp(clip: Clip, order: ChannelOrder) -> str:
 
     The times are the file system's, so that a copy put in its place is noticed too.
     """
-    parts: list[object] = [__version__, order, clip.start, clip.stop]
+    parts: list[object] = [__version__, order, clip.start, clip.stop]  # another may read otherwise
     try:
         for path in (clip.path, clip.far):
             if path is not None:

@@ -47,18 +47,15 @@ class _Reverse(torch.autograd.Function):
 class Discriminator(nn.Module):
     """Source or target, by an embedding: one hidden layer of the embedding's size. Ours.
 
-    It is trained and goes into the checkpoint, but not into the result.
-
-    Args:
-        embedding: numbers an embedding has.
-        shares: of the draws in training, those of source and of target clips.
+    It is trained and goes into the checkpoint, but not into the result. `shares` are those of
+    source and of target clips among the draws in training.
     """
 
     def __init__(self, embedding: int, shares: tuple[float, float]) -> None:
         super().__init__()
         self.hidden = nn.Linear(embedding, embedding)
         self.out = nn.Linear(embedding, 1)
-        self.weights = tuple(1 / (2 * share) for share in shares)
+        self.weights = tuple(1 / (2 * share) for share in shares)  # either counts one half
 
     def forward(self, x: Tensor, domains: Tensor, strength: float) -> Tensor:
         """The domain loss of a batch: cross-entropy, either domain counting one half.
@@ -88,30 +85,21 @@ class MixStyle:
     A clip's style is the mean and the deviation of each channel over its patch tokens; CLS has none
     and stays. It becomes λ of its own and 1 − λ of another clip's, whichever length that has.
     Gradients do not go through the statistics.
-
-    Args:
-        block: behind how many blocks; a quarter of them, ours: the paper mixes in the first two or
-            three of four stages.
-        chance: that a batch is mixed at all.
-        alpha: λ ~ Beta(alpha, alpha): mostly near 0 or 1.
     """
 
-    block: int
-    chance: float = 0.5
-    alpha: float = 0.1
+    block: int  # behind so many blocks; in the paper behind the first two or three of four stages
+    chance: float = 0.5  # that a batch is mixed at all
+    alpha: float = 0.1  # λ ~ Beta(alpha, alpha): mostly near 0 or 1
     floor: float = 1e-6  # of a variance
 
     @classmethod
     def of_depth(cls, depth: int) -> MixStyle:
-        """For an encoder of so many blocks; behind the first where there are fewer than eight."""
+        """Behind a quarter of the blocks, ours; behind the first if there are fewer than eight."""
         return cls(max(1, depth // 4))
 
     def __call__(self, tokens: Sequence[Tensor]) -> list[Tensor]:
-        """Mix over all clips; what is drawn comes from torch's generator on the CPU.
-
-        Args:
-            tokens: (clips, 1 + patches, dim) each, one for each length.
-        """
+        """Mix over all clips, (clips, 1 + patches, dim) for each length."""
+        # All is drawn from torch's generator on the CPU, so that every device draws the same.
         if float(torch.rand(())) >= self.chance:
             return list(tokens)
         sizes = [len(some) for some in tokens]

@@ -26,30 +26,19 @@ _LORA, _DISCRIMINATOR = 1, 2  # what is drawn beside the head: streams that neve
 
 
 class Learner(nn.Module):
-    """Encoder, head and class centres.
-
-    Args:
-        encoder: with a projection.
-        loss: holds the centres.
-        bf16: products of the encoder in bfloat16; head and loss stay in float32.
-        discriminator: of domains; None without DANN.
-        mixstyle: None without it.
-    """
+    """Encoder, head and class centres."""
 
     def __init__(
         self,
-        encoder: Encoder,
-        loss: CosineMargin,
-        bf16: bool = False,
-        discriminator: Discriminator | None = None,
+        encoder: Encoder,  # with a projection
+        loss: CosineMargin,  # holds the centres
+        bf16: bool = False,  # products of the encoder in bfloat16; head and loss stay in float32
+        discriminator: Discriminator | None = None,  # of domains, with DANN alone
         mixstyle: MixStyle | None = None,
     ) -> None:
         super().__init__()
-        self.encoder = encoder
-        self.loss = loss
-        self.bf16 = bf16
-        self.discriminator = discriminator
-        self.mixstyle = mixstyle
+        self.encoder, self.loss, self.bf16 = encoder, loss, bf16
+        self.discriminator, self.mixstyle = discriminator, mixstyle
 
     def forward(
         self,
@@ -69,8 +58,7 @@ class Learner(nn.Module):
             reversal: λ of DANN.
 
         Returns:
-            mean loss, the domains' in it, and (batch, 2 · dim) the statistics without gradient, to
-            find what is not finite.
+            mean loss, the domains' in it; (batch, 2 · dim) statistics, to find what is not finite.
         """
         # BatchNorm sees the whole batch, whatever the lengths of its clips.
         statistics = self.statistics(mels)[order]
@@ -90,7 +78,7 @@ class Learner(nn.Module):
         kind = self.encoder.extra_tokens.device.type
         with torch.autocast(kind, torch.bfloat16, enabled=self.bf16):
             tokens = self._tokens(mels)
-        return torch.cat([self.encoder.pooling(some[:, 1:].float()) for some in tokens])
+        return torch.cat([self.encoder.pooling(some[:, 1:].float()) for some in tokens])  # no CLS
 
     def _tokens(self, mels: Sequence[Tensor]) -> list[Tensor]:
         """(clips, 1 + patches, dim) each, one for each length; mixed on the way in training."""
@@ -115,13 +103,8 @@ def learner(
 ) -> Learner:
     """A learner at its beginning: published weights, and a head drawn from the seed.
 
-    An AudioSet head among the weights is left out.
-
-    Args:
-        weights: published ones.
-        classes: how many.
-        settings: of the training.
-        domain_shares: of the draws, those of source and of target clips; for DANN.
+    An AudioSet head among the weights is left out. DANN needs the shares of source and target clips
+    in what is drawn.
 
     Raises:
         WeightsError: the file changed since it was opened.
@@ -129,19 +112,12 @@ def learner(
     """
     shape = weights.architecture.projected()
     embedding = shape.projection[2] if shape.projection else shape.dim
-    with torch.device("meta"):
+    with torch.device("meta"):  # no memory is filled that is replaced at once
         encoder = Encoder(shape)
     with seeded(CPU, settings.seed):
-        head, loss = _head(shape), loss_class(settings.loss)(
-            embedding, classes, settings.margin, settings.scale
-        )  # fmt: skip
-    encoder.pooling, encoder.projection = head
-    wanted = shape.shapes()
-    published = load(weights).state_dict()  # lies in the file: copied before it is changed
-    state = {name: x.clone() for name, x in published.items() if name in wanted}
-    encoder.load_state_dict(state, strict=False, assign=True)
-    for name, parameter in encoder.named_parameters():
-        parameter.requires_grad_(name != POSITIONS)
+        encoder.pooling, encoder.projection = _head(shape)
+        loss = loss_class(settings.loss)(embedding, classes, settings.margin, settings.scale)
+    _fill(encoder, weights)
     if settings.lora:
         with seeded(CPU, settings.seed, _LORA):
             add_lora(encoder, settings.lora)
@@ -154,6 +130,16 @@ def learner(
     if settings.adaptation == "mixstyle":
         mixstyle = MixStyle.of_depth(shape.depth)
     return Learner(encoder, loss, settings.precision == "bf16", discriminator, mixstyle)
+
+
+def _fill(encoder: Encoder, weights: Weights) -> None:
+    """Put published weights in; all but the positions, which are a formula, can be trained."""
+    wanted = encoder.shape.shapes()
+    published = load(weights).state_dict()  # lies in the file: copied before it is changed
+    state = {name: x.clone() for name, x in published.items() if name in wanted}
+    encoder.load_state_dict(state, strict=False, assign=True)
+    for name, parameter in encoder.named_parameters():
+        parameter.requires_grad_(name != POSITIONS)
 
 
 def _head(shape: Architecture) -> tuple[AttentiveStatistics, Projection]:
@@ -182,12 +168,7 @@ def kept(encoder: Encoder) -> dict[str, Tensor]:
 
 
 def exported(encoder: Encoder, best: Mapping[str, Tensor] | None = None) -> dict[str, Tensor]:
-    """The encoder's tensors as its file lists them, copied to the CPU; LoRA's are merged.
-
-    Args:
-        encoder: with all that training does not change.
-        best: take these instead of what it has now, see `kept`.
-    """
+    """The encoder's tensors, or the `best` that were `kept`, as its file lists them, on the CPU."""
     state = encoder.state_dict() | dict(best or {})
     return {
         name: merged(state, name).detach().to(CPU, copy=True) for name in encoder.shape.shapes()
@@ -198,7 +179,7 @@ def exported(encoder: Encoder, best: Mapping[str, Tensor] | None = None) -> dict
 def seeded(device: torch.device, *seed: int) -> Iterator[None]:
     """What torch draws inside comes from these numbers; outside nothing has changed."""
     text = " ".join(map(str, seed)).encode()
-    number = int.from_bytes(hashlib.sha256(text).digest()[:8], "little") >> 1
+    number = int.from_bytes(hashlib.sha256(text).digest()[:8], "little") >> 1  # fits int64
     cuda = [device] if device.type == "cuda" else []
     mps = torch.mps.get_rng_state() if device.type == "mps" else None
     try:

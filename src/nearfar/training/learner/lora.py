@@ -27,16 +27,12 @@ class LowRank(nn.Linear):
 
     The paper scales the update by α / rank. α is the rank here, so the scale is 1: α is a second
     learning rate (§4.1), and the settings have one for these matrices already.
-
-    Args:
-        layer: with the published weights, which are shared and not copied.
-        rank: of the update.
     """
 
     def __init__(self, layer: nn.Linear, rank: int) -> None:
         with torch.device("meta"):
             super().__init__(layer.in_features, layer.out_features, layer.bias is not None)
-        self.weight, self.bias = layer.weight, layer.bias
+        self.weight, self.bias = layer.weight, layer.bias  # published ones: shared, not copied
         # A is Gaussian, of the deviation that the published code's uniform A has; B is 0: nothing
         # has changed before the first step.
         deviation = (3 * layer.in_features) ** -0.5
@@ -50,15 +46,12 @@ class LowRank(nn.Linear):
 
 
 def check_rank(rank: int, dim: int) -> None:
-    """Refuse a rank that the encoder's matrices cannot have.
-
-    Args:
-        rank: 0 is none.
-        dim: of the encoder: its narrowest matrix has as many rows or columns.
+    """Refuse a rank that the encoder's matrices cannot have; 0 is none.
 
     Raises:
         SettingError: it is larger.
     """
+    # Its narrowest matrix has `dim` rows or columns.
     if not 0 <= rank <= dim:
         raise SettingError(
             f"training.lora is {rank}; with this encoder it is 0 to {dim}, and 16 is usual"
@@ -66,11 +59,9 @@ def check_rank(rank: int, dim: int) -> None:
 
 
 def add_lora(encoder: Encoder, rank: int) -> None:
-    """Freeze an encoder but for its head, and give its blocks updates of low rank.
+    """Freeze an encoder but for its head, and give attention and MLP of each block an update.
 
-    Args:
-        encoder: changed: attention (qkv, proj) and MLP (fc1, fc2) of each block.
-        rank: of each update; they are drawn from torch's generator.
+    They are drawn from torch's generator.
 
     Raises:
         SettingError: a rank that is larger than a layer.
@@ -87,12 +78,7 @@ def add_lora(encoder: Encoder, rank: int) -> None:
 
 
 def merged(state: Mapping[str, Tensor], name: str) -> Tensor:
-    """A tensor of an encoder's state with its update in it, where it has one.
-
-    Args:
-        state: as `Encoder.state_dict`, the updates among it.
-        name: as in the encoder's file.
-    """
+    """A tensor of an encoder's state, named as in its file, with its update if it has one."""
     layer, _, kind = name.rpartition(".")
     down, up = state.get(f"{layer}.{DOWN}"), state.get(f"{layer}.{UP}")
     if kind != "weight" or down is None or up is None:

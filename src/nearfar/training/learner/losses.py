@@ -29,24 +29,17 @@ class CosineMargin(nn.Module):
 
     A loss of the family overrides `margined`, and `penalty` if the lengths are to cost something.
 
-    Args:
-        embedding: numbers an embedding has.
-        classes: 2 or more.
-        margin: what `margined` takes from the own class, in its own unit.
-        scale: of the cosines, s.
-        generator: what the centres are drawn from; None is torch's own.
-
     Raises:
         SettingError: an impossible size, margin or scale.
     """
 
     def __init__(
         self,
-        embedding: int,
-        classes: int,
-        margin: float,
-        scale: float,
-        generator: torch.Generator | None = None,
+        embedding: int,  # numbers it has
+        classes: int,  # 2 or more
+        margin: float,  # what `margined` takes from the own class, in its own unit
+        scale: float,  # of the cosines, s
+        generator: torch.Generator | None = None,  # draws the centres; None is torch's own
     ) -> None:
         super().__init__()
         for name, value, least in (("embedding", embedding, 1), ("classes", classes, 2)):
@@ -59,6 +52,7 @@ class CosineMargin(nn.Module):
         self.margin, self.scale = float(margin), float(scale)
         drawn = torch.randn(classes, embedding, generator=generator)
         self.centres = nn.Parameter(functional.normalize(drawn, dim=1))  # (classes, embedding)
+        self._set_up(embedding)
 
     def cosines(self, x: Tensor) -> Tensor:
         """(batch, embedding) of any length → (batch, classes), in the centres' precision.
@@ -93,16 +87,14 @@ class CosineMargin(nn.Module):
             return loss if extra is None else loss + extra
 
     def margined(self, own: Tensor, lengths: Tensor) -> Tensor:
-        """What stands for the cosine to the own class.
+        """What stands for the cosine to the own class, (batch,), no larger than `own`.
 
-        Args:
-            own: (batch,) cosines.
-            lengths: (batch,) of the embeddings before they were made unit: some losses look at it.
-
-        Returns:
-            (batch,), no larger than `own`.
+        Some losses look at the lengths, (batch,), of embeddings before they were made unit.
         """
         raise NotImplementedError(f"{type(self).__name__} has no margin; override margined")
+
+    def _set_up(self, embedding: int) -> None:
+        """What a loss of the family computes once, of its margin and scale."""
 
     def penalty(self, lengths: Tensor) -> Tensor | None:
         """What embeddings of these lengths, (batch,), cost beside; None: nothing."""
@@ -185,18 +177,10 @@ class MagFace(CosineMargin):
         SettingError: as `CosineMargin`, or a margin that would exceed π/2.
     """
 
-    def __init__(
-        self,
-        embedding: int,
-        classes: int,
-        margin: float,
-        scale: float,
-        generator: torch.Generator | None = None,
-    ) -> None:
-        super().__init__(embedding, classes, margin, scale, generator)
+    def _set_up(self, embedding: int) -> None:
         self.low, self.high = LOW_MARGIN * self.margin, HIGH_MARGIN * self.margin  # l_m, u_m
         if self.high > math.pi / 2:
-            raise SettingError(f"margin is {margin}; for magface it is 0 to 0.98")
+            raise SettingError(f"margin is {self.margin}; for magface it is 0 to 0.98")
         root = math.sqrt(embedding / 512)
         self.shortest, self.longest = 10 * root, 110 * root  # l_a, u_a
         slope = (self.high - self.low) / (self.longest - self.shortest)  # m′
@@ -219,13 +203,9 @@ class MagFace(CosineMargin):
 
 
 def turned(own: Tensor, m: float | Tensor, cosine: float | Tensor, sine: float | Tensor) -> Tensor:
-    """cos θ → cos(θ + m), and beyond θ + m = π what `ArcFace` says.
+    """cos θ → cos(θ + m), (batch,), and beyond θ + m = π what `ArcFace` says.
 
-    Args:
-        own: (batch,) cos θ.
-        m: one margin, or (batch,) one for each.
-        cosine: of m.
-        sine: of m.
+    One margin m, with its cosine and sine, or (batch,) one for each.
     """
     # (1 − c)(1 + c), not 1 − c²: exact where c is near 1.
     own_sine = torch.sqrt(((1 - own) * (1 + own)).clamp(min=SINE_FLOOR))
@@ -235,9 +215,4 @@ def turned(own: Tensor, m: float | Tensor, cosine: float | Tensor, sine: float |
 
 def loss_class(name: str) -> type[CosineMargin]:
     """The class of a loss, by its name in the settings."""
-    return {
-        "arcface": ArcFace,
-        "cosface": CosFace,
-        "elasticface": ElasticFace,
-        "magface": MagFace,
-    }[name]
+    return {c.__name__.lower(): c for c in (ArcFace, CosFace, ElasticFace, MagFace)}[name]

@@ -16,17 +16,17 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from nearfar.embedder.eat.tensorfile import header, header_bytes
-from nearfar.errors import FormatError, SettingError, StorageError, WeightsError
+from nearfar.errors import FormatError, SettingError, StorageError
 from nearfar.files import atomic_file
 from nearfar.training.learner.learner import CPU, Learner, changing, kept
 from nearfar.training.settings import FineTuning
 
 KEY = "nearfar"  # in the metadata
-FORMAT = 1
+FORMAT = 1  # a newer one is refused, not guessed at
 
 
 @dataclass(frozen=True)
@@ -47,32 +47,18 @@ class Best:
 
 @dataclass
 class State:
-    """A training between two epochs.
+    """A training between two epochs."""
 
-    Args:
-        learner: what is trained.
-        optimizer: AdamW.
-        epoch: how many are done.
-        step: how many of the optimizer's are done.
-        best: so far.
-        weights: what training changes of the encoder, at its best; None before the first epoch.
-    """
-
-    learner: Learner
+    learner: Learner  # what is trained
     optimizer: torch.optim.AdamW
-    epoch: int = 0
-    step: int = 0
-    best: Best | None = None
-    weights: dict[str, Tensor] | None = None
+    epoch: int = 0  # how many are done
+    step: int = 0  # how many of the optimizer's are done
+    best: Best | None = None  # so far
+    weights: dict[str, Tensor] | None = None  # what training changes of the encoder, at its best
 
 
 def save(path: Path, state: State, run: Mapping[str, Any]) -> None:
     """Write a checkpoint; the one before is there until this one is whole.
-
-    Args:
-        path: of the file.
-        state: where the training stands.
-        run: what training it is, JSON-ready.
 
     Raises:
         StorageError: disk full, no permission.
@@ -80,13 +66,9 @@ def save(path: Path, state: State, run: Mapping[str, Any]) -> None:
     tensors = dict(_parts(state))
     if state.weights is not None and state.best is not None and state.best.epoch != state.epoch:
         tensors |= {f"best.{name}": x for name, x in state.weights.items()}
-    facts = {
-        "format": FORMAT,
-        "run": dict(run),
-        "epoch": state.epoch,
-        "step": state.step,
-        "best": None if state.best is None else asdict(state.best),
-    }
+    best = None if state.best is None else asdict(state.best)
+    place = {"epoch": state.epoch, "step": state.step, "best": best}
+    facts = {"format": FORMAT, "run": dict(run), **place}
     try:
         write_tensors(path, tensors, {KEY: json.dumps(facts, ensure_ascii=False)})
     except StorageError as error:
@@ -97,12 +79,7 @@ def save(path: Path, state: State, run: Mapping[str, Any]) -> None:
 
 
 def restore(path: Path, state: State, run: Mapping[str, Any]) -> None:
-    """Put a training where a checkpoint says.
-
-    Args:
-        path: of the file.
-        state: a training of the same kind at its beginning; changed.
-        run: what training it must be of.
+    """Put a training of the same kind, at its beginning, where a checkpoint says.
 
     Raises:
         FormatError: a damaged checkpoint, or one of a newer nearfar.
@@ -121,13 +98,9 @@ def restore(path: Path, state: State, run: Mapping[str, Any]) -> None:
                 tensor.copy_(_whole(file.get_tensor(name), tensor))
             now = changing(state.learner.encoder) if best.epoch != epoch else {}
             best_ones = {n: _whole(file.get_tensor(f"best.{n}"), x).clone() for n, x in now.items()}
-    except (WeightsError, LookupError, TypeError, ValueError, OSError) as error:
-        if isinstance(error, SettingError | FormatError):
-            raise
-        raise _damaged(path, error) from None
-    except Exception as error:  # what safetensors raises is an Exception and nothing more
-        if type(error).__name__ != "SafetensorError":
-            raise
+    except (SettingError, FormatError):
+        raise
+    except (SafetensorError, LookupError, TypeError, ValueError, OSError) as error:
         raise _damaged(path, error) from None
     _set_steps(state, step)
     state.epoch, state.step, state.best = epoch, step, best
@@ -187,7 +160,7 @@ def _set_steps(state: State, step: int) -> None:
     """AdamW counts for each parameter; all of them are in every step."""
     for group in state.optimizer.param_groups:
         for x in group["params"]:
-            where = x.device if group.get("fused") else CPU
+            where = x.device if group.get("fused") else CPU  # as AdamW itself puts it
             state.optimizer.state[x]["step"] = torch.tensor(float(step), device=where)
 
 

@@ -11,8 +11,6 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
-from itertools import pairwise
-from typing import TypeVar
 
 import numpy as np
 import torch
@@ -20,10 +18,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from nearfar.errors import DatasetError, SettingError
-from nearfar.training.examples.examples import Examples, batches, buckets, crop_rng
+from nearfar.training.examples.examples import Examples, batches, buckets, crop_rng, split
 from nearfar.training.learner.domains import reversal
 from nearfar.training.learner.learner import kept, seeded
-from nearfar.training.log import Epoch, Step
+from nearfar.training.log import EpochLine, StepLine
 from nearfar.training.loop.checkpoint import Best, State
 from nearfar.training.loop.optimizer import schedule, set_rates
 from nearfar.training.loop.team import Team
@@ -33,39 +31,30 @@ FEWEST = 2  # clips that BatchNorm needs to see at a time
 SHOWN = 3  # clips that an error names
 HELD_OUT = "held-out loss"  # to errors
 
-T = TypeVar("T")
-
 
 @dataclass
 class Loop:
-    """What an epoch needs.
+    """What an epoch needs."""
 
-    Args:
-        state: what is trained; changed.
-        examples: clips with their classes.
-        settings: of the training.
-        team: the processes, this one among them.
-        report: called after each step.
-    """
-
-    state: State
-    examples: Examples
+    state: State  # what is trained; changed
+    examples: Examples  # clips with their classes
     settings: FineTuning
-    team: Team
-    report: Callable[[Step], None]
+    team: Team  # the processes, this one among them
+    report: Callable[[StepLine], None]  # called after each step
 
     def __post_init__(self) -> None:
         self._least = FEWEST * self.team.size
         self._model = self.team.wrap(self.state.learner)
         self._labels = torch.from_numpy(np.asarray(self.examples.labels, np.int64))
         self._domains = torch.from_numpy(self.examples.domains)
-        self._per_epoch = len(self._batches(0))
+        self._held = [int(i) for i in np.flatnonzero(self.examples.held_out)]
+        self._steps = len(self._batches(0)) * self.settings.epochs  # of the whole training
         self._began, self._first = time.monotonic(), self.state.step
         self._seconds = self._clips = 0.0  # spent on steps by this process, and clips in them
         self._seen: list[tuple[Sequence[int], Tensor]] = []  # statistics of the step's clips
         self._drawn: Counter[int] = Counter()  # how often each example was, in this epoch
 
-    def epoch(self) -> Epoch:
+    def epoch(self) -> EpochLine:
         """Train one epoch, judge the held-out normals, keep the weights if they are the best.
 
         Raises:
@@ -90,7 +79,7 @@ class Loop:
         best = Best(epoch, accuracy, held_out_loss)
         if best.beats(self.state.best):
             self.state.best, self.state.weights = best, kept(self.state.learner.encoder)
-        return Epoch(
+        return EpochLine(
             epoch, self.settings.epochs, self.state.step, total / count, held_out_loss, accuracy,
             self._speed, time.monotonic() - began,
         )  # fmt: skip
@@ -158,8 +147,7 @@ class Loop:
 
     def _held_out(self) -> tuple[float, float] | tuple[None, None]:
         """Accuracy and mean loss on the held-out normals, each heard as a whole."""
-        held = self._held
-        if not held:
+        if not (held := self._held):  # as with training.held_out=0, or classes of four clips
             return None, None
         self.state.learner.eval()
         self._seen.clear()
@@ -180,11 +168,6 @@ class Loop:
         labels = self._labels[some].to(self.team.device)
         return self.state.learner.judge(mel.to(self.team.device), labels)
 
-    @property
-    def _held(self) -> list[int]:
-        """Examples that are held out."""
-        return [int(i) for i in np.flatnonzero(self.examples.held_out)]
-
     def _groups(self, held: Sequence[int]) -> list[list[int]]:
         """Clips of one length, as many as memory has room for in training."""
         size = max(1, self.settings.batch_size // self.settings.accumulation)
@@ -196,19 +179,14 @@ class Loop:
         ]
 
     def _batches(self, epoch: int) -> list[list[int]]:
-        """The epoch's examples in batches of nearly one size, none larger than the setting.
-
-        What is left over makes no last batch of two or three: over so few BatchNorm's mean and
-        deviation say nothing, and that step's gradient points anywhere.
-        """
-        drawn = [i for some in batches(self.examples, self.settings, epoch) for i in some]
-        if len(drawn) < self._least:
+        """The epoch's examples, for each process at least as many as BatchNorm needs."""
+        count = len(self.examples.trained_on)
+        if count < self._least:
             raise DatasetError(
-                f"{len(drawn)} clips to train on, need at least {self._least}; record more"
+                f"{count} clips to train on, need at least {self._least}; record more"
                 + (", or start fewer processes" if self.team.size > 1 else "")
             )
-        wanted = math.ceil(len(drawn) / self.settings.batch_size)
-        return split(drawn, min(wanted, len(drawn) // self._least))
+        return batches(self.examples, self.settings, epoch, self._least)
 
     def _refuse(self, value: float, what: str, epoch: int, batch: Sequence[int]) -> None:
         """Stop before a number that is not finite gets into the weights, or they are kept.
@@ -226,20 +204,14 @@ class Loop:
         ] or batch
         names = ", ".join(self.examples.clips[i].name for i in bad[:SHOWN])
         more = f" and {len(bad) - SHOWN} more" if len(bad) > SHOWN else ""
-        kept = (
-            f"the checkpoint of epoch {epoch - 1} is kept" if epoch > 1 else "no checkpoint was due"
-        )
+        kept = f"the checkpoint of epoch {epoch - 1} is kept"
+        kept = kept if epoch > 1 else "no checkpoint was due"
         step = "" if what == HELD_OUT else f", step {self.state.step + 1}"
         raise SettingError(
             f"the {what} is {value} in epoch {epoch}{step}, with {names}{more}; look at these "
             "clips, or train anew with a lower training.learning_rate than "
             f"{self.settings.learning_rate:g}; {kept}"
         )
-
-    @property
-    def _steps(self) -> int:
-        """Of the whole training."""
-        return self._per_epoch * self.settings.epochs
 
     @property
     def _speed(self) -> float:
@@ -249,21 +221,10 @@ class Loop:
         """Of the highest rate."""
         return schedule(step, self._steps, self.settings.warmup)
 
-    def _entry(self, epoch: int, loss: float) -> Step:
+    def _entry(self, epoch: int, loss: float) -> StepLine:
         s, step = self.settings, self.state.step
         each = (time.monotonic() - self._began) / (step - self._first)
-        return Step(
+        return StepLine(
             epoch, s.epochs, step, self._steps, loss, s.learning_rate * self._share(step - 1),
             self._speed, each * (self._steps - step),
         )  # fmt: skip
-
-
-def split(batch: Sequence[T], parts: int) -> list[list[T]]:
-    """A batch in parts of nearly one size, in order.
-
-    >>> split([5, 6, 7, 8, 9], 2)
-    [[5, 6, 7], [8, 9]]
-    """
-    size, more = divmod(len(batch), parts)
-    ends = [size * i + min(i, more) for i in range(parts + 1)]
-    return [list(batch[a:b]) for a, b in pairwise(ends)]

@@ -17,7 +17,7 @@ from nearfar.training.settings import FineTuning
 
 _HEAD = ("encoder.pooling.", "encoder.projection.", "loss.", "discriminator.")
 _BLOCK = "encoder.blocks."
-_CLS = "encoder.extra_tokens"
+_CLS = "encoder.extra_tokens"  # three axes, yet no matrix
 
 
 def adamw(learner: Learner, settings: FineTuning) -> torch.optim.AdamW:
@@ -59,7 +59,7 @@ def schedule(step: int, steps: int, warmup: float) -> float:
     >>> [round(schedule(i, 8, 0.25), 3) for i in range(8)]
     [0.5, 1.0, 1.0, 0.933, 0.75, 0.5, 0.25, 0.067]
     """
-    rising = round(warmup * steps)
+    rising = round(warmup * steps)  # none, where training is that short
     if step < rising:
         return (step + 1) / rising
     return 0.5 * (1 + math.cos(math.pi * (step - rising) / max(1, steps - rising)))
@@ -68,4 +68,4 @@ def schedule(step: int, steps: int, warmup: float) -> float:
 def set_rates(optimizer: torch.optim.Optimizer, share: float) -> None:
     """Each group's rate as a share of its highest."""
     for group in optimizer.param_groups:
-        group["lr"] = group["peak"] * share
+        group["lr"] = group["peak"] * share  # "peak" is ours, AdamW leaves it alone

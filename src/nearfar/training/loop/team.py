@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import Any
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -39,7 +38,7 @@ class Team:
             self.size, self.rank, self.device = 1, 0, chosen
         else:
             self.size, self.rank = self._together.num_processes, self._together.process_index
-            self.device = self._together.device
+            self.device = self._together.device  # each process has a GPU of its own
 
     @property
     def leads(self) -> bool:
@@ -53,38 +52,32 @@ class Team:
         with warnings.catch_warnings():
             # PyTorch 2.13 has another name for what accelerate still calls broadcast_buffers.
             warnings.simplefilter("ignore", FutureWarning)
-            wrapped: nn.Module = self._together.prepare_model(module)
-        return wrapped
+            return cast(nn.Module, self._together.prepare_model(module))
 
     def alone(self, wrapped: nn.Module) -> AbstractContextManager[Any]:
         """Inside, gradients are kept and not yet averaged."""
         if self._together is None:
             return nullcontext()
-        context: AbstractContextManager[Any] = self._together.no_sync(wrapped)
-        return context
+        return cast(AbstractContextManager[Any], self._together.no_sync(wrapped))
 
     def total(self, x: Tensor) -> Tensor:
         """The sum over the processes, the same in each."""
         if self._together is None:
             return x
-        summed: Tensor = self._together.reduce(x, reduction="sum")
-        return summed
+        return cast(Tensor, self._together.reduce(x, reduction="sum"))
 
     def average(self, module: nn.Module) -> None:
         """The running statistics of BatchNorm: the mean over the processes."""
         if self._together is not None:
             for buffer in module.buffers():
-                if buffer.is_floating_point():
+                if buffer.is_floating_point():  # not the count of batches, which nothing uses
                     buffer.copy_(self.total(buffer.clone()) / self.size)
 
-    @contextmanager
-    def first(self) -> Iterator[None]:
+    def first(self) -> AbstractContextManager[Any]:
         """The leader goes through, then the others, who find what it has written."""
         if self._together is None:
-            yield
-        else:
-            with self._together.main_process_first():
-                yield
+            return nullcontext()
+        return cast(AbstractContextManager[Any], self._together.main_process_first())
 
     def close(self) -> None:
         """Say goodbye to the others."""
@@ -95,7 +88,7 @@ class Team:
 
 def _several() -> bool:
     """Does the environment say that there are other processes?"""
-    size = os.environ.get("WORLD_SIZE") or "1"
+    size = os.environ.get("WORLD_SIZE") or "1"  # unset and empty are the same to launchers
     if not size.isdecimal():
         raise SettingError(
             f"WORLD_SIZE is {size!r}; start it with accelerate launch or torchrun, or unset "
@@ -113,7 +106,7 @@ def _accelerator(device: torch.device) -> Any:
             f"WORLD_SIZE is {os.environ['WORLD_SIZE']}, and to train in several processes another "
             "package is needed: pip install nearfar[train]"
         ) from None
-    missing = [name for name in _LAUNCHED if not os.environ.get(name)]
+    missing = [name for name in _LAUNCHED if not os.environ.get(name)]  # else torch fails far below
     if missing:
         raise SettingError(
             f"WORLD_SIZE is {os.environ['WORLD_SIZE']}, but {missing[0]} is not set: start it with "
