@@ -13,7 +13,7 @@ from nearfar.reproduce.data import Data
 from nearfar.reproduce.entries import TABLES
 from nearfar.reproduce.reported import load
 from nearfar.reproduce.steps.estimate import Speed, estimate, size, span
-from nearfar.reproduce.steps.plan import Study, seeds_of
+from nearfar.reproduce.steps.plan import Request, seeds_of
 from nearfar.scores.truth import Truth
 from nearfar.system.presets import LARGE
 from nearfar.training import FineTuning
@@ -45,7 +45,7 @@ def main() -> None:
     print(f"{head}\n|---|---|--:|--:|--:|--:|--:|")
     for precision, speed, whose in DEVICES:
         training = FineTuning(precision=precision)
-        study = Study(TABLES, seeds_of(4), training, data, "", precision)
+        study = Request(TABLES, seeds_of(4), training, data, "", precision)
         steps = study.steps()
         found = estimate(steps, data, LARGE, training, Speed("", {precision: speed}), WORKERS)
         times = {

@@ -46,11 +46,11 @@ from nearfar.metrics.evaluation import RULES
 from nearfar.metrics.official import Drawn
 from nearfar.reproduce import data as of_data
 from nearfar.reproduce.data import Data, check_weights, hashed, look
-from nearfar.reproduce.entries import ENTRIES, PAIRS, TABLES, Pair, encoders, tables_of
+from nearfar.reproduce.entries import ENTRIES, PAIRS, TABLES, Difference, encoders, tables_of
 from nearfar.reproduce.reported import SYSTEMS, load
 from nearfar.reproduce.steps import plan, records
 from nearfar.reproduce.steps.estimate import Speed, estimate, span
-from nearfar.reproduce.steps.plan import Study, seeds_of
+from nearfar.reproduce.steps.plan import Request, seeds_of
 from nearfar.reproduce.steps.records import Folder
 from nearfar.reproduce.tables.numbers import Figures, Number, _over_seeds, figures
 from nearfar.reproduce.tables.table import DASH, Table, per_cent, points
@@ -341,8 +341,8 @@ def test_a_recording_of_many_clips_is_read_once(tmp_path, monkeypatch):
         nf.Clip(path, start=float(s), stop=None if s == 19 else s + 1.0, machine="fan")
         for s in range(20)
     )
-    read, sha256 = [], of_data._file_sha256
-    monkeypatch.setattr(of_data, "_file_sha256", lambda p: read.append(p) or sha256(p))
+    read, sha256 = [], of_data.file_sha256
+    monkeypatch.setattr(of_data, "file_sha256", lambda p: read.append(p) or sha256(p))
     data = hashed(replace(stub(), train=clips, test=clips[:1]))
     assert read == [path]
     assert data.seconds == pytest.approx(1.0)
@@ -405,7 +405,7 @@ def stub(**changes):
 
 def study(tables=TABLES, seeds=2, training=None, weights="published", precision="fp32", **data):
     training = training or FineTuning()
-    return Study(tuple(tables), seeds_of(seeds), training, stub(**data), weights, precision)
+    return Request(tuple(tables), seeds_of(seeds), training, stub(**data), weights, precision)
 
 
 def keys(*args, **more):
@@ -608,7 +608,7 @@ def test_a_disk_that_does_not_answer_is_no_damage(finished, monkeypatch):
 
     for owner, name, asked in (
         (Path, "read_text", folder.done),
-        (records, "_sha256", folder.clear),
+        (records, "file_sha256", folder.clear),
     ):
         with monkeypatch.context() as patch:
             patch.setattr(owner, name, broken)
@@ -759,7 +759,7 @@ def several():
 
 
 def pair(first, second):
-    return Pair("", first, second)
+    return Difference("", first, second)
 
 
 def test_numbers_are_those_of_scikit_learn(several):
@@ -822,7 +822,7 @@ def test_another_number_of_seeds_is_no_pair(several):
     truth, scores, _ = several
     odd = figures({"a": scores["a"], "b": scores["b"][:2]}, truth, None, draws=5)
     with pytest.raises(DatasetError, match="3 and 2 seeds"):
-        odd.difference(Pair("a over b", "a", "b"))
+        odd.difference(Difference("a over b", "a", "b"))
 
 
 @pytest.mark.parametrize("count", [2, 3, 4, 10])

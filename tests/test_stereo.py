@@ -15,8 +15,8 @@ from nearfar.reproduce.reported import StereoFigure, load
 from nearfar.reproduce.steps.stereo import (
     QUANTITIES,
     MachineStatistics,
+    Spread,
     Statistics,
-    Summary,
     clip_figures,
     measure,
 )
@@ -326,7 +326,7 @@ def planted(coherence, log, ratio, correlation, machines=None):
             own = means[name] if q.name == "gamma" else printed.get((q.name, name), 0.5)
             chosen = right.get(q.name, f"{coherence}, {log}")
             figures[q.name] = {
-                r: Summary(own if r == chosen else own + 0.1 + 0.9 * (q.unit == "dB"), 0.1, 9)
+                r: Spread(own if r == chosen else own + 0.1 + 0.9 * (q.unit == "dB"), 0.1, 9)
                 for r in q.readings
             }
         made.append(MachineStatistics(name, 9, 0, figures))
@@ -371,7 +371,7 @@ def test_printed_alike_is_half_a_digit():
     statistics = planted("clip", "ln", "waveform", "waveform")
     fan = next(m for m in statistics.machines if m.machine == "fan")
     ours = (0.8649, 0.8551, 0.866, 0.8601, math.nan)
-    values = zip(fan.figures["lr_corr"], (Summary(v, 0, 9) for v in ours), strict=True)
+    values = zip(fan.figures["lr_corr"], (Spread(v, 0, 9) for v in ours), strict=True)
     fan = replace(fan, figures={**fan.figures, "lr_corr": dict(values)})
     found = verdict(figure(0.86, 2), Statistics((fan,), "near-far"))
     assert found.as_printed == ("waveform", "above 200 Hz", "frame rms")
@@ -397,7 +397,7 @@ def test_other_machines_do_not_count_as_highest():
     names = (*load().data.machines, "drone")
     statistics = planted("clip", "ln", "bins", "waveform", machines=names)
     loud = statistics.machines[-1].figures
-    loud = {**loud, "gamma": dict.fromkeys(loud["gamma"], Summary(0.9, 0, 9))}
+    loud = {**loud, "gamma": dict.fromkeys(loud["gamma"], Spread(0.9, 0, 9))}
     machines = (*statistics.machines[:-1], replace(statistics.machines[-1], figures=loud))
     highest = next(f for f in load().stereo if f.kind == "highest")
     found = verdict(highest, Statistics(machines, "near-far"))

@@ -16,25 +16,20 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from nearfar.clips import Clip, Clips, proxy_classes
 from nearfar.clips.training import check_training
 from nearfar.embedder.eat.record import training_of
 from nearfar.embedder.eat.weights import Weights, open_weights
 from nearfar.errors import AudioError, DatasetError, WeightsError
-from nearfar.metrics.official import evaluate
+from nearfar.metrics.official import RuleName, evaluate
 from nearfar.reproduce.reported import load
+from nearfar.runtime.runtime import Progress
 from nearfar.scores.join import ScoredFile, ScoreTable
 from nearfar.scores.truth import Truth
 from nearfar.sound import audio
 from nearfar.study.data import open_test, rule_of, simulated_label
 from nearfar.system.presets import LARGE, PUBLISHED
-
-if TYPE_CHECKING:
-    from nearfar.metrics.official import RuleName
-    from nearfar.runtime.runtime import Progress
-    from nearfar.sound.audio import ChannelOrder
 
 ANY = "--any-data prints our numbers without the report's"
 READERS = 8  # threads that hash files
@@ -43,50 +38,34 @@ Files = tuple[Path, Path | None]  # of a recording: near or both, far
 
 @dataclass(frozen=True, eq=False)
 class Data:
-    """A data set with labels.
-
-    Args:
-        path: of it.
-        train, test: its clips.
-        truth: labels of the test clips.
-        rule: the year's number.
-        order: which channel is near.
-        simulated: what simulated data say of themselves; "" for others.
-        official: is it the set that the report's numbers are for?
-        train_sha256, sha256: of the training files, and of all, with their names.
-        seconds: a clip's length, mean.
-        left_out: machines with training clips only: they are none of the tables'.
-    """
+    """A data set with labels."""
 
     path: Path
     train: Clips
     test: Clips
-    truth: Truth
-    rule: RuleName | None
-    order: ChannelOrder
-    simulated: str
-    official: bool
-    left_out: tuple[str, ...] = ()
-    train_sha256: str = ""
-    sha256: str = ""
+    truth: Truth  # labels of the test clips
+    rule: RuleName | None  # the year's number
+    order: audio.ChannelOrder
+    simulated: str  # what simulated data say of themselves; "" for others
+    official: bool  # is it the set that the report's numbers are for?
+    left_out: tuple[str, ...] = ()  # machines with training clips only: none of the tables'
+    train_sha256: str = ""  # of the training files with their names
+    sha256: str = ""  # of all files
     seconds: float = 0.0  # of a clip, mean
 
     @property
     def label(self) -> str:
         """What a reader must know before the numbers."""
-        if self.official:
-            return "DCASE 2026 Task 2, development set"
-        return self.simulated or "other data"
+        official = "DCASE 2026 Task 2, development set"
+        return official if self.official else self.simulated or "other data"
 
     @property
     def told(self) -> str:
         """How much there is of what, in one line."""
-        machines = len(self.machines)
-        without = f" (left out, without test clips: {', '.join(self.left_out)})"
-        return (
-            f"{machines} machine{'s' * (machines > 1)}{without if self.left_out else ''}, "
-            f"{len(self.train):,} training and {len(self.test):,} test clips"
-        )
+        told = f"{len(self.machines)} machine{'s' * (len(self.machines) > 1)}"
+        if self.left_out:
+            told += f" (left out, without test clips: {', '.join(self.left_out)})"
+        return f"{told}, {len(self.train):,} training and {len(self.test):,} test clips"
 
     @property
     def machines(self) -> tuple[str, ...]:
@@ -94,15 +73,10 @@ class Data:
         return self.test.machines
 
 
-def look(path: Path, order: ChannelOrder = "near-far", any_data: bool = False) -> Data:
-    """Find the clips of a data set and check that the tables can be made of them.
+def look(path: Path, order: audio.ChannelOrder = "near-far", any_data: bool = False) -> Data:
+    """Find the clips of a DCASE folder or CSV and check that the tables can be made of them.
 
-    Nothing is read but names. See `hashed` for the rest.
-
-    Args:
-        path: DCASE folder, or CSV with labels.
-        order: which channel is near.
-        any_data: take other data than the report's.
+    Nothing is read but names; `hashed` does the rest. `any_data`: also of other than the report's.
 
     Raises:
         DatasetError: no labels, missing machines, another year's machines, other numbers of clips,
@@ -110,10 +84,15 @@ def look(path: Path, order: ChannelOrder = "near-far", any_data: bool = False) -
     """
     test, train = open_test(path), Clips.open(path, split="train")
     simulated = _simulated(path, [*train, *test])
-    official = not simulated and not any_data
+    official = not (simulated or any_data)
     if official:
         _check_machines(path, train, test)
-    _check_labels(test)
+    for clip in test:
+        if clip.label is None:
+            raise DatasetError(
+                f"{clip.path}: no label in its name, so nothing can be evaluated; give the "
+                "development set, clips renamed by the official tool, or a CSV with labels"
+            )
     if official:
         _check_counts(train, test)
     lacking = [f"{m}, section {s}" for m, s in set(test.by_section()) - set(train.by_section())]
@@ -123,8 +102,7 @@ def look(path: Path, order: ChannelOrder = "near-far", any_data: bool = False) -
     left_out = tuple(m for m in train.machines if m not in test.machines)
     train = Clips(clip for clip in train if clip.machine in test.machines)
     check_training(train)
-    truth = Truth.from_clips(test)
-    rule = rule_of(test)
+    truth, rule = Truth.from_clips(test), rule_of(test)
     nothing = (ScoredFile(r.machine, r.section, r.file, 0.0, None, r.where) for r in truth.rows)
     evaluate(ScoreTable(tuple(nothing)), truth, draws=0, rule=rule)  # says what no table could
     if len(set(proxy_classes(train).values())) < 2:
@@ -136,8 +114,7 @@ def hashed(data: Data, progress: Progress | None = None) -> Data:
     """The same data with their hashes; every file is read once and its head looked at.
 
     Raises:
-        AudioError: a file that cannot be read, is too short, or has one channel where two are
-            needed.
+        AudioError: a file that cannot be read, is too short, or lacks a channel.
     """
     clips = [*data.train, *data.test]
     seen = _seen(clips, progress)
@@ -145,16 +122,11 @@ def hashed(data: Data, progress: Progress | None = None) -> Data:
     ends = [seen[c.path, c.far][1] if c.stop is None else c.stop for c in clips]
     for clip, end in zip(clips, ends, strict=True):
         if end - clip.start < audio.SHORTEST:
-            raise AudioError(
-                f"{clip.name}: {end - clip.start:.3g} s, need at least {audio.SHORTEST:g} s; copy "
-                "it again"
-            )
-    return replace(
-        data,
-        train_sha256=_sha256(rows[: len(data.train)]),
-        sha256=_sha256(rows),
-        seconds=sum(end - c.start for end, c in zip(ends, clips, strict=True)) / len(clips),
-    )
+            need = f"need at least {audio.SHORTEST:g} s; copy it again"
+            raise AudioError(f"{clip.name}: {end - clip.start:.3g} s, {need}")
+    seconds = sum(end - c.start for end, c in zip(ends, clips, strict=True)) / len(clips)
+    train_sha256 = _sha256(rows[: len(data.train)])
+    return replace(data, train_sha256=train_sha256, sha256=_sha256(rows), seconds=seconds)
 
 
 def check_weights(reference: str, official: bool) -> Weights:
@@ -170,8 +142,8 @@ def check_weights(reference: str, official: bool) -> Weights:
             f"{PUBLISHED}"
         )
     shape = weights.architecture
-    sizes = ("dim", "depth", "heads", "hidden")
-    if official and any(getattr(shape, s) != getattr(LARGE, s) for s in sizes):
+    sizes = (shape.dim, shape.depth, shape.heads, shape.hidden)
+    if official and sizes != (LARGE.dim, LARGE.depth, LARGE.heads, LARGE.hidden):
         raise WeightsError(
             f"{reference}: is {shape.name}, the report's numbers are for EAT-large; give its "
             f"weights, or {ANY}"
@@ -184,15 +156,6 @@ def _simulated(path: Path, clips: Sequence[Clip]) -> str:
     folders = {clip.path.absolute().parent for clip in clips}  # root/machine/train
     places = {path.absolute(), *(p for f in folders for p in (f, *f.parents[:3]))}
     return "; ".join(sorted({said for place in places if (said := simulated_label(place))}))
-
-
-def _check_labels(test: Clips) -> None:
-    for clip in test:
-        if clip.label is None:
-            raise DatasetError(
-                f"{clip.path}: no label in its name, so nothing can be evaluated; give the "
-                "development set, clips renamed by the official tool, or a CSV with labels"
-            )
 
 
 def _check_machines(path: Path, train: Clips, test: Clips) -> None:
@@ -213,12 +176,12 @@ def _check_counts(train: Clips, test: Clips) -> None:
     """990 source and 10 target clips to train on, 50 of each domain and label to test; no more."""
     counts = Counter((c.machine, c.split, c.domain, c.label or "normal") for c in [*train, *test])
     facts = load().data
+    tests = product(("test",), ("source", "target"), ("normal", "anomaly"))
     wanted = {
         ("train", "source", "normal"): facts.train_source_clips,
         ("train", "target", "normal"): facts.train_target_clips,
+        **dict.fromkeys(tests, facts.test_clips_per_machine_domain_and_label),
     }
-    for kind in product(("test",), ("source", "target"), ("normal", "anomaly")):
-        wanted[kind] = facts.test_clips_per_machine_domain_and_label
     others = {kind[1:]: 0 for kind in counts if kind[1:] not in wanted}  # say, of no domain
     for machine in facts.machines:
         for kind, number in {**wanted, **others}.items():
@@ -253,26 +216,25 @@ def _look_at(clip: Clip) -> tuple[str, float]:
         )
     if channels not in ([2], [1, 1]):
         told = " and ".join(map(str, channels))
-        raise AudioError(
-            f"{clip.name}: {told} channels; give one file with two, or two files with one each"
-        )
+        way = "give one file with two, or two files with one each"
+        raise AudioError(f"{clip.name}: {told} channels; {way}")
     try:
-        digests = [_file_sha256(path) for path in paths]
+        digests = [file_sha256(path) for path in paths]
     except OSError as error:
         raise AudioError(f"{clip.name}: cannot be read ({error.strerror}); copy it again") from None
     return " ".join(digests), audio.duration(clip.path)
 
 
-def _file_sha256(path: Path) -> str:
+def file_sha256(path: Path) -> str:
+    """Of its content."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _row(clip: Clip, digest: str) -> str:
     """What of a clip a result depends on."""
-    told = (clip.machine, clip.section, clip.domain, clip.split, clip.label, clip.attributes,
-            clip.file, clip.start, clip.stop, digest)  # fmt: skip
-    return json.dumps(told)
+    return json.dumps((clip.machine, clip.section, clip.domain, clip.split, clip.label,
+                       clip.attributes, clip.file, clip.start, clip.stop, digest))  # fmt: skip
 
 
 def _sha256(rows: Sequence[str]) -> str:

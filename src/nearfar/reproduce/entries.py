@@ -14,10 +14,10 @@ from nearfar.embedder.crops import Crops
 from nearfar.embedder.eat import EAT
 from nearfar.errors import SettingError, did_you_mean
 from nearfar.frontend import CoherenceMask, Frontend, Near
-from nearfar.scoring.adapt import Adaptation, MeanShift, Standardise, UnitLength
+from nearfar.scoring.adapt import MeanShift, Standardise, UnitLength
 from nearfar.system.presets import logmel, s1, s2, s3, s3_dif, s3_eat, s4
 from nearfar.system.system import Ensemble, System
-from nearfar.training.settings import FineTuning
+from nearfar.training.settings import FineTuning, unusual
 
 if TYPE_CHECKING:
     from nearfar.embedder.eat.infer import Precision
@@ -31,18 +31,12 @@ RANK = 16  # of LoRA (report §3.3)
 
 
 @dataclass(frozen=True)
-class Encoder:
-    """An encoder that is trained once for each seed.
+class TrainedEncoder:
+    """An encoder that is trained once for each seed."""
 
-    Args:
-        name: what steps and files call it.
-        frontend: what it hears.
-        settings: of its training; the seed of each run replaces theirs.
-    """
-
-    name: str
+    name: str  # in steps and files
     frontend: Frontend
-    settings: FineTuning
+    settings: FineTuning  # the seed of each run replaces theirs
 
     def system(self, weights: str) -> System:
         """What `finetune` trains; crops and scoring play no part in it."""
@@ -51,72 +45,53 @@ class Encoder:
 
 @dataclass(frozen=True)
 class Entry:
-    """A system of a table.
+    """A system of a table."""
 
-    Args:
-        name: what steps and files call it.
-        title: what tables call it.
-        make: the system, from as many places of weights as it needs.
-        encoder: whose weights those are; "" none, `FROZEN`, or an encoder's name.
-        seeds: one score for all, one for each seed, or one made of all seeds.
-    """
-
-    name: str
-    title: str
-    make: Callable[..., AnySystem]
-    encoder: str = ""
-    seeds: Literal["once", "each", "all"] = "once"
+    name: str  # in steps and files
+    title: str  # in tables
+    make: Callable[..., AnySystem]  # from as many places of weights as the system needs
+    encoder: str = ""  # whose weights those are: "" none, `FROZEN`, or an encoder's name
+    seeds: Literal["once", "each", "all"] = "once"  # scored once, for each seed, or made of all
 
 
 @dataclass(frozen=True)
-class Pair:
-    """Two entries and what is asked of them: the first minus the second.
-
-    Args:
-        title: what tables call the difference.
-        first, second: names of entries.
-        claim: its key among the report's claims (`nearfar.reproduce.reported`); "" is none.
-    """
+class Difference:
+    """Two entries and what is asked of them: the first minus the second."""
 
     title: str
-    first: str
+    first: str  # name of an entry
     second: str
-    claim: str = ""
+    claim: str = ""  # its key among the report's claims; "" is none
 
 
 _MASK = CoherenceMask()
+_RATIO = replace(_MASK, coherence_weight=0.0)  # the ratio of powers alone
 _VARIANTS: Mapping[str, tuple[Frontend, Mapping[str, Any]]] = {
     "near": (Near(), {}),
     "mask": (_MASK, {}),
-    "mask-w0": (replace(_MASK, coherence_weight=0.0), {}),  # power ratio only
-    "cosface": (_MASK, {"loss": "cosface"}),
-    "elasticface": (_MASK, {"loss": "elasticface"}),
-    "magface": (_MASK, {"loss": "magface"}),
+    "mask-w0": (_RATIO, {}),
+    **{loss: (_MASK, {"loss": loss}) for loss in ("cosface", "elasticface", "magface")},
     "lora": (_MASK, {"lora": RANK}),
-    "dann": (_MASK, {"adaptation": "dann"}),
-    "mixstyle": (_MASK, {"adaptation": "mixstyle"}),
+    **{kind: (_MASK, {"adaptation": kind}) for kind in ("dann", "mixstyle")},
 }
 
 
-def encoders(base: FineTuning, names: Iterable[str] = tuple(_VARIANTS)) -> Mapping[str, Encoder]:
-    """Encoders to be trained, by name.
-
-    Args:
-        base: settings of every training; each encoder changes what it is about.
-        names: of those that are wanted, in any order.
+def encoders(
+    base: FineTuning, names: Iterable[str] = tuple(_VARIANTS)
+) -> dict[str, TrainedEncoder]:
+    """Encoders to be trained, by name; each changes in the base's settings what it is about.
 
     Raises:
         SettingError: a base in which encoders that are to differ would not, or with settings that
             one of them cannot have.
     """
     for name in ("loss", "lora", "adaptation", "seed"):
-        if getattr(base, name) != getattr(FineTuning(), name):
-            raise SettingError(
-                f"training.{name} is what the compared encoders differ in; leave it out"
-            )
+        if name in unusual(base.to_data()):
+            told = f"training.{name} is what the compared encoders differ in; leave it out"
+            raise SettingError(told)
     wanted = set(names)
     return {
-        name: Encoder(name, frontend, replace(base, **changes))
+        name: TrainedEncoder(name, frontend, replace(base, **changes))
         for name, (frontend, changes) in _VARIANTS.items()
         if name in wanted
     }
@@ -127,16 +102,9 @@ def _frozen(weights: str) -> System:
     return System(frontend=Near(), embedder=Crops(EAT(weights, pooling="mean")))
 
 
-def _near(weights: str) -> System:
-    return System(frontend=Near(), embedder=Crops(EAT(weights)))
-
-
-def _power_ratio(weights: str) -> System:
-    return replace(s1(weights), frontend=_VARIANTS["mask-w0"][0])
-
-
-def _adapted(adaptation: Adaptation) -> Callable[..., System]:
-    return lambda weights: replace(s1(weights), adaptation=adaptation)
+def _changed(**changes: Any) -> Callable[..., System]:
+    """System 1 with other parts."""
+    return lambda weights: replace(s1(weights), **changes)
 
 
 def _literal(weights: str) -> Ensemble:
@@ -145,21 +113,13 @@ def _literal(weights: str) -> Ensemble:
     return replace(system, members=tuple(replace(m, self_scores="loo") for m in system.members))
 
 
-def with_precision(system: AnySystem, precision: Precision) -> AnySystem:
-    """The system with every encoder's products in that precision."""
-    if isinstance(system, Ensemble):
-        members = tuple(_in_precision(member, precision) for member in system.members)
-        return replace(system, members=members)
-    return _in_precision(system, precision)
-
-
-def _in_precision(system: System, precision: Precision) -> System:
-    part = system.embedder
-    if isinstance(part, Crops) and isinstance(part.embedder, EAT):
-        part = replace(part, embedder=replace(part.embedder, precision=precision))
-    elif isinstance(part, EAT):
-        part = replace(part, precision=precision)
-    return replace(system, embedder=part)
+def with_precision(part: Any, precision: Precision) -> Any:
+    """A system, or a part of one, with every encoder's products in that precision."""
+    if isinstance(part, Ensemble):
+        return replace(part, members=tuple(with_precision(m, precision) for m in part.members))
+    if isinstance(part, System | Crops):
+        return replace(part, embedder=with_precision(part.embedder, precision))
+    return replace(part, precision=precision) if isinstance(part, EAT) else part
 
 
 ENTRIES: Mapping[str, Entry] = {
@@ -171,51 +131,51 @@ ENTRIES: Mapping[str, Entry] = {
         Entry("s4", "System 4", s4),
         Entry("logmel", "floor (log-mel)", logmel),
         Entry("frozen", "Frozen EAT (baseline)", _frozen, FROZEN),
-        Entry("near", "+ Full fine-tuning", _near, "near", "each"),
-        Entry("w0", "mask, w = 0", _power_ratio, "mask-w0", "each"),
+        Entry("near", "+ Full fine-tuning", _changed(frontend=Near()), "near", "each"),
+        Entry("w0", "mask, w = 0", _changed(frontend=_RATIO), "mask-w0", "each"),
         Entry("cosface", "CosFace", s1, "cosface", "each"),
         Entry("elasticface", "ElasticFace", s1, "elasticface", "each"),
         Entry("magface", "MagFace", s1, "magface", "each"),
         Entry("lora", "LoRA, rank 16", s1, "lora", "each"),
         Entry("dann", "DANN", s1, "dann", "each"),
         Entry("mixstyle", "MixStyle", s1, "mixstyle", "each"),
-        Entry("mean-shift", "mean shift", _adapted(MeanShift()), "mask", "each"),
-        Entry("unit-length", "L2 normalisation", _adapted(UnitLength()), "mask", "each"),
-        Entry("z-score", "z-score", _adapted(Standardise()), "mask", "each"),
+        Entry("mean-shift", "mean shift", _changed(adaptation=MeanShift()), "mask", "each"),
+        Entry("unit-length", "L2 normalisation", _changed(adaptation=UnitLength()), "mask", "each"),
+        Entry("z-score", "z-score", _changed(adaptation=Standardise()), "mask", "each"),
         Entry("s3-dif", "DIF alone (k = 3)", s3_dif),
         Entry("s3-eat", "EAT alone", s3_eat, FROZEN),
         Entry("s3-loo", "System 3, literal leave-one-out", _literal, FROZEN),
     )
 }
 
-PAIRS: Mapping[TableName, Sequence[Pair]] = {
+PAIRS: Mapping[TableName, Sequence[Difference]] = {
     "1": (),
     "2": (
-        Pair("System 1 over System 2", "s1", "s2"),
-        Pair("System 1 over System 3", "s1", "s3"),
-        Pair("System 1 over System 4", "s1", "s4"),
-        Pair("System 3 over System 4", "s3", "s4"),
-        Pair("System 4 over the floor", "s4", "logmel"),
+        Difference("System 1 over System 2", "s1", "s2"),
+        Difference("System 1 over System 3", "s1", "s3"),
+        Difference("System 1 over System 4", "s1", "s4"),
+        Difference("System 3 over System 4", "s3", "s4"),
+        Difference("System 4 over the floor", "s4", "logmel"),
     ),
     "3": (
-        Pair("full fine-tuning over frozen", "near", "frozen"),
-        Pair("mask over full fine-tuning", "s1", "near"),
-        Pair("both over frozen", "s1", "frozen"),
+        Difference("full fine-tuning over frozen", "near", "frozen"),
+        Difference("mask over full fine-tuning", "s1", "near"),
+        Difference("both over frozen", "s1", "frozen"),
     ),
     "text": (
-        Pair("coherence term: w = 0.7 over w = 0", "s1", "w0", "coherence_weight"),
-        Pair("CosFace over ArcFace", "cosface", "s1", "cosface"),
-        Pair("ElasticFace over ArcFace", "elasticface", "s1", "elasticface"),
-        Pair("MagFace over ArcFace", "magface", "s1", "magface"),
-        Pair("full fine-tuning over LoRA, rank 16", "s1", "lora", "full_over_lora"),
-        Pair("DANN over none", "dann", "s1", "dann"),
-        Pair("MixStyle over none", "mixstyle", "s1", "mixstyle"),
-        Pair("mean shift over none", "mean-shift", "s1", "mean_shift"),
-        Pair("L2 normalisation over none", "unit-length", "s1", "l2"),
-        Pair("z-score over none", "z-score", "s1", "zscore"),
-        Pair("System 3 over DIF alone", "s3", "s3-dif", "ensemble_over_dif"),
-        Pair("System 3 over EAT alone", "s3", "s3-eat"),
-        Pair("System 3: literal over cross-fitted self-scores", "s3-loo", "s3"),
+        Difference("coherence term: w = 0.7 over w = 0", "s1", "w0", "coherence_weight"),
+        Difference("CosFace over ArcFace", "cosface", "s1", "cosface"),
+        Difference("ElasticFace over ArcFace", "elasticface", "s1", "elasticface"),
+        Difference("MagFace over ArcFace", "magface", "s1", "magface"),
+        Difference("full fine-tuning over LoRA, rank 16", "s1", "lora", "full_over_lora"),
+        Difference("DANN over none", "dann", "s1", "dann"),
+        Difference("MixStyle over none", "mixstyle", "s1", "mixstyle"),
+        Difference("mean shift over none", "mean-shift", "s1", "mean_shift"),
+        Difference("L2 normalisation over none", "unit-length", "s1", "l2"),
+        Difference("z-score over none", "z-score", "s1", "zscore"),
+        Difference("System 3 over DIF alone", "s3", "s3-dif", "ensemble_over_dif"),
+        Difference("System 3 over EAT alone", "s3", "s3-eat"),
+        Difference("System 3: literal over cross-fitted self-scores", "s3-loo", "s3"),
     ),
 }
 
@@ -227,13 +187,7 @@ def entries_of(tables: Sequence[TableName]) -> list[Entry]:
 
 
 def tables_of(name: str) -> list[TableName]:
-    """The tables that `--table` asks for.
-
-    Raises:
-        SettingError: there is none of that name.
-    """
-    if name == "all":
-        return list(TABLES)
-    if name not in TABLES:
+    """The tables that `--table` asks for; a `SettingError` if there is none of that name."""
+    if name not in (*TABLES, "all"):
         raise SettingError(f"no table {name!r}; {did_you_mean(name, (*TABLES, 'all'))}")
-    return [table for table in TABLES if table == name]
+    return [table for table in TABLES if name in (table, "all")]

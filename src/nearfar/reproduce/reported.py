@@ -14,14 +14,10 @@ from importlib.resources import files
 from typing import Any, Literal
 
 SYSTEMS = ("S1", "S2", "S3", "S4")
-METRICS = ("AUC(s)", "AUC(t)", "pAUC")
-
-Relation = Literal["equal", "at most", "no meaningful improvement"]
-Kind = Literal["mean", "lowest", "highest", "below"]
 
 
 @dataclass(frozen=True)
-class Data:
+class DataFacts:
     """The development data as the report counts them; clips are per machine."""
 
     machines: tuple[str, ...]
@@ -29,7 +25,7 @@ class Data:
     train_target_clips: int
     test_clips_per_machine_domain_and_label: int
     sample_rate_hz: int
-    proxy_classes: int
+    proxy_classes: int  # one more than the data have: docs/decisions.md
     source: str
     note: str
 
@@ -40,7 +36,6 @@ class Configuration:
 
     step: str
     systems: Mapping[str, str]  # by S1 … S4
-    source: str
 
 
 @dataclass(frozen=True)
@@ -49,44 +44,36 @@ class Results:
 
     machines: Mapping[str, Mapping[str, Mapping[str, float]]]  # machine → metric → system
     omega: Mapping[str, float]  # by system
-    digits: int  # printed behind the point
-    source: str
-
-    def values(self, system: str) -> tuple[float, ...]:
-        """The three numbers of every machine, of one system."""
-        return tuple(row[metric][system] for row in self.machines.values() for metric in METRICS)
 
 
 @dataclass(frozen=True)
-class Step:
+class Component:
     """One row of Table 3."""
 
-    key: str
-    configuration: str
+    key: str  # of this table only
+    configuration: str  # as the table calls it
     omega: float  # per cent
     gain: float | None  # points of Ω over the row above
 
 
 @dataclass(frozen=True)
-class Ablation:
+class Components:
     """Table 3: System 1, a component at a time."""
 
-    steps: tuple[Step, ...]
+    steps: tuple[Component, ...]
     total_gain: float  # points of Ω
-    digits: int
-    source: str
 
 
 @dataclass(frozen=True)
-class Claim:
+class Statement:
     """A number, or a statement without one, of the report's text."""
 
     key: str
-    what: str
+    what: str  # in words
     value: float | None  # None where the report gives no number
     digits: int  # printed behind the point
     unit: str
-    relation: Relation
+    relation: Literal["equal", "at most", "no meaningful improvement"]
     source: str
 
 
@@ -99,8 +86,8 @@ class StereoFigure:
     """
 
     quantity: str
-    machine: str | None
-    kind: Kind
+    machine: str | None  # None: all of them
+    kind: Literal["mean", "lowest", "highest", "below"]
     value: float
     digits: int  # printed behind the point, in this unit
     unit: str
@@ -113,20 +100,15 @@ class Reported:
 
     title: str
     authors: tuple[str, ...]
-    where: str
-    data: Data
+    data: DataFacts
     table1: tuple[Configuration, ...]
     table2: Results
-    table3: Ablation
-    claims: tuple[Claim, ...]
+    table3: Components
+    claims: tuple[Statement, ...]
     stereo: tuple[StereoFigure, ...]
 
-    def claim(self, key: str) -> Claim:
-        """The claim of that key.
-
-        Raises:
-            KeyError: there is none.
-        """
+    def claim(self, key: str) -> Statement:
+        """The claim of that key; a `KeyError` if there is none."""
         return {claim.key: claim for claim in self.claims}[key]
 
 
@@ -139,24 +121,14 @@ def load() -> Reported:
     """
     text = files("nearfar.reproduce").joinpath("reported.json").read_text(encoding="utf-8")
     data: dict[str, Any] = json.loads(text)
-    counts = {k: v for k, v in data["data"].items() if k != "machines"}
-    table1, table2, table3 = data["table1"], data["table2"], data["table3"]
+    facts, table2, table3 = data["data"], data["table2"], data["table3"]
     return Reported(
         title=data["title"],
         authors=tuple(data["authors"]),
-        where=data["where"],
-        data=Data(machines=tuple(data["data"]["machines"]), **counts),
-        table1=tuple(
-            Configuration(row["step"], {s: row[s] for s in SYSTEMS}, table1["source"])
-            for row in table1["rows"]
-        ),
-        table2=Results(table2["machines"], table2["omega"], table2["digits"], table2["source"]),
-        table3=Ablation(
-            tuple(Step(**row) for row in table3["rows"]),
-            table3["total_gain"],
-            table3["digits"],
-            table3["source"],
-        ),
-        claims=tuple(Claim(**row) for row in data["claims"]),
+        data=DataFacts(**{**facts, "machines": tuple(facts["machines"])}),
+        table1=tuple(Configuration(row.pop("step"), row) for row in data["table1"]["rows"]),
+        table2=Results(table2["machines"], table2["omega"]),
+        table3=Components(tuple(Component(**r) for r in table3["rows"]), table3["total_gain"]),
+        claims=tuple(Statement(**row) for row in data["claims"]),
         stereo=tuple(StereoFigure(**row) for row in data["stereo"]),
     )

@@ -14,38 +14,33 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nearfar.errors import DatasetError, SettingError, StorageError, needs
+from nearfar.embedder.eat.weights import Weights
+from nearfar.errors import DatasetError, SettingError, StorageError
 from nearfar.reproduce.data import Data, check_weights, hashed, look
 from nearfar.reproduce.entries import TABLES, TableName, encoders, entries_of
-from nearfar.reproduce.steps.plan import Study, seeds_of
+from nearfar.reproduce.steps.plan import Request, seeds_of
 from nearfar.reproduce.steps.records import Folder
 from nearfar.reproduce.steps.schedule import Schedule
 from nearfar.reproduce.steps.work import Say, Work
+from nearfar.reproduce.tables.results import write
 from nearfar.runtime.runtime import Runtime
+from nearfar.sound.audio import ChannelOrder
 from nearfar.system.presets import PUBLISHED
 from nearfar.training.settings import FineTuning
 
 if TYPE_CHECKING:
     from nearfar.embedder.eat.infer import Precision
-    from nearfar.embedder.eat.weights import Weights
-    from nearfar.sound.audio import ChannelOrder
 
 SEEDS = 4  # of the report's System 2
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a run came to.
+    """What a run came to."""
 
-    Args:
-        text: the tables, Markdown; of a dry run the plan.
-        results: the same for programs; empty for a dry run.
-        warnings: that steps gave, each once.
-    """
-
-    text: str
-    results: Mapping[str, Any]
-    warnings: tuple[str, ...] = ()
+    text: str  # the tables, Markdown; of a dry run the plan
+    results: Mapping[str, Any]  # the same for programs; empty for a dry run
+    warnings: tuple[str, ...] = ()  # that steps gave, each once
 
 
 def reproduce(
@@ -90,13 +85,19 @@ def reproduce(
     runtime, folder = runtime or Runtime(), Folder(out)
     _refuse_launcher()
     folder.check(resume)
-    found = look(data, order, any_data)
-    training = training or FineTuning()
-    study, opened = _study(found, weights, tables, seeds, training, precision, runtime)
+    found, training = look(data, order, any_data), training or FineTuning()
+    numbers = seeds_of(seeds)
+    _check_asked(found, tables, training)
+    opened = _published(weights, tables, found.official)
+    if opened is not None:
+        _check_device({training.precision, precision}, runtime)
+    sha256 = "" if opened is None else opened.sha256
+    found = hashed(found, runtime.progress)
+    study = Request(tuple(tables), numbers, training, found, sha256, precision)
     schedule = Schedule(study, opened, folder, runtime)
     if dry_run:
         return _dry(schedule, say)
-    say(f"{study.data.label}: {study.data.told}")
+    say(f"{found.label}: {found.told}")
     say(schedule.told)
     schedule.check_disk()
     folder.begin(resume)
@@ -116,30 +117,16 @@ def _dry(schedule: Schedule, say: Say) -> Outcome:
     return Outcome(schedule.text, {})
 
 
-def _study(
-    data: Data,
-    weights: str | None,
-    tables: Sequence[TableName],
-    seeds: int,
-    training: FineTuning,
-    precision: Precision,
-    runtime: Runtime,
-) -> tuple[Study, Weights | None]:
-    """What is asked for, and the published encoder, all checked."""
-    numbers = seeds_of(seeds)
-    _check_asked(data, tables, training)
-    needed = any(entry.encoder for entry in entries_of(tables))
-    if needed and not weights:
+def _published(at: str | None, tables: Sequence[TableName], official: bool) -> Weights | None:
+    """The encoder that everything begins with; None where no table needs it."""
+    if not any(entry.encoder for entry in entries_of(tables)):
+        return None
+    if not at:
         raise SettingError(
             "--weights is missing: the published encoder, a folder or a hub id such as "
             f"{PUBLISHED} (1.2 GB)"
         )
-    opened = check_weights(weights, data.official) if needed and weights else None
-    if opened is not None:
-        _check_device({training.precision, precision}, runtime)
-    data = hashed(data, runtime.progress)
-    sha256 = "" if opened is None else opened.sha256
-    return Study(tuple(tables), numbers, training, data, sha256, precision), opened
+    return check_weights(at, official)
 
 
 def _check_asked(data: Data, tables: Sequence[TableName], training: FineTuning) -> None:
@@ -149,8 +136,7 @@ def _check_asked(data: Data, tables: Sequence[TableName], training: FineTuning) 
     wanted = encoders(training, {entry.encoder for entry in entries_of(tables)})
     if data.order not in ("near-far", "far-near"):
         raise SettingError(f"channel order {data.order!r}; it is 'near-far' or 'far-near'")
-    domains = {clip.domain for clip in data.train}
-    if "dann" in wanted and not {"source", "target"} <= domains:
+    if "dann" in wanted and not {"source", "target"} <= {clip.domain for clip in data.train}:
         raise DatasetError(
             f"{data.path}: DANN needs training clips of both domains, source and target; give "
             "them, or leave the table 'text' away"
@@ -159,22 +145,24 @@ def _check_asked(data: Data, tables: Sequence[TableName], training: FineTuning) 
 
 def _check_device(precisions: set[str], runtime: Runtime) -> None:
     """Refuse a device or precision that is not here, before anything is read."""
-    with needs("eat", "these tables need PyTorch", SettingError):
+    try:
         from nearfar.embedder.eat.device import check_bf16, choose
+    except ModuleNotFoundError as error:
+        if error.name != "torch":
+            raise  # another module is missing
+        raise SettingError("these tables need PyTorch; pip install 'nearfar[eat]'") from None
     device = choose(runtime.device)
-    if "bf16" in precisions:
-        try:
+    try:
+        if "bf16" in precisions:
             check_bf16(device)
-        except SettingError:
-            raise SettingError(
-                f"precision bf16: {device.type} here has no bfloat16 arithmetic; take --precision "
-                "fp32"
-            ) from None
+    except SettingError:
+        raise SettingError(
+            f"precision bf16: {device.type} here has no bfloat16 arithmetic; take --precision fp32"
+        ) from None
 
 
 def _refuse_launcher() -> None:
-    size = os.environ.get("WORLD_SIZE") or "1"
-    if size != "1":
+    if (size := os.environ.get("WORLD_SIZE") or "1") != "1":
         raise SettingError(
             f"nearfar reproduce is one process, and WORLD_SIZE is {size!r}; start it without a "
             "launcher, or unset WORLD_SIZE"
@@ -183,8 +171,6 @@ def _refuse_launcher() -> None:
 
 def _finished(schedule: Schedule, weights: Weights | None, versions: Mapping[str, str]) -> Outcome:
     """The tables, from scores that are all there."""
-    from nearfar.reproduce.tables.results import write
-
     text, results = write(schedule, weights, versions)
     schedule.folder.tell("tables", told={"tables": list(schedule.study.tables)})
     given = (w for step in schedule.steps for w in schedule.records[step.key].warnings)
@@ -195,5 +181,5 @@ def _finished(schedule: Schedule, weights: Weights | None, versions: Mapping[str
 def _with_cache(runtime: Runtime, folder: Folder) -> Iterator[Runtime]:
     """A cache that all steps share; the folder's own is deleted when everything is done."""
     own = folder.path / "cache"
-    yield replace(runtime, cache=runtime.cache or own)
+    yield replace(runtime, cache=runtime.cache or own)  # after an error it stays: --resume
     shutil.rmtree(own, ignore_errors=True)

@@ -10,7 +10,7 @@ import math
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from nearfar.embedder.crops import Crops
 from nearfar.embedder.dif import DIF
@@ -18,12 +18,10 @@ from nearfar.embedder.eat import EAT
 from nearfar.embedder.eat.architecture import MELS, PATCH, ROWS, Architecture, flops
 from nearfar.embedder.eat.weights import file_size
 from nearfar.frontend import CoherenceMask
-
-if TYPE_CHECKING:
-    from nearfar.reproduce.data import Data
-    from nearfar.reproduce.steps.plan import Step
-    from nearfar.system.system import System
-    from nearfar.training.settings import FineTuning
+from nearfar.reproduce.data import Data
+from nearfar.reproduce.steps.plan import Step
+from nearfar.system.system import System
+from nearfar.training.settings import FineTuning
 
 TRAINS, EMBEDS = 0.4, 0.6  # of the speed of a large product: what a training and a pass reach
 READ, MASK, FEATURES = 0.35e-3, 0.65e-3, 0.55e-3  # s of one core for a second of a clip
@@ -47,20 +45,12 @@ class Speed:
 
 @dataclass(frozen=True)
 class Estimate:
-    """What steps will take.
+    """What steps will take."""
 
-    Args:
-        seconds: of each step, in their order.
-        memory: bytes, of the device if it has its own.
-        disk: bytes in the run's folder, with room for one checkpoint.
-        cache: bytes of log-mels in the cache folder.
-        speed: of the device.
-    """
-
-    seconds: tuple[float, ...]
-    memory: float
-    disk: float
-    cache: float
+    seconds: tuple[float, ...]  # of each step, in their order
+    memory: float  # bytes, of the device if it has its own
+    disk: float  # bytes in the run's folder, with room for one checkpoint
+    cache: float  # bytes of log-mels in the cache folder
     speed: Speed
 
 
@@ -70,48 +60,31 @@ def measure(device: str, precisions: Iterable[str]) -> Speed:
 
     from nearfar.embedder.eat.device import choose
 
-    where = choose(device)
+    where, found = choose(device), {}
     size = 2048 if where.type == "cpu" else 8192
-    types = {"fp32": torch.float32, "bf16": torch.bfloat16}
-    name = torch.cuda.get_device_name(where) if where.type == "cuda" else where.type
-    return Speed(name, {p: _product(where, size, types[p]) for p in sorted(set(precisions))})
-
-
-def _product(device: Any, size: int, dtype: Any) -> float:
-    """FLOP/s, the best of some."""
-    import torch
-
-    a = torch.randn(size, size, device=device, dtype=dtype)
-    best = math.inf
-    for _ in range(4):
-        start = time.perf_counter()
-        float((a @ a)[0, 0])  # waits for the device
-        best = min(best, time.perf_counter() - start)
-    return 2 * size**3 / best
+    for precision in sorted(set(precisions)):
+        dtype = torch.bfloat16 if precision == "bf16" else torch.float32
+        a = torch.randn(size, size, device=where, dtype=dtype)
+        best = math.inf
+        for _ in range(4):
+            start = time.perf_counter()
+            float((a @ a)[0, 0])  # waits for the device
+            best = min(best, time.perf_counter() - start)
+        found[precision] = 2 * size**3 / best
+    return Speed(torch.cuda.get_device_name(where) if where.type == "cuda" else where.type, found)
 
 
 def estimate(
-    steps: Sequence[Step],
-    data: Data,
-    shape: Architecture | None,
-    training: FineTuning,
-    speed: Speed,
-    workers: int,
-) -> Estimate:
-    """What some steps will take.
-
-    Args:
-        steps: those that are left.
-        data: with the length of its clips.
-        shape: of the published encoder; None where no step needs one.
-        training: settings of every training.
-        speed: of the device.
-        workers: processes that read and embed.
-    """
+    steps: Sequence[Step], data: Data, shape: Architecture | None, training: FineTuning,
+    speed: Speed, workers: int,
+) -> Estimate:  # fmt: skip
+    """What some steps will take; `shape` is of the published encoder, if one is needed."""
     cost = _Cost(data, shape, training, speed, max(1, workers))
     seconds = tuple(cost.seconds(step) for step in steps)
     trainings = [step for step in steps if step.kind == "train"]
-    memory = RESIDENT + (cost.training_memory() if trainings else cost.pass_memory())
+    # A pass takes weights twice, and a batch that is small beside them.
+    passing = 0.0 if shape is None else 2.0 * file_size(shape)
+    memory = RESIDENT + (cost.training_memory() if trainings else passing)
     disk = cache = 0.0
     if shape is not None and trainings:
         trained = file_size(shape.projected())
@@ -178,19 +151,11 @@ class _Cost:
         """Bytes: weights, gradients, moments, activations."""
         if self.shape is None:
             return 0.0
-        s, tokens = self.training, self._tokens
+        s, tokens = self.training, self.data.seconds * FRAMES_A_SECOND / PATCH * ROWS
         clips = min(s.batch_size, len(self.data.train)) / s.accumulation
         each = ACTIVATIONS[s.precision] * tokens * self.shape.dim * self.shape.depth
         kept = CHECKPOINTED if s.checkpointing else 1.0
         return 4.0 * file_size(self.shape.projected()) + clips * each * kept
-
-    def pass_memory(self) -> float:
-        """Bytes of inference: weights twice, and a batch that is small beside them."""
-        return 0.0 if self.shape is None else 2.0 * file_size(self.shape)
-
-    @property
-    def _tokens(self) -> float:
-        return self.data.seconds * FRAMES_A_SECOND / PATCH * ROWS
 
 
 def span(seconds: float) -> str:

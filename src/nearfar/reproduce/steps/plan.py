@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -18,9 +18,9 @@ from nearfar.reproduce.data import Data
 from nearfar.reproduce.entries import (
     FROZEN,
     AnySystem,
-    Encoder,
     Entry,
     TableName,
+    TrainedEncoder,
     encoders,
     entries_of,
     with_precision,
@@ -38,27 +38,16 @@ MOST_SEEDS = 100
 
 @dataclass(frozen=True)
 class Step:
-    """One piece of work, done as a whole or not at all.
+    """One piece of work, done as a whole or not at all."""
 
-    Args:
-        name: what people call it, "train mask, seed 1".
-        kind: what is done.
-        key: sha256 of everything the result depends on.
-        encoder: of "train".
-        entry: of "score".
-        seed: of both; None for what no seed is in.
-        needs: the trainings whose weights it takes, in the order of `Entry.make`.
-        precision: of encoders in a scored system.
-    """
-
-    name: str
+    name: str  # what people call it, "train mask, seed 1"
     kind: Literal["train", "score", "stereo"]
-    key: str
-    encoder: Encoder | None = None
-    entry: Entry | None = None
-    seed: int | None = None
-    needs: tuple[Step, ...] = ()
-    precision: Precision = "fp32"
+    key: str  # sha256 of everything the result depends on
+    encoder: TrainedEncoder | None = None  # of "train"
+    entry: Entry | None = None  # of "score"
+    seed: int | None = None  # None for what no seed is in
+    needs: tuple[Step, ...] = ()  # trainings whose weights it takes, in the order of `Entry.make`
+    precision: Precision = "fp32"  # of encoders in a scored system
 
     @property
     def slug(self) -> str:
@@ -74,37 +63,24 @@ class Step:
         return replace(self.encoder.settings, seed=self.seed)
 
     def system(self, published: str, trained: Sequence[str]) -> AnySystem:
-        """Of a score: the system.
-
-        Args:
-            published: where the published weights are.
-            trained: where those of `needs` are.
-        """
+        """Of a score: the system, from places of the published weights and of those of `needs`."""
         if self.entry is None:
             raise SettingError(f"step {self.name!r} scores nothing")
         places = {"": [], FROZEN: [published]}.get(self.entry.encoder, trained)
-        return with_precision(self.entry.make(*places), self.precision)
+        system: AnySystem = with_precision(self.entry.make(*places), self.precision)
+        return system
 
 
 @dataclass(frozen=True)
-class Study:
-    """What a run is asked for.
-
-    Args:
-        tables: of the report.
-        seeds: numbers of the trainings.
-        training: settings of every training.
-        data: what it is done on.
-        weights: sha256 of the published encoder; "" where no table needs one.
-        precision: of encoders in the scored systems.
-    """
+class Request:
+    """What a run is asked for."""
 
     tables: tuple[TableName, ...]
-    seeds: tuple[int, ...]
-    training: FineTuning
+    seeds: tuple[int, ...]  # numbers of the trainings
+    training: FineTuning  # settings of all of them
     data: Data
-    weights: str
-    precision: Precision = "fp32"
+    weights: str  # sha256 of the published encoder; "" where no table needs one
+    precision: Precision = "fp32"  # of encoders in the scored systems
 
     def steps(self) -> list[Step]:
         """All steps; each comes after those it needs."""
@@ -113,28 +89,27 @@ class Study:
             name: tuple(self._training(encoder, seed) for seed in self.seeds)
             for name, encoder in encoders(self.training, {e.encoder for e in wanted}).items()
         }
-        stereo = [self._stereo()] if "text" in self.tables else []
+        key = self._key("stereo", self.data.train_sha256, nearfar=__version__)
+        stereo = [Step("stereo statistics", "stereo", key)] if "text" in self.tables else []
         # What trains nothing comes first: wrong data or weights show within minutes.
         quick = [s for e in wanted if not e.encoder for s in self._scores(e, ())]
         frozen = [s for e in wanted if e.encoder == FROZEN for s in self._scores(e, ())]
-        learnt: list[Step] = []
+        learnt: list[Step] = []  # each training, then what is scored with it
         for name, trainings in trained.items():
             learnt += trainings
             learnt += [s for e in wanted if e.encoder == name for s in self._scores(e, trainings)]
         return [*stereo, *quick, *frozen, *learnt]
 
-    def _training(self, encoder: Encoder, seed: int) -> Step:
-        settings = replace(encoder.settings, seed=seed)
-        content = {
-            "kind": "train",
-            "clips": self.data.train_sha256,
-            "order": self.data.order,
-            "weights": self.weights,
-            "frontend": to_data(encoder.frontend),
-            "training": settings.to_data(),
-        }
+    def _training(self, encoder: TrainedEncoder, seed: int) -> Step:
+        key = self._key(
+            "train",
+            self.data.train_sha256,
+            weights=self.weights,
+            frontend=to_data(encoder.frontend),
+            training=replace(encoder.settings, seed=seed).to_data(),
+        )
         name = f"train {encoder.name}, seed {seed}"
-        return Step(name, "train", _key(content), encoder=encoder, seed=seed)
+        return Step(name, "train", key, encoder=encoder, seed=seed)
 
     def _scores(self, entry: Entry, trainings: Sequence[Step]) -> list[Step]:
         if entry.seeds == "each":
@@ -143,39 +118,20 @@ class Study:
 
     def _score(self, entry: Entry, needs: tuple[Step, ...], seed: int | None) -> Step:
         name = f"score {entry.name}" + ("" if seed is None else f", seed {seed}")
-        step = Step(
-            name, "score", "", entry=entry, seed=seed, needs=needs, precision=self.precision
-        )
-        content = {
-            "kind": "score",
-            "clips": self.data.sha256,
-            "order": self.data.order,
-            "system": to_data(step.system(f"sha256:{self.weights}", [n.key for n in needs])),
-            "nearfar": __version__,
-        }
-        return replace(step, key=_key(content))
+        step = Step(name, "score", "", None, entry, seed, needs, self.precision)
+        # Places of weights are no part of a result; what they hold is.
+        system = to_data(step.system(f"sha256:{self.weights}", [need.key for need in needs]))
+        key = self._key("score", self.data.sha256, system=system, nearfar=__version__)
+        return replace(step, key=key)
 
-    def _stereo(self) -> Step:
-        content = {
-            "kind": "stereo",
-            "clips": self.data.train_sha256,
-            "order": self.data.order,
-            "nearfar": __version__,
-        }
-        return Step("stereo statistics", "stereo", _key(content))
+    def _key(self, kind: str, clips: str, **more: Any) -> str:
+        content = {"revision": REVISION, "kind": kind, "clips": clips, "order": self.data.order}
+        text = json.dumps({**content, **more}, sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()
 
 
 def seeds_of(count: int) -> tuple[int, ...]:
-    """0, 1, … of so many trainings.
-
-    Raises:
-        SettingError: none, or far too many.
-    """
+    """0, 1, … of so many trainings; a `SettingError` for none, or far too many."""
     if isinstance(count, bool) or not isinstance(count, int) or not 1 <= count <= MOST_SEEDS:
         raise SettingError(f"--seeds {count}: it is 1 to {MOST_SEEDS}; the report has 4")
     return tuple(range(count))
-
-
-def _key(content: Mapping[str, Any]) -> str:
-    text = json.dumps({"revision": REVISION, **content}, sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()

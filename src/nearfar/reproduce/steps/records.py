@@ -13,7 +13,6 @@ were. Everything else is done again.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
@@ -22,18 +21,16 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, fields
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from nearfar.errors import FormatError, StorageError, warn
 from nearfar.files import storage_errors, write_text
-from nearfar.reproduce.steps.plan import DIGITS
+from nearfar.reproduce.data import file_sha256
+from nearfar.reproduce.steps.plan import DIGITS, Step
 
-if TYPE_CHECKING:
-    from nearfar.reproduce.steps.plan import Step
-
-FORMAT = 1
+FORMAT = 1  # of the folder; a later one is not opened
 MARK = "run.json"
-LOCK = ".lock"
+LOCK = ".lock"  # stays, and is held by a process only
 WEIGHTS = "weights"  # among the facts of a score: sha256 of those it was made from
 # What `store.atomic_file` calls a file that is not whole yet begins so.
 _HALF_WRITTEN = {"": (".run.json.", ".results."), "steps": (".train", ".score", ".stereo"),
@@ -47,26 +44,27 @@ _KINDS: Mapping[str, Any] = {  # of a record's fields, as JSON gives them
 
 @dataclass(frozen=True)
 class Record:
-    """What a step that is done says of itself.
-
-    Args:
-        name, key: of the step.
-        seconds: it took, in the run that finished it.
-        files: path in the folder → [bytes, sha256].
-        warnings: that were given, each once.
-        facts: what tables want to know of it; JSON-ready.
-        versions: of what computed it.
-        finished: when, ISO 8601.
-    """
+    """What a step that is done says of itself."""
 
     name: str
     key: str
-    seconds: float
-    files: Mapping[str, Sequence[Any]]
-    warnings: Sequence[str] = ()
-    facts: Mapping[str, Any] = field(default_factory=dict)
-    versions: Mapping[str, str] = field(default_factory=dict)
-    finished: str = ""
+    seconds: float  # it took, in the run that finished it
+    files: Mapping[str, Sequence[Any]]  # path in the folder → [bytes, sha256]
+    warnings: Sequence[str] = ()  # each once
+    facts: Mapping[str, Any] = field(default_factory=dict)  # what tables want to know of it
+    versions: Mapping[str, str] = field(default_factory=dict)  # of what computed it
+    finished: str = ""  # ISO 8601
+
+    @classmethod
+    def of(cls, data: Mapping[str, Any]) -> Record:
+        """Of JSON; a TypeError or AttributeError if it is not what `Folder.write` writes."""
+        # What only a later nearfar knows is no reason to train anew.
+        known = {f.name for f in fields(cls)}
+        record = cls(**{name: value for name, value in data.items() if name in known})
+        for name, kind in _KINDS.items():
+            if not isinstance(vars(record)[name], kind):
+                raise TypeError(name)
+        return record
 
 
 @dataclass(frozen=True)
@@ -89,12 +87,7 @@ class Folder:
         return self.path / "scores" / step.slug
 
     def begin(self, resume: bool) -> None:
-        """Make the folder, or take one that is there.
-
-        Raises:
-            StorageError: something else is there, or a run that nobody said to go on with.
-            FormatError: a run of a newer nearfar, or a damaged one.
-        """
+        """Make the folder, or take one that is there; raises what `check` does."""
         self.check(resume)
         with storage_errors(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
@@ -104,27 +97,24 @@ class Folder:
                 (self.path / name).mkdir(exist_ok=True)
 
     def check(self, resume: bool) -> None:
-        """Refuse what `begin` would, and write nothing.
+        """Refuse what cannot be begun or gone on with; nothing is written.
 
         Raises:
-            StorageError, FormatError: as `begin`.
+            StorageError: something else is there, or a run that nobody said to go on with.
+            FormatError: a run of a newer nearfar, or a damaged one.
         """
         with storage_errors(self.path):
             if (self.path / MARK).is_file():
                 self._check_mark(resume)
-            elif self._is_foreign():
+            # Hidden files, of the system or half-written, are nothing.
+            elif self.path.exists() and not (
+                self.path.is_dir() and all(p.name.startswith(".") for p in self.path.iterdir())
+            ):
                 raise StorageError(f"{self.path}: is no folder of a run; choose a new one")
             place = standing(self.path)
             if not place.is_dir() or not os.access(place, os.W_OK):
-                raise StorageError(
-                    f"{self.path}: {place} cannot be written to; choose another place"
-                )
-
-    def _is_foreign(self) -> bool:
-        """Is something else there? Hidden files, of the system or half-written, are nothing."""
-        if not self.path.is_dir():
-            return self.path.exists()
-        return any(not p.name.startswith(".") for p in self.path.iterdir())
+                told = f"{self.path}: {place} cannot be written to; choose another place"
+                raise StorageError(told)
 
     def _check_mark(self, resume: bool) -> None:
         said = None
@@ -135,35 +125,25 @@ class Folder:
         if said > FORMAT:
             raise FormatError(f"{self.path}: a run of a newer nearfar; upgrade nearfar")
         if not resume:
-            raise StorageError(
-                f"{self.path}: a run is there already; --resume goes on with it, or choose a new "
-                "folder"
-            )
+            way = "--resume goes on with it, or choose a new folder"
+            raise StorageError(f"{self.path}: a run is there already; {way}")
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Only one process at a time works on a run; the lock dies with it.
-
-        Raises:
-            StorageError: another one is at work.
-        """
+        """Only one process at a time works on a run, or `StorageError`; the lock dies with it."""
         with storage_errors(self.path):
             file = (self.path / LOCK).open("w")
         with file:
             if not _lock(file.fileno()):
-                raise StorageError(
-                    f"{self.path}: another process is at work on this run; let it finish"
-                )
-            self._tidy()
-            yield
-
-    def _tidy(self) -> None:
-        """Remove what a killed process left half-written: gigabytes, with a large encoder."""
-        for folder, names in _HALF_WRITTEN.items():
-            for part in (self.path / folder).glob(".*"):
-                if part.name.startswith(names):
+                told = f"{self.path}: another process is at work on this run; let it finish"
+                raise StorageError(told)
+            # What a killed process left half-written: gigabytes, with a large encoder.
+            for folder, names in _HALF_WRITTEN.items():
+                for part in (self.path / folder).glob(".*"):
                     with suppress(OSError):
-                        part.unlink()
+                        if part.name.startswith(names):
+                            part.unlink()
+            yield
 
     def done(self, step: Step) -> Record | None:
         """The record of a step that is done; None if it is to be done (again).
@@ -177,20 +157,16 @@ class Folder:
         trained = [self.trained(need) for need in step.needs]
         if None in trained or list(record.facts.get(WEIGHTS, ())) != trained:
             return None
-        return record if all(map(self._whole, record.files.items())) else None
+        return record if self._whole(record) else None
 
     def _read(self, step: Step) -> Record | None:
-        """A step's record, if one is there and whole.
-
-        Raises:
-            StorageError: a disk that does not answer: its files are not to be taken for damaged.
-        """
+        """A step's record, if one is there and whole."""
         path = self._record(step)
         try:
-            return _record(json.loads(path.read_text(encoding="utf-8")))
+            return Record.of(json.loads(path.read_text(encoding="utf-8")))
         except (FileNotFoundError, ValueError, TypeError, AttributeError, RecursionError):
             return None
-        except OSError as error:
+        except OSError as error:  # a disk that does not answer: nothing is known to be damaged
             raise _unreadable(path, error) from None
 
     def _record(self, step: Step) -> Path:
@@ -204,16 +180,19 @@ class Folder:
         name = self.weights(step).relative_to(self.path).as_posix()
         return str(record.files[name][1]) if name in record.files else None
 
-    def _whole(self, item: tuple[str, Sequence[Any]]) -> bool:
+    def _whole(self, record: Record) -> bool:
+        """Are the files that a record names as they were?"""
+        path = self.path
         try:
-            path, (size, digest) = self.path / item[0], item[1]
-            if path.stat().st_size != size:
-                return False
-            return bool(size > LARGE or _sha256(path) == digest)
+            for name, (size, digest) in record.files.items():
+                path = self.path / name
+                if path.stat().st_size != size or (size <= LARGE and file_sha256(path) != digest):
+                    return False
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError, ValueError, TypeError):
             return False
         except OSError as error:
-            raise _unreadable(self.path / item[0], error) from None
+            raise _unreadable(path, error) from None
+        return True
 
     def clear(self, step: Step) -> None:
         """Remove what is left of a step that is not whole; a training goes on by itself."""
@@ -221,43 +200,35 @@ class Folder:
         with storage_errors(self.path):
             # Weights that are no longer what their record says; the record goes last, so that
             # they are never taken for new ones.
-            if record is not None and not all(map(self._whole, record.files.items())):
+            if record is not None and not self._whole(record):
                 self.weights(step).unlink(missing_ok=True)
             shutil.rmtree(self.scores(step), ignore_errors=True)
             self._record(step).unlink(missing_ok=True)
 
     def others(self, steps: Sequence[Step]) -> int:
         """How many finished steps are here that are none of these."""
-        own = {self._record(step).name for step in steps}
-        folder = self.path / "steps"
-        names = {path.name for path in folder.glob("*.json")} if folder.is_dir() else set()
-        return len(names - own)
+        return len({*(self.path / "steps").glob("*.json")} - {self._record(s) for s in steps})
 
     def replaced(self) -> int:
         """Bytes of checkpoints that the next ones take the place of, or that will be removed."""
-        folder = self.path / "weights"
-        paths = [*folder.glob("*.checkpoint.safetensors"), *folder.glob(".train*")]
-        return sum(path.stat().st_size for path in paths)
+        patterns = ("*.checkpoint.safetensors", ".train*")
+        return sum(p.stat().st_size for a in patterns for p in (self.path / "weights").glob(a))
 
     def write(
-        self,
-        step: Step,
-        seconds: float,
-        files: Sequence[Path],
-        warnings: Sequence[str],
-        facts: Mapping[str, Any],
-        versions: Mapping[str, str],
-    ) -> Record:
+        self, step: Step, seconds: float, files: Sequence[Path], warnings: Sequence[str],
+        facts: Mapping[str, Any], versions: Mapping[str, str],
+    ) -> Record:  # fmt: skip
         """Say that a step is done."""
         known = {
-            path.relative_to(self.path).as_posix(): [path.stat().st_size, _sha256(path)]
+            path.relative_to(self.path).as_posix(): [path.stat().st_size, file_sha256(path)]
             for path in sorted(files)
         }
         record = Record(
             step.name, step.key, round(seconds, 3), known, list(warnings), facts, versions, _now()
         )
-        text = json.dumps(vars(record), indent=1, ensure_ascii=False)
-        write_text(self._record(step), text + "\n")
+        write_text(
+            self._record(step), json.dumps(vars(record), indent=1, ensure_ascii=False) + "\n"
+        )
         return record
 
     def tell(
@@ -266,33 +237,14 @@ class Folder:
         """Add a line to the log."""
         about = {} if step is None else {"step": step.name, "key": step.key[:DIGITS]}
         entry = {"time": _now(), "event": what, **about, **(told or {})}
-        line = json.dumps(entry, ensure_ascii=False)
         with storage_errors(self.log), self.log.open("a", encoding="utf-8") as file:
-            file.write(line + "\n")
+            file.write(json.dumps(entry, ensure_ascii=False) + "\n")
 
 
 def standing(path: Path) -> Path:
-    """A folder, or the nearest one above it that is there.
-
-    Raises:
-        StorageError: one that may not be looked into.
-    """
+    """A folder, or the nearest one above it that is there; `StorageError` if none may be seen."""
     with storage_errors(path):
         return next(p for p in (path, *path.absolute().parents) if p.exists())
-
-
-def _record(data: Mapping[str, Any]) -> Record:
-    """Of JSON; what this nearfar does not know is left alone, it is no reason to train anew.
-
-    Raises:
-        TypeError, AttributeError: something else than `write` writes.
-    """
-    known = {f.name for f in fields(Record)}
-    record = Record(**{name: value for name, value in data.items() if name in known})
-    for name, kind in _KINDS.items():
-        if not isinstance(getattr(record, name), kind):
-            raise TypeError(name)
-    return record
 
 
 def _lock(handle: int) -> bool:
@@ -300,33 +252,24 @@ def _lock(handle: int) -> bool:
     try:
         import fcntl
     except ImportError:  # Windows
-        return _lock_windows(handle)
+        import msvcrt
+
+        with suppress(OSError):
+            msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
+            return True
+        return False
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     except OSError as error:  # some network disks have no locks
-        warn(f"this disk has no locks ({error.strerror}); let no second process work on the run")
-    return True
-
-
-def _lock_windows(handle: int) -> bool:
-    import msvcrt
-
-    try:
-        msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
-    except OSError:
-        return False
+        told = f"this disk has no locks ({error.strerror}); let no second process work on the run"
+        warn(told)
     return True
 
 
 def _unreadable(path: Path, error: OSError) -> StorageError:
     return StorageError(f"{path}: cannot be read ({error.strerror}); look at the disk")
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _now() -> str:

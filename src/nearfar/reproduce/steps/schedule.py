@@ -4,42 +4,32 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from nearfar.embedder.eat.weights import Weights
 from nearfar.errors import StorageError
-from nearfar.reproduce.steps.estimate import Estimate, Speed, estimate, measure, size, span
-from nearfar.reproduce.steps.plan import DIGITS
-from nearfar.reproduce.steps.records import Folder, Record, standing
-
-if TYPE_CHECKING:
-    from nearfar.embedder.eat.weights import Weights
-    from nearfar.reproduce.steps.plan import Study
-    from nearfar.runtime.runtime import Runtime
+from nearfar.reproduce.steps.estimate import Speed, estimate, measure, size, span
+from nearfar.reproduce.steps.plan import DIGITS, Request
+from nearfar.reproduce.steps.records import Folder, standing
+from nearfar.runtime.runtime import Runtime
 
 
 class Schedule:
     """The steps of a study, which of them are done, and what the others will take."""
 
     def __init__(
-        self, study: Study, weights: Weights | None, folder: Folder, runtime: Runtime
+        self, study: Request, weights: Weights | None, folder: Folder, runtime: Runtime
     ) -> None:
         self.study, self.folder = study, folder
-        self._cache = runtime.cache or folder.path
+        self._cache = runtime.cache or folder.path  # as `run` makes one there
         self.steps = study.steps()
-        self.records: dict[str, Record] = {}
-        for step in self.steps:
-            if (record := folder.done(step)) is not None:
-                self.records[step.key] = record
+        self.records = {s.key: record for s in self.steps if (record := folder.done(s))}
         self.left = [step for step in self.steps if step.key not in self.records]
-        self.estimate = self._estimated(weights, runtime)
-
-    def _estimated(self, weights: Weights | None, runtime: Runtime) -> Estimate:
-        s = self.study
-        speed = Speed("cpu", {})
-        if weights is not None and self.left:
-            speed = measure(runtime.device, {s.training.precision, s.precision})
-        shape = None if weights is None else weights.architecture
-        return estimate(self.left, s.data, shape, s.training, speed, runtime.workers)
+        speed, shape = Speed("cpu", {}), None if weights is None else weights.architecture
+        if shape is not None and self.left:
+            speed = measure(runtime.device, {study.training.precision, study.precision})
+        self.estimate = estimate(
+            self.left, study.data, shape, study.training, speed, runtime.workers
+        )
 
     @property
     def told(self) -> str:
@@ -69,11 +59,7 @@ class Schedule:
         return "\n".join([f"{data.label}: {data.told}", *rows, self.told])
 
     def check_disk(self) -> None:
-        """Refuse disks that are too small for what will be written.
-
-        Raises:
-            StorageError: says how much is there and how much is needed.
-        """
+        """Refuse disks that are too small for what will be written, with a `StorageError`."""
         from nearfar.training.examples.mels import stored_bytes
 
         run, cache = self.folder.path, self._cache
@@ -82,7 +68,7 @@ class Schedule:
             (run, self.estimate.disk, self.folder.replaced()),
             (cache, self.estimate.cache, stored_bytes(cache)),
         )
-        needed: dict[int, tuple[Path, float]] = {}
+        needed: dict[int, tuple[Path, float]] = {}  # by disk: both may lie on one
         for path, count, there in wanted:
             if count > there:
                 device = standing(path).stat().st_dev

@@ -13,29 +13,27 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import Any
 
 import numpy as np
 
+from nearfar.clips import Clip, Clips
 from nearfar.errors import AudioError, DatasetError, FormatError
 from nearfar.frontend import CoherenceMask
 from nearfar.frontend.level import normalised
 from nearfar.frontend.mask import EPSILON
 from nearfar.runtime import workers
+from nearfar.runtime.runtime import Runtime
 from nearfar.runtime.threads import one_thread
 from nearfar.sound import spectral
+from nearfar.sound.audio import Audio, ChannelOrder
 from nearfar.sound.channels import relate
-
-if TYPE_CHECKING:
-    from nearfar.clips import Clip, Clips
-    from nearfar.runtime.runtime import Runtime
-    from nearfar.sound.audio import Audio, ChannelOrder
-    from nearfar.sound.spectral import Float32, Float64
+from nearfar.sound.spectral import Float32, Float64
 
 BATCH = 16  # clips per job: a second of work
 HIGHPASS = 200.0  # Hz; below it a building's rumble is the same at both microphones
 MAX_LAG = 0.010  # s; 3.4 m of sound
-_NAN = float("nan")
 
 
 @dataclass(frozen=True)
@@ -82,12 +80,28 @@ QUANTITIES = (
 
 
 @dataclass(frozen=True)
-class Summary:
+class Spread:
     """One reading of one machine; nan where no clip has a number."""
 
     mean: float
     sd: float  # over clips; nan for fewer than two
     clips: int  # that have a number
+
+    @classmethod
+    def of(cls, values: Float64) -> Spread:
+        """Of the numbers of all clips."""
+        finite = values[np.isfinite(values)]
+        mean = float(finite.mean()) if finite.size else math.nan
+        return cls(mean, float(finite.std(ddof=1)) if finite.size > 1 else math.nan, finite.size)
+
+    @classmethod
+    def from_data(cls, mean: float | None, sd: float | None, clips: int) -> Spread:
+        """The inverse of `to_data`, whose items are the arguments."""
+        return cls(math.nan if mean is None else mean, math.nan if sd is None else sd, clips)
+
+    def to_data(self) -> dict[str, float | None]:
+        """JSON-ready; nan becomes None."""
+        return {name: None if math.isnan(v) else v for name, v in vars(self).items()}
 
 
 @dataclass(frozen=True)
@@ -97,7 +111,14 @@ class MachineStatistics:
     machine: str
     clips: int
     dead: int  # with a silent or constant channel, which have no numbers
-    figures: Mapping[str, Mapping[str, Summary]]  # quantity → reading
+    figures: Mapping[str, Mapping[str, Spread]]  # quantity → reading
+
+    @classmethod
+    def of(cls, machine: str, rows: Float64) -> MachineStatistics:
+        """Of numbers, (clips, readings)."""
+        columns = iter(rows.T)
+        figures = {q.name: {r: Spread.of(next(columns)) for r in q.readings} for q in QUANTITIES}
+        return cls(machine, len(rows), int(np.isnan(rows).all(axis=1).sum()), figures)
 
     def mean(self, quantity: str, reading: str) -> float:
         """The mean over clips; nan where no clip has a number."""
@@ -113,46 +134,30 @@ class Statistics:
 
     def to_data(self) -> dict[str, Any]:
         """JSON-ready; nan becomes None."""
-        return {
-            "order": self.order,
-            "machines": [
-                {
-                    "machine": m.machine, "clips": m.clips, "dead": m.dead,
-                    "figures": {
-                        quantity: {reading: packed(s) for reading, s in readings.items()}
-                        for quantity, readings in m.figures.items()
-                    },
-                }
-                for m in self.machines
-            ],
-        }  # fmt: skip
+        machines = []
+        for m in self.machines:
+            figures = {q: {r: s.to_data() for r, s in of.items()} for q, of in m.figures.items()}
+            machines.append({**vars(m), "figures": figures})
+        return {"order": self.order, "machines": machines}
 
     @classmethod
     def from_data(cls, data: Mapping[str, Any]) -> Statistics:
-        """The inverse of `to_data`.
-
-        Raises:
-            FormatError: a reading is missing, or something has another form.
-        """
+        """The inverse of `to_data`; `FormatError` if a reading is missing or has another form."""
         try:
-            return cls(tuple(_machine_of(row) for row in data["machines"]), str(data["order"]))
+            machines = [
+                replace(MachineStatistics(**row), figures={
+                    q.name: {r: Spread.from_data(**row["figures"][q.name][r]) for r in q.readings}
+                    for q in QUANTITIES
+                })
+                for row in data["machines"]
+            ]  # fmt: skip
+            return cls(tuple(machines), data["order"])
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise FormatError(f"stereo statistics: {error!r}; measure them again") from None
 
 
-@dataclass(frozen=True)
-class _Job:
-    clips: Sequence[Clip]
-    order: ChannelOrder
-
-
 def measure(clips: Clips, runtime: Runtime, order: ChannelOrder = "near-far") -> Statistics:
-    """Measure every reading on the normal training clips; each is read once.
-
-    Args:
-        clips: any; test clips and anomalous ones are not read.
-        runtime: workers and progress.
-        order: which channel of a file is near.
+    """Measure every reading on the normal training clips among some; each is read once.
 
     Raises:
         AudioError: the first clip that has one channel, is not finite, is too short or cannot be
@@ -166,40 +171,35 @@ def measure(clips: Clips, runtime: Runtime, order: ChannelOrder = "near-far") ->
     found: dict[str, list[Float64]] = {}
     for clip, row in zip(training, _rows(training, runtime, order), strict=True):
         found.setdefault(clip.machine, []).append(row)
-    return Statistics(tuple(_machine(name, np.stack(found[name])) for name in sorted(found)), order)
+    machines = (MachineStatistics.of(name, np.stack(found[name])) for name in sorted(found))
+    return Statistics(tuple(machines), order)
 
 
 def clip_figures(audio: Audio, name: str = "audio") -> dict[str, dict[str, float]]:
-    """Every reading of one clip: quantity → reading → number.
+    """Every reading of one clip, (2, samples) at 16 kHz: quantity → reading → number.
 
-    Args:
-        audio: (2, samples) float32 at 16 kHz, near and far.
-        name: what the clip is called in an error message.
-
-    Returns:
-        In the units of `QUANTITIES`; nan where a channel is silent or constant.
+    They are in the units of `QUANTITIES`; nan where a channel is silent or constant.
 
     Raises:
-        AudioError: not two channels, half a frame (200 samples) or less, or not finite.
+        AudioError: not two channels, half a frame (200 samples) or less, or not finite; it begins
+            with `name`.
     """
     _check(audio, name)
     if any(float(x.min()) == float(x.max()) for x in audio):
-        return {q.name: dict.fromkeys(q.readings, _NAN) for q in QUANTITIES}
+        return {q.name: dict.fromkeys(q.readings, math.nan) for q in QUANTITIES}
     pair, exponents = normalised(audio, 0)
     scale = 20 * math.log10(2) * (exponents[0] - exponents[1])  # dB
     spectra = spectral.stft(pair)  # (2, 201, frames)
     powers = np.square(spectra.real) + np.square(spectra.imag)
     cross = (spectra[0] * spectra[1].conj()).mean(axis=1, dtype=np.complex128)  # Φ₀₁, (201,)
     means = powers.mean(axis=2, dtype=np.float64)  # (2, 201)
-    smoothed = _smoothed(powers)  # P₀, P₁; overwrites `powers`
+    rows = powers.reshape(-1, powers.shape[2])  # smoothed in place, as the mask smooths: P₀, P₁
+    smoothed = spectral.smooth(rows, CoherenceMask().smoothing).reshape(powers.shape)
     lr_corr, level = relate(audio)
     ratios = {"waveform": level, **_ratios(means, smoothed, scale)}
-    gammas, masks, floors = _masks(audio, _mixed(cross, means, smoothed))
     return {
         "power_ratio": ratios,
-        "gamma": gammas,
-        "mask": masks,
-        "at_floor": floors,
+        **_masks(audio, _mixed(cross, means, smoothed)),
         "lr_corr": {"waveform": lr_corr, **_correlations(pair)},
     }
 
@@ -207,18 +207,18 @@ def clip_figures(audio: Audio, name: str = "audio") -> dict[str, dict[str, float
 def _rows(clips: Sequence[Clip], runtime: Runtime, order: ChannelOrder) -> Iterator[Float64]:
     """The numbers of each clip, in order."""
     progress = runtime.progress or (lambda what, done, of: None)
-    jobs = [_Job(clips[i : i + BATCH], order) for i in range(0, len(clips), BATCH)]
+    jobs = [clips[i : i + BATCH] for i in range(0, len(clips), BATCH)]
     done = 0
     progress("stereo statistics", done, len(clips))
-    for rows in workers.run(_measure, jobs, runtime.workers):
+    for rows in workers.run(partial(_measure, order), jobs, runtime.workers):
         done += len(rows)
         progress("stereo statistics", done, len(clips))
         yield from rows
 
 
-def _measure(job: _Job) -> list[Float64]:
+def _measure(order: ChannelOrder, clips: Sequence[Clip]) -> list[Float64]:
     with one_thread():
-        return [_row(clip, job.order) for clip in job.clips]
+        return [_row(clip, order) for clip in clips]
 
 
 def _row(clip: Clip, order: ChannelOrder) -> Float64:
@@ -243,18 +243,12 @@ def _check(audio: Audio, name: str) -> None:
         raise AudioError(f"{name}: NaN or infinite samples; record it again or leave it out")
 
 
-def _smoothed(powers: Float32) -> Float32:
-    """(2, 201, frames) → the same, smoothed as the mask smooths."""
-    rows = powers.reshape(-1, powers.shape[2])
-    return spectral.smooth(rows, CoherenceMask().smoothing).reshape(powers.shape)
-
-
 def _ratios(means: Float64, smoothed: Float32, scale: float) -> dict[str, float]:
     """dB, over the frequencies, or bins, in which both channels have power."""
     over_time = means[:, (means > 0).all(axis=0)]
     bins = smoothed[:, (smoothed > 0).all(axis=0)]
     if not (over_time.size and bins.size):
-        return dict.fromkeys(("frequencies", "bins", "mean"), _NAN)
+        return dict.fromkeys(("frequencies", "bins", "mean"), math.nan)
     ratio = bins[0].astype(np.float64) / bins[1]
     return {
         "frequencies": scale + float(np.mean(10 * np.log10(over_time[0] / over_time[1]))),
@@ -273,10 +267,7 @@ def _mixed(cross: Any, means: Float64, smoothed: Float32) -> Float32:
     return bounded
 
 
-Numbers = dict[str, float]
-
-
-def _masks(audio: Audio, mixed: Float32) -> tuple[Numbers, Numbers, Numbers]:
+def _masks(audio: Audio, mixed: Float32) -> dict[str, dict[str, float]]:
     """Mean γ, mean mask and share at the floor, by reading.
 
     A mask without weight and floor is the sigmoid of Eq. 1 alone. To base 10 its logarithm is
@@ -299,10 +290,10 @@ def _masks(audio: Audio, mixed: Float32) -> tuple[Numbers, Numbers, Numbers]:
             masks[f"{coherence}, {log}"] = float(mask.mean(dtype=np.float64))
             floors[f"{coherence}, {log}"] = float(np.mean(mask <= lowest))
     means = {name: float(gammas[name].mean(dtype=np.float64)) for name in COHERENCES}
-    return means, masks, floors
+    return {"gamma": means, "mask": masks, "at_floor": floors}
 
 
-def _correlations(pair: Audio) -> Numbers:
+def _correlations(pair: Audio) -> dict[str, float]:
     """The other readings of LR_corr; each the same whatever the channels' gains."""
     from scipy.fft import irfft, next_fast_len, rfft
 
@@ -316,7 +307,7 @@ def _correlations(pair: Audio) -> Numbers:
     # By Parseval the spectra correlate as the waveforms do.
     first = math.ceil(HIGHPASS * size / spectral.SAMPLE_RATE)
     energy = [float(np.sum(np.square(np.abs(x[first:])))) for x in spectra]
-    padded = spectral.pad(pair)
+    padded = spectral.pad(pair)  # frames as those of the mask
     levels = [np.sqrt(np.square(spectral.frames(x)).mean(axis=1)) for x in padded]
     mels = [spectral.log_mel(x).mean(axis=1) for x in pair]
     return {
@@ -334,38 +325,4 @@ def _pearson(x: Float32, y: Float32) -> float:
 
 
 def _over(above: float, below: float) -> float:
-    return above / below if below > 0 else _NAN
-
-
-def _machine(name: str, rows: Float64) -> MachineStatistics:
-    """Means over clips, (clips, readings)."""
-    columns = iter(rows.T)
-    figures = {q.name: {r: _summary(next(columns)) for r in q.readings} for q in QUANTITIES}
-    dead = int(np.isnan(rows).all(axis=1).sum())
-    return MachineStatistics(name, len(rows), dead, figures)
-
-
-def _summary(values: Float64) -> Summary:
-    finite = values[np.isfinite(values)]
-    if not finite.size:
-        return Summary(_NAN, _NAN, 0)
-    sd = float(finite.std(ddof=1)) if finite.size > 1 else _NAN
-    return Summary(float(finite.mean()), sd, int(finite.size))
-
-
-def packed(summary: Summary) -> dict[str, float | int | None]:
-    """JSON-ready; nan becomes None."""
-    mean, sd = (None if math.isnan(v) else v for v in (summary.mean, summary.sd))
-    return {"mean": mean, "sd": sd, "clips": summary.clips}
-
-
-def _machine_of(row: Mapping[str, Any]) -> MachineStatistics:
-    figures = {
-        q.name: {r: _unpacked(row["figures"][q.name][r]) for r in q.readings} for q in QUANTITIES
-    }
-    return MachineStatistics(str(row["machine"]), int(row["clips"]), int(row["dead"]), figures)
-
-
-def _unpacked(data: Mapping[str, Any]) -> Summary:
-    mean, sd = (_NAN if data[key] is None else float(data[key]) for key in ("mean", "sd"))
-    return Summary(mean, sd, int(data["clips"]))
+    return above / below if below > 0 else math.nan

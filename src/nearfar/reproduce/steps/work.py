@@ -10,59 +10,54 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from nearfar.detector.fitting import fit
+from nearfar.embedder.eat.record import training_of
+from nearfar.embedder.eat.weights import open_weights
 from nearfar.errors import NearfarError, NearfarWarning, SettingError, StorageError, WeightsError
 from nearfar.reproduce.entries import FROZEN
+from nearfar.reproduce.steps import stereo
 from nearfar.reproduce.steps.estimate import span
 from nearfar.reproduce.steps.plan import Step
 from nearfar.reproduce.steps.records import WEIGHTS, Record
 from nearfar.reproduce.steps.schedule import Schedule
 from nearfar.runtime.runtime import Runtime
+from nearfar.scores.files import write_scores
+from nearfar.scores.join import ScoreTable
 from nearfar.version import __version__
 
 Say = Callable[[str], None]
+Done = tuple[Sequence[Path], Mapping[str, Any]]  # files that were written, facts for tables
 
 
 @dataclass
 class Work:
-    """Does what is left of a schedule.
+    """Does what is left of a schedule."""
 
-    Args:
-        schedule: its records grow.
-        runtime: how to compute; with a cache.
-        weights: where the published encoder is.
-        say: called with a line before each step.
-    """
-
-    schedule: Schedule
-    runtime: Runtime
-    weights: str
-    say: Say
+    schedule: Schedule  # its records grow
+    runtime: Runtime  # with a cache
+    weights: str  # where the published encoder is
+    say: Say  # called with a line before each step
 
     def __post_init__(self) -> None:
         self.versions = _versions_of(self.schedule.estimate.speed.device)
 
     def all(self) -> None:
-        """Do every step that is left; the schedule then has all records.
-
-        Raises:
-            NearfarError: a step failed; says which, and where the log is.
-        """
+        """Do every step that is left; the error of one that fails names it and the log."""
         plan, folder = self.schedule, self.schedule.folder
         folder.tell("begin", told={"steps": len(plan.steps), "left": len(plan.left),
                                    "versions": self.versions})  # fmt: skip
-        spent = measured = expected = 0.0
-        for n, (step, seconds) in enumerate(
-            zip(plan.left, plan.estimate.seconds, strict=True), start=1
-        ):
+        spent = measured = expected = 0.0  # seconds: of steps done, as estimated, of all before
+        for n, step in enumerate(plan.left):
+            seconds = plan.estimate.seconds[n]
             # What was measured so far corrects the estimate of the rest.
             pace = spent / measured if spent > 60 and measured > 0 else 1.0
             rest = pace * (sum(plan.estimate.seconds) - expected)
-            done = len(plan.records)
-            self.say(f"[{done + 1}/{len(plan.steps)}] {step.name}; left: some {span(rest)}")
+            place = f"[{len(plan.records) + 1}/{len(plan.steps)}]"
+            self.say(f"{place} {step.name}; left: some {span(rest)}")
             going_on = folder.weights(step).with_suffix(".checkpoint.safetensors").exists()
             # Another process did it since it was planned, or its training ended with equal bits.
             record = folder.done(step)
@@ -74,12 +69,10 @@ class Work:
             plan.records[step.key] = record
             expected += seconds
             if self.runtime.progress is not None:
-                self.runtime.progress("step", n, len(plan.left))
+                self.runtime.progress("step", n + 1, len(plan.left))
 
     def _one(self, step: Step) -> Record:
-        folder = self.schedule.folder
-        given: list[str] = []
-        began = time.monotonic()
+        folder, given, began = self.schedule.folder, list[str](), time.monotonic()
         try:
             folder.clear(step)
             folder.tell("start", step)
@@ -93,38 +86,36 @@ class Work:
         folder.tell("done", step, {"seconds": record.seconds, "warnings": given})
         return record
 
-    def _done(self, step: Step) -> tuple[Sequence[Path], Mapping[str, Any]]:
-        """Do a step: the files it wrote, and what tables want to know."""
+    def _done(self, step: Step) -> Done:
         if step.kind == "train":
             return self._train(step)
         if step.kind == "score":
             return self._score(step)
-        return self._stereo()
+        data = self.schedule.study.data
+        return [], stereo.measure(data.train, self.runtime, data.order).to_data()
 
-    def _train(self, step: Step) -> tuple[Sequence[Path], Mapping[str, Any]]:
-        from nearfar.embedder.eat.record import training_of
-        from nearfar.embedder.eat.weights import open_weights
-        from nearfar.training.run import finetune
+    def _train(self, step: Step) -> Done:
+        from nearfar.training.run import finetune  # needs PyTorch
 
         if step.encoder is None:
             raise SettingError(f"step {step.name!r} trains nothing")
         data, out = self.schedule.study.data, self.schedule.folder.weights(step)
         self._check_published()
-        _drop_damaged(out)
+        try:
+            if out.exists():
+                open_weights(out)
+        except WeightsError:  # no longer whole: finetune would refuse to replace it
+            out.unlink()
         system = step.encoder.system(self.weights)
         finetune(
             system, data.train, step.settings, self.runtime, out=out, resume=True, order=data.order
         )
-        training = training_of(open_weights(out))
-        if training is None:
+        if (training := training_of(open_weights(out))) is None:
             raise WeightsError(f"{out}: no record of its training; delete it")
         told = {"classes": len(training.classes), "threads": training.provenance["threads"]}
         return [out], {**training.provenance["best"], **told}
 
-    def _score(self, step: Step) -> tuple[Sequence[Path], Mapping[str, Any]]:
-        from nearfar.scores.files import write_scores
-        from nearfar.scores.join import ScoreTable
-
+    def _score(self, step: Step) -> Done:
         folder, data = self.schedule.folder, self.schedule.study.data
         places = [str(folder.weights(need)) for need in step.needs]
         trained = [self._checked(need) for need in step.needs]
@@ -138,8 +129,6 @@ class Work:
 
     def _check_published(self) -> None:
         """The published encoder is still the one that all keys are of."""
-        from nearfar.embedder.eat.weights import open_weights
-
         if open_weights(self.weights).sha256 != self.schedule.study.weights:
             raise WeightsError(
                 f"{self.weights}: changed since the run began; put the file back, or begin anew"
@@ -147,8 +136,6 @@ class Work:
 
     def _checked(self, step: Step) -> str:
         """sha256 of a training's weights, which are those that its record names."""
-        from nearfar.embedder.eat.weights import open_weights
-
         place = self.schedule.folder.weights(step)
         found = open_weights(place).sha256
         if found != self.schedule.folder.trained(step):
@@ -156,12 +143,6 @@ class Work:
                 f"{place}: changed since it was trained; delete it, and --resume trains it again"
             )
         return found
-
-    def _stereo(self) -> tuple[Sequence[Path], Mapping[str, Any]]:
-        from nearfar.reproduce.steps import stereo
-
-        data = self.schedule.study.data
-        return [], stereo.measure(data.train, self.runtime, data.order).to_data()
 
     def _failed(self, step: Step, error: Exception, given: Sequence[str]) -> None:
         """Log it whole; to the user it is one line with the step's name."""
@@ -182,17 +163,6 @@ class Work:
         ) from error
 
 
-def _drop_damaged(out: Path) -> None:
-    """Remove a trained encoder that is no longer whole; finetune would refuse to replace it."""
-    from nearfar.embedder.eat.weights import open_weights
-
-    if out.exists():
-        try:
-            open_weights(out)
-        except WeightsError:
-            out.unlink()
-
-
 @contextmanager
 def _warnings(given: list[str]) -> Iterator[None]:
     """Put the warnings of a step into a list, each once, however it ends."""
@@ -206,8 +176,6 @@ def _warnings(given: list[str]) -> Iterator[None]:
 
 def _versions_of(device: str) -> dict[str, str]:
     """What computes, for the record."""
-    from importlib.metadata import PackageNotFoundError, version
-
     found = {"nearfar": __version__, "python": platform.python_version()}
     for name in ("numpy", "scipy", "torch"):
         with suppress(PackageNotFoundError):

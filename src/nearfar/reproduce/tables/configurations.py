@@ -20,36 +20,23 @@ from nearfar.training.settings import FineTuning
 STEPS = ("Preprocess", "Feature", "Training", "Augmentation", "Scoring", "Ensemble")
 LOSSES = {"arcface": "ArcFace", "cosface": "CosFace", "elasticface": "ElasticFace",
           "magface": "MagFace"}  # fmt: skip
-FRONTENDS: dict[type, str] = {
-    CoherenceMask: "coherence mask",
-    Stereo: "none (both channels)",
-    Near: "none (near channel)",
-}
-AUGMENTATIONS: dict[type, str] = {
-    ResidualAugmentation: "residual augmentation",
-    PseudoTarget: "pseudo-target",
-}
+NAMES: dict[type, str] = {  # of parts that the report calls otherwise than their types
+    CoherenceMask: "coherence mask", Stereo: "none (both channels)", Near: "none (near channel)",
+    ResidualAugmentation: "residual augmentation", PseudoTarget: "pseudo-target",
+}  # fmt: skip
 
 
 def configurations(training: FineTuning, reported: Reported | None, seeds: int) -> Table:
-    """The systems, part by part.
-
-    Args:
-        training: settings of every training.
-        reported: the report's table, to stand below ours; None leaves it out.
-        seeds: that System 2 is made of.
-    """
+    """The systems, the second made of some seeds, part by part; below each the report's, if any."""
     ours = {s: _column(s.lower(), training, seeds) for s in SYSTEMS}
-    rows = [[step, *(ours[s][step] for s in SYSTEMS)] for step in STEPS]
     data: dict[str, Any] = {"ours": ours}
     if reported is not None:
-        theirs = {row.step: row.systems for row in reported.table1}
-        rows = [
-            row
-            for own in rows
-            for row in (own, ["– report", *(theirs[own[0]][s] for s in SYSTEMS)])
-        ]
-        data["report"] = {step: dict(systems) for step, systems in theirs.items()}
+        data["report"] = {row.step: dict(row.systems) for row in reported.table1}
+    rows = []
+    for step in STEPS:
+        rows.append([step, *(ours[s][step] for s in SYSTEMS)])
+        if reported is not None:
+            rows.append(["– report", *(data["report"][step][s] for s in SYSTEMS)])
     return Table("table1", "Table 1: the systems", ["", *SYSTEMS], rows, (), data)
 
 
@@ -57,18 +44,19 @@ def _column(name: str, training: FineTuning, seeds: int) -> dict[str, str]:
     """One system."""
     preset = PRESETS[name]
     system = preset(name, [PUBLISHED] * preset.encoders)
+    crops = "temporal crops" if preset.trained else "none"  # which a training cuts by itself
     return {
-        "Preprocess": _joined(_frontend(m.frontend) for m in system.members),
+        "Preprocess": _joined(_named(m.frontend) for m in system.members),
         "Feature": _joined(_feature(m.embedder, preset.trained) for m in system.members),
         "Training": LOSSES[training.loss] if preset.trained else "none, 0 parameters",
-        "Augmentation": _augmentation(system, preset.trained),
+        "Augmentation": _joined(_named(e) for m in system.members for e in m.enrichment) or crops,
         "Scoring": _joined(_scoring(m) for m in system.members),
         "Ensemble": _ensemble(system, preset.trained, seeds),
     }
 
 
-def _frontend(part: Any) -> str:
-    return FRONTENDS.get(type(part), type(part).__name__)
+def _named(part: object) -> str:
+    return NAMES.get(type(part), type(part).__name__)
 
 
 def _feature(embedder: Any, trained: bool) -> str:
@@ -77,13 +65,6 @@ def _feature(embedder: Any, trained: bool) -> str:
     if isinstance(embedder, EAT):
         return "EAT, fine-tuned" if trained else "EAT, frozen"
     return f"{type(embedder).__name__}, {embedder.dim}"
-
-
-def _augmentation(system: AnySystem, trained: bool) -> str:
-    told = _joined(
-        AUGMENTATIONS.get(type(e), type(e).__name__) for m in system.members for e in m.enrichment
-    )
-    return told or ("temporal crops" if trained else "none")
 
 
 def _scoring(member: System) -> str:

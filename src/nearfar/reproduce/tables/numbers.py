@@ -10,20 +10,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nearfar.errors import DatasetError
 from nearfar.metrics.evaluation import FIGURES
-from nearfar.metrics.official import Drawn, draw_figures, percentiles
-
-if TYPE_CHECKING:
-    from nearfar.metrics.official import RuleName
-    from nearfar.reproduce.entries import Pair
-    from nearfar.scores.join import ScoreTable
-    from nearfar.scores.truth import Truth
+from nearfar.metrics.official import Drawn, RuleName, draw_figures, percentiles
+from nearfar.reproduce.entries import Difference
+from nearfar.scores.join import ScoreTable
+from nearfar.scores.truth import Truth
 
 Values = NDArray[np.float64]
 
@@ -34,17 +30,11 @@ CONFIDENCE = 0.95
 
 @dataclass(frozen=True)
 class Number:
-    """A number with its interval; 0–1.
+    """A number with its interval; 0–1."""
 
-    Args:
-        value: mean over the seeds.
-        interval: of it; bootstrap over clips and, where there are several, seeds.
-        seeds: the number of each seed; one where no seed is in it.
-    """
-
-    value: float
-    interval: tuple[float, float]
-    seeds: tuple[float, ...]
+    value: float  # mean over the seeds
+    interval: tuple[float, float]  # bootstrap over clips and, where there are several, seeds
+    seeds: tuple[float, ...]  # the number of each; one where no seed is in it
 
     @property
     def distinguishable(self) -> bool:
@@ -53,27 +43,17 @@ class Number:
         return low > 0 or high < 0
 
     def holds(self, other: float, rounding: float = 0.0) -> bool:
-        """Does the interval hold another number, or one that rounds to it?
-
-        Args:
-            other: a share, 0–1.
-            rounding: of it: half a unit of its last digit.
-        """
+        """Does the interval hold a share, or one within half a unit of its last digit?"""
         low, high = self.interval
         return low <= other + rounding and other - rounding <= high
 
 
 @dataclass(frozen=True, eq=False)
 class Figures:
-    """What entries reach.
+    """What entries reach."""
 
-    Args:
-        places: name of an entry → where its seeds lie among the systems of `drawn`.
-        drawn: all systems, on the clips as they are and on resampled ones.
-    """
-
-    places: Mapping[str, Sequence[int]]
-    drawn: Drawn
+    places: Mapping[str, Sequence[int]]  # entry → where its seeds lie among the systems of `drawn`
+    drawn: Drawn  # figures of all systems, of the clips as they are and resampled
 
     @cached_property
     def _totals(self) -> Values:  # (systems, draws)
@@ -93,22 +73,12 @@ class Figures:
         """Of the figures that the year's number is made of, in their order."""
         return tuple(FIGURES[name].title for name in self.drawn.rule.figures)
 
-    @property
-    def draws(self) -> int:
-        """Of the bootstrap."""
-        return int(self.drawn.drawn.shape[1])
-
     def omega(self, name: str, seed: int | None = None) -> Number:
-        """An entry's Ω: the mean over its seeds, or that of one of them.
-
-        Args:
-            name: of the entry.
-            seed: its place among the seeds; None takes all.
-        """
+        """An entry's Ω: the mean over its seeds, or that of one of them, by its place."""
         places = self.places[name] if seed is None else [self.places[name][seed]]
         return self._number(self._points[places], self._totals[places])
 
-    def difference(self, pair: Pair) -> Number:
+    def difference(self, pair: Difference) -> Number:
         """First minus second, seed by seed where both have seeds."""
         first, second = self.places[pair.first], self.places[pair.second]
         if len(first) > 1 and len(second) > 1 and len(first) != len(second):
@@ -139,27 +109,15 @@ class Figures:
 
 
 def figures(
-    scores: Mapping[str, Sequence[ScoreTable]],
-    truth: Truth,
-    rule: RuleName | None,
+    scores: Mapping[str, Sequence[ScoreTable]], truth: Truth, rule: RuleName | None,
     draws: int = DRAWS,
-) -> Figures:
-    """Evaluate all entries on the same draws of clips.
-
-    Args:
-        scores: of each entry, one table for each of its seeds.
-        truth: labels.
-        rule: the year's number.
-        draws: of the bootstrap.
-
-    Raises:
-        DatasetError: scores that do not fit the truth.
-    """
-    everyone = [table for tables in scores.values() for table in tables]
-    places, first = {}, 0
+) -> Figures:  # fmt: skip
+    """Evaluate all entries, a table of scores for each seed, on the same draws of clips."""
+    places: dict[str, Sequence[int]] = {}
+    everyone: list[ScoreTable] = []
     for name, tables in scores.items():
-        places[name] = list(range(first, first + len(tables)))
-        first += len(tables)
+        places[name] = range(len(everyone), len(everyone) + len(tables))
+        everyone += tables
     return Figures(places, draw_figures(everyone, truth, draws=draws, seed=SEED, rule=rule))
 
 
@@ -170,9 +128,6 @@ def _over_seeds(drawn: Values) -> Values:
     would give (n − 1) / n of that (Rao and Wu, JASA 83, 1988). With one seed it is unknown.
     """
     count, draws = drawn.shape
-    if count == 1:
-        alone: Values = drawn[0]
-        return alone
-    chosen = np.random.default_rng([SEED, 1]).integers(count, size=(draws, count - 1))
+    chosen = np.random.default_rng([SEED, 1]).integers(count, size=(draws, max(1, count - 1)))
     mean: Values = drawn[chosen, np.arange(draws)[:, None]].mean(axis=1)
     return mean

@@ -5,55 +5,38 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from nearfar.clips import proxy_classes
+from nearfar.embedder.eat.weights import Weights
 from nearfar.files import write_text
 from nearfar.reproduce.entries import entries_of
 from nearfar.reproduce.reported import load
+from nearfar.reproduce.steps.plan import Request
+from nearfar.reproduce.steps.schedule import Schedule
 from nearfar.reproduce.steps.stereo import Statistics
 from nearfar.reproduce.tables.numbers import CONFIDENCE, DRAWS, SEED, Figures, figures
 from nearfar.reproduce.tables.stereo_tables import tables as stereo_tables
+from nearfar.reproduce.tables.table import Table
 from nearfar.reproduce.tables.tables import Tables
 from nearfar.scores.files import read_scores
 from nearfar.scores.join import ScoreTable
 from nearfar.training.settings import unusual
 
-if TYPE_CHECKING:
-    from nearfar.embedder.eat.weights import Weights
-    from nearfar.reproduce.steps.plan import Step, Study
-    from nearfar.reproduce.steps.records import Record
-    from nearfar.reproduce.steps.schedule import Schedule
-    from nearfar.reproduce.tables.table import Table
-
-NAMES = ("results.md", "results.json")
-
 
 def write(
     schedule: Schedule, weights: Weights | None, versions: Mapping[str, str]
 ) -> tuple[str, dict[str, Any]]:
-    """Evaluate all scores, make the tables, write both files.
-
-    Args:
-        schedule: with the records of all its steps.
-        weights: the published encoder.
-        versions: of what makes the tables.
-
-    Returns:
-        What stands in the files: Markdown, and the data of the JSON.
+    """Evaluate all scores, make the tables, write both files, and return what stands in them.
 
     Raises:
         FormatError, DatasetError: score files that were changed.
-        StorageError: no room for the results.
     """
-    folder, records = schedule.folder, schedule.records
-    made = _tables(schedule)
-    head = _head(schedule, weights, versions)
-    data = {**head, "tables": [table.to_data() for table in made],
-            "steps": [_step(step, records[step.key]) for step in schedule.steps]}  # fmt: skip
+    path, made, head = schedule.folder.path, _tables(schedule), _head(schedule, weights, versions)
+    data = {**head, "tables": [table.to_data() for table in made], "steps": _steps(schedule)}
     text = "\n".join([_preface(schedule.study, head), *(table.markdown() for table in made)])
-    write_text(folder.path / NAMES[0], text)
-    write_text(folder.path / NAMES[1], json.dumps(data, indent=1, ensure_ascii=False) + "\n")
+    write_text(path / "results.md", text)
+    write_text(path / "results.json", json.dumps(data, indent=1, ensure_ascii=False) + "\n")
     return text, data
 
 
@@ -61,8 +44,7 @@ def _tables(schedule: Schedule) -> list[Table]:
     study = schedule.study
     reported = load() if study.data.official else None
     classes = len(set(proxy_classes(study.data.train).values()))
-    found = _figures(schedule)
-    maker = Tables(found, reported, study.seeds, study.training, classes)
+    maker = Tables(_figures(schedule), reported, study.seeds, study.training, classes)
     made = [table for name in study.tables for table in maker.make(name)]
     for step in schedule.steps:
         if step.kind == "stereo":
@@ -85,21 +67,18 @@ def _head(schedule: Schedule, weights: Weights | None, now: Mapping[str, str]) -
     """What the numbers are of."""
     study, report = schedule.study, load()
     data, records = study.data, [schedule.records[step.key] for step in schedule.steps]
+    # Steps of one run may be of several versions; a run without steps is of what prints it.
     versions = [dict(record.versions) for record in records] or [dict(now)]
     return {
         "made_by": "nearfar reproduce",
         "data": {
-            "label": data.label,
-            "machines": list(data.machines),
-            "training_clips": len(data.train),
-            "test_clips": len(data.test),
-            "sha256": data.sha256,
-            "channel_order": data.order,
+            "label": data.label, "machines": list(data.machines),
+            "training_clips": len(data.train), "test_clips": len(data.test),
+            "sha256": data.sha256, "channel_order": data.order,
         },
         "report": {"title": report.title, "authors": list(report.authors)}
         if data.official else None,
-        "weights": None if weights is None
-        else {"name": weights.architecture.name, "sha256": weights.sha256},
+        "weights": weights and {"name": weights.architecture.name, "sha256": weights.sha256},
         "seeds": list(study.seeds),
         "training": study.training.to_data(),
         "precision": study.precision,
@@ -109,21 +88,22 @@ def _head(schedule: Schedule, weights: Weights | None, now: Mapping[str, str]) -
     }  # fmt: skip
 
 
-def _step(step: Step, record: Record) -> dict[str, Any]:
-    """A step as the JSON lists it; the stereo statistics stand in their tables."""
-    told = {} if step.kind == "stereo" else dict(record.facts)
-    return {
-        "name": step.name,
-        "key": step.key,
-        "seconds": record.seconds,
-        "finished": record.finished,
-        "files": {name: sha256 for name, (_, sha256) in record.files.items()},
-        "warnings": list(record.warnings),
-        **({"facts": told} if told else {}),
-    }
+def _steps(schedule: Schedule) -> list[dict[str, Any]]:
+    """As the JSON lists them; the stereo statistics stand in their tables."""
+    steps = []
+    for step in schedule.steps:
+        record = schedule.records[step.key]
+        told = {"name": step.name, "key": step.key, "seconds": record.seconds,
+                "finished": record.finished,
+                "files": {name: sha256 for name, (_, sha256) in record.files.items()},
+                "warnings": list(record.warnings)}  # fmt: skip
+        if record.facts and step.kind != "stereo":
+            told["facts"] = dict(record.facts)
+        steps.append(told)
+    return steps
 
 
-def _preface(study: Study, head: Mapping[str, Any]) -> str:
+def _preface(study: Request, head: Mapping[str, Any]) -> str:
     """What a reader must know before the numbers."""
     data, weights = head["data"], head["weights"]
     changed = [f"`{name}={value}`" for name, value in unusual(head["training"]).items()]

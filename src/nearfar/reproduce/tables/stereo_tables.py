@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import product
 from typing import Any
 
 from nearfar.reproduce.reported import StereoFigure, load
@@ -15,48 +17,37 @@ from nearfar.reproduce.steps.stereo import (
     MachineStatistics,
     Quantity,
     Statistics,
-    packed,
 )
-from nearfar.reproduce.tables.table import DASH, Table
+from nearfar.reproduce.tables.table import DASH, Column, Table
 
 _CLIPS = (
     "Means over each machine's normal training clips; the report does not say which clips its "
     "numbers are of."
 )
-_OFF = "Off by: mean distance, in units of the last digit that the report prints."
+_LACKING = "not all of the report's machines have numbers"
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """One number of the report beside ours under every reading.
+class Reading:
+    """One number of the report beside ours under every reading."""
 
-    Args:
-        what: the number in words.
-        figure: the report's.
-        values: reading → ours; empty where the clips do not allow the comparison, and without
-            readings that have no number.
-    """
-
-    what: str
+    what: str  # in words
     figure: StereoFigure
-    values: Mapping[str, float]
+    values: Mapping[str, float]  # of readings that have a number; none where clips are lacking
 
     @property
     def nearest(self) -> tuple[str, ...]:
-        """The reading that comes nearest; several if they are about equally near.
-
-        That is: as near to a twentieth of the last digit that the report prints.
-        """
-        if not self.values:
-            return ()
-        least = min(map(self.distance, self.values.values())) + 0.05 / 10**self.figure.digits
-        return tuple(r for r, v in self.values.items() if self.distance(v) <= least)
+        """The nearest reading, and those as near to a twentieth of the report's last digit."""
+        least = min(map(self.distance, self.values.values()), default=0.0)
+        return self._within(least + 0.05 / 10**self.figure.digits)
 
     @property
     def as_printed(self) -> tuple[str, ...]:
         """The readings that would have been printed as the report's number, or lie below it."""
-        half = 0.0 if self.figure.kind == "below" else 0.5 / 10**self.figure.digits
-        return tuple(r for r, v in self.values.items() if self.distance(v) <= half + 1e-9)
+        return self._within(1e-9 + (0.5 / 10**self.figure.digits) * (self.figure.kind != "below"))
+
+    def _within(self, least: float) -> tuple[str, ...]:
+        return tuple(r for r, v in self.values.items() if self.distance(v) <= least)
 
     def distance(self, value: float) -> float:
         """From the report's number; from above it if that is a bound."""
@@ -65,11 +56,12 @@ class Verdict:
 
     def text(self, digits: int) -> str:
         """One line: the report's number, ours from the nearest on, the nearest reading."""
-        bound = "below " if self.figure.kind == "below" else ""
-        printed = bound + _number(self.figure.value, self.figure.digits)
-        start = f"{_capital(self.what)}, {printed} in the report"
+        printed = "below " * (self.figure.kind == "below") + _printed(self.figure)
+        start = f"{self.what[0].upper()}{self.what[1:]}, {printed} in the report"
         if not self.values:
-            return f"{start}: not to be compared, {_missing(self.figure)}."
+            machine = self.figure.machine
+            lacking = f"{machine} has no numbers" if machine else _LACKING
+            return f"{start}: not to be compared, {lacking} here."
         order = sorted(self.values.items(), key=lambda item: self.distance(item[1]))
         ours = "; ".join(f"{reading} {_number(value, digits)}" for reading, value in order)
         off = _number(self.distance(order[0][1]), digits)
@@ -82,31 +74,21 @@ class Verdict:
     def to_data(self) -> dict[str, Any]:
         """JSON-ready."""
         return {
-            "what": self.what,
-            "reported": self.figure.value,
-            "kind": self.figure.kind,
-            "source": self.figure.source,
-            "ours": dict(self.values),
-            "nearest": list(self.nearest),
-            "as_printed": list(self.as_printed),
-        }
+            "what": self.what, "reported": self.figure.value, "kind": self.figure.kind,
+            "source": self.figure.source, "ours": dict(self.values),
+            "nearest": list(self.nearest), "as_printed": list(self.as_printed),
+        }  # fmt: skip
 
 
 def tables(statistics: Statistics, reported: bool) -> tuple[Table, ...]:
-    """One table a quantity; with the report's numbers also one that takes them together.
-
-    Args:
-        statistics: of the clips.
-        reported: whether the clips are those of the report, so that its numbers stand beside ours
-            with a verdict each. Simulated clips are not.
-    """
+    """One table a quantity; where the clips are those of the report, also one of all together."""
     figures = load().stereo if reported else ()
     verdicts = [verdict(figure, statistics) for figure in figures]
     made = [_table(q, statistics, verdicts) for q in QUANTITIES]
     return (*made, *_together(verdicts))
 
 
-def verdict(figure: StereoFigure, statistics: Statistics) -> Verdict:
+def verdict(figure: StereoFigure, statistics: Statistics) -> Reading:
     """Hold every reading against one number of the report."""
     quantity = _quantity(figure.quantity)
     extreme = "lowest" if figure.kind == "lowest" else "highest"
@@ -114,124 +96,80 @@ def verdict(figure: StereoFigure, statistics: Statistics) -> Verdict:
     what = quantity.title + where
     machines = {m.machine: m for m in statistics.machines}
     wanted = (figure.machine,) if figure.machine else load().data.machines
-    if not all(name in machines for name in wanted):
-        return Verdict(what, figure, {})
-    values = {
-        reading: _over([machines[str(n)].mean(quantity.name, reading) for n in wanted], figure.kind)
-        for reading in quantity.readings
-    }
-    return Verdict(what, figure, {r: v for r, v in values.items() if math.isfinite(v)})
+    values = {}
+    for reading in quantity.readings if all(name in machines for name in wanted) else ():
+        means = [machines[str(name)].mean(quantity.name, reading) for name in wanted]
+        if all(map(math.isfinite, means)):
+            values[reading] = min(means) if figure.kind == "lowest" else max(means)
+    return Reading(what, figure, values)
 
 
-def _over(means: Sequence[float], kind: str) -> float:
-    """Of one machine its mean, of several the lowest or highest; nan if one has no number."""
-    if not all(map(math.isfinite, means)):
-        return math.nan
-    return min(means) if kind == "lowest" else max(means)
-
-
-def _table(quantity: Quantity, statistics: Statistics, verdicts: Sequence[Verdict]) -> Table:
+def _table(quantity: Quantity, statistics: Statistics, verdicts: Sequence[Reading]) -> Table:
     own = [v for v in verdicts if v.figure.quantity == quantity.name]
     printed = {v.figure.machine: v.figure for v in own if v.figure.kind == "mean"}
-    rows = []
+    columns: list[Column] = [("machine", lambda m: m.machine), ("clips", lambda m: str(m.clips))]
+    columns += [(reading, partial(_mean, quantity, reading)) for reading in quantity.readings]
+    if printed:
+        columns.append(("report", lambda m: _printed(printed.get(m.machine))))
+    notes = [quantity.legend[0].upper() + quantity.legend[1:], _CLIPS, *_dead(statistics)]
+    data: dict[str, Any] = {"quantity": quantity.name, "unit": quantity.unit, "machines": {}}
     for m in statistics.machines:
-        figure = printed.get(m.machine)
-        means = [_number(m.mean(quantity.name, r), quantity.digits) for r in quantity.readings]
-        report = [_number(figure.value, figure.digits) if figure else DASH] if printed else []
-        rows.append([m.machine, str(m.clips), *means, *report])
+        readings = {r: m.figures[quantity.name][r].to_data() for r in quantity.readings}
+        data["machines"][m.machine] = {"clips": m.clips, "dead": m.dead, "readings": readings}
+    if own:
+        data["verdicts"] = [v.to_data() for v in own]
+        notes += [v.text(quantity.digits) for v in own]
+    name = f"stereo-{quantity.name.replace('_', '-')}"
     unit = "" if quantity.unit == "1" else f" ({quantity.unit})"
-    return Table(
-        name=f"stereo-{quantity.name.replace('_', '-')}",
-        title=f"Stereo statistics: {quantity.title}{unit}",
-        columns=["machine", "clips", *quantity.readings, *(["report"] if printed else [])],
-        rows=rows,
-        notes=[*_notes(quantity, statistics), *(v.text(quantity.digits) for v in own)],
-        data=_data(quantity, statistics, own),
-    )
+    title = f"Stereo statistics: {quantity.title}{unit}"
+    return Table.of(name, title, columns, statistics.machines, notes, data)
 
 
-def _notes(quantity: Quantity, statistics: Statistics) -> Iterator[str]:
-    yield _capital(quantity.legend)
-    yield _CLIPS
+def _mean(quantity: Quantity, reading: str, machine: MachineStatistics) -> str:
+    return _number(machine.mean(quantity.name, reading), quantity.digits)
+
+
+def _dead(statistics: Statistics) -> Iterator[str]:
     for m in statistics.machines:
         if m.dead:
             yield (f"{m.machine}: {m.dead} of {m.clips} clips have a silent or constant channel "
                    "and no numbers.")  # fmt: skip
 
 
-def _data(
-    quantity: Quantity, statistics: Statistics, verdicts: Sequence[Verdict]
-) -> dict[str, Any]:
-    def figures(m: MachineStatistics) -> dict[str, Any]:
-        return {r: packed(m.figures[quantity.name][r]) for r in quantity.readings}
-
-    return {
-        "quantity": quantity.name,
-        "unit": quantity.unit,
-        "machines": {
-            m.machine: {"clips": m.clips, "dead": m.dead, "readings": figures(m)}
-            for m in statistics.machines
-        },
-        **({"verdicts": [v.to_data() for v in verdicts]} if verdicts else {}),
-    }
-
-
-def _together(verdicts: Sequence[Verdict]) -> Iterator[Table]:
+def _together(verdicts: Sequence[Reading]) -> Iterator[Table]:
     """Readings of γ and of the logarithm against all that the report says of γ and the mask."""
-    used = [
-        v for v in verdicts
-        if v.values and v.figure.quantity in ("gamma", "mask", "at_floor")
-        and v.figure.kind != "below"
-    ]  # fmt: skip
+    used = [v for v in verdicts if v.values and v.figure.kind != "below"
+            and v.figure.quantity in ("gamma", "mask", "at_floor")]  # fmt: skip
     if not used:
         return
-    rows, off = [["report", *(_number(v.figure.value, v.figure.digits) for v in used), "", ""]], {}
-    for log in LOGARITHMS:
-        for coherence in COHERENCES:
-            reading = f"{coherence}, {log}"
-            cells, distances, alike = _against(used, coherence, reading)
-            if distances:
-                off[reading] = sum(distances) / len(distances)
-            last = [f"{alike} of {len(used)}", _number(off.get(reading, math.nan), 1)]
-            rows.append([reading, *cells, *last])
+    rows, off = [["report", *(_printed(v.figure) for v in used), "", ""]], {}
+    for log, coherence in product(LOGARITHMS, COHERENCES):
+        reading, cells, distances, alike = f"{coherence}, {log}", [], [], 0
+        for v in used:
+            key = coherence if v.figure.quantity == "gamma" else reading
+            value = v.values.get(key, math.nan)
+            cells.append(_number(value, _quantity(v.figure.quantity).digits))
+            if key in v.values:  # in units of the last digit that the report prints
+                distances.append(v.distance(value) * 10**v.figure.digits)
+            alike += key in v.as_printed
+        if distances:
+            off[reading] = sum(distances) / len(distances)
+        last = [f"{alike} of {len(used)}", _number(off.get(reading, math.nan), 1)]
+        rows.append([reading, *cells, *last])
     nearest = min(off, key=off.__getitem__)
-    yield Table(
-        name="stereo-together",
-        title="Stereo statistics: γ and mask together",
-        columns=["reading", *(v.what for v in used), "as printed", "off by"],
-        rows=rows,
-        notes=[_OFF, f"Nearest to all of them together: **{nearest}**."],
-        data={"off_by": off, "nearest": nearest},
-    )
-
-
-def _against(
-    verdicts: Sequence[Verdict], coherence: str, reading: str
-) -> tuple[list[str], list[float], int]:
-    """One row: cells, distances in last printed digits, how many are as printed."""
-    cells, distances, alike = [], [], 0
-    for v in verdicts:
-        key = coherence if v.figure.quantity == "gamma" else reading
-        value = v.values.get(key, math.nan)
-        cells.append(_number(value, _quantity(v.figure.quantity).digits))
-        if math.isfinite(value):
-            distances.append(v.distance(value) * 10**v.figure.digits)
-        alike += key in v.as_printed
-    return cells, distances, alike
+    columns = ["reading", *(v.what for v in used), "as printed", "off by"]
+    notes = ["Off by: mean distance, in units of the last digit that the report prints.",
+             f"Nearest to all of them together: **{nearest}**."]  # fmt: skip
+    yield Table("stereo-together", "Stereo statistics: γ and mask together", columns, rows, notes,
+                {"off_by": off, "nearest": nearest})  # fmt: skip
 
 
 def _quantity(name: str) -> Quantity:
     return {q.name: q for q in QUANTITIES}[name]
 
 
-def _capital(text: str) -> str:
-    return text[0].upper() + text[1:]
-
-
-def _missing(figure: StereoFigure) -> str:
-    if figure.machine:
-        return f"{figure.machine} has no numbers here"
-    return "not all of the report's machines have numbers here"
+def _printed(figure: StereoFigure | None) -> str:
+    return DASH if figure is None else _number(figure.value, figure.digits)
 
 
 def _number(value: float, digits: int) -> str:

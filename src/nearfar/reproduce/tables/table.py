@@ -2,40 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 DASH = "–"  # where there is no value
 
+Column = tuple[str, Callable[[Any], str]]  # its head, and how a row's cell is read off it
+
 
 @dataclass(frozen=True)
 class Table:
-    """A title, columns, rows of cells, and notes below.
+    """A title, columns, rows of cells, and notes below."""
 
-    Args:
-        name: short and without spaces, as in the JSON.
-        title: what it shows, and whose table it is.
-        columns: the heads; the first column is text, the others are set to the right.
-        rows: (rows, columns) cells as people read them.
-        notes: paragraphs of text below the rows.
-        data: the same figures for a program, JSON-ready, in full precision.
-    """
-
-    name: str
+    name: str  # short and without spaces, as in the JSON
     title: str
-    columns: Sequence[str]
-    rows: Sequence[Sequence[str]]
-    notes: Sequence[str] = ()
-    data: Mapping[str, Any] = field(default_factory=dict)
+    columns: Sequence[str]  # heads; the first column is text, the others are set to the right
+    rows: Sequence[Sequence[str]]  # cells as people read them
+    notes: Sequence[str] = ()  # paragraphs below the rows
+    data: Mapping[str, Any] = field(default_factory=dict)  # for programs, in full precision
+
+    @classmethod
+    def of(
+        cls, name: str, title: str, columns: Sequence[Column], rows: Iterable[Any],
+        notes: Sequence[str] = (), data: Mapping[str, Any] | None = None,
+    ) -> Table:  # fmt: skip
+        """Read every cell off what its row is of: a row's figures are computed once, elsewhere."""
+        cells = [[cell(row) for _, cell in columns] for row in rows]
+        return cls(name, title, [head for head, _ in columns], cells, notes, data or {})
 
     def markdown(self, level: int = 2) -> str:
         """Title, table and notes; `level` is that of the title."""
-        cells = [[_cell(c) for c in row] for row in (self.columns, *self.rows)]
+        cells = [
+            [" ".join(cell.split()).replace("|", "\\|") for cell in row]
+            for row in (self.columns, *self.rows)
+        ]
         # Columns of one width: a terminal shows the text as it is.
         widths = [max(4, *map(len, column)) for column in zip(*cells, strict=True)]
         rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
-        lines = [_line(row, widths) for row in (cells[0], rule, *cells[1:])]
+        lines = []
+        for first, *others in (cells[0], rule, *cells[1:]):  # the first to the left
+            right = [c.rjust(width) for c, width in zip(others, widths[1:], strict=True)]
+            lines.append(f"| {' | '.join([first.ljust(widths[0]), *right])} |")
         parts = [f"{'#' * level} {self.title}", "\n".join(lines), *self.notes]
         return "\n\n".join(parts) + "\n"
 
@@ -64,17 +72,5 @@ def points(share: float | None, digits: int = 2) -> str:
     if share is None:
         return DASH
     text = f"{100 * share:+.{digits}f}"
-    if not text.strip("+-0."):  # what rounds to nothing has no sign
-        return text[1:]
-    return text.replace("-", "−")
-
-
-def _cell(text: str) -> str:
-    return " ".join(text.split()).replace("|", "\\|")
-
-
-def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
-    """The first cell to the left, the others to the right."""
-    pairs = zip(cells, widths, strict=True)
-    padded = [c.rjust(w) if n else c.ljust(w) for n, (c, w) in enumerate(pairs)]
-    return f"| {' | '.join(padded)} |"
+    # What rounds to nothing has no sign.
+    return text.replace("-", "−") if text.strip("+-0.") else text[1:]
