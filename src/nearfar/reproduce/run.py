@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nearfar.embedder.eat.weights import Weights
-from nearfar.errors import DatasetError, SettingError, StorageError
+from nearfar.errors import DatasetError, SettingError, StorageError, needs
 from nearfar.reproduce.data import Data, check_weights, hashed, look
 from nearfar.reproduce.entries import TABLES, TableName, encoders, entries_of
 from nearfar.reproduce.steps.plan import Request, seeds_of
@@ -145,12 +145,8 @@ def _check_asked(data: Data, tables: Sequence[TableName], training: FineTuning) 
 
 def _check_device(precisions: set[str], runtime: Runtime) -> None:
     """Refuse a device or precision that is not here, before anything is read."""
-    try:
+    with needs("eat", "these tables need PyTorch", SettingError):
         from nearfar.embedder.eat.device import check_bf16, choose
-    except ModuleNotFoundError as error:
-        if error.name != "torch":
-            raise  # another module is missing
-        raise SettingError("these tables need PyTorch; pip install 'nearfar[eat]'") from None
     device = choose(runtime.device)
     try:
         if "bf16" in precisions:

@@ -1,0 +1,90 @@
+"""What a section says of a clip beside its score: the nearest normal clip, and doubts."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import nearfar as nf
+from nearfar.detector.member import Member
+from nearfar.detector.section import LEVEL_MARGIN, Judge, Section, TrainingClip
+from nearfar.embedding.jobs import Heard
+from nearfar.scoring.bank import SOURCE
+
+EUCLIDEAN = nf.KNN((1.0,), "euclidean")
+QUIET, LOUD = -4.0, 11.0  # lowest and highest near/far ratio of the normal clips, dB
+CLIP = nf.Clip(Path("new.wav"), machine="fan")
+NAMES = ("a.wav", "b.wav", "c.wav")
+
+
+def member(*rows):
+    """Unwhitened; each clip's self-score is 1."""
+    n = len(rows)
+    return Member(
+        np.array(rows, np.float32), np.arange(n), np.full(n, SOURCE, np.int8), None, np.ones(n)
+    )
+
+
+def judge(*members, weights=None):
+    """Members whose embedders differ, so that each has a row of its own in what is heard."""
+    systems = tuple(
+        nf.System(frontend=nf.Near() if i else nf.Far(), embedder=nf.LogMel(), rule=EUCLIDEAN)
+        for i in range(len(members))
+    )
+    system = nf.Ensemble(systems, weights=weights or (1.0,) * len(systems))
+    clips = tuple(TrainingClip(name, "") for name in NAMES)
+    section = Section(members, clips, (QUIET, LOUD), seconds=10.0)
+    return Judge(system, tuple(s.chain for s in systems), section, 0.1)
+
+
+def said(level, rows=((0.5, 0.0),)):
+    """The verdict of one clip of 10 s whose near channel is this much over the far one, dB."""
+    heard = Heard(tuple(np.array(r, np.float32) for r in rows), seconds=10.0, level=level)
+    one = judge(member((0, 0), (1, 0), (5, 5)))
+    return one([(CLIP, heard)])[0]
+
+
+# ---- the two channels' levels ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("beyond", [0.01, 1.0, 40.0])
+def test_a_near_channel_that_is_too_loud_or_too_quiet_is_doubted(beyond):
+    for level in (LOUD + LEVEL_MARGIN + beyond, QUIET - LEVEL_MARGIN - beyond):
+        warning = said(level).warning
+        assert f"near is {level:+.1f} dB over far" in warning
+        assert "-4.0 to +11.0 dB" in warning
+
+
+@pytest.mark.parametrize("share", np.linspace(0, 1, 7))
+def test_levels_within_the_margin_are_no_surprise(share):
+    low, high = QUIET - LEVEL_MARGIN, LOUD + LEVEL_MARGIN
+    assert said(low + share * (high - low)).warning == ""
+
+
+def test_a_clip_without_a_level_is_not_doubted_for_it():
+    assert said(float("nan")).warning == ""
+
+
+# ---- the nearest normal clip -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("weights", "name"),
+    [((0.6, 0.4), "a.wav"), ((0.4, 0.6), "c.wav"), ((1.0, 9.0), "c.wav"), ((0.5, 0.5), "a.wav")],
+)
+def test_the_nearest_clip_is_that_of_the_member_that_counts_most(weights, name):
+    """Of two that count as much it is the first."""
+    first = member((0, 0), (5, 0), (9, 0))  # to which the clip is a
+    second = member((9, 0), (5, 0), (0, 0))  # to which it is c
+    row = np.array([0.5, 0.0], np.float32)
+    verdict = judge(first, second, weights=weights)([(CLIP, Heard((row, row), seconds=10.0))])[0]
+    assert verdict.nearest == name
+
+
+def test_the_nearest_clip_and_the_doubt_are_of_one_member():
+    """A clip that lies on a row of the heaviest member is a clip it was fitted on."""
+    first, second = member((0, 0), (5, 0), (9, 0)), member((1, 0), (5, 0), (9, 0))
+    row = np.zeros(2, np.float32)
+    heard = [(CLIP, Heard((row, row), seconds=10.0))]
+    assert "this very recording" in judge(first, second, weights=(0.6, 0.4))(heard)[0].warning
+    assert judge(first, second, weights=(0.4, 0.6))(heard)[0].warning == ""
