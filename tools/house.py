@@ -39,7 +39,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     "testing": {"embedder", "frontend", "scoring", "sound", "system"},
     # Never a front end, a system or a detector: data are not set up by what they will judge.
     "sim": {"metrics", "scores", "sound"},
-    "study": {"clips", "detector", "embedder", "metrics", "scores", "scoring", "sound", "system"},
+    "study": {
+        "clips", "detector", "embedder", "embedding", "frontend", "metrics", "scores", "scoring",
+        "sound", "system",
+    },
     "reproduce": {
         "clips", "detector", "embedder", "frontend", "metrics", "scores", "scoring", "sound",
         "study", "system", "training",

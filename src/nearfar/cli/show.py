@@ -16,8 +16,7 @@ from rich.text import Text
 
 from nearfar.embedder.contract import weights_of
 from nearfar.embedder.crops import Crops
-from nearfar.errors import AudioError, DatasetError
-from nearfar.runtime.runtime import Runtime
+from nearfar.errors import AudioError
 from nearfar.sound.audio import check, read
 from nearfar.text import number
 
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
     from nearfar.frontend import Frontend
     from nearfar.scores.verdict import Scores
     from nearfar.sound.audio import Audio
+    from nearfar.study.features import Selection
     from nearfar.system.presets import Preset
     from nearfar.system.system import Ensemble, System
 
@@ -202,58 +202,30 @@ def features(data: Path, everything: bool, as_json: bool, order: Any) -> None:
     console().print(table)
 
 
-def selection(
-    data: Path,
-    runtime: Runtime,
-    keep: int | None,
-    tau: float | None,
-    seed: int,
-    as_json: bool,
-    order: Any,
-) -> None:
+def selection(found: Selection, as_json: bool) -> None:
     """The features of a new set, with the distance of every candidate."""
-    from nearfar.clips import Clips
-    from nearfar.embedder.dif import CANDIDATES, DIF, NAMES
-    from nearfar.embedder.dif.select import select, shift
-    from nearfar.embedding.chain import Chain
-    from nearfar.embedding.rows import hear
-    from nearfar.frontend import Stereo
+    from nearfar.embedder.dif import CANDIDATES, NAMES
 
-    clips = Clips.open(data, split="train")
-    if any(c.label == "anomaly" or c.split == "test" for c in clips):
-        raise DatasetError(
-            f"{data}: has test clips or anomalies; features are chosen on normals only"
-        )
-    chain = Chain(Stereo(), DIF(names=CANDIDATES))
-    heard, _ = hear(clips, (chain,), runtime, order=order)
-    rows = np.stack([h.rows[0] for h in heard if h is not None])
-    distances = shift(
-        rows,
-        [c.domain or "source" for c in clips],
-        [f"{c.machine}/{c.section}" for c in clips],
-        seed=seed,
-    )
-    names = select(distances, keep=keep if keep or tau is not None else len(NAMES), tau=tau)
     if as_json:
         shifts = {
             n: d if np.isfinite(d) else None
-            for n, d in zip(CANDIDATES, distances.tolist(), strict=True)
+            for n, d in zip(CANDIDATES, found.shifts.tolist(), strict=True)
         }
-        print(json.dumps({"names": names, "shift": shifts}, indent=1))
+        print(json.dumps({"names": found.names, "shift": shifts}, indent=1))
         return
     table = _table("feature", "shift", "kept", "in the 120", right=("shift",))
-    for i in np.argsort(distances, kind="stable"):
+    for i in np.argsort(found.shifts, kind="stable"):
         name = CANDIDATES[i]
         table.add_row(
             name,
-            f"{distances[i]:.4f}",
-            "yes" if name in names else "",
+            f"{found.shifts[i]:.4f}",
+            "yes" if name in found.names else "",
             "yes" if name in NAMES else "",
         )
     out = console()
     out.print(table)
     out.print(
-        f"kept {len(names)} of {len(CANDIDATES)}; as Python: DIF(names={tuple(names)!r})",
+        f"kept {len(found.names)} of {len(CANDIDATES)}; as Python: DIF(names={found.names!r})",
         markup=False,
     )
 

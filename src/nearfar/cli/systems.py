@@ -53,12 +53,16 @@ def features(
 ) -> None:
     """Print the domain invariant features of a recording, or derive a set of them."""
     from nearfar.cli import show
+    from nearfar.study.features import choose_features
 
     if select:
         if keep is not None and tau is not None:
             raise SettingError("give --keep or --tau, not both")
         with running(workers, cache) as runtime:
-            show.selection(data, runtime, keep, tau, seed, as_json, channel_order.value)
+            found = choose_features(
+                data, runtime, keep=keep, tau=tau, seed=seed, order=channel_order.value
+            )
+        show.selection(found, as_json)
     elif keep is not None or tau is not None:
         raise SettingError("--keep and --tau go with --select DATA")
     else:

@@ -22,9 +22,10 @@ from nearfar.detector.origin import check as check_origins
 from nearfar.detector.section import Judge, Section
 from nearfar.detector.trained import MACHINE_HEARD
 from nearfar.embedding.chain import Chain
+from nearfar.embedding.hearing import hear
 from nearfar.embedding.jobs import Heard
-from nearfar.embedding.rows import hear, hear_audio
-from nearfar.errors import DatasetError, SettingError, did_you_mean, warn
+from nearfar.embedding.rows import embed_audio
+from nearfar.errors import DatasetError, SettingError, did_you_mean
 from nearfar.parts.valid import check_rate
 from nearfar.runtime.runtime import Runtime
 from nearfar.runtime.threads import one_thread
@@ -110,15 +111,13 @@ class Detector:
         if sr is not None:
             raise SettingError("sr is for arrays; files say their own sample rate")
         known = [self._assigned(c, machine, section) for c in clips]
-        heard, skipped = hear(
+        hearing = hear(
             known, self._checked_chains, runtime or Runtime(), order=self.order, digest=False,
             skip_bad=skip_bad,
         )  # fmt: skip
-        for line in skipped:
-            warn(f"left out: {line}")
-        if known and not any(heard):
+        if known and not hearing.heard:
             raise DatasetError(f"none of the {len(known)} clips can be used; record them again")
-        return self.judge([(c, h) for c, h in zip(known, heard, strict=True) if h is not None])
+        return self.judge(hearing.heard)
 
     def with_false_alarm_rate(self, rate: float) -> Detector:
         """The same detector with other thresholds; nothing is fitted again.
@@ -224,7 +223,7 @@ class Detector:
         ready = check(
             from_array(audio, sr, order=self.order), name="array", channels=self.system.needs
         )
-        return self.judge([(clip, hear_audio(ready, self._checked_chains, runtime))])
+        return self.judge([(clip, embed_audio(ready, self._checked_chains, runtime))])
 
     def judge(self, heard: Sequence[tuple[Clip, Heard]]) -> Scores:
         """Verdicts on clips that have been heard for its chains, in the order given.

@@ -18,7 +18,7 @@ from nearfar.detector.member import Member, NormalRows, assign_folds, fit_member
 from nearfar.detector.origin import origins
 from nearfar.detector.section import Section, TrainingClip
 from nearfar.detector.trained import check_frontend, fresh_clips, machine_facts, warn_untrained
-from nearfar.embedding.hearing import Hearing, listen
+from nearfar.embedding.hearing import Hearing, hear
 from nearfar.embedding.jobs import Heard
 from nearfar.embedding.residual import residual_rows
 from nearfar.errors import DatasetError, Once, SettingError
@@ -120,7 +120,7 @@ def fit_many(
                 check_frontend(member.frontend, member.embedder, order)
         warn_untrained(system, once)
     chains = [member.chain for system in systems for member in system.members]
-    hearing = listen(clips, chains, runtime, order=order, skip_bad=skip_bad)
+    hearing = hear(clips, chains, runtime, order=order, skip_bad=skip_bad)
     usable = {clip.machine for clip, _ in hearing.heard}
     for machine in clips.machines:
         if machine not in usable:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from nearfar.embedding.chain import Chain
 from nearfar.embedding.jobs import Heard
-from nearfar.embedding.rows import hear
+from nearfar.embedding.rows import embed
 from nearfar.errors import warn
 from nearfar.runtime.runtime import Runtime
 
@@ -40,7 +40,7 @@ class Hearing:
         ]
 
 
-def listen(
+def hear(
     clips: Sequence[Clip],
     chains: Iterable[Chain],
     runtime: Runtime,
@@ -49,12 +49,12 @@ def listen(
     digest: bool = True,
     skip_bad: bool = False,
 ) -> Hearing:
-    """Hear clips once for all chains; see `hear` for arguments and errors.
+    """Hear clips once for all chains; see `embed` for arguments and errors.
 
     Clips left out by `skip_bad` are named in a warning each.
     """
     distinct = tuple(dict.fromkeys(chains))
-    heard, skipped = hear(clips, distinct, runtime, order=order, digest=digest, skip_bad=skip_bad)
+    heard, skipped = embed(clips, distinct, runtime, order=order, digest=digest, skip_bad=skip_bad)
     for line in skipped:
         warn(f"left out: {line}")
     pairs = zip(clips, heard, strict=True)

@@ -1,4 +1,4 @@
-"""What a worker does with some clips: read, check, hear, embed, look into the cache."""
+"""What a worker does with some clips: read, check, embed, look into the cache."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from nearfar.embedder.contract import Rows32, batch_of
 from nearfar.embedding.chain import Chain
 from nearfar.errors import AudioError, NearfarError
 from nearfar.runtime.cache import EmbeddingCache
@@ -20,7 +21,6 @@ from nearfar.sound.channels import relate
 
 if TYPE_CHECKING:
     from nearfar.clips import Clip
-    from nearfar.embedder.contract import Rows32
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,11 +37,19 @@ class Heard:
 
 
 @dataclass(frozen=True, eq=False)
-class _Prepared:
+class Prepared:
     """A clip after an embedder's first step, waiting for its second."""
 
     features: Any
     key: bytes  # in the cache
+
+
+@dataclass(frozen=True, eq=False)
+class JobResult:
+    """What a job found out about a clip."""
+
+    about: Heard  # without rows
+    rows: tuple[Rows32 | Prepared, ...]  # one a chain
 
 
 @dataclass(frozen=True)
@@ -55,47 +63,46 @@ class Job:
     digest: bool
 
 
-def _hear_job(job: Job) -> list[Heard | NearfarError]:
+def do_job(job: Job) -> list[JobResult | NearfarError]:
+    """What each clip gave, in their order, or why it cannot be used."""
     # One clip at a time stays in the processor's cache; only some embedders gain by batches.
-    size = max(getattr(chain.embedder, "batch", 1) for chain in job.chains)
-    with one_thread(), _cache(job.runtime) as cache:
+    size = max(batch_of(chain.embedder) for chain in job.chains)
+    with one_thread(), open_cache(job.runtime) as cache:
         return [
             heard
             for first in range(0, len(job.clips), size)
-            for heard in _hear_batch(job, job.clips[first : first + size], cache)
+            for heard in _embed_batch(job, job.clips[first : first + size], cache)
         ]
 
 
-def _hear_batch(
+def _embed_batch(
     job: Job, clips: Sequence[Clip], cache: EmbeddingCache
-) -> list[Heard | NearfarError]:
+) -> list[JobResult | NearfarError]:
     needs = max(c.frontend.needs for c in job.chains)
     audios = [_read(clip, needs, job.order) for clip in clips]
     try:
-        return _hear_audios(job, audios, cache)
+        return _embed_audios(job, audios, cache)
     except AudioError as error:  # an embedder refused a clip: which one?
         if len(clips) == 1:
             return [AudioError(f"{clips[0].name}: {error}")]
-        return [heard for clip in clips for heard in _hear_batch(job, [clip], cache)]
+        return [heard for clip in clips for heard in _embed_batch(job, [clip], cache)]
 
 
-def _hear_audios(
+def _embed_audios(
     job: Job, audios: Sequence[Audio | NearfarError], cache: EmbeddingCache
-) -> list[Heard | NearfarError]:
+) -> list[JobResult | NearfarError]:
+    places = [i for i, a in enumerate(audios) if not isinstance(a, NearfarError)]
     good = [a for a in audios if not isinstance(a, NearfarError)]
     digests = [digest_of(a) if job.digest else "" for a in good]
     columns = [_column(job, chain, good, digests, cache) for chain in job.chains]
     trained = job.digest and any(chain.trained for chain in job.chains)
-    heard = iter(
-        [
-            replace(
-                _describe(audio, digest, tuple(column[i] for column in columns)),
-                near=digest_of(audio[:1]) if trained else "",
-            )
-            for i, (audio, digest) in enumerate(zip(good, digests, strict=True))
-        ]
-    )
-    return [a if isinstance(a, NearfarError) else next(heard) for a in audios]
+    abouts = [
+        replace(describe(audio, digest), near=digest_of(audio[:1]) if trained else "")
+        for audio, digest in zip(good, digests, strict=True)
+    ]
+    listened = map(JobResult, abouts, zip(*columns, strict=True))
+    found = dict(zip(places, listened, strict=True))
+    return [a if isinstance(a, NearfarError) else found[i] for i, a in enumerate(audios)]
 
 
 def _read(clip: Clip, needs: int, order: ChannelOrder) -> Audio | NearfarError:
@@ -105,15 +112,15 @@ def _read(clip: Clip, needs: int, order: ChannelOrder) -> Audio | NearfarError:
         return error
 
 
-def _describe(audio: Audio, digest: str, rows: tuple[Any, ...]) -> Heard:
-    """What is known of one clip; its rows may still wait for their second step."""
+def describe(audio: Audio, digest: str) -> Heard:
+    """What is known of one clip before it is embedded: all but its rows."""
     seconds = audio.shape[1] / SAMPLE_RATE
     if len(audio) < 2:
-        return Heard(rows, seconds, digest)
+        return Heard((), seconds, digest)
     correlation, level = relate(audio)
     # Comparing all samples is only worth it where the cheap numbers allow equality.
     same = correlation > 0.999 and bool(np.array_equal(audio[0], audio[1]))
-    return Heard(rows, seconds, digest, lr_corr=correlation, level=level, identical=same)
+    return Heard((), seconds, digest, lr_corr=correlation, level=level, identical=same)
 
 
 def _column(
@@ -122,7 +129,7 @@ def _column(
     audios: Sequence[Audio],
     digests: Sequence[str],
     cache: EmbeddingCache,
-) -> list[Any]:
+) -> list[Rows32 | Prepared]:
     """One chain's rows; it hears, and its cache is keyed by, the channels it needs and no others.
 
     So an embedding of the near channel is found again by a system that needs nothing else.
@@ -139,31 +146,34 @@ def _column(
 
 def _embed(
     chain: Chain, audios: Sequence[Audio], digests: Sequence[str], cache: EmbeddingCache
-) -> list[Rows32 | _Prepared]:
+) -> list[Rows32 | Prepared]:
     """One (dim,) row a clip, from the cache or computed; or what the second step needs."""
     what, dim = chain.key, chain.embedder.dim  # an encoder looks at its file for these
-    keys = [_key(digest, what) if digest else b"" for digest in digests]
+    keys = [row_key(digest, what) if digest else b"" for digest in digests]
     found = [cache.get(key) if key else None for key in keys]
-    rows: list[Any] = [r if r is not None and r.shape == (dim,) else None for r in found]
-    missing = [i for i, row in enumerate(rows) if row is None]
+    rows: dict[int, Rows32 | Prepared] = {
+        i: row for i, row in enumerate(found) if row is not None and row.shape == (dim,)
+    }
+    missing = [i for i in range(len(audios)) if i not in rows]
     heard = [chain.frontend(audios[i]) for i in missing]
     if chain.two_step:
         for i, audio in zip(missing, heard, strict=True):
-            rows[i] = _Prepared(chain.prepare(audio), keys[i])
+            rows[i] = Prepared(chain.prepare(audio), keys[i])
     elif missing:
         fresh = chain.rows(heard, Runtime())
-        for i, row in zip(missing, fresh, strict=True):
-            rows[i] = row
+        rows.update(zip(missing, fresh, strict=True))
         cache.put((keys[i], row) for i, row in zip(missing, fresh, strict=True) if keys[i])
-    return rows
+    return [rows[i] for i in range(len(audios))]
 
 
-def _key(digest: str, what: str) -> bytes:
+def row_key(digest: str, what: str) -> bytes:
+    """What a row is kept under: the sound it was made of, and everything that made it."""
     return hashlib.sha256(f"{digest}|{what}".encode()).digest()
 
 
 @contextmanager
-def _cache(runtime: Runtime) -> Iterator[EmbeddingCache]:
+def open_cache(runtime: Runtime) -> Iterator[EmbeddingCache]:
+    """The embedding cache, closed afterwards; one that keeps nothing if there is none."""
     cache = EmbeddingCache(runtime.cache)
     try:
         yield cache

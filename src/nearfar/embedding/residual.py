@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 
 from nearfar.embedding.chain import Chain
 from nearfar.embedding.jobs import (
-    _cache,
-    _key,
+    open_cache,
+    row_key,
 )
 from nearfar.runtime.runtime import Runtime
 from nearfar.runtime.threads import one_thread
-from nearfar.runtime.workers import _run
+from nearfar.runtime.workers import run_counted
 from nearfar.sound.audio import ChannelOrder, check
 from nearfar.sound.channels import relate
 
@@ -58,14 +58,14 @@ def residual_rows(
     jobs = [_Residual(c, d, chain, s, match_levels, order, plain) for c, d, s in requests]
     # Ten clips or so: worker processes would take longer to start than this takes.
     here = Runtime(cache=runtime.cache, progress=runtime.progress)
-    return list(_run(_residual_job, jobs, here, "residual rows", 1, len(jobs)))
+    return list(run_counted(_residual_job, jobs, here, "residual rows", len(jobs), lambda _: 1))
 
 
 def _residual_job(job: _Residual) -> Rows32:
-    with one_thread(), _cache(job.runtime) as cache:
-        embedder: Any = job.chain.embedder
+    with one_thread(), open_cache(job.runtime) as cache:
+        embedder: Any = job.chain.embedder  # `System` made sure that it gives residuals
         extra = f"{job.chain.key}|residual|{job.match_levels}|{job.s.tobytes().hex()}"
-        key, shape = _key(job.digest, extra), (len(job.s), embedder.dim)
+        key, shape = row_key(job.digest, extra), (len(job.s), embedder.dim)
         found = cache.get(key)
         if found is not None and found.size == shape[0] * shape[1]:
             return found.reshape(shape)

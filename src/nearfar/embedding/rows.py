@@ -3,41 +3,48 @@
 The one place that opens audio files for a system, and the one seam where results are cached: the
 key is the audio's content and everything that says what is computed from it.
 
-An embedder that works in two steps (`prepare` a clip, `encode` many; see `nearfar.embedder`) has
-its first step done where the clip is read, in a worker process perhaps, and its second here.
+An embedder that works in two steps (`prepare` a clip, `encode` many; see
+`nearfar.embedder.contract`) has its first step done where the clip is read, in a worker process
+perhaps, and its second here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING
 
 from nearfar.embedding.chain import Chain
+from nearfar.embedding.division import (
+    Division,
+    Jobs,
+    divide,
+    waiting_bytes,
+)
 from nearfar.embedding.jobs import (
     Heard,
     Job,
-    _cache,
-    _describe,
-    _hear_job,
-    _Prepared,
+    JobResult,
+    Prepared,
+    describe,
+    do_job,
+    open_cache,
 )
 from nearfar.errors import NearfarError
 from nearfar.runtime.cache import EmbeddingCache
 from nearfar.runtime.runtime import Runtime
 from nearfar.runtime.threads import one_thread
-from nearfar.runtime.workers import _run
+from nearfar.runtime.workers import run_counted
 from nearfar.sound.audio import Audio, ChannelOrder
 
 if TYPE_CHECKING:
     from nearfar.clips import Clip
-
-BATCH = 16  # clips per job: some 20 MB of audio, some 0.1 s of work
-FEW = 4  # clips per job where an encoder takes a second for each: progress should be seen
-ENCODED = 64  # clips per job where an accelerator encodes them
+    from nearfar.embedder.contract import Rows32
 
 
-def hear(
+def embed(
     clips: Sequence[Clip],
     chains: tuple[Chain, ...],
     runtime: Runtime,
@@ -65,17 +72,21 @@ def hear(
     """
     for chain in chains:
         chain.check(runtime)
-    plain = Runtime(cache=runtime.cache)
-    here, size = _division(chains, runtime)
-    jobs = [
-        Job(clips[i : i + size], chains, order, plain, digest or runtime.cache is not None)
-        for i in range(0, len(clips), size)
-    ]
+    made = partial(
+        Job,
+        chains=chains,
+        order=order,
+        runtime=Runtime(cache=runtime.cache),
+        digest=digest or runtime.cache is not None,
+    )
     heard: list[Heard | None] = []
     skipped: list[str] = []
-    with _cache(runtime) as cache:
-        for results in _run(_hear_job, jobs, here, "listening", size, len(clips)):
-            for result in _encoded(results, chains, runtime, cache):
+    divided = _results(clips, made, divide(chains, runtime), runtime)
+    # Closed here: an error's traceback would keep it, and its worker processes, for longer.
+    with closing(divided) as groups, open_cache(runtime) as cache:
+        # By map, for a name given to a group would keep it until the next one is whole.
+        for results in map(partial(_encoded, chains=chains, runtime=runtime, cache=cache), groups):
+            for result in results:
                 if isinstance(result, NearfarError):
                     if not skip_bad:
                         raise result
@@ -86,57 +97,65 @@ def hear(
     return heard, skipped
 
 
-def hear_audio(audio: Audio, chains: tuple[Chain, ...], runtime: Runtime) -> Heard:
+def embed_audio(audio: Audio, chains: tuple[Chain, ...], runtime: Runtime) -> Heard:
     """Embed one checked clip that is in memory already, without a cache."""
     with one_thread():
         heard = [chain.frontend(audio[: chain.frontend.needs]) for chain in chains]
         rows = tuple(c.rows([h], runtime)[0] for c, h in zip(chains, heard, strict=True))
-        return _describe(audio, "", rows)
+        return replace(describe(audio, ""), rows=rows)
 
 
-def _division(chains: tuple[Chain, ...], runtime: Runtime) -> tuple[Runtime, int]:
-    """How to read clips, and how many at a time.
-
-    An encoder on the CPU keeps all cores busy by itself: other processes would be in its way. Fed
-    by a CPU an accelerator waits for clips: then worker processes read and prepare them.
-    """
-    if not any(chain.two_step for chain in chains):
-        return runtime, BATCH
-    if runtime.device == "cpu" or not _accelerated(runtime.device):
-        return replace(runtime, workers=1), max(FEW, runtime.batch_size or 0)
-    return runtime, max(ENCODED, runtime.batch_size or 0)
-
-
-def _accelerated(device: str) -> bool:
-    if device != "auto":
-        return True
-    import torch
-
-    return bool(torch.cuda.is_available() or torch.backends.mps.is_available())
+def _results(
+    clips: Sequence[Clip],
+    made: Callable[[Sequence[Clip]], Job],
+    division: Division,
+    runtime: Runtime,
+) -> Generator[list[JobResult | NearfarError], None, None]:
+    """What jobs found out about the clips, in groups to be encoded together."""
+    jobs = Jobs(clips, made, division)
+    here = replace(runtime, workers=division.workers)
+    group: list[JobResult | NearfarError] = []
+    weight = 0
+    for results in run_counted(do_job, jobs, here, "listening", len(clips), len):
+        while results:  # emptied, so that nothing is kept that was handed on
+            group.append(results.pop(0))
+            waiting = waiting_bytes(group[-1])
+            jobs.heaviest = max(jobs.heaviest, waiting)
+            weight += waiting
+            if division.full(len(group), weight):
+                yield group
+                group, weight = [], 0
+    if group:
+        yield group
 
 
 def _encoded(
-    results: Sequence[Heard | NearfarError],
+    group: Sequence[JobResult | NearfarError],
     chains: tuple[Chain, ...],
     runtime: Runtime,
     cache: EmbeddingCache,
-) -> Iterator[Heard | NearfarError]:
-    """The results of a job with the second step done for all its clips together."""
-    rows: list[list[Any] | None] = [
-        None if isinstance(r, NearfarError) else list(r.rows) for r in results
+) -> list[Heard | NearfarError]:
+    """The results of a group with the second step done for all its clips together."""
+    good = {i: r for i, r in enumerate(group) if not isinstance(r, NearfarError)}
+    columns = [
+        _column_encoded([r.rows[place] for r in good.values()], chain, runtime, cache)
+        for place, chain in enumerate(chains)
     ]
-    for place, chain in enumerate(chains):
-        waiting = [r for r in rows if r is not None and isinstance(r[place], _Prepared)]
-        prepared: list[Any] = [r[place] for r in waiting]
-        if not prepared:
-            continue
-        fresh = chain.encode([p.features for p in prepared], runtime)
-        done = zip(prepared, fresh, strict=True)
-        cache.put((p.key, row) for p, row in done if p.key)
-        for r, row in zip(waiting, fresh, strict=True):
-            r[place] = row
-    for result, filled in zip(results, rows, strict=True):
-        if isinstance(result, NearfarError) or filled is None:
-            yield result
-        else:
-            yield replace(result, rows=tuple(filled))
+    rows = dict(zip(good, zip(*columns, strict=True), strict=True))
+    return [
+        r if isinstance(r, NearfarError) else replace(r.about, rows=rows[i])
+        for i, r in enumerate(group)
+    ]
+
+
+def _column_encoded(
+    column: Sequence[Rows32 | Prepared], chain: Chain, runtime: Runtime, cache: EmbeddingCache
+) -> list[Rows32]:
+    """One chain's rows, those that waited encoded and kept."""
+    waiting = {i: row for i, row in enumerate(column) if isinstance(row, Prepared)}
+    done = {i: row for i, row in enumerate(column) if not isinstance(row, Prepared)}
+    if waiting:
+        fresh = chain.encode([p.features for p in waiting.values()], runtime)
+        cache.put((p.key, row) for p, row in zip(waiting.values(), fresh, strict=True) if p.key)
+        done.update(zip(waiting, fresh, strict=True))
+    return [done[i] for i in range(len(column))]

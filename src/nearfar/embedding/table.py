@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nearfar.embedding.chain import Chain
-from nearfar.embedding.rows import hear
-from nearfar.errors import DatasetError, warn
+from nearfar.embedding.hearing import hear
+from nearfar.errors import DatasetError
 from nearfar.files import atomic_file
 from nearfar.runtime.runtime import Runtime
 
@@ -57,10 +57,7 @@ def embeddings(
         AudioError: a clip that cannot be used.
         DatasetError: none is left.
     """
-    heard, skipped = hear(clips, (chain,), runtime, order=order, digest=False, skip_bad=skip_bad)
-    for line in skipped:
-        warn(f"left out: {line}")
-    kept = [(clip, what) for clip, what in zip(clips, heard, strict=True) if what is not None]
+    kept = hear(clips, (chain,), runtime, order=order, digest=False, skip_bad=skip_bad).heard
     if not kept:
         raise DatasetError(f"none of the {len(clips)} clips can be used; record them again")
     return Embeddings(

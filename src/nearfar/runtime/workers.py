@@ -4,22 +4,35 @@ from __future__ import annotations
 
 import signal
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from functools import partial
+from itertools import chain, islice
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
-from nearfar.errors import NearfarError, NearfarWarning, warn
+from nearfar.errors import NearfarError, NearfarWarning
 from nearfar.parts.own import user_files, user_module
-from nearfar.runtime import workers
 from nearfar.runtime.runtime import Runtime
 
+Job = TypeVar("Job")
+Result = TypeVar("Result")
+Outcome = tuple[Result, list[str]]  # of a job: what it gave, and its warnings
 
-def run(task: Callable[[Any], Any], jobs: Sequence[Any], workers: int) -> Iterator[Any]:
+# Jobs in flight, in work or done and not handed over, for each worker. Results go home in order, so
+# a worker needs a second job to go on with while an earlier one, or whoever takes the results, is
+# slow. More would gain nothing but a longer queue of finished results in this process's memory.
+AHEAD = 2
+
+
+def run(task: Callable[[Job], Result], jobs: Iterable[Job], workers: int) -> Iterator[Result]:
     """Results of all jobs, in their order.
+
+    A job is asked for when its turn comes, never more than `AHEAD` a worker before its result is
+    taken; a result is forgotten as soon as it is handed over.
 
     Args:
         task: a function of a module, so that a spawned process finds it.
@@ -29,28 +42,29 @@ def run(task: Callable[[Any], Any], jobs: Sequence[Any], workers: int) -> Iterat
     Raises:
         NearfarError: what a job raises, or a worker process that died.
     """
-    if min(workers, len(jobs)) <= 1:
-        yield from map(task, jobs)
+    todo = iter(jobs)
+    first = list(islice(todo, workers)) if workers > 1 else []
+    if len(first) > 1:  # no more processes than jobs
+        yield from _in_processes(task, chain(first, todo), len(first))
     else:
-        yield from _in_processes(task, jobs, min(workers, len(jobs)))
+        yield from map(task, chain(first, todo))
 
 
-def _in_processes(task: Any, jobs: Sequence[Any], workers: int) -> Iterator[Any]:
+def _in_processes(
+    task: Callable[[Job], Result], jobs: Iterator[Job], workers: int
+) -> Iterator[Result]:
     import multiprocessing
 
     pool = ProcessPoolExecutor(
         workers, multiprocessing.get_context("spawn"), _start_worker, (user_files(),)
     )
     try:
-        with _interrupts_held():  # the workers are born with Ctrl-C held back: it is ours to handle
-            futures: list[Future[Any]] = [
-                pool.submit(partial(_recorded, task), job) for job in jobs
-            ]
-        for future in futures:
-            result, messages = future.result()
-            for message in messages:
-                warn(message)
-            yield result
+        flying: deque[Future[Outcome[Result]]] = deque()
+        _submit(pool, task, islice(jobs, AHEAD * workers), flying)
+        while flying:
+            # No name is given to future or result: it would keep megabytes until the next comes.
+            yield _told(flying.popleft().result())
+            _submit(pool, task, islice(jobs, 1), flying)
     except BrokenProcessPool:
         raise NearfarError(
             "a worker process was killed (out of memory?) or could not start; "
@@ -60,7 +74,25 @@ def _in_processes(task: Any, jobs: Sequence[Any], workers: int) -> Iterator[Any]
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _recorded(task: Any, job: Any) -> tuple[Any, list[str]]:
+def _submit(
+    pool: ProcessPoolExecutor,
+    task: Callable[[Job], Result],
+    jobs: Iterable[Job],
+    flying: deque[Future[Outcome[Result]]],
+) -> None:
+    with _interrupts_held():  # a worker born meanwhile has Ctrl-C held back: it is ours to handle
+        flying.extend(pool.submit(partial(_recorded, task), job) for job in jobs)
+
+
+def _told(outcome: Outcome[Result]) -> Result:
+    """A job's result, its warnings said where the results are asked for."""
+    result, messages = outcome
+    for message in messages:
+        warnings.warn(message, NearfarWarning, stacklevel=3)
+    return result
+
+
+def _recorded(task: Callable[[Job], Result], job: Job) -> Outcome[Result]:
     """A job's result and its warnings, which a worker process has nobody to tell."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", NearfarWarning)
@@ -88,15 +120,20 @@ def _start_worker(files: tuple[str, ...]) -> None:
         user_module(Path(file))
 
 
-def _run(
-    task: Any, jobs: Sequence[Any], runtime: Runtime, what: str, size: int, total: int
-) -> Iterator[Any]:
-    """Results of all jobs in order, with progress."""
+def run_counted(
+    task: Callable[[Job], Result],
+    jobs: Iterable[Job],
+    runtime: Runtime,
+    what: str,
+    total: int,
+    count: Callable[[Result], int],
+) -> Iterator[Result]:
+    """Results of all jobs in order, with progress: each counts for as much as `count` says."""
     done = 0
     if runtime.progress is not None:
         runtime.progress(what, 0, total)  # the first job may take a while
-    for result in workers.run(task, jobs, runtime.workers):
-        done += size
+    for result in run(task, jobs, runtime.workers):
+        done += count(result)
         if runtime.progress is not None:
-            runtime.progress(what, min(done, total), total)
+            runtime.progress(what, done, total)
         yield result

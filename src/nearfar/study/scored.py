@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 
 from nearfar.clips.collection import Clips
 from nearfar.detector.fitting import fit_many
-from nearfar.embedding.hearing import listen
+from nearfar.embedding.hearing import hear
 from nearfar.errors import DatasetError
 from nearfar.runtime.runtime import Runtime
 from nearfar.scores.verdict import Scores
@@ -54,7 +54,7 @@ def score_all(
     chains = [member.chain for system in systems for member in system.members]
     with _with_cache(runtime) as cached:
         detectors = fit_many(systems, train, cached, order=order, any_frontend=any_frontend)
-        heard = listen(test, chains, cached, order=order, digest=False)
+        heard = hear(test, chains, cached, order=order, digest=False)
         return [detector.judge(heard.of(detector.chains)) for detector in detectors]
 
 
