@@ -34,7 +34,7 @@ INTERVAL = f"{100 * CONFIDENCE:g} % interval"
 
 
 @dataclass(frozen=True)
-class TableRow:
+class NumberRow:
     """A number of ours and what the report says in its place: a row of a table and of the JSON."""
 
     about: Mapping[str, str]  # its title, and names of entries, as the JSON has them
@@ -130,7 +130,7 @@ class Tables:
                    for m, values in figures.machines(name).items()}
             for name in (*TABLE_2, "logmel")
         }  # fmt: skip
-        omegas = {name: TableRow({}, figures.omega(name, 0), self._omega(name)) for name in own}
+        omegas = {name: NumberRow({}, figures.omega(name, 0), self._omega(name)) for name in own}
         data = {"figures": own, **self._beside(own)}
         columns: list[Column] = [("machine", itemgetter(0)), ("figure", itemgetter(1))]
 
@@ -181,7 +181,7 @@ class Tables:
             place = self._figures.titles.index(metric)
             found = self._figures.machine(first, machine, place, second)
             about = {"title": f"{machine}, {metric}: {TABLE_2[first]} over {TABLE_2[second]}"}
-            rows.append(TableRow(about, found, self.reported.claim(key), difference=True))
+            rows.append(NumberRow(about, found, self.reported.claim(key), difference=True))
         title, notes = "What the text says of Table 2", [_FIRST.format(seed=self.seeds[0])]
         return [self._table("table2-text", title, "", rows, notes)]
 
@@ -190,7 +190,7 @@ class Tables:
         rows = []
         for entry in entries:
             about = {"entry": entry, "title": titles.get(entry, ENTRIES[entry].title)}
-            rows.append(TableRow(about, self._figures.omega(entry), self._omega(entry)))
+            rows.append(NumberRow(about, self._figures.omega(entry), self._omega(entry)))
         return self._table(name, title, "", rows, [self._about_means()])
 
     def pairs(self, name: TableName) -> Table:
@@ -199,7 +199,7 @@ class Tables:
         for pair in PAIRS[name]:
             about = {"title": pair.title, "first": pair.first, "second": pair.second}
             found = self._figures.difference(pair)
-            rows.append(TableRow(about, found, self._said(pair), difference=True))
+            rows.append(NumberRow(about, found, self._said(pair), difference=True))
         notes = [self._about_means(), _DISTINGUISHABLE]
         if any("s2" in (pair.first, pair.second) for pair in PAIRS[name]) and len(self.seeds) > 1:
             notes.append(_ENSEMBLE)
@@ -211,7 +211,7 @@ class Tables:
         return self._table(f"{name}-differences", title, first, rows, notes)
 
     def _table(
-        self, name: str, title: str, first: str, rows: Sequence[TableRow], notes: Sequence[str]
+        self, name: str, title: str, first: str, rows: Sequence[NumberRow], notes: Sequence[str]
     ) -> Table:
         """Of rows of one kind; `first` stands above their titles."""
         differences = rows[0].difference
