@@ -156,8 +156,8 @@ def test_a_checkpoint_of_before_these_settings_goes_on():
         ({"loss": "cosfac"}, "training.loss is 'cosfac'; did you mean 'cosface'"),
         ({"loss": None}, "training.loss is None; it has: arcface, cosface"),
         ({"adaptation": "mixstile"}, "did you mean 'mixstyle'"),
-        ({"lora": -1}, "training.lora is -1; it is 0 to"),
-        ({"lora": 2.5}, "training.lora is 2.5; a whole number"),
+        ({"lora": -1}, "training.lora is -1; it is a whole number from 0 to"),
+        ({"lora": 2.5}, "training.lora is 2.5; it is a whole number"),
         ({"loss": "magface", "margin": 1.0}, "with magface it is 0 to 0.98"),
     ],
 )

@@ -116,15 +116,15 @@ def innermost(embedder: Any) -> Any:
 
 def weights_of(embedder: Any) -> str | None:
     """Where an embedder, or the one inside it, has its weights; None if it has none."""
-    inner = innermost(embedder)
-    return inner.weights if _offers(inner, "weights") and isinstance(inner.weights, str) else None
+    holder = _holder(embedder, "weights")
+    return holder.weights if holder is not None and isinstance(holder.weights, str) else None
 
 
 def with_weights(embedder: Any, place: str) -> Any:
     """The same embedder with its weights elsewhere."""
-    if _offers(embedder, "embedder"):
-        return replace(embedder, embedder=with_weights(embedder.embedder, place))
-    return replace(embedder, weights=place)
+    if _offers(embedder, "weights"):
+        return replace(embedder, weights=place)
+    return replace(embedder, embedder=with_weights(embedder.embedder, place))
 
 
 def files_of(embedder: Any) -> Mapping[str, Path]:
@@ -133,19 +133,26 @@ def files_of(embedder: Any) -> Mapping[str, Path]:
     Raises:
         WeightsError: the weights are gone.
     """
-    inner = innermost(embedder)
-    return dict(inner.files) if _offers(inner, "files") else {}
+    holder = _holder(embedder, "files")
+    return {} if holder is None else dict(holder.files)
 
 
 def may_be_trained(embedder: Any) -> bool:
     """Might it have heard clips in a training? Its weights are not opened for the answer."""
-    return _offers(embedder, "training") or _offers(innermost(embedder), "training")
+    return _holder(embedder, "training") is not None
 
 
 def training_of(embedder: Any) -> Any:
     """How an embedder, or the one inside it, was trained; None for one that was not."""
-    inner = innermost(embedder)
-    return inner.training if _offers(inner, "training") else None
+    holder = _holder(embedder, "training")
+    return None if holder is None else holder.training
+
+
+def _holder(embedder: Any, name: str) -> Any:
+    """The embedder, or the one inside it, that offers something; None if none does."""
+    if _offers(embedder, name):
+        return embedder
+    return _holder(embedder.embedder, name) if _offers(embedder, "embedder") else None
 
 
 def _offers(part: object, *names: str) -> bool:

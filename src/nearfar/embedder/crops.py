@@ -19,8 +19,10 @@ from nearfar.embedder.contract import (
     identity_of,
     is_embedder,
     is_two_step,
+    training_of,
 )
 from nearfar.errors import SettingError
+from nearfar.parts.valid import is_number, whole
 from nearfar.sound.audio import Audio
 
 if TYPE_CHECKING:
@@ -77,13 +79,10 @@ class Crops:
             raise SettingError(
                 f"Crops.embedder is {self.embedder!r}; give one such as EAT(weights)"
             )
-        for name, least in (("n", 1), ("seed", 0)):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < least:
-                raise SettingError(f"Crops.{name} is {value!r}; it is a number from {least} up")
-        share = self.shortest
-        if isinstance(share, bool) or not isinstance(share, int | float) or not 0 < share <= 1:
-            raise SettingError(f"Crops.shortest is {share!r}; it is above 0 and up to 1")
+        whole("Crops.n", self.n, 1)
+        whole("Crops.seed", self.seed, 0)
+        if not is_number(self.shortest, 0, 1) or self.shortest == 0:
+            raise SettingError(f"Crops.shortest is {self.shortest!r}; it is above 0 and up to 1")
 
     @property
     def channels(self) -> int:
@@ -104,6 +103,11 @@ class Crops:
     def identity(self) -> str:
         """The settings, without the place of any weights."""
         return f"Crops({type(self.embedder).__name__}({identity_of(self.embedder)}))"
+
+    @property
+    def training(self) -> Any:
+        """How the embedder inside was trained, if it was."""
+        return training_of(self.embedder)
 
     def check(self, runtime: Runtime) -> None:
         """What the embedder inside refuses is refused."""

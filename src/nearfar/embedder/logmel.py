@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 
 from nearfar.embedder.contract import Rows32
-from nearfar.errors import SettingError
+from nearfar.parts.valid import whole
 from nearfar.sound.audio import SAMPLE_RATE, Audio
 from nearfar.sound.spectral import log_mel
 
@@ -29,10 +29,9 @@ class LogMel:
     fingerprint: ClassVar[str] = "logmel-1"
 
     def __post_init__(self) -> None:
-        for name, most in (("n_mels", 1024), ("n_fft", SAMPLE_RATE), ("hop", SAMPLE_RATE)):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
-                raise SettingError(f"LogMel.{name} is {value!r}; it is a whole number, 1 to {most}")
+        whole("LogMel.n_mels", self.n_mels, 1, 1024)
+        whole("LogMel.n_fft", self.n_fft, 1, SAMPLE_RATE)
+        whole("LogMel.hop", self.hop, 1, SAMPLE_RATE)
 
     @property
     def dim(self) -> int:

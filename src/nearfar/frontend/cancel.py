@@ -15,6 +15,7 @@ import numpy as np
 
 from nearfar.errors import SettingError
 from nearfar.frontend.level import normalised
+from nearfar.parts.valid import whole
 from nearfar.sound import spectral
 from nearfar.sound.audio import Audio
 from nearfar.sound.spectral import Complex64
@@ -38,10 +39,8 @@ class FarCancel:
     fingerprint: ClassVar[str] = "far-cancel-1"
 
     def __post_init__(self) -> None:
-        for name, low, high in (("n_fft", 16, 16_384), ("hop", 1, 8_192)):
-            value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
-                raise SettingError(f"{name} {value!r}; it is a whole number from {low} to {high}")
+        whole("n_fft", self.n_fft, 16, 16_384)
+        whole("hop", self.hop, 1, 8_192)
         if self.n_fft % 2 or 2 * self.hop > self.n_fft:
             raise SettingError(f"n_fft {self.n_fft}, hop {self.hop}; "
                                "n_fft must be even and hop at most half of it")  # fmt: skip

@@ -14,8 +14,9 @@ from typing import ClassVar, Literal, get_args
 
 import numpy as np
 
-from nearfar.errors import SettingError, did_you_mean
+from nearfar.errors import SettingError
 from nearfar.frontend.level import normalised
+from nearfar.parts.valid import choice, number
 from nearfar.sound import spectral
 from nearfar.sound.audio import Audio
 from nearfar.sound.spectral import HOP, N_FFT, Complex64, Float32
@@ -61,13 +62,8 @@ class CoherenceMask:
             ("floor", 0.0, 1.0),
             ("smoothing", 0.0, 0.999),
         ):
-            value = getattr(self, name)
-            number = isinstance(value, int | float) and not isinstance(value, bool)
-            if not (number and low <= value <= high):
-                raise SettingError(f"{name} {value!r}; it is a number from {low:g} to {high:g}")
-        if self.coherence not in get_args(Coherence):
-            known = did_you_mean(str(self.coherence), get_args(Coherence))
-            raise SettingError(f"coherence {self.coherence!r}; {known}")
+            number(name, getattr(self, name), low, high)
+        choice("coherence", self.coherence, get_args(Coherence))
         if self.coherence == "ema_debiased" and self.smoothing == 0:
             raise SettingError("smoothing 0 with coherence 'ema_debiased'; "
                                "without smoothing every γ is 1, take 'clip'")  # fmt: skip

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nearfar.errors import SettingError
+from nearfar.parts.valid import whole
 
 Progress = Callable[[str, int, int], None]  # (what, done, of)
 
@@ -31,14 +32,10 @@ class Runtime:
     batch_size: int | None = None
 
     def __post_init__(self) -> None:
-        if isinstance(self.workers, bool) or not isinstance(self.workers, int) or self.workers < 1:
-            raise SettingError(
-                f"workers is {self.workers!r}; it is a number of processes from 1 up"
-            )
+        whole("workers", self.workers, 1, what="a number of processes")
         if self.cache is not None:
             object.__setattr__(self, "cache", Path(self.cache))
         if not isinstance(self.device, str):
             raise SettingError(f"device is {self.device!r}; it is auto, cpu, cuda, cuda:1 … or mps")
-        size = self.batch_size
-        if size is not None and (isinstance(size, bool) or not isinstance(size, int) or size < 1):
-            raise SettingError(f"batch_size is {size!r}; it is a number of clips from 1 up")
+        if self.batch_size is not None:
+            whole("batch_size", self.batch_size, 1, what="a number of clips")

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nearfar.errors import SettingError
-from nearfar.parts.valid import is_number
+from nearfar.parts.valid import flag, is_number
 from nearfar.scoring.bank import SOURCE, TARGET, MemoryBank
 
 Pool = Mapping[int, NDArray[np.float32]]  # origin of a target clip → (m, dim) residual rows
@@ -66,16 +66,13 @@ class ResidualAugmentation:
         span = self.s_range
         if (
             not (isinstance(span, tuple) and len(span) == 2)
-            or not all(is_number(x, most=100) for x in span)
+            or not all(is_number(x, -100, 100) for x in span)
             or span[0] > span[1]
         ):
             raise SettingError(
                 f"ResidualAugmentation.s_range is {span!r}; give two, as in (0.5, 1.5)"
             )
-        if not isinstance(self.match_levels, bool):
-            raise SettingError(
-                f"ResidualAugmentation.match_levels is {self.match_levels!r}; it is True or False"
-            )
+        flag("ResidualAugmentation.match_levels", self.match_levels)
 
     def ratio(self, lr_corr: float) -> float:
         """Rows per source clip.

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nearfar.errors import SettingError
+from nearfar.parts.valid import is_number
 
 Rows = NDArray[np.float64]
 BLOCK = 32  # rows per matrix product, see `Whitening.__call__`
@@ -81,9 +82,7 @@ class ZCA:
 
     def __post_init__(self) -> None:
         value = self.shrinkage
-        if value != "ledoit-wolf" and (
-            isinstance(value, bool) or not isinstance(value, int | float) or not LEAST <= value <= 1
-        ):
+        if value != "ledoit-wolf" and not is_number(value, LEAST, 1):
             raise SettingError(
                 f"ZCA.shrinkage is {value!r}; it is 'ledoit-wolf' or {LEAST:f} to 1, as in 0.01"
             )

@@ -18,7 +18,7 @@ from nearfar.embedding.chain import Chain
 from nearfar.errors import SettingError
 from nearfar.frontend import Frontend
 from nearfar.parts.data import UNSAVED_DEFAULT
-from nearfar.parts.valid import check_rate
+from nearfar.parts.valid import check_rate, whole
 from nearfar.scoring.adapt import Adaptation
 from nearfar.scoring.calibrate import Calibration, Raw
 from nearfar.scoring.enrich import Enrichment, FromAudio
@@ -166,10 +166,8 @@ def _check_parts(system: System) -> None:
 def _check_numbers(system: System) -> None:
     if system.self_scores not in ("cross-fitted", "loo"):
         raise SettingError(f"self_scores is {system.self_scores!r}; 'cross-fitted' or 'loo'")
-    for name, least in (("folds", 2), ("seed", 0)):
-        value = getattr(system, name)
-        if isinstance(value, bool) or not isinstance(value, int) or value < least:
-            raise SettingError(f"{name} is {value!r}; it is a whole number from {least} up")
+    whole("folds", system.folds, 2)
+    whole("seed", system.seed, 0)
     check_rate(system.false_alarm_rate)
 
 

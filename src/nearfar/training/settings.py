@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Literal
 
-from nearfar.errors import SettingError, did_you_mean
+from nearfar.errors import SettingError
+from nearfar.parts.valid import choice, flag, number, whole
 
 
 @dataclass(frozen=True)
@@ -48,8 +49,6 @@ class FineTuning:
             raise SettingError(
                 f"training.margin is {self.margin!r}; with magface it is 0 to {MAGFACE_MOST:g}"
             )
-        if self.precision not in ("fp32", "bf16"):
-            raise SettingError(f"training.precision is {self.precision!r}; 'fp32' or 'bf16'")
         if self.batch_size % self.accumulation:
             raise SettingError(
                 f"training.accumulation is {self.accumulation}; it must divide the batch of "
@@ -59,20 +58,16 @@ class FineTuning:
     def _check_kinds(self) -> None:
         """Each setting by itself."""
         for name, value in self.to_data().items():
-            said = f"training.{name} is {value!r}; "
-            if name in _RANGES:
+            said = f"training.{name}"
+            if name in _WHOLE:
                 low, high = _RANGES[name]
-                # True is a number to Python, and NaN is neither below nor above anything.
-                if isinstance(value, bool) or not isinstance(value, int | float):
-                    raise SettingError(f"{said}it is a number")
-                if not low <= value <= high:
-                    raise SettingError(f"{said}it is {low:g} to {high:g}")
-            if name in _WHOLE and not isinstance(value, int):
-                raise SettingError(f"{said}a whole number")
-            if name in ("balanced", "checkpointing") and not isinstance(value, bool):
-                raise SettingError(f"{said}True or False")
-            if name in _CHOICES and value not in _CHOICES[name]:
-                raise SettingError(f"{said}{did_you_mean(str(value), _CHOICES[name])}")
+                whole(said, value, int(low), int(high))
+            elif name in _RANGES:
+                number(said, value, *_RANGES[name])
+            elif name in _CHOICES:
+                choice(said, value, _CHOICES[name])
+            elif name in ("balanced", "checkpointing"):
+                flag(said, value)
 
     @property
     def draws(self) -> bool:
@@ -88,6 +83,7 @@ MAGFACE_MOST = 0.98  # its margins reach 1.6 times that, π/2: beyond, cos(θ + 
 _CHOICES = {
     "loss": ("arcface", "cosface", "elasticface", "magface"),
     "adaptation": ("none", "dann", "mixstyle"),
+    "precision": ("fp32", "bf16"),
 }
 
 

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nearfar.errors import WeightsError
+from nearfar.parts.valid import is_number, is_whole
 
 PATCH = 16  # frames and mel bands of a patch
 MELS = 128  # mel bands of the input
@@ -86,11 +87,11 @@ class Architecture:
     def __post_init__(self) -> None:
         for name in ("dim", "depth", "heads", "hidden", "columns"):
             value = getattr(self, name)
-            if not _is_count(value):
+            if not is_whole(value, 1):
                 raise WeightsError(f"{name} of the encoder is {value!r}; it is a number from 1 up")
-        if self.classes is not None and not _is_count(self.classes):
+        if self.classes is not None and not is_whole(self.classes, 1):
             raise WeightsError(f"the head has {self.classes!r} classes; need 1 or more")
-        if self.projection is not None and not all(map(_is_count, self.projection)):
+        if self.projection is not None and not all(is_whole(n, 1) for n in self.projection):
             raise WeightsError(f"a projection of sizes {self.projection!r}; need 1 or more")
         if self.dim % 4:
             raise WeightsError(
@@ -322,13 +323,9 @@ def _same(value: object, want: object) -> bool:
     return isinstance(value, bool) == isinstance(want, bool) and value == want
 
 
-def _is_count(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
-
-
 def _number(config: Mapping[str, Any], name: str, default: float) -> float:
     value = config.get(name, default)
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
+    if not is_number(value, -math.inf, math.inf):
         raise WeightsError(f"the config says {name} = {value!r}; need a number")
     return float(value)
 
@@ -357,7 +354,7 @@ def _heads(config: Mapping[str, Any], dim: int) -> int:
             f"the config names no num_heads, and with {dim} dimensions they cannot be told from "
             "the tensors; add num_heads to it"
         )
-    if not _is_count(heads):
+    if not is_whole(heads, 1):
         raise WeightsError(f"the config says num_heads = {heads!r}; it is a number from 1 up")
     return int(heads)
 

@@ -15,6 +15,7 @@ from nearfar.embedder.eat.features import check_frames, features
 from nearfar.embedder.eat.record import Training, training_of
 from nearfar.embedder.eat.weights import CONFIG, TENSORS, Weights, open_weights
 from nearfar.errors import AudioError, SettingError, WeightsError, needs
+from nearfar.parts.valid import is_whole
 from nearfar.runtime.runtime import Runtime
 from nearfar.sound.audio import Audio
 
@@ -67,9 +68,7 @@ class EAT:
                 f"EAT.pooling is {self.pooling!r}; it is one of {', '.join(POOLINGS)}, or None"
             )
         layer = self.layer
-        if layer is not None and (
-            isinstance(layer, bool) or not isinstance(layer, int) or layer < 1
-        ):
+        if layer is not None and not is_whole(layer, 1):
             raise SettingError(f"EAT.layer is {layer!r}; it is a block's number from 1 up, or None")
         if self.precision not in PRECISIONS:
             raise SettingError(f"EAT.precision is {self.precision!r}; it is 'fp32' or 'bf16'")

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from nearfar.errors import SettingError
 from nearfar.parts.data import to_data
+from nearfar.parts.valid import is_whole
 from nearfar.reproduce.data import Data
 from nearfar.reproduce.entries import (
     FROZEN,
@@ -132,6 +133,6 @@ class Request:
 
 def seeds_of(count: int) -> tuple[int, ...]:
     """0, 1, … of so many trainings; a `SettingError` for none, or far too many."""
-    if isinstance(count, bool) or not isinstance(count, int) or not 1 <= count <= MOST_SEEDS:
+    if not is_whole(count, 1, MOST_SEEDS):
         raise SettingError(f"--seeds {count}: it is 1 to {MOST_SEEDS}; the report has 4")
     return tuple(range(count))
