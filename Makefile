@@ -1,18 +1,24 @@
-# `make demo`, `make test`, `make check`, `make bench`: each works on a fresh machine
-# that has Python 3.11+ and nothing else.
+# `make demo`, `make test`, `make test-all`, `make check`, `make bench`: each works on a fresh
+# machine that has Python 3.11+ and nothing else.
+#   make test      every module's laws, some minutes
+#   make test-all  the same, then the slow tests: long trainings, two processes, exhaustive sweeps
 PYTHON ?= python3
 DATA ?=
 DEMO ?= demo
 BIN := .venv/bin
-PIP := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
+PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
-.PHONY: demo test check format bench clean
+.PHONY: demo test test-all check format bench clean
 
 demo: .venv/run
 	@bash tools/demo.sh "$(DATA)" "$(DEMO)"
 
 test: .venv/dev
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+	$(PYTEST) -m 'not slow'
+
+# No test runs twice: `make test test-all` is `make test-all`.
+test-all: test
+	$(PYTEST) -m slow
 
 check: .venv/dev
 	$(BIN)/ruff format --check .
@@ -35,14 +41,16 @@ clean:
 	$(PYTHON) -m venv .venv
 
 # One stamp per set of packages; they are installed again when the lists change.
+TORCH := PyTorch above all, 200 MB to fetch (some GB where it comes with CUDA); this takes minutes
+
 .venv/run: .venv/bin/python pyproject.toml constraints.txt
-	$(PIP) --editable .
+	@bash tools/install.sh "NumPy and SciPy above all, 60 MB to fetch; this takes a minute" .
 	@touch $@
 
 .venv/dev: .venv/bin/python pyproject.toml constraints.txt
-	$(PIP) --editable '.[dev]'
+	@bash tools/install.sh "$(TORCH)" '.[dev]'
 	@touch $@
 
 .venv/bench: .venv/bin/python pyproject.toml constraints.txt
-	$(PIP) --editable '.[dev,bench]'
+	@bash tools/install.sh "$(TORCH)" '.[dev,bench]'
 	@touch $@

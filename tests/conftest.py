@@ -5,15 +5,31 @@ import os
 # Two test processes on two cores: more threads in each would wait for one another.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+import random
+import socket
 import sys
 import warnings
 from pathlib import Path
 
+import hypothesis
 import numpy as np
 import pytest
 import soundfile
 
 from nearfar.cli import main as cli
+
+# s. Whatever waits for another process waits so long; only one that hangs takes it. It is more
+# than ten times what the longest of them needs on a quiet machine.
+PATIENCE = 1800
+
+# The same examples on every machine, however slow it is.
+hypothesis.settings.register_profile(
+    "everywhere",
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
+hypothesis.settings.load_profile("everywhere")
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 RATE = 16_000
@@ -50,6 +66,49 @@ def write_machine(root, machine, seed, source=9, target=3, test=3):
                 name = f"section_00_{domain}_test_{label}_{i:04d}_noAttribute.wav"
                 sound = machine_sound(rng, domain=domain, anomaly=label == "anomaly")
                 write(root / machine / "test" / name, sound)
+
+
+def first_quick(cases):
+    """Parameters of a test: the first is for every run, the others are slow."""
+    first, *others = cases
+    return [first, *(pytest.param(case, marks=pytest.mark.slow) for case in others)]
+
+
+def finish(process, text=None):
+    """What a process wrote, (standard output, standard error); one that hangs is killed.
+
+    Its pipes are closed whatever happens: open ones are an error of whichever test runs when they
+    are found.
+    """
+    with process:
+        try:
+            return process.communicate(text, timeout=PATIENCE)
+        except BaseException:
+            process.kill()
+            raise
+
+
+def stop(processes):
+    """End those that still run, with their pipes."""
+    for process in processes:
+        process.kill()
+        with process:
+            pass
+
+
+def free_port():
+    """A port of this machine that no program is given by chance before a child listens on it.
+
+    Systems give out ports from 32768 up to whoever asks for any.
+    """
+    while True:
+        port = random.SystemRandom().randrange(20_000, 32_000)
+        with socket.socket() as there:
+            try:
+                there.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        return str(port)
 
 
 @pytest.fixture(scope="session")

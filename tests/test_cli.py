@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import nearfar as nf
-from conftest import RATE, machine_sound, write, write_machine
+from conftest import PATIENCE, RATE, finish, machine_sound, write, write_machine
 from nearfar.sound.audio import read
 
 
@@ -328,7 +328,7 @@ def test_a_full_disk_leaves_the_old_detector(dcase, detector_folder, tmp_path):
     process = nearfar(
         "fit", dcase, "-o", det, "--set", "seed=7", "--no-cache", "--workers", 1, preexec_fn=limit
     )
-    _, err = process.communicate(timeout=120)
+    _, err = finish(process)
     assert process.returncode == 2, err
     assert "cannot be written" in err
     assert "Traceback" not in err
@@ -346,11 +346,11 @@ def test_ctrl_c_keeps_the_cache_and_leaves_no_folder(tmp_path):
         env=environment, start_new_session=True,
     )  # fmt: skip
     cache = tmp_path / "cache" / "embeddings.sqlite"
-    deadline = time.monotonic() + 60
-    while rows_in(cache) < 16 and time.monotonic() < deadline:
+    deadline = time.monotonic() + PATIENCE
+    while rows_in(cache) < 16 and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.02)
     os.killpg(process.pid, signal.SIGINT)
-    _, err = process.communicate(timeout=60)
+    _, err = finish(process)
     kept = rows_in(cache)
     assert process.returncode == 130, err
     assert "interrupted" in err
@@ -360,7 +360,7 @@ def test_ctrl_c_keeps_the_cache_and_leaves_no_folder(tmp_path):
     process = nearfar(
         "fit", tmp_path / "press", "-o", tmp_path / "det", "--workers", 1, env=environment
     )
-    _, err = process.communicate(timeout=120)
+    _, err = finish(process)
     assert process.returncode == 0, err
     assert rows_in(cache) == 400
 
@@ -371,7 +371,7 @@ def rows_in(cache):
 
     if not cache.exists():
         return 0
-    with contextlib.closing(sqlite3.connect(cache, timeout=10)) as connection:
+    with contextlib.closing(sqlite3.connect(cache, timeout=PATIENCE)) as connection:
         try:
             return connection.execute("SELECT count(*) FROM rows").fetchone()[0]
         except sqlite3.OperationalError:
@@ -448,7 +448,7 @@ def test_names_are_no_markup_and_survive_an_old_console(tmp_path, capfd):
         ("systems",),
     ):
         process = nearfar(*arguments, env=environment)
-        out, err = process.communicate(timeout=60)
+        out, err = finish(process)
         assert process.returncode == 0, err
         assert "Traceback" not in err
         if arguments[0] != "systems":

@@ -10,7 +10,7 @@ import pytest
 import soundfile
 
 import nearfar as nf
-from conftest import machine_sound, write
+from conftest import finish, machine_sound, write
 from nearfar.sound.audio import read
 from test_cli import failed, nearfar
 
@@ -44,6 +44,7 @@ def test_simulate_stress(run, tmp_path):
         assert name in out  # reported, and the others were looked at all the same
 
 
+@pytest.mark.slow
 def test_simulate_pictures_and_physics(run, tmp_path):
     code, out, _ = run("simulate", "--describe", "fan")
     assert code == 0
@@ -64,6 +65,7 @@ def test_simulate_refuses(run, fan, tmp_path):
     assert not (tmp_path / "x").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="needs a limit on file sizes")
 def test_a_full_disk_stops_the_simulation_and_it_goes_on_later(tmp_path):
     import resource
@@ -74,16 +76,17 @@ def test_a_full_disk_stops_the_simulation_and_it_goes_on_later(tmp_path):
 
     arguments = ("simulate", tmp_path / "s", "--machines", "fan", "--workers", 1)
     process = nearfar(*arguments, preexec_fn=limit)
-    _, err = process.communicate(timeout=120)
+    _, err = finish(process)
     assert process.returncode == 2, err
     assert os.strerror(errno.EFBIG) in err
     assert "Traceback" not in err
     assert not list((tmp_path / "s").rglob("*.wav"))
     process = nearfar(*arguments)
-    out, err = process.communicate(timeout=120)
+    out, err = finish(process)
     assert "wrote 52 clips" in out, err
 
 
+@pytest.mark.slow
 def test_system_4_on_simulated_recordings(run, fan, tmp_path):
     """The whole street on data with known truth: it runs, and says that it is simulated."""
     code, out, _ = run("evaluate", fan, "-s", "s4", "--json", tmp_path / "e.json")

@@ -124,11 +124,14 @@ def test_a_config_says_all(shape):
 
 
 @pytest.mark.parametrize("name", ["tiny", "tiny_finetune"])
-def test_position_table_bit_for_bit(name):
+def test_position_table_of_the_published_files(name):
+    """To float32's accuracy of the largest angle: a CPU's sine is its own in the last bit."""
     stored = load_file(GOLD / name / "model.safetensors")[f"model.{TABLE}"]
-    made = positions(stored.shape[2], stored.shape[1] // 8)
+    columns = stored.shape[1] // 8
+    made = positions(stored.shape[2], columns)
     assert made.dtype == np.float32
-    assert np.array_equal(made.view(np.int32), stored.view(np.int32))
+    assert made.shape == stored.shape
+    assert np.abs(made - stored).max() <= columns * 2.0**-23
 
 
 def test_position_table_of_the_large_encoder():

@@ -105,14 +105,20 @@ def test_sum_of_the_published_front_end(name):
     assert mel.astype(np.float64).sum() == pytest.approx(values["mel_sum"], abs=1e-6 * mel.size)
 
 
-def test_filters_bit_by_bit_as_torch_computes_them():
-    """The encoders' front end computed its bank in float32; equal bits are within reach."""
+def test_filters_as_torch_computes_them():
+    """The encoders' front end computed its bank in float32.
+
+    The last bit of a logarithm differs from library to library and from CPU to CPU: it moves a bin
+    by a step of float32 at 2,840 mel, 2⁻¹². A side may be off by four of them: its bin and its
+    corner in each library.
+    """
     torch = pytest.importorskip("torch")
     low, step = mel_of(20.0), (mel_of(8000.0) - mel_of(20.0)) / 129
     left, centre, right = (low + (torch.arange(128)[:, None] + k) * step for k in (0, 1.0, 2.0))
     mel = 1127.0 * (1.0 + 31.25 * torch.arange(256)[None, :] / 700.0).log()
     sides = torch.min((mel - left) / (centre - left), (right - mel) / (right - centre))
-    assert np.array_equal(mel_filters()[:256].T, torch.clamp(sides, min=0).numpy())
+    theirs = torch.clamp(sides, min=0).numpy()
+    assert np.abs(mel_filters()[:256].T - theirs).max() <= 4 * 2.0**-12 / step
 
 
 # The definition, in float64.

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import nearfar as nf
-from conftest import machine_sound, write
+from conftest import finish, machine_sound, write
 from finetune_sounds import contents, write_lengths
 from nearfar.clips import Clips
 from nearfar.embedder.eat.features import features
@@ -202,7 +202,7 @@ def test_two_processes_at_once_do_no_harm(folder, clips, made, tmp_path):
         subprocess.Popen([sys.executable, "-c", KILLED, str(folder), str(cache), "none", "0"])
         for _ in range(2)
     ]
-    assert [process.wait(60) for process in started] == [0, 0]
+    assert [finish(process) or process.returncode for process in started] == [0, 0]
     again = examples(clips, Near(), None, SETTINGS, Runtime(cache=cache))
     assert contents(again) == contents(made)
 

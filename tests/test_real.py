@@ -35,6 +35,7 @@ def test_every_machine_is_scored_and_evaluated(real, system):
     assert 0 < low < result.omega < high < 1
 
 
+@pytest.mark.slow
 def test_workers_and_loading_do_not_matter(real, tmp_path):
     train = nf.Clips.open(real, split="train")
     test = nf.Clips.open(real, split="test")[::8]

@@ -8,10 +8,8 @@ import csv
 import gzip
 import json
 import math
-import os
 import re
 import shutil
-import signal
 import subprocess
 import sys
 from collections import Counter
@@ -679,26 +677,25 @@ def test_folders(tmp_path):
 
 
 HOLDER = """
-import sys, time
+import sys
 from pathlib import Path
 from nearfar.reproduce.steps.records import Folder
 with Folder(Path(sys.argv[1])).locked():
     print("held", flush=True)
-    time.sleep(60)
+    sys.stdin.read()
 """
 
 
 def test_one_process_at_a_time_and_the_lock_dies_with_it(finished):
     folder, _ = finished
-    held = subprocess.Popen([sys.executable, "-c", HOLDER, folder.path], stdout=subprocess.PIPE)
-    try:
-        assert held.stdout.readline() == b"held\n"
-        with pytest.raises(StorageError, match="another process"), folder.locked():
-            pass
-    finally:
-        os.kill(held.pid, signal.SIGKILL)
-        held.wait()
-        held.stdout.close()
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen([sys.executable, "-c", HOLDER, folder.path], **pipes) as held:
+        try:
+            assert held.stdout.readline() == b"held\n"
+            with pytest.raises(StorageError, match="another process"), folder.locked():
+                pass
+        finally:
+            held.kill()
     with folder.locked():
         pass
     with folder.locked():

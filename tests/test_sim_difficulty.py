@@ -8,6 +8,8 @@ import pytest
 from nearfar.sim.difficulty import BASELINES, measure
 from nearfar.sim.plan import PRESETS
 
+pytestmark = pytest.mark.slow  # a whole data set, and four systems on it
+
 # Mean ± 3 standard deviations of Ω in per cent over seeds 1 to 20, printed by
 # `python -m bench.bands`; the seed below is none of them.
 BANDS = {

@@ -18,6 +18,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from conftest import finish
 from nearfar.detector.folder.disk import write_folder
 from nearfar.errors import NearfarWarning, SettingError, StorageError
 from nearfar.files import atomic_file, write_text
@@ -44,8 +45,8 @@ def python(code, *arguments, **options):
     )
 
 
-def output(process, timeout=60):
-    out, err = process.communicate(timeout=timeout)
+def output(process):
+    out, err = finish(process)
     assert process.returncode == 0, err
     return out
 
@@ -192,7 +193,7 @@ def test_killed_in_mid_write_leaves_whole_puts_only(tmp_path, wait):
         assert writer.stdout.readline()
     time.sleep(wait)
     writer.send_signal(signal.SIGKILL)
-    out, _ = writer.communicate(timeout=30)
+    out, _ = finish(writer)
     assert writer.returncode == -signal.SIGKILL
     said = int(out.split()[-1]) if out.split() else 2
     cache = EmbeddingCache(tmp_path)
@@ -684,7 +685,7 @@ def test_killed_while_saving(tmp_path, turn, existed):
     if existed:
         write_folder(folder, INDEX, OLD_INDEX, OLD)
     killed = python(KILLED, folder, turn)
-    killed.communicate(timeout=60)
+    finish(killed)
     assert killed.returncode == -signal.SIGKILL
     now = tree(folder)
     assert len(now) > (3 if existed else 0)  # it did leave something behind

@@ -14,7 +14,9 @@ import nearfar as nf
 from nearfar.detector.member import assign_folds
 from nearfar.parts.change import with_setting
 from nearfar.runtime.runtime import Runtime
+from nearfar.runtime.threads import one_thread as one_blas_thread
 from nearfar.sound.audio import read
+from nearfar.system import presets
 from test_cli import failed
 
 EAT_DATA = Path(__file__).parent / "data" / "eat"
@@ -74,15 +76,24 @@ def weighted(queries, bank):
     return nearest[:, 0] - 0.35 * nearest[:, 1] - 0.05 * nearest[:, 2]  # Eq. 4
 
 
+def near_row(part, clip):
+    """A clip's embedding from its near channel, with one BLAS thread as nearfar works.
+
+    Several threads cut a product elsewhere, which is another last bit.
+    """
+    with one_blas_thread():
+        return part([read(clip.path)[:1]])[0]
+
+
 def test_eat_alone_is_the_reports_formulas(train, test_clips):
     """Embeddings → whitening → weighted neighbours → percentiles of held-out clips, by hand.
 
     64 dimensions and twelve clips: fewer clips than dimensions, as with EAT-large.
     """
-    detector = nf.fit(nf.system.presets.s3_eat(str(TINY)), train)
+    detector = nf.fit(presets.s3_eat(str(TINY)), train)
     part = nf.EAT(str(TINY))
     section = detector.sections["fan", "00"]
-    by_name = {c.name: part([read(c.path)[:1]])[0].astype(float) for c in train}
+    by_name = {c.name: near_row(part, c).astype(float) for c in train}
     rows = np.stack([by_name[clip.name] for clip in section.clips])
     domain = np.array(["_target_" in clip.name for clip in section.clips]).astype(np.int8)
     folds = assign_folds(np.arange(len(rows)), domain, 10, 0)
@@ -92,7 +103,7 @@ def test_eat_alone_is_the_reports_formulas(train, test_clips):
         self_scores[folds == fold] = weighted(whitened(held, rest), whitened(rest, rest))
     np.testing.assert_allclose(section.members[0].self_scores, self_scores, rtol=1e-8)
     fans = [c for c in test_clips if c.machine == "fan"]
-    queries = np.stack([part([read(c.path)[:1]])[0].astype(float) for c in fans])
+    queries = np.stack([near_row(part, c).astype(float) for c in fans])
     raw = weighted(whitened(queries, rows), whitened(rows, rows))
     wanted = [(self_scores <= score).mean() for score in raw]
     got = [v.score for v in detector.score(fans)]
@@ -101,7 +112,7 @@ def test_eat_alone_is_the_reports_formulas(train, test_clips):
 
 def test_the_ensemble_is_60_to_40(fitted, train, test_clips):
     """Each member alone hears the same clips in the same folds, so its percentiles are the same."""
-    dif = nf.fit(nf.system.presets.s3_dif(), train).score(test_clips)
+    dif = nf.fit(presets.s3_dif(), train).score(test_clips)
     both = fitted.score(test_clips)
     for a, c in zip(dif, both, strict=True):
         rest = (c.score - 0.6 * a.score) / 0.4  # the percentile of EAT
@@ -112,7 +123,7 @@ def test_the_ensemble_is_60_to_40(fitted, train, test_clips):
 
 def test_the_literal_reading_sends_all_new_clips_to_the_top(train, test_clips):
     """n ≤ d: a clip in its own whitening is nearer than any new one can be (DESIGN §3.5)."""
-    eat = nf.system.presets.s3_eat(str(TINY))
+    eat = presets.s3_eat(str(TINY))
     literal = nf.fit(replace(eat, self_scores="loo", whitening=nf.ZCA(1e-6)), train)
     honest = nf.fit(replace(eat, whitening=nf.ZCA(1e-6)), train)
     top = [v.score == 1.0 for v in literal.score(test_clips)]
@@ -122,7 +133,7 @@ def test_the_literal_reading_sends_all_new_clips_to_the_top(train, test_clips):
 
 
 def test_a_continuous_tail_has_no_ties_and_keeps_the_order(train, test_clips):
-    eat = nf.system.presets.s3_eat(str(TINY))
+    eat = presets.s3_eat(str(TINY))
     scores = {
         name: np.array([v.score for v in nf.fit(replace(eat, calibration=part), train).score(fans)])
         for fans in [nf.Clips(c for c in test_clips if c.machine == "fan")]
@@ -196,9 +207,7 @@ def test_other_weights_are_refused(fitted, test_clips, tmp_path, weights):
     fitted.save(tmp_path / "detector")
     with pytest.raises(nf.NearfarError, match="not the weights that the detector was fitted with"):
         nf.load(tmp_path / "detector", weights=TUNED)
-    mine = nf.fit(
-        replace(nf.system.presets.s3_eat(str(weights)), calibration=nf.Raw()), _few(test_clips)
-    )
+    mine = nf.fit(replace(presets.s3_eat(str(weights)), calibration=nf.Raw()), _few(test_clips))
     mine.save(tmp_path / "mine")
     config = json.loads((weights / "config.json").read_text())
     (weights / "config.json").write_text(json.dumps(config | {"num_heads": 2}))
@@ -223,7 +232,7 @@ def changed(folder):
 
 
 def test_weights_replaced_while_a_detector_lives(train, test_clips, weights, tmp_path):
-    fitted = nf.fit(nf.system.presets.s3_eat(str(weights)), train)
+    fitted = nf.fit(presets.s3_eat(str(weights)), train)
     fitted.score(test_clips)
     changed(weights)
     with pytest.raises(nf.NearfarError, match="is not what the bank was made with"):
@@ -235,7 +244,7 @@ def test_weights_replaced_while_a_detector_lives(train, test_clips, weights, tmp
 
 def test_a_damaged_copy_is_not_used_and_mended(train, test_clips, weights, tmp_path):
     """The recorded place still has the right ones; the next copy is whole again."""
-    fitted = nf.fit(nf.system.presets.s3_eat(str(weights)), train)
+    fitted = nf.fit(presets.s3_eat(str(weights)), train)
     wanted = [v.score for v in fitted.score(test_clips)]
     fitted.save(tmp_path / "detector", weights="copy")
     (copy,) = (tmp_path / "detector").glob("weights-*")
@@ -251,7 +260,7 @@ def test_what_a_killed_copy_left_is_removed_when_it_is_old(train, weights, tmp_p
     left = tmp_path / "detector" / ".weights-x"
     left.mkdir(parents=True)
     (left / "model.safetensors").write_bytes(b"half")
-    fitted = nf.fit(nf.system.presets.s3_eat(str(weights)), train)
+    fitted = nf.fit(presets.s3_eat(str(weights)), train)
     fitted.save(tmp_path / "detector")
     assert left.exists()  # perhaps somebody is at work
     os.utime(left, (0, 0))
@@ -324,7 +333,7 @@ def test_embed(run, dcase, weights, tmp_path):
         clips = nf.Clips.open(dcase)
         assert [Path(p) for p in table["path"]] == [c.path for c in clips]
         assert sorted(set(table["label"])) == ["anomaly", "normal"]
-        row = nf.EAT(str(weights))([read(clips[5].path)[:1]])[0]
+        row = near_row(nf.EAT(str(weights)), clips[5])
         assert np.array_equal(table["embeddings"][5], row)
         assert nf.EAT(str(weights)).fingerprint in str(table["made_by"])
     code, out, err = run("embed", dcase / "fan", "-s", "s4", "-o", file)

@@ -10,8 +10,10 @@ import torch
 import nearfar as nf
 from nearfar.embedder.eat.infer import engine
 from nearfar.embedder.eat.model import AttentiveStatistics, Projection, load
+from nearfar.embedder.eat.record import HEARD_DIGITS, Training
 from nearfar.embedder.eat.weights import open_weights
-from nearfar.sound.audio import read
+from nearfar.parts.data import to_data
+from nearfar.sound.audio import digest_of, read
 from nearfar.testing import noise
 from test_cli import failed
 from trained_file import TINY, make_trained
@@ -158,6 +160,34 @@ class Wrapped:
         return self.inner(audios)
 
 
+@dataclass(frozen=True)
+class Memorised:
+    """An encoder that has learned its clips by heart: all of them are one point to it.
+
+    Other sounds lie where their own hash says, at 0.1 to 1.1 radians from that point.
+    """
+
+    heard: frozenset[str]
+    honest: bool = True
+    channels: ClassVar[int] = 1
+    dim: ClassVar[int] = 2
+    fingerprint: ClassVar[str] = "memorised"
+
+    @property
+    def training(self):
+        classes = (("fan", "00", "source"), ("fan", "00", "target"))
+        record = Training(to_data(nf.Near()), None, classes, frozenset(), self.heard)
+        return record if self.honest else None
+
+    def __call__(self, audios):
+        return np.array([self._row(digest_of(a)) for a in audios], np.float32)
+
+    def _row(self, digest):
+        unheard = digest[:HEARD_DIGITS] not in self.heard
+        angle = 0.1 + int(digest[:6], 16) / 16**6 if unheard else 0.0
+        return np.cos(angle), np.sin(angle)
+
+
 # ---- honesty ---------------------------------------------------------------------------------
 
 
@@ -176,6 +206,26 @@ def test_thresholds_come_from_clips_the_encoder_has_not_heard(fans, heard, tmp_p
     again = nf.load(tmp_path / "d")
     assert again.threshold("fan") == drawn
     assert again.sections["fan", "00"].fresh == section.fresh
+
+
+def test_all_clips_would_draw_too_low_a_threshold(fans, heard, test_clips):
+    """Clips that the encoder learned by heart lie on the bank, as no other clip ever does.
+
+    At 40 % four of all twelve may be above: the unheard ones are, and so will every new clip be.
+    """
+    digests = frozenset(digest_of(a[:1])[:HEARD_DIGITS] for a in heard)
+    rule = nf.KNN((1.0,), "cosine")
+    honest, careless = (
+        nf.fit(
+            nf.System(nf.Near(), Memorised(digests, says), rule=rule, false_alarm_rate=0.4), fans
+        )
+        for says in (True, False)
+    )
+    assert (honest.threshold("fan").clips, careless.threshold("fan").clips) == (4, 12)
+    assert careless.threshold("fan").value == pytest.approx(0, abs=1e-7)
+    assert honest.threshold("fan").value > 1e-6
+    normal = nf.Clips(c for c in test_clips if c.machine == "fan" and c.label == "normal")
+    assert all(v.anomalous for v in careless.score(normal))
 
 
 def test_too_few_unheard_clips_are_said(fans, heard, tmp_path):
