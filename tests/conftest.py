@@ -31,7 +31,10 @@ hypothesis.settings.register_profile(
 )
 hypothesis.settings.load_profile("everywhere")
 
-SHARED = Path(__file__).resolve().parents[2] / "shared"
+TESTS = Path(__file__).resolve().parent
+DATA = TESTS / "data"
+TINY = DATA / "eat" / "tiny"
+SHARED = TESTS.parents[1] / "shared"
 RATE = 16_000
 
 

@@ -1,17 +1,15 @@
 """Every part of ours passes the contract that third parties are given."""
 
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 import pytest
 
 import nearfar as nf
+from conftest import TINY
 from nearfar.system.presets import PRESETS
 from nearfar.testing import check_embedder, check_frontend, check_part, check_rule, check_system
-
-TINY = Path(__file__).parent / "data" / "eat" / "tiny"
 
 
 @pytest.mark.parametrize(

@@ -5,16 +5,14 @@ trained encoders are whole numbers, so they are the same on every machine.
 """
 
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 import nearfar as nf
+from conftest import DATA, TINY
 
-DATA = Path(__file__).parent / "data"
 OLD = DATA / "detectors"
-TINY = DATA / "eat" / "tiny"
 WRITTEN = json.loads((OLD / "written.json").read_text(encoding="utf-8"))
 RATE = 16_000
 FORMATS = {"adapted-shift": 2, "adapted-standard": 2}  # all others: 1

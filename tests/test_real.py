@@ -1,11 +1,10 @@
 """Real recordings, if they lie beside the checkout: code survives them, nothing more is claimed."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 import nearfar as nf
+from conftest import DATA
 
 pytestmark = pytest.mark.filterwarnings("ignore::nearfar.errors.NearfarWarning")
 MACHINES = ("ToyCar", "ToyConveyor", "fan", "fanArray", "fanB", "pump", "slider", "valve")
@@ -18,7 +17,7 @@ def real(shared):
     return shared / "real"
 
 
-TINY = str(Path(__file__).parent / "data" / "eat" / "tiny")
+TINY = str(DATA / "eat" / "tiny")
 
 
 @pytest.mark.parametrize("system", [nf.s4(), nf.logmel(), nf.s3(TINY)], ids=["s4", "logmel", "s3"])

@@ -1,17 +1,15 @@
 """A trained encoder's file made by hand: tiny's tensors, a head of seeded noise, a record."""
 
 import json
-from pathlib import Path
 
 import torch
 from safetensors.torch import load_file, save_file
 
 import nearfar as nf
+from conftest import TINY
 from nearfar.embedder.eat.record import HEARD_DIGITS, Training
 from nearfar.embedder.eat.weights import open_weights
 from nearfar.parts.data import to_data
-
-TINY = Path(__file__).parent / "data" / "eat" / "tiny"
 
 
 def make_trained(path, clips=(), *, held_out=(), frontend=None, frames=None, seed=0, **settings):
