@@ -17,6 +17,7 @@ from nearfar.embedding.rows import embed
 from nearfar.parts.own import user_module
 from nearfar.runtime.runtime import Runtime
 from nearfar.runtime.threads import one_thread
+from nearfar.sound.audio import read
 from two_step import TwoStep, overlapping
 
 
@@ -92,7 +93,7 @@ def test_the_key_tells_parts_apart(tmp_path):
 def test_what_an_embedder_refuses_has_a_name_and_can_be_skipped(clips, tmp_path):
     from nearfar.errors import AudioError
 
-    loud = write(tmp_path / "press" / "2.wav", np.clip(30 * nf.read(clips[2].path), -0.99, 0.99))
+    loud = write(tmp_path / "press" / "2.wav", np.clip(30 * read(clips[2].path), -0.99, 0.99))
     chain = Chain(nf.Near(), Fussy(AudioError))
     with pytest.raises(nf.NearfarError, match=f"{loud.name}: too loud"):
         embed(clips, (chain,), Runtime())
@@ -223,8 +224,8 @@ def fitting(count, folder):
         "clips = overlapping(path, count)\n"
         "system = nf.System(nf.Near(), TwoStep(), nf.KNN(metric='euclidean'))\n"
         "runtime = nf.Runtime(workers=2, device=device)\n"
-        "system.fit(clips[:1] + clips[-3:], nf.Runtime())\n",  # what it imports is not counted
-        "system.fit(clips, runtime)",
+        "nf.fit(system, clips[:1] + clips[-3:], nf.Runtime())\n",  # what it imports is not counted
+        "nf.fit(system, clips, runtime)",
         path=str(folder / "press.wav"), count=count, device=ELSEWHERE,
     )  # fmt: skip
 
