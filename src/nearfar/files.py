@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import tempfile
 import time
@@ -21,8 +22,6 @@ def check_output(*paths: Path | None) -> None:
     Raises:
         StorageError: no such folder, or no permission.
     """
-    import os
-
     for path in paths:
         if path is not None and (path.is_dir() or not os.access(path.parent, os.W_OK)):
             why = "is a folder" if path.is_dir() else f"{path.parent} cannot be written to"
@@ -78,6 +77,21 @@ def write_text(path: Path, text: str) -> None:
     """Write UTF-8 text, whole or not at all."""
     with atomic_file(path) as file:
         file.write(text.encode())
+
+
+def sha256(path: Path) -> str:
+    """What identifies a file: the sha256 of its content, hexadecimal.
+
+    Raises:
+        OSError: it cannot be read; the one who asks knows what to do about it.
+
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_text(Path(folder, "a.txt"), "abc")
+    ...     print(sha256(Path(folder, "a.txt"))[:16])
+    ba7816bf8f01cfea
+    """
+    with path.open("rb") as file:  # in pieces: weights are larger than some memories
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def file_age(path: Path) -> float:

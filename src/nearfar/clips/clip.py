@@ -30,7 +30,11 @@ _NAME_2020 = re.compile(
 
 @dataclass(frozen=True)
 class Name:
-    """What a DCASE Task 2 file name says; `None` where it says nothing."""
+    """What a DCASE Task 2 file name says; `None` where it says nothing.
+
+    >>> parse_name("section_03_0012.wav")  # of an evaluation set
+    Name(section='03', number='0012', domain=None, split=None, label=None, attributes='')
+    """
 
     section: str  # two digits; in 2020 the machine id
     number: str  # as written; it counts from 0000 in most groups, so alone it is no key
@@ -79,6 +83,9 @@ class Clip:
 
     Raises:
         DatasetError: a value that its field cannot have.
+
+    >>> Clip(Path("hall/pump/long.wav"), start=60, stop=70).name
+    'hall/pump/long.wav@00:01:00-00:01:10'
     """
 
     path: Path

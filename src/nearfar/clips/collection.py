@@ -1,4 +1,4 @@
-"""Many clips in an order, where they come from, and their proxy classes."""
+"""Many clips in an order, and where they come from."""
 
 from __future__ import annotations
 
@@ -18,10 +18,18 @@ T = TypeVar("T")
 
 
 class Clips(Sequence[Clip]):
-    """Clips in a fixed order, unchangeable; a slice or a sum of `Clips` is `Clips`."""
+    """Clips in a fixed order, unchangeable; a slice or a sum of `Clips` is `Clips`.
+
+    >>> fan, pump = (Clips([Clip(Path(f"{m}.wav"), machine=m)]) for m in ("fan", "pump"))
+    >>> both = fan + pump
+    >>> both
+    <Clips: 2 clips, machines: fan, pump>
+    >>> both.select(machine="pump") == both[1:] == pump
+    True
+    """
 
     def __init__(self, clips: Iterable[Clip] = ()) -> None:
-        self._clips = tuple(clips)
+        self._clips = tuple(clips)  # hashable, and safe to give to other processes
 
     @overload
     def __getitem__(self, index: int) -> Clip: ...
@@ -56,6 +64,7 @@ class Clips(Sequence[Clip]):
     def by_section(self) -> dict[tuple[str, str], Clips]:
         """(machine, section) → its clips in their order; keys sorted."""
         groups = by_section(self)
+        # Sorted: results come in one order, however the clips were given.
         return {key: Clips(self._clips[i] for i in groups[key]) for key in sorted(groups)}
 
     def select(
@@ -96,9 +105,10 @@ class Clips(Sequence[Clip]):
         """
         _check_split(split)
         found = folders.dcase_machines(Path(root))
+        # Before any clip is listed: a machine that nobody asked for may be unreadable.
         found = _wanted(found, machines, folders.base_name, root)
         clips = cls(clip for folder in found for clip in folders.dcase_clips(folder, split))
-        if not clips:
+        if not clips:  # one machine without the split is normal, all of them are a mistake
             names = ", ".join(n for n, s in folders.SPLITS.items() if split in (None, s))
             raise DatasetError(f"{root}: no {split or 'DCASE'} clips; looked for machines' folders "
                                f"with one of these in them: {names}")  # fmt: skip
@@ -130,6 +140,7 @@ class Clips(Sequence[Clip]):
                 read.
             SettingError: `clip_seconds` below one second.
         """
+        # The machine's name is said by the folder, for names of the DCASE form say none.
         clips = cls(
             folders.named_clip(recording, folders.machine_of(place), folders.split_of(place))
             for place, recordings in folders.plain_recordings(Path(folder))
@@ -197,6 +208,7 @@ class Clips(Sequence[Clip]):
 
 def _listed(data: Path, split: str | None, machines: Sequence[str] | None) -> Clips:
     if os.path.isdir(data):
+        # Law 4: a folder that says of itself that it holds tests is not fitted on unasked.
         if split == "train" and folders.split_of(data) == "test":
             raise DatasetError(f"{data}: a test folder; fit on the folder of training clips, or "
                                "rename it if its clips are for fitting")  # fmt: skip
@@ -206,9 +218,11 @@ def _listed(data: Path, split: str | None, machines: Sequence[str] | None) -> Cl
     if not os.path.isfile(data):
         raise DatasetError(f"{data}: no such file or folder")
     if data.suffix.lower() == ".csv":
+        # A line without a split belongs to any: whoever lists clips has chosen them.
         return Clips(c for c in Clips.from_csv(data) if split is None or c.split in (None, split))
     if data.suffix.lower() not in audio.SUFFIXES:
         raise DatasetError(f"{data}: neither a folder, a CSV file nor a WAV or FLAC recording")
+    # One recording has the same machine and split as when its folder is opened.
     machine, of_folder = folders.machine_of(data.parent), folders.split_of(data.parent)
     return Clips([folders.named_clip(folders.single_recording(data), machine, of_folder)])
 
@@ -229,8 +243,9 @@ def _check_split(split: str | None) -> None:
 def _wanted(
     found: Sequence[T], machines: Sequence[str] | None, name_of: Callable[[T], str], where: StrPath
 ) -> list[T]:
-    if machines is None or not found:
+    if machines is None or not found:  # that nothing is there is told better by the caller
         return list(found)
+    # A single name would otherwise be taken for machines of one letter each.
     names = (machines,) if isinstance(machines, str) else tuple(machines)
     known = {name_of(one) for one in found}
     for name in names:

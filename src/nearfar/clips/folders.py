@@ -35,7 +35,7 @@ def listing(folder: Path) -> tuple[list[Path], list[Path]]:
     Raises:
         DatasetError: the folder cannot be read.
     """
-    try:
+    try:  # is_dir() asks the disk only for links; a Path would ask for each of 7,000 files
         with os.scandir(folder) as entries:
             seen = sorted((e.name, e.is_dir()) for e in entries if not e.name.startswith("."))
     except OSError as error:
@@ -49,7 +49,7 @@ def walk(
     folder: Path, above: tuple[str, ...] = ()
 ) -> Iterator[tuple[Path, list[Path], list[Path]]]:
     """Folder by folder, like os.walk: taken out of the last list, a folder is never opened."""
-    real = os.path.realpath(folder)
+    real = os.path.realpath(folder)  # a link to a folder above would never end
     if real in above:
         raise DatasetError(f"{folder}: a symbolic link to a folder above it; remove the link")
     files, folders = listing(folder)
@@ -65,7 +65,7 @@ def split_of(folder: Path) -> str | None:
 
 def machine_of(folder: Path) -> str:
     """The folder's name; for `fan/test` that of the folder above."""
-    here = os.path.abspath(folder)
+    here = os.path.abspath(folder)  # `.` has a name, too
     return os.path.basename(os.path.dirname(here) if split_of(folder) else here)
 
 
@@ -95,7 +95,7 @@ def named_clip(recording: Recording, machine: str, split: str | None) -> Clip:
     name = parse_name(path.name)
     if name is None:
         return Clip(path, far, machine=machine, split=split)
-    split = split or name.split
+    split = split or name.split  # the folder counts: some years' names say none
     by_folder = "normal" if split == "train" else None  # so the data sets are made
     return Clip(path, far, machine=machine, section=name.section, domain=name.domain, split=split,
                 label=name.label or by_folder, attributes=name.attributes)  # fmt: skip
@@ -110,7 +110,7 @@ def dcase_machines(root: Path) -> list[Path]:
     for folder, _, folders in walk(root):
         if any(split_of(sub) for sub in folders):
             found.append(folder)
-            folders.clear()
+            folders.clear()  # law 4: nobody looks into a split folder to find machines
     return sorted(found, key=lambda folder: (base_name(folder), folder))
 
 
@@ -143,6 +143,7 @@ def _split_clips(folder: Path, machine: str, split: str) -> list[Clip]:
 def _with_listed_attributes(machine: Path, clips: list[Clip]) -> list[Clip]:
     """Where no name has a tail the same facts may stand in `attributes_<section>.csv`."""
     silent = {c.section for c in clips} - {c.section for c in clips if c.attributes}
+    # Only where the whole section is silent: a single clip without a tail has no attributes.
     known = {section: _attributes(machine / f"attributes_{section}.csv") for section in silent}
     return [
         replace(c, attributes=known.get(c.section, {}).get(c.path.name, c.attributes))
@@ -168,6 +169,7 @@ def check_once(clips: Iterable[Clip]) -> None:
     homes: dict[tuple[str, str, str | None], Path] = {}
     files: dict[tuple[str, str, str | None, str], Path] = {}
     for clip in clips:
+        # fan/train/x.wav → fan: train and test of a section may lie apart, two trains may not
         key, home = (clip.machine, clip.section, clip.split), clip.path.parent.parent
         if homes.setdefault(key, home) != home:
             raise DatasetError(f"{clip.machine}, section {clip.section}: {clip.split} clips in "
@@ -247,7 +249,7 @@ def _pairs_of_halves(folders: list[Path]) -> list[Recording]:
 
 
 def _joined(near: dict[str, Path], far: dict[str, Path]) -> list[Recording]:
-    for key in sorted(near.keys() ^ far.keys()):
+    for key in sorted(near.keys() ^ far.keys()):  # the first by name is told, on every disk
         missing = "far" if key in near else "near"
         raise DatasetError(f"{near.get(key) or far[key]}: the {missing} microphone's file to it "
                            "is missing; add it, or name the two alike")  # fmt: skip

@@ -28,12 +28,13 @@ def table(path: Path) -> list[tuple[int, list[str]]]:
     Raises:
         DatasetError: it cannot be read, is not UTF-8, or a quote is never closed.
     """
-    line = 0
+    line = 0  # the last one that could be read, for the message
     rows = []
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:  # Excel writes a BOM
+            # strict: a quote that is never closed would swallow the rest of the list
             for row in (reader := csv.reader(file, strict=True)):
-                line = reader.line_num
+                line = reader.line_num  # not the row's number: a cell may hold line breaks
                 rows.append((line, [cell.strip() for cell in row]))
     except OSError as error:
         raise DatasetError(f"{path}: cannot be read ({error.strerror or error})") from None
@@ -52,7 +53,7 @@ def csv_clips(path: Path, machine: str) -> Iterator[Clip]:
     """
     rows = table(path)
     header = _header(path, rows)
-    seen: dict[tuple[Path, Path | None, float, float | None], int] = {}
+    seen: dict[tuple[Path, Path | None, float, float | None], int] = {}  # sound → its line
     for line, cells in rows[1:]:
         if len(cells) != len(header):
             raise DatasetError(f"{path}:{line}: {len(cells)} cells, the header has {len(header)}")
@@ -88,7 +89,7 @@ def _csv_clip(folder: Path, machine: str, row: dict[str, str]) -> Clip:
     if recording is None:
         raise DatasetError("no path")
     start = _seconds(given, "start") or 0.0
-    given = _told_by_name(recording) | given
+    given = _told_by_name(recording) | given  # what the table says counts
     return Clip(
         folder / recording,
         far=folder / given["far"] if "far" in given else None,
@@ -123,6 +124,7 @@ def _seconds(given: dict[str, str], column: str) -> float | None:
 
 def _time(text: str, start: float) -> datetime:
     try:
+        # The column says when the recording starts, a clip's time when the clip does.
         return datetime.fromisoformat(text) + timedelta(seconds=start)
     except (ValueError, OverflowError):
         raise DatasetError(f"time {text!r}; need ISO 8601, as 2026-06-15T08:30:00") from None
@@ -151,14 +153,15 @@ def _parts(clip: Clip, seconds: float) -> Iterator[Clip]:
     try:
         length = min(audio.duration(file) for file in files)  # two recorders stop apart
     except AudioError:
-        length = 0.0
+        length = 0.0  # so that the clip stays whole below
     end = length if clip.stop is None else clip.stop
+    # 1 µs: the decimals of a list may lie behind the last sample.
     if end > length + 1e-6 or end - clip.start <= seconds * (1 + 1e-9):
         yield clip
         return
     count = int((end - clip.start) / seconds + 1e-9)
     rest = end - clip.start - count * seconds
-    if rest > 1e-3:
+    if rest > 1e-3:  # s; less than a millisecond nobody misses
         warn(f"{clip.name}: its last {rest:.3g} s are no whole clip and are left out")
     for i in range(count):
         begin = clip.start + i * seconds

@@ -24,6 +24,7 @@ def check_training(clips: Clips, doing: str = "fit") -> None:
     Raises:
         DatasetError: says which clip.
     """
+    # A folder given for clips is the commonest mistake, and a text is a sequence, too.
     if isinstance(clips, str | Path) or not isinstance(clips, Sequence):
         raise DatasetError(
             f"{doing} takes clips, not {clips!r}; give Clips.open(folder, split='train')"
@@ -31,6 +32,7 @@ def check_training(clips: Clips, doing: str = "fit") -> None:
     if not len(clips):
         raise DatasetError(f"no clips to {doing} on; give a folder with WAV or FLAC recordings")
     for clip in clips:
+        # The machine is the key by which a detector finds its section, and part of file names.
         if not clip.machine or not clip.machine.isprintable():
             raise DatasetError(
                 f"{clip.name}: a machine called {clip.machine!r}; name it in letters"
@@ -66,6 +68,7 @@ def proxy_classes(
         used = [c for c in clips if c.split != "test" or c.label is not None]
     else:
         raise SettingError(f"rule {rule!r}; it is 'train' or 'report'")
+    # One kind of class for a whole section, attributes where any clip of it has some (§2.2).
     told = {(c.machine, c.section) for c in used if c.attributes}
     classes: dict[Clip, tuple[str, str, str]] = {}
     for c in used:
@@ -85,8 +88,10 @@ def recording_blocks(clips: Sequence[Clip], folds: int) -> NDArray[np.int64]:
         (n,) block numbers. A file that is one clip is a block; the parts of a recording make as
         few blocks, each of consecutive parts, as let all recordings together fill the folds.
     """
+    # Neighbours in two folds would judge each other: self-scores and thresholds too low.
     whole = [clip.start == 0 and clip.stop is None for clip in clips]
     recordings = sorted({str(c.path) for c, w in zip(clips, whole, strict=True) if not w})
+    # Rounded up: with fewer blocks than folds some folds would be empty.
     pieces = -(-folds // len(recordings)) if recordings else 1
     blocks: NDArray[np.int64] = np.empty(len(clips), dtype=np.int64)
     singles = np.flatnonzero(whole)
@@ -95,7 +100,7 @@ def recording_blocks(clips: Sequence[Clip], folds: int) -> NDArray[np.int64]:
     for recording in recordings:
         parts = [i for i, c in enumerate(clips) if not whole[i] and str(c.path) == recording]
         parts.sort(key=lambda i: clips[i].start)
-        pieces_here = min(pieces, len(parts))
+        pieces_here = min(pieces, len(parts))  # a recording of three parts has no four blocks
         blocks[parts] = used + np.arange(len(parts)) * pieces_here // len(parts)
         used += pieces_here
     return blocks

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from nearfar.embedder.contract import (
     may_be_trained,
 )
 from nearfar.errors import NearfarError, SettingError, first_line
+from nearfar.files import sha256
 from nearfar.parts.own import USER_PREFIX
 from nearfar.sound.audio import Audio
 
@@ -129,9 +129,7 @@ def identity(part: Frontend | Embedder) -> str:
     cls = type(part)
     code = ""
     if cls.__module__.startswith(USER_PREFIX):
-        code = hashlib.sha256(
-            Path(str(sys.modules[cls.__module__].__file__)).read_bytes()
-        ).hexdigest()
+        code = sha256(Path(str(sys.modules[cls.__module__].__file__)))
     ours = cls.__module__.split(".")[0] == "nearfar"
     room = FIRST_ROOMS.get(cls.__name__, "nearfar") if ours else cls.__module__
     return f"{room}.{cls.__qualname__}{code}|{identity_of(part)}|{part.fingerprint}"

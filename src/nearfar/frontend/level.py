@@ -22,6 +22,7 @@ def normalised(audio: Audio, half: int, length: int | None = None) -> tuple[Audi
         channel stays 0.
     """
     out = np.zeros((2, (length or audio.shape[1]) + 2 * half), np.float32)
+    # Each channel by itself; who compares their powers undoes it by the exponents.
     exponents = [0, 0]
     for i, channel in enumerate(audio):
         exponents[i] = exponent = math.frexp(max(-float(channel.min()), float(channel.max())))[1]

@@ -41,6 +41,12 @@ class CoherenceMask:
     gain common to both channels changes nothing; a silent far channel gives M = 1.
 
     With the logarithm to base 10 the same mask has `sharpness` 5 / ln 10 = 2.17.
+
+    >>> sound = np.random.default_rng(0).standard_normal(16_000).astype(np.float32)
+    >>> alone = np.stack([sound, 0 * sound])  # nothing far: all is let through
+    >>> mask = CoherenceMask(floor=0.1).mask(alone)
+    >>> mask.shape, bool((mask == 1).all())
+    ((201, 101), True)
     """
 
     sharpness: float = 5.0  # β

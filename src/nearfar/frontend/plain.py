@@ -18,7 +18,11 @@ from nearfar.sound.audio import Audio
 
 @runtime_checkable
 class Frontend(Protocol):
-    """What a front end is; see the module's text for the contract."""
+    """What a front end is; see the module's text for the contract.
+
+    >>> isinstance(Near(), Frontend), isinstance(print, Frontend)
+    (True, False)
+    """
 
     @property
     def needs(self) -> int: ...  # noqa: D102
@@ -31,9 +35,14 @@ class Frontend(Protocol):
 
 @dataclass(frozen=True)
 class Near:
-    """The near microphone alone; also takes mono recordings."""
+    """The near microphone alone; also takes mono recordings.
 
-    needs: ClassVar[int] = 1
+    >>> import numpy as np
+    >>> Near()(np.array([[0.5, 0.5], [0.0, 0.1]], np.float32)).tolist()
+    [[0.5, 0.5]]
+    """
+
+    needs: ClassVar[int] = 1  # so that a second channel is neither asked for nor judged
     channels: ClassVar[int] = 1
     fingerprint: ClassVar[str] = "near-1"
 
@@ -44,7 +53,12 @@ class Near:
 
 @dataclass(frozen=True)
 class Far:
-    """The far microphone alone: what a system hears that is not beside the machine."""
+    """The far microphone alone: what a system hears that is not beside the machine.
+
+    >>> import numpy as np
+    >>> Far()(np.array([[0.5, 0.5], [0.0, 0.25]], np.float32)).tolist()
+    [[0.0, 0.25]]
+    """
 
     needs: ClassVar[int] = 2
     channels: ClassVar[int] = 1
@@ -52,12 +66,16 @@ class Far:
 
     def __call__(self, audio: Audio) -> Audio:
         """(2, samples) → (1, samples)."""
-        return audio[1:2]
+        return audio[1:2]  # a slice: the channel stays an axis, and nothing is copied
 
 
 @dataclass(frozen=True)
 class Stereo:
-    """Both microphones, untouched (Systems 3 and 4: "Preprocess: None", report Table 1)."""
+    """Both microphones, untouched (Systems 3 and 4: "Preprocess: None", report Table 1).
+
+    >>> Stereo().needs, Stereo().channels
+    (2, 2)
+    """
 
     needs: ClassVar[int] = 2
     channels: ClassVar[int] = 2

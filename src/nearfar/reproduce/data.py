@@ -22,6 +22,7 @@ from nearfar.clips.training import check_training
 from nearfar.embedder.eat.record import training_of
 from nearfar.embedder.eat.weights import Weights, open_weights
 from nearfar.errors import AudioError, DatasetError, WeightsError
+from nearfar.files import sha256 as file_sha256
 from nearfar.metrics.official import RuleName, evaluate
 from nearfar.reproduce.reported import load
 from nearfar.runtime.runtime import Progress
@@ -223,12 +224,6 @@ def _look_at(clip: Clip) -> tuple[str, float]:
     except OSError as error:
         raise AudioError(f"{clip.name}: cannot be read ({error.strerror}); copy it again") from None
     return " ".join(digests), audio.duration(clip.path)
-
-
-def file_sha256(path: Path) -> str:
-    """Of its content."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _row(clip: Clip, digest: str) -> str:

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from nearfar.errors import FormatError, SettingError, StorageError
-from nearfar.files import atomic_file, storage_errors, write_text
+from nearfar.files import atomic_file, sha256, storage_errors, write_text
 from nearfar.runtime import workers as processes
 from nearfar.sim.plan import PRESETS, Item, machines_of, plan
 from nearfar.sim.scene import render
@@ -176,7 +176,7 @@ def _is_entry(entry: dict[str, Any]) -> bool:
 
 def _is_whole(out: Path, entry: dict[str, Any], stems: bool) -> bool:
     path = out / entry["file"]
-    if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != entry["sha256"]:
+    if not path.is_file() or sha256(path) != entry["sha256"]:
         return False
     return not stems or all(_stem(path, name).is_file() for name in STEMS)
 

@@ -22,10 +22,10 @@ from nearfar.files import atomic_file
 Audio = NDArray[np.float32]
 ChannelOrder = Literal["near-far", "far-near"]
 
-SAMPLE_RATE = 16_000  # Hz; every number in the report is at this rate
+SAMPLE_RATE = 16_000  # Hz; every number in the report is at this rate (§3.1)
 LOUDEST = 1e9  # times full scale; even 32-bit integers taken for floats stay below
 SHORTEST = 1.0  # s; a feature needs some frames to have a spread
-SUFFIXES = (".wav", ".flac")
+SUFFIXES = (".wav", ".flac")  # lossless ones only: codecs remove what ears do not miss
 _RATES = (1_000, 1_000_000)  # Hz; a header outside is damaged, and 1 Hz would become gigabytes
 _STREAMED = 0x7FFF_0000  # bytes; from here on a WAV header means "length not known when I began"
 
@@ -61,6 +61,7 @@ def read(
     """
     if far is None:
         return to_order(_read_file(Path(path), start, stop, sample_rate), order)
+    # Of two files it is said which is near; `order` is about the channels of one.
     near_audio = _read_file(Path(path), start, stop, sample_rate)
     return pair(
         near_audio, _read_file(Path(far), start, stop, sample_rate), names=(str(path), str(far))
@@ -108,6 +109,7 @@ def to_order(audio: Audio, order: ChannelOrder) -> Audio:
     """
     if order not in ("near-far", "far-near"):
         raise SettingError(f"channel order {order!r}; it is 'near-far' or 'far-near'")
+    # A copy, since torch takes no array with a negative step.
     return np.ascontiguousarray(audio[::-1]) if order == "far-near" else audio
 
 
@@ -133,6 +135,7 @@ def from_array(
     array([[0. , 0.5]], dtype=float32)
     """
     x = _numbers(audio, name)
+    # soundfile and scipy read (samples, channels): said, never turned round in silence.
     if x.ndim != 2 or x.shape[0] > 2:
         hint = "; transpose it" if x.ndim == 2 and x.shape[1] <= 2 else ""
         raise AudioError(f"{name}: shape {np.shape(audio)}, need (channels, samples) with 1 or 2 "
@@ -167,8 +170,14 @@ def check(audio: Audio, *, name: str, channels: int = 2) -> Audio:
     if heard.shape[1] < SHORTEST * SAMPLE_RATE:
         raise AudioError(f"{name}: {heard.shape[1] / SAMPLE_RATE:.3f} s, need at least "
                          f"{SHORTEST:g} s; leave it out with --skip-bad")  # fmt: skip
+    _refuse_unusable(heard, name)
+    return heard
+
+
+def _refuse_unusable(heard: Audio, name: str) -> None:
+    """Stop at a channel that is not finite, not scaled to 1, or silent."""
     # Two reductions without a temporary: NaN and ±inf both survive a minimum or a maximum.
-    low, high = heard.min(axis=1), heard.max(axis=1)
+    low, high = heard.min(axis=1), heard.max(axis=1)  # (channels,) each
     for channel, (lowest, highest) in enumerate(zip(low, high, strict=True)):
         which = ("near", "far")[channel]
         if not (np.isfinite(lowest) and np.isfinite(highest)):
@@ -178,12 +187,11 @@ def check(audio: Audio, *, name: str, channels: int = 2) -> Audio:
             raise AudioError(f"{name}: the {which} channel has samples up to "
                              f"{max(-lowest, highest):.3g}, full scale is 1; "
                              "divide by the recorder's full scale")  # fmt: skip
-        if lowest == highest:
+        if lowest == highest:  # any constant: a dead microphone may have an offset
             raise AudioError(
                 f"{name}: the {which} channel is digitally silent (every sample {lowest:g}); "
                 "check the microphone or leave the clip out with --skip-bad"
             )
-    return heard
 
 
 def write(path: str | os.PathLike[str], audio: Audio, sample_rate: int = SAMPLE_RATE) -> None:
@@ -211,7 +219,7 @@ def encode(audio: Audio, subtype: str, sample_rate: int = SAMPLE_RATE) -> bytes:
 
     buffer = io.BytesIO()
     if subtype == "FLOAT":
-        from scipy.io import wavfile
+        from scipy.io import wavfile  # libsndfile's PEAK chunk has the time of writing
 
         wavfile.write(buffer, sample_rate, np.asarray(audio.T, dtype=np.float32))
     else:
@@ -249,6 +257,7 @@ def _numbers(audio: ArrayLike, name: str) -> Audio:
         raise AudioError(f"{name}: channels of different lengths, need equal ones") from None
     if x.dtype.kind in "iu":
         info = np.iinfo(x.dtype)
+        # Unsigned samples, as in 8-bit WAV files, lie around the middle of their range.
         middle = 0 if x.dtype.kind == "i" else (info.max + 1) // 2
         x = (x.astype(np.float64) - middle) / (info.max + 1 - middle)
     elif x.dtype.kind not in "fb":
@@ -291,7 +300,7 @@ def _check_complete(path: Path) -> None:
     if size == 0:
         raise AudioError(f"{path}: the file is empty (0 bytes); record it again")
     with path.open("rb") as file:
-        if file.read(12)[:4] != b"RIFF":
+        if file.read(12)[:4] != b"RIFF":  # FLAC: a missing end is found in decoding
             return
         while len(head := file.read(8)) == 8:
             length = int.from_bytes(head[4:], "little")
@@ -329,6 +338,7 @@ def _read_file(path: Path, start: float, stop: float | None, sample_rate: int) -
 def _span(path: Path, start: float, stop: float | None, frames: int, rate: int) -> tuple[int, int]:
     """Seconds → the first sample and the one after the last."""
     first = frames if start * rate >= frames else round(start * rate)
+    # frames + 1: past the end is past the end, and an infinite product cannot be rounded.
     last = frames if stop is None else round(min(stop * rate, frames + 1.0))
     if first >= frames or last <= first:
         raise AudioError(f"{path}: no samples" + (f" after {start:g} s" if start else ""))
@@ -360,6 +370,7 @@ def _reason(error: Exception) -> str:
 
 def digest_of(audio: Audio) -> str:
     """sha256 of a sound, hexadecimal."""
+    # The shape first: the same bytes as one channel or as two are two sounds.
     state = hashlib.sha256(str(audio.shape).encode())
     for channel in audio:
         state.update(np.ascontiguousarray(channel).data)

@@ -34,6 +34,7 @@ def relate(audio: Audio) -> tuple[float, float]:
         [float(x.mean()) for x in (near, far)],
     )
     # What is left of the mean is small: subtracting it from the sums loses no digits.
+    # Σ(x − m)² = Σx² − n m²: no second copy of a channel.
     near_power, far_power = (p - n * m * m for p, m in zip(powers, means, strict=True))
     if not (near_power > 0 and far_power > 0):
         return 0.0, float("nan")

@@ -2,7 +2,7 @@
 
 Kaldi's frames start at sample 0 and lie wholly inside the sound ("snip edges"); each frame loses
 its own mean and is pre-emphasised and windowed by itself. That is another convention than
-`nearfar.spectral`'s centred frames, so the two do not share their number of frames.
+`nearfar.sound.spectral`'s centred frames, so the two do not share their number of frames.
 
 Everything is float32, because the encoders saw float32. Rounding then shows in bands that are
 very quiet beside the loudest of the same frame: some 1e-4 in the logarithm, for any float32 FFT.
@@ -109,7 +109,11 @@ def fbank(channel: Float32, out: Float32 | None = None) -> Float32:
 
 
 class Scratch:
-    """Memory of one call for up to `size` frames, used again for each block."""
+    """Memory of one call for up to `size` frames, used again for each block.
+
+    >>> Scratch(8).powers(np.zeros((3, FRAME), np.float32)).shape
+    (3, 257)
+    """
 
     def __init__(self, size: int) -> None:
         self.centred = np.empty((size, FRAME), np.float32)

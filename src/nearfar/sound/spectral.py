@@ -90,6 +90,7 @@ def reflect(padded: Float32, n_fft: int = N_FFT) -> None:
     samples = padded.shape[-1] - 2 * half
     if samples <= half:
         raise SettingError(f"a sound of {samples} samples; frames of {n_fft} need more than {half}")
+    # The sample at the edge stands once, d c b | a b c d, as in numpy's "reflect".
     padded[..., :half] = padded[..., 2 * half : half : -1]
     end = half + samples
     padded[..., end:] = padded[..., end - 2 : end - 2 - half : -1]
@@ -103,7 +104,7 @@ def frames(padded: Float32, n_fft: int = N_FFT, hop: int = HOP) -> Float32:
     view: Float32 = np.ndarray(
         (count, n_fft), np.float32, buffer=x.data, strides=(hop * x.itemsize, x.itemsize)
     )
-    view.flags.writeable = False
+    view.flags.writeable = False  # frames overlap: a write would show in the next ones
     return view
 
 
@@ -211,7 +212,13 @@ def istft(spectrogram: Complex64, samples: int, n_fft: int = N_FFT, hop: int = H
 
 
 class OverlapAdd:
-    """The inverse STFT of one channel, a block of frames at a time; see `istft`."""
+    """The inverse STFT of one channel, a block of frames at a time; see `istft`.
+
+    >>> sound = OverlapAdd(1600)
+    >>> sound.add(0, stft(np.ones(1600, np.float32)))
+    >>> bool(np.allclose(sound.finish(), 1.0, atol=1e-6))
+    True
+    """
 
     def __init__(self, samples: int, n_fft: int = N_FFT, hop: int = HOP) -> None:
         self.samples, self.n_fft, self.hop = samples, n_fft, hop
@@ -226,8 +233,9 @@ class OverlapAdd:
         from scipy.fft import irfft
 
         framed = irfft(block.T, self.n_fft, axis=1)  # (frames, n_fft)
-        framed *= hann(self.n_fft)
+        framed *= hann(self.n_fft)  # the window once more: the least squares of `istft`
         start, length = first * self.step, (len(framed) - 1) * self.step + 1
+        # Piece k of all frames in one sum: as many additions of arrays as a frame has pieces.
         for k in range(self.per_frame):
             rows = slice(start + k, start + k + length, self.step)
             self.total[rows] += framed[:, k * self.piece : (k + 1) * self.piece]
@@ -242,6 +250,7 @@ class OverlapAdd:
             single: Sequence[int] = range(start, rows)
         else:
             single = (*range(start, ends), *range(rows - ends, rows))
+            # Between the ends rows one step apart lie under the same windows: one division for all.
             for row in range(ends, ends + self.step):
                 self.total[row : rows - ends : self.step] /= squares[self._covering(row)].sum(0)
         for row in single:
@@ -262,6 +271,7 @@ class OverlapAdd:
 def _smoother(smoothing: float) -> Float32:
     """(SMOOTHED, SMOOTHED): x @ matrix is the moving average of x, from 0 at its start."""
     lag = np.arange(SMOOTHED)[None, :] - np.arange(SMOOTHED)[:, None]
+    # Row s, column t: what x(s) contributes to y(t), (1 − α) α^(t − s) for t ≥ s.
     matrix = np.where(lag >= 0, (1 - smoothing) * smoothing ** np.maximum(lag, 0.0), 0.0)
     return matrix.astype(np.float32)
 
@@ -304,6 +314,7 @@ def mel_scale(hz: Float64) -> Float64:
     >>> mel_scale(np.array([200.0, 1000.0, 6400.0])).tolist()
     [3.0, 15.0, 42.0]
     """
+    # 200/3 Hz a mel up to 1 kHz, which is 15 mel; from there 27 mel to 6.4 kHz.
     high = 15 + 27 * np.log(np.maximum(hz, 1000.0) / 1000) / np.log(6.4)
     return np.where(hz < 1000, hz * 3 / 200, high)
 
@@ -326,6 +337,7 @@ def mel_filters(n_mels: int, n_fft: int = N_FFT, sample_rate: int = SAMPLE_RATE)
     Raises:
         SettingError: so many bands that one of them lies between two bins of the FFT.
     """
+    # Edges of neighbouring triangles are shared: n bands have n + 2 of them, equal in mel.
     top = mel_scale(np.array(sample_rate / 2))
     edges = mel_scale_inverse(np.linspace(0.0, float(top), n_mels + 2))[:, None]
     low, peak, high = edges[:-2], edges[1:-1], edges[2:]
@@ -343,7 +355,7 @@ def dct(n_out: int, n_in: int) -> Float32:
     """Orthonormal DCT-II as a matrix (n_out, n_in); on log mel bands it gives cepstra (MFCC)."""
     k, n = np.arange(n_out)[:, None], np.arange(n_in)[None, :]
     matrix = np.sqrt(2 / n_in) * np.cos(np.pi * k * (2 * n + 1) / (2 * n_in))
-    matrix[0] /= np.sqrt(2)
+    matrix[0] /= np.sqrt(2)  # a constant is √2 longer than the cosines
     rounded: Float32 = matrix.astype(np.float32)
     rounded.flags.writeable = False
     return rounded
@@ -379,12 +391,12 @@ def log_mel(channel: Float32, n_fft: int = 1024, hop: int = 512, n_mels: int = 1
         SettingError: too many mel bands for `n_fft`.
     """
     padded = pad(channel, n_fft, padding="zero")
-    out = np.empty((n_mels, n_frames(len(channel), hop)), np.float32)
+    out = np.empty((n_mels, n_frames(len(channel), hop)), np.float32)  # (bands, frames)
     filters = mel_filters(n_mels, n_fft)
     for first, last, block in spectra(padded, n_fft, hop):
         parts = np.empty((len(block), 2 * (last - first)), np.float32)
         powers = power(block, parts, np.empty(block.shape, np.float32))
         np.matmul(filters, powers, out=out[:, first:last])
-    np.maximum(out, MEL_FLOOR, out=out)
+    np.maximum(out, MEL_FLOOR, out=out)  # silence is −156.5 dB, never −inf
     np.log10(out, out=out)
     return np.multiply(out, 10, out=out)

@@ -20,6 +20,7 @@ from typing import Any
 from nearfar.embedder.eat.architecture import Architecture, Shape, from_config
 from nearfar.embedder.eat.tensorfile import BYTES, Header, header, header_bytes, unreadable
 from nearfar.errors import WeightsError
+from nearfar.files import sha256
 
 CONFIG = "config.json"
 TENSORS = "model.safetensors"
@@ -323,7 +324,6 @@ def _refuse_dtypes(path: Path, found: Header) -> None:
 def _sha256(path: Path, size: int, changed: int) -> str:
     """Size and time of change are there to be part of the key."""
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return sha256(path)
     except OSError as error:
         raise unreadable(path, error) from None

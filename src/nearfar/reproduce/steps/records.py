@@ -24,8 +24,8 @@ from pathlib import Path
 from typing import Any
 
 from nearfar.errors import FormatError, StorageError, warn
+from nearfar.files import sha256 as file_sha256
 from nearfar.files import storage_errors, write_text
-from nearfar.reproduce.data import file_sha256
 from nearfar.reproduce.steps.plan import DIGITS, Step
 
 FORMAT = 1  # of the folder; a later one is not opened
