@@ -28,7 +28,7 @@ SEEDS, EPOCHS = 2, 2
 # Killed when the first epoch's checkpoint of a training has just been written.
 CHILD = """
 import os, signal
-from nearfar import cli
+from nearfar.cli import main as cli
 from nearfar.training.loop import checkpoint
 
 save = checkpoint.save

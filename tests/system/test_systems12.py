@@ -24,7 +24,7 @@ pytestmark = pytest.mark.slow  # test_trained.py has the laws, with an encoder m
 # Killed when the checkpoint of the first epoch has just been written.
 KILLED = """
 import os, signal
-from nearfar import cli
+from nearfar.cli import main as cli
 from nearfar.training.loop import checkpoint
 
 save = checkpoint.save
