@@ -53,7 +53,7 @@ from nearfar.reproduce.steps.records import Folder
 from nearfar.reproduce.tables.numbers import Figures, Number, _over_seeds, figures
 from nearfar.reproduce.tables.table import DASH, Table, per_cent, points
 from nearfar.reproduce.tables.tables import TABLE_2, Tables
-from nearfar.reproduce.tables.tables import configurations as table_1
+from nearfar.reproduce.tables.configurations import configurations
 from nearfar.scores.files import read_scores, write_scores
 from nearfar.scores.join import ScoredFile, ScoreTable
 from nearfar.scores.truth import LabelledFile, Truth
@@ -1053,7 +1053,7 @@ def test_cells():
 
 
 def columns(reported=None, seeds=4, training=None):
-    _, body = cells(table_1.configurations(training or FineTuning(), reported, seeds))
+    _, body = cells(configurations(training or FineTuning(), reported, seeds))
     return {row[0]: dict(zip(SYSTEMS, row[1:], strict=True)) for row in body}
 
 
@@ -1081,7 +1081,7 @@ def test_table_1_says_what_the_report_says():
 
 
 def test_table_1_stands_above_the_reports():
-    _, body = cells(table_1.configurations(FineTuning(), REPORT, 4))
+    _, body = cells(configurations(FineTuning(), REPORT, 4))
     assert [row[0] for row in body[::2]] == [row.step for row in REPORT.table1]
     for row, theirs in zip(body[1::2], REPORT.table1, strict=True):
         assert row == ["– report", *theirs.systems.values()]
