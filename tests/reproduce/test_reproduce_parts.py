@@ -50,10 +50,11 @@ from nearfar.reproduce.steps import plan, records
 from nearfar.reproduce.steps.estimate import Speed, estimate, span
 from nearfar.reproduce.steps.plan import Request, seeds_of
 from nearfar.reproduce.steps.records import Folder
+from nearfar.reproduce.tables import configurations as table_1
+from nearfar.reproduce.tables.configurations import configurations
 from nearfar.reproduce.tables.numbers import Figures, Number, _over_seeds, figures
 from nearfar.reproduce.tables.table import DASH, Table, per_cent, points
 from nearfar.reproduce.tables.tables import TABLE_2, Tables
-from nearfar.reproduce.tables.configurations import configurations
 from nearfar.scores.files import read_scores, write_scores
 from nearfar.scores.join import ScoredFile, ScoreTable
 from nearfar.scores.truth import LabelledFile, Truth
