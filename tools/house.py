@@ -1,15 +1,20 @@
 """The house: which folder may import which, and what the code's own imports say.
 
-`tests/test_architecture.py` holds the code to the table; `tools.measure` prints what stands.
-Imports for type checkers count: what needs a name needs its folder.
+`test_architecture.py` holds the code to the table, `tools.draw` draws it, `tools.measure` prints
+its sizes. Imports for type checkers count: what needs a name needs its folder. Every question can
+be asked of another tree too, one of an earlier commit for instance: `root` is its `src/nearfar`.
 """
 
 from __future__ import annotations
 
 import ast
+from collections.abc import Mapping
 from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
+from typing import TypeVar
+
+Node = TypeVar("Node")
 
 ROOT = Path(__file__).resolve().parents[1] / "src" / "nearfar"
 
@@ -49,7 +54,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     },
 }  # fmt: skip
 # The command line and the public face sit on top of everything.
-TOP = {"__init__", "__main__", "cli"}
+TOP = ("__init__", "__main__", "cli")
 MAY_IMPORT |= {room: set(MAY_IMPORT) for room in TOP}
 MAY_IMPORT["__main__"] = {"cli"}
 MAY_IMPORT["__init__"] -= {"testing", "cli"}
@@ -61,72 +66,97 @@ def home(path: Path) -> str:
 
 
 @cache
-def modules() -> tuple[Path, ...]:
+def modules(root: Path = ROOT) -> tuple[Path, ...]:
     """Every file of the package, relative to it, sorted."""
-    return tuple(sorted(path.relative_to(ROOT) for path in ROOT.rglob("*.py")))
+    return tuple(sorted(path.relative_to(root) for path in root.rglob("*.py")))
 
 
 @cache
-def tree(path: Path) -> ast.Module:
+def tree(path: Path, root: Path = ROOT) -> ast.Module:
     """A file of the package, parsed."""
-    return ast.parse((ROOT / path).read_text(encoding="utf-8"))
+    return ast.parse((root / path).read_text(encoding="utf-8"))
 
 
 @cache
-def imports(path: Path) -> frozenset[Path]:
+def imports(path: Path, root: Path = ROOT) -> frozenset[Path]:
     """Files of ours that a file imports, anywhere in it."""
     found = set()
-    for node in ast.walk(tree(path)):
+    for node in ast.walk(tree(path, root)):
         if isinstance(node, ast.ImportFrom) and not node.level:
             found |= {
-                _file(f"{node.module}.{a.name}") or _file(str(node.module)) for a in node.names
+                _file(f"{node.module}.{a.name}", root) or _file(str(node.module), root)
+                for a in node.names
             }
         elif isinstance(node, ast.Import):
-            found |= {_file(alias.name) for alias in node.names}
-    return frozenset(found - {None, path})
+            found |= {_file(alias.name, root) for alias in node.names}
+    return frozenset(file for file in found if file is not None and file != path)
 
 
-def circles() -> list[list[Path]]:
+def arrows(root: Path = ROOT) -> dict[Path, frozenset[Path]]:
+    """File → files that it imports."""
+    return {path: imports(path, root) for path in modules(root)}
+
+
+def below(root: Path = ROOT) -> dict[str, set[str]]:
+    """Room → other rooms that its files import."""
+    rooms: dict[str, set[str]] = {home(path): set() for path in modules(root)}
+    for path, found in arrows(root).items():
+        rooms[home(path)] |= {home(other) for other in found} - {home(path)}
+    return rooms
+
+
+def circles(root: Path = ROOT) -> list[list[Path]]:
     """Files that import each other, directly or through others; none is what it should find."""
-    reach = {path: _reachable(path) for path in modules()}
-    together = {
-        frozenset({a, *(b for b in reach[a] if a in reach[b])}) for a in modules() if a in reach[a]
-    }
-    return sorted(sorted(circle) for circle in together)
+    return sorted(sorted(circle) for circle in knots(arrows(root)) if len(circle) > 1)
 
 
-def floors() -> dict[str, int]:
+def floors(root: Path = ROOT) -> dict[str, int]:
     """Room → how many rooms lie below it on the longest way down.
 
     Raises:
         graphlib.CycleError: rooms import each other in a circle.
     """
-    below: dict[str, set[str]] = {home(path): set() for path in modules()}
-    for path in modules():
-        below[home(path)] |= {home(other) for other in imports(path)} - {home(path)}
-    floor: dict[str, int] = {}
-    for room in TopologicalSorter(below).static_order():
-        floor[room] = 1 + max((floor[other] for other in below[room]), default=-1)
-    return floor
+    rooms = below(root)
+    TopologicalSorter(rooms).prepare()
+    return layers(rooms)
 
 
-def _reachable(path: Path) -> set[Path]:
-    seen: set[Path] = set()
-    todo = list(imports(path))
+def layers(graph: Mapping[Node, set[Node] | frozenset[Node]]) -> dict[Node, int]:
+    """What `floors` gives, of any graph: nodes that form a circle share one floor."""
+    knot = {node: circle for circle in knots(graph) for node in circle}
+    under = {
+        circle: {knot[other] for node in circle for other in graph[node]} - {circle}
+        for circle in knot.values()
+    }
+    floor: dict[frozenset[Node], int] = {}
+    for circle in TopologicalSorter(under).static_order():
+        floor[circle] = 1 + max((floor[other] for other in under[circle]), default=-1)
+    return {node: floor[knot[node]] for node in graph}
+
+
+def knots(graph: Mapping[Node, set[Node] | frozenset[Node]]) -> set[frozenset[Node]]:
+    """The nodes in groups that lead to each other; a node that is in no circle is its own."""
+    reach = {node: _reachable(node, graph) for node in graph}
+    return {frozenset({a, *(b for b in reach[a] if a in reach[b])}) for a in graph}
+
+
+def _reachable(node: Node, graph: Mapping[Node, set[Node] | frozenset[Node]]) -> set[Node]:
+    seen: set[Node] = set()
+    todo = list(graph[node])
     while todo:
         other = todo.pop()
         if other not in seen:
             seen.add(other)
-            todo += imports(other)
+            todo += graph[other]
     return seen
 
 
-def _file(name: str) -> Path | None:
+def _file(name: str, root: Path) -> Path | None:
     """`nearfar.clips.clip` → clips/clip.py; None for what is not ours or no module."""
     if name != "nearfar" and not name.startswith("nearfar."):
         return None
     place = Path(*name.split(".")[1:])
     for file in (place.with_suffix(".py") if place.name else place, place / "__init__.py"):
-        if (ROOT / file).is_file():
+        if (root / file).is_file():
             return file
     return None
