@@ -1,6 +1,7 @@
 """A fitted system: memory banks for each machine and section, ready to score clips.
 
-A detector cannot exist unfitted. It is read and written as a folder, see `folder`.
+A detector cannot exist unfitted. It is read and written as a folder, see
+`nearfar.detector.folder`.
 """
 
 from __future__ import annotations
@@ -138,7 +139,7 @@ class Detector:
     def save(
         self, folder: str | os.PathLike[str], weights: Literal["keep", "copy"] = "keep"
     ) -> Path:
-        """Write the detector to a folder, whole or not at all; see `nearfar.folder`.
+        """Write the detector to a folder, whole or not at all; see `nearfar.detector.folder`.
 
         Args:
             folder: made if it is not there.

@@ -1,7 +1,8 @@
 """What an evaluation holds: which figures, how a year summarises them, how the result is printed.
 
-The figures are defined here once, as data (`FIGURES`, `RULES`); `metrics` measures them, on the
-clips as they are and on every bootstrap draw. Sources: the official evaluators of 2021 and 2024.
+The figures are defined here once, as data (`FIGURES`, `RULES`); `nearfar.metrics.roc` measures
+them, on the clips as they are and on every bootstrap draw. Sources: the official evaluators of 2021
+and 2024.
 """
 
 from __future__ import annotations

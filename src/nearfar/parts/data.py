@@ -1,4 +1,4 @@
-"""Systems as plain data and back, and settings by name.
+"""Systems as plain data and back.
 
 A part is a frozen dataclass. As data it is `{"type": "KNN", "weights": [1.0], …}`: tuples become
 lists, parts become objects. Reading it back, a type name must be on the list below or among the

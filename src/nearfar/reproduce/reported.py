@@ -81,8 +81,9 @@ class Statement:
 class StereoFigure:
     """What the report says about the two channels.
 
-    `quantity` and `unit` are those of `nearfar.reproduce.stereo`. With `kind` "mean" the value is
-    one machine's; else it is the lowest or highest of all machines' means, or lies above them all.
+    `quantity` and `unit` are those of `nearfar.reproduce.steps.stereo`. With `kind` "mean" the
+    value is one machine's; else it is the lowest or highest of all machines' means, or lies above
+    them all.
     """
 
     quantity: str

@@ -1,7 +1,6 @@
-"""Bytes on disk: the embedding cache, atomic files, the detector folder's banks.
+"""Embeddings on disk: where they lie, what they take, how they are cleared.
 
-Nothing is pickled, nothing half-written is ever found: files are written beside their place and
-renamed into it, the cache is an SQLite database.
+The cache is one SQLite database: nothing is pickled, nothing half-written is ever found.
 """
 
 from __future__ import annotations
@@ -20,7 +19,6 @@ from numpy.typing import NDArray
 
 from nearfar.errors import SettingError, StorageError, warn
 from nearfar.files import storage_errors
-from nearfar.runtime import cache as store
 
 PATIENCE = 30.0  # s; how long to wait for another process that writes to the cache
 CACHE_FILE = "embeddings.sqlite"
@@ -202,7 +200,7 @@ def clear_cache(folder: Path) -> int:
 def _existing(folder: Path) -> Iterator[sqlite3.Connection]:
     """The database that is there, each statement a transaction of its own."""
     place = (folder / CACHE_FILE).resolve().as_uri() + "?mode=rw"
-    connection = sqlite3.connect(place, timeout=store.PATIENCE, isolation_level=None, uri=True)
+    connection = sqlite3.connect(place, timeout=PATIENCE, isolation_level=None, uri=True)
     try:
         yield connection
     finally:

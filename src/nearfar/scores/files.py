@@ -1,4 +1,4 @@
-"""Scores as files have them, each put beside its label: by name, never by order.
+"""Scores as files have them, written and read.
 
 The official files of a system are one `anomaly_score_<machine>_section_<nn>_test.csv` and one
 `decision_result_…` per machine and section, without header, one `file.wav,value` per clip.

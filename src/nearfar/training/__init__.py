@@ -2,8 +2,7 @@
 
     clips → examples (front end, log-mel, class) → loop (crops, encoder, ArcFace) → one safetensors
 
-    from nearfar.finetune import FineTuning, finetune
-    system = finetune(nf.s1("EAT_DIR"), clips, FineTuning(seed=1), out="s1.safetensors")
+    system = nf.finetune(nf.s1("EAT_DIR"), clips, nf.FineTuning(seed=1), out="s1.safetensors")
 
 `FineTuning` is plain data; torch is loaded when `finetune` is asked for.
 """
@@ -20,7 +19,7 @@ __all__ = ["FineTuning", "finetune"]
 
 def __getattr__(name: str) -> Any:
     if name != "finetune":
-        raise AttributeError(f"module 'nearfar.finetune' has no attribute {name!r}")
+        raise AttributeError(f"module 'nearfar.training' has no attribute {name!r}")
     from nearfar.training.run import finetune
 
     return finetune

@@ -1,8 +1,9 @@
-"""The features, one function per family; `nearfar.dif.table` has their names and formulas.
+"""The features, one function per family; `nearfar.embedder.dif.table` names them, with formulas.
 
-Near families take a measured clip and give (k,) numbers. Stereo families take a `Pair` and give
-(rows, k): one row for a clip, many for the far channels that `nearfar.dif.residual` mixes. All give
-float64; a clip's row is rounded to float32 once, at the end.
+Near families take `NearMeasures` of a clip and give (k,) numbers. Stereo families take
+`PairMeasures` and give (rows, k): one row for a clip, many for the far channels that
+`nearfar.embedder.dif.residual` mixes. All give float64; a clip's row is rounded to float32 once, at
+the end.
 """
 
 from __future__ import annotations

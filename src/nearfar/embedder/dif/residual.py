@@ -4,9 +4,9 @@ The STFT is linear: X₁′ = a X₀ + b X₁ with a = 1 − s, b = s, so every 
 
     |X₁′|² = a² |X₀|² + 2ab Re X₀X₁* + b² |X₁|²,        X₀X₁′* = a |X₀|² + b X₀X₁*,
 
-and every stereo feature is made of powers (`nearfar.dif.table`). The sums of the three terms over
-frequency and over time are kept once per clip; a row costs their mixture and the logarithms of
-its mel bands.
+and every stereo feature is made of powers (`nearfar.embedder.dif.table`). The sums of the three
+terms over frequency and over time are kept once per clip; a row costs their mixture and the
+logarithms of its mel bands.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ ROWS = 4  # mixed at a time
 
 
 def pair_of(near: NearMeasures) -> PairMeasures:
-    """The clip's own two channels, as a `Pair` of one row."""
+    """The clip's own two channels, as `PairMeasures` of one row."""
     clip = near.clip
     x = clip.waves
     sums = clip.far.sums

@@ -255,7 +255,7 @@ def load(weights: Weights, dtype: torch.dtype = torch.float32) -> Encoder:
     float32 weights are used where they lie in the file, mapped into memory: nothing is copied.
 
     Args:
-        weights: opened and checked, see `nearfar.eat.weights`.
+        weights: opened and checked, see `nearfar.embedder.eat.weights`.
         dtype: of the parameters.
 
     Raises:

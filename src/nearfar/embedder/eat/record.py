@@ -23,7 +23,7 @@ class Training:
     """What a trained encoder heard, and how.
 
     Args:
-        frontend: the front end it was trained with, as data (`nearfar.recipe`).
+        frontend: the front end it was trained with, as data (`nearfar.parts.data`).
         frames: of `EAT.frames` in training.
         classes: proxy classes, each (machine, section, attributes), in the order of the centres.
         held_out: sha256 of the near channel of the clips kept from training, to select by.

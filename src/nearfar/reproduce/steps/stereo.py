@@ -2,7 +2,7 @@
 
 The report names a mean power ratio, a mean coherence γ, a mean mask with its share at the floor and
 an LR correlation, but not how each was estimated. Here all readings are measured side by side, so
-that on the real data `nearfar.reproduce.stereo_tables` can tell which one was the authors'.
+that on the real data `nearfar.reproduce.tables.stereo_tables` can tell which was the authors'.
 
 Each clip gives one number per reading; a machine's is the mean over its normal training clips. The
 report does not say which clips its numbers are of.

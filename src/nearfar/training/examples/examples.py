@@ -1,6 +1,7 @@
 """Training examples: each clip with its class and its log-mel, of which an epoch hears a part.
 
-    clips → log-mels on disk (`nearfar.finetune.prepare`) → examples → batches and crops of an epoch
+    clips → log-mels on disk (`nearfar.training.examples.prepare`) → examples
+          → batches and crops of an epoch
 
 What is drawn depends on (seed, epoch, example) only, and examples are in the order of their hashes:
 neither the order of files nor the number of workers, nor being killed and resumed, changes it.
@@ -79,7 +80,7 @@ class Examples:
         return self._fitted(self.mels[self.digests[i]])
 
     def crop(self, i: int, rng: np.random.Generator) -> Float32:
-        """A part of an example, as `nearfar.crops` cuts a sound, (frames, 128).
+        """A part of an example, as `nearfar.embedder.crops` cuts a sound, (frames, 128).
 
         It is cut from the log-mel of the whole clip: 16 k frames of which the last two are padding,
         as for 2,560 k samples. That differs from the log-mel of the cut sound in two ways. The
