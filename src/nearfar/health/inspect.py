@@ -17,7 +17,7 @@ from nearfar.frontend import CoherenceMask
 from nearfar.sound import spectral
 from nearfar.sound.audio import Audio, ChannelOrder
 from nearfar.sound.channels import relate
-from nearfar.text import aligned
+from nearfar.text import aligned, one_line
 
 CLIPPED = 0.999  # of full scale; 16-bit recordings end at 0.99997
 BROKEN_SHOWN = 20  # lines of the text; the report itself has all
@@ -26,7 +26,13 @@ _NAN = float("nan")
 
 @dataclass(frozen=True)
 class ClipStatistics:
-    """Numbers of one clip; nan where a mono or silent channel leaves a number without meaning."""
+    """Numbers of one clip; nan where a mono or silent channel leaves a number without meaning.
+
+    >>> hum = np.sin(np.arange(16_000, dtype=np.float32) / 10) / 2
+    >>> found = clip_statistics(np.stack([hum, hum / 2]))  # near is twice as loud
+    >>> round(found.power_ratio, 2), round(found.lr_corr, 2), found.identical
+    (6.02, 1.0, False)
+    """
 
     near_level: float  # dBFS, rms; −inf for silence
     far_level: float  # dBFS
@@ -38,12 +44,18 @@ class ClipStatistics:
     at_floor: float  # share of the mask at its floor
     clipping: float  # share of samples of the louder channel at full scale
     dead: bool  # a channel is constant, which silence is too
-    identical: bool  # both channels the same, sample for sample
+    identical: bool
 
 
 @dataclass(frozen=True)
 class MachineReport:
-    """One machine: means over its clips that could be read, counts of the others."""
+    """One machine: means over its clips that could be read, counts of the others.
+
+    >>> from pathlib import Path
+    >>> [fan] = inspect_clips([Clip(Path("gone.wav"), machine="fan")]).machines
+    >>> fan.clips, fan.broken, fan.mean
+    (0, 1, None)
+    """
 
     machine: str
     clips: int  # read
@@ -57,7 +69,12 @@ class MachineReport:
 
 @dataclass(frozen=True)
 class Inspection:
-    """What `inspect_clips` found; `str` of it is a table of plain text."""
+    """What `inspect_clips` found; `str` of it is a table of plain text.
+
+    >>> from pathlib import Path
+    >>> inspect_clips([Clip(Path("gone.wav"))]).broken
+    (('gone.wav', 'gone.wav: no such file'),)
+    """
 
     machines: tuple[MachineReport, ...]
     broken: tuple[tuple[str, str], ...]  # clip's name, reason
@@ -133,11 +150,7 @@ def clip_statistics(
         AudioError: another shape, half a frame (200 samples) or less, or samples that are not
             finite.
     """
-    if audio.ndim != 2 or audio.shape[0] not in (1, 2) or audio.shape[1] <= spectral.N_FFT // 2:
-        raise AudioError(f"{name}: shape {audio.shape}, need 1 or 2 channels of more than "
-                         f"{spectral.N_FFT // 2} samples")  # fmt: skip
-    if not np.isfinite(audio).all():
-        raise AudioError(f"{name}: NaN or infinite samples; record it again or leave it out")
+    _refuse_unmeasurable(audio, name)
     levels = [_decibels(float(np.mean(np.square(x, dtype=np.float64)))) for x in audio]
     clipping = max(float(np.mean(np.abs(x) >= CLIPPED)) for x in audio)
     dead = any(float(x.min()) == float(x.max()) for x in audio)
@@ -149,14 +162,27 @@ def clip_statistics(
     identical = bool(np.array_equal(audio[0], audio[1]))
     ratio = coherence = mean = floor = _NAN
     if not dead:
-        part = mask or CoherenceMask()
-        values, gamma = part.measure(audio)
-        ratio, coherence, mean = _log_ratio(audio), float(gamma.mean()), float(values.mean())
-        floor = float(np.mean(values <= np.float32(part.floor)))
+        ratio = _log_ratio(audio)
+        coherence, mean, floor = _through(mask or CoherenceMask(), audio)
     return ClipStatistics(
         levels[0], levels[1], ratio, power_ratio, _NAN if dead else lr_corr, coherence, mean,
         floor, clipping, dead, identical,
     )  # fmt: skip
+
+
+def _refuse_unmeasurable(audio: Audio, name: str) -> None:
+    if audio.ndim != 2 or audio.shape[0] not in (1, 2) or audio.shape[1] <= spectral.N_FFT // 2:
+        raise AudioError(f"{name}: shape {audio.shape}, need 1 or 2 channels of more than "
+                         f"{spectral.N_FFT // 2} samples")  # fmt: skip
+    if not np.isfinite(audio).all():
+        raise AudioError(f"{name}: NaN or infinite samples; record it again or leave it out")
+
+
+def _through(mask: CoherenceMask, audio: Audio) -> tuple[float, float, float]:
+    """Means of γ and of the mask, and the share of the mask at its floor."""
+    values, gamma = mask.measure(audio)
+    at_floor = values <= np.float32(mask.floor)
+    return float(gamma.mean()), float(values.mean()), float(np.mean(at_floor))
 
 
 def _log_ratio(audio: Audio) -> float:
@@ -213,7 +239,7 @@ def _decibels(power: float) -> float:
 
 def _naming(clip: Clip, error: NearfarError) -> str:
     """One line that begins with the clip's name or path."""
-    text = " ".join(str(error).split())
+    text = one_line(error)
     return text if text.startswith((clip.name, str(clip.path))) else f"{clip.name}: {text}"
 
 

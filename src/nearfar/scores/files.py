@@ -17,11 +17,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from nearfar.errors import DatasetError, FormatError
 from nearfar.files import storage_errors, write_text
-from nearfar.scores.join import (
-    Key,
-    ScoredFile,
-    ScoreTable,
-)
+from nearfar.scores.join import Key, ScoredFile, ScoreTable
 from nearfar.scores.truth import BINARY, lookup, read_lines, section_name, stem
 
 if TYPE_CHECKING:
@@ -32,6 +28,7 @@ if TYPE_CHECKING:
 
 Value = TypeVar("Value")
 
+# The last `_section_` counts, since machine names may contain `_`.
 _FILE = re.compile(
     r"(?P<kind>anomaly_score|decision_result)_(?P<machine>.+)_(?:section|id)_(?P<section>[^_]+?)"
     r"(?:_(?:source|target))?(?:_test(?P<run>_seed.*)?)?\.csv"  # 2021 has a file for each domain
@@ -60,7 +57,7 @@ def read_scores(folder: str | os.PathLike[str]) -> ScoreTable:
         raise FormatError(
             f"{folder}: no anomaly_score_<machine>_section_<nn>_test.csv in this folder"
         )
-    decided = {key[:2] for key in decisions}
+    decided = {key[:2] for key in decisions}  # all clips of a machine and section, or none
     rows = []
     for key, (where, file, score) in scores.items():
         if key not in decisions and key[:2] in decided:
@@ -90,10 +87,11 @@ def write_scores(folder: Path, table: ScoreTable) -> list[Path]:
             that is not finite.
         StorageError: the folder cannot be written.
     """
-    texts: dict[str, list[str]] = {}
+    texts: dict[str, list[str]] = {}  # all of them, before the first file is written
     for row in sorted(table.rows, key=lambda row: (row.machine, row.section, row.file)):
         tail = f"{row.machine}_section_{row.section}_test.csv"
         _refuse_unreadable(row, Path(f"anomaly_score_{tail}"))
+        # repr: with fewer digits different scores would become equal ones, and AUC would change.
         texts.setdefault(f"anomaly_score_{tail}", []).append(_row(row.file, repr(float(row.score))))
         if row.decision is not None:
             decided = _row(row.file, str(int(row.decision)))
@@ -108,6 +106,7 @@ def write_scores(folder: Path, table: ScoreTable) -> list[Path]:
 def _refuse_unreadable(row: ScoredFile, path: Path) -> None:
     """What is written must be read back as it was."""
     name, key = path.name, (row.machine, section_name(row.section))
+    # The reader itself is asked, so that the two cannot drift apart.
     fits = _FILE.fullmatch(name) is not None and _parse_name(path, "anomaly_score") == key
     if not fits or not _is_plain(row.machine + row.section) or "\\" in name:
         raise DatasetError(
@@ -152,7 +151,7 @@ def _read_kind(
             if len(fields) != 2 or not fields[0]:
                 raise FormatError(f"{where}: {','.join(fields)!r}, need 'file.wav,value'")
             file, text = fields
-            key = (machine, section, stem(file))
+            key = (machine, section, stem(file))  # with and without suffix it is one clip
             if key in values:
                 raise FormatError(
                     f"{where}: {file!r} is there twice, first at {values[key][0]}; keep one"
@@ -168,13 +167,14 @@ def _parse_name(path: Path, kind: str) -> Key:
             f"{path}: the name tells no machine; it is {kind}_<machine>_section_<nn>_test.csv"
         )
     machine = name["machine"]
-    if name["run"]:
+    if name["run"]:  # only such names have the prefix; a machine may be called so, too
         machine = _BASELINE_PREFIX.sub("", machine, count=1)
     return machine, section_name(name["section"])
 
 
 def _without_header(lines: list[Line]) -> list[Line]:
     """Leave out `file,score`; a clip's name has a digit or a suffix, or a number beside it."""
+    # Only the first line can be one: a word among numbers further down is an error to be told.
     name, value = (*lines[0][1], "")[:2]
     clip = any(c.isdigit() for c in name) or stem(name) != name or _is_number(value)
     return lines if clip else lines[1:]

@@ -23,7 +23,11 @@ Key = tuple[str, str]  # machine, section
 
 @dataclass(frozen=True)
 class ScoredFile:
-    """What a system said about one test clip."""
+    """What a system said about one test clip.
+
+    >>> ScoredFile("fan", "00", "a.wav", score=0.7).decision is None
+    True
+    """
 
     machine: str
     section: str
@@ -35,7 +39,12 @@ class ScoredFile:
 
 @dataclass(frozen=True)
 class ScoreTable:
-    """What a system said about a test set, one row a clip, in any order."""
+    """What a system said about a test set, one row a clip, in any order.
+
+    >>> table = ScoreTable((ScoredFile("fan", "00", "a.wav", 0.7, decision=True),))
+    >>> [(row.file, row.score) for row in table.rows]
+    [('a.wav', 0.7)]
+    """
 
     rows: tuple[ScoredFile, ...]
 
@@ -49,6 +58,7 @@ class ScoreTable:
                     section=section_name(verdict.clip.section),
                     file=verdict.clip.file,
                     score=float(verdict.score),
+                    # A verdict without a threshold has nan there, and decides nothing.
                     decision=None if math.isnan(verdict.threshold) else bool(verdict.anomalous),
                     where=str(verdict.clip.path),
                 )
@@ -59,7 +69,13 @@ class ScoreTable:
 
 @dataclass(frozen=True, eq=False)
 class Joined:
-    """The scores and labels of one machine and section, clips sorted by file name."""
+    """The scores and labels of one machine and section, clips sorted by file name.
+
+    >>> truth = Truth((LabelledFile("fan", "00", "a.wav", "source", "anomaly"),))
+    >>> [fan] = join([ScoredFile("fan", "0", "a", 0.7)], truth)
+    >>> fan.name, fan.scores.tolist(), fan.anomalous.tolist(), fan.target.tolist()
+    ('fan, section 00', [0.7], [True], [False])
+    """
 
     machine: str
     section: str
@@ -84,7 +100,7 @@ def join(scores: Sequence[ScoredFile], truth: Truth) -> tuple[Joined, ...]:
         truth: the labels of exactly the same clips.
 
     Returns:
-        One `Section` per machine and section, sorted by both: the order of rows leaves no trace.
+        One `Joined` per machine and section, sorted by both: the order of rows leaves no trace.
 
     Raises:
         DatasetError: a clip twice, without a score or without a label, an unknown or missing
@@ -96,6 +112,7 @@ def join(scores: Sequence[ScoredFile], truth: Truth) -> tuple[Joined, ...]:
         if not math.isfinite(row.score):
             raise DatasetError(f"{row.where}: the score of {row.file!r} is {row.score}, need a "
                                "finite number; score the clip again")  # fmt: skip
+        # Kept under the truth's own name: under its other one the clip is the same.
         label = _label_of(row, labels)
         section = joined[row.machine, section_name(row.section)]
         if label.file in section:
@@ -114,6 +131,7 @@ def _index(truth: Truth) -> dict[Key, dict[str, LabelledFile]]:
     labels: dict[Key, dict[str, LabelledFile]] = {}
     for row in truth.rows:
         names = labels.setdefault((row.machine, section_name(row.section)), {})
+        # A set, since of a clip without another name both are one.
         for name in {stem(row.file), stem(row.alias or row.file)}:
             if name in names:
                 raise DatasetError(

@@ -25,7 +25,8 @@ Line = tuple[str, list[str]]  # `path:line` and the fields
 Value = TypeVar("Value")
 
 COLUMNS = ("machine", "section", "file", "domain", "label")  # of truth.csv
-BINARY = {"0": False, "1": True, "0.0": False, "1.0": True}
+BINARY = {"0": False, "1": True, "0.0": False, "1.0": True}  # as the evaluator takes them
+# The evaluator's digits, and the words of file names.
 _DOMAINS = {"0": "source", "1": "target", "source": "source", "target": "target"}
 _LABELS = {"0": "normal", "1": "anomaly", "normal": "normal", "anomaly": "anomaly"}
 _TRUTH_FILE = re.compile(
@@ -36,7 +37,11 @@ _TRUTH_FILE = re.compile(
 
 @dataclass(frozen=True)
 class LabelledFile:
-    """What is known about one test clip."""
+    """What is known about one test clip.
+
+    >>> LabelledFile("fan", "00", "section_00_0000.wav", domain="target", label="normal").alias
+    ''
+    """
 
     machine: str
     section: str
@@ -49,7 +54,12 @@ class LabelledFile:
 
 @dataclass(frozen=True)
 class Truth:
-    """The labels of a test set, one row a clip, in any order."""
+    """The labels of a test set, one row a clip, in any order.
+
+    >>> clip = Clip(Path("a.wav"), machine="fan", domain="source", label="anomaly")
+    >>> [row.label for row in Truth.from_clips([clip]).rows]
+    ['anomaly']
+    """
 
     rows: tuple[LabelledFile, ...]
 
@@ -101,6 +111,7 @@ def read_truth(path: str | os.PathLike[str]) -> Truth:
         path = path / "truth.csv"
     lines = read_lines(path)
     header = [field.lower() for field in lines[0][1]]
+    # One of the two is enough to be meant as ours: what else is missing is then said by name.
     if {"machine", "file"} & set(header):
         return Truth(tuple(_table_rows(header, lines)))
     return Truth(tuple(_list_rows(path, lines)))
@@ -112,7 +123,7 @@ def section_name(text: str) -> str:
     >>> section_name("3"), section_name("03"), section_name("line A")
     ('03', '03', 'line A')
     """
-    return text.zfill(2) if text.isdigit() else text
+    return text.zfill(2) if text.isdigit() else text  # lines of a plant may have other names
 
 
 def stem(name: str) -> str:
@@ -133,11 +144,12 @@ def read_lines(path: Path) -> list[Line]:
         FormatError: missing, not UTF-8, not CSV, or without any line.
     """
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = path.read_text(encoding="utf-8-sig")  # Excel writes a byte order mark
     except UnicodeDecodeError:
         raise FormatError(f"{path}: not UTF-8 text; save it as CSV in UTF-8") from None
     except OSError as error:
         raise FormatError(f"{path}: cannot be read ({error.strerror})") from None
+    # Otherwise a quote behind a blank would be part of the name.
     reader = csv.reader(io.StringIO(text), skipinitialspace=True)
     lines = []
     try:
@@ -165,7 +177,7 @@ def lookup(text: str, values: Mapping[str, Value], what: str, where: str) -> Val
 
 def _table_rows(header: list[str], lines: list[Line]) -> Iterator[LabelledFile]:
     """Rows of our truth.csv."""
-    for name in COLUMNS:
+    for name in COLUMNS:  # only the domain may be absent: 2020 has none
         if header.count(name) != 1 and not (name == "domain" and name not in header):
             raise FormatError(
                 f"{lines[0][0]}: column {name!r} is there {header.count(name)} times; "
@@ -195,7 +207,7 @@ def _list_rows(path: Path, lines: list[Line]) -> Iterator[LabelledFile]:
             f"{path}: the published list of 2022 has wrong labels for 608 clips of ToyCar and "
             "ToyTrain; use the ground truth of the 2022 evaluator"
         )
-    machine = ""
+    machine = ""  # until a line with nothing but a name
     for where, fields in lines:
         if len(fields) == 1:
             machine = fields[0]
@@ -206,6 +218,7 @@ def _list_rows(path: Path, lines: list[Line]) -> Iterator[LabelledFile]:
                 f"{where}: {','.join(fields)!r} is neither a line below the header "
                 f"{','.join(COLUMNS)} nor 'anonymous.wav,labelled.wav' below a machine's name"
             )
+        # The list of 2020 has the label once more.
         if len(fields) == 3 and lookup(fields[2], _LABELS, "label", where) != name.label:
             raise FormatError(f"{where}: label {fields[2]} contradicts {fields[1]!r}; correct one")
         yield LabelledFile(
@@ -214,7 +227,7 @@ def _list_rows(path: Path, lines: list[Line]) -> Iterator[LabelledFile]:
             file=fields[0],
             domain=name.domain,
             label=name.label,
-            alias=fields[1],
+            alias=fields[1],  # scores may be filed under either name
             where=where,
         )
 
@@ -231,6 +244,7 @@ def _evaluator_rows(folder: Path) -> Iterator[LabelledFile]:
                 f"{path}: its name is not ground_truth_<machine>_section_<nn>_test.csv"
             )
         domains = _domains(folder / "ground_truth_domain", path, name["domain"])
+        # The anonymous name beside the labelled one; not every year has this folder.
         attributes = folder / "ground_truth_attributes" / path.name
         aliases = _pairs(attributes) if attributes.is_file() else {}
         for file, (where, label) in _pairs(path).items():

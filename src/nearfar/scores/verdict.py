@@ -18,7 +18,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a detector says about one clip."""
+    """What a detector says about one clip.
+
+    >>> from pathlib import Path
+    >>> from nearfar.clips import Clip
+    >>> new = Clip(Path("pump/today.wav"), machine="pump")
+    >>> verdict = Verdict(new, score=1.2, percentile=0.99, threshold=1.0, nearest="pump/17.wav")
+    >>> verdict.anomalous, verdict.as_dict()["clip"]
+    (True, 'pump/today.wav')
+    """
 
     clip: Clip
     score: float  # unit of the system's distance; high = anomalous
@@ -30,6 +38,7 @@ class Verdict:
     @property
     def anomalous(self) -> bool:
         """Is the score above the threshold?"""
+        # Never at it: percentiles make ties, and a rate allows no more alarms than it says.
         return self.score > self.threshold
 
     def as_dict(self) -> dict[str, str | float | bool]:
@@ -48,7 +57,14 @@ class Verdict:
 
 
 class Scores(Sequence[Verdict]):
-    """The verdicts of one run, in the order of the clips asked about."""
+    """The verdicts of one run, in the order of the clips asked about.
+
+    >>> from pathlib import Path
+    >>> from nearfar.clips import Clip
+    >>> said = Scores([Verdict(Clip(Path("a.wav")), 1.2, 0.99, 1.0, "b.wav")])
+    >>> said, said.values.tolist()
+    (<Scores: 1 clips, 1 anomalous>, [1.2])
+    """
 
     def __init__(self, verdicts: Iterable[Verdict]) -> None:
         self._verdicts = tuple(verdicts)
