@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from nearfar.parts.data import TYPES
 
+# For type checkers and editors, which do not run `__getattr__`; a test keeps it equal to `_HOME`.
 if TYPE_CHECKING:
     from nearfar.clips.clip import Clip as Clip
     from nearfar.clips.collection import Clips as Clips
@@ -95,7 +96,7 @@ def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module 'nearfar' has no attribute {name!r}")
     value = getattr(import_module(_HOME[name]), name)
-    globals()[name] = value
+    globals()[name] = value  # found at once from now on, without this function
     return value
 
 

@@ -23,35 +23,85 @@ EXTRAS = {"eat": "torch", "train": "accelerate", "report": "matplotlib"}  # extr
 
 
 class NearfarError(Exception):
-    """Root of everything a user can cause."""
+    """Root of everything a user can cause.
+
+    >>> import nearfar as nf
+    >>> try:
+    ...     nf.Clips.open("no/such/folder")
+    ... except nf.NearfarError as error:
+    ...     print(error)
+    no/such/folder: no such file or folder
+    """
 
 
 class AudioError(NearfarError, ValueError):
-    """A sound that cannot be used."""
+    """A sound that cannot be used.
+
+    >>> from nearfar.sound.audio import duration
+    >>> duration("gone.wav")
+    Traceback (most recent call last):
+    nearfar.errors.AudioError: gone.wav: no such file
+    """
 
 
 class DatasetError(NearfarError, ValueError):
-    """Clips that do not fit together or to the question asked."""
+    """Clips that do not fit together or to the question asked.
+
+    >>> from nearfar.clips import Clip
+    >>> Clip("hum.wav", label="loud")
+    Traceback (most recent call last):
+    nearfar.errors.DatasetError: hum.wav: label 'loud'; it is normal or anomaly
+    """
 
 
 class WeightsError(NearfarError, ValueError):
-    """Encoder weights that are missing or not what they claim to be."""
+    """Encoder weights that are missing or not what they claim to be.
+
+    >>> from nearfar.embedder.eat.weights import open_weights
+    >>> open_weights("no/such/folder/of/weights")  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    nearfar.errors.WeightsError: 'no/such/folder/of/weights': no such folder or file...
+    """
 
 
 class SettingError(NearfarError, ValueError):
-    """A setting that does not exist or has an impossible value."""
+    """A setting that does not exist or has an impossible value.
+
+    >>> from nearfar.frontend import CoherenceMask
+    >>> CoherenceMask(floor=2)
+    Traceback (most recent call last):
+    nearfar.errors.SettingError: floor is 2; it is a number from 0 to 1
+    """
 
 
 class FormatError(NearfarError, ValueError):
-    """A file of ours, or of the official kind, that is not as it must be."""
+    """A file of ours, or of the official kind, that is not as it must be.
+
+    >>> from nearfar.scores.truth import read_truth
+    >>> read_truth("gone.csv")
+    Traceback (most recent call last):
+    nearfar.errors.FormatError: gone.csv: cannot be read (No such file or directory)
+    """
 
 
 class StorageError(NearfarError, OSError):
-    """A file or folder that cannot be written."""
+    """A file or folder that cannot be written.
+
+    >>> from pathlib import Path
+    >>> from nearfar.files import check_output
+    >>> check_output(Path("gone/scores.csv"))  # an hour before it would be written
+    Traceback (most recent call last):
+    nearfar.errors.StorageError: gone/scores.csv: gone cannot be written to; choose another place
+    """
 
 
 class NearfarWarning(UserWarning):
-    """Something works but deserves a look."""
+    """Something works but deserves a look.
+
+    >>> with warnings.catch_warnings():
+    ...     warnings.simplefilter("ignore", NearfarWarning)  # who has looked may say so
+    ...     warn("fan: 12 normal clips are few")
+    """
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
@@ -63,6 +113,7 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     'it has: shrinkage'
     """
     names = sorted(known)
+    # One guess: the listing behind it has the others.
     guess = difflib.get_close_matches(name, names, n=1)
     listing = ", ".join(names)
     return f"did you mean {guess[0]!r}? It has: {listing}" if guess else f"it has: {listing}"
@@ -93,6 +144,7 @@ class Once:
         """Say something that deserves a look, unless the same matter has been said."""
         if matter not in self._said:
             self._said.add(matter)
+            # As in `warn`. Python's own "once" goes by text, and ours have changing numbers in it.
             warnings.warn(message, NearfarWarning, stacklevel=3)
 
 
@@ -102,7 +154,7 @@ def first_line(error: object) -> str:
     >>> first_line(ValueError("no such file" + chr(10) + "and more"))
     'no such file'
     """
-    return next(iter(str(error).splitlines()), "")
+    return next(iter(str(error).splitlines()), "")  # an error may have no text at all
 
 
 @contextmanager
@@ -120,6 +172,7 @@ def needs(extra: str, what: str, kind: type[NearfarError] = NearfarError) -> Ite
     try:
         yield
     except ModuleNotFoundError as error:
+        # By name: an installed package that lacks one of its own is not mended by our extra.
         if error.name != EXTRAS[extra]:
             raise  # a bug of ours, or of the package
         raise kind(f"{what}; pip install 'nearfar[{extra}]'") from None

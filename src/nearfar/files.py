@@ -37,7 +37,7 @@ def storage_errors(path: Path) -> Iterator[None]:
     """
     try:
         yield
-    except StorageError:
+    except StorageError:  # is an OSError itself; its message is better than the one below
         raise
     except OSError as error:
         reason = error.strerror or str(error)
@@ -59,16 +59,18 @@ def atomic_file(path: Path) -> Iterator[IO[bytes]]:
             with path.open("wb") as stream:
                 yield stream
             return
+        # In the same folder: a rename across disks would be a copy. The name is cut, for with
+        # what is put around it a long one would be longer than file systems take.
         handle, name = tempfile.mkstemp(prefix=f".{path.name[:40]}.", dir=path.parent)
         part = Path(name)
         try:
             with os.fdopen(handle, "wb") as file:
                 yield file
                 file.flush()
-                os.fsync(file.fileno())
-            part.chmod(0o644)
+                os.fsync(file.fileno())  # or a power cut leaves the new name with no content
+            part.chmod(0o644)  # mkstemp's are for their owner alone
             part.replace(path)
-        except BaseException:
+        except BaseException:  # Ctrl-C, too
             part.unlink(missing_ok=True)
             raise
 

@@ -23,23 +23,25 @@ from nearfar.scoring.rule import Rule
 from nearfar.sound.audio import SAMPLE_RATE, Audio
 from nearfar.system.system import System
 
-SECONDS = (1.0, 1.7, 3.0)
+SECONDS = (1.0, 1.7, 3.0)  # the shortest allowed, one with a broken last frame, a longer one
 
 
 def noise(channels: int = 2, seconds: float = 2.0, seed: int = 0) -> Audio:
     """Partly correlated noise, (channels, samples) float32: a clip that every part must take."""
     rng = np.random.default_rng(seed)
     x = rng.standard_normal((channels, round(seconds * SAMPLE_RATE)))
+    # So quiet that nothing is clipped; the first channel is in all, so that they correlate.
     return (0.05 * (x + 0.5 * x[:1])).astype(np.float32)
 
 
 def check_part(part: Any) -> None:
     """A frozen dataclass that hashes, compares, pickles, and comes back from plain data."""
     _require(is_dataclass(part), f"{part!r} is no dataclass")
+    # Workers get parts by pickle, detectors keep them as plain data.
     _require(hash(part) == hash(pickle.loads(pickle.dumps(part))), f"{part!r}: hash changes")
     _require(pickle.loads(pickle.dumps(part)) == part, f"{part!r}: a copy is not equal")
     _require(from_data(to_data(part), (type(part),)) == part, f"{part!r}: not plain data")
-    for field in fields(part)[:1]:
+    for field in fields(part)[:1]:  # if one can be set, all can; a part may have none
         try:
             setattr(part, field.name, getattr(part, field.name))
         except (FrozenInstanceError, AttributeError):
@@ -75,6 +77,7 @@ def check_embedder(part: Embedder) -> None:
     _require(bool(np.isfinite(rows).all()), f"{part!r} gave NaN or infinite numbers")
     _require(all(map(np.array_equal, audios, before)), f"{part!r} changed its input")
     alone = np.concatenate([part([a]) for a in audios])
+    # Not to the bit: a GPU, or another shape of a matrix product, rounds otherwise.
     same = np.allclose(alone, rows, rtol=1e-6, atol=1e-6)
     _require(same, f"{part!r}: alone and among others differ")
     turned = part(audios[::-1])[::-1]
@@ -87,10 +90,11 @@ def check_rule(part: Rule) -> None:
     check_part(part)
     _require(isinstance(part, Rule), f"{part!r} lacks metric, neighbours or a call")
     rng = np.random.default_rng(0)
-    rows = rng.standard_normal((60, 8)) + 3.0
+    rows = rng.standard_normal((60, 8)) + 3.0  # off the origin, so that −rows is far by angle, too
     domain = np.where(np.arange(60) < 50, SOURCE, TARGET).astype(np.int8)
     origin = np.arange(60) % 30  # two rows of each clip
     bank = MemoryBank(rows, origin, domain)
+    # A hair beside rows of the bank, and opposite to them: by any metric the second is farther.
     near, far = rows[:20] + 0.01, -rows[:20]
     scores = part(near, bank)
     _require(scores.shape == (20,), f"{part!r} gave shape {scores.shape}")
