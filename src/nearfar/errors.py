@@ -27,10 +27,10 @@ class NearfarError(Exception):
 
     >>> import nearfar as nf
     >>> try:
-    ...     nf.Clips.open("no/such/folder")
+    ...     nf.Clips.open("gone")
     ... except nf.NearfarError as error:
     ...     print(error)
-    no/such/folder: no such file or folder
+    gone: no such file or folder
     """
 
 
@@ -89,9 +89,9 @@ class StorageError(NearfarError, OSError):
 
     >>> from pathlib import Path
     >>> from nearfar.files import check_output
-    >>> check_output(Path("gone/scores.csv"))  # an hour before it would be written
+    >>> check_output(Path("."))  # an hour before it would be written
     Traceback (most recent call last):
-    nearfar.errors.StorageError: gone/scores.csv: gone cannot be written to; choose another place
+    nearfar.errors.StorageError: .: is a folder; choose another place
     """
 
 

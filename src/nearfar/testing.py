@@ -23,7 +23,7 @@ from nearfar.scoring.rule import Rule
 from nearfar.sound.audio import SAMPLE_RATE, Audio
 from nearfar.system.system import System
 
-SECONDS = (1.0, 1.7, 3.0)  # the shortest allowed, one with a broken last frame, a longer one
+SECONDS = (1.0, 1.7, 3.0)  # the shortest that is allowed, and two longer ones
 
 
 def noise(channels: int = 2, seconds: float = 2.0, seed: int = 0) -> Audio:

@@ -1,0 +1,90 @@
+"""What we raise: one root, a kind that Python knows too, one line, and the way out."""
+
+import tomllib
+import warnings
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nearfar import errors
+from nearfar.errors import EXTRAS, NearfarError, Once, did_you_mean, first_line, needs, warn
+
+KINDS = [
+    kind
+    for kind in vars(errors).values()
+    if isinstance(kind, type) and issubclass(kind, NearfarError) and kind is not NearfarError
+]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_is_ours_and_one_that_python_knows(kind):
+    """So that `except nf.NearfarError` and the `except ValueError` of others both catch it."""
+    assert issubclass(kind, ValueError) != issubclass(kind, OSError)
+    assert f"{kind.__name__} " in errors.__doc__
+
+
+@given(st.text(st.sampled_from("ab \n\r\v\x85\u2028"), max_size=12))
+def test_the_first_line_is_one_line_and_begins_the_text(text):
+    line = first_line(ValueError(text))
+    assert len(line.splitlines()) <= 1
+    assert text.startswith(line)
+
+
+@given(st.lists(st.text("abc", min_size=1), max_size=5), st.text("abc"))
+def test_every_known_name_is_listed(known, name):
+    told = did_you_mean(name, known)
+    assert told.endswith(", ".join(sorted(known)))
+    assert told.startswith("did you mean") or told.startswith("it has")
+
+
+# ---- what is missing -----------------------------------------------------------------------------
+
+
+def missing(name):
+    raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+
+@pytest.mark.parametrize("extra", EXTRAS)
+def test_a_missing_package_is_told_with_what_installs_it(extra):
+    kind = errors.WeightsError
+    told = rf"^this cannot be done; pip install 'nearfar\[{extra}\]'$"
+    with pytest.raises(kind, match=told), needs(extra, "this cannot be done", kind):
+        missing(EXTRAS[extra])
+
+
+def test_any_other_missing_module_is_a_bug_and_stays_one():
+    with pytest.raises(ModuleNotFoundError, match="torch_helper"), needs("eat", "EAT"):
+        missing("torch_helper")
+
+
+def test_each_extra_brings_its_package():
+    project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())
+    offered = project["project"]["optional-dependencies"]
+    for extra, package in EXTRAS.items():
+        assert any(wanted.startswith(package) for wanted in offered[extra])
+
+
+# ---- warnings ------------------------------------------------------------------------------------
+
+
+def hasty():
+    warn("this deserves a look")
+
+
+def test_a_warning_points_at_whoever_called_the_one_who_warns():
+    with pytest.warns(errors.NearfarWarning, match="deserves") as said:
+        hasty()
+    assert said[0].filename == __file__
+
+
+def test_each_matter_is_said_once_whatever_the_words():
+    once, other = Once(), Once()
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        for number in range(3):
+            once.warn(("fan", "shift"), f"fan: {number}")
+            once.warn(("pump", "shift"), f"pump: {number}")
+        other.warn(("fan", "shift"), "another job")
+    assert [str(w.message) for w in said] == ["fan: 0", "pump: 0", "another job"]
