@@ -77,6 +77,7 @@ def test_a_warning_points_at_whoever_called_the_one_who_warns():
     with pytest.warns(errors.NearfarWarning, match="deserves") as said:
         hasty()
     assert said[0].filename == __file__
+    assert said[0].lineno > hasty.__code__.co_firstlineno + 1  # not its own line
 
 
 def test_each_matter_is_said_once_whatever_the_words():
