@@ -1,16 +1,13 @@
-"""Nothing half-written is ever found, and a broken cache costs a warning, never a result."""
+"""A broken cache costs a warning, never a result; killed writers leave whole puts."""
 
 import os
 import shutil
 import signal
 import sqlite3
-import subprocess
-import sys
 import tempfile
 import threading
 import time
 import warnings
-from errno import ENOSPC
 from pathlib import Path
 
 import numpy as np
@@ -20,11 +17,9 @@ from hypothesis import strategies as st
 
 from conftest import finish
 from nearfar.detector.folder.disk import write_folder
-from nearfar.errors import NearfarWarning, SettingError, StorageError
-from nearfar.files import atomic_file, write_text
-from nearfar.runtime import cache as store
-from nearfar.runtime.cache import EmbeddingCache, default_cache
-from nearfar.runtime.runtime import Runtime
+from nearfar.errors import NearfarWarning
+from nearfar.runtime.cache import EmbeddingCache
+from processes import output, python, tree
 
 FILE = "embeddings.sqlite"
 ROW = np.arange(5, dtype=np.float32)
@@ -37,26 +32,7 @@ def cache(tmp_path):
     made.close()
 
 
-def python(code, *arguments, **options):
-    """Run a script in a process of its own; warnings are errors there, too."""
-    command = [sys.executable, "-W", "error", "-c", code, *map(str, arguments)]
-    return subprocess.Popen(
-        command, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options
-    )
-
-
-def output(process):
-    out, err = finish(process)
-    assert process.returncode == 0, err
-    return out
-
-
-def tree(folder):
-    """Every file below a folder with its bytes."""
-    return {p.relative_to(folder): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
-
-
-# ---- cache: what goes in comes out
+# ---- cache: what goes in comes out ---------------------------------------------------------------
 
 
 @pytest.mark.parametrize("shape", [(1,), (5,), (7, 120), (0,), (1024,)])
@@ -123,7 +99,8 @@ def test_closed_is_closed(cache):
     assert cache.get(b"key") is None
 
 
-# ---- cache: several processes, killed ones
+# ---- cache: several processes, killed ones -------------------------------------------------------
+
 
 WRITER = """
 import sys, time
@@ -226,7 +203,7 @@ def test_a_put_that_fails_leaves_nothing_of_it(cache):
     again.close()
 
 
-# ---- cache: damage
+# ---- cache: damage -------------------------------------------------------------------------------
 
 
 def filled(folder, rows=200):
@@ -327,7 +304,7 @@ def test_a_value_that_does_not_fit_its_sum_counts_as_missing(tmp_path, change):
     cache.close()
 
 
-# ---- cache: places that cannot be used
+# ---- cache: places that cannot be used -----------------------------------------------------------
 
 
 def test_a_folder_that_is_a_file(tmp_path):
@@ -439,345 +416,3 @@ def test_a_full_disk(tmp_path):
     np.testing.assert_array_equal(cache.get(b"small"), 1)
     assert [cache.get(bytes([i])) for i in range(9)] == [None] * 9
     cache.close()
-
-
-# ---- atomic files
-
-
-def test_a_file_appears_whole(tmp_path):
-    path = tmp_path / "out.bin"
-    with atomic_file(path) as file:
-        file.write(b"first ")
-        assert not path.exists()
-        file.write(b"second")
-    assert path.read_bytes() == b"first second"
-    assert [p.name for p in tmp_path.iterdir()] == ["out.bin"]
-    assert os.name == "nt" or path.stat().st_mode & 0o777 == 0o644
-
-
-def test_text_is_utf_8_and_replaces(tmp_path):
-    path = tmp_path / "Lüfter µ.json"
-    write_text(path, "alt")
-    write_text(path, "neu: γ ≤ 1\n")
-    assert path.read_bytes() == "neu: γ ≤ 1\n".encode()
-    assert len(list(tmp_path.iterdir())) == 1
-
-
-@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, SystemExit, MemoryError, OSError])
-def test_an_error_while_writing_leaves_what_was_there(tmp_path, error):
-    path = tmp_path / "out.bin"
-    path.write_bytes(b"old")
-
-    def interrupted():
-        with atomic_file(path) as file:
-            file.write(b"half of it")
-            raise error("in the middle")
-
-    with pytest.raises(StorageError if error is OSError else error):
-        interrupted()
-    assert tree(tmp_path) == {Path("out.bin"): b"old"}
-
-
-def no_space(*_, **__):
-    raise OSError(ENOSPC, os.strerror(ENOSPC))
-
-
-@pytest.mark.parametrize("step", ["fsync", "replace", "chmod"])
-def test_a_disk_that_fails_leaves_what_was_there(tmp_path, monkeypatch, step):
-    path = tmp_path / "out.bin"
-    path.write_bytes(b"old")
-    monkeypatch.setattr(*{"fsync": (os, "fsync")}.get(step, (Path, step)), no_space)
-    with pytest.raises(StorageError, match=r"out\.bin: cannot be written .*space") as caught:
-        write_text(path, "new")
-    assert "\n" not in str(caught.value)
-    monkeypatch.undo()
-    assert tree(tmp_path) == {Path("out.bin"): b"old"}
-
-
-def test_places_that_take_no_file(tmp_path):
-    (tmp_path / "folder").mkdir()
-    (tmp_path / "file").write_text("mine")
-    for path in (tmp_path / "no" / "out", tmp_path / "folder", tmp_path / "file" / "out"):
-        with pytest.raises(StorageError, match="cannot be written"):
-            write_text(path, "new")
-    assert tree(tmp_path) == {Path("file"): b"mine"}
-
-
-def test_a_storage_error_inside_is_told_as_it_is(tmp_path):
-    def refused():
-        with atomic_file(tmp_path / "out"):
-            raise StorageError("the reason")
-
-    with pytest.raises(StorageError, match=r"^the reason$"):
-        refused()
-
-
-# ---- the detector folder
-
-INDEX = "detector.json"
-BANK_A, BANK_B, BANK_C, BANK_D = (f"bank-{x * 32}.safetensors" for x in "abcd")
-OLD = {BANK_A: b"a" * 100, BANK_B: b"b" * 200}
-NEW = {
-    BANK_C: b"c" * 300,
-    BANK_D: b"d",
-    BANK_A: b"a" * 100,
-}
-
-
-# The index of a detector names its banks.
-OLD_INDEX, NEW_INDEX = f"old {' '.join(OLD)}", f"new {' '.join(NEW)}"
-
-
-@pytest.fixture
-def detector(tmp_path):
-    folder = tmp_path / "det"
-    write_folder(folder, INDEX, OLD_INDEX, OLD)
-    return folder
-
-
-def contents(files, index):
-    return {Path(k): v for k, v in files.items()} | {Path(INDEX): index}
-
-
-def test_a_new_folder_and_its_parents(tmp_path):
-    write_folder(tmp_path / "a" / "b", INDEX, "γ", OLD)
-    assert tree(tmp_path / "a" / "b") == contents(OLD, "γ".encode())
-    (tmp_path / "empty").mkdir()
-    write_folder(tmp_path / "empty", INDEX, OLD_INDEX, OLD)
-    assert tree(tmp_path / "empty") == contents(OLD, OLD_INDEX.encode())
-
-
-def test_new_over_old_and_the_same_again(detector):
-    write_folder(detector, INDEX, NEW_INDEX, NEW)
-    assert tree(detector) == contents(NEW, NEW_INDEX.encode())
-    write_folder(detector, INDEX, NEW_INDEX, NEW)
-    assert tree(detector) == contents(NEW, NEW_INDEX.encode())
-    write_folder(detector, INDEX, "none", {})
-    assert tree(detector) == contents({}, b"none")
-
-
-def test_other_peoples_files_in_a_detector_survive(detector):
-    """Encoder weights may lie in the folder itself."""
-    for name in ("encoder.safetensors", "bank-notes.txt", ".hidden"):
-        (detector / name).write_bytes(name.encode())
-    write_folder(detector, INDEX, NEW_INDEX, NEW)
-    assert {k: v for k, v in tree(detector).items() if k.name not in {*NEW, INDEX}} == {
-        Path(name): name.encode() for name in ("encoder.safetensors", "bank-notes.txt", ".hidden")
-    }
-
-
-def test_a_damaged_bank_is_mended_by_saving_the_same_again(detector):
-    """Its name, which is its hash, is there already; its bytes are not."""
-    for damage in (b"", b"a" * 99, b"A" * 100):
-        (detector / BANK_A).write_bytes(damage)
-        write_folder(detector, INDEX, OLD_INDEX, OLD)
-        assert tree(detector) == contents(OLD, OLD_INDEX.encode())
-
-
-def test_a_file_is_no_place_for_a_folder(tmp_path):
-    (tmp_path / "file").write_text("mine")
-    with pytest.raises(StorageError, match="is a file; choose another name"):
-        write_folder(tmp_path / "file", INDEX, NEW_INDEX, NEW)
-    with pytest.raises(StorageError, match="cannot be written"):
-        write_folder(tmp_path / "file" / "below", INDEX, NEW_INDEX, NEW)
-    assert tree(tmp_path) == {Path("file"): b"mine"}
-
-
-@pytest.mark.parametrize(
-    "name",
-    ["recording.wav", "weights.safetensors", ".git", "bank-statement.pdf", "bank-1.safetensors"],
-)
-def test_a_folder_with_other_files_is_refused(tmp_path, name):
-    (tmp_path / name).write_text("mine")
-    with pytest.raises(StorageError, match=f"has other files in it and no {INDEX}"):
-        write_folder(tmp_path, INDEX, NEW_INDEX, NEW)
-    assert tree(tmp_path) == {Path(name): b"mine"}
-
-
-def failing_at(monkeypatch, owner, name, turn, error):
-    """Let the `turn`-th call of a function fail."""
-    real, calls = getattr(owner, name), []
-
-    def maybe(*arguments, **named):
-        calls.append(arguments)
-        if len(calls) == turn + 1:
-            raise error
-        return real(*arguments, **named)
-
-    monkeypatch.setattr(owner, name, maybe)
-    return calls
-
-
-@pytest.mark.parametrize("existed", [True, False])
-@pytest.mark.parametrize("turn", range(3))
-@pytest.mark.parametrize(
-    ("owner", "name"), [(os, "fsync"), (Path, "replace"), (Path, "chmod"), (tempfile, "mkstemp")]
-)
-@pytest.mark.parametrize(
-    "error",
-    [OSError(ENOSPC, os.strerror(ENOSPC)), KeyboardInterrupt()],
-    ids=["full", "interrupted"],
-)
-def test_failure_at_each_step_leaves_the_old_detector(
-    tmp_path, monkeypatch, owner, name, turn, error, existed
-):
-    """Two banks are new and the index: three files, three turns."""
-    folder = tmp_path / "det"
-    if existed:
-        write_folder(folder, INDEX, OLD_INDEX, OLD)
-    before = tree(tmp_path)
-    calls = failing_at(monkeypatch, owner, name, turn, error)
-    with pytest.raises(KeyboardInterrupt if isinstance(error, KeyboardInterrupt) else StorageError):
-        write_folder(folder, INDEX, "new", NEW if existed else OLD)
-    assert len(calls) == turn + 1
-    monkeypatch.undo()
-    assert tree(tmp_path) == before
-    assert folder.exists() == existed
-    write_folder(folder, INDEX, NEW_INDEX, NEW)  # and the next attempt works
-    assert tree(folder) == contents(NEW, NEW_INDEX.encode())
-
-
-def test_old_banks_that_cannot_be_removed_do_no_harm(detector, monkeypatch):
-    monkeypatch.setattr(Path, "unlink", no_space)
-    write_folder(detector, INDEX, NEW_INDEX, NEW)
-    monkeypatch.undo()
-    assert tree(detector) == contents(OLD | NEW, NEW_INDEX.encode())
-
-
-def test_ctrl_c_just_after_the_last_rename_keeps_the_new_detector(detector, monkeypatch):
-    real = Path.replace
-
-    def replace(self, target):
-        real(self, target)
-        if Path(target).name == INDEX:
-            raise KeyboardInterrupt
-
-    monkeypatch.setattr(Path, "replace", replace)
-    with pytest.raises(KeyboardInterrupt):
-        write_folder(detector, INDEX, NEW_INDEX, NEW)
-    monkeypatch.undo()
-    assert (detector / INDEX).read_bytes() == NEW_INDEX.encode()
-    assert all((detector / name).read_bytes() == content for name, content in NEW.items())
-
-
-KILLED = """
-import os, signal, sys
-from pathlib import Path
-from nearfar.detector.folder.disk import write_folder
-real, turn = Path.replace, int(sys.argv[2])
-def replace(self, target):
-    global turn
-    if turn == 0:
-        os.kill(os.getpid(), signal.SIGKILL)
-    turn -= 1
-    return real(self, target)
-Path.replace = replace
-banks = {f"bank-{x * 32}.safetensors": x.encode() * 300 for x in "cd"}
-write_folder(Path(sys.argv[1]), "detector.json", "new", banks)
-"""
-
-
-@pytest.mark.parametrize("turn", range(3))
-@pytest.mark.parametrize("existed", [True, False])
-def test_killed_while_saving(tmp_path, turn, existed):
-    """The old detector still stands; saving again works and tidies up."""
-    folder = tmp_path / "det"
-    if existed:
-        write_folder(folder, INDEX, OLD_INDEX, OLD)
-    killed = python(KILLED, folder, turn)
-    finish(killed)
-    assert killed.returncode == -signal.SIGKILL
-    now = tree(folder)
-    assert len(now) > (3 if existed else 0)  # it did leave something behind
-    if existed:
-        assert now | contents(OLD, OLD_INDEX.encode()) == now
-    else:
-        assert Path(INDEX) not in now
-    write_folder(folder, INDEX, NEW_INDEX, NEW)  # another writer could still be at work
-    assert tree(folder).items() >= contents(NEW, NEW_INDEX.encode()).items()
-    for path in folder.iterdir():
-        os.utime(path, (0, 0))  # long ago
-    write_folder(folder, INDEX, NEW_INDEX, NEW)
-    assert tree(folder) == contents(NEW, NEW_INDEX.encode())
-
-
-# ---- runtime
-
-
-def test_runtime_takes_a_text_for_the_cache():
-    assert Runtime(cache="somewhere").cache == Path("somewhere")
-    assert Runtime().cache is None
-    assert Runtime(workers=2) == Runtime(2)
-
-
-@pytest.mark.parametrize("bad", [0, -1, True, 1.0, "2", None])
-def test_bad_workers(bad):
-    with pytest.raises(SettingError, match=r"workers is .*from 1 up"):
-        Runtime(workers=bad)
-
-
-def test_default_cache(monkeypatch, tmp_path):
-    for name in ("NEARFAR_CACHE", "XDG_CACHE_HOME", "LOCALAPPDATA"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(Path, "home", lambda: tmp_path)
-    assert default_cache() == tmp_path / ".cache" / "nearfar"
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
-    assert default_cache() == tmp_path / "xdg" / "nearfar"
-    monkeypatch.setenv("NEARFAR_CACHE", str(tmp_path / "mine"))
-    assert default_cache() == tmp_path / "mine"
-
-
-def test_a_user_without_a_home(monkeypatch):
-    """Containers that run under a number instead of a name have none."""
-
-    def nobody():
-        raise RuntimeError("Could not determine home directory.")
-
-    for name in ("NEARFAR_CACHE", "XDG_CACHE_HOME", "LOCALAPPDATA"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(Path, "home", nobody)
-    with pytest.raises(SettingError, match="set NEARFAR_CACHE"):
-        default_cache()
-
-
-def test_nothing_waits_longer_than_it_must():
-    assert 0 < store.PATIENCE <= 60
-
-
-# ---- places that are no files
-
-
-@pytest.mark.skipif(os.name == "nt", reason="links and pipes")
-def test_a_link_stays_a_link_and_a_device_a_device(tmp_path):
-    import stat
-
-    (tmp_path / "real.csv").write_text("old")
-    (tmp_path / "link.csv").symlink_to(tmp_path / "real.csv")
-    write_text(tmp_path / "link.csv", "new")
-    assert (tmp_path / "link.csv").is_symlink()
-    assert (tmp_path / "real.csv").read_text() == "new"
-    write_text(Path(os.devnull), "gone")
-    assert stat.S_ISCHR(os.stat(os.devnull).st_mode)
-    with pytest.raises(StorageError, match="cannot be written"):
-        write_text(Path("/dev/full"), "x")
-
-
-def test_two_writers_on_one_folder_leave_one_whole_detector(tmp_path):
-    """A writer removes only what the index it replaced had named."""
-    folder = tmp_path / "det"
-    write_folder(folder, INDEX, OLD_INDEX, OLD)
-    other = {BANK_D: b"d"}
-    real = Path.replace
-
-    def replace(self, target):
-        real(self, target)
-        if Path(target).name == BANK_C:  # in the middle of ours the other one begins and ends
-            Path.replace = real
-            write_folder(folder, INDEX, f"other {BANK_D}", other)
-
-    Path.replace = replace
-    try:
-        write_folder(folder, INDEX, NEW_INDEX, NEW)
-    finally:
-        Path.replace = real
-    assert tree(folder).items() >= contents(NEW, NEW_INDEX.encode()).items()

@@ -1,0 +1,152 @@
+"""One setting by its name."""
+
+import json
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import nearfar as nf
+from made_parts import ENSEMBLE, NAMES, Mine, anything, one_line
+from nearfar.errors import SettingError
+from nearfar.parts.change import with_setting
+from nearfar.parts.data import from_data, to_data
+from nearfar.system.presets import PRESETS
+
+
+@pytest.mark.parametrize(
+    ("system", "assignment", "value"),
+    [
+        ("s4", "whitening.shrinkage=0.1", lambda s: s.whitening.shrinkage == 0.1),
+        ("s4", "whitening.shrinkage=ledoit-wolf", lambda s: s.whitening.shrinkage == "ledoit-wolf"),
+        ("s4", " seed = 7 ", lambda s: s.seed == 7),
+        ("s4", "self_scores='loo'", lambda s: s.self_scores == "loo"),
+        ("s4", "whitening=None", lambda s: s.whitening is None),
+        ("s4", "rule.weights=(1.0, -0.5)", lambda s: s.rule.weights == (1.0, -0.5)),
+        ("s4", "rule.weights=[1.0, -0.5]", lambda s: s.rule.weights == (1.0, -0.5)),
+        ("s4", "rule.weights.0=0.5", lambda s: s.rule.weights == (0.5,)),
+        ("s4", "enrichment=()", lambda s: s.enrichment == ()),
+        ("s4", "enrichment.0.match_levels=True", lambda s: s.enrichment[0].match_levels),
+        (
+            "s4", "enrichment.ResidualAugmentation.s_range=[0.8, 1.2]",
+            lambda s: s.enrichment[0] == nf.ResidualAugmentation(s_range=(0.8, 1.2)),
+        ),
+        (
+            "s4", "enrichment.0.tiers=[[0.5, 0.0], [-1, 2]]",
+            lambda s: s.enrichment[0].tiers == ((0.5, 0.0), (-1, 2)),
+        ),
+        ("logmel", "embedder.n_mels=64", lambda s: s.embedder == nf.LogMel(n_mels=64)),
+        ("s4", "adaptation=MeanShift", lambda s: s.adaptation == nf.MeanShift()),
+        ("s4", "adaptation=UnitLength()", lambda s: s.adaptation == nf.UnitLength()),
+        ("s4", "calibration=Percentile", lambda s: s.calibration == nf.Percentile()),
+        ("s4", "enrichment.0=PseudoTarget", lambda s: s.enrichment == (nf.PseudoTarget(),) * 2),
+        ("logmel", "whitening=ZCA", lambda s: s.whitening == nf.ZCA()),
+        ("logmel", "false_alarm_rate=.02", lambda s: s.false_alarm_rate == 0.02),
+    ],
+)  # fmt: skip
+def test_setting(system, assignment, value):
+    before = PRESETS[system](system, [])
+    after = with_setting(before, assignment)
+    assert value(after)
+    assert before == PRESETS[system](system, [])
+    assert type(after) is type(before)
+    assert from_data(json.loads(json.dumps(to_data(after)))) == after
+
+
+def test_setting_of_a_member_of_an_ensemble():
+    after = with_setting(ENSEMBLE, "members.1.embedder.n_mels=40")
+    assert after.members[1].embedder.n_mels == 40
+    assert after.members[0] == ENSEMBLE.members[0]
+    assert with_setting(ENSEMBLE, "weights=(1, 3)").weights == (1, 3)
+
+
+@pytest.mark.parametrize(
+    ("assignment", "words"),
+    [
+        ("whitening.shrinkge=0.1", r"ZCA has no setting 'shrinkge'; did you mean 'shrinkage'\?"),
+        ("whitning.shrinkage=0.1", r"System has no setting 'whitning'; did you mean 'whitening'\?"),
+        ("x=1", r"System has no setting 'x'; it has: .*whitening"),
+        ("whitening..shrinkage=1", r"ZCA has no setting ''"),
+        ("whitening.shrinkage", r"is not part\.setting=value"),
+        ("=3", r"is not part\.setting=value"),
+        ("", r"is not part\.setting=value"),
+        ("whitening.shrinkage=2", r"ZCA\.shrinkage is 2"),
+        ("whitening.shrinkage=", r"ZCA\.shrinkage is ''"),
+        ("seed.x=1", r"0 has no settings, so no 'x'"),
+        ("seed=1.5", r"seed is 1\.5"),
+        ("seed={[]: 1}", r"seed is '\{\[\]: 1\}'"),
+        ("seed={}", r"seed is \{\}"),
+        ("enrichment.2.s_range=(0, 1)", r"no part '2'; it has: 0, 1, PseudoTarget, Resid"),
+        ("enrichment.-1.s_range=(0, 1)", r"no part '-1'"),
+        ("enrichment.\u00b2.s_range=(0, 1)", r"no part '\u00b2'"),
+        (
+            "enrichment.ResidualAugmentatoin.s_range=(0, 1)",
+            r"did you mean 'ResidualAugmentation'\?",
+        ),
+        ("enrichment.PseudoTarget.s_range=(0, 1)", r"PseudoTarget has no setting 's_range'"),
+        ("frontend=Near", r"Near\(\) gives 1 channels, DIF needs 2"),
+        ("frontend=Naer", r"no part 'Naer'; did you mean 'Near'\?"),
+        ("frontend=KNN", r"System\.frontend is KNN\("),
+        ("adaptation=MeanShfit", r"System\.adaptation is 'MeanShfit'; give MeanShift\(\), "),
+        ("adaptation=ZCA", r"System\.adaptation is ZCA\("),
+        ("embedder=EAT", r"EAT needs settings, so give it in a file \(.*weights"),
+        ("seed=KNN", r"seed is 'KNN'"),
+        ("rule=None", r"System\.rule is None"),
+        ("frontend.channels=1", r"Stereo has no setting 'channels'"),
+        ("rule.weights=" + "9" * 400, r"KNN\.weights is 999"),
+        ("rule.weights=(1e999,)", r"KNN\.weights is \(inf,\)"),
+        ("false_alarm_rate=0", r"false_alarm_rate is 0"),
+        ("folds=1", r"folds is 1"),
+    ],
+)
+def test_bad_settings_are_one_line(assignment, words):
+    with pytest.raises(SettingError, match=words) as caught:
+        with_setting(nf.s4(), assignment)
+    one_line(caught.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["(" * 500, "-" * 10_000 + "1", "[" * 5000, "1" * 5000, r"C:\data\weights", r"'\d'", "1if",
+     "\0", "'a\nb'", "0x", "{[]}", "f'{1}'"],
+    ids=range(12),
+)  # fmt: skip
+def test_values_that_trouble_the_parser(text):
+    with pytest.raises(SettingError):
+        with_setting(nf.s4(), f"seed={text}")
+    assert with_setting(Mine(), f"value={text}").value is not None
+
+
+def test_a_setting_of_a_part_that_is_not_there():
+    with pytest.raises(SettingError, match=r"no part '0'; there is none"):
+        with_setting(nf.logmel(), "enrichment.0.s_range=(0, 1)")
+    with pytest.raises(SettingError, match=r"None has no settings, so no 'shrinkage'"):
+        with_setting(nf.logmel(), "whitening.shrinkage=0.1")
+
+
+paths = st.lists(st.sampled_from([*NAMES, "0", "1", "2", "System", "KNN", "", "x"]), max_size=4)
+
+
+values = st.one_of(
+    anything.map(repr), st.text(max_size=12), st.sampled_from(["None", "()", "0", "1e400", "nan"])
+)
+
+
+@given(st.sampled_from([nf.s4(), nf.logmel(), ENSEMBLE]), paths, values)
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_any_setting_gives_a_system_or_one_line(system, path, value):
+    try:
+        after = with_setting(system, f"{'.'.join(path)}={value}")
+    except SettingError as error:
+        one_line(error)
+    else:
+        assert type(after) is type(system)
+
+
+@given(st.text(max_size=60))
+@settings(max_examples=100, deadline=None)
+def test_any_text_gives_a_system_or_one_line(text):
+    try:
+        with_setting(nf.s4(), text)
+    except SettingError as error:
+        one_line(error)

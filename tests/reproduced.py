@@ -1,0 +1,50 @@
+"""A study to ask about: stub data, the request for its steps, its refusals, its tables' cells."""
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from nearfar.clips import Clips
+from nearfar.errors import (
+    DatasetError,
+)
+from nearfar.reproduce.data import Data
+from nearfar.reproduce.entries import TABLES
+from nearfar.reproduce.steps.plan import Request, seeds_of
+from nearfar.scores.truth import Truth
+from nearfar.training.settings import FineTuning
+
+
+def refused(call, *words, kind=DatasetError):
+    """It raises one line with these words."""
+    with pytest.raises(kind) as caught:
+        call()
+    message = str(caught.value)
+    assert "\n" not in message
+    assert "; " in message or ": " in message  # what, which value, way out
+    for word in words:
+        assert word in message, message
+
+
+def stub(**changes):
+    data = Data(
+        Path("data"), Clips(), Clips(), Truth(()), None, "near-far", "", False, "train", "all", 10.0
+    )
+    return replace(data, **changes)
+
+
+def study(tables=TABLES, seeds=2, training=None, weights="published", precision="fp32", **data):
+    training = training or FineTuning()
+    return Request(tuple(tables), seeds_of(seeds), training, stub(**data), weights, precision)
+
+
+def cells(table):
+    """Rows of the Markdown as dictionaries by place; escaped bars are no borders."""
+    lines = [line for line in table.markdown().splitlines() if line.startswith("|")]
+    rows = [[c.strip() for c in re.split(r"(?<!\\)\|", line)[1:-1]] for line in lines]
+    head, rule, *body = rows
+    assert all(re.fullmatch(r"-+:?", c) for c in rule)
+    assert {len(row) for row in rows} == {len(head)} == {len(table.columns)}
+    return head, body
