@@ -5,7 +5,7 @@ from dataclasses import replace
 import nearfar as nf
 from nearfar.frontend import CoherenceMask
 from nearfar.reproduce.reported import SYSTEMS, load
-from nearfar.reproduce.tables.tables import configurations as table_1
+from nearfar.reproduce.tables import configurations as table_1
 from nearfar.system.presets import PRESETS, Preset
 from nearfar.training.settings import FineTuning
 from reproduced import cells
