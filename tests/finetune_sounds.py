@@ -13,7 +13,6 @@ PITCH = {  # Hz, by machine and domain: the proxy classes
     ("pump", "target"): 2200,
 }
 QUICK = FineTuning(epochs=6, batch_size=8, learning_rate=1e-3, held_out=0.2)
-TINY = "tests/data/eat/tiny"
 
 
 def sound(rng, machine, domain, seconds=1.5):

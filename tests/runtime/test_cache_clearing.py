@@ -1,6 +1,5 @@
-"""The cache seen from outside, and the progress bar."""
+"""The cache seen from outside: its size, and that clearing frees what it says."""
 
-import os
 import sqlite3
 import subprocess
 import sys
@@ -9,13 +8,14 @@ import warnings
 import numpy as np
 import pytest
 
-from command import failed
 from conftest import finish
 from nearfar.errors import StorageError
 from nearfar.runtime import cache as store
-from nearfar.runtime.cache import CacheSize, EmbeddingCache, cache_size, clear_cache, default_cache
+from nearfar.runtime.cache import CacheSize, EmbeddingCache, cache_size, clear_cache
 
 FILE = "embeddings.sqlite"
+
+
 ROW = np.arange(1000, dtype=np.float32)
 
 
@@ -30,7 +30,13 @@ def on_disk(folder):
     return sum(path.stat().st_size for path in folder.iterdir())
 
 
-# ---- size ------------------------------------------------------------------------------------
+def foreign(path):
+    connection = sqlite3.connect(path)
+    connection.execute("CREATE TABLE rows (something TEXT)")
+    connection.close()
+
+
+# ---- size ----------------------------------------------------------------------------------------
 
 
 def test_no_cache_is_empty_and_stays_away(tmp_path):
@@ -53,7 +59,7 @@ def test_size_counts_rows_and_every_file(tmp_path, rows, still_open):
     cache.close()
 
 
-# ---- clearing --------------------------------------------------------------------------------
+# ---- clearing ------------------------------------------------------------------------------------
 
 
 def test_clearing_frees_what_it_says_and_the_cache_works_on(tmp_path):
@@ -122,13 +128,7 @@ def test_busy_is_said_and_nothing_is_lost(tmp_path, monkeypatch):
     assert cache_size(tmp_path).entries == 0
 
 
-# ---- damage ----------------------------------------------------------------------------------
-
-
-def foreign(path):
-    connection = sqlite3.connect(path)
-    connection.execute("CREATE TABLE rows (something TEXT)")
-    connection.close()
+# ---- damage --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -184,94 +184,3 @@ def test_a_place_that_cannot_be_used(tmp_path):
             work(tmp_path)
         assert "\n" not in str(error.value)
     assert (tmp_path / FILE).is_dir()
-
-
-# ---- the command -----------------------------------------------------------------------------
-
-
-def test_the_command_shows_and_clears(run, dcase, tmp_path):
-    code, out, _ = run("cache")
-    assert (code, out) == (0, f"{default_cache()}: empty\n")
-    assert run("fit", dcase, "-s", "logmel", "-o", tmp_path / "d", "--workers", 1)[0] == 0
-    code, out, _ = run("cache")
-    assert code == 0
-    assert f"{default_cache()}: 24 embeddings" in " ".join(out.split())
-    code, out, _ = run("cache", "--clear")
-    assert code == 0
-    assert "freed" in out
-    assert cache_size(default_cache()).entries == 0
-    code, out, _ = run("cache")
-    assert "empty" in out
-    assert run("cache", "--clear")[0] == 0
-
-
-def test_the_command_and_damage(run):
-    (default_cache() / FILE).write_bytes(b"no database")
-    code, out, _ = run("cache")
-    assert code == 0
-    assert "damaged" in out
-    assert "--clear" in out
-    assert run("cache", "--clear")[0] == 0
-    assert "empty" in run("cache")[1]
-
-
-def test_the_command_when_busy(run, monkeypatch):
-    monkeypatch.setattr(store, "PATIENCE", 0.05)
-    fill(default_cache(), 1).close()
-    writer = sqlite3.connect(default_cache() / FILE, isolation_level=None)
-    writer.execute("BEGIN IMMEDIATE")
-    failed(run("cache", "--clear"), "busy")
-    writer.close()
-
-
-# ---- the progress bar ------------------------------------------------------------------------
-
-BAR = """
-import rich.console
-now = 0.0
-rich.console.monotonic = lambda: now  # a clock of its own: a busy machine changes no speed
-from nearfar.cli.progress import progress_bar
-bar, report = progress_bar()
-with bar:
-    for step, wait in ((20, 0.125), (10, 0.5)):  # quick and to the end, then again and slow
-        for done in (step, 2 * step, 3 * step):
-            report("listening", done, 60)
-            bar.refresh()
-            now += wait
-"""
-
-
-def test_no_bar_without_a_terminal():
-    done = subprocess.run([sys.executable, "-c", BAR], capture_output=True, text=True, check=True)
-    assert (done.stdout, done.stderr) == ("", "")
-
-
-@pytest.mark.skipif(os.name == "nt", reason="needs a pseudo-terminal")
-def test_the_bar_shows_how_much_how_fast_and_how_long():
-    import pty
-
-    ours, theirs = pty.openpty()
-    surroundings = {**os.environ, "TERM": "xterm", "COLUMNS": "100", "NO_COLOR": "1"}
-    with subprocess.Popen(
-        [sys.executable, "-c", BAR], stderr=theirs, stdout=subprocess.PIPE, env=surroundings
-    ) as process:
-        os.close(theirs)
-        seen = b""
-        while True:
-            try:
-                piece = os.read(ours, 4096)
-            except OSError:  # the other end is closed
-                break
-            if not piece:
-                break
-            seen += piece
-        assert process.stdout.read() == b""
-    os.close(ours)
-    text = seen.decode()
-    assert "listening" in text
-    assert "30/60" in text
-    speeds = [float(part.split()[-1]) for part in text.split(" clips/s")[:-1]]
-    assert set(speeds) == {160, 20}  # 20 in 0.125 s, 10 in 0.5 s
-    assert speeds[-1] == 20  # what was before is over
-    assert "0:00:02" in text
-    assert text.rstrip().endswith("\x1b[2K")  # transient: the line is erased at the end
