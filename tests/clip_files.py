@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
-import pytest
 import soundfile
 
+import conftest
 from nearfar.clips import Clip
-from nearfar.errors import DatasetError, NearfarError
+from nearfar.errors import DatasetError
+
+refused = partial(conftest.refused, error=DatasetError)
 
 
 def lay(root: Path, *names: str) -> Path:
@@ -27,17 +29,6 @@ def record(path: Path, seconds: float, channels: int = 2, rate: int = 16_000) ->
     rng = np.random.default_rng(0)
     soundfile.write(path, rng.uniform(-0.5, 0.5, (round(seconds * rate), channels)), rate)
     return path
-
-
-def refused(
-    call: Callable[[], object], *words: str, error: type[NearfarError] = DatasetError
-) -> None:
-    with pytest.raises(error) as caught:
-        call()
-    text = str(caught.value)
-    assert "\n" not in text
-    for word in words:
-        assert word in text, text
 
 
 def row(clip: Clip) -> tuple[str | None, ...]:

@@ -17,6 +17,7 @@ import pytest
 import soundfile
 
 from nearfar.cli import main as cli
+from nearfar.errors import NearfarError
 
 # s. Whatever waits for another process waits so long; only one that hangs takes it. It is more
 # than ten times what the longest of them needs on a quiet machine.
@@ -75,6 +76,17 @@ def first_quick(cases):
     """Parameters of a test: the first is for every run, the others are slow."""
     first, *others = cases
     return [first, *(pytest.param(case, marks=pytest.mark.slow) for case in others)]
+
+
+def refused(call, *words, error=NearfarError):
+    """The one line that an error says; it has these words."""
+    with pytest.raises(error) as caught:
+        call()
+    line = str(caught.value)
+    assert "\n" not in line
+    for word in words:
+        assert str(word) in line, line
+    return line
 
 
 def finish(process, text=None):

@@ -3,19 +3,7 @@
 import numpy as np
 import pytest
 
-from dif_sounds import (
-    EVERYTHING,
-    INDEX,
-    N0,
-    N1,
-    RATE,
-    SOUNDS,
-    SPREAD,
-    clicks,
-    noise,
-    pair,
-    tone,
-)
+from dif_sounds import EVERYTHING, INDEX, N0, N1, RATE, SOUNDS, SPREAD, clicks, noise, pair, tone
 from nearfar.embedder.dif import CANDIDATES, DIF, NAMES, TABLE
 
 

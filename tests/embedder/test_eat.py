@@ -13,18 +13,23 @@ import torch
 
 import nearfar as nf
 from conftest import DATA
-from nearfar.embedder.eat import infer
 from nearfar.embedder.eat.architecture import Architecture, positions
-from nearfar.embedder.eat.device import check_bf16, choose
-from nearfar.embedder.eat.infer import engine
+from nearfar.embedder.eat.device import check_bf16
 from nearfar.embedder.eat.model import Block, Encoder, load
 from nearfar.embedder.eat.weights import open_weights
-from nearfar.runtime.runtime import Runtime
 from nearfar.sound.audio import read
 from nearfar.testing import noise
 
 GOLD = DATA / "eat"
+
+
 TINY, TUNED = str(GOLD / "tiny"), str(GOLD / "tiny_finetune")
+
+
+def clips(lengths=(6.0, 3.0, 6.0, 1.7, 3.0, 10.0, 6.0)):
+    return [noise(1, s, seed=i) for i, s in enumerate(lengths)]
+
+
 # What the official code gave: outputs, weights, recording, frames.
 CASES = {
     "tiny/wav6s": (TINY, "wav6s", 1024),
@@ -33,11 +38,17 @@ CASES = {
     "tiny/wav16s_len1600": (TINY, "wav16s", 1600),
     "tiny_finetune/wav6s_len608": (TUNED, "wav6s", 608),
 }
+
+
 HAS_BF16 = True
+
+
 try:
     check_bf16(torch.device("cpu"))
 except nf.NearfarError:
     HAS_BF16 = False
+
+
 needs_bf16 = pytest.mark.skipif(not HAS_BF16, reason="no bfloat16 arithmetic on this processor")
 
 
@@ -107,11 +118,7 @@ def test_clips_longer_than_the_stored_table_get_positions_anew():
         assert torch.equal(short.eval()(mel), whole(mel))
 
 
-# ---- laws ------------------------------------------------------------------------------------
-
-
-def clips(lengths=(6.0, 3.0, 6.0, 1.7, 3.0, 10.0, 6.0)):
-    return [noise(1, s, seed=i) for i, s in enumerate(lengths)]
+# ---- laws ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("precision", ["fp32", pytest.param("bf16", marks=needs_bf16)])
@@ -122,14 +129,6 @@ def test_a_row_does_not_depend_on_the_clips_beside_it(precision):
     alone = np.concatenate([part([clip]) for clip in clips()])
     assert np.array_equal(together, alone)
     assert np.array_equal(part(clips()[::-1])[::-1], together)
-
-
-@pytest.mark.parametrize("size", [1, 2, 5, 64])
-def test_the_batch_size_changes_no_more_than_rounding(size):
-    part = nf.EAT(TINY)
-    mels = [part.prepare(clip) for clip in clips()]
-    rows = part.encode(mels, Runtime(batch_size=size))
-    assert np.abs(rows - part(clips())).max() <= 1e-6
 
 
 def test_own_length_is_the_length_rounded_up():
@@ -257,7 +256,7 @@ def test_a_table_of_its_own_cannot_be_continued():
             encoder(mel)
 
 
-# ---- what a user can get wrong ---------------------------------------------------------------
+# ---- what a user can get wrong -------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -283,91 +282,6 @@ def test_clips_of_several_lengths_have_no_common_tokens():
         nf.EAT(TINY).tokens([noise(1, 1.0), noise(1, 2.0)])
     with pytest.raises(nf.NearfarError, match="at least one"):
         nf.EAT(TINY).tokens([])
-
-
-@pytest.mark.parametrize("name", ["cuda:99", "cpu:x", "tpu", "meta", ""])
-def test_devices_that_are_not_here(name):
-    with pytest.raises(nf.NearfarError, match="device"):
-        choose(name)
-
-
-def test_cuda_asked_for_and_absent(monkeypatch):
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    with pytest.raises(nf.NearfarError, match="take --device cpu"):
-        nf.EAT(TINY).encode([nf.EAT(TINY).prepare(noise(1, 1.0))], Runtime(device="cuda"))
-    assert choose("auto").type in ("cpu", "mps")
-
-
-def test_bf16_where_the_processor_has_none(monkeypatch):
-    monkeypatch.setattr("nearfar.embedder.eat.device.has_bf16_instructions", lambda: False)
-    with pytest.raises(nf.NearfarError, match=r"embed again: fit with --set embedder\.precision="):
-        nf.EAT(TINY, precision="bf16")([noise(1, 1.0)])
-
-
-def test_out_of_memory_halves_the_batch_and_says_so(monkeypatch):
-    made = engine(open_weights(TINY), "fp32", "cpu")
-    mels = [nf.EAT(TINY).prepare(clip) for clip in clips((3.0,) * 5)]
-    whole, seen = made.encoder, []
-
-    def small(mel, layer):
-        seen.append(len(mel))
-        if len(mel) > 2:
-            raise torch.OutOfMemoryError
-        return whole(mel, layer)
-
-    monkeypatch.setattr(made, "encoder", small)
-    monkeypatch.setattr(made, "_most", {})
-    with pytest.warns(nf.NearfarWarning) as told:
-        rows = made(mels, infer.POOLING["mean"], None, 8)
-    assert [str(w.message).split("out of memory with ")[1][:7] for w in told] == [
-        "8 clips", "4 clips", "4 clips"
-    ]  # fmt: skip
-    assert "--batch-size 2 says so" in str(told[-1].message)
-    seen.clear()
-    made(mels, infer.POOLING["mean"], None, 8)
-    assert max(seen) == 2  # remembered
-    assert np.array_equal(rows, nf.EAT(TINY)(clips((3.0,) * 5)))
-
-    def none(mel, layer):
-        raise torch.OutOfMemoryError
-
-    monkeypatch.setattr(made, "encoder", none)
-    with pytest.raises(nf.NearfarError, match="out of memory with one clip"):
-        made(mels[:1], infer.POOLING["mean"], None, 1)
-
-
-@pytest.mark.parametrize(
-    "error",
-    [
-        torch.OutOfMemoryError(), MemoryError(),
-        RuntimeError("[enforce fail] . DefaultCPUAllocator: can't allocate memory"),
-        RuntimeError("MPS backend out of memory"),
-    ],
-    ids=["cuda", "numpy", "cpu", "mps"],
-)  # fmt: skip
-def test_no_memory_for_the_encoder_or_a_clip(monkeypatch, error):
-    def fail(*_):
-        raise error
-
-    monkeypatch.setattr(torch.nn.Module, "to", fail)
-    with pytest.raises(nf.NearfarError, match="no memory for the encoder"):
-        infer.Engine(open_weights(TINY), "fp32", "cpu")
-    monkeypatch.undo()
-    made = infer.Engine(open_weights(TINY), "fp32", "cpu")
-    monkeypatch.setattr(made, "encoder", fail)
-    with pytest.raises(nf.NearfarError, match="out of memory with one clip"):
-        made([nf.EAT(TINY).prepare(noise(1, 1.0))], infer.POOLING["mean"], None, 1)
-
-
-def test_other_errors_of_torch_are_bugs(monkeypatch):
-    made = infer.Engine(open_weights(TINY), "fp32", "cpu")
-
-    def fail(*_):
-        raise RuntimeError("shapes cannot be multiplied")
-
-    monkeypatch.setattr(made, "encoder", fail)
-    with pytest.raises(RuntimeError, match="shapes"):
-        made([nf.EAT(TINY).prepare(noise(1, 1.0))], infer.POOLING["mean"], None, 1)
 
 
 def test_audio_that_is_none():

@@ -7,9 +7,7 @@ import pytest
 from scipy.stats import hmean
 from sklearn.metrics import roc_auc_score
 
-from nearfar.errors import (
-    DatasetError,
-)
+from nearfar.errors import DatasetError
 from nearfar.metrics import official as metrics
 from nearfar.metrics.comparison import compare
 from nearfar.reproduce.entries import Difference

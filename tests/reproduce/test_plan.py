@@ -7,9 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from nearfar.errors import (
-    SettingError,
-)
+from nearfar.errors import SettingError
 from nearfar.frontend import CoherenceMask
 from nearfar.reproduce.entries import ENTRIES, PAIRS, TABLES, encoders, tables_of
 from nearfar.reproduce.steps import plan

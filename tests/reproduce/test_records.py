@@ -9,10 +9,7 @@ from pathlib import Path
 import pytest
 
 import nearfar as nf
-from nearfar.errors import (
-    FormatError,
-    StorageError,
-)
+from nearfar.errors import FormatError, StorageError
 from nearfar.reproduce.steps import records
 from nearfar.reproduce.steps.records import Folder
 from reproduced import refused, study

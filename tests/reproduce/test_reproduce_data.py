@@ -15,11 +15,7 @@ from conftest import SHARED, TINY, machine_sound, write
 from nearfar.clips import Clips
 from nearfar.embedder.eat.architecture import Architecture
 from nearfar.embedder.eat.weights import open_weights
-from nearfar.errors import (
-    AudioError,
-    DatasetError,
-    WeightsError,
-)
+from nearfar.errors import AudioError, DatasetError, WeightsError
 from nearfar.reproduce import data as of_data
 from nearfar.reproduce.data import check_weights, hashed, look
 from nearfar.reproduce.reported import load

@@ -5,9 +5,7 @@ import shutil
 import pytest
 
 from conftest import TINY
-from nearfar.errors import (
-    StorageError,
-)
+from nearfar.errors import StorageError
 from nearfar.reproduce.steps.records import Folder
 from reproduced import study
 
