@@ -125,25 +125,33 @@ def warn(message: str) -> None:
 
 
 class Once:
-    """Warnings of a job that does the same thing many times: each matter is said by the first.
+    """Warnings of jobs that do the same thing: what one has said, later ones do not repeat.
+
+    Within a job nothing is held back, so a job alone says all that it would say without this.
 
     >>> import warnings
     >>> once = Once()
     >>> with warnings.catch_warnings(record=True) as said:
     ...     warnings.simplefilter("always")
-    ...     once.warn(("fan", "shift"), "fan: the domains lie 5.1 apart")
-    ...     once.warn(("fan", "shift"), "fan: the domains lie 5.2 apart")
-    >>> len(said)
-    1
+    ...     for apart in (5.1, 5.2):
+    ...         once.begin()
+    ...         once.warn(("fan", "shift"), f"fan: the domains lie {apart} apart")
+    >>> [str(warning.message) for warning in said]
+    ['fan: the domains lie 5.1 apart']
     """
 
     def __init__(self) -> None:
-        self._said: set[tuple[str, ...]] = set()
+        self._earlier: set[tuple[str, ...]] = set()
+        self._now: set[tuple[str, ...]] = set()
+
+    def begin(self) -> None:
+        """From here on it is another job."""
+        self._earlier |= self._now
 
     def warn(self, matter: tuple[str, ...], message: str) -> None:
-        """Say something that deserves a look, unless the same matter has been said."""
-        if matter not in self._said:
-            self._said.add(matter)
+        """Say something that deserves a look, unless an earlier job has said it."""
+        self._now.add(matter)
+        if matter not in self._earlier:
             # As in `warn`. Python's own "once" goes by text, and ours have changing numbers in it.
             warnings.warn(message, NearfarWarning, stacklevel=3)
 

@@ -64,11 +64,11 @@ def warn_of_fit(
     system: System | Ensemble, machine: str, members: Sequence[Member], once: Once
 ) -> None:
     """What a person should know of a fit that worked."""
-    for place, (recipe, member) in enumerate(zip(system.members, members, strict=True)):
+    for recipe, member in zip(system.members, members, strict=True):
         facts: Mapping[str, float] = member.facts
         if recipe.enrichment and facts["shift"] > facts["spread"]:
             once.warn(
-                (machine, "shift", str(place)),
+                (machine, "shift"),
                 f"{machine}: the domains lie {facts['shift']:.1f} apart, sources spread only "
                 f"{facts['spread']:.1f} (whitened units): pseudo-target rows may cover anomalies",
             )
@@ -80,7 +80,7 @@ def warn_of_fit(
     loudest = {int(np.argmax(m.self_scores)) for m in members}
     if all(flat) and clips * rate < 1 and len(loudest) == 1:  # one clip is at 1 in all of them
         once.warn(
-            (machine, "flat", str(len(flat))),
+            (machine, "flat"),
             f"{machine}: with {clips} clips and flat percentiles none can be above the threshold; "
             f"--set {'members.0.' * (len(flat) > 1)}calibration.tail=linear, or record more",
         )

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,7 @@ from nearfar.detector.member import Member, NormalRows, assign_folds, fit_member
 from nearfar.detector.origin import origins
 from nearfar.detector.section import Section, TrainingClip
 from nearfar.detector.trained import check_frontend, fresh_clips, machine_facts, warn_untrained
+from nearfar.embedding.chain import Chain
 from nearfar.embedding.hearing import Hearing, hear
 from nearfar.embedding.jobs import Heard
 from nearfar.embedding.residual import residual_rows
@@ -28,6 +29,8 @@ from nearfar.scoring.bank import SOURCE, TARGET, Index
 from nearfar.scoring.enrich import FromAudio, Pool
 from nearfar.sound.audio import ChannelOrder, to_order
 from nearfar.system.system import AnySystem, System
+
+Key = tuple[str, str]  # machine, section
 
 MONO_LIKE = 10.0  # dB near over far, from which most residual rows sound like mono recordings
 
@@ -104,171 +107,211 @@ def fit_many(
         clips: as in `fit`, and the rest too.
 
     Returns:
-        A detector for each system, in their order.
+        A detector for each system, in their order; each is fitted when it is asked for.
 
     Raises:
-        As `fit`; before the first detector, for what concerns any of them.
+        As `fit`, for any of the systems, before the first detector; only what a fit itself finds,
+        such as more neighbours than clips, when its system has its turn.
     """
     import scipy.linalg  # noqa: F401 - its BLAS must be there when threads are limited
 
-    runtime, once = runtime or Runtime(), Once()
+    if not systems:
+        raise SettingError("no systems to fit; give at least one")
+    fits = _Fits(systems, runtime or Runtime(), order)
     to_order(np.zeros((2, 1), np.float32), order)  # refuse a wrong order before any work
     check_training(clips)
     for system in systems:
         if not any_frontend:
             for member in system.members:
                 check_frontend(member.frontend, member.embedder, order)
-        warn_untrained(system, once)
+        fits.once.begin()
+        warn_untrained(system, fits.once)
+    # One pass for the chains of all systems: reading and embedding cost far more than fitting.
     chains = [member.chain for system in systems for member in system.members]
-    hearing = hear(clips, chains, runtime, order=order, skip_bad=skip_bad)
+    hearing = hear(clips, chains, fits.runtime, order=order, skip_bad=skip_bad)
     usable = {clip.machine for clip, _ in hearing.heard}
     for machine in clips.machines:
-        if machine not in usable:
+        if machine not in usable:  # a detector that does not know it would seem complete
             raise DatasetError(f"{machine}: none of its clips can be used; record them again")
-    return _fitted(systems, Material(hearing, runtime, order, once))
+    # No generator itself, which would check nothing before the first detector is asked for.
+    return _detectors(hearing, fits)
 
 
-@dataclass
-class Material:
-    """What systems are fitted on, and what has been fitted of it so far.
+@dataclass(eq=False)
+class _Fits:
+    """How members are fitted, and those that a later system has too."""
 
-    Args:
-        hearing: the clips, heard for the chains of all systems.
-        runtime: how to compute.
-        order: which channel of a file is near.
-        once: through which warnings go.
-        members: fitted ones that a later system has too.
-    """
-
-    hearing: Hearing
+    systems: Sequence[AnySystem]
     runtime: Runtime
     order: ChannelOrder
-    once: Once
-    members: dict[tuple[System, str, str], Member] = field(default_factory=dict)
+    once: Once = field(default_factory=Once)
+    known: dict[System, dict[Key, Member]] = field(default_factory=dict)
+
+    @cached_property
+    def last(self) -> dict[System, int]:
+        """The place of the last system that has a member."""
+        return {m: n for n, system in enumerate(self.systems) for m in system.members}
+
+    def member(self, task: _Task) -> Member:
+        """The same fit for an equal recipe on the same clips, whichever system asks first."""
+        known = self.known.setdefault(task.member, {})
+        if task.normals.key not in known:
+            known[task.normals.key] = _fit_member(task, self)
+        return known[task.normals.key]
+
+    def let_go(self, n: int) -> None:
+        """Forget what no system after the n-th has: 200 candidates' banks fit no memory."""
+        self.known = {m: fitted for m, fitted in self.known.items() if self.last[m] > n}
 
 
-def _fitted(systems: Sequence[AnySystem], material: Material) -> Iterator[Detector]:
-    needs = Counter(member for system in systems for member in set(system.members))
-    groups = sorted(by_section(clip for clip, _ in material.hearing.heard).items())
-    progress, done = material.runtime.progress, 0
-    for system in systems:
-        needs -= Counter(set(system.members))  # what is left are the needs of later systems
-        own = material.hearing.of(dict.fromkeys(member.chain for member in system.members))
-        sections = {}
-        for key, places in groups:
-            group = [own[place] for place in places]
-            sections[key] = _fit_section(system, key, group, material, needs)
-            done += 1
-            if progress is not None:
-                progress("fitting", done, len(groups) * len(systems))
-        yield Detector(system, sections, material.order, system.false_alarm_rate, origins(system))
+@dataclass(frozen=True, eq=False)
+class _Normals:
+    """The normal clips of one machine and section, the same for all systems."""
+
+    key: Key
+    everything: Sequence[tuple[Clip, Heard]]
+    chains: tuple[Chain, ...]  # in the order of each clip's rows
+
+    @cached_property
+    def group(self) -> list[tuple[Clip, Heard]]:
+        """One clip for each audio (a target clip if any is), in an order of their own.
+
+        What is fitted must depend neither on the order of files nor on copies of them.
+        """
+        ordered = sorted(
+            self.everything, key=lambda pair: (pair[0].domain != "target", pair[0].name)
+        )
+        first: dict[str, tuple[Clip, Heard]] = {}
+        for pair in ordered:
+            first.setdefault(pair[1].digest, pair)
+        return [first[digest] for digest in sorted(first)]
+
+    @cached_property
+    def domain(self) -> NDArray[np.int8]:
+        """(n,); a clip of unknown domain counts as source."""
+        return np.array(
+            [TARGET if c.domain == "target" else SOURCE for c, _ in self.group], dtype=np.int8
+        )
 
 
-def _fit_section(
-    system: AnySystem,
-    key: tuple[str, str],
-    group: Sequence[tuple[Clip, Heard]],
-    material: Material,
-    needs: Counter[System],
-) -> Section:
-    everything, group, machine = group, _distinct(group), key[0]
-    chains = tuple(dict.fromkeys(member.chain for member in system.members))
-    origin = np.arange(len(group))
-    domain = np.array([TARGET if c.domain == "target" else SOURCE for c, _ in group], dtype=np.int8)
-    check_section(system, machine, everything, group, domain, material.once)
-    lr_corr = np.array([what.lr_corr for _, what in group])
+@dataclass(frozen=True, eq=False)
+class _Task:
+    """One member to be fitted on one machine and section; worked out no sooner than asked for."""
+
+    member: System
+    normals: _Normals
+
+    @cached_property
+    def table(self) -> NormalRows:
+        """One row for each different clip."""
+        group, place = self.normals.group, self.normals.chains.index(self.member.chain)
+        rows = np.stack([what.rows[place] for _, what in group])  # (n, dim)
+        lr_corr = np.array([what.lr_corr for _, what in group])
+        return NormalRows(rows, np.arange(len(group)), self.normals.domain, lr_corr)
+
+    @cached_property
+    def folds(self) -> Index:
+        """(n,); parts of one recording are held out together."""
+        member = self.member
+        blocks = recording_blocks([clip for clip, _ in self.normals.group], member.folds)
+        return assign_folds(blocks, self.normals.domain, member.folds, member.seed)
+
+    @cached_property
+    def sizes(self) -> list[int]:
+        """Residual rows of each target clip, for each enrichment."""
+        return pool_sizes(self.member, self.table, self.folds)
+
+    @property
+    def targets(self) -> list[int]:
+        """Places of the target clips; as `_Normals.group` is distinct they are origins too."""
+        return np.flatnonzero(self.normals.domain == TARGET).tolist()
+
+
+def _detectors(hearing: Hearing, fits: _Fits) -> Iterator[Detector]:
+    groups = sorted(by_section(clip for clip, _ in hearing.heard).items())
+    sections = [
+        _Normals(key, [hearing.heard[place] for place in places], hearing.chains)
+        for key, places in groups
+    ]
+    for n, system in enumerate(fits.systems):
+        fits.once.begin()
+        # Given no name here, which would keep its banks while the next one is fitted.
+        yield _fit_system(n, system, sections, fits)
+
+
+def _fit_system(n: int, system: AnySystem, sections: Sequence[_Normals], fits: _Fits) -> Detector:
+    """The n-th system, on all sections."""
+    progress, total = fits.runtime.progress, len(sections) * len(fits.systems)
+    fitted = {}
+    for done, normals in enumerate(sections, n * len(sections) + 1):
+        fitted[normals.key] = _fit_section(system, normals, fits)
+        if progress is not None:
+            progress("fitting", done, total)
+    fits.let_go(n)
+    return Detector(system, fitted, fits.order, system.false_alarm_rate, origins(system))
+
+
+def _fit_section(system: AnySystem, normals: _Normals, fits: _Fits) -> Section:
+    group, (machine, _), once = normals.group, normals.key, fits.once
+    check_section(system, machine, normals.everything, group, normals.domain, once)
     members = []
     for i, member in enumerate(system.members):
-        # A member fitted for another system is the same fit: equal recipe, equal clips.
-        fitted = material.members.get((member, *key))
-        if fitted is None:
-            rows = np.stack([what.rows[chains.index(member.chain)] for _, what in group])
-            path = f"members.{i}." if len(system.members) > 1 else ""
-            table = NormalRows(rows, origin, domain, lr_corr)
-            fitted = _fit_one(member, machine, group, table, material, path)
-        if needs[member]:
-            material.members[(member, *key)] = fitted
-        else:
-            material.members.pop((member, *key), None)
-        members.append(fitted)
-    warn_of_fit(system, machine, members, material.once)
+        task = _Task(member, normals)
+        _warn_of_levels(task, f"members.{i}." if len(system.members) > 1 else "", once)
+        members.append(fits.member(task))
+    warn_of_fit(system, machine, members, once)
     return Section(
         tuple(members),
         tuple(TrainingClip(c.name, what.digest) for c, what in group),
         _level_range([what.level for _, what in group]),
         float(np.median([what.seconds for _, what in group])),
-        fresh_clips(system, machine, [what.near for _, what in group], material.once),
+        fresh_clips(system, machine, [what.near for _, what in group], once),
     )
 
 
-def _fit_one(
-    member: System,
-    machine: str,
-    group: Sequence[tuple[Clip, Heard]],
-    table: NormalRows,
-    material: Material,
-    path: str,
-) -> Member:
-    """One member of one machine and section; `path` leads to it in --set."""
-    blocks = recording_blocks([clip for clip, _ in group], member.folds)
-    folds = assign_folds(blocks, table.domain, member.folds, member.seed)
-    pools = _pools(member, machine, group, table, folds, material, path)
+def _warn_of_levels(task: _Task, path: str, once: Once) -> None:
+    """Say where residual rows lose the far channel; `path` leads to the member in --set."""
+    machine, _ = task.normals.key
+    levels = [task.normals.group[i][1].level for i in task.targets]
+    if not levels or not np.median(levels) > MONO_LIKE:
+        return
+    for enrichment, size in zip(task.member.enrichment, task.sizes, strict=True):
+        if size and isinstance(enrichment, FromAudio) and not enrichment.match_levels:
+            once.warn(
+                (machine, "mono-like"),
+                f"{machine}: near is {np.median(levels):.0f} dB above far, so most residual rows "
+                f"sound like mono recordings; --set {path}enrichment.ResidualAugmentation."
+                "match_levels=True mixes at equal levels",
+            )
+
+
+def _fit_member(task: _Task, fits: _Fits) -> Member:
+    pools = _pools(task, fits)
     with one_thread():
-        fitted = fit_member(member, table, pools, folds)
-    heard_machine = machine_facts(member.embedder, machine)
+        fitted = fit_member(task.member, task.table, pools, task.folds)
+    heard_machine = machine_facts(task.member.embedder, task.normals.key[0])
     return replace(fitted, facts={**fitted.facts, **heard_machine})
 
 
-def _distinct(group: Sequence[tuple[Clip, Heard]]) -> list[tuple[Clip, Heard]]:
-    """One clip for each audio (a target clip if any is), in an order of their own.
-
-    What is fitted must depend neither on the order of files nor on copies of them.
-    """
-    ordered = sorted(group, key=lambda pair: (pair[0].domain != "target", pair[0].name))
-    first: dict[str, tuple[Clip, Heard]] = {}
-    for pair in ordered:
-        first.setdefault(pair[1].digest, pair)
-    return [first[digest] for digest in sorted(first)]
-
-
-def _pools(
-    system: System,
-    machine: str,
-    group: Sequence[tuple[Clip, Heard]],
-    table: NormalRows,
-    folds: NDArray[np.int64],
-    material: Material,
-    path: str,
-) -> list[Pool]:
-    """Residual rows of the target clips, for each enrichment; `path` leads to it in --set."""
+def _pools(task: _Task, fits: _Fits) -> list[Pool]:
+    """Residual rows of the target clips, for each enrichment."""
     pools: list[Pool] = []
-    for enrichment, size in zip(system.enrichment, pool_sizes(system, table, folds), strict=True):
+    member, targets = task.member, task.targets
+    for enrichment, size in zip(member.enrichment, task.sizes, strict=True):
         if not size:
             pools.append({})
             continue
         if not isinstance(enrichment, FromAudio):
             raise SettingError(f"{enrichment!r} asks for residual rows, but draws none")
-        targets = {int(o): i for i, o in enumerate(table.origin) if table.domain[i] == TARGET}
+        clips = [task.normals.group[i] for i in targets]
         requests = [
-            (
-                group[i][0],
-                group[i][1].digest,
-                enrichment.draw(system.seed, group[i][1].digest, size),
-            )
-            for i in targets.values()
+            (clip, what.digest, enrichment.draw(member.seed, what.digest, size))
+            for clip, what in clips
         ]
         rows = residual_rows(
-            requests, system.chain, material.runtime, match_levels=enrichment.match_levels,
-            order=material.order,
+            requests, member.chain, fits.runtime, match_levels=enrichment.match_levels,
+            order=fits.order,
         )  # fmt: skip
-        levels = [group[i][1].level for i in targets.values()]
-        if not enrichment.match_levels and np.median(levels) > MONO_LIKE:
-            material.once.warn(
-                (machine, "mono-like", path),
-                f"{machine}: near is {np.median(levels):.0f} dB above far, so most residual rows "
-                f"sound like mono recordings; --set {path}enrichment.ResidualAugmentation."
-                "match_levels=True mixes at equal levels",
-            )
         pools.append(dict(zip(targets, rows, strict=True)))
     return pools
 

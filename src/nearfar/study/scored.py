@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from nearfar.clips.collection import Clips
+from nearfar.detector.detector import Detector
 from nearfar.detector.fitting import fit_many
-from nearfar.embedding.hearing import hear
+from nearfar.embedding.hearing import Hearing, hear
 from nearfar.errors import DatasetError
 from nearfar.runtime.runtime import Runtime
 from nearfar.scores.verdict import Scores
@@ -55,7 +57,12 @@ def score_all(
     with _with_cache(runtime) as cached:
         detectors = fit_many(systems, train, cached, order=order, any_frontend=any_frontend)
         heard = hear(test, chains, cached, order=order, digest=False)
-        return [detector.judge(heard.of(detector.chains)) for detector in detectors]
+        # By map, for a loop's name would keep one system's banks while the next is fitted.
+        return list(map(partial(_judged, heard), detectors))
+
+
+def _judged(heard: Hearing, detector: Detector) -> Scores:
+    return detector.judge(heard.of(detector.chains))
 
 
 def _check_sections(train: Clips, test: Clips) -> None:

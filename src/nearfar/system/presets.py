@@ -62,14 +62,7 @@ def s3(weights: str) -> Ensemble:
 
 def s3_dif() -> System:
     """The DIF path of System 3: System 4's bank, weighted k = 3 (report §3.3: "DIF alone")."""
-    return System(
-        frontend=Stereo(),
-        embedder=DIF(),
-        whitening=ZCA(),
-        enrichment=(ResidualAugmentation(), PseudoTarget()),
-        rule=KNN(weights=DENSITY, metric="euclidean"),
-        calibration=Percentile(),
-    )
+    return replace(s4(), rule=KNN(weights=DENSITY, metric="euclidean"), calibration=Percentile())
 
 
 def s3_eat(weights: str) -> System:
