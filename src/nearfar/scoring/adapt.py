@@ -28,6 +28,9 @@ class Adaptation(Protocol):
     """What moves embeddings of two domains together: `fit` learns, `apply` uses what was learned.
 
     `apply` takes (n, dim) float64 rows and gives as many; a row must not depend on the others.
+
+    >>> isinstance(UnitLength(), Adaptation)
+    True
     """
 
     def fit(self, embeddings: NDArray[np.floating], domain: NDArray[np.int8]) -> Adapted: ...  # noqa: D102
@@ -41,6 +44,12 @@ class Adapted:
     Args:
         part: what was fitted.
         learned: what it learned; a detector's folder keeps it by name.
+
+    >>> shifted = MeanShift().fit(np.array([[0.0], [4.0]]), np.array([0, 1], np.int8))
+    >>> sorted(shifted.learned)
+    ['centre', 'means', 'sd']
+    >>> shifted(np.array([[1.0], [5.0]])).tolist()
+    [[3.0], [3.0]]
     """
 
     part: Adaptation
@@ -60,6 +69,7 @@ class Adapted:
         """
         # In C order, so that a sum along a row is taken in the same order for any number of rows.
         rows = self.part.apply(np.ascontiguousarray(z, dtype=np.float64), self.learned)
+        # A person's own part may break its promise; a NaN in the bank would be in every score.
         if rows.shape != z.shape or not np.isfinite(rows).all():
             raise SettingError(
                 f"{self.part!r} made {rows.shape} of {z.shape} embeddings, or numbers that are not "
@@ -77,6 +87,10 @@ class MeanShift:
     features have different units. As near to both: source. With one domain nothing moves.
     Pseudo-target rows fall back onto the source rows that they were made of: beside `PseudoTarget`
     this part asks what is left without it, with each source row there twice.
+
+    >>> rows, domain = np.array([[0.0], [2.0], [10.0], [12.0]]), np.array([0, 0, 1, 1], np.int8)
+    >>> MeanShift().fit(rows, domain)(rows).ravel().tolist()
+    [5.0, 7.0, 5.0, 7.0]
     """
 
     def fit(self, embeddings: NDArray[np.floating], domain: NDArray[np.int8]) -> Adapted:
@@ -87,10 +101,13 @@ class MeanShift:
             domain: (n,) 0 source, 1 target.
         """
         x = np.ascontiguousarray(embeddings, dtype=np.float64)
-        centre = x.mean(axis=0)
+        centre = x.mean(axis=0)  # (dim,) of all clips alike: the many sources decide it
+        # One domain alone has one mean, which is the centre: nothing moves.
         means = [x[domain == d].mean(axis=0) for d in (SOURCE, TARGET) if (domain == d).any()]
         return Adapted(
             self,
+            # One sd around the common centre: with one for each domain a row would be nearer to
+            # the domain that spreads more.
             {"centre": centre, "means": np.stack(means), "sd": units(centre, x - centre)},
         )
 
@@ -109,6 +126,10 @@ class UnitLength:
 
     A row of zeros has no direction and stays as it is. Cosine scoring without whitening does this
     anyway, so nothing changes there.
+
+    >>> rows = np.array([[3.0, 4.0], [0.0, 0.0]])
+    >>> UnitLength().fit(rows, np.zeros(2, np.int8))(rows).tolist()
+    [[0.6, 0.8], [0.0, 0.0]]
     """
 
     def fit(self, embeddings: NDArray[np.floating], domain: NDArray[np.int8]) -> Adapted:
@@ -129,6 +150,10 @@ class Standardise:
     One mean and one standard deviation for both domains, as a query's domain is not known. A
     dimension that is the same in all clips keeps its own unit. `ZCA` does this anyway, so before
     it nothing changes.
+
+    >>> rows = np.array([[1.0, 7.0], [3.0, 7.0]])
+    >>> Standardise().fit(rows, np.zeros(2, np.int8))(rows).tolist()
+    [[-1.0, 0.0], [1.0, 0.0]]
     """
 
     def fit(self, embeddings: NDArray[np.floating], domain: NDArray[np.int8]) -> Adapted:

@@ -18,7 +18,7 @@ Rows = NDArray[np.float64]
 Index = NDArray[np.int64]
 Metric = Literal["cosine", "euclidean"]
 
-SOURCE, TARGET = 0, 1
+SOURCE, TARGET = 0, 1  # as banks on disk have them
 QUERIES = 256  # queries per block, bounds the distance table
 
 
@@ -30,6 +30,13 @@ class MemoryBank:
         embeddings: (rows, dim) float64, already whitened if the system whitens.
         origin: (rows,) index of the clip each row came from.
         domain: (rows,) 0 source, 1 target.
+
+    >>> rows = np.array([[0.0], [1.0], [5.0]])
+    >>> bank = MemoryBank(rows, origin=np.arange(3), domain=np.array([0, 0, 1]))
+    >>> bank.neighbours(np.array([[0.75]]), k=2)[1]
+    array([[1, 0]])
+    >>> bank.neighbours(rows, k=1, leave_out=bank.origin)[0].ravel()  # none finds itself
+    array([1., 1., 4.])
     """
 
     embeddings: Rows
@@ -85,6 +92,7 @@ class MemoryBank:
             part = slice(first, first + QUERIES)
             out = None if leave_out is None else leave_out[part]
             distances[part], rows[part] = self._nearest(queries[part], k, unit, out)
+        # 1 − cos as ‖u − v‖²/2: as a difference it would lose all digits of near neighbours.
         return (distances / 2 if metric == "cosine" else np.sqrt(distances)), rows
 
     def _nearest(
@@ -94,16 +102,16 @@ class MemoryBank:
         bank, squares = unit
         table = squares - 2.0 * (z @ bank.T)  # (n, rows) squared distance less ‖z‖²
         if leave_out is not None:
-            table[leave_out[:, None] == self.origin] = np.inf
+            table[leave_out[:, None] == self.origin] = np.inf  # whatever was made of the clip
         self._check_enough(table, k)
-        kth = np.partition(table, k - 1, axis=1)[:, k - 1]
+        kth = np.partition(table, k - 1, axis=1)[:, k - 1]  # (n,)
         # Rounding moves no entry, and no sum of squared differences, by more than a quarter of it.
         longest = np.sqrt(np.einsum("ij,ij->i", z, z)) + np.sqrt(squares.max())
         slack = 4 * np.finfo(np.float64).eps * (z.shape[1] + 8) * longest**2
         distances, nearest = np.empty((len(z), k)), np.empty((len(z), k), dtype=np.int64)
         for i, reach in enumerate(kth + slack):
             rows = np.flatnonzero(table[i] <= reach)
-            exact = ((z[i] - bank[rows]) ** 2).sum(axis=1)
+            exact = ((z[i] - bank[rows]) ** 2).sum(axis=1)  # no BLAS: the same bits for any n
             order = np.argsort(exact, kind="stable")[:k]
             distances[i], nearest[i] = exact[order], rows[order]
         return distances, nearest
@@ -119,6 +127,7 @@ class MemoryBank:
     def _unit(self, metric: Metric) -> tuple[Rows, Rows]:
         return self._cosine if metric == "cosine" else self._euclidean
 
+    # Each made by its first query: a rule has one metric.
     @cached_property
     def _euclidean(self) -> tuple[Rows, Rows]:
         return self.embeddings, np.einsum("ij,ij->i", self.embeddings, self.embeddings)

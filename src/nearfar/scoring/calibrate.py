@@ -23,14 +23,22 @@ Calibrated = Callable[[Values], Values]
 
 @runtime_checkable
 class Calibration(Protocol):
-    """Self-scores in, a rising function of scores out."""
+    """Self-scores in, a rising function of scores out.
+
+    >>> all(isinstance(part, Calibration) for part in (Raw(), ZScore(), Percentile()))
+    True
+    """
 
     def fit(self, self_scores: Values) -> Calibrated: ...  # noqa: D102
 
 
 @dataclass(frozen=True)
 class Raw:
-    """The score as it is, in the unit of the system's distance."""
+    """The score as it is, in the unit of the system's distance.
+
+    >>> Raw().fit(np.array([1.0, 2.0]))(np.array([7.0]))
+    array([7.])
+    """
 
     def fit(self, self_scores: Values) -> Calibrated:
         """Ignore the self-scores; return the identity."""
@@ -39,7 +47,11 @@ class Raw:
 
 @dataclass(frozen=True)
 class ZScore:
-    """Score minus the self-scores' mean, over their standard deviation (System 2, report §2.4)."""
+    """Score minus the self-scores' mean, over their standard deviation (System 2, report §2.4).
+
+    >>> ZScore().fit(np.array([1.0, 3.0]))(np.array([2.0, 4.0]))
+    array([0., 2.])
+    """
 
     def fit(self, self_scores: Values) -> Calibrated:
         """Take mean and standard deviation of (n,) self-scores."""
@@ -56,6 +68,12 @@ class Percentile:
     With `tail="flat"`, the report's, every score above the largest self-score is 1.0: ties exactly
     where pAUC looks. With `tail="linear"` it goes on rising, by 1/n for each distance between the
     largest self-score and their median.
+
+    >>> own, new = np.array([1.0, 2.0, 3.0, 4.0]), np.array([0.5, 2.0, 7.0])
+    >>> Percentile().fit(own)(new).tolist()
+    [0.0, 0.5, 1.0]
+    >>> Percentile("linear").fit(own)(new).tolist()
+    [0.0, 0.5, 1.5]
     """
 
     tail: Literal["flat", "linear"] = "flat"
@@ -68,11 +86,11 @@ class Percentile:
         """Sort (n,) self-scores."""
         ordered = np.sort(self_scores)
         n, largest = len(ordered), float(ordered[-1])
-        unit = largest - float(np.median(ordered)) or 1.0
+        unit = largest - float(np.median(ordered)) or 1.0  # 1: half of them are equal
         tail = self.tail
 
         def calibrated(scores: Values) -> Values:
-            share = np.searchsorted(ordered, scores, side="right") / n
+            share = np.searchsorted(ordered, scores, side="right") / n  # "right": at or below
             if tail == "linear":
                 share = share + np.maximum(scores - largest, 0.0) / unit / n
             return share
@@ -102,6 +120,7 @@ class Threshold:
         '1 % needs at least 100 normal clips, there are 20: expect up to 5 % false alarms'
         """
         if not self.reachable:
+            # A quotient that was rounded up must not ask for one clip more; 1e15 is "never".
             needed = math.ceil(min(1 / self.wanted, 1e15) - 1e-9)
             return (
                 f"{100 * self.wanted:g} % needs at least {needed} normal clips, there are "
@@ -122,7 +141,7 @@ def _digits(value: float, digits: int = 3) -> str:
 
 def _allowed(rate: float, clips: int) -> int:
     """The most of some clips whose share is not above the rate: 1 for 0.1 of 10."""
-    most = round(rate * clips)
+    most = round(rate * clips)  # 0.29 × 100 is 28.999…: rounded down it would be one too few
     return most if most / clips <= rate else most - 1
 
 
@@ -142,4 +161,5 @@ def threshold(self_scores: Values, false_alarm_rate: float) -> Threshold:
     rate = check_rate(false_alarm_rate)
     ordered = np.sort(self_scores)
     above = _allowed(rate, len(ordered))
+    # A score equal to the threshold is no alarm, so ties cannot push the share above the rate.
     return Threshold(float(ordered[len(ordered) - 1 - above]), rate, len(ordered))

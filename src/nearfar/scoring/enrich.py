@@ -22,7 +22,11 @@ Pool = Mapping[int, NDArray[np.float32]]  # origin of a target clip → (m, dim)
 
 @runtime_checkable
 class Enrichment(Protocol):
-    """Extra rows made of the real ones, as a bank of their own; None for no rows."""
+    """Extra rows made of the real ones, as a bank of their own; None for no rows.
+
+    >>> all(isinstance(part, Enrichment) for part in (ResidualAugmentation(), PseudoTarget()))
+    True
+    """
 
     def pool_size(self, lr_corr: float, n_source: int, n_target: int) -> int: ...  # noqa: D102
     def __call__(self, real: MemoryBank, lr_corr: float, pool: Pool) -> MemoryBank | None: ...  # noqa: D102
@@ -30,7 +34,11 @@ class Enrichment(Protocol):
 
 @runtime_checkable
 class FromAudio(Enrichment, Protocol):
-    """An enrichment whose rows are made of the clips' audio, as residuals with drawn factors s."""
+    """An enrichment whose rows are made of the clips' audio, as residuals with drawn factors s.
+
+    >>> isinstance(ResidualAugmentation(), FromAudio), isinstance(PseudoTarget(), FromAudio)
+    (True, False)
+    """
 
     @property
     def match_levels(self) -> bool: ...  # noqa: D102
@@ -49,8 +57,9 @@ class ResidualAugmentation:
     channel's level instead. The report mixes literally.
     """
 
+    # aug_ratio of §2.3: rows per source clip, above so much LR_corr.
     tiers: tuple[tuple[float, float], ...] = ((0.6, 0.0), (0.3, 0.1), (-1.0, 1.0))
-    s_range: tuple[float, float] = (0.5, 1.5)
+    s_range: tuple[float, float] = (0.5, 1.5)  # of s in Eq. 2, uniform
     match_levels: bool = False
 
     def __post_init__(self) -> None:
@@ -88,10 +97,12 @@ class ResidualAugmentation:
 
     def pool_size(self, lr_corr: float, n_source: int, n_target: int) -> int:
         """Residual rows needed of each of `n_target` different clips."""
+        # Rounded up: dealt out in turn, the first clips may have one row more than the last.
         return -(-self.rows(lr_corr, n_source) // n_target) if n_target else 0
 
     def draw(self, seed: int, digest: str, size: int) -> NDArray[np.float64]:
         """The s of one clip, (size,): the same in any order, and a longer draw begins the same."""
+        # Seeded by the sound itself: neither its name nor the clips beside it change what is drawn.
         words = np.frombuffer(bytes.fromhex(digest), dtype="<u4")
         return np.random.default_rng([seed, *words.tolist()]).uniform(*self.s_range, size=size)
 
@@ -101,8 +112,8 @@ class ResidualAugmentation:
         total = self.rows(lr_corr, int((real.domain == SOURCE).sum()))
         if not len(targets) or not total:
             return None
-        origin = targets[np.arange(total) % len(targets)]
-        turn = np.arange(total) // len(targets)
+        origin = targets[np.arange(total) % len(targets)]  # (total,)
+        turn = np.arange(total) // len(targets)  # (total,) which of a clip's own rows
         rows = np.stack([pool[int(o)][t] for o, t in zip(origin, turn, strict=True)])
         return MemoryBank(rows.astype(np.float64), origin, np.full(total, TARGET, dtype=np.int8))
 
@@ -113,6 +124,10 @@ class PseudoTarget:
 
     Where the shift is larger than the sources' own spread the moved rows may cover anomalies: the
     report's own caveat, and a warning when a system is fitted.
+
+    >>> real = MemoryBank(np.array([[0.0], [2.0], [11.0]]), np.arange(3), np.array([0, 0, 1]))
+    >>> PseudoTarget()(real, lr_corr=0.1, pool={}).embeddings.ravel()
+    array([10., 12.])
     """
 
     def pool_size(self, lr_corr: float, n_source: int, n_target: int) -> int:
@@ -125,8 +140,9 @@ class PseudoTarget:
         source, target = real.embeddings[is_source], real.embeddings[~is_source]
         if not len(source) or not len(target):
             return None
-        moved = source + (target.mean(axis=0) - source.mean(axis=0))
+        moved = source + (target.mean(axis=0) - source.mean(axis=0))  # bank + (μ_target − μ_source)
         domain = np.full(len(moved), TARGET, dtype=np.int8)
+        # Of the source clips' origins: a clip held out takes its moved row with it.
         return MemoryBank(moved, real.origin[is_source], domain)
 
 

@@ -19,7 +19,11 @@ from nearfar.scoring.bank import (
 
 @runtime_checkable
 class Rule(Protocol):
-    """A scoring rule: queries and a bank in, one number a query out; high = anomalous."""
+    """A scoring rule: queries and a bank in, one number a query out; high = anomalous.
+
+    >>> isinstance(KNN(), Rule)
+    True
+    """
 
     @property
     def metric(self) -> Metric: ...  # noqa: D102
@@ -34,13 +38,18 @@ class KNN:
 
     `KNN()` is Systems 1 and 2, `KNN((1.0, -0.35, -0.05), "euclidean")` System 3,
     `KNN(metric="euclidean")` System 4.
+
+    >>> bank = MemoryBank(np.array([[0.0], [4.0]]), np.arange(2), np.zeros(2, np.int8))
+    >>> KNN((1.0, -0.5), "euclidean")(np.array([[1.0]]), bank)  # 1.0 · 1 − 0.5 · 3
+    array([-0.5])
     """
 
     weights: tuple[float, ...] = (1.0,)  # of d₁, d₂, …
-    metric: Metric = "cosine"
+    metric: Metric = "cosine"  # of whitened rows "euclidean", which is Mahalanobis there
 
     def __post_init__(self) -> None:
         numbers = isinstance(self.weights, tuple) and all(is_number(w) for w in self.weights)
+        # Any sign: the report's d₂ and d₃ count negatively, as a correction for local density.
         if not numbers or not self.weights:
             raise SettingError(
                 f"KNN.weights is {self.weights!r}; give one number a neighbour, as in (1.0, -0.35)"

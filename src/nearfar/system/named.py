@@ -18,12 +18,13 @@ def system_of(
     Raises:
         SettingError: no such system or setting, or weights that it does not take.
     """
+    # Here and not above: the command line shows its help without them.
     from nearfar.parts.change import with_setting
     from nearfar.parts.own import from_file
     from nearfar.system.presets import PRESETS
     from nearfar.system.system import Ensemble, System
 
-    if ".py:" in name:
+    if ".py:" in name:  # also C:\mine.py:system, so it is not split at the first colon
         system = _made(name, from_file(name), weights or [])
     elif name in PRESETS:
         system = PRESETS[name](name, weights or [])
@@ -31,8 +32,9 @@ def system_of(
         raise SettingError(f"no system {name!r}; {did_you_mean(name, PRESETS)}, or file.py:name")
     if not isinstance(system, System | Ensemble):
         raise SettingError(f"{name} is {type(system).__name__}, need a System or an Ensemble")
-    for assignment in settings or ():
+    for assignment in settings or ():  # in the order given: a later one sees the earlier
         system = with_setting(system, assignment)
+    # Last and as a setting, so that it is checked and refused like one.
     return system if rate is None else with_setting(system, f"false_alarm_rate={rate}")
 
 
@@ -53,7 +55,7 @@ def _made(name: str, system: Any, weights: list[str]) -> Any:
         return system(*weights)
     except NearfarError:
         raise
-    except Exception as error:
+    except Exception as error:  # a person's own code may fail in any way
         what = first_line(f"{type(error).__name__}: {error}")
         given = f"given {len(weights)} weights" if weights else "it takes no arguments"
         raise SettingError(f"{name}() failed ({what}); {given}") from error

@@ -21,8 +21,8 @@ from nearfar.scoring.whiten import ZCA
 from nearfar.system.system import Ensemble, System
 
 PUBLISHED = "worstchan/EAT-large_epoch20_pretrain"  # on the hub; the report names no file
-LARGE = Architecture(1024, 24, 16, 4096)
-UNTRAINED = (POSITIONS, "running_mean", "running_var")
+LARGE = Architecture(1024, 24, 16, 4096)  # EAT-large: width, blocks, heads, hidden width
+UNTRAINED = (POSITIONS, "running_mean", "running_var")  # how the names of fixed tensors end
 DENSITY = (1.0, -0.35, -0.05)  # of d₁, d₂, d₃ (report Eq. 4)
 
 
@@ -31,42 +31,71 @@ def s1(weights: str) -> System:
 
     Ten temporal crops are averaged, in the bank and as queries. `nearfar finetune` makes the
     weights; nothing may calibrate or draw thresholds on clips that the encoder was trained on.
+
+    >>> s1("s1.safetensors").frontend
+    CoherenceMask(sharpness=5.0, coherence_weight=0.7, floor=0.2, smoothing=0.9, coherence='clip')
     """
     return System(
         frontend=CoherenceMask(),
         embedder=Crops(EAT(weights)),
+        # No whitening: the training made the space, rows of length 1 (Eq. 3).
         rule=KNN(weights=(1.0,), metric="cosine"),
     )
 
 
 def s2(*weights: str) -> Ensemble:
-    """System 2: four seeds of System 1, each z-scored by its leave-one-out self-scores (§2.4)."""
+    """System 2: four seeds of System 1, each z-scored by its leave-one-out self-scores (§2.4).
+
+    >>> seeds = s2("a", "b", "c", "d")
+    >>> seeds.weights, {(m.calibration, m.self_scores) for m in seeds.members}
+    ((0.25, 0.25, 0.25, 0.25), {(ZScore(), 'loo')})
+    """
+    # "loo" is the report's word, and honest here: only the bank knows the clip that is left out.
     return Ensemble(tuple(replace(s1(w), calibration=ZScore(), self_scores="loo") for w in weights))
 
 
 def s4() -> System:
-    """System 4: domain invariant features only; no weights, no training (report §2.1.2, §2.3)."""
+    """System 4: domain invariant features only; no weights, no training (report §2.1.2, §2.3).
+
+    >>> system = s4()
+    >>> system.embedder.dim, system.rule
+    (120, KNN(weights=(1.0,), metric='euclidean'))
+    """
     return System(
         frontend=Stereo(),
         embedder=DIF(),
-        whitening=ZCA(),
-        enrichment=(ResidualAugmentation(), PseudoTarget()),
+        whitening=ZCA(),  # Euclidean distance becomes Mahalanobis distance, §2.3
+        enrichment=(ResidualAugmentation(), PseudoTarget()),  # for DIF only, as the report says
         rule=KNN(weights=(1.0,), metric="euclidean"),
     )
 
 
 def s3(weights: str) -> Ensemble:
-    """System 3: DIF and frozen EAT, percentiles of both, 0.60 to 0.40 (report §2.4)."""
+    """System 3: DIF and frozen EAT, percentiles of both, 0.60 to 0.40 (report §2.4).
+
+    >>> system = s3("eat")
+    >>> system.weights, [type(member.embedder).__name__ for member in system.members]
+    ((0.6, 0.4), ['DIF', 'EAT'])
+    """
     return Ensemble((s3_dif(), s3_eat(weights)), weights=(0.60, 0.40))
 
 
 def s3_dif() -> System:
-    """The DIF path of System 3: System 4's bank, weighted k = 3 (report §3.3: "DIF alone")."""
+    """The DIF path of System 3: System 4's bank, weighted k = 3 (report §3.3: "DIF alone").
+
+    >>> s3_dif().enrichment == s4().enrichment, s3_dif().rule.neighbours
+    (True, 3)
+    """
     return replace(s4(), rule=KNN(weights=DENSITY, metric="euclidean"), calibration=Percentile())
 
 
 def s3_eat(weights: str) -> System:
-    """The EAT path of System 3: near channel, frozen, mean over patches ("EAT alone")."""
+    """The EAT path of System 3: near channel, frozen, mean over patches ("EAT alone").
+
+    >>> system = s3_eat("eat")
+    >>> system.frontend, system.whitening, system.enrichment, system.calibration
+    (Near(), ZCA(shrinkage=0.01), (), Percentile(tail='flat'))
+    """
     return System(
         frontend=Near(),
         embedder=EAT(weights),
@@ -77,7 +106,11 @@ def s3_eat(weights: str) -> System:
 
 
 def logmel() -> System:
-    """The floor: mean log-mel spectrum of the near channel, cosine nearest neighbour."""
+    """The floor: mean log-mel spectrum of the near channel, cosine nearest neighbour.
+
+    >>> logmel().embedder, logmel().rule
+    (LogMel(n_mels=128, n_fft=1024, hop=512), KNN(weights=(1.0,), metric='cosine'))
+    """
     return System(frontend=Near(), embedder=LogMel(), rule=KNN(weights=(1.0,), metric="cosine"))
 
 
@@ -89,16 +122,21 @@ class Preset:
         make: gives it, from as many places of weights as it needs.
         encoders: how many those are.
         trained: does `nearfar finetune` make them?
+
+    >>> PRESETS["s4"]("s4", []) == s4()
+    True
+    >>> f"{PRESETS['s1'].parameters / 1e6:.0f} million trained parameters"
+    '304 million trained parameters'
     """
 
     make: Callable[..., System | Ensemble]
-    encoders: int = 0
+    encoders: int = 0  # whose weights it takes, each a place
     trained: bool = False
 
     @property
     def parameters(self) -> int:
         """Trained parameters with EAT-large; the fixed position table is none."""
-        shapes = LARGE.projected().shapes()
+        shapes = LARGE.projected().shapes()  # with the pooling and head that finetune adds
         one = sum(math.prod(s) for n, s in shapes.items() if not n.endswith(UNTRAINED))
         return one * self.encoders if self.trained else 0
 
@@ -110,7 +148,7 @@ class Preset:
         """
         if len(weights) == self.encoders:
             return self.make(*weights)
-        if not self.encoders:
+        if not self.encoders:  # taken in silence, a person would believe that they count
             raise SettingError(f"{name} needs no weights; leave --weights out")
         if self.trained:
             raise SettingError(
@@ -127,6 +165,7 @@ class Preset:
 
 PRESETS: Mapping[str, Preset] = MappingProxyType(
     {
+        # With hyphens, as on the command line; the functions cannot have them.
         "s1": Preset(s1, encoders=1, trained=True),
         "s2": Preset(s2, encoders=4, trained=True),
         "s3": Preset(s3, encoders=1),

@@ -47,6 +47,15 @@ class System:
 
     Raises:
         SettingError: parts that do not fit together, or an impossible value.
+
+    >>> from nearfar.embedder.logmel import LogMel
+    >>> from nearfar.frontend import Far
+    >>> system = System(Far(), LogMel(n_mels=40), rule=KNN((1.0, -0.35)))
+    >>> system.needs, system.calibration, system.folds
+    (2, Raw(), 10)
+    >>> System(Far(), LogMel(), folds=1)
+    Traceback (most recent call last):
+    nearfar.errors.SettingError: folds is 1; it is a whole number from 2 up
     """
 
     frontend: Frontend
@@ -54,11 +63,12 @@ class System:
     rule: Rule = KNN()  # noqa: RUF009 - frozen
     # By name only and unsaved while None: older calls and older folders stay what they were.
     adaptation: Adaptation | None = field(default=None, kw_only=True, metadata=UNSAVED_DEFAULT)
-    whitening: Whitener | None = None
+    whitening: Whitener | None = None  # after the adaptation
     enrichment: tuple[Enrichment, ...] = ()
     calibration: Calibration = Raw()  # noqa: RUF009 - frozen
+    # With fewer clips than dimensions "loo" sends every new normal clip to percentile 1.
     self_scores: Literal["cross-fitted", "loo"] = "cross-fitted"
-    folds: int = 10
+    folds: int = 10  # as many as there are clips at most
     false_alarm_rate: float = 0.1  # of normal clips, 0–1
     seed: int = 0
 
@@ -93,16 +103,22 @@ class Ensemble:
 
     Args:
         members: fitted on the same clips.
-        weights: of the members' scores; None weighs them equally. They are normalised to sum 1.
+        weights: of the members' scores; () weighs them equally. They are normalised to sum 1.
         false_alarm_rate: share of normal clips that may be called anomalous.
 
     Raises:
         SettingError: no members, or weights that do not fit them.
+
+    >>> from nearfar.embedder.logmel import LogMel
+    >>> from nearfar.frontend import Far, Near
+    >>> both = Ensemble((System(Near(), LogMel()), System(Far(), LogMel())))
+    >>> both.needs, both.weights
+    (2, (0.5, 0.5))
     """
 
     members: tuple[System, ...]
     weights: tuple[float, ...] = ()
-    false_alarm_rate: float = 0.1
+    false_alarm_rate: float = 0.1  # of normal clips, 0–1; those of the members play no part
 
     def __post_init__(self) -> None:
         if not isinstance(self.members, tuple) or not self.members:
@@ -110,7 +126,7 @@ class Ensemble:
         for member in self.members:
             if not isinstance(member, System):
                 raise SettingError(f"Ensemble.members has {member!r}; each must be a System")
-        if not self.weights:
+        if not self.weights:  # written out, so that repr and the detector's file say what holds
             object.__setattr__(self, "weights", (1.0 / len(self.members),) * len(self.members))
         fine = isinstance(self.weights, tuple) and all(
             isinstance(w, int | float) and np.isfinite(w) and w >= 0 for w in self.weights
@@ -125,7 +141,7 @@ class Ensemble:
     @property
     def needs(self) -> int:
         """Channels that a clip must have."""
-        return max(m.needs for m in self.members)
+        return max(m.needs for m in self.members)  # each clip is read once, for all of them
 
 
 def _check_parts(system: System) -> None:
@@ -136,6 +152,7 @@ def _check_parts(system: System) -> None:
     if not isinstance(system.rule, Rule):
         raise SettingError(f"System.rule is {system.rule!r}; give one such as KNN()")
     adaptation = system.adaptation
+    # A class passes for its protocol too: MeanShift without brackets would fail in mid-fit.
     kind = isinstance(adaptation, Adaptation) and not isinstance(adaptation, type)
     if adaptation is not None and not kind:
         raise SettingError(
@@ -156,6 +173,7 @@ def _check_parts(system: System) -> None:
     for enrichment in system.enrichment:
         if not isinstance(enrichment, Enrichment):
             raise SettingError(f"System.enrichment has {enrichment!r}; it cannot make rows")
+        # Found now, not at the first clip, which may come after hours of embedding.
         if isinstance(enrichment, FromAudio) and not has_residuals(system.embedder):
             raise SettingError(
                 f"{type(enrichment).__name__} needs an embedder with residuals, such as DIF(); "
@@ -166,7 +184,7 @@ def _check_parts(system: System) -> None:
 def _check_numbers(system: System) -> None:
     if system.self_scores not in ("cross-fitted", "loo"):
         raise SettingError(f"self_scores is {system.self_scores!r}; 'cross-fitted' or 'loo'")
-    whole("folds", system.folds, 2)
+    whole("folds", system.folds, 2)  # with one, nothing would be left to judge by
     whole("seed", system.seed, 0)
     check_rate(system.false_alarm_rate)
 
