@@ -31,13 +31,13 @@ def check_section(
 ) -> None:
     """Refuse too few clips of a machine; warn of copies and dead channels."""
     copies = len(everything) - len(group)
-    if len(group) < FEWEST:
+    if len(group) < FEWEST:  # different ones: copies share a fold and cannot judge each other
         tail = f" ({copies} of them copies of others)" if copies else ""
         raise DatasetError(
             f"{machine}: {len(everything)} clip{'s' * (len(everything) != 1)}{tail}, need at least "
             f"{FEWEST} different ones; record more, or cut long recordings with --clip-seconds"
         )
-    kept = {what.digest: clip.name for clip, what in group}
+    kept = {what.digest: clip.name for clip, what in group}  # which stands for its copies
     again = [(c.name, kept[w.digest]) for c, w in everything if c.name != kept[w.digest]]
     if again:
         more = f" ({len(again)} such copies in all)" if len(again) > 1 else ""
@@ -52,6 +52,7 @@ def check_section(
             f"{same[0]}: both channels are identical ({len(same)} of {len(group)} clips of "
             f"{machine}); is the far microphone connected?",
         )
+    # Without targets no enrichment makes a row: what a person chose has no effect.
     if any(m.enrichment for m in system.members) and not (domain == TARGET).any():
         once.warn(
             (machine, "no target"),
@@ -66,6 +67,7 @@ def warn_of_fit(
     """What a person should know of a fit that worked."""
     for recipe, member in zip(system.members, members, strict=True):
         facts: Mapping[str, float] = member.facts
+        # The report's own caveat (§2.3); nan of one domain alone is not above anything.
         if recipe.enrichment and facts["shift"] > facts["spread"]:
             once.warn(
                 (machine, "shift"),
@@ -73,6 +75,7 @@ def warn_of_fit(
                 f"{facts['spread']:.1f} (whitened units): pseudo-target rows may cover anomalies",
             )
     clips, rate = len(members[0].self_scores), system.false_alarm_rate
+    # A flat percentile ends at 1, and the loudest clip of few has it: nothing can be above.
     flat = [
         isinstance(m.calibration, Percentile) and m.calibration.tail == "flat"
         for m in system.members

@@ -48,12 +48,28 @@ class Detector:
         order: which channel of a file is the near microphone.
         false_alarm_rate: share of normal clips that may be called anomalous.
         origins: what the embedder of each member was when it was fitted.
+
+    One is made by `fit` or `load`; by hand, of a bank of three rows:
+
+    >>> import numpy as np
+    >>> from nearfar.detector.member import Member
+    >>> from nearfar.detector.section import TrainingClip
+    >>> from nearfar.system.presets import logmel
+    >>> rows, scores = np.eye(3, 128, dtype=np.float32), np.array([0.1, 0.2, 0.3])
+    >>> member = Member(rows, np.arange(3), np.zeros(3, np.int8), None, self_scores=scores)
+    >>> clips = tuple(TrainingClip(f"{name}.wav", digest="") for name in "abc")
+    >>> section = Section((member,), clips, levels=None, seconds=10.0)
+    >>> detector = Detector(logmel(), {("fan", "00"): section})
+    >>> detector
+    <Detector: fan; 1 sections>
+    >>> detector.with_false_alarm_rate(0.4).threshold("fan").value  # one of three may be above
+    0.2
     """
 
     system: System | Ensemble
-    sections: Mapping[tuple[str, str], Section]
-    order: ChannelOrder = "near-far"
-    false_alarm_rate: float = 0.1
+    sections: Mapping[tuple[str, str], Section]  # (machine, section)
+    order: ChannelOrder = "near-far"  # a detector scores files as it was fitted on them
+    false_alarm_rate: float = 0.1  # of normal clips, 0–1; not the system's: it can be changed
     origins: tuple[Origin, ...] = ()
 
     def __repr__(self) -> str:
@@ -71,6 +87,7 @@ class Detector:
             dict.fromkeys(
                 machine
                 for (machine, _), section in self.sections.items()
+                # Without the fact nothing was trained, and so nothing left out.
                 if any(m.facts.get(MACHINE_HEARD) == 0.0 for m in section.members)
             )
         )
@@ -107,16 +124,17 @@ class Detector:
         if not _are_clips(clips):
             if sr is None:
                 raise SettingError("an array needs its sample rate: score(audio, sr=48000)")
-            array: Any = clips
+            array: Any = clips  # whatever NumPy takes
             return self._score_array(array, sr, machine, section, runtime or Runtime())
         if sr is not None:
             raise SettingError("sr is for arrays; files say their own sample rate")
+        # All of them before the first is read: a wrong machine costs no hours of embedding.
         known = [self._assigned(c, machine, section) for c in clips]
         hearing = hear(
             known, self._checked_chains, runtime or Runtime(), order=self.order, digest=False,
             skip_bad=skip_bad,
         )  # fmt: skip
-        if known and not hearing.heard:
+        if known and not hearing.heard:  # no clips asked for is fine: no verdicts
             raise DatasetError(f"none of the {len(known)} clips can be used; record them again")
         return self.judge(hearing.heard)
 
@@ -126,7 +144,7 @@ class Detector:
         Raises:
             SettingError: not above 0 and below 1.
         """
-        return replace(self, false_alarm_rate=check_rate(rate))
+        return replace(self, false_alarm_rate=check_rate(rate))  # judges are made anew from it
 
     def threshold(self, machine: str, section: str = "00") -> Threshold:
         """The decision threshold of one machine and section.
@@ -153,8 +171,9 @@ class Detector:
         """
         if weights not in ("keep", "copy"):
             raise SettingError(f"save(weights={weights!r}); it is 'keep' or 'copy'")
+        # Drawn before anything is written: a section that cannot be judged is not saved.
         thresholds = {key: self.threshold(*key).value for key in self.sections}
-        known = self.origins or origins(self.system)
+        known = self.origins or origins(self.system)  # a detector made by hand has none
         content = Content(self.system, self.sections, self.order, self.false_alarm_rate, known)
         write(Path(folder), content, thresholds, with_weights=weights == "copy")
         return Path(folder)
@@ -170,6 +189,7 @@ class Detector:
         check_origins(self.system, self.origins)
         return self.chains
 
+    # Once for a detector: calibrations and thresholds are the same for every clip.
     @cached_property
     def _judges(self) -> dict[tuple[str, str], Judge]:
         return {
@@ -183,6 +203,7 @@ class Detector:
         The folder that plain recordings lie in need not be called like the machine, if the
         detector knows only one.
         """
+        # A clip with a split is of a data set, which says whose it is.
         if machine is None and clip.split is None and len(self.machines) == 1:
             machine = self.machines[0]
         if machine is not None or section is not None:
@@ -214,6 +235,7 @@ class Detector:
         section: str | None,
         runtime: Runtime,
     ) -> Scores:
+        # An array says nothing of itself: it is for the only section that fits what is asked.
         keys = [k for k in self.sections if machine in (None, k[0]) and section in (None, k[1])]
         if len(keys) != 1:
             name = machine or (self.machines[0] if len(self.machines) == 1 else "")
@@ -235,7 +257,7 @@ class Detector:
         Raises:
             DatasetError: a machine or section the detector does not know.
         """
-        verdicts: dict[int, Verdict] = {}
+        verdicts: dict[int, Verdict] = {}  # by place in `heard`
         with one_thread():
             for key, places in by_section(clip for clip, _ in heard).items():
                 judged = self._judges[self._known(*key)]([heard[i] for i in places])
@@ -260,6 +282,7 @@ def load(
         FormatError: not a detector, from a newer nearfar, damaged, or with a part that is not ours.
         WeightsError: the weights given are not those that it was fitted with.
     """
+    # A text is a sequence too, of letters.
     places = [os.fspath(weights)] if isinstance(weights, str | os.PathLike) else list(weights)
     content = read(Path(folder), types, places)
     return Detector(
@@ -268,4 +291,5 @@ def load(
 
 
 def _are_clips(clips: object) -> TypeGuard[Sequence[Clip]]:
+    # An empty list is clips: a folder without any is scored to no verdicts.
     return isinstance(clips, Sequence) and all(isinstance(c, Clip) for c in clips)

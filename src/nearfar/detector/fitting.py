@@ -37,9 +37,10 @@ MONO_LIKE = 10.0  # dB near over far, from which most residual rows sound like m
 
 def pool_sizes(system: System, table: NormalRows, folds: Index) -> list[int]:
     """Residual rows that any fold or the whole needs of each target clip, per enrichment."""
+    # A fold has fewer targets to deal to, and may be on the other side of a tier's border.
     parts = [table.where(folds != fold) for fold in np.unique(folds)]
     if system.self_scores == "loo":
-        parts = []
+        parts = []  # nothing is made again without a clip
     sizes = []
     for enrichment in system.enrichment:
         needs = [
@@ -84,7 +85,7 @@ def fit(
     detectors = fit_many(
         (system,), clips, runtime, order=order, skip_bad=skip_bad, any_frontend=any_frontend
     )
-    return next(iter(detectors))
+    return next(detectors)
 
 
 def fit_many(
@@ -120,12 +121,7 @@ def fit_many(
     fits = _Fits(systems, runtime or Runtime(), order)
     to_order(np.zeros((2, 1), np.float32), order)  # refuse a wrong order before any work
     check_training(clips)
-    for system in systems:
-        if not any_frontend:
-            for member in system.members:
-                check_frontend(member.frontend, member.embedder, order)
-        fits.once.begin()
-        warn_untrained(system, fits.once)
+    _check_encoders(fits, any_frontend)
     # One pass for the chains of all systems: reading and embedding cost far more than fitting.
     chains = [member.chain for system in systems for member in system.members]
     hearing = hear(clips, chains, fits.runtime, order=order, skip_bad=skip_bad)
@@ -135,6 +131,15 @@ def fit_many(
             raise DatasetError(f"{machine}: none of its clips can be used; record them again")
     # No generator itself, which would check nothing before the first detector is asked for.
     return _detectors(hearing, fits)
+
+
+def _check_encoders(fits: _Fits, any_frontend: bool) -> None:
+    for system in fits.systems:
+        if not any_frontend:
+            for member in system.members:
+                check_frontend(member.frontend, member.embedder, fits.order)
+        fits.once.begin()
+        warn_untrained(system, fits.once)
 
 
 @dataclass(eq=False)
@@ -169,7 +174,7 @@ class _Normals:
     """The normal clips of one machine and section, the same for all systems."""
 
     key: Key
-    everything: Sequence[tuple[Clip, Heard]]
+    everything: Sequence[tuple[Clip, Heard]]  # copies too, to warn of
     chains: tuple[Chain, ...]  # in the order of each clip's rows
 
     @cached_property
@@ -182,6 +187,7 @@ class _Normals:
             self.everything, key=lambda pair: (pair[0].domain != "target", pair[0].name)
         )
         first: dict[str, tuple[Clip, Heard]] = {}
+        # By digest, not by name: renamed or copied files give the same folds and the same bank.
         for pair in ordered:
             first.setdefault(pair[1].digest, pair)
         return [first[digest] for digest in sorted(first)]
@@ -206,7 +212,7 @@ class _Task:
         """One row for each different clip."""
         group, place = self.normals.group, self.normals.chains.index(self.member.chain)
         rows = np.stack([what.rows[place] for _, what in group])  # (n, dim)
-        lr_corr = np.array([what.lr_corr for _, what in group])
+        lr_corr = np.array([what.lr_corr for _, what in group])  # (n,), of §2.3
         return NormalRows(rows, np.arange(len(group)), self.normals.domain, lr_corr)
 
     @cached_property
@@ -256,6 +262,7 @@ def _fit_section(system: AnySystem, normals: _Normals, fits: _Fits) -> Section:
     check_section(system, machine, normals.everything, group, normals.domain, once)
     members = []
     for i, member in enumerate(system.members):
+        # Also of a member that is fitted already: an equal one needs its own --set.
         task = _Task(member, normals)
         _warn_of_levels(task, f"members.{i}." if len(system.members) > 1 else "", once)
         members.append(fits.member(task))
@@ -264,7 +271,7 @@ def _fit_section(system: AnySystem, normals: _Normals, fits: _Fits) -> Section:
         tuple(members),
         tuple(TrainingClip(c.name, what.digest) for c, what in group),
         _level_range([what.level for _, what in group]),
-        float(np.median([what.seconds for _, what in group])),
+        float(np.median([what.seconds for _, what in group])),  # one cut short does not count
         fresh_clips(system, machine, [what.near for _, what in group], once),
     )
 
@@ -273,7 +280,7 @@ def _warn_of_levels(task: _Task, path: str, once: Once) -> None:
     """Say where residual rows lose the far channel; `path` leads to the member in --set."""
     machine, _ = task.normals.key
     levels = [task.normals.group[i][1].level for i in task.targets]
-    if not levels or not np.median(levels) > MONO_LIKE:
+    if not levels or not np.median(levels) > MONO_LIKE:  # nan of one channel is not above
         return
     for enrichment, size in zip(task.member.enrichment, task.sizes, strict=True):
         if size and isinstance(enrichment, FromAudio) and not enrichment.match_levels:
@@ -287,7 +294,7 @@ def _warn_of_levels(task: _Task, path: str, once: Once) -> None:
 
 def _fit_member(task: _Task, fits: _Fits) -> Member:
     pools = _pools(task, fits)
-    with one_thread():
+    with one_thread():  # the same bits whatever the number of cores
         fitted = fit_member(task.member, task.table, pools, task.folds)
     heard_machine = machine_facts(task.member.embedder, task.normals.key[0])
     return replace(fitted, facts={**fitted.facts, **heard_machine})
@@ -298,7 +305,7 @@ def _pools(task: _Task, fits: _Fits) -> list[Pool]:
     pools: list[Pool] = []
     member, targets = task.member, task.targets
     for enrichment, size in zip(member.enrichment, task.sizes, strict=True):
-        if not size:
+        if not size:  # a tier of 0, no targets, or rows that need no audio
             pools.append({})
             continue
         if not isinstance(enrichment, FromAudio):
@@ -317,5 +324,5 @@ def _pools(task: _Task, fits: _Fits) -> list[Pool]:
 
 
 def _level_range(levels: Sequence[float]) -> tuple[float, float] | None:
-    heard = [level for level in levels if np.isfinite(level)]
+    heard = [level for level in levels if np.isfinite(level)]  # not one channel, or a silent one
     return (min(heard), max(heard)) if heard else None

@@ -28,9 +28,15 @@ Scale = Callable[[NDArray[np.floating]], Rows]
 
 @dataclass(frozen=True, eq=False)
 class NormalRows:
-    """Real normal clips of one machine and section, one row each, in an order of their own."""
+    """Real normal clips of one machine and section, one row each, in an order of their own.
 
-    embeddings: NDArray[np.float32]  # (n, dim)
+    >>> rows = np.array([[1.0], [2.0], [3.0]], np.float32)
+    >>> table = NormalRows(rows, np.arange(3), np.array([0, 0, 1], np.int8), np.zeros(3))
+    >>> len(table), len(table.where(table.domain == TARGET))
+    (3, 1)
+    """
+
+    embeddings: NDArray[np.float32]  # (n, dim); a cache gives back no more digits
     origin: Index  # (n,) clips with the same audio share one
     domain: NDArray[np.int8]  # (n,)
     lr_corr: Rows  # (n,)
@@ -40,6 +46,7 @@ class NormalRows:
 
     def bank(self) -> MemoryBank:
         """The rows as an unwhitened bank."""
+        # float64 from here on: sums of squares of features in Hz² would lose digits.
         return MemoryBank(self.embeddings.astype(np.float64), self.origin, self.domain)
 
     def where(self, keep: NDArray[np.bool_]) -> NormalRows:
@@ -60,6 +67,12 @@ class Member:
         self_scores: (real rows,) each clip's score with the clip held out.
         facts: what a person should know of the fit.
         adaptation: None if the system does not adapt.
+
+    >>> rows = np.array([[1.0], [2.0]], np.float32)
+    >>> doubling = Whitening(mean=np.zeros(1), matrix=np.array([[2.0]]))
+    >>> member = Member(rows, np.arange(2), np.zeros(2, np.int8), doubling, np.ones(2))
+    >>> member.bank.embeddings.ravel()
+    array([2., 4.])
     """
 
     embeddings: NDArray[np.float32]
@@ -70,6 +83,7 @@ class Member:
     facts: Mapping[str, float] = field(default_factory=dict)
     adaptation: Adapted | None = None
 
+    # When first asked for: a detector that only draws thresholds needs none.
     @cached_property
     def bank(self) -> MemoryBank:
         """The bank that queries are compared with."""
@@ -93,6 +107,7 @@ def fit_member(system: System, table: NormalRows, pools: Sequence[Pool], folds: 
     rows = _enriched(system, table, pools)
     adaptation = _adapted(system, table)
     real = table.embeddings if adaptation is None else adaptation(table.embeddings)
+    # Fitted on real rows only: made ones lie where we put them and would bend the space.
     whitening = system.whitening.fit(real) if system.whitening else None
     scores = (
         _cross_fitted(system, table, pools, folds)
@@ -102,6 +117,7 @@ def fit_member(system: System, table: NormalRows, pools: Sequence[Pool], folds: 
     kept = rows.embeddings.astype(np.float32)  # as it will be found again on disk
     member = Member(kept, rows.origin, rows.domain, whitening, scores, adaptation=adaptation)
     if system.self_scores == "loo":
+        # Whitening and means have seen the clip: the report's literal reading (§2.4).
         z = member.bank.embeddings[: len(table)]
         scores = system.rule(z, member.bank, leave_out=table.origin)
     return replace(member, self_scores=scores, facts=_facts(table, rows, member.scale))
@@ -121,10 +137,10 @@ def assign_folds(origin: Index, domain: NDArray[np.int8], folds: int, seed: int)
     """
     names = np.unique(origin)
     of_name = np.where(np.isin(names, origin[domain == TARGET]), TARGET, SOURCE)
-    count = min(folds, len(names))
+    count = min(folds, len(names))  # with few clips each has a fold of its own
     rng = np.random.default_rng(seed)
     dealt = np.empty(len(names), dtype=np.int64)
-    turn = 0
+    turn = 0  # goes on from the sources to the targets, so that all folds are as large
     for which in (SOURCE, TARGET):
         mine = rng.permutation(np.flatnonzero(of_name == which))
         dealt[mine] = (turn + np.arange(len(mine))) % count
@@ -135,9 +151,9 @@ def assign_folds(origin: Index, domain: NDArray[np.int8], folds: int, seed: int)
 def _enriched(system: System, table: NormalRows, pools: Sequence[Pool]) -> MemoryBank:
     """Real rows, then the rows that each enrichment makes of them."""
     real = rows = table.bank()
-    lr_corr = float(table.lr_corr.mean())
+    lr_corr = float(table.lr_corr.mean())  # of the clips that are there: a fold has its own tier
     for enrichment, pool in zip(system.enrichment, pools, strict=True):
-        extra = enrichment(real, lr_corr, pool)
+        extra = enrichment(real, lr_corr, pool)  # of real rows: parts do not enrich each other
         if extra is not None:
             rows = rows.extend(extra.embeddings, extra.origin, extra.domain)
     return rows
@@ -150,6 +166,7 @@ def _cross_fitted(system: System, table: NormalRows, pools: Sequence[Pool], fold
         rest = table.where(~held)
         rows = _enriched(system, rest, pools)
         scale = _scale(system, rest)
+        # Neither bank nor anything it is scaled by has seen the fold (law 5).
         bank = MemoryBank(scale(rows.embeddings), rows.origin, rows.domain)
         scores[held] = system.rule(scale(table.embeddings[held]), bank)
     return scores
@@ -176,7 +193,7 @@ def _as_they_are(z: NDArray[np.floating]) -> Rows:
 
 
 def _facts(table: NormalRows, rows: MemoryBank, scale: Scale) -> dict[str, float]:
-    apart, spread = shift(table.bank(), scale)
+    apart, spread = shift(table.bank(), scale)  # of real rows, as the report means it (§2.3)
     return {
         "source": float((table.domain == SOURCE).sum()),
         "target": float((table.domain == TARGET).sum()),

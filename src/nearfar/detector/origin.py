@@ -23,10 +23,14 @@ class Origin:
         fingerprint: the embedder's.
         dim: numbers a clip.
         place: where its weights lay, as a full path or a hub id; "" for one without weights.
+
+    >>> from nearfar.system.presets import logmel
+    >>> origins(logmel())
+    (Origin(fingerprint='logmel-1', dim=128, place=''),)
     """
 
     fingerprint: str
-    dim: int
+    dim: int  # so that banks on disk are checked without opening an encoder
     place: str = ""
 
 
@@ -41,6 +45,7 @@ def check(system: System | Ensemble, known: Sequence[Origin]) -> None:
     Raises:
         WeightsError: weights that are gone or differ, or an embedder with other settings.
     """
+    # A detector made by hand knows no origins, so nothing is compared.
     for member, was in zip(system.members, known, strict=False):
         check_one(member.embedder, was)
 
@@ -54,7 +59,7 @@ def check_one(embedder: Embedder, was: Origin) -> None:
             f"{error}. The detector was fitted with these weights: say where they are now with "
             "--weights (load(…, weights=…) in Python), or fit again"
         ) from None
-    if now != was.fingerprint:
+    if now != was.fingerprint:  # rows of another encoder are no neighbours of the bank's
         raise WeightsError(
             f"{embedder!r} is not what the bank was made with ({difference(was, now)}), so scores "
             "would mean nothing; take what it was fitted with (--weights says where it is), or fit "
@@ -64,6 +69,7 @@ def check_one(embedder: Embedder, was: Origin) -> None:
 
 def _origin(embedder: Embedder) -> Origin:
     place = weights_of(embedder)
+    # A full path, for the detector may be loaded elsewhere; a hub id is no path and stays.
     if place is not None and os.path.exists(os.path.expanduser(place)):
         place = os.path.abspath(os.path.expanduser(place))
     return Origin(embedder.fingerprint, embedder.dim, place or "")
@@ -72,12 +78,13 @@ def _origin(embedder: Embedder) -> Origin:
 def difference(was: Origin, now: str) -> str:
     """What of two fingerprints differs, in a few words."""
     before, after = was.fingerprint.split("|"), now.split("|")
-    if len(before) == len(after) == 3:
+    if len(before) == len(after) == 3:  # an encoder's: kind|hash of the weights|settings
         if before[0] != after[0]:
             return f"{before[0]} then, {after[0]} now"
         if before[1] != after[1]:
             return f"other weights or config.json: {before[1][:12]}… then, {after[1][:12]}… now"
         pairs = zip(before[2].split(", "), after[2].split(", "), strict=False)
+        # Settings stand in one order, so each is beside what it was.
         changed = [(a, b) for a, b in pairs if a != b]
         return ", ".join(f"{a} then, {b} now" for a, b in changed)
     return f"{was.fingerprint[:24]} then, {now[:24]} now"

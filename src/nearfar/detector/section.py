@@ -27,9 +27,13 @@ LEVEL_MARGIN = 3.0  # dB around the bank's near/far level ratios that is still n
 
 @dataclass(frozen=True)
 class TrainingClip:
-    """A normal clip that the bank was made of."""
+    """A normal clip that the bank was made of.
 
-    name: str
+    >>> TrainingClip("fan/train/0001.wav", digest="9f86").name
+    'fan/train/0001.wav'
+    """
+
+    name: str  # what a verdict calls the nearest clip
     digest: str  # sha256 of its audio, hexadecimal
 
 
@@ -43,6 +47,13 @@ class Section:
         levels: lowest and highest near/far level ratio of them, dB; None for one channel.
         seconds: their median length.
         fresh: which of the clips no encoder was trained on; None: all, nothing was trained.
+
+    >>> rows, domain = np.zeros((2, 1), np.float32), np.zeros(2, np.int8)
+    >>> member = Member(rows, np.arange(2), domain, whitening=None, self_scores=np.ones(2))
+    >>> clips = TrainingClip("a.wav", "9f"), TrainingClip("b.wav", "86")
+    >>> section = Section((member,), clips, (-3.0, 8.0), seconds=10.0, fresh=(False, True))
+    >>> section.judges  # an encoder was trained on a.wav
+    array([False,  True])
     """
 
     members: tuple[Member, ...]
@@ -66,13 +77,24 @@ class Section:
     def names(self) -> dict[int, str]:
         """Origin → name of the first clip with it."""
         names: dict[int, str] = {}
+        # Real rows come first, one a clip, so the clips are beside their origins.
         for origin, clip in zip(self.members[0].origin, self.clips, strict=False):
             names.setdefault(int(origin), clip.name)
         return names
 
 
 class Judge:
-    """One section made ready: banks whitened, calibrations fitted, threshold drawn."""
+    """One section made ready: banks whitened, calibrations fitted, threshold drawn.
+
+    >>> from nearfar.system.presets import logmel
+    >>> member = Member(np.eye(3, 128, dtype=np.float32), np.arange(3), np.zeros(3, np.int8),
+    ...                 whitening=None, self_scores=np.array([0.1, 0.2, 0.3]))
+    >>> clips = tuple(TrainingClip(f"{name}.wav", "") for name in "abc")
+    >>> section = Section((member,), clips, levels=None, seconds=10.0)
+    >>> judge = Judge(logmel(), (logmel().chain,), section, false_alarm_rate=0.4)
+    >>> judge.threshold.value  # one of three normal clips may be above
+    0.2
+    """
 
     def __init__(
         self,
@@ -83,12 +105,13 @@ class Judge:
     ) -> None:
         self._section = section
         self._members = system.members
-        self._weights = np.array(system.weights) / sum(system.weights)
+        self._weights = np.array(system.weights) / sum(system.weights)  # (members,), sum 1
         self._chains = chains
         self._calibrated: list[Calibrated] = [
             recipe.calibration.fit(member.self_scores)
             for recipe, member in zip(system.members, section.members, strict=True)
         ]
+        # Fused like any clip's, so that a threshold is one of the fused score.
         fused = self._fuse([m.self_scores for m in section.members])
         self._self_scores = np.sort(fused[section.judges])
         self.threshold = threshold(self._self_scores, false_alarm_rate)
@@ -98,11 +121,12 @@ class Judge:
         raw, queries = [], []
         for recipe, member in zip(self._members, self._section.members, strict=True):
             place = self._chains.index(recipe.chain)
-            z = member.scale(np.stack([what.rows[place] for _, what in heard]))
+            z = member.scale(np.stack([what.rows[place] for _, what in heard]))  # (n, dim)
             raw.append(recipe.rule(z, member.bank))
             queries.append(z)
         scores = self._fuse(raw)
         below = np.searchsorted(self._self_scores, scores, side="right")
+        # As a person reads it, whatever the system's own calibration is.
         shares = below / len(self._self_scores)
         nearest, distances = self._nearest(queries)
         return [
@@ -118,7 +142,7 @@ class Judge:
         ]
 
     def _fuse(self, raw: Sequence[Rows]) -> Rows:
-        fused = np.zeros(len(raw[0]))
+        fused = np.zeros(len(raw[0]))  # no matrix product: the same bits for any number of clips
         for weight, calibrated, scores in zip(self._weights, self._calibrated, raw, strict=True):
             fused += weight * calibrated(scores)
         return fused
@@ -128,10 +152,12 @@ class Judge:
         first = int(np.argmax(self._weights))
         member, metric = self._section.members[first], self._members[first].rule.metric
         distances, rows = member.bank.neighbours(queries[first], 1, metric)
+        # A made row is called like the clip that it was made of.
         names = [self._section.names[int(member.origin[row])] for row in rows[:, 0]]
         return names, distances[:, 0]
 
     def _doubt(self, what: Heard, distance: float) -> str:
+        # The most telling doubt first; a verdict has room for one.
         if distance == 0:
             return "the detector was fitted on this very recording; score new ones"
         if what.identical:
@@ -143,7 +169,7 @@ class Judge:
                 f"comparable; record {usual:.3g} s, or cut with --clip-seconds {usual:.3g}"
             )
         levels = self._section.levels
-        if levels is None or not np.isfinite(what.level):
+        if levels is None or not np.isfinite(what.level):  # one channel, or one that is silent
             return ""
         low, high = levels
         if low - LEVEL_MARGIN <= what.level <= high + LEVEL_MARGIN:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from nearfar.system.system import Ensemble, System
 
 
-MACHINE_HEARD = "machine_heard"  # a fact of a fitted member
+MACHINE_HEARD = "machine_heard"  # a fact of a fitted member: 1.0 or 0.0, as facts are numbers
 
 
 def check_frontend(frontend: Frontend, embedder: Embedder, order: str) -> None:
@@ -31,12 +31,12 @@ def check_frontend(frontend: Frontend, embedder: Embedder, order: str) -> None:
     training = training_of(embedder)
     if training is None:
         return
-    if order != training.order:
+    if order != training.order:  # it would hear the other microphone
         raise SettingError(
             f"the encoder was trained with channel order {training.order}, this fit has {order}; "
             f"say --channel-order {training.order} if the files are the same, or --any-frontend"
         )
-    now = to_data(frontend)
+    now = to_data(frontend)  # as the weights' file has it: part and settings, by name
     if now != training.frontend:
         raise SettingError(
             f"the encoder was trained with {described(training.frontend)}, the system has "
@@ -65,11 +65,13 @@ def fresh_clips(
     Returns:
         (clips,), or None if nothing was trained.
     """
+    # Of any member: a clip that one of them was trained on is no stranger to the ensemble.
     trainings = [t for m in system.members if (t := training_of(m.embedder)) is not None]
     if not trainings:
         return None
     fresh = tuple(not any(t.has_heard(d) for t in trainings) for d in digests)
     for training in trainings:
+        # A cut or converted file has another digest, so it looks unheard though it is not.
         if machine in training.machines and not any(training.knows(d) for d in digests):
             once.warn(
                 (machine, "not these clips"),
@@ -78,7 +80,7 @@ def fresh_clips(
                 "low: fit on the files that it was trained on, cut alike",
             )
             break
-    if not any(fresh):
+    if not any(fresh):  # then all judge, see `Section.judges`
         once.warn(
             (machine, "all heard"),
             f"{machine}: the encoder was trained on all {len(fresh)} clips, so the threshold comes "
@@ -94,6 +96,7 @@ def warn_untrained(system: System | Ensemble, once: Once) -> None:
     """
     for member in system.members:
         encoder = innermost(member.embedder)
+        # Wrapped and not told how to pool: that is s1 with weights that no finetune made.
         cropped = isinstance(encoder, EAT) and encoder is not member.embedder
         if cropped and encoder.pooling is None and encoder.training is None:
             once.warn(

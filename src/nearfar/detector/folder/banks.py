@@ -33,6 +33,7 @@ def read_section(
     Raises:
         FormatError: damaged, truncated, or parts that do not fit each other.
     """
+    # By its name alone: a path in a folder from elsewhere must not lead out of it.
     tensors = _read_bank(folder / Path(entry["bank"]).name, entry["sha256"])
     facts = zip(entry["facts"], dims, strict=True)
     members = tuple(
@@ -40,6 +41,7 @@ def read_section(
         for i, ((fact, dim), recipe) in enumerate(zip(facts, system.members, strict=True))
     )
     clips = tuple(TrainingClip(str(name), str(digest)) for name, digest in entry["clips"])
+    # The hash is only of the bank: an index written by hand may still not fit it.
     for member in members:
         if len(member.self_scores) != len(clips) or not len(clips):
             raise FormatError(f"{entry['bank']}: {len(clips)} clips do not fit its rows; fit again")
@@ -48,6 +50,7 @@ def read_section(
             raise FormatError(f"{entry['bank']}: whitened other than its system; fit again")
     low_high, seconds = entry["levels_db"], float(entry["clip_seconds"])
     levels = None if low_high is None else (float(low_high[0]), float(low_high[1]))
+    # Verdicts compare with these; with a nan no clip would ever be doubted.
     if not np.isfinite([seconds, *(levels or ())]).all() or seconds <= 0:
         raise FormatError(f"{entry['bank']}: clips of {seconds} s at {levels} dB; fit again")
     return Section(members, clips, levels, seconds, _fresh(entry, len(clips)))
@@ -56,7 +59,7 @@ def read_section(
 def _fresh(entry: Mapping[str, Any], clips: int) -> tuple[bool, ...] | None:
     """Which clips no encoder was trained on, kept as their places."""
     places = entry.get("fresh")
-    if places is None:
+    if places is None:  # nothing was trained, or a nearfar wrote it that trained nothing
         return None
     chosen = {int(place) for place in places}
     if not chosen <= set(range(clips)):
@@ -69,6 +72,7 @@ def section_data(section: Section) -> dict[str, Any]:
     return {
         "levels_db": section.levels,
         "clip_seconds": section.seconds,
+        # Places, for a trained encoder has heard most of them.
         "fresh": None if section.fresh is None else np.flatnonzero(section.fresh).tolist(),
         "facts": [_finite(m.facts) for m in section.members],
         "clips": [[c.name, c.digest] for c in section.clips],
@@ -76,6 +80,7 @@ def section_data(section: Section) -> dict[str, Any]:
 
 
 def _read_bank(path: Path, wanted: str) -> dict[str, NDArray[Any]]:
+    # Here: `import nearfar` loads neither.
     from safetensors import SafetensorError
     from safetensors.numpy import load as from_bytes
 
@@ -83,6 +88,7 @@ def _read_bank(path: Path, wanted: str) -> dict[str, NDArray[Any]]:
         content = path.read_bytes()
     except OSError as error:
         raise FormatError(f"{path.name}: cannot be read ({error.strerror}); fit again") from None
+    # Read once and hashed in memory, so what was checked is what is used.
     if hashlib.sha256(content).hexdigest() != wanted:
         raise FormatError(
             f"{path.name}: damaged or truncated ({len(content)} bytes, sha256 does not fit); "
@@ -99,7 +105,9 @@ def tensors_of(section: Section) -> dict[str, NDArray[Any]]:
     """What the bank of a section holds: for each member its rows and what was fitted on them."""
     tensors: dict[str, NDArray[Any]] = {}
     for i, member in enumerate(section.members):
-        tensors[f"{i}.embeddings"] = np.ascontiguousarray(member.embeddings)
+        tensors[f"{i}.embeddings"] = np.ascontiguousarray(
+            member.embeddings
+        )  # bytes are written as they lie
         tensors[f"{i}.origin"] = member.origin.astype(np.int64)
         tensors[f"{i}.domain"] = member.domain.astype(np.int8)
         tensors[f"{i}.self_scores"] = member.self_scores
@@ -122,7 +130,7 @@ def _member(
     embeddings, origin = tensors[f"{i}.embeddings"], tensors[f"{i}.origin"]
     domain, scores = tensors[f"{i}.domain"], tensors[f"{i}.self_scores"]
     whitening = None
-    parts = [embeddings, scores]
+    parts = [embeddings, scores]  # all that must be finite: a nan would be in every score
     if f"{i}.mean" in tensors:
         whitening = Whitening(tensors[f"{i}.mean"], tensors[f"{i}.matrix"])
         parts += [whitening.mean, whitening.matrix]
@@ -130,15 +138,17 @@ def _member(
             raise FormatError(
                 f"member {i}: a whitening of {whitening.matrix.shape} for {dim} numbers"
             )
-    n = len(scores)
+    n = len(scores)  # real rows, which come first
     if (
         embeddings.shape != (len(origin), dim)
         or domain.shape != origin.shape
         or not 0 < n <= len(origin)
+        # Every made row is of a real clip, whose name a verdict may need.
         or not np.isin(origin, origin[:n]).all()
         or not all(np.isfinite(part).all() for part in parts)
     ):
         raise FormatError(f"member {i}: bank rows that do not fit each other; fit again")
+    # JSON has null for nan; a fact that this nearfar does not know is kept.
     known = {str(k): float("nan") if v is None else float(v) for k, v in facts.items()}
     adapted = _adapted(tensors, i, dim, adaptation)
     return Member(embeddings, origin, domain, whitening, scores, known, adapted)

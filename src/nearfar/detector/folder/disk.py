@@ -28,13 +28,13 @@ def write_folder(folder: Path, index: str, index_text: str, files: dict[str, byt
     check_folder(folder, index)
     with storage_errors(folder):
         existed = folder.exists()
-        old = _named_banks(folder / index)
+        old = _named_banks(folder / index)  # before it is replaced
         folder.mkdir(parents=True, exist_ok=True)
         new: list[Path] = []
         try:
             for name, content in files.items():
                 _write_new(folder / name, content, new)
-            write_text(folder / index, index_text)
+            write_text(folder / index, index_text)  # from here on it is the new detector
         except BaseException:
             if not _reads(folder / index, index_text):  # Ctrl-C may come just after the rename
                 _remove(new)

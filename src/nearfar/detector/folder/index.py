@@ -45,7 +45,13 @@ INDEX = "detector.json"
 
 @dataclass(frozen=True, eq=False)
 class Content:
-    """What the folder holds: everything a detector is made of."""
+    """What the folder holds: everything a detector is made of.
+
+    >>> from nearfar.system.presets import logmel
+    >>> content = Content(logmel(), sections={}, order="near-far", false_alarm_rate=0.1)
+    >>> content.system.embedder, content.origins
+    (LogMel(n_mels=128, n_fft=1024, hop=512), ())
+    """
 
     system: System | Ensemble
     sections: Mapping[tuple[str, str], Section]
@@ -92,44 +98,59 @@ def write(
         SettingError: a part has a value that is no plain data.
         WeightsError: weights to be copied are gone.
     """
-    from safetensors.numpy import save as to_bytes
-
-    banks: dict[str, bytes] = {}
-    sections = []
-    for key, section in content.sections.items():
-        tensors = to_bytes(tensors_of(section))
-        digest = hashlib.sha256(tensors).hexdigest()
-        file = f"bank-{digest[:32]}.safetensors"
-        banks[file] = tensors
-        entry = {"machine": key[0], "section": key[1], "bank": file, "sha256": digest}
-        sections.append(entry | {"threshold": thresholds[key]} | section_data(section))
-    data = {
-        "format": FORMAT if _adapts(content.system) else UNADAPTED,
-        "system": to_data(content.system),
-        "channel_order": content.order,
-        "false_alarm_rate": content.false_alarm_rate,
-        "provenance": {
-            "nearfar": __version__,
-            "numpy": np.__version__,
-            "python": platform.python_version(),
-        },
-        "embedders": as_data(content.origins),
-        "sections": sections,
-    }
-    data["sha256"] = _hash(data)
-    text = json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False)
+    entries, banks = _entries(content, thresholds)
+    text = _text(content, entries)
     was_there = check_target(folder)
     try:
         if with_weights:
             copy_weights(content.system, content.origins, folder)
         write_folder(folder, INDEX, text, banks)
-    except BaseException:
+    except BaseException:  # Ctrl-C too
+        # A folder that was not there before is not left behind half made.
         if not was_there and folder.is_dir() and not (folder / INDEX).exists():
             drop_weights((), folder)
             with suppress(OSError):
                 folder.rmdir()
         raise
+    # Only now: until the new index stands, the old detector needs its copies.
     drop_weights(content.origins, folder)
+
+
+def _entries(
+    content: Content, thresholds: Mapping[tuple[str, str], float]
+) -> tuple[list[dict[str, Any]], dict[str, bytes]]:
+    """What the index says of each section, and the banks by the names of their files."""
+    from safetensors.numpy import save as to_bytes
+
+    entries, banks = [], {}
+    for key, section in content.sections.items():
+        tensors = to_bytes(tensors_of(section))
+        digest = hashlib.sha256(tensors).hexdigest()
+        # Named by what it holds: saved again it is the same file, changed it is another.
+        file = f"bank-{digest[:32]}.safetensors"
+        banks[file] = tensors
+        entry = {"machine": key[0], "section": key[1], "bank": file, "sha256": digest}
+        entries.append(entry | {"threshold": thresholds[key]} | section_data(section))
+    return entries, banks
+
+
+def _text(content: Content, entries: Sequence[Mapping[str, Any]]) -> str:
+    """The index as JSON, its own hash at the end."""
+    data = {
+        "format": FORMAT if _adapts(content.system) else UNADAPTED,
+        "system": to_data(content.system),
+        "channel_order": content.order,
+        "false_alarm_rate": content.false_alarm_rate,
+        "provenance": {  # for people; nothing reads it
+            "nearfar": __version__,
+            "numpy": np.__version__,
+            "python": platform.python_version(),
+        },
+        "embedders": as_data(content.origins),
+        "sections": entries,
+    }
+    data["sha256"] = _hash(data)
+    return json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False)
 
 
 def read(folder: Path, types: Sequence[type] = (), weights: Sequence[str] = ()) -> Content:
@@ -149,8 +170,9 @@ def read(folder: Path, types: Sequence[type] = (), weights: Sequence[str] = ()) 
         system = from_data(data["system"], types)
         _check_system(system)
         known = _origins(data, system)
+        # Before the banks: weights that are not theirs are refused first.
         system = located(system, known, folder, weights)
-        dims = [o.dim for o in known]
+        dims = [o.dim for o in known]  # as recorded; asking an encoder would open its weights
         sections = {}
         for entry in data["sections"]:
             key = str(entry["machine"]), str(entry["section"])
@@ -163,10 +185,11 @@ def read(folder: Path, types: Sequence[type] = (), weights: Sequence[str] = ()) 
             raise FormatError("a detector without sections; fit it again")
         rate = check_rate(data["false_alarm_rate"])
         return Content(system, sections, _order(data), rate, known)
-    except WeightsError:
+    except WeightsError:  # the folder is sound, and the message says what to do
         raise
     except FormatError as error:
         raise FormatError(f"{folder}: {error}") from None
+    # Whatever a file may hold that was changed by hand: one line, no traceback.
     except (NearfarError, LookupError, TypeError, ValueError, AttributeError) as error:
         what = f"{type(error).__name__} {error}".strip()
         raise FormatError(
@@ -187,6 +210,7 @@ def _read_index(path: Path) -> dict[str, Any]:
         raise FormatError(f"{path}: not UTF-8 text; the file is damaged, fit again") from None
     try:
         data = json.loads(text)
+        # Inside, for what is just not too deep to be read may be too deep to be hashed.
         fits = _hash(data) if isinstance(data, dict) else ""
     except (ValueError, RecursionError):
         raise FormatError(f"{path}: not JSON; the file is damaged, fit again") from None
@@ -199,7 +223,7 @@ def _read_index(path: Path) -> dict[str, Any]:
             f"{path}: format {data['format']}, this nearfar {__version__} reads up to {FORMAT}; "
             "upgrade nearfar"
         )
-    if data.get("sha256") != fits:
+    if data.get("sha256") != fits:  # after the format: a newer one may hash otherwise
         raise FormatError(
             f"{path}: changed since it was written (its sha256 does not fit); fit again, or "
             "change thresholds with nearfar threshold"
@@ -240,5 +264,6 @@ def _order(data: Mapping[str, Any]) -> Any:
 def _hash(data: Mapping[str, Any]) -> str:
     """Of everything but the hash itself; floats survive JSON exactly."""
     rest = {k: v for k, v in data.items() if k != "sha256"}
+    # Neither order nor layout counts, so a copy that an editor laid out anew is still whole.
     text = json.dumps(rest, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()

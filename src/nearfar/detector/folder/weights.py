@@ -56,14 +56,15 @@ def copy_weights(system: AnySystem, known: Sequence[Origin], folder: Path) -> No
         folder.mkdir(parents=True, exist_ok=True)
         for member, origin in zip(system.members, known, strict=True):
             target = folder / copy_name(origin)
+            # A copy that is there and right is left: it may be the very one that is read now.
             if weights_of(member.embedder) is None or _is(member.embedder, str(target), origin):
                 continue
-            check_one(member.embedder, origin)
+            check_one(member.embedder, origin)  # no copy of what the bank was not made with
             part = Path(tempfile.mkdtemp(prefix=f".{WEIGHTS}", dir=folder))
             try:
                 for name, file in files_of(member.embedder).items():
                     shutil.copyfile(file, part / name)
-                part.chmod(0o755)
+                part.chmod(0o755)  # mkdtemp's 0o700 would shut out whoever it is shared with
                 shutil.rmtree(target, ignore_errors=True)  # a damaged copy
                 part.rename(target)
             except BaseException:
@@ -73,6 +74,7 @@ def copy_weights(system: AnySystem, known: Sequence[Origin], folder: Path) -> No
 
 def copy_name(origin: Origin) -> str:
     """What a copy of the weights is called in a detector's folder."""
+    # By all that the rows depend on: members with the same encoder share one copy.
     return WEIGHTS + hashlib.sha256(origin.fingerprint.encode()).hexdigest()[:16]
 
 
@@ -113,6 +115,7 @@ def _placed(embedder: Any, was: Origin, folder: Path, given: Sequence[str]) -> A
         return embedder
     if given:
         return _matching(embedder, was, given)
+    # The copy first: taken elsewhere, another file may lie where the weights were.
     places = dict.fromkeys((str(folder / copy_name(was)), recorded, was.place))
     there = [place for place in places if place and os.path.exists(os.path.expanduser(place))]
     if len(there) > 1:  # which of them has the weights of the bank?
@@ -125,7 +128,7 @@ def _is(embedder: Any, place: str, was: Origin) -> bool:
     """Are the weights of the bank in a place?"""
     try:
         return bool(with_weights(embedder, place).fingerprint == was.fingerprint)
-    except NearfarError:
+    except NearfarError:  # no weights at all, or damaged ones
         return False
 
 
