@@ -28,10 +28,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two systems on the same clips; differences are first minus second, 0–1."""
+    """Two systems on the same clips; differences are first minus second, 0–1.
 
-    rule: str
-    score_a: float
+    >>> drawn = np.array([0.61, 0.63]), np.array([0.60, 0.60])
+    >>> found = Comparison.of_draws(RULES["omega"], (0.62, 0.60), drawn)
+    >>> str(found).split(",")[0]
+    'ΔΩ = +2.00 points (62.00 − 60.00)'
+    """
+
+    rule: str  # the year's rule by name, of `RULES`
+    score_a: float  # 0–1
     score_b: float
     difference: float
     interval: tuple[float, float]  # of the difference; bootstrap over clips, percentiles
@@ -49,6 +55,7 @@ class Comparison:
     ) -> Comparison:
         """From the year's number of both, 0–1, and from their numbers in each draw, (draws,)."""
         differences = drawn[0] - drawn[1]
+        # Draws on the rarer side of 0; one that is at 0 is on both.
         rarer = min(np.sum(differences <= 0), np.sum(differences >= 0))
         return cls(
             rule=rule.name,
@@ -56,6 +63,7 @@ class Comparison:
             score_b=scores[1],
             difference=scores[0] - scores[1],
             interval=percentiles(differences, confidence),
+            # + 1: the clips as they are count as a draw, so p is never 0.
             p=min(1.0, 2 * (int(rarer) + 1) / (len(differences) + 1)),
             confidence=confidence,
             draws=len(differences),
@@ -95,9 +103,9 @@ def compare(
     Raises:
         DatasetError, SettingError: as `evaluate`; also if a and b judge different clips.
     """
-    if draws < 1:
+    if draws < 1:  # without any there is neither an interval nor p
         raise SettingError(f"{draws} draws; a comparison needs at least 1")
     both = draw_figures([a, b], truth, draws=draws, seed=seed, rule=rule)
     score_a, score_b = (float(both.rule.total(figures)) for figures in both.figures)
-    drawn_a, drawn_b = both.rule.total(both.drawn, axis=(2, 3))
+    drawn_a, drawn_b = both.rule.total(both.drawn, axis=(2, 3))  # (draws,) each
     return Comparison.of_draws(both.rule, (score_a, score_b), (drawn_a, drawn_b), confidence)

@@ -26,7 +26,11 @@ DOMAINS = ("source", "target")
 
 @dataclass(frozen=True)
 class Figure:
-    """One measured figure: which curve, over which clips."""
+    """One measured figure: which curve, over which clips.
+
+    >>> FIGURES["auc_source"]
+    Figure(title='AUC(s)', curve='auc', normal='source', anomaly='all')
+    """
 
     title: str  # as tables print it
     curve: Literal["auc", "pauc"]
@@ -48,7 +52,13 @@ FIGURES: Mapping[str, Figure] = {
 
 @dataclass(frozen=True)
 class YearRule:
-    """How a year makes one number of its figures."""
+    """How a year makes one number of its figures.
+
+    >>> RULES["omega"].figures
+    ('auc_source', 'auc_target', 'pauc')
+    >>> float(RULES["omega"].total([0.5, 1.0, 1.0]))
+    0.75
+    """
 
     name: str
     symbol: str  # as tables print the number
@@ -86,7 +96,13 @@ def harmonic(values: ArrayLike, axis: int | tuple[int, ...] | None = None) -> ND
 
 @dataclass(frozen=True)
 class SectionResult:
-    """The figures of one machine and section, 0–1; None where its clips cannot tell."""
+    """The figures of one machine and section, 0–1; None where its clips cannot tell.
+
+    >>> unknown = dict.fromkeys(SectionResult.__dataclass_fields__)
+    >>> result = SectionResult(**unknown | {"auc": 0.9, "counts": {"normal": 10, "anomaly": 10}})
+    >>> result["auc"], result["auc_source"]  # clips without domains
+    (0.9, None)
+    """
 
     auc: float  # all clips
     pauc: float  # all clips, FPR ≤ 0.1, McClish
@@ -114,7 +130,11 @@ class SectionResult:
 
 @dataclass(frozen=True)
 class Means:
-    """The mean of each kind of figure over sections and domains; None where a figure is None."""
+    """The mean of each kind of figure over sections and domains; None where a figure is None.
+
+    >>> Means(auc=0.7, pauc=0.6, precision=None, recall=None, f1=None).pauc  # no decisions
+    0.6
+    """
 
     auc: float
     pauc: float
@@ -125,7 +145,12 @@ class Means:
 
 @dataclass(frozen=True)
 class Summary:
-    """What the official evaluator prints below a machine, and at the end over all machines."""
+    """What the official evaluator prints below a machine, and at the end over all machines.
+
+    >>> means = Means(auc=0.7, pauc=0.6, precision=None, recall=None, f1=None)
+    >>> Summary(means, means, source_harmonic=None, target_harmonic=None).harmonic.auc
+    0.7
+    """
 
     arithmetic: Means
     harmonic: Means
@@ -135,7 +160,11 @@ class Summary:
 
 @dataclass(frozen=True)
 class TableRow:
-    """One figure in the official summary table."""
+    """One figure in the official summary table.
+
+    >>> TableRow({"fan": 0.6, "pump": 0.8}, harmonic=0.69, arithmetic=0.7).machines["pump"]
+    0.8
+    """
 
     machines: Mapping[str, float]  # arithmetic mean over a machine's sections
     harmonic: float  # over all machines and sections
@@ -147,6 +176,20 @@ class Evaluation:
     """How good scores are against the truth.
 
     `str()` of it is a table in per cent; `to_dict()` is ready for JSON, all values 0–1.
+
+    >>> from nearfar.metrics.official import evaluate
+    >>> from nearfar.scores.join import ScoredFile, ScoreTable
+    >>> from nearfar.scores.truth import LabelledFile, Truth
+    >>> clips = {"source normal": 0.1, "target normal": 0.4, "source anomaly": 0.3,
+    ...          "target anomaly": 0.9}
+    >>> scores = ScoreTable(tuple(ScoredFile("fan", "00", f, s) for f, s in clips.items()))
+    >>> truth = Truth(tuple(LabelledFile("fan", "00", f, *f.split()) for f in clips))
+    >>> print(evaluate(scores, truth, draws=0))
+    machine  AUC(s)  AUC(t)   pAUC  hmean
+    fan      100.00   50.00  73.68  68.85
+    all      100.00   50.00  73.68  68.85
+    <BLANKLINE>
+    Ω = 68.85 %
     """
 
     rule: str  # "omega" (since 2022), "2021" or "2020"

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
 RuleName = Literal["omega", "2021", "2020"]
 Seed = int | np.random.Generator
-DECIDED = ("precision", "recall", "f1")
+DECIDED = ("precision", "recall", "f1")  # of scores that come with decisions
 
 
 def omega(values: ArrayLike) -> float:
@@ -93,11 +93,12 @@ def evaluate(
         SettingError: unknown rule, impossible draws or confidence.
     """
     sections = _sections(scores, truth)
-    chosen = _rule(rule, sections)
+    chosen = _rule(rule, sections)  # refuses an undefined figure before any is measured
     results: dict[str, dict[str, SectionResult]] = {}
     for section in sections:
         results.setdefault(section.machine, {})[section.section] = _result(section)
     summaries, overall, table = summarise(chosen, results)
+    # (draws,); the number itself is of the clips as they are, not the mean of these.
     drawn = chosen.total(_bootstrap([sections], chosen, draws, seed)[0], axis=(1, 2))
     return Evaluation(
         rule=chosen.name,
@@ -144,7 +145,17 @@ def bootstrap(
 
 @dataclass(frozen=True, eq=False)
 class Drawn:
-    """What systems reach in every section, on the clips as they are and on resampled ones."""
+    """What systems reach in every section, on the clips as they are and on resampled ones.
+
+    >>> from nearfar.scores.join import ScoredFile
+    >>> from nearfar.scores.truth import LabelledFile
+    >>> files = [f"{d} {k}" for d in ("source", "target") for k in ("normal", "anomaly")]
+    >>> truth = Truth(tuple(LabelledFile("fan", "00", f, *f.split()) for f in files))
+    >>> table = ScoreTable(tuple(ScoredFile("fan", "00", f, len(f)) for f in files))
+    >>> found = draw_figures([table, table], truth, draws=50)
+    >>> found.machines, found.figures.shape, found.drawn.shape
+    (('fan',), (2, 1, 3), (2, 50, 1, 3))
+    """
 
     rule: YearRule
     machines: tuple[str, ...]  # of each section, in the order of the axis
@@ -173,7 +184,7 @@ def draw_figures(
     Raises:
         DatasetError, SettingError: as `evaluate`; also if systems judge different clips.
     """
-    labels = _labels(systems[0], truth)
+    labels = _labels(systems[0], truth)  # one truth for all of them
     joined = [_sections(scores, labels) for scores in systems]
     chosen = _rule(rule, joined[0])
     return Drawn(
@@ -197,6 +208,7 @@ def _labels(scores: Scores | ScoreTable, truth: Sequence[Clip] | Truth | None) -
 def _sections(
     scores: Scores | ScoreTable, truth: Sequence[Clip] | Truth | None
 ) -> tuple[Joined, ...]:
+    # Verdicts are made a table, so that clips and files are joined by one rule.
     table = scores if isinstance(scores, ScoreTable) else ScoreTable.from_verdicts(scores)
     return join(table.rows, _labels(scores, truth))
 
@@ -207,6 +219,7 @@ def _rule(name: RuleName | None, sections: Sequence[Joined]) -> YearRule:
         name = "2020" if sections[0].target is None else "omega"
     if name not in RULES:
         raise SettingError(f"rule {name!r}; {did_you_mean(str(name), RULES)}")
+    # One section without a figure would leave the mean of all undefined.
     for section in sections:
         for figure in RULES[name].figures:
             if lack := _lack(section, FIGURES[figure]):
@@ -228,11 +241,12 @@ def _lack(section: Joined, figure: Figure) -> str:
 
 
 def _result(section: Joined) -> SectionResult:
-    everyone = np.arange(len(section.files))[None, :]
+    everyone = np.arange(len(section.files))[None, :]  # (1, clips): a draw that takes each once
     defined = [name for name in FIGURES if not _lack(section, FIGURES[name])]
     measured = measure(section, [FIGURES[name] for name in defined], everyone)[0]
     figures: dict[str, Any] = dict.fromkeys(FIGURES)
     figures |= dict(zip(defined, measured.tolist(), strict=True))
+    # Counts of domains that are not there are left out, for 0 would say that none was recorded.
     domains = ("all",) if section.target is None else ("all", *DOMAINS)
     counts = {}
     for domain in ("all", *DOMAINS):
@@ -251,6 +265,7 @@ def _decided(section: Joined, domain: str) -> tuple[float | None, float | None, 
         return None, None, None
     hits = float(section.decisions[anomaly].sum())
     false_alarms = float(section.decisions[normal].sum())
+    # The evaluator's guards: no alarm at all is a precision of 0, not 0/0.
     precision = hits / max(hits + false_alarms, EPSILON)
     recall = hits / anomaly.sum()
     return precision, float(recall), 2 * precision * recall / max(precision + recall, EPSILON)
@@ -263,7 +278,7 @@ def _point(sections: Sequence[Joined], rule: YearRule) -> float:
 
 def _figures(sections: Sequence[Joined], rule: YearRule) -> Values:
     """The rule's figures on the clips as they are, (sections, figures)."""
-    everyone = [np.arange(len(section.files))[None, :] for section in sections]
+    everyone = [np.arange(len(section.files))[None, :] for section in sections]  # (1, clips) each
     figures = [FIGURES[name] for name in rule.figures]
     values = [measure(s, figures, clips) for s, clips in zip(sections, everyone, strict=True)]
     return np.concatenate(values)
@@ -278,7 +293,9 @@ def _bootstrap(
     rng = np.random.default_rng(seed)
     figures = [FIGURES[name] for name in rule.figures]
     values = np.empty((len(systems), draws, len(systems[0]), len(rule.figures)))
+    # Drawn by section, not by system or figure: another system or rule has the same draws.
     for k, same_clips in enumerate(zip(*systems, strict=True)):
+        # Once for all systems, so that their difference is paired.
         for block, clips in resample(same_clips[0], draws, rng):
             for system, section in enumerate(same_clips):
                 values[system, block, k] = measure(section, figures, clips)
@@ -291,7 +308,7 @@ def percentiles(values: Values, confidence: float = 0.95) -> tuple[float, float]
     Raises:
         SettingError: `confidence` is no share.
     """
-    if not 0 < confidence < 1:
+    if not 0 < confidence < 1:  # 95 for 0.95 is the usual slip
         raise SettingError(f"confidence {confidence}, need a share between 0 and 1 like 0.95")
     low, high = np.quantile(values, [(1 - confidence) / 2, (1 + confidence) / 2])
     return float(low), float(high)

@@ -35,7 +35,18 @@ SEED = 0  # of the bootstrap
 
 @dataclass(frozen=True)
 class Row:
-    """One variant and what came out."""
+    """One variant and what came out.
+
+    >>> from nearfar.scores.join import ScoredFile, ScoreTable
+    >>> from nearfar.scores.truth import LabelledFile
+    >>> from nearfar.system.presets import s4
+    >>> files = [f"{d} {k}" for d in ("source", "target") for k in ("normal", "anomaly")]
+    >>> truth = Truth(tuple(LabelledFile("fan", "00", f, *f.split()) for f in files))
+    >>> scores = ScoreTable(tuple(ScoredFile("fan", "00", f, len(f)) for f in files))
+    >>> row = Row(Variant("as it is", s4()), evaluate(scores, truth, draws=0), comparison=None)
+    >>> row.machines
+    {'fan': 1.0}
+    """
 
     variant: Variant
     evaluation: Evaluation
@@ -49,7 +60,24 @@ class Row:
 
 @dataclass(frozen=True)
 class Ablation:
-    """Variants of a system, the reference first; differences are variant minus reference."""
+    """Variants of a system, the reference first; differences are variant minus reference.
+
+    >>> from nearfar.scores.join import ScoredFile, ScoreTable
+    >>> from nearfar.scores.truth import LabelledFile
+    >>> from nearfar.system.presets import logmel, s4
+    >>> files = [f"{d} {k}" for d in ("source", "target") for k in ("normal", "anomaly")]
+    >>> truth = Truth(tuple(LabelledFile("fan", "00", f, *f.split()) for f in files))
+    >>> right, level = (ScoreTable(tuple(ScoredFile("fan", "00", f, s * len(f)) for f in files))
+    ...                 for s in (1.0, 0.0))  # anomalies have the longer names
+    >>> reference = Row(Variant("DIF", s4()), evaluate(right, truth, draws=9), None)
+    >>> against = compare(level, right, truth, draws=9)
+    >>> other = Row(Variant("mel", logmel()), evaluate(level, truth, draws=9), against)
+    >>> found = Ablation((reference, other))
+    >>> {machine: round(by, 2) for machine, by in found.differences(other).items()}
+    {'fan': -0.5}
+    >>> print(found.text.splitlines()[1].split()[0])
+    DIF
+    """
 
     rows: tuple[Row, ...]
     claim: str = ""
@@ -63,7 +91,7 @@ class Ablation:
 
     def differences(self, row: Row) -> dict[str, float]:
         """How far each machine's number lies above the reference's, 0–1."""
-        of = self.reference.machines
+        of = self.reference.machines  # the same, for all variants judge the same clips
         return {machine: value - of[machine] for machine, value in row.machines.items()}
 
     @property
@@ -76,6 +104,7 @@ class Ablation:
     def _totals(self) -> str:
         symbol = RULES[self.reference.evaluation.rule].symbol
         interval = f"{100 * self.reference.evaluation.confidence:g} %"
+        # Δ with an interval of its own: those of two numbers may overlap though one is better.
         lines = [["variant", symbol, interval, f"Δ{symbol}", interval, "p"]]
         for row in self.rows:
             low, high = row.evaluation.interval or (float("nan"),) * 2
@@ -88,6 +117,7 @@ class Ablation:
         rule = RULES[self.reference.evaluation.rule]
         lines = [[f"{'hmean' if rule.mean == 'harmonic' else 'mean'} and difference", *machines]]
         for row in self.rows:
+            # The reference has no difference to show, rather than +0.00.
             moved = {} if row.comparison is None else self.differences(row)
             cells = [
                 f"{100 * row.machines[m]:.2f}" + (f" {100 * moved[m]:+.2f}" if m in moved else "")
@@ -115,7 +145,7 @@ class Ablation:
             "reference": self.reference.variant.name,
             "variants": [self._row(row) for row in self.rows],
             "settings": {**data, "bootstrap_seed": SEED},
-            "versions": versions(),
+            "versions": versions(),  # last digits may depend on them
         }
 
     def _row(self, row: Row) -> dict[str, Any]:
@@ -133,7 +163,7 @@ class Ablation:
                 for machine, value in row.machines.items()
             },
             "evaluation": row.evaluation.to_dict(),
-            "system": to_data(row.variant.system),
+            "system": to_data(row.variant.system),  # all settings: a name says one
         }
 
 
@@ -169,9 +199,10 @@ def ablate(
         AudioError: a clip that cannot be used.
     """
     names = [variant.name for variant in variants]
-    if not names or len(set(names)) < len(names):
+    if not names or len(set(names)) < len(names):  # a row is known by its name
         raise SettingError(f"variants {names!r}; give at least one, each with a name of its own")
     test = open_test(data)
+    # Before hours of fitting, not after them: labels that cannot be read.
     labels = Truth.from_clips(test) if truth is None else read_truth(truth)
     chosen = rule or rule_of(test)
     runtime = runtime or Runtime()
@@ -180,7 +211,7 @@ def ablate(
     for n, (variant, own) in enumerate(zip(variants, scores, strict=True), start=1):
         found = evaluate(own, labels, rule=chosen, draws=draws, seed=SEED)
         against = None
-        if n > 1:
+        if n > 1:  # same seed, same draws: the comparison and both intervals are of one bootstrap
             against = compare(own, scores[0], labels, rule=chosen, draws=draws, seed=SEED)
         rows.append(Row(variant, found, against))
         if runtime.progress is not None:

@@ -31,12 +31,22 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Result:
-    """An evaluation, how it was made, and what the floor gives on the same clips."""
+    """An evaluation, how it was made, and what the floor gives on the same clips.
+
+    >>> from nearfar.scores.join import ScoredFile, ScoreTable
+    >>> from nearfar.scores.truth import LabelledFile
+    >>> files = [f"{d} {k}" for d in ("source", "target") for k in ("normal", "anomaly")]
+    >>> truth = Truth(tuple(LabelledFile("fan", "00", f, *f.split()) for f in files))
+    >>> scores = ScoreTable(tuple(ScoredFile("fan", "00", f, len(f)) for f in files))
+    >>> result = Result(evaluate(scores, truth, draws=0), settings={"name": "length of the name"})
+    >>> result.text.splitlines()[-1], result.as_dict()["settings"]["name"]
+    ('Ω = 100.00 %', 'length of the name')
+    """
 
     evaluation: Evaluation
-    lines: tuple[str, ...] = ()
+    lines: tuple[str, ...] = ()  # below the table
     settings: Mapping[str, Any] = field(default_factory=dict)
-    floor: Mapping[str, Any] | None = None
+    floor: Mapping[str, Any] | None = None  # its figures and the difference, for JSON
     heading: tuple[str, ...] = ()  # above the table
 
     @property
@@ -50,7 +60,7 @@ class Result:
         return {
             **self.evaluation.to_dict(),
             **extra,
-            "settings": {**self.settings, "bootstrap_seed": 0},
+            "settings": {**self.settings, "bootstrap_seed": 0},  # what `evaluate` takes by itself
             "versions": versions(),
         }
 
@@ -69,6 +79,7 @@ def of_files(folder: Path, truth: Path | None, rule: RuleName | None) -> Result:
     """
     if truth is None:
         raise SettingError("--scores needs --truth FILE (machine,section,file,domain,label)")
+    # No floor: there is no sound to fit one on.
     result = evaluate(read_scores(folder), read_truth(truth), rule=rule)
     return Result(result, settings={"scores": folder.name, "truth": truth.name})
 
@@ -115,8 +126,10 @@ def of_data(
     left_out: list[str] = []
     if detector is not None:
         known = load(detector, types, weights)
+        # A detector of some machines is judged on those, and the others are named.
         left_out = sorted(set(test.machines) - set(known.machines))
         test = _of_machines(test, known.machines, data)
+    # Before the fit, which may take hours: labels that cannot be read.
     labels = Truth.from_clips(test) if truth is None else read_truth(truth)
     fitted = (
         known
@@ -125,7 +138,7 @@ def of_data(
     )
     rule = rule or rule_of(test)
     scores = fitted.score(test, runtime, skip_bad=skip_bad)
-    if skip_bad:
+    if skip_bad:  # scores and labels must fit one to one
         labels = _only(labels, scores)
     result = evaluate(scores, labels, rule=rule)
     notes = (f"left out, unknown to the detector: {', '.join(left_out)}",) if left_out else ()
@@ -141,6 +154,7 @@ def _above(
     plain: Result, scores: Scores, below: Scores, labels: Truth, rule: RuleName | None
 ) -> Result:
     """A result with how far its scores are above the floor's."""
+    # Paired: both judge the same clips, in every draw too.
     floor, gain = evaluate(below, labels, rule=rule), compare(scores, below, labels, rule=rule)
     lines = (*plain.lines, f"floor: logmel {floor.headline}", f"above the floor: {gain}")
     figures = {"system": "logmel", **floor.to_dict(), "difference": asdict(gain)}
@@ -171,11 +185,11 @@ def _fit(
 
 def _floor(data: Path, fitted: Detector, runtime: Runtime, skip_bad: bool) -> Detector | str:
     """`logmel` fitted on the same data, or a line that says why there is none."""
-    if fitted.system == logmel():
+    if fitted.system == logmel():  # it is the floor
         return ""
     try:
         train = Clips.open(data, split="train", machines=fitted.machines)
-    except DatasetError:
+    except DatasetError:  # a detector is also judged on a folder of test clips alone
         return "floor: none, the data have no training clips to fit logmel on"
     with warnings.catch_warnings():  # what is wrong with the data has been said
         warnings.simplefilter("ignore", NearfarWarning)

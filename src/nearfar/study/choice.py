@@ -35,6 +35,17 @@ class Choice:
 
     Only `honest` and what is compared with it make the choice anew in every draw; the default, the
     peeked and every other candidate are fixed systems, as whoever quotes them has them.
+
+    >>> from nearfar.scores.join import ScoredFile
+    >>> from nearfar.scores.truth import LabelledFile
+    >>> kinds = [f"{d} {k}" for d in ("source", "target") for k in ("normal", "anomaly")]
+    >>> files = [(machine, kind) for machine in ("fan", "pump") for kind in kinds]
+    >>> truth = Truth(tuple(LabelledFile(m, "00", f, *f.split()) for m, f in files))
+    >>> wrong, right = (ScoreTable(tuple(ScoredFile(m, "00", f, s * len(f)) for m, f in files))
+    ...                 for s in (-1.0, 1.0))  # anomalies have the longer names
+    >>> choice = leave_one_out([wrong, right], truth, draws=10)
+    >>> choice.machines, choice.honest.score, choice.shares
+    ({'fan': 1, 'pump': 1}, 1.0, (0.0, 1.0))
     """
 
     evaluations: tuple[Evaluation, ...]  # of each candidate, the default first
@@ -80,13 +91,14 @@ def leave_one_out(
     labels = truth if isinstance(truth, Truth) else Truth.from_clips(truth)
     everyone = [*candidates, *([] if floor is None else [floor])]
     measured = draw_figures(everyone, labels, draws=draws, seed=seed, rule=rule)
-    refuse_one(measured.machines)
+    refuse_one(measured.machines)  # for callers with scores alone; a study asks before it fits
     kind, count = measured.rule, len(candidates)
     drawn = kind.total(measured.drawn, axis=(2, 3))  # (systems, draws)
     evaluations = [
         _with_interval(evaluate(scores, labels, rule=rule, draws=0), own)
         for scores, own in zip(everyone, drawn, strict=True)
     ]
+    # The composed scores are an ordinary system's, for machines are never compared by score.
     choice, honest_drawn, fixed_drawn, shares = _choose(measured, count)
     composed = evaluate(compose(candidates, choice), labels, rule=rule, draws=0)
     honest = _with_interval(composed, honest_drawn)

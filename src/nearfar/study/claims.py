@@ -20,7 +20,7 @@ from nearfar.scoring.enrich import PseudoTarget, ResidualAugmentation
 from nearfar.scoring.rule import KNN
 from nearfar.system.system import AnySystem, Ensemble, System
 
-Change = Callable[[System], System]
+Change = Callable[[System], System]  # of one member; one that it is not about stays as it is
 
 STEP = 0.2  # share by which coefficients are moved
 SUBSCRIPTS = "₀₁₂₃₄₅₆₇₈₉"
@@ -29,7 +29,12 @@ _FEATURES = {feature.name: feature for feature in TABLE}
 
 @dataclass(frozen=True)
 class Variant:
-    """A system, and what its row is called."""
+    """A system, and what its row is called.
+
+    >>> from nearfar.system.presets import s4
+    >>> Variant("cosine", replace(s4(), rule=KNN())).system.rule.metric
+    'cosine'
+    """
 
     name: str
     system: AnySystem
@@ -40,6 +45,10 @@ class Claim:
     """What the report says, and the systems that show whether it holds, the reference first.
 
     `variants` raises SettingError for a system that the claim is not about.
+
+    >>> from nearfar.system.presets import s4
+    >>> [variant.name for variant in find_claim("adaptation").variants(s4())]
+    ['no adaptation', 'mean shift', 'unit length', 'z-score']
     """
 
     sentence: str
@@ -51,11 +60,12 @@ class Claim:
 
 def _coefficients(system: AnySystem) -> list[Variant]:
     most = max(len(_coefficients_of(m)) for m in system.members)
-    if most < 2:
+    if most < 2:  # all scores times a factor: no rank changes
         raise _not_for(
             "coefficients",
             "systems with more than one coefficient, such as System 3's KNN((1.0, -0.35, -0.05))",
         )
+    # Each alone and all together, which must change nothing and so shows that nothing else did.
     places = {f"d{SUBSCRIPTS[j + 1] if j < 9 else j + 1}": {j} for j in range(most)}
     rows = [
         Variant(f"{name} {sign}{100 * STEP:.0f} %", _each(system, _scaled(moved, factor)))
@@ -72,6 +82,7 @@ def _coefficients_of(member: System) -> tuple[float, ...]:
 def _scaled(places: set[int], factor: float) -> Change:
     def change(member: System) -> System:
         weights = _coefficients_of(member)
+        # One coefficient is a unit; the second question is for the type checker.
         if len(weights) < 2 or not isinstance(member.rule, KNN):
             return member
         moved = tuple(w * factor if j in places else w for j, w in enumerate(weights))
@@ -84,6 +95,7 @@ def _fusion(system: AnySystem) -> list[Variant]:
     if not isinstance(system, Ensemble) or len(system.members) != 2:
         raise _not_for("fusion", "ensembles of two members, such as System 3")
     first, second = _names(system)
+    # Tenths from one member alone to the other alone, beside the system's own weights.
     share = system.weights[0] / sum(system.weights)
     rows = [Variant(f"as it is: {share:.2f} {first}, {1 - share:.2f} {second}", system)]
     for tenth in range(11):
@@ -111,6 +123,7 @@ def _enrichment(system: AnySystem) -> list[Variant]:
 
 def _enriched(member: System) -> bool:
     parts = [e for e in member.enrichment if isinstance(e, ResidualAugmentation | PseudoTarget)]
+    # Without residuals one of the two could not be put in where it is missing.
     return bool(parts) and has_residuals(member.embedder)
 
 
@@ -120,8 +133,10 @@ def _with_parts(residual: bool, pseudo: bool) -> Change:
     def change(member: System) -> System:
         if not _enriched(member):
             return member
+        # A person's own enrichment is no part of the claim and stays.
         kept = tuple(e for e in member.enrichment if wanted.get(type(e), True))
         there = {type(e) for e in kept}
+        # What is there keeps its settings; what was not has the report's.
         new = tuple(kind() for kind, on in wanted.items() if on and kind not in there)
         return replace(member, enrichment=(*kept, *new))
 
@@ -168,7 +183,7 @@ def _features_of(claim: str, system: AnySystem) -> list[Feature]:
 
 def _of_features(name: str, system: AnySystem, what: str, wanted: set[str]) -> Variant:
     """The system with only those features of DIF whose channel or family is wanted."""
-    mono = False
+    mono = False  # is any member left without stereo features?
 
     def change(member: System) -> System:
         nonlocal mono
@@ -194,6 +209,7 @@ def _adaptation(system: AnySystem) -> list[Variant]:
         "z-score": Standardise(),
     }
 
+    # The formulas are ours (docs/decisions.md); DANN and MixStyle would need a training.
     def with_part(part: Adaptation | None) -> Change:
         return lambda member: replace(member, adaptation=part)
 
@@ -205,6 +221,7 @@ def _members(system: AnySystem) -> list[Variant]:
         raise _not_for("members", "ensembles, such as System 3")
     rows = [Variant("ensemble", system)]
     for name, member in zip(_names(system), system.members, strict=True):
+        # Members need not score as the system of their name does: System 4 has k = 1, DIF here 3.
         k = f" (k = {member.rule.neighbours})"
         rows.append(Variant(f"{name} alone{k}", member))
     return rows
@@ -248,6 +265,7 @@ def _each(system: AnySystem, change: Change) -> AnySystem:
 
 def _around(system: AnySystem, rows: Mapping[str, AnySystem]) -> list[Variant]:
     """Variants with the system itself first, under the name that fits it."""
+    # The reference is the system as given, whichever of the rows that is.
     own = next((name for name, other in rows.items() if other == system), "as it is")
     others = [Variant(name, other) for name, other in rows.items() if other != system]
     return [Variant(own, system), *others]
@@ -265,6 +283,7 @@ def _not_for(claim: str, which: str) -> SettingError:
     return SettingError(f"the claim {claim!r} is about {which}; choose the system with -s")
 
 
+# By the names that the command line takes, in the order of its help.
 CLAIMS: Mapping[str, Claim] = MappingProxyType(
     {
         "coefficients": Claim(

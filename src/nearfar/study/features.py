@@ -26,6 +26,10 @@ class Selection:
     Args:
         names: of the features kept; `DIF(names=…)` takes them.
         shifts: (candidates,) in the order of `CANDIDATES`; nan where it is not defined.
+
+    >>> found = Selection(("kurtosis", "rms_ratio"), np.zeros(len(CANDIDATES)))
+    >>> DIF(names=found.names).dim
+    2
     """
 
     names: tuple[str, ...]
@@ -55,16 +59,20 @@ def choose_features(
         DatasetError: test clips or anomalies among the clips.
     """
     clips = Clips.open(data, split="train")
+    # Chosen on what is judged later it would be tuning on test clips (law 8).
     if any(c.label == "anomaly" or c.split == "test" for c in clips):
         raise DatasetError(
             f"{data}: has test clips or anomalies; features are chosen on normals only"
         )
+    # All candidates, not the 120 of the default: the excluded ones may move least here.
     heard = hear(clips, (Chain(Stereo(), DIF(names=CANDIDATES)),), runtime, order=order).heard
     shifts = shift(
-        np.stack([what.rows[0] for _, what in heard]),
+        np.stack([what.rows[0] for _, what in heard]),  # (clips, candidates)
         [clip.domain or "source" for clip, _ in heard],
+        # Sections apart: what differs between two machines of a kind is no change of domain.
         [f"{clip.machine}/{clip.section}" for clip, _ in heard],
         seed=seed,
     )
+    # With τ alone as many are kept as move no further.
     wanted = keep if keep or tau is not None else len(NAMES)
     return Selection(tuple(select(shifts, keep=wanted, tau=tau)), shifts)

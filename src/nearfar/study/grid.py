@@ -15,7 +15,7 @@ from nearfar.parts.data import to_data
 from nearfar.study.claims import Variant
 from nearfar.system.system import AnySystem
 
-MOST = 200  # combinations; all are fitted together
+MOST = 200  # combinations; each is a fit, and the more there are the more peeking flatters
 EXAMPLE = "whitening.shrinkage=[0.01,0.1,'ledoit-wolf']"
 
 

@@ -55,7 +55,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Study:
-    """Candidates, the choice among them, and how it was made."""
+    """Candidates, the choice among them, and how it was made.
+
+    >>> from nearfar.scores.truth import LabelledFile
+    >>> kinds = [f"{d} {k}" for d in ("source", "target") for k in ("normal", "anomaly")]
+    >>> files = [(machine, kind) for machine in ("fan", "pump") for kind in kinds]
+    >>> truth = Truth(tuple(LabelledFile(m, "00", f, *f.split()) for m, f in files))
+    >>> wrong, right = (ScoreTable(tuple(ScoredFile(m, "00", f, s * len(f)) for m, f in files))
+    ...                 for s in (-1.0, 1.0))  # anomalies have the longer names
+    >>> choice = leave_one_out([wrong, right], truth, draws=10)
+    >>> candidates = Variant("as given", logmel()), Variant("folds=5", logmel())
+    >>> Study(candidates, choice, settings={}).as_dict()["lomo"]["chosen"]
+    {'fan': 'folds=5', 'pump': 'folds=5'}
+    """
 
     candidates: tuple[Variant, ...]  # the system as given first
     choice: Choice
@@ -65,6 +77,7 @@ class Study:
     @property
     def text(self) -> str:
         """What a person reads: the honest table, then what it was chosen from."""
+        # The number to quote is the first to be read, what it was chosen from the last.
         blocks = [
             "\n".join([*self.heading, str(self.choice.honest)]), self._numbers(), self._choices(),
             self._candidates(), self._footnote(),
@@ -73,7 +86,7 @@ class Study:
 
     def _numbers(self) -> str:
         choice, names = self.choice, [v.name for v in self.candidates]
-        peeked = choice.evaluations[choice.peeked]
+        peeked = choice.evaluations[choice.peeked]  # shown to be refused, not to be quoted
         rows = [
             ["default: " + names[0], *_with_bounds(choice.evaluations[0])],
             ["honest: chosen on the other machines", *_with_bounds(choice.honest)],
@@ -99,6 +112,7 @@ class Study:
         chosen = list(self.choice.machines.values())
         rows = [["candidate", *self._titles(), "machines", "in draws"]]
         for k, variant in enumerate(self.candidates):
+            # A candidate chosen for all machines but in half of the draws was chosen by luck.
             times = [str(chosen.count(k)), f"{100 * self.choice.shares[k]:.0f} %"]
             rows.append([variant.name, *_with_bounds(self.choice.evaluations[k]), *times])
         return aligned(rows)
@@ -122,7 +136,7 @@ class Study:
         """What a program reads; values 0–1. The figures outside "lomo" are the honest ones."""
         choice = self.choice
         chosen = {machine: self.candidates[k].name for machine, k in choice.machines.items()}
-        floor = {}
+        floor = {}  # the key is missing without one, as in a plain evaluation
         if choice.floor is not None and choice.above is not None:
             figures = choice.floor.to_dict()
             floor = {"floor": {"system": "logmel", **figures, "difference": asdict(choice.above)}}
@@ -130,6 +144,7 @@ class Study:
             **choice.honest.to_dict(),
             "lomo": {
                 "chosen": chosen,
+                # Narrower: it takes the choice as given, which the data made too.
                 "interval_of_fixed_choice": list(choice.fixed_interval),
                 "default": self._candidate(0),
                 "peeked": self._candidate(choice.peeked),
@@ -192,11 +207,12 @@ def study(
     """
     candidates = grid(system, vary)
     test = open_test(data)
-    refuse_one(test.machines)
+    refuse_one(test.machines)  # like the labels, before any fit
     labels = Truth.from_clips(test) if truth is None else read_truth(truth)
     rule = rule or rule_of(test)
     _check_labels(test, labels, rule)
     systems = [variant.system for variant in candidates]
+    # Heard and fitted with the candidates, but never chosen.
     lowest = [logmel()] if floor and logmel() not in systems else []
     scores = score_all(
         data, test, [*systems, *lowest], runtime or Runtime(), order, any_frontend=any_frontend
@@ -211,10 +227,11 @@ def study(
 
 def _check_labels(test: Clips, labels: Truth, rule: RuleName | None) -> None:
     """Refuse labels that cannot judge these clips before hours of fitting, not after them."""
+    # With any scores, here 0: only what the clips can tell is asked.
     rows = (ScoredFile(c.machine, c.section, c.file, 0.0, where=str(c.path)) for c in test)
     draw_figures([ScoreTable(tuple(rows))], labels, draws=0, rule=rule)
 
 
 def _with_bounds(evaluation: Evaluation) -> list[str]:
-    low, high = evaluation.interval or (float("nan"),) * 2
+    low, high = evaluation.interval or (float("nan"),) * 2  # no draws
     return [f"{100 * evaluation.score:.2f}", f"{100 * low:.2f}–{100 * high:.2f}"]

@@ -52,10 +52,12 @@ def score_all(
         SettingError: a trained encoder behind another front end than its own.
     """
     train = Clips.open(data, split="train", machines=test.machines)
-    _check_sections(train, test)
+    _check_sections(train, test)  # before any clip is read
     chains = [member.chain for system in systems for member in system.members]
+    # A cache for residual rows above all: members that differ in a rule ask for the same ones.
     with _with_cache(runtime) as cached:
         detectors = fit_many(systems, train, cached, order=order, any_frontend=any_frontend)
+        # No digest: a test clip is only judged, whatever it is a copy of.
         heard = hear(test, chains, cached, order=order, digest=False)
         # By map, for a loop's name would keep one system's banks while the next is fitted.
         return list(map(partial(_judged, heard), detectors))
@@ -78,5 +80,6 @@ def _with_cache(runtime: Runtime) -> Iterator[Runtime]:
     if runtime.cache is not None:
         yield runtime
         return
+    # That it cannot be removed, as Windows says of an open file, is no reason to lose the scores.
     with TemporaryDirectory(prefix="nearfar-", ignore_cleanup_errors=True) as folder:
         yield replace(runtime, cache=Path(folder))
