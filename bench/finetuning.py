@@ -26,7 +26,7 @@ import nearfar as nf
 from bench.__main__ import OUTPUT, machine
 from nearfar import sim
 from nearfar.clips.training import proxy_classes
-from nearfar.embedder.eat.record import training_of
+from nearfar.embedder.eat.record import Training
 from nearfar.embedder.eat.weights import open_weights
 from nearfar.errors import NearfarWarning
 from nearfar.files import write_text
@@ -106,7 +106,7 @@ def run(number: int, preset: str, settings: FineTuning, folder: Path) -> Seed:
             out = folder / f"{number}{row.split()[1]}.safetensors"
             trained = replace(recipe, embedder=nf.Crops(nf.EAT(str(TINY))))
             recipe = finetune(trained, train, replace(settings, seed=number), runtime, out=out)
-            record = training_of(open_weights(out))
+            record = Training.of(open_weights(out))
             accuracy[row] = float((record.provenance if record else {})["best"]["accuracy"])
         scores = nf.fit(recipe, train, runtime).score(test, runtime)
         omega[row] = 100 * nf.evaluate(scores, draws=1).omega
@@ -186,7 +186,7 @@ def choose() -> None:
             out = Path(folder) / f"{rate}.safetensors"
             recipe = replace(system(str(TINY), "+ mask"), embedder=nf.EAT(str(TINY)))
             finetune(recipe, train, replace(SETTINGS, learning_rate=rate), runtime, out=out)
-            record = training_of(open_weights(out))
+            record = Training.of(open_weights(out))
             print(rate, dict(record.provenance) if record else "", flush=True)
 
 

@@ -280,12 +280,12 @@ def test_parts_that_cannot_matter_do_not(results):
 
 @pytest.mark.slow
 def test_trainings_are_those_of_the_report(runs, results):
-    from nearfar.embedder.eat.record import training_of
+    from nearfar.embedder.eat.record import Training
     from nearfar.embedder.eat.weights import open_weights
 
     found = {}
     for path in (runs[0] / "run" / "weights").glob("*.safetensors"):
-        training = training_of(open_weights(path))
+        training = Training.of(open_weights(path))
         found[path.name.split("-seed")[0].removeprefix("train-")] = training
     assert {n: t.settings["loss"] for n, t in found.items() if "face" in n} == {
         "cosface": "cosface", "elasticface": "elasticface", "magface": "magface"

@@ -14,7 +14,7 @@ from scipy.stats import betabinom
 import nearfar as nf
 from conftest import TINY, finish, machine_sound, write
 from nearfar import sim
-from nearfar.embedder.eat.record import training_of
+from nearfar.embedder.eat.record import Training
 from nearfar.embedder.eat.weights import open_weights
 from nearfar.runtime.runtime import Runtime
 from nearfar.training import FineTuning, finetune
@@ -92,7 +92,7 @@ def test_system_1_from_nothing(mini, trained, tmp_path, run):
     code, out, err = run("score", tmp_path / "d", mini / "fan" / "test", "--json")
     assert code == 0, err
     assert len({v["score"] for v in json.loads(out)}) > 10
-    record = training_of(open_weights(trained))
+    record = Training.of(open_weights(trained))
     train_clips = nf.Clips.open(mini, split="train")
     assert len(record.held_out) + len(record.heard) == len(train_clips)
     assert 0.1 < len(record.held_out) / len(train_clips) < 0.3
@@ -107,7 +107,7 @@ def test_system_2_from_nothing(mini, trained, tmp_path, run):
         settings = FineTuning(epochs=1, seed=seed, learning_rate=2e-3, held_out=0.2)
         finetune(nf.s1(str(TINY)), clips, settings, Runtime(cache=tmp_path), out=path)
         paths.append(path)
-    records = [training_of(open_weights(path)) for path in paths]
+    records = [Training.of(open_weights(path)) for path in paths]
     assert len({record.held_out for record in records}) == 1
     flags = ["-s", "s2", *(x for path in paths for x in ("--weights", path))]
     for i in range(4):  # ten crops take too long here

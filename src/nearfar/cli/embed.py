@@ -18,7 +18,7 @@ from nearfar.cli.options import (
     Weights,
     Workers,
 )
-from nearfar.cli.progress import running
+from nearfar.cli.progress import Session
 from nearfar.errors import SettingError
 from nearfar.files import check_output
 from nearfar.system.named import system_of
@@ -30,7 +30,7 @@ def embed(
     weights: Weights = None,
     system: Annotated[
         str, typer.Option("-s", "--system", help="Whose front end and embedder; see systems.")
-    ] = "s3-eat",
+    ] = "s3-eat",  # an encoder as published: what embeddings are asked for most
     settings: Settings = None,
     channel_order: Order = Order.near_far,
     clip_seconds: ClipSeconds = None,
@@ -44,21 +44,22 @@ def embed(
     from nearfar.clips import Clips
     from nearfar.embedding.table import embeddings, write_npz
 
-    check_output(output)
+    check_output(output)  # before anything is heard, as all refusals here
     recipe = system_of(system, settings, weights)
-    if len(recipe.members) != 1:
+    if len(recipe.members) != 1:  # members differ in their dimensions: one table has no room
         raise SettingError(
             f"{system} has {len(recipe.members)} embedders; name one of its members, such as "
             "s3-eat or s3-dif"
         )
     if output.suffix != ".npz":
         raise SettingError(f"{output}: embeddings are written as .npz; call it {output.stem}.npz")
+    # A file named twice, by itself and by its folder, is one clip.
     clips = Clips(
         dict.fromkeys(c for path in data for c in Clips.open(path, clip_seconds=clip_seconds))
     )
-    with running(workers, cache, device, batch_size) as runtime:
-        table = embeddings(
-            clips, recipe.chain, runtime, order=channel_order.value, skip_bad=skip_bad
+    with Session(workers, cache, device, batch_size) as session:
+        table = embeddings(  # its rows: (clips, dim)
+            clips, recipe.chain, session.runtime, order=channel_order.value, skip_bad=skip_bad
         )
     write_npz(output, table)
     typer.echo(f"wrote {output}: {len(table.rows)} clips × {table.rows.shape[1]} numbers")

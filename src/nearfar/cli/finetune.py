@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from nearfar.cli.options import Cache, ClipSeconds, Device, Machine, Order, Weights, Workers
-from nearfar.cli.progress import running
+from nearfar.cli.progress import Session
 from nearfar.errors import DatasetError, SettingError, did_you_mean, needs
 from nearfar.files import check_output
 from nearfar.system.named import system_of
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from nearfar.clips import Clips
     from nearfar.embedder.eat.record import Training
     from nearfar.training import FineTuning
-    from nearfar.training.log import EpochLine, StepLine
 
+# None where nothing is said: the default stands in FineTuning alone.
 Seed = Annotated[int | None, typer.Option(min=0, help="Of all that is drawn; as training.seed.")]
 Loss = Annotated[
     str | None, typer.Option(help="arcface, cosface, elasticface or magface; as training.loss.")
@@ -57,7 +57,7 @@ def finetune(
     weights: Weights = None,
     system: Annotated[
         str, typer.Option("-s", "--system", help="Whose front end and encoder; see systems.")
-    ] = "s1",
+    ] = "s1",  # the only preset that a training makes; s2 is four of them
     settings: Annotated[
         list[str] | None,
         typer.Option(
@@ -68,6 +68,7 @@ def finetune(
     loss: Loss = None,
     lora: Lora = None,
     adapt: Adapt = None,
+    # Off: who has forgotten an earlier training is told of it, and nothing is mixed up.
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with a training that was stopped.")
     ] = False,
@@ -94,16 +95,18 @@ def finetune(
 
     check_output(plot)
     if plot is not None:
-        check_matplotlib()
+        check_matplotlib()  # now: a picture is drawn after hours
     flags = {"seed": seed, "loss": loss, "lora": lora, "adapt": adapt}
     recipe, training = _settings(system, weights, settings or (), flags)
     clips = _clips(data, machine, clip_seconds, exclude or ())
-    run = _imported()
+    run = _imported()  # after what costs nothing to refuse: PyTorch takes seconds
+    # Asked before the run, which then returns at once: "wrote" would not be true.
     finished = resume and output.exists() and not _checkpoint(output).exists()
-    with _kept(output), _training(workers, cache, device) as shown:
+    with _kept(output), Session(workers, cache, device) as session:
+        runtime = session.runtime if _leads() else replace(session.runtime, progress=None)
         run(
-            recipe, clips, training, shown.runtime, out=output, resume=resume,
-            order=channel_order.value, watch=shown.watch,
+            recipe, clips, training, runtime, out=output, resume=resume,
+            order=channel_order.value, watch=session.watch,
         )  # fmt: skip
     if not _leads():
         return
@@ -126,6 +129,7 @@ def _settings(
 
     if name == "s2":
         raise SettingError("s2 is four seeds of s1: train s1 four times with --seed 0 … 3")
+    # Never downloaded unasked; a person's own system may have its weights inside.
     if not weights and ".py:" not in name:
         raise SettingError(
             "--weights is missing: the published encoder to begin with, a folder or a hub id such "
@@ -153,6 +157,7 @@ def _training_settings(
     training = replace(FineTuning(), **given)  # type: ignore[arg-type]
     for assignment in filter(_of_training, assignments):
         training = with_setting(training, assignment.strip().removeprefix(OF_TRAINING))
+    # Said twice and differently: whichever won, somebody would train hours of the other.
     for flag, value in flags.items():
         name = SETTING_OF.get(flag, flag)
         if value is not None and getattr(training, name) != value:
@@ -166,7 +171,9 @@ def _refuse_ignored(assignment: str) -> None:
     """Refuse what a training would not hear of."""
     path = assignment.partition("=")[0].strip()
     part, _, setting = path.rpartition(".")
+    # Two paths: a system has its encoder bare, or inside Crops.
     of_encoder = part in ("embedder", "embedder.embedder") and setting in OF_ENCODER
+    # A scoring rule, say, would look as if it had shaped the encoder.
     if path.split(".")[0] != "frontend" and not of_encoder:
         own = f"{OF_TRAINING}{setting} is what counts here, " if setting in OF_BOTH else ""
         raise SettingError(f"{path} has no effect on training; {own}say it to nearfar fit")
@@ -186,7 +193,7 @@ def _clips(
     """
     from nearfar.clips import Clips
 
-    found = Clips(
+    found = Clips(  # of all data together: classes are told apart over all machines
         dict.fromkeys(
             clip
             for path in data
@@ -194,7 +201,7 @@ def _clips(
         )
     )
     for name in exclude:
-        if name not in found.machines:
+        if name not in found.machines:  # a misspelt one would be trained on
             raise DatasetError(f"--exclude {name}: no such machine; "
                                f"{did_you_mean(name, found.machines)}")  # fmt: skip
     left = Clips(clip for clip in found if clip.machine not in exclude)
@@ -211,6 +218,7 @@ def _imported() -> Any:
 
 def _leads() -> bool:
     """Of several processes that a launcher started, one speaks."""
+    # Of the environment, as launchers set it: there is no team yet, or no more.
     return os.environ.get("RANK", "0") == "0"
 
 
@@ -224,40 +232,11 @@ def _kept(output: Path) -> Iterator[None]:
     """Say what is kept of a training that Ctrl-C stops."""
     try:
         yield
-    except BaseException as error:
+    except BaseException as error:  # Ctrl-C is no Exception; errors say themselves what is kept
         kept = _checkpoint(output)
         if not isinstance(error, Exception) and kept.exists() and _leads():
             typer.echo(f"{kept}: all finished epochs; --resume goes on with them", err=True)
         raise
-
-
-class _training(running):
-    """A Runtime and a bar on a terminal, with loss, accuracy and speed; a line for each epoch."""
-
-    def __init__(self, workers: int | None, cache: bool, device: str) -> None:
-        super().__init__(workers, cache, device)
-        self._told = "training"
-
-    def __enter__(self) -> Any:
-        runtime = super().__enter__()
-        self.runtime = runtime if _leads() else replace(runtime, progress=None)
-        return self
-
-    def watch(self, entry: StepLine | EpochLine) -> None:
-        """Show what the log gets."""
-        bar: Any = self._bar
-        if bar.disable:
-            return
-        told = f"epoch {entry.epoch}/{entry.epochs}, loss {entry.loss:.3f}"
-        if hasattr(entry, "held_out_accuracy"):
-            share = entry.held_out_accuracy
-            right = "" if share is None else f", {100 * share:.1f} % of held-out normals right"
-            line = f"{told}{right}, {entry.clips_per_s:.3g} clips/s"
-            bar.console.print(line, markup=False, highlight=False)
-        for task in bar.tasks:
-            if task.description in ("training", self._told):
-                bar.update(task.id, description=told)
-        self._told = told
 
 
 def _summary(output: Path, training: Training | None, system: str, finished: bool) -> str:

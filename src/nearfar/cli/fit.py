@@ -1,4 +1,7 @@
-"""The commands fit, score and threshold."""
+"""The commands fit, score and threshold: a detector is made, used, tuned.
+
+The channel order is asked for in fit alone: the detector remembers it.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +27,7 @@ from nearfar.cli.options import (
     Weights,
     Workers,
 )
-from nearfar.cli.progress import running
+from nearfar.cli.progress import Session
 from nearfar.files import check_output
 from nearfar.system.named import system_of, types_of
 
@@ -57,18 +60,15 @@ def fit(
     from nearfar.detector.fitting import fit as fit_system
     from nearfar.detector.folder.index import check_target
 
-    replaced = check_target(output)
+    replaced = check_target(output)  # first: minutes of work must not end in "cannot be written"
     recipe = system_of(system or "s4", settings, weights, false_alarm_rate)
+    # Law 4: of a data set with both, a fit never opens the test folder.
     clips = Clips.open(data, split="train", machine=machine, clip_seconds=clip_seconds)
-    with running(workers, cache, device, batch_size) as runtime:
+    with Session(workers, cache, device, batch_size) as session:
         detector = fit_system(
-            recipe,
-            clips,
-            runtime,
-            order=channel_order.value,
-            skip_bad=skip_bad,
+            recipe, clips, session.runtime, order=channel_order.value, skip_bad=skip_bad,
             any_frontend=any_frontend,
-        )
+        )  # fmt: skip
     detector.save(output, weights="copy" if copy_weights else "keep")
     show.fitted(detector, output, replaced)
 
@@ -99,7 +99,7 @@ def score(
     from nearfar.detector.detector import load
     from nearfar.files import write_text
 
-    check_output(csv)
+    check_output(csv)  # before the clips are heard
     fitted = load(detector, types_of(part), weights or ())
     if false_alarm_rate is not None:
         fitted = fitted.with_false_alarm_rate(false_alarm_rate)
@@ -107,15 +107,18 @@ def score(
     clips = Clips(
         dict.fromkeys(c for path in data for c in Clips.open(path, clip_seconds=clip_seconds))
     )
-    with running(workers, cache, device, batch_size) as runtime:
-        scores = fitted.score(clips, runtime, machine=machine, section=section, skip_bad=skip_bad)
+    with Session(workers, cache, device, batch_size) as session:
+        scores = fitted.score(
+            clips, session.runtime, machine=machine, section=section, skip_bad=skip_bad
+        )
     if csv is not None:
-        write_text(csv, scores.to_csv())
+        write_text(csv, scores.to_csv())  # first: a closed pipe must not cost the file
     if as_json:
         typer.echo(json.dumps([v.as_dict() for v in scores], indent=1, ensure_ascii=False))
     else:
         show.verdicts(scores, csv)
     if fail_on_anomaly and any(v.anomalous for v in scores):
+        # Only where it was asked for: to a shell 1 is a failure, and a verdict is none.
         raise typer.Exit(1)
 
 
@@ -133,6 +136,7 @@ def threshold(
 
     fitted = load(detector, types_of(part))
     if false_alarm_rate is not None:
+        # The self-scores lie in the folder: a new rate takes another of them, and hears no clip.
         fitted = fitted.with_false_alarm_rate(false_alarm_rate)
         fitted.save(detector)
     show.thresholds(fitted, detector if false_alarm_rate is not None else None)

@@ -1,4 +1,8 @@
-"""Flags to calls, nothing else. Heavy modules are imported inside the commands."""
+"""The program `nearfar`: which commands there are, and how each ends.
+
+Flags to calls, nothing else. Heavy modules are imported inside the commands: `nearfar --help` must
+not wait seconds for an encoder that it does not use.
+"""
 
 from __future__ import annotations
 
@@ -25,13 +29,13 @@ from nearfar.text import one_line
 app = typer.Typer(
     help="Hears when a machine starts to sound wrong, from one microphone near it and one far.",
     no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
+    add_completion=False,  # two options in every help, to install what shells rarely need
+    pretty_exceptions_enable=False,  # what is no NearfarError is a bug: show where
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
 
-COMMANDS = (  # in the order of the help
+COMMANDS = (  # in the order of the help: what most people need first
     fit, score, threshold, evaluate, systems, features,
     finetune, embed, ablate, reproduce, cache,
     simulate, inspect, mask,
@@ -51,22 +55,23 @@ def main() -> None:
             stream.reconfigure(errors="replace")
     before = signal.signal(signal.SIGINT, _interrupt)
     warnings.showwarning = show_warning
+    # In front of what PYTHONWARNINGS may say: a warning of ours belongs to the result.
     warnings.filterwarnings("always", category=NearfarWarning)
     try:
         app()
     except NearfarError as error:
         typer.echo(f"error: {one_line(error)}", err=True)
-        sys.exit(2)
+        sys.exit(2)  # as the command-line library itself ends for an unknown option
     except _Interrupted:
         typer.echo(
             "interrupted; what is finished is kept, the same command goes on from there", err=True
         )
-        sys.exit(130)
+        sys.exit(130)  # 128 and the signal's number, as shells count
     except OSError as error:  # standard output is full or gone
         typer.echo(f"error: the output cannot be written ({error.strerror})", err=True)
         sys.exit(2)
     finally:
-        signal.signal(signal.SIGINT, before)
+        signal.signal(signal.SIGINT, before)  # tests call this within a process that goes on
 
 
 class _Interrupted(BaseException):

@@ -1,4 +1,7 @@
-"""What several commands share: their options, and from options to a system and a runtime."""
+"""Options that several commands share: one name, one help, one default everywhere.
+
+Most are None where nothing is said, so that a command can tell that from its default being said.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,11 @@ import typer
 
 
 class Year(StrEnum):
-    """Which number the official evaluator of a year prints; Ω since 2022."""
+    """Which number the official evaluator of a year prints; Ω since 2022.
+
+    >>> Year("2021").name
+    'y2021'
+    """
 
     omega = "omega"
     y2021 = "2021"
@@ -17,9 +24,13 @@ class Year(StrEnum):
 
 
 class Order(StrEnum):
-    """The channels of a file."""
+    """The channels of a file.
 
-    near_far = "near-far"
+    >>> Order("far-near").value
+    'far-near'
+    """
+
+    near_far = "near-far"  # channel 0 is near (law 1)
     far_near = "far-near"
 
 
@@ -33,6 +44,7 @@ Settings = Annotated[
     list[str] | None,
     typer.Option("--set", help="part.setting=value, as in whitening.shrinkage=0.1; repeatable."),
 ]
+# A list: System 2 has four encoders, given in the order of its members.
 Weights = Annotated[
     list[str] | None,
     typer.Option(
@@ -40,28 +52,34 @@ Weights = Annotated[
         "with several."
     ),
 ]
+# No choice of fixed words: cuda:1 is one too, and torch alone knows which are there.
 Device = Annotated[str, typer.Option(help="Of encoders: auto, cpu, cuda, cuda:1 … or mps.")]
 BatchSize = Annotated[
     int | None, typer.Option(min=1, help="Clips an encoder takes at a time; found out by default.")
 ]
+# Off: behind another front end an encoder hears what it was never trained on.
 AnyFrontend = Annotated[
     bool,
     typer.Option(
         "--any-frontend", help="Take a trained encoder behind another front end than its own."
     ),
 ]
+# All cores: the result has the same bits with any number.
 Workers = Annotated[
     int | None, typer.Option(min=1, help="Processes that read and embed; all cores by default.")
 ]
+# On: hearing is what takes the time, and a key holds everything that changes a row.
 Cache = Annotated[
     bool,
     typer.Option(
         "--cache/--no-cache", help="Keep embeddings in $NEARFAR_CACHE, or in ~/.cache/nearfar."
     ),
 ]
+# Off (law 5): a clip that nobody missed would make a result that looks complete.
 SkipBad = Annotated[
     bool, typer.Option("--skip-bad", help="Leave out clips that cannot be used, and list them.")
 ]
+# Asked for: a detector's folder could else name any code to be run.
 Parts = Annotated[
     list[str] | None,
     typer.Option("--part", help="file.py:Class of a detector's part that is not ours."),
@@ -69,6 +87,7 @@ Parts = Annotated[
 ClipSeconds = Annotated[
     float | None, typer.Option(help="Cut long recordings into clips of this length.")
 ]
+# None leaves it to the system, or to what a detector was fitted with.
 Rate = Annotated[
     float | None, typer.Option(help="Share of normal clips that may be called anomalous, 0–1.")
 ]

@@ -1,11 +1,14 @@
-"""Bars, speeds and warnings while a command runs."""
+"""Bars, speeds and warnings while a command runs. All of it goes to standard error.
+
+Standard output holds results alone, so that it can be piped.
+"""
 
 from __future__ import annotations
 
+import os
 import sys
 import warnings
-from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import typer
 from rich.console import Console
@@ -20,15 +23,14 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from nearfar.runtime.runtime import Progress as Report
 from nearfar.runtime.runtime import Runtime
 from nearfar.text import one_line
+from nearfar.training.log import EpochLine, StepLine
 
-if TYPE_CHECKING:
-    from nearfar.runtime.runtime import Progress as Report
-    from nearfar.runtime.runtime import Runtime
+TRAINING = "training"  # what a training reports its steps as
 
-
-UNITS = {  # what is counted while a bar runs
+UNITS = {  # what is counted while a bar runs, by what it reports; "steps" where nothing is said
     "listening": "clips",
     "residual rows": "clips",
     "rendering": "clips",
@@ -40,58 +42,83 @@ UNITS = {  # what is counted while a bar runs
 
 def show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
     """A warning on standard error."""
+    # File and line, which Python would add, are of our source: no help to who runs a command.
     typer.echo(f"warning: {one_line(message)}", err=True)
 
 
-class running:
-    """A Runtime with the cache and a progress bar on a terminal."""
+class Session:
+    """A command at work: its Runtime, a bar on a terminal, and lines that do not get lost in it.
+
+    >>> with Session(workers=2, cache=False) as session:
+    ...     session.runtime.workers, session.runtime.cache
+    (2, None)
+    """
 
     def __init__(
         self, workers: int | None, cache: bool, device: str = "auto", batch_size: int | None = None
     ) -> None:
-        self._workers, self._cache = workers, cache
-        self._device, self._batch_size = device, batch_size
-
-    def __enter__(self) -> Runtime:
-        import os
-
-        from nearfar.cli.progress import progress_bar
         from nearfar.runtime.cache import default_cache
-        from nearfar.runtime.runtime import Runtime
 
         self._bar, report = progress_bar()
+        self._told = TRAINING  # what the bar of a training says now
+        self._waiting: list[str] = []
+        self.runtime = Runtime(
+            workers=workers or os.cpu_count() or 1,
+            cache=default_cache() if cache else None,
+            progress=report,
+            device=device,
+            batch_size=batch_size,
+        )
+
+    def __enter__(self) -> Session:
         self._bar.__enter__()
         # Lines printed while a bar is drawn get lost in it: they wait until it is gone.
-        self._waiting: list[str] = []
         warnings.showwarning = lambda message, *_, **__: self._waiting.append(one_line(message))
-        return Runtime(
-            workers=self._workers or os.cpu_count() or 1,
-            cache=default_cache() if self._cache else None,
-            progress=report,
-            device=self._device,
-            batch_size=self._batch_size,
-        )
+        return self
 
     def __exit__(self, *what: Any) -> None:
         self._bar.__exit__(*what)
         warnings.showwarning = show_warning
-        for message in dict.fromkeys(self._waiting):
+        for message in dict.fromkeys(self._waiting):  # each once: workers repeat one another
             show_warning(message)
 
+    def say(self, line: str) -> None:
+        """Print a line on standard error, above the bar if there is one."""
+        if self._bar.disable:
+            typer.echo(line, err=True)
+        else:
+            # Names of machines and files are neither markup nor to be coloured.
+            self._bar.console.print(line, markup=False, highlight=False)
 
-def progress_bar() -> tuple[AbstractContextManager[Any], Report]:
+    def watch(self, entry: StepLine | EpochLine) -> None:
+        """Show what the log of a training gets: loss and accuracy; a line for each epoch."""
+        if self._bar.disable:  # a log file of lines that nobody asked for: the .jsonl has them
+            return
+        told = f"epoch {entry.epoch}/{entry.epochs}, loss {entry.loss:.3f}"
+        if isinstance(entry, EpochLine):
+            share = entry.held_out_accuracy
+            right = "" if share is None else f", {100 * share:.1f} % of held-out normals right"
+            self.say(f"{told}{right}, {entry.clips_per_s:.3g} clips/s")
+        for task in self._bar.tasks:
+            # Known by its text alone, which changes with every entry.
+            if task.description in (TRAINING, self._told):
+                self._bar.update(task.id, description=told)
+        self._told = told
+
+
+def progress_bar() -> tuple[Progress, Report]:
     """A bar on standard error (nothing when it is no terminal), and what moves it.
 
     It shows what is done of how much, the speed of the last two minutes, and the time left.
     """
     bar = Progress(
         TextColumn("{task.description}"),
-        BarColumn(bar_width=24),
+        BarColumn(bar_width=24),  # characters: an 80-column terminal has room for the numbers
         MofNCompleteColumn(),
         _Speed(),
         TimeRemainingColumn(),
         console=Console(stderr=True),
-        transient=True,
+        transient=True,  # what stays on the screen is the result
         disable=not sys.stderr.isatty(),
         speed_estimate_period=120,  # s; some encoders report once in half a minute
     )

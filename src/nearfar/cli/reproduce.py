@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from nearfar.cli.options import Cache, Device, Order, Workers
-from nearfar.cli.progress import running
+from nearfar.cli.progress import Session
 from nearfar.errors import SettingError
 
 if TYPE_CHECKING:
     from nearfar.training.settings import FineTuning
 
 OF_TRAINING = "training."
-SHOWN = 5  # warnings
+SHOWN = 5  # warnings; a hundred steps may give as many, and the log has them all
 
 
 def reproduce(
@@ -25,7 +25,7 @@ def reproduce(
     weights: Annotated[
         str | None,
         typer.Option(help="The published encoder: a folder, a .safetensors file or a hub id."),
-    ] = None,
+    ] = None,  # refused later, and only if a table needs it: table 1 does not
     table: Annotated[str, typer.Option(help="1, 2, 3, text or all.")] = "all",
     seeds: Annotated[int, typer.Option(help="Trainings of each encoder; the report has 4.")] = 4,
     precision: Annotated[
@@ -62,22 +62,25 @@ def reproduce(
 
     tables, products = tables_of(table), with_setting(FineTuning(), f"precision={precision}")
     training = _training(products, settings or ())
-    with _talking(workers, cache, device) as shown:
+    with Session(workers, cache, device) as session:
         try:
             outcome = run(
                 data, weights, output, tables=tables, seeds=seeds, training=training,
-                precision=products.precision, runtime=shown.runtime, order=channel_order.value,
-                resume=resume, dry_run=dry_run, any_data=any_data, say=shown.say,
+                precision=products.precision, runtime=session.runtime, order=channel_order.value,
+                resume=resume, dry_run=dry_run, any_data=any_data, say=session.say,
             )  # fmt: skip
         except BaseException as error:
+            # Ctrl-C alone is no Exception, and before there is a folder it leaves nothing.
             if isinstance(error, Exception) or not (output / "steps").is_dir():
-                raise  # else it was Ctrl-C
+                raise
+            # Said here, where the folder's name is known: `main` says less.
             typer.echo(f"{output}: interrupted; finished steps are kept, --resume goes on "
                        "from there", err=True)  # fmt: skip
             raise SystemExit(130) from None
     typer.echo(outcome.text)
     if dry_run:
         return
+    # After the tables: above them nobody would see these any more.
     for warning in outcome.warnings[:SHOWN]:
         typer.echo(f"warning: {warning}", err=True)
     if len(outcome.warnings) > SHOWN:
@@ -94,6 +97,7 @@ def _training(training: FineTuning, assignments: Sequence[str]) -> FineTuning:
         name, equals, _ = (piece.strip() for piece in assignment.partition("="))
         if not equals:
             raise SettingError(f"--set {assignment!r}: say it as in --set training.epochs=5")
+        # A system of other parts would stand in a table under the report's name.
         if not name.startswith(OF_TRAINING):
             raise SettingError(
                 f"{name}: the systems are the report's; what can be set is how encoders are "
@@ -101,19 +105,3 @@ def _training(training: FineTuning, assignments: Sequence[str]) -> FineTuning:
             )
         training = with_setting(training, assignment.strip().removeprefix(OF_TRAINING))
     return training
-
-
-class _talking(running):
-    """A Runtime, a bar on a terminal, and lines of progress that do not get lost in it."""
-
-    def __enter__(self) -> Any:
-        self.runtime = super().__enter__()
-        return self
-
-    def say(self, line: str) -> None:
-        """Print a line on standard error, above the bar if there is one."""
-        bar: Any = self._bar
-        if bar.disable:
-            typer.echo(line, err=True)
-        else:
-            bar.console.print(line, markup=False, highlight=False)

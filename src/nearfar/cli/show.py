@@ -1,4 +1,4 @@
-"""What the command line prints: tables for people, and the progress bar on standard error."""
+"""What commands print on standard output: tables for people, JSON for programs."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from nearfar.system.system import Ensemble, System
 
 
-SPREADS = ("lr_corr", "shift", "spread")
+SPREADS = ("lr_corr", "shift", "spread")  # nan where a fit has none
 
 
 def console() -> Console:
@@ -38,7 +38,7 @@ def console() -> Console:
     return Console(
         width=None if sys.stdout.isatty() else 200,
         soft_wrap=not sys.stdout.isatty(),
-        highlight=False,
+        highlight=False,  # numbers in colours would hide the one colour that means something
         markup=False,  # names of machines and files are no markup
         emoji=False,
     )
@@ -57,6 +57,7 @@ def fitted(detector: Detector, output: Path, replaced: bool) -> None:
     numbers = ("source", "target", "rows", "LR_corr", "shift", "spread", "threshold")
     table = _table("machine", "section", *numbers, right=numbers)
     for (machine, name), section in detector.sections.items():
+        # Of an ensemble those of the first member: a row for each would bury the threshold.
         facts = section.members[0].facts
         table.add_row(
             machine,
@@ -73,6 +74,7 @@ def fitted(detector: Detector, output: Path, replaced: bool) -> None:
         markup=False,
     )
     _explain(detector, out)
+    # Their threshold may mislead: to this encoder any sound of them is new.
     if unheard := detector.unheard_machines:
         out.print(f"machines the encoder was not trained on: {', '.join(unheard)}")
     out.print(
@@ -97,6 +99,7 @@ def _explain(detector: Detector, out: Console) -> None:
     """One line for all machines that share an explanation."""
     lines: dict[str, list[str]] = {}
     for (machine, name), section in detector.sections.items():
+        # Seconds: a rate of false alarms means most as "one in so many hours".
         text = detector.threshold(machine, name).explain(section.seconds)
         lines.setdefault(text, []).append(machine if name == "00" else f"{machine} {name}")
     for text, machines in lines.items():
@@ -114,6 +117,7 @@ def verdicts(scores: Scores, csv: Path | None) -> None:
             v.clip.name,
             number(v.score, 4),
             f"{100 * v.percentile:.1f}",
+            # In capitals: a colour is lost in a pipe, and on some people.
             Text("ANOMALOUS", style="bold red") if v.anomalous else "no",
             v.nearest,
         )
@@ -121,6 +125,7 @@ def verdicts(scores: Scores, csv: Path | None) -> None:
     out.print(table)
     for v in scores:
         if v.warning:
+            # On standard error: programs may read the table.
             print(f"warning: {v.clip.name}: {v.warning}", file=sys.stderr)
     n = sum(v.anomalous for v in scores)
     out.print(
@@ -137,6 +142,7 @@ def presets() -> None:
         "system", "preprocess", "feature", "training", "augmentation", "scoring", "ensemble",
         "trained parameters",
     )  # fmt: skip
+    # Made with the weights each is meant for; none of them is opened.
     for name, preset in PRESETS.items():
         table.add_row(name, *_summary(preset, preset(name, published(name))))
     out = console()
@@ -148,7 +154,7 @@ def presets() -> None:
 def _summary(preset: Preset, system: System | Ensemble) -> tuple[str, ...]:
     """A row of the report's Table 1, read off the parts."""
     first = system.members[0]
-    rule: Any = first.rule
+    rule: Any = first.rule  # a KNN in every preset; the row tells the first member's
     names = [type(e).__name__ for e in first.enrichment]
     return (
         _joined(type(m.frontend).__name__ for m in system.members),
@@ -188,6 +194,7 @@ def features(data: Path, everything: bool, as_json: bool, order: Any) -> None:
 
     if data.is_dir():
         raise AudioError(f"{data}: is a folder; give one recording, or --select DATA")
+    # (2, samples): the features compare near and far.
     audio = check(read(data, order=order), name=str(data), channels=2)
     chosen = DIF(names=CANDIDATES if everything else NAMES)
     values = dict(zip(chosen.names, chosen([audio])[0].tolist(), strict=True))
@@ -208,12 +215,13 @@ def selection(found: Selection, as_json: bool) -> None:
 
     if as_json:
         shifts = {
-            n: d if np.isfinite(d) else None
+            n: d if np.isfinite(d) else None  # JSON has no nan
             for n, d in zip(CANDIDATES, found.shifts.tolist(), strict=True)
         }
         print(json.dumps({"names": found.names, "shift": shifts}, indent=1))
         return
     table = _table("feature", "shift", "kept", "in the 120", right=("shift",))
+    # What the domain moves least stands first; nan, where no distance is defined, last.
     for i in np.argsort(found.shifts, kind="stable"):
         name = CANDIDATES[i]
         table.add_row(
@@ -237,6 +245,7 @@ def cleaned(audio: Audio, part: Frontend, clean: Audio) -> None:
 
     mask = part if isinstance(part, CoherenceMask) else None
     seen = clip_statistics(audio, mask=mask)
+    # dB, of the near channel's power: how much was taken off in all.
     lowered = 10 * np.log10(np.mean(clean**2) / np.mean(audio[0] ** 2))
     rows = {
         "near level": f"{seen.near_level:.1f} dBFS",

@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+import os
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from nearfar.cli.progress import progress_bar
 from nearfar.errors import SettingError
 
 Seed = Annotated[int, typer.Option(min=0, help="Of everything that is drawn.")]
+# A plain word, no Enum as in `options`: who reads the sound refuses others.
 Order = Annotated[str, typer.Option(help="Channels of your files: near-far or far-near.")]
 
 
 class FrontendName(StrEnum):
-    """Front ends that take noise off the near channel."""
+    """Front ends that take noise off the near channel.
 
-    mask = "mask"
-    cancel = "cancel"
+    >>> [name.value for name in FrontendName]
+    ['mask', 'cancel']
+    """
+
+    mask = "mask"  # the report's, §2.1.1
+    cancel = "cancel"  # ours
 
 
 def simulate(
@@ -42,29 +49,22 @@ def simulate(
     if out is None:
         raise SettingError("give a folder for the data set, or --describe MACHINE")
     chosen = [name.strip() for name in machines.split(",") if name.strip()] if machines else None
-    if preset == "stress":
+    if preset == "stress":  # faulty files of one machine, to try programs on: no data set
         if stems or (chosen is not None and len(chosen) != 1):
             raise SettingError("stress files are of one machine, without --stems")
         files = sim.write_stress(out, seed, (chosen or ["fan"])[0])
         typer.echo(f"{sim.label(seed)}: wrote {len(files)} files and expected.json to {out}")
     else:
         _simulate(out, preset, seed, chosen, workers, stems)
+    # Last: a data set is whole without its pictures, should matplotlib be missing.
     for machine in (chosen or sim.machines_of(preset)) if plot else ():
         typer.echo(f"wrote {sim.draw(machine, Path(str(plot)), seed)}")
 
 
 def _simulate(
-    out: Path,
-    preset: str,
-    seed: int,
-    machines: list[str] | None,
-    workers: int | None,
-    stems: bool,
+    out: Path, preset: str, seed: int, machines: list[str] | None, workers: int | None, stems: bool
 ) -> None:
-    import os
-
     from nearfar import sim
-    from nearfar.cli.progress import progress_bar
 
     bar, progress = progress_bar()
     with bar:
@@ -72,7 +72,7 @@ def _simulate(
             out, preset, seed, machines=machines, stems=stems,
             workers=workers or os.cpu_count() or 1, progress=progress,
         )  # fmt: skip
-    there = written.clips - written.rendered
+    there = written.clips - written.rendered  # a set that was stopped goes on where it was
     tail = f" ({there} were there already)" if there else ""
     typer.echo(f"{written.label}: wrote {written.rendered} clips to {out}{tail}")
 
@@ -87,6 +87,7 @@ def inspect(
     from nearfar.clips import Clips
     from nearfar.health import inspect as inspection
 
+    # Nothing is refused here, or a data set with one bad clip could not be looked at.
     order: Any = channel_order
     typer.echo(str(inspection.inspect_clips(Clips.open(data), order=order)))
 
@@ -109,6 +110,7 @@ def mask(
     from nearfar.parts.change import with_setting
     from nearfar.sound.audio import check, read, write
 
+    # Through links too: the far channel would be gone for good.
     if output is not None and output.resolve() == clip.resolve():
         raise SettingError(f"{output}: is the recording itself; choose another name")
     if output is None and not stats:
@@ -118,7 +120,7 @@ def mask(
         part = with_setting(part, assignment)
     order: Any = channel_order
     audio = check(read(clip, order=order), name=str(clip), channels=2)
-    clean = part(audio)
+    clean = part(audio)  # (1, samples)
     if stats:
         show.cleaned(audio, part, clean)
     if output is not None:

@@ -1,8 +1,7 @@
-"""Commands around runs: ablate, cache. Flags to calls, nothing else."""
+"""The commands ablate and evaluate: what is a system worth? Flags to calls, nothing else."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -22,10 +21,12 @@ from nearfar.cli.options import (
     Workers,
     Year,
 )
-from nearfar.cli.progress import running
+from nearfar.cli.progress import Session
 from nearfar.errors import SettingError
 from nearfar.files import check_output
 from nearfar.system.named import system_of, types_of
+
+DEFAULT = "s4"  # the only system of the report that needs no weights: it works at once
 
 Fitted = Annotated[
     Path | None,
@@ -78,20 +79,21 @@ def ablate(
 
     Each variant is compared with the system as it is, on the same clips, with intervals.
     """
-    from nearfar.files import write_text
     from nearfar.study import ablation
     from nearfar.study.claims import find_claim
+    from nearfar.study.data import write_json
 
     found = find_claim(claim)
     check_output(output)
-    variants = found.variants(system_of(system or "s4", settings, weights))
-    with running(workers, cache, device, batch_size) as runtime:
+    # A claim that is not about this system is refused here: an ablation takes many fits.
+    variants = found.variants(system_of(system or DEFAULT, settings, weights))
+    with Session(workers, cache, device, batch_size) as session:
         result = ablation.ablate(
-            data, variants, runtime, claim=claim, sentence=found.sentence, truth=truth,
+            data, variants, session.runtime, claim=claim, sentence=found.sentence, truth=truth,
             order=channel_order.value,
         )  # fmt: skip
     if output is not None:
-        write_text(output, json.dumps(result.as_dict(), indent=1, ensure_ascii=False) + "\n")
+        write_json(output, result)
     typer.echo(result.text + (f"\nwrote {output}" if output is not None else ""))
 
 
@@ -109,9 +111,11 @@ def evaluate(
     output: Annotated[
         Path | None, typer.Option("--json", help="Write all figures to a file.")
     ] = None,
+    # On, since a number says little without what plain log-mels reach on the same clips.
     floor: Annotated[
         bool, typer.Option("--floor/--no-floor", help="Fit and show the logmel floor too.")
     ] = True,
+    # Without it the data tell: 2020 had no domains, 2021 a test folder for each.
     rule: Annotated[
         Year | None, typer.Option(help="The year's rule; found in the data if not given.")
     ] = None,
@@ -135,39 +139,42 @@ def evaluate(
     _check_lomo(
         lomo, vary, ("--scores", scores), ("--detector", detector), ("--skip-bad", skip_bad)
     )
-    if (data is None) == (scores is None):
+    if (data is None) == (scores is None):  # score files carry no clips, clips no scores
         raise SettingError("give DATA to evaluate a system on, or --scores DIR with --truth FILE")
+    # Each is a whole answer to what is judged; a detector has its system and settings inside.
     if (scores is not None) + (detector is not None) + bool(system or settings) > 1:
         raise SettingError("-s/--set, --detector and --scores exclude each other; give one of them")
     year: Any = None if rule is None else rule.value
+    name = system or DEFAULT
     if scores is not None:
         result: Printable = of_files(scores, truth, year)
     else:
-        recipe: Any = None if detector else system_of(system or "s4", settings, weights)
-        with running(workers, cache, device, batch_size) as runtime:
+        recipe: Any = None if detector else system_of(name, settings, weights)
+        with Session(workers, cache, device, batch_size) as session:
             if data is not None and vary:
                 result = study(
-                    data, recipe, vary, runtime, truth=truth, floor=floor, rule=year,
-                    name=system or "s4", order=channel_order.value, any_frontend=any_frontend,
+                    data, recipe, vary, session.runtime, truth=truth, floor=floor, rule=year,
+                    name=name, order=channel_order.value, any_frontend=any_frontend,
                 )  # fmt: skip
             else:
                 result = of_data(
-                    data, recipe, runtime, detector=detector, types=types_of(part),
-                    weights=weights or (), truth=truth,
-                    floor=floor, rule=year, skip_bad=skip_bad, name=system or "s4",
-                    order=channel_order.value, any_frontend=any_frontend,
+                    data, recipe, session.runtime, detector=detector, types=types_of(part),
+                    # Of a detector: where its encoders have their weights now.
+                    weights=weights or (), truth=truth, floor=floor, rule=year, skip_bad=skip_bad,
+                    name=name, order=channel_order.value, any_frontend=any_frontend,
                 )  # fmt: skip
     if output is not None:
-        write_json(output, result)
+        write_json(output, result)  # first: a closed pipe must not cost the file
     typer.echo(result.text + (f"\nwrote {output}" if output is not None else ""))
 
 
 def _check_lomo(lomo: bool, vary: list[str] | None, *others: tuple[str, Any]) -> None:
     """Refuse what --lomo cannot do, before any work; `others` are options and their values."""
-    if vary and not lomo:
+    if vary and not lomo:  # the best of several on the test data is no result (law 8)
         raise SettingError("--vary goes with --lomo, which chooses among its values")
-    if lomo and not vary:
+    if lomo and not vary:  # with one candidate there is no choice to be honest about
         raise SettingError("--lomo needs --vary part.setting=[value, …], what to choose from")
+    # Its choices need every candidate's scores on the same clips, all of them.
     for option, given in others if lomo else ():
         if given:
             raise SettingError(

@@ -1,4 +1,4 @@
-"""The commands systems and features."""
+"""The commands systems and features: what there is to choose from."""
 
 from __future__ import annotations
 
@@ -7,14 +7,8 @@ from typing import Annotated
 
 import typer
 
-from nearfar.cli.options import (
-    Cache,
-    Order,
-    Settings,
-    Weights,
-    Workers,
-)
-from nearfar.cli.progress import running
+from nearfar.cli.options import Cache, Order, Settings, Weights, Workers
+from nearfar.cli.progress import Session
 from nearfar.errors import SettingError
 from nearfar.system.named import published, system_of
 
@@ -30,6 +24,8 @@ def systems(
     if name is None:
         show.presets()
     else:
+        # A repr is Python that makes the same system. Showing one needs no weights: without any,
+        # those that the preset is meant for stand in their place.
         typer.echo(repr(system_of(name, settings, weights or published(name))))
 
 
@@ -44,6 +40,7 @@ def features(
     tau: Annotated[
         float | None, typer.Option(help="With --select: keep shifts up to this.")
     ] = None,
+    # The 120 of the report's vector by default; others move with gain or operating point.
     everything: Annotated[bool, typer.Option("--all", help="All 151 candidates.")] = False,
     channel_order: Order = Order.near_far,
     seed: Annotated[int, typer.Option(min=0, help="Of the null distances.")] = 0,
@@ -58,12 +55,13 @@ def features(
     if select:
         if keep is not None and tau is not None:
             raise SettingError("give --keep or --tau, not both")
-        with running(workers, cache) as runtime:
+        # No device: the features are arithmetic on the processor.
+        with Session(workers, cache) as session:
             found = choose_features(
-                data, runtime, keep=keep, tau=tau, seed=seed, order=channel_order.value
+                data, session.runtime, keep=keep, tau=tau, seed=seed, order=channel_order.value
             )
         show.selection(found, as_json)
-    elif keep is not None or tau is not None:
+    elif keep is not None or tau is not None:  # which would do nothing, in silence
         raise SettingError("--keep and --tau go with --select DATA")
     else:
         show.features(data, everything, as_json, channel_order.value)

@@ -1,4 +1,4 @@
-"""The commands about the encoder's weights: convert, check. Flags to calls, nothing else."""
+"""The commands weights convert, weights check and cache: what large files there are."""
 
 from __future__ import annotations
 
@@ -55,6 +55,7 @@ def check(
 
     opened = open_weights(weights)
     _describe(opened)
+    # A header may be whole before gigabytes that are not: each number is looked at.
     if damaged := damaged_tensor(opened):
         raise WeightsError(
             f"{opened.path}: tensor {damaged!r} has NaN or infinite numbers; download it again"
@@ -69,19 +70,20 @@ def check(
         + ("passed" if found.passed else "FAILED")
     )
     if not found.passed:
-        raise typer.Exit(1)
+        raise typer.Exit(1)  # not 2: nobody made a mistake, and a script can tell the two apart
 
 
 def _describe(weights: Opened) -> None:
-    from nearfar.embedder.eat.record import training_of
+    from nearfar.embedder.eat.record import Training
     from nearfar.parts.data import described
 
-    shape, training = weights.architecture, training_of(weights)
-    table = shape.columns * 8 * shape.dim
+    shape, training = weights.architecture, Training.of(weights)
+    table = shape.columns * 8 * shape.dim  # 8 patches of 16 mels a column; a formula
     rows = {
         "architecture": f"{shape.name}, {shape.depth} blocks of {shape.heads} heads",
         "tensors": f"{len(shape.shapes())}, {', '.join(weights.dtypes)}",
         "parameters": f"{shape.parameters:,}, of which {table:,} are the position table",
+        # A patch is 16 frames of 10 ms: the longest clip that this encoder hears whole.
         "positions": f"{shape.columns * 16:,} frames, {shape.columns * 0.16:.1f} s",
         "bytes": _size(weights),
         "sha256": weights.sha256,
@@ -115,6 +117,7 @@ def _size(weights: Opened) -> str:
     if len(weights.dtypes) > 1:
         return f"{have:,}, tensors of more than one type"
     want = file_size(weights.architecture, weights.dtypes[0], weights.prefix, weights.metadata)
+    # Another size is no damage: other programs order and pad the header differently.
     if have == want:
         return f"{have:,}, as this architecture has"
     return f"{have:,}; a file of this architecture has {want:,}, its header is written otherwise"
@@ -128,12 +131,12 @@ def cache(
     from nearfar.training.examples.mels import clear_stores, stored_bytes
 
     folder = default_cache()
-    if clear:
+    if clear:  # both kinds: who frees a disk does not want to know what is in it
         freed = clear_cache(folder) + clear_stores(folder)
         typer.echo(f"{folder}: {_readable(freed)} freed" if freed else f"{folder}: was empty")
         return
     size = cache_size(folder)
-    if size.entries is None:
+    if size.entries is None:  # SQLite cannot read it; commands go on without it, and warn
         typer.echo(f"{folder}: damaged, {_readable(size.bytes)}; nearfar cache --clear deletes it")
     elif not size.entries:
         typer.echo(f"{folder}: empty" + (f", {_readable(size.bytes)}" if size.bytes else ""))
@@ -146,7 +149,7 @@ def cache(
 def _readable(count: float) -> str:
     """Bytes for people."""
     for unit in ("bytes", "kB", "MB"):
-        if count < 1000:
+        if count < 1000:  # powers of ten, as disks are sold
             return f"{count:.3g} {unit}"
         count /= 1000
     return f"{count:.3g} GB"

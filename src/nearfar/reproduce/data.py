@@ -19,7 +19,7 @@ from pathlib import Path
 
 from nearfar.clips import Clip, Clips, proxy_classes
 from nearfar.clips.training import check_training
-from nearfar.embedder.eat.record import training_of
+from nearfar.embedder.eat.record import Training
 from nearfar.embedder.eat.weights import Weights, open_weights
 from nearfar.errors import AudioError, DatasetError, WeightsError
 from nearfar.files import sha256 as file_sha256
@@ -137,7 +137,7 @@ def check_weights(reference: str, official: bool) -> Weights:
         WeightsError: not there, trained by nearfar already, or not the report's encoder.
     """
     weights = open_weights(reference)
-    if training_of(weights) is not None or weights.architecture.projection is not None:
+    if Training.of(weights) is not None or weights.architecture.projection is not None:
         raise WeightsError(
             f"{reference}: was trained by nearfar already; give the published encoder, such as "
             f"{PUBLISHED}"

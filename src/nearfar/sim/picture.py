@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from nearfar.errors import SettingError, did_you_mean
+from nearfar.errors import SettingError, did_you_mean, needs
 from nearfar.files import storage_errors
 from nearfar.sim.dataset import label
 from nearfar.sim.machines import MACHINES
@@ -28,10 +28,8 @@ def draw(machine: str, folder: Path, seed: int = 0) -> Path:
         SettingError: matplotlib is not installed.
         StorageError: the picture cannot be written.
     """
-    try:
+    with needs("report", "pictures need matplotlib", SettingError):
         from matplotlib.figure import Figure
-    except ImportError:
-        raise SettingError("pictures need matplotlib: pip install 'nearfar[report]'") from None
     faults = MACHINES[machine].faults
     keys = [("normal", ClipKey(machine, "test", "source", "normal", 0, SECONDS))]
     for i, fault in enumerate(faults):  # the severities cycle slower than the faults: the third

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from nearfar.errors import FormatError, SettingError
+from nearfar.errors import FormatError, SettingError, needs
 from nearfar.files import atomic_file
 from nearfar.training.log import lines
 
@@ -20,10 +20,8 @@ def check_matplotlib() -> None:
     Raises:
         SettingError: matplotlib is not installed.
     """
-    try:
+    with needs("report", "pictures need matplotlib", SettingError):
         import matplotlib  # noqa: F401
-    except ImportError:
-        raise SettingError("pictures need matplotlib: pip install 'nearfar[report]'") from None
 
 
 def when(line: Line) -> float:

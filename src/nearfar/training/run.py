@@ -18,10 +18,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from nearfar.embedder.contract import with_weights
 from nearfar.embedder.crops import Crops
 from nearfar.embedder.eat import EAT
 from nearfar.embedder.eat.device import check_bf16, choose
-from nearfar.embedder.eat.record import HEARD_DIGITS, KEY, Training, training_of
+from nearfar.embedder.eat.record import HEARD_DIGITS, KEY, Training
 from nearfar.embedder.eat.weights import PREFIX, Weights, open_weights
 from nearfar.errors import SettingError, StorageError, WeightsError
 from nearfar.parts.data import to_data
@@ -144,16 +145,7 @@ def finetune(
     finally:
         found.mels.close()
     team.close()  # not in `finally`: who failed must not wait for the others
-    return with_weights(system, files.out)
-
-
-def with_weights(system: System, weights: str | os.PathLike[str]) -> System:
-    """The same system with other weights in its encoder."""
-    eat = replace(_encoder(system), weights=os.fspath(weights))
-    inner = system.embedder
-    return replace(
-        system, embedder=replace(inner, embedder=eat) if isinstance(inner, Crops) else eat
-    )
+    return replace(system, embedder=with_weights(system.embedder, str(files.out)))
 
 
 @dataclass(frozen=True)
@@ -295,7 +287,7 @@ def _encoder(system: System) -> EAT:
 
 def _published(eat: EAT) -> Weights:
     weights = open_weights(eat.weights)
-    if training_of(weights) is not None or weights.architecture.projection is not None:
+    if Training.of(weights) is not None or weights.architecture.projection is not None:
         raise WeightsError(
             f"{eat.weights}: was trained by nearfar already; begin with published weights"
         )
@@ -340,7 +332,7 @@ def _refuse_existing(files: Files, resume: bool) -> None:
 
 def _refuse_other_result(out: Path, run: Mapping[str, Any]) -> None:
     """A training that is finished has nothing to go on with, if it is this one."""
-    training = training_of(open_weights(out))
+    training = Training.of(open_weights(out))
     if training is None:
         raise StorageError(f"{out}: is there already; choose another name, or delete it")
     checkpoint.refuse_other(out, training.provenance.get("run", {}), run)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nearfar.embedder.eat.features import check_frames, features
-from nearfar.embedder.eat.record import Training, training_of
+from nearfar.embedder.eat.record import Training
 from nearfar.embedder.eat.weights import CONFIG, TENSORS, Weights, open_weights
 from nearfar.errors import AudioError, SettingError, WeightsError, needs
 from nearfar.parts.valid import is_whole
@@ -83,7 +83,7 @@ class EAT:
     @property
     def training(self) -> Training | None:
         """How nearfar trained the weights; None for published ones."""
-        return training_of(self._opened())
+        return Training.of(self._opened())
 
     @property
     def files(self) -> dict[str, Path]:

@@ -60,6 +60,40 @@ class Training:
         """Was the clip there in training, be it held out?"""
         return self.has_heard(digest) or digest in self.held_out
 
+    @classmethod
+    def of(cls, weights: Weights) -> Training | None:
+        """What the file says of its training; None for published weights.
+
+        Raises:
+            WeightsError: a damaged record, or one of a newer nearfar.
+        """
+        text = weights.metadata.get(KEY)
+        if text is None:
+            return None
+        try:
+            data = json.loads(text)
+            if data["format"] > FORMAT:
+                raise WeightsError(
+                    f"{weights.path}: was trained by a newer nearfar (format {data['format']}, "
+                    f"this one reads {FORMAT}); upgrade nearfar"
+                )
+            return cls(
+                frontend=data["frontend"],
+                frames=None if data["frames"] is None else int(data["frames"]),
+                classes=tuple((str(a), str(b), str(c)) for a, b, c in data["classes"]),
+                held_out=frozenset(map(str, data["held_out"])),
+                heard=frozenset(map(str, data["heard"])),
+                settings=dict(data["settings"]),
+                provenance=dict(data["provenance"]),
+            )
+        except (ValueError, LookupError, TypeError) as error:
+            if isinstance(error, WeightsError):
+                raise
+            raise WeightsError(
+                f"{weights.path}: its record of training is damaged ({type(error).__name__}); "
+                "train again, or copy the file again"
+            ) from None
+
     def to_text(self) -> str:
         """JSON for the file's metadata."""
         return json.dumps(
@@ -75,37 +109,3 @@ class Training:
             },
             ensure_ascii=False,
         )
-
-
-def training_of(weights: Weights) -> Training | None:
-    """What the file says of its training; None for published weights.
-
-    Raises:
-        WeightsError: a damaged record, or one of a newer nearfar.
-    """
-    text = weights.metadata.get(KEY)
-    if text is None:
-        return None
-    try:
-        data = json.loads(text)
-        if data["format"] > FORMAT:
-            raise WeightsError(
-                f"{weights.path}: was trained by a newer nearfar (format {data['format']}, this "
-                f"one reads {FORMAT}); upgrade nearfar"
-            )
-        return Training(
-            frontend=data["frontend"],
-            frames=None if data["frames"] is None else int(data["frames"]),
-            classes=tuple((str(a), str(b), str(c)) for a, b, c in data["classes"]),
-            held_out=frozenset(map(str, data["held_out"])),
-            heard=frozenset(map(str, data["heard"])),
-            settings=dict(data["settings"]),
-            provenance=dict(data["provenance"]),
-        )
-    except (ValueError, LookupError, TypeError) as error:
-        if isinstance(error, WeightsError):
-            raise
-        raise WeightsError(
-            f"{weights.path}: its record of training is damaged ({type(error).__name__}); train "
-            "again, or copy the file again"
-        ) from None

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from nearfar.detector.fitting import fit
-from nearfar.embedder.eat.record import training_of
+from nearfar.embedder.eat.record import Training
 from nearfar.embedder.eat.weights import open_weights
 from nearfar.errors import NearfarError, NearfarWarning, SettingError, StorageError, WeightsError
 from nearfar.reproduce.entries import FROZEN
@@ -110,7 +110,7 @@ class Work:
         finetune(
             system, data.train, step.settings, self.runtime, out=out, resume=True, order=data.order
         )
-        if (training := training_of(open_weights(out))) is None:
+        if (training := Training.of(open_weights(out))) is None:
             raise WeightsError(f"{out}: no record of its training; delete it")
         told = {"classes": len(training.classes), "threads": training.provenance["threads"]}
         return [out], {**training.provenance["best"], **told}

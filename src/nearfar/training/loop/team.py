@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from nearfar.embedder.eat.device import choose
-from nearfar.errors import SettingError
+from nearfar.errors import SettingError, needs
 
 _LAUNCHED = ("RANK", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")  # what launchers set
 
@@ -98,18 +98,15 @@ def _several() -> bool:
 
 
 def _accelerator(device: torch.device) -> Any:
-    try:
+    size = os.environ["WORLD_SIZE"]
+    told = f"WORLD_SIZE is {size}, and training in several processes needs accelerate"
+    with needs("train", told, SettingError):
         from accelerate import Accelerator
         from accelerate.utils import DistributedDataParallelKwargs
-    except ImportError:
-        raise SettingError(
-            f"WORLD_SIZE is {os.environ['WORLD_SIZE']}, and to train in several processes another "
-            "package is needed: pip install nearfar[train]"
-        ) from None
     missing = [name for name in _LAUNCHED if not os.environ.get(name)]  # else torch fails far below
     if missing:
         raise SettingError(
-            f"WORLD_SIZE is {os.environ['WORLD_SIZE']}, but {missing[0]} is not set: start it with "
+            f"WORLD_SIZE is {size}, but {missing[0]} is not set: start it with "
             "accelerate launch or torchrun, or unset WORLD_SIZE"
         )
     # Each process keeps its own running statistics; they are averaged after an epoch.
