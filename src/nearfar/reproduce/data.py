@@ -39,7 +39,12 @@ Files = tuple[Path, Path | None]  # of a recording: near or both, far
 
 @dataclass(frozen=True, eq=False)
 class Data:
-    """A data set with labels."""
+    """A data set with labels.
+
+    >>> found = Data(Path("dev"), Clips(), Clips(), Truth(()), None, "near-far", "", official=True)
+    >>> found.label
+    'DCASE 2026 Task 2, development set'
+    """
 
     path: Path
     train: Clips

@@ -32,7 +32,11 @@ RANK = 16  # of LoRA (report §3.3)
 
 @dataclass(frozen=True)
 class TrainedEncoder:
-    """An encoder that is trained once for each seed."""
+    """An encoder that is trained once for each seed.
+
+    >>> encoders(FineTuning(), ["lora"])["lora"].settings.lora
+    16
+    """
 
     name: str  # in steps and files
     frontend: Frontend
@@ -45,7 +49,11 @@ class TrainedEncoder:
 
 @dataclass(frozen=True)
 class Entry:
-    """A system of a table."""
+    """A system of a table.
+
+    >>> ENTRIES["s4"].make() == s4()
+    True
+    """
 
     name: str  # in steps and files
     title: str  # in tables
@@ -56,7 +64,11 @@ class Entry:
 
 @dataclass(frozen=True)
 class Difference:
-    """Two entries and what is asked of them: the first minus the second."""
+    """Two entries and what is asked of them: the first minus the second.
+
+    >>> [(pair.first, pair.second) for pair in PAIRS["3"]]
+    [('near', 'frozen'), ('s1', 'near'), ('s1', 'frozen')]
+    """
 
     title: str
     first: str  # name of an entry

@@ -36,7 +36,11 @@ SEEDS = 4  # of the report's System 2
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a run came to."""
+    """What a run came to.
+
+    >>> Outcome("1 step, all done", {}).warnings  # of a dry run
+    ()
+    """
 
     text: str  # the tables, Markdown; of a dry run the plan
     results: Mapping[str, Any]  # the same for programs; empty for a dry run

@@ -14,12 +14,16 @@ from nearfar.files import storage_errors, write_text
 
 @dataclass(frozen=True)
 class StepLine:
-    """One step of the optimizer."""
+    """One step of the optimizer.
+
+    >>> StepLine(1, 20, 1, 400, 8.2, 5e-6, 30.0, 430.0).loss
+    8.2
+    """
 
     epoch: int  # counted from 1
-    epochs: int  # of the training
+    epochs: int
     step: int  # counted from 1 over all epochs
-    steps: int  # of the training
+    steps: int
     loss: float  # mean over the batch, with DANN that of the domains in it
     rate: float  # learning rate of the last block
     clips_per_s: float  # in steps, since this process began
@@ -28,10 +32,14 @@ class StepLine:
 
 @dataclass(frozen=True)
 class EpochLine:
-    """One epoch."""
+    """One epoch.
 
-    epoch: int  # counted from 1
-    epochs: int  # of the training
+    >>> EpochLine(1, 20, 20, 6.1, None, None, 30.0, 21.0).held_out_accuracy is None
+    True
+    """
+
+    epoch: int
+    epochs: int
     step: int  # the last one, counted from 1 over all epochs
     loss: float  # mean over the epoch's clips, while they were trained on
     held_out_loss: float | None  # mean over the held-out normals; None without any
@@ -48,6 +56,14 @@ class Log:
     """A JSONL file that grows while the training runs.
 
     The training goes on after the epoch `after`; later lines, of one that was killed, are dropped.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "s1.jsonl"
+    ...     with Log(path) as log:
+    ...         log(EpochLine(1, 2, 20, 6.1, None, None, 30.0, 21.0))
+    ...     [line["epoch"] for line in lines(path)]
+    [1]
 
     Raises:
         StorageError: the file cannot be written.

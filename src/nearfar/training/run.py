@@ -49,7 +49,11 @@ SUFFIX = ".safetensors"
 
 @dataclass(frozen=True)
 class Files:
-    """Where a training writes."""
+    """Where a training writes.
+
+    >>> Files.beside("s1.safetensors").log.name
+    's1.jsonl'
+    """
 
     out: Path  # the trained encoder
     checkpoint: Path  # where the training stands; gone when it is finished

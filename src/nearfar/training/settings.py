@@ -17,6 +17,12 @@ class FineTuning:
     The report gives the loss's margin, the head's sizes, the crops, and that every layer is
     trained. The rest is ours, named as ours.
 
+    >>> FineTuning(epochs=5, loss="magface").scale
+    30.0
+    >>> FineTuning(batch_size=32, accumulation=3)
+    Traceback (most recent call last):
+    nearfar.errors.SettingError: training.accumulation is 3; it must divide the batch of 32
+
     Raises:
         SettingError: an impossible value.
     """

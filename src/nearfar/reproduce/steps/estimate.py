@@ -37,7 +37,11 @@ RESIDENT = 2.5e9  # bytes: the program, its libraries, banks
 
 @dataclass(frozen=True)
 class Speed:
-    """Large products of a device, FLOP/s, by precision."""
+    """Large products of a device, FLOP/s, by precision.
+
+    >>> Speed("cpu", {"fp32": 1e11}).products["fp32"] / 1e9  # GFLOP/s
+    100.0
+    """
 
     device: str
     products: Mapping[str, float]
@@ -45,7 +49,12 @@ class Speed:
 
 @dataclass(frozen=True)
 class Estimate:
-    """What steps will take."""
+    """What steps will take.
+
+    >>> told = Estimate((60.0, 120.0), 2.5e9, 0.0, 0.0, Speed("cpu", {}))
+    >>> span(sum(told.seconds)), size(told.memory)
+    ('3 min', '2.5 GB')
+    """
 
     seconds: tuple[float, ...]  # of each step, in their order
     memory: float  # bytes, of the device if it has its own

@@ -39,7 +39,11 @@ MOST_SEEDS = 100
 
 @dataclass(frozen=True)
 class Step:
-    """One piece of work, done as a whole or not at all."""
+    """One piece of work, done as a whole or not at all.
+
+    >>> Step("train mask, seed 1", "train", "0123456789abcdef").slug
+    'train-mask-seed-1-0123456789ab'
+    """
 
     name: str  # what people call it, "train mask, seed 1"
     kind: Literal["train", "score", "stereo"]
@@ -74,7 +78,13 @@ class Step:
 
 @dataclass(frozen=True)
 class Request:
-    """What a run is asked for."""
+    """What a run is asked for.
+
+    >>> from nearfar.clips import Clips
+    >>> data = Data(".", Clips(), Clips(), None, None, "near-far", "", True)
+    >>> Request(("1",), seeds_of(4), FineTuning(), data, "").steps()  # Table 1 is of presets
+    []
+    """
 
     tables: tuple[TableName, ...]
     seeds: tuple[int, ...]  # numbers of the trainings

@@ -32,7 +32,7 @@ FORMAT = 1  # of the folder; a later one is not opened
 MARK = "run.json"
 LOCK = ".lock"  # stays, and is held by a process only
 WEIGHTS = "weights"  # among the facts of a score: sha256 of those it was made from
-# What `store.atomic_file` calls a file that is not whole yet begins so.
+# What `files.atomic_file` calls a file that is not whole yet begins so.
 _HALF_WRITTEN = {"": (".run.json.", ".results."), "steps": (".train", ".score", ".stereo"),
                  "weights": (".train",)}  # fmt: skip
 LARGE = 100_000_000  # bytes; a larger file is known by its size alone when a run goes on
@@ -44,7 +44,12 @@ _KINDS: Mapping[str, Any] = {  # of a record's fields, as JSON gives them
 
 @dataclass(frozen=True)
 class Record:
-    """What a step that is done says of itself."""
+    """What a step that is done says of itself.
+
+    >>> found = {"name": "score s4", "key": "01", "seconds": 2.5, "files": {}, "warnings": []}
+    >>> Record.of({**found, "facts": {}, "versions": {}, "of tomorrow": 1}).name
+    'score s4'
+    """
 
     name: str
     key: str
@@ -69,7 +74,11 @@ class Record:
 
 @dataclass(frozen=True)
 class Folder:
-    """A run's folder."""
+    """A run's folder.
+
+    >>> Folder(Path("run")).scores(Step("score s4", "score", "0123456789abcdef")).as_posix()
+    'run/scores/score-s4-0123456789ab'
+    """
 
     path: Path
 

@@ -14,7 +14,15 @@ from nearfar.runtime.runtime import Runtime
 
 
 class Schedule:
-    """The steps of a study, which of them are done, and what the others will take."""
+    """The steps of a study, which of them are done, and what the others will take.
+
+    >>> from nearfar.clips import Clips
+    >>> from nearfar.reproduce.steps.plan import Data, FineTuning
+    >>> data = Data(".", Clips(), Clips(), None, None, "near-far", "", True)
+    >>> request = Request(("1",), (0,), FineTuning(), data, "")
+    >>> Schedule(request, None, Folder(Path("run")), Runtime()).told  # Table 1 is of presets
+    '0 steps, all done'
+    """
 
     def __init__(
         self, study: Request, weights: Weights | None, folder: Folder, runtime: Runtime

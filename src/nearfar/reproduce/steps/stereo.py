@@ -2,7 +2,7 @@
 
 The report names a mean power ratio, a mean coherence γ, a mean mask with its share at the floor and
 an LR correlation, but not how each was estimated. Here all readings are measured side by side, so
-that on the real data `nearfar.reproduce.tables.stereo_tables` can tell which was the authors'.
+that on the real data `tables.stereo_tables` can tell which one was the authors'.
 
 Each clip gives one number per reading; a machine's is the mean over its normal training clips. The
 report does not say which clips its numbers are of.
@@ -38,7 +38,11 @@ MAX_LAG = 0.010  # s; 3.4 m of sound
 
 @dataclass(frozen=True)
 class Quantity:
-    """Something the report gives a number of, and the ways to read it."""
+    """Something the report gives a number of, and the ways to read it.
+
+    >>> [(quantity.name, quantity.unit) for quantity in QUANTITIES[:2]]
+    [('power_ratio', 'dB'), ('gamma', '1')]
+    """
 
     name: str
     title: str  # as in the middle of a sentence
@@ -81,7 +85,11 @@ QUANTITIES = (
 
 @dataclass(frozen=True)
 class Spread:
-    """One reading of one machine; nan where no clip has a number."""
+    """One reading of one machine; nan where no clip has a number.
+
+    >>> Spread.of(np.array([1.0, 3.0, np.nan])).mean
+    2.0
+    """
 
     mean: float
     sd: float  # over clips; nan for fewer than two
@@ -106,7 +114,13 @@ class Spread:
 
 @dataclass(frozen=True)
 class MachineStatistics:
-    """One machine's normal training clips."""
+    """One machine's normal training clips.
+
+    >>> readings = sum(len(quantity.readings) for quantity in QUANTITIES)
+    >>> fan = MachineStatistics.of("fan", np.ones((4, readings)))
+    >>> fan.clips, fan.dead, fan.mean("gamma", "clip")
+    (4, 0, 1.0)
+    """
 
     machine: str
     clips: int
@@ -127,7 +141,12 @@ class MachineStatistics:
 
 @dataclass(frozen=True)
 class Statistics:
-    """What `measure` found, machine by machine in the order of their names."""
+    """What `measure` found, machine by machine in the order of their names.
+
+    >>> nothing = Statistics((), "near-far")
+    >>> Statistics.from_data(nothing.to_data()) == nothing
+    True
+    """
 
     machines: tuple[MachineStatistics, ...]
     order: str  # of the channels in a file

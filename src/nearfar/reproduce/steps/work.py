@@ -35,7 +35,13 @@ Done = tuple[Sequence[Path], Mapping[str, Any]]  # files that were written, fact
 
 @dataclass
 class Work:
-    """Does what is left of a schedule."""
+    """Does what is left of a schedule.
+
+    >>> from types import SimpleNamespace as Outline
+    >>> plan = Outline(estimate=Outline(speed=Outline(device="cpu")))  # of a schedule
+    >>> Work(plan, Runtime(), "", print).versions["nearfar"] == __version__  # goes into records
+    True
+    """
 
     schedule: Schedule  # its records grow
     runtime: Runtime  # with a cache

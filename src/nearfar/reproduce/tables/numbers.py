@@ -30,7 +30,11 @@ CONFIDENCE = 0.95
 
 @dataclass(frozen=True)
 class Number:
-    """A number with its interval; 0–1."""
+    """A number with its interval; 0–1.
+
+    >>> Number(0.012, (0.003, 0.021), (0.012,)).distinguishable
+    True
+    """
 
     value: float  # mean over the seeds
     interval: tuple[float, float]  # bootstrap over clips and, where there are several, seeds
@@ -50,7 +54,14 @@ class Number:
 
 @dataclass(frozen=True, eq=False)
 class Figures:
-    """What entries reach."""
+    """What entries reach.
+
+    >>> from nearfar.metrics.evaluation import RULES
+    >>> halves = np.full((1, 2, 1, 3), 0.5)  # (systems, draws, sections, figures)
+    >>> reached = Figures({"s4": [0]}, Drawn(RULES["omega"], ("fan",), halves[:, 0], halves))
+    >>> reached.omega("s4").value
+    0.5
+    """
 
     places: Mapping[str, Sequence[int]]  # entry → where its seeds lie among the systems of `drawn`
     drawn: Drawn  # figures of all systems, of the clips as they are and resampled

@@ -29,7 +29,12 @@ _LACKING = "not all of the report's machines have numbers"
 
 @dataclass(frozen=True)
 class Reading:
-    """One number of the report beside ours under every reading."""
+    """One number of the report beside ours under every reading.
+
+    >>> figure = StereoFigure("gamma", "fan", "mean", 0.056, 3, "1", "§3.3")
+    >>> Reading("γ of fan", figure, {"clip": 0.0557, "ema": 0.09}).nearest
+    ('clip',)
+    """
 
     what: str  # in words
     figure: StereoFigure

@@ -13,7 +13,15 @@ Column = tuple[str, Callable[[Any], str]]  # its head, and how a row's cell is r
 
 @dataclass(frozen=True)
 class Table:
-    """A title, columns, rows of cells, and notes below."""
+    """A title, columns, rows of cells, and notes below.
+
+    >>> print(Table("t", "A table", ["", "Ω"], [["S1", "64.41"]]).markdown(), end="")
+    ## A table
+    <BLANKLINE>
+    |      |     Ω |
+    | ---- | ----: |
+    | S1   | 64.41 |
+    """
 
     name: str  # short and without spaces, as in the JSON
     title: str

@@ -35,7 +35,13 @@ INTERVAL = f"{100 * CONFIDENCE:g} % interval"
 
 @dataclass(frozen=True)
 class NumberRow:
-    """A number of ours and what the report says in its place: a row of a table and of the JSON."""
+    """A number of ours and what the report says in its place: a row of a table and of the JSON.
+
+    >>> said = Statement("", "", 64.41, 2, "%", "equal", "")
+    >>> row = NumberRow({}, Number(0.65, (0.64, 0.66), (0.65,)), said)
+    >>> row.cell(row.number.value), row.told, row.within
+    ('65.00', '64.41', True)
+    """
 
     about: Mapping[str, str]  # its title, and names of entries, as the JSON has them
     number: Number
@@ -102,7 +108,11 @@ class NumberRow:
 
 @dataclass(frozen=True)
 class Tables:
-    """Makes tables."""
+    """Makes tables.
+
+    >>> Tables(None, None, seeds=(0,), training=FineTuning(), classes=42).make("1")[0].title
+    'Table 1: the systems'
+    """
 
     figures: Figures | None  # of all entries that the tables need; None where none does
     reported: Reported | None  # None where its numbers may not stand beside ours

@@ -1,7 +1,6 @@
 """Training examples: each clip with its class and its log-mel, of which an epoch hears a part.
 
-    clips → log-mels on disk (`nearfar.training.examples.prepare`) → examples
-          → batches and crops of an epoch
+    clips → log-mels on disk (`examples.prepare`) → examples → batches and crops of an epoch
 
 What is drawn depends on (seed, epoch, example) only, and examples are in the order of their hashes:
 neither the order of files nor the number of workers, nor being killed and resumed, changes it.
@@ -48,7 +47,15 @@ _ORDER, _CROP = 1, 2  # what is drawn: streams that never meet
 
 @dataclass(frozen=True, eq=False)
 class Examples:
-    """Normal clips as an encoder is trained on them, in the order of `near_digests`."""
+    """Normal clips as an encoder is trained on them, in the order of `near_digests`.
+
+    >>> none = np.zeros(2)
+    >>> clips, held_out = Clips(), np.array([False, True])
+    >>> found = Examples(clips, none, (), held_out, (), (), (), MelStore.open(None, ""), None, 0.6)
+    >>> len(found), found.trained_on  # two clips, of which the second is held out
+    (2, [0])
+    >>> found.mels.close()
+    """
 
     clips: Clips  # one for each different sound
     labels: NDArray[np.int64]  # (n,), each a number of `classes`
@@ -80,7 +87,7 @@ class Examples:
         return self._fitted(self.mels[self.digests[i]])
 
     def crop(self, i: int, rng: np.random.Generator) -> Float32:
-        """A part of an example, as `nearfar.embedder.crops` cuts a sound, (frames, 128).
+        """A part of an example, as `Crops` cuts a sound, (frames, 128).
 
         It is cut from the log-mel of the whole clip: 16 k frames of which the last two are padding,
         as for 2,560 k samples. That differs from the log-mel of the cut sound in two ways. The
@@ -319,7 +326,7 @@ def domain_shares(examples: Examples, balanced: bool) -> tuple[float, float]:
     """
     chosen = np.array(examples.trained_on, np.int64)
     chance = np.full(len(chosen), 1 / max(1, len(chosen)))
-    if balanced:  # each class is drawn as often as any other
+    if balanced:
         _, place, size = np.unique(examples.labels[chosen], return_inverse=True, return_counts=True)
         chance = 1 / (len(size) * size[place])
     domains: NDArray[np.int64] = examples.domains[chosen]

@@ -41,7 +41,11 @@ _KINDS = (".npy", ".note", ".f32", ".json")  # the last two were those of an ear
 
 @dataclass(frozen=True)
 class Source:
-    """The sound of one file."""
+    """The sound of one file.
+
+    >>> Source(digest="9f86…", near="2c62…", samples=160_000).samples / 16_000  # s
+    10.0
+    """
 
     digest: str  # sha256 of the channels that the front end takes
     near: str  # sha256 of channel 0 alone
@@ -50,6 +54,12 @@ class Source:
 
 class MelStore:
     """The log-mels of one front end.
+
+    >>> store = MelStore.open(None, "a front end's settings")
+    >>> store.add("9f86…", np.zeros((16, BANDS), np.float32))
+    >>> "9f86…" in store, store["9f86…"].shape
+    (True, (16, 128))
+    >>> store.close()
 
     Raises:
         StorageError: no folder can be made there.

@@ -49,6 +49,10 @@ class Discriminator(nn.Module):
 
     It is trained and goes into the checkpoint, but not into the result. `shares` are those of
     source and of target clips among the draws in training.
+
+    >>> judge = Discriminator(embedding=4, shares=(0.9, 0.1))
+    >>> judge(torch.zeros(3, 4), torch.tensor([0, 1, -1]), strength=1.0).shape
+    torch.Size([])
     """
 
     def __init__(self, embedding: int, shares: tuple[float, float]) -> None:
@@ -85,6 +89,11 @@ class MixStyle:
     A clip's style is the mean and the deviation of each channel over its patch tokens; CLS has none
     and stays. It becomes λ of its own and 1 − λ of another clip's, whichever length that has.
     Gradients do not go through the statistics.
+
+    >>> MixStyle.of_depth(24)
+    MixStyle(block=6, chance=0.5, alpha=0.1, floor=1e-06)
+    >>> [mixed.shape for mixed in MixStyle(1)([torch.zeros(2, 9, 4), torch.zeros(1, 17, 4)])]
+    [torch.Size([2, 9, 4]), torch.Size([1, 17, 4])]
     """
 
     block: int  # behind so many blocks; in the paper behind the first two or three of four stages

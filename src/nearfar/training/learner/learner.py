@@ -26,7 +26,13 @@ _LORA, _DISCRIMINATOR = 1, 2  # what is drawn beside the head: streams that neve
 
 
 class Learner(nn.Module):
-    """Encoder, head and class centres."""
+    """Encoder, head and class centres.
+
+    >>> shape = Architecture(dim=16, depth=1, heads=2, hidden=32).projected()
+    >>> pupil = Learner(Encoder(shape), CosineMargin(shape.projection[2], 3, 0.2, 30.0))
+    >>> pupil.statistics([torch.zeros(2, 32, 128), torch.zeros(1, 16, 128)]).shape  # 2 · dim
+    torch.Size([3, 32])
+    """
 
     def __init__(
         self,

@@ -27,6 +27,10 @@ class LowRank(nn.Linear):
 
     The paper scales the update by α / rank. α is the rank here, so the scale is 1: α is a second
     learning rate (§4.1), and the settings have one for these matrices already.
+
+    >>> layer, x = nn.Linear(8, 6), torch.ones(1, 8)
+    >>> bool(torch.equal(LowRank(layer, rank=2)(x), layer(x)))  # nothing is learned yet
+    True
     """
 
     def __init__(self, layer: nn.Linear, rank: int) -> None:

@@ -31,7 +31,11 @@ FORMAT = 1  # a newer one is refused, not guessed at
 
 @dataclass(frozen=True)
 class Best:
-    """The epoch whose weights are kept, and how it did on held-out normals; None without any."""
+    """The epoch whose weights are kept, and how it did on held-out normals; None without any.
+
+    >>> Best(2, accuracy=0.9, loss=0.5).beats(Best(1, accuracy=0.9, loss=0.6))
+    True
+    """
 
     epoch: int
     accuracy: float | None = None
@@ -47,9 +51,14 @@ class Best:
 
 @dataclass
 class State:
-    """A training between two epochs."""
+    """A training between two epochs: `State(pupil, adamw(pupil, settings))` at its beginning.
 
-    learner: Learner  # what is trained
+    >>> begun = State(learner=None, optimizer=None)  # as an outline
+    >>> begun.epoch, begun.step, begun.best is None
+    (0, 0, True)
+    """
+
+    learner: Learner
     optimizer: torch.optim.AdamW
     epoch: int = 0  # how many are done
     step: int = 0  # how many of the optimizer's are done

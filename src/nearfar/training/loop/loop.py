@@ -29,15 +29,22 @@ from nearfar.training.settings import FineTuning
 
 FEWEST = 2  # clips that BatchNorm needs to see at a time
 SHOWN = 3  # clips that an error names
-HELD_OUT = "held-out loss"  # to errors
+HELD_OUT = "held-out loss"
 
 
 @dataclass
 class Loop:
-    """What an epoch needs."""
+    """What an epoch needs.
+
+    `Loop(state, examples, settings, Team("cpu"), print).epoch()` trains one epoch, prints a
+    `StepLine` for each step, and returns its `EpochLine`; a checkpoint is the caller's.
+
+    >>> FEWEST * Team("cpu").size  # examples that it must have to train on
+    2
+    """
 
     state: State  # what is trained; changed
-    examples: Examples  # clips with their classes
+    examples: Examples
     settings: FineTuning
     team: Team  # the processes, this one among them
     report: Callable[[StepLine], None]  # called after each step
@@ -48,7 +55,7 @@ class Loop:
         self._labels = torch.from_numpy(np.asarray(self.examples.labels, np.int64))
         self._domains = torch.from_numpy(self.examples.domains)
         self._held = [int(i) for i in np.flatnonzero(self.examples.held_out)]
-        self._steps = len(self._batches(0)) * self.settings.epochs  # of the whole training
+        self._steps = len(self._batches(0)) * self.settings.epochs
         self._began, self._first = time.monotonic(), self.state.step
         self._seconds = self._clips = 0.0  # spent on steps by this process, and clips in them
         self._seen: list[tuple[Sequence[int], Tensor]] = []  # statistics of the step's clips
@@ -156,7 +163,7 @@ class Loop:
             for some in self._groups(held)[self.team.rank :: self.team.size]:
                 right, loss = self._judged(some)
                 sums += torch.stack([right.sum().float(), loss * len(some)])
-                if not bool(torch.isfinite(loss)):  # which of them?
+                if not bool(torch.isfinite(loss)):
                     each = [self._judged([i])[1].reshape(1) for i in some]
                     self._seen.append((some, torch.stack(each)))
         right_sum, loss_sum = self.team.total(sums).tolist()

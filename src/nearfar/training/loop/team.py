@@ -24,6 +24,10 @@ _LAUNCHED = ("RANK", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")  # what launche
 class Team:
     """The processes of one training.
 
+    >>> alone = Team("cpu")  # no launcher has set WORLD_SIZE
+    >>> alone.size, alone.rank, alone.leads
+    (1, 0, True)
+
     Args:
         device: as in `Runtime`; with several processes on GPUs each takes its own.
 
