@@ -1,0 +1,78 @@
+"""How the program ends: one line for what a user can cause, and an exit code that says which."""
+
+import errno
+import signal
+import subprocess
+import sys
+import warnings
+
+import pytest
+
+from nearfar.cli import main as cli
+from nearfar.errors import DatasetError, NearfarError, NearfarWarning, warn
+
+
+@pytest.fixture
+def ending(monkeypatch, run):
+    """What the program does when a command does that."""
+
+    def call(action):
+        monkeypatch.setattr(cli, "app", action)
+        return run()
+
+    return call
+
+
+def raising(error):
+    def action():
+        raise error
+
+    return action
+
+
+@pytest.mark.parametrize("kind", [NearfarError, DatasetError])
+def test_a_fault_of_the_user_is_one_line(ending, kind):
+    assert ending(raising(kind("fan: too few\n  clips"))) == (2, "", "error: fan: too few clips\n")
+
+
+def test_a_full_output_is_no_traceback(ending):
+    code, _, err = ending(raising(OSError(errno.ENOSPC, "No space left on device")))
+    assert (code, err.count("\n"), "No space left" in err) == (2, 1, True)
+
+
+def test_a_bug_is_not_hidden(ending):
+    with pytest.raises(ZeroDivisionError):
+        ending(lambda: 1 / 0)
+
+
+def test_ctrl_c_says_that_nothing_is_lost_and_gives_the_handler_back(ending):
+    before = signal.getsignal(signal.SIGINT)
+    code, out, err = ending(lambda: signal.raise_signal(signal.SIGINT))
+    assert (code, out, err.count("\n")) == (130, "", 1)
+    assert "goes on from there" in err
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_our_warnings_are_said_each_time_whatever_the_filters(ending):
+    def twice():
+        for _ in range(2):
+            warn("fan: near\nis louder")
+
+    warnings.simplefilter("ignore", NearfarWarning)
+    assert ending(twice) == (0, "", "warning: fan: near is louder\n" * 2)
+
+
+def test_every_command_is_there_once_in_the_order_of_the_help(run, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    names = [command.__name__ for command in cli.COMMANDS]
+    assert len(set(names)) == len(names)
+    code, out, _ = run("--help")
+    assert code == 0
+    listed = [line.strip("│ ").split(" ")[0] for line in out.splitlines()]
+    assert [word for word in listed if word in names] == names
+
+
+def test_the_commands_and_their_help_need_no_arrays():
+    code = "import sys, nearfar.cli.main; print({'numpy', 'torch', 'scipy'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"

@@ -1,0 +1,54 @@
+"""Tables for people, JSON for programs: neither gets in the other's way."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+import nearfar as nf
+from nearfar.cli import show
+from nearfar.embedder.dif import CANDIDATES
+from nearfar.scores.verdict import Scores, Verdict
+from nearfar.study.features import Selection
+
+
+def verdict(name, score=1.0, warning=""):
+    clip = nf.Clip(Path(f"{name}.wav"), machine="fan")
+    return Verdict(clip, score, 0.5, 2.0, "a.wav", warning)
+
+
+def test_equal_parts_are_counted():
+    assert show._joined(["a", "b", "a"]) == "2 × a + b"
+
+
+def test_a_selection_is_json_though_a_distance_is_not_defined(capsys):
+    shifts = np.arange(len(CANDIDATES), dtype=float)
+    shifts[3] = np.nan
+    show.selection(Selection(CANDIDATES[:2], shifts), as_json=True)
+
+    def refuse(word):
+        raise AssertionError(word)
+
+    said = json.loads(capsys.readouterr().out, parse_constant=refuse)
+    assert said["names"] == list(CANDIDATES[:2])
+    assert said["shift"][CANDIDATES[3]] is None
+    assert list(said["shift"]) == list(CANDIDATES)
+
+
+def test_the_smallest_shift_stands_first_and_none_last(capsys):
+    shifts = np.arange(len(CANDIDATES), 0, -1, dtype=float)
+    shifts[0] = np.nan
+    show.selection(Selection(CANDIDATES[-1:], shifts), as_json=False)
+    rows = [line.split()[0] for line in capsys.readouterr().out.splitlines()]
+    assert rows[1] == CANDIDATES[-1]
+    assert rows[len(CANDIDATES)] == CANDIDATES[0]
+
+
+def test_a_pipe_gets_whole_names_and_warnings_apart(capsys):
+    long = "section_00_target_test_normal_0000_" + "x" * 80
+    show.verdicts(Scores([verdict(long), verdict("b", 3.0, "clipped")]), None)
+    out, err = capsys.readouterr()
+    assert f"{long}.wav" in out
+    assert "ANOMALOUS" in out
+    assert out.rstrip().endswith("1 of 2 clips anomalous")
+    assert err == "warning: b.wav: clipped\n"

@@ -1,0 +1,44 @@
+"""The commands ablate and evaluate: what goes together, said before any work."""
+
+import pytest
+
+VARY = ("--vary", "whitening.shrinkage=[0.01,0.1]")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("data", *VARY), "--vary goes with --lomo"),
+        (("data", "--lomo"), "--lomo needs --vary"),
+        (("data", "--lomo", *VARY, "--scores", "."), "leave --scores out"),
+        (("data", "--lomo", *VARY, "--detector", "."), "leave --detector out"),
+        (("data", "--lomo", *VARY, "--skip-bad"), "leave --skip-bad out"),
+        ((), "give DATA to evaluate a system on, or --scores"),
+        (("data", "--scores", "."), "give DATA to evaluate a system on, or --scores"),
+        (("data", "--detector", ".", "-s", "s4"), "exclude each other"),
+        (("data", "--detector", ".", "--set", "rule.metric=cosine"), "exclude each other"),
+        (("--scores", ".", "-s", "s4"), "exclude each other"),
+        (("--scores", "."), "--scores needs --truth FILE"),
+        (("data", "--json", "no such folder/a.json"), "cannot be written to"),
+        (("data", "-s", "s5"), "no system 's5'; it has: logmel"),
+    ],
+)
+def test_evaluate_refuses(run, arguments, said):
+    code, out, err = run("evaluate", *arguments)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert said in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("data", "member"), "did you mean 'members'"),
+        (("data", "members"), "members"),  # of System 4 alone there are none to compare
+        (("data", "percentile", "--json", "no such folder/a.json"), "cannot be written to"),
+    ],
+)
+def test_ablate_refuses(run, arguments, said):
+    code, out, err = run("ablate", *arguments)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert said in err
+    assert "data:" not in err  # the data are not even looked for

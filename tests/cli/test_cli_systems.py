@@ -1,0 +1,50 @@
+"""The commands systems and features."""
+
+import json
+
+import pytest
+
+import nearfar as nf
+from nearfar.system.named import published
+from nearfar.system.presets import PRESETS
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_preset_is_printed_as_python_that_makes_it(run, name):
+    code, told, _ = run("systems", name)
+    names = {n: getattr(nf, n) for n in nf.__all__}
+    assert code == 0
+    assert eval(told, names) == PRESETS[name](name, published(name))
+
+
+def test_settings_show_in_what_is_printed(run):
+    _, told, _ = run("systems", "s4", "--set", "whitening.shrinkage=0.25")
+    assert "shrinkage=0.25" in told
+
+
+def test_the_list_has_a_row_for_every_preset(run):
+    code, told, _ = run("systems")
+    assert code == 0
+    assert [line.split()[0] for line in told.splitlines()[1 : 1 + len(PRESETS)]] == list(PRESETS)
+
+
+def test_the_vector_is_120_of_151(run, dcase):
+    clip = sorted((dcase / "fan" / "test").glob("*.wav"))[0]
+    few = json.loads(run("features", clip, "--json")[1])
+    every = json.loads(run("features", clip, "--json", "--all")[1])
+    assert (len(few), len(every)) == (120, 151)
+    assert few.items() <= every.items()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--keep", 3), "go with --select"),
+        (("--tau", 0.1), "go with --select"),
+        (("--select", "--keep", 3, "--tau", 0.1), "not both"),
+        ((), "is a folder"),
+    ],
+)
+def test_features_refuses(run, dcase, arguments, said):
+    code, out, err = run("features", dcase, *arguments)
+    assert (code, out, err.count("\n"), said in err) == (2, "", 1, True)

@@ -1,0 +1,83 @@
+"""What a person sees while a command runs: a bar on a terminal, and lines that survive it."""
+
+import io
+import warnings
+
+import pytest
+from rich.console import Console
+from rich.progress import Progress
+
+from nearfar.cli.progress import Session
+from nearfar.errors import warn
+from nearfar.runtime.cache import default_cache
+from nearfar.training.log import EpochLine, StepLine
+
+STEP = StepLine(1, 2, 3, 10, 8.2, 5e-6, 30.0, 430.0)
+EPOCH = EpochLine(1, 2, 5, 6.1, 0.5, 0.9, 30.0, 21.0)
+
+
+@pytest.fixture
+def terminal(monkeypatch):
+    """A session on a terminal, and what stands there."""
+    written = io.StringIO()
+    session = Session(1, cache=False)
+    console = Console(file=written, force_terminal=True, color_system=None, width=200)
+    session._bar = Progress(console=console, auto_refresh=False)
+    return session, written
+
+
+def test_the_runtime_is_what_the_options_say():
+    runtime = Session(3, cache=True, device="cpu", batch_size=4).runtime
+    assert (runtime.workers, runtime.device, runtime.batch_size) == (3, "cpu", 4)
+    assert runtime.cache == default_cache()
+    assert Session(None, cache=False).runtime.cache is None
+
+
+def test_warnings_wait_until_the_bar_is_gone_and_are_said_once(capsys, recwarn):
+    shown = warnings.showwarning
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        with Session(1, cache=False):
+            for _ in range(2):
+                warn("fan: the shift\nis large")
+            assert capsys.readouterr().err == ""
+        assert capsys.readouterr().err == "warning: fan: the shift is large\n"
+    assert warnings.showwarning is shown
+
+
+def test_without_a_terminal_lines_are_plain_and_a_training_is_silent(capsys):
+    with Session(1, cache=False) as session:
+        session.say("[1/2] train mask; left: 3 h")
+        session.watch(STEP)
+        session.watch(EPOCH)
+    assert capsys.readouterr() == ("", "[1/2] train mask; left: 3 h\n")
+
+
+def test_names_are_no_markup(terminal):
+    session, written = terminal
+    with session:
+        session.say("[red]fan[/red]")
+    assert "[red]fan[/red]" in written.getvalue()
+
+
+def test_the_bar_of_a_training_says_the_loss_and_each_epoch_leaves_a_line(terminal):
+    session, written = terminal
+    with session:
+        other = session._bar.add_task("log-mels", total=4)
+        task = session._bar.add_task("training", total=10)
+        session.watch(STEP)
+        assert session._bar.tasks[task].description == "epoch 1/2, loss 8.200"
+        assert "held-out" not in written.getvalue()
+        session.watch(EPOCH)
+        assert session._bar.tasks[task].description == "epoch 1/2, loss 6.100"
+        assert session._bar.tasks[other].description == "log-mels"
+    assert (
+        "epoch 1/2, loss 6.100, 90.0 % of held-out normals right, 30 clips/s" in written.getvalue()
+    )
+
+
+def test_without_held_out_normals_none_are_right(terminal):
+    session, written = terminal
+    with session:
+        session.watch(EpochLine(1, 2, 5, 6.1, None, None, 30.0, 21.0))
+    assert "loss 6.100, 30 clips/s" in written.getvalue()

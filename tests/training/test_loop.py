@@ -1,0 +1,97 @@
+"""The loop's arithmetic: who is heard with whom, and what stops it."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from finetune_sounds import write_lengths
+from nearfar.clips import Clips
+from nearfar.embedder.eat.weights import open_weights
+from nearfar.errors import DatasetError, SettingError
+from nearfar.frontend import Near
+from nearfar.runtime.runtime import Runtime
+from nearfar.training import FineTuning
+from nearfar.training.examples.examples import examples
+from nearfar.training.learner.learner import learner
+from nearfar.training.loop.checkpoint import State
+from nearfar.training.loop.loop import Loop
+from nearfar.training.loop.optimizer import adamw
+from nearfar.training.loop.team import Team
+
+SETTINGS = FineTuning(epochs=2, batch_size=4, held_out=0.2)
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory):
+    """Clips of three lengths."""
+    folder = tmp_path_factory.mktemp("loop")
+    clips = Clips.open(write_lengths(folder / "sounds"), split="train")
+    return examples(clips, Near(), None, SETTINGS, Runtime(cache=folder))
+
+
+def made(found, report=lambda entry: None, **changes):
+    settings = replace(SETTINGS, **changes)
+    pupil = learner(open_weights("tests/data/eat/tiny"), len(found.classes), settings)
+    return Loop(State(pupil, adamw(pupil, settings)), found, settings, Team("cpu"), report)
+
+
+def test_crops_of_one_length_lie_together_and_are_found_again(found):
+    crops = [np.full((length, 128), i, np.float32) for i, length in enumerate((32, 16, 32, 48, 16))]
+    mels, order = made(found)._by_length(crops)
+    assert [tuple(mel.shape) for mel in mels] == [(2, 16, 128), (2, 32, 128), (1, 48, 128)]
+    marks = torch.cat([mel[:, 0, 0] for mel in mels])
+    assert marks[order].tolist() == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("accumulation", [1, 2, 4])
+def test_held_out_clips_are_judged_once_by_length_and_in_small_groups(found, accumulation):
+    held = [int(i) for i in np.flatnonzero(found.held_out)]
+    groups = made(found, accumulation=accumulation)._groups(held)
+    assert sorted(i for group in groups for i in group) == held
+    for group in groups:
+        assert len(group) <= 4 // accumulation
+        assert len({len(found.whole(i)) for i in group}) == 1
+
+
+def test_a_clip_drawn_again_is_counted(found):
+    loop = made(found)
+    assert loop._counted([5, 7, 5]) == [(5, 0), (7, 0), (5, 1)]
+    assert loop._counted([7]) == [(7, 1)]
+
+
+def test_an_epoch_reports_each_step_and_itself(found):
+    said = []
+    loop = made(found, said.append)
+    line = loop.epoch()
+    steps = len(loop._batches(0))
+    assert [entry.step for entry in said] == list(range(1, steps + 1))
+    assert {entry.steps for entry in said} == {2 * steps}
+    assert (line.epoch, line.step, loop.state.epoch, loop.state.step) == (1, steps, 1, steps)
+    sizes = [len(batch) for batch in loop._batches(0)]
+    mean = np.average([entry.loss for entry in said], weights=sizes)
+    assert line.loss == pytest.approx(mean)
+    assert loop.state.best.epoch == 1
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_what_is_no_number_stops_and_names_the_clips(found, value):
+    loop = made(found)
+    loop._refuse(1.0, "loss", 1, [0])
+    with pytest.raises(SettingError, match=found.clips[3].name) as error:
+        loop._refuse(value, "loss", 1, [3, 4])
+    assert "no checkpoint was due" in str(error.value)
+    statistics = torch.tensor([[0.0, 1.0], [0.0, value]])
+    loop._seen.append(([1, 2], statistics))
+    with pytest.raises(SettingError, match=found.clips[2].name) as error:
+        loop._refuse(value, "gradient", 2, [3])
+    assert found.clips[3].name not in str(error.value)
+    assert "the checkpoint of epoch 1 is kept" in str(error.value)
+
+
+def test_batch_norm_needs_two_of_every_process(found):
+    alone = replace(found, held_out=np.arange(len(found)) > 0)
+    with pytest.raises(DatasetError, match="1 clips to train on, need at least 2"):
+        made(alone)

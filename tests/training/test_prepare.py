@@ -1,0 +1,104 @@
+"""From clips to log-mels on disk: known again without being opened, first error first."""
+
+import os
+
+import numpy as np
+import pytest
+
+from conftest import write
+from finetune_sounds import write_lengths
+from nearfar.clips import Clips
+from nearfar.errors import AudioError, StorageError
+from nearfar.frontend import CoherenceMask, Near
+from nearfar.runtime.runtime import Runtime
+from nearfar.training.examples import prepare as of_prepare
+from nearfar.training.examples.mels import MelStore
+from nearfar.training.examples.prepare import prepare, store_key
+
+
+@pytest.fixture
+def clips(tmp_path):
+    return Clips.open(write_lengths(tmp_path / "sounds"), split="train")
+
+
+@pytest.fixture
+def store(tmp_path):
+    return MelStore.open(tmp_path / "cache", "key")
+
+
+def prepared(clips, store, workers=1, progress=None):
+    runtime = Runtime(workers=workers, progress=progress)
+    return prepare(clips, Near(), None, runtime, "near-far", store)
+
+
+def test_a_key_is_the_front_ends_settings():
+    keys = [store_key(part) for part in (Near(), CoherenceMask(), CoherenceMask(floor=0.1))]
+    assert len(set(keys)) == 3
+    assert store_key(CoherenceMask(floor=0.1)) == keys[2]
+
+
+def test_a_stamp_changes_with_the_file_the_order_and_the_part(clips):
+    clip = clips[0]
+    stamp = of_prepare._stamp(clip, "near-far")
+    assert stamp == of_prepare._stamp(clip, "near-far") != ""
+    assert of_prepare._stamp(clip, "far-near") != stamp
+    facts = os.stat(clip.path)
+    copy = clip.path.with_suffix(".copy")
+    copy.write_bytes(clip.path.read_bytes())
+    os.utime(copy, ns=(facts.st_atime_ns, facts.st_mtime_ns))
+    copy.replace(clip.path)  # of one size, time and content: still not the file that was read
+    assert of_prepare._stamp(clip, "near-far") != stamp
+    clip.path.unlink()
+    assert of_prepare._stamp(clip, "near-far") == ""
+
+
+def test_room_is_asked_for_as_much_as_is_written(clips, store, monkeypatch):
+    asked = []
+    monkeypatch.setattr(of_prepare, "check_room", lambda folder, size: asked.append(size))
+    sources = prepared(clips, store)
+    assert asked == [sum(store[source.digest].nbytes for source in sources)]
+    prepared(clips, store)
+    assert len(asked) == 1  # nothing is missing
+
+
+def test_workers_change_nothing_and_progress_ends(clips, tmp_path):
+    told = []
+    one = prepared(clips, MelStore.open(tmp_path / "a", "key"))
+    two = prepared(
+        clips, MelStore.open(tmp_path / "b", "key"), 2, lambda *what: told.append(what[1:])
+    )
+    assert one == two
+    assert (told[0], told[-1]) == ((0, len(clips)), (len(clips), len(clips)))
+    assert told == sorted(told)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_the_first_clip_in_order_is_named(clips, store, workers):
+    for i in (9, 4):
+        write(clips[i].path, np.zeros((2, 16_000), np.float32))
+    with pytest.raises(AudioError, match=clips[4].path.name):
+        prepared(clips, store, workers)
+
+
+def test_a_store_emptied_meanwhile_is_said(clips, store, monkeypatch):
+    monkeypatch.setattr(MelStore, "__contains__", lambda self, digest: False)
+    with pytest.raises(StorageError, match="removed while others were computed"):
+        prepared(clips, store)
+
+
+def test_a_front_end_that_makes_no_numbers_is_named(clips, store):
+    class Broken(Near):
+        def __call__(self, audio):
+            return super().__call__(audio) * np.nan
+
+    with pytest.raises(AudioError, match="NaN or infinite samples"):
+        prepare(clips, Broken(), None, Runtime(), "near-far", store)
+
+
+def test_a_silent_swap_of_the_file_is_heard_but_not_remembered(clips, store, monkeypatch):
+    """What is written while it is read has a sound that nobody can vouch for."""
+    stamps = iter(range(10_000))
+    monkeypatch.setattr(of_prepare, "_stamp", lambda clip, order: f"{next(stamps)}")
+    prepared(clips, store)
+    assert not list(store.folder.glob("*.note"))
+    assert list(store.folder.glob("*.npy"))
