@@ -77,3 +77,7 @@ def test_what_will_be_replaced_makes_room(schedule, monkeypatch):
         found.check_disk()
     (found.folder.path / "weights" / "train.checkpoint.safetensors").write_bytes(bytes(600))
     found.check_disk()
+    # What a smaller checkpoint leaves over is no room for log-mels: the old one goes last.
+    found.estimate = replace(found.estimate, disk=100, cache=1200)
+    with pytest.raises(StorageError):
+        found.check_disk()
