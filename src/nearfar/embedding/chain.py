@@ -45,7 +45,13 @@ FIRST_ROOMS = {
 
 @dataclass(frozen=True)
 class Chain:
-    """A front end and an embedder, and the embedder's promises kept."""
+    """A front end and an embedder, and the embedder's promises kept.
+
+    >>> from nearfar.embedder.logmel import LogMel
+    >>> from nearfar.frontend import Near
+    >>> Chain(Near(), LogMel()).key.split("|")[:3]
+    ['nearfar.frontend.plain.Near', 'Near()', 'near-1']
+    """
 
     frontend: Frontend
     embedder: Embedder
@@ -93,10 +99,12 @@ class Chain:
     def encode(self, prepared: Sequence[Any], runtime: Runtime) -> Rows32:
         """The second of two steps: (clips, dim) float32."""
         embedder: Any = self.embedder
+        # The runtime comes second, by place: a name would be one more promise to keep.
         rows = self._called(lambda some: embedder.encode(some, runtime), prepared)
         return self._kept(rows, len(prepared))
 
     def _kept(self, rows: Rows32, clips: int) -> Rows32:
+        # Before anything is cached: a wrong row would be found again for ever.
         wanted = (clips, self.embedder.dim)
         if rows.shape != wanted:
             raise SettingError(f"{self.embedder!r} gave {rows.shape}, its contract says {wanted}")
@@ -116,7 +124,7 @@ class Chain:
             raise
         except Exception as error:
             if type(self.embedder).__module__.split(".")[0] == "nearfar":
-                raise
+                raise  # whoever mends it needs to see where
             said = first_line(f"{type(error).__name__}: {error}")
             raise SettingError(f"{self.embedder!r} failed ({said}); mend the embedder") from error
 
@@ -129,7 +137,9 @@ def identity(part: Frontend | Embedder) -> str:
     cls = type(part)
     code = ""
     if cls.__module__.startswith(USER_PREFIX):
+        # Nobody raises a fingerprint while trying things out: an edited file is another part.
         code = sha256(Path(str(sys.modules[cls.__module__].__file__)))
+    # By the whole first name: a package called nearfar_more is not ours.
     ours = cls.__module__.split(".")[0] == "nearfar"
     room = FIRST_ROOMS.get(cls.__name__, "nearfar") if ours else cls.__module__
     return f"{room}.{cls.__qualname__}{code}|{identity_of(part)}|{part.fingerprint}"

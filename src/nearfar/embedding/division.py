@@ -37,6 +37,10 @@ class Division:
     What is encoded together depends on the clips (and on which of them the cache has), never on the
     jobs: an accelerator may round a row differently among others, and scores shall not depend on
     the number of workers.
+
+    >>> by_bytes = Division(workers=2, clips=1, group=64, weight=1000)
+    >>> by_bytes.full(clips=3, weight=999), by_bytes.full(clips=3, weight=1000)
+    (False, True)
     """
 
     workers: int
@@ -77,6 +81,9 @@ class Jobs:
 
     How much a clip weighs when it is prepared is known only when some have come home: later jobs
     have as many clips as let all jobs in flight together keep to the division's weight.
+
+    >>> list(Jobs(range(5), list, Division(workers=1, clips=2, group=2)))
+    [[0, 1], [2, 3], [4]]
     """
 
     def __init__(

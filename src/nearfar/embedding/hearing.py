@@ -24,15 +24,23 @@ class Hearing:
     Args:
         chains: in the order of each clip's rows.
         heard: every clip that could be used, in the order given.
+
+    >>> from nearfar.clips.clip import Clip
+    >>> from nearfar.embedder.logmel import LogMel
+    >>> from nearfar.frontend import Far, Near
+    >>> near, far = Chain(Near(), LogMel()), Chain(Far(), LogMel())
+    >>> hearing = Hearing((near, far), ((Clip("a.wav"), Heard(("near's", "far's"), 10.0)),))
+    >>> [what.rows for _, what in hearing.of([far])]
+    [("far's",)]
     """
 
     chains: tuple[Chain, ...]
-    heard: tuple[tuple[Clip, Heard], ...]
+    heard: tuple[tuple[Clip, Heard], ...]  # a clip left out has no place here
 
     def of(self, chains: Iterable[Chain]) -> list[tuple[Clip, Heard]]:
         """The same clips with the rows of some of the chains, in their order."""
         places = [self.chains.index(chain) for chain in chains]
-        if places == list(range(len(self.chains))):
+        if places == list(range(len(self.chains))):  # all that was heard: nothing to copy
             return list(self.heard)
         return [
             (clip, replace(what, rows=tuple(what.rows[place] for place in places)))
@@ -53,6 +61,7 @@ def hear(
 
     Clips left out by `skip_bad` are named in a warning each.
     """
+    # By equality, not by identity: members of an ensemble often hear alike.
     distinct = tuple(dict.fromkeys(chains))
     heard, skipped = embed(clips, distinct, runtime, order=order, digest=digest, skip_bad=skip_bad)
     for line in skipped:

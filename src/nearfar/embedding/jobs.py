@@ -25,7 +25,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Heard:
-    """What one clip gave."""
+    """What one clip gave.
+
+    >>> Heard(rows=(), seconds=10.0).digest
+    ''
+    """
 
     rows: tuple[Rows32, ...]  # one (dim,) a chain
     seconds: float
@@ -38,7 +42,11 @@ class Heard:
 
 @dataclass(frozen=True, eq=False)
 class Prepared:
-    """A clip after an embedder's first step, waiting for its second."""
+    """A clip after an embedder's first step, waiting for its second.
+
+    >>> Prepared(features=np.zeros((1008, 128), np.float32), key=b"").features.shape
+    (1008, 128)
+    """
 
     features: Any
     key: bytes  # in the cache
@@ -46,7 +54,11 @@ class Prepared:
 
 @dataclass(frozen=True, eq=False)
 class JobResult:
-    """What a job found out about a clip."""
+    """What a job found out about a clip.
+
+    >>> JobResult(Heard((), 10.0), (Prepared([0.0], b""), np.zeros(3))).about.seconds
+    10.0
+    """
 
     about: Heard  # without rows
     rows: tuple[Rows32 | Prepared, ...]  # one a chain
@@ -54,7 +66,14 @@ class JobResult:
 
 @dataclass(frozen=True)
 class Job:
-    """Some clips for a worker, and what to make of them."""
+    """Some clips for a worker, and what to make of them.
+
+    >>> from nearfar.embedder.logmel import LogMel
+    >>> from nearfar.frontend import Near
+    >>> chain = Chain(Near(), LogMel())
+    >>> do_job(Job((), (chain,), "near-far", Runtime(), digest=False))
+    []
+    """
 
     clips: Sequence[Clip]
     chains: tuple[Chain, ...]

@@ -67,10 +67,11 @@ def _residual_job(job: _Residual) -> Rows32:
         extra = f"{job.chain.key}|residual|{job.match_levels}|{job.s.tobytes().hex()}"
         key, shape = row_key(job.digest, extra), (len(job.s), embedder.dim)
         found = cache.get(key)
-        if found is not None and found.size == shape[0] * shape[1]:
+        if found is not None and found.size == shape[0] * shape[1]:  # a cache keeps rows flat
             return found.reshape(shape)
         audio = check(job.clip.read(job.order), name=job.clip.name, channels=2)
+        # Near at far's level: down by what it is above, in amplitude.
         level = 10 ** (-relate(audio)[1] / 20) if job.match_levels else 1.0
         rows: Rows32 = embedder.residuals(job.chain.frontend(audio), job.s, level=level)
         cache.put([(key, rows)])
-        return rows
+        return rows  # (len(s), dim)

@@ -76,7 +76,7 @@ def embed(
         Job,
         chains=chains,
         order=order,
-        runtime=Runtime(cache=runtime.cache),
+        runtime=Runtime(cache=runtime.cache),  # a job needs no more, and all it has is sent
         digest=digest or runtime.cache is not None,
     )
     heard: list[Heard | None] = []
@@ -86,15 +86,18 @@ def embed(
     with closing(divided) as groups, open_cache(runtime) as cache:
         # By map, for a name given to a group would keep it until the next one is whole.
         for results in map(partial(_encoded, chains=chains, runtime=runtime, cache=cache), groups):
-            for result in results:
-                if isinstance(result, NearfarError):
-                    if not skip_bad:
-                        raise result
-                    skipped.append(str(result))
-                    heard.append(None)
-                else:
-                    heard.append(result)
+            heard.extend(_kept(result, skipped if skip_bad else None) for result in results)
     return heard, skipped
+
+
+def _kept(result: Heard | NearfarError, skipped: list[str] | None) -> Heard | None:
+    """What a clip gave; None, which keeps its place, for one that may be left out."""
+    if not isinstance(result, NearfarError):
+        return result
+    if skipped is None:
+        raise result
+    skipped.append(str(result))
+    return None
 
 
 def embed_audio(audio: Audio, chains: tuple[Chain, ...], runtime: Runtime) -> Heard:
@@ -115,12 +118,12 @@ def _results(
     jobs = Jobs(clips, made, division)
     here = replace(runtime, workers=division.workers)
     group: list[JobResult | NearfarError] = []
-    weight = 0
+    weight = 0  # bytes of the group so far
     for results in run_counted(do_job, jobs, here, "listening", len(clips), len):
         while results:  # emptied, so that nothing is kept that was handed on
             group.append(results.pop(0))
             waiting = waiting_bytes(group[-1])
-            jobs.heaviest = max(jobs.heaviest, waiting)
+            jobs.heaviest = max(jobs.heaviest, waiting)  # jobs not yet cut become smaller
             weight += waiting
             if division.full(len(group), weight):
                 yield group
@@ -136,6 +139,7 @@ def _encoded(
     cache: EmbeddingCache,
 ) -> list[Heard | NearfarError]:
     """The results of a group with the second step done for all its clips together."""
+    # Clips that failed are in no column; their errors come back at their places.
     good = {i: r for i, r in enumerate(group) if not isinstance(r, NearfarError)}
     columns = [
         _column_encoded([r.rows[place] for r in good.values()], chain, runtime, cache)
@@ -155,6 +159,7 @@ def _column_encoded(
     waiting = {i: row for i, row in enumerate(column) if isinstance(row, Prepared)}
     done = {i: row for i, row in enumerate(column) if not isinstance(row, Prepared)}
     if waiting:
+        # (waiting, dim); without a digest there is no key, and nothing to keep a row under.
         fresh = chain.encode([p.features for p in waiting.values()], runtime)
         cache.put((p.key, row) for p, row in zip(waiting.values(), fresh, strict=True) if p.key)
         done.update(zip(waiting, fresh, strict=True))

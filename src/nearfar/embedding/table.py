@@ -29,6 +29,11 @@ class Embeddings:
         rows: (clips, dim) float32.
         clips: in the same order.
         chain: what made them.
+
+    >>> from nearfar.embedder.logmel import LogMel
+    >>> from nearfar.frontend import Near
+    >>> Embeddings(np.zeros((0, 128), np.float32), (), Chain(Near(), LogMel())).rows.shape
+    (0, 128)
     """
 
     rows: Rows32
@@ -57,6 +62,7 @@ def embeddings(
         AudioError: a clip that cannot be used.
         DatasetError: none is left.
     """
+    # A digest is for banks and trained encoders; here it would cost time and tell nobody anything.
     kept = hear(clips, (chain,), runtime, order=order, digest=False, skip_bad=skip_bad).heard
     if not kept:
         raise DatasetError(f"none of the {len(clips)} clips can be used; record them again")
@@ -76,14 +82,16 @@ def write_npz(path: Path, table: Embeddings) -> None:
         StorageError: it cannot be written.
     """
     clips = table.clips
+    # Fixed-width texts: an array of objects would be a pickle.
     texts = {
         name: np.array([getattr(clip, name) or "" for clip in clips], dtype=np.str_)
         for name in ("machine", "section", "domain", "split", "label", "attributes")
     }
     arrays: dict[str, Any] = {
         "embeddings": table.rows,
+        # Forward slashes on every system, so that a table can be read on another one.
         "path": np.array([clip.path.as_posix() for clip in clips], dtype=np.str_),
-        "start": np.array([clip.start for clip in clips], dtype=np.float64),
+        "start": np.array([clip.start for clip in clips], dtype=np.float64),  # s
         "made_by": np.array(table.chain.key, dtype=np.str_),
         **texts,
     }

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import importlib
-import importlib.util
 import warnings
 from dataclasses import fields, is_dataclass, replace
 from typing import Any
@@ -28,7 +27,7 @@ def with_setting(system: Any, assignment: str) -> Any:
     Raises:
         SettingError: unknown part or setting, or a value the part refuses.
     """
-    path, equals, text = assignment.partition("=")
+    path, equals, text = assignment.partition("=")  # the first one: a value may have more
     if not equals or not path.strip():
         raise SettingError(
             f"{assignment!r} is not part.setting=value, as in whitening.shrinkage=0.1"
@@ -43,7 +42,7 @@ def _value(text: str) -> Any:
             warnings.simplefilter("ignore")  # of backslashes and the like, to no line of a file
             return _tuples(ast.literal_eval(text))
     except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
-        return text
+        return text  # so that a shell's user need not quote twice: metric=cosine
 
 
 def _tuples(value: Any) -> Any:
@@ -58,7 +57,7 @@ def _replaced(part: Any, path: list[str], value: Any) -> Any:
         return (*part[:index], _replaced(part[index], path[1:], value), *part[index + 1 :])
     if not is_dataclass(part) or isinstance(part, type):
         raise SettingError(f"{part!r} has no settings, so no {'.'.join(path)!r}")
-    names = [f.name for f in fields(part) if f.init]
+    names = [f.name for f in fields(part) if f.init]  # `replace` can set no others
     if path[0] not in names:
         raise SettingError(
             f"{type(part).__name__} has no setting {path[0]!r}; {did_you_mean(path[0], names)}"
@@ -94,7 +93,7 @@ def _named(old: Any, value: Any) -> Any:
 def _index(parts: tuple[Any, ...], name: str) -> int:
     names = [type(p).__name__ for p in parts]
     if name in names:
-        return names.index(name)
+        return names.index(name)  # of two of a type the first; the other has a number
     if name.isdecimal() and int(name) < len(parts):
         return int(name)
     known = {*names, *(str(i) for i in range(len(parts)))}

@@ -8,7 +8,6 @@ types the caller passes in; nothing is ever imported because a file says so.
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import Field, fields, is_dataclass
@@ -18,6 +17,7 @@ from typing import Any
 
 from nearfar.errors import FormatError, NearfarError, SettingError, did_you_mean, first_line
 
+# The only names that a file may ask for, and where each lies: a file says what, never from where.
 TYPES = {
     "System": "nearfar.system.system",
     "Ensemble": "nearfar.system.system",
@@ -62,13 +62,13 @@ def to_data(part: Any) -> Any:
     if isinstance(part, float) and math.isfinite(part):  # JSON has no other
         return part
     if isinstance(part, Path):
-        return part.as_posix()
+        return part.as_posix()  # read on any system
     raise SettingError(f"{part!r} of type {type(part).__name__} cannot be saved with a detector")
 
 
 def _saved(part: Any, setting: Field[Any]) -> bool:
     if setting.metadata == UNSAVED_DEFAULT and getattr(part, setting.name) == setting.default:
-        return False
+        return False  # so that an older nearfar reads what does not use it
     return setting.init
 
 
@@ -107,12 +107,13 @@ def _part(data: Any, types: Sequence[type]) -> Any:
     cls = _find_type(name, types)
     known = {f.name for f in fields(cls) if f.init}
     values = {key: _part(value, types) for key, value in data.items() if key != "type"}
+    # Not left to the class: its TypeError would name no way out.
     for key in values:
         if key not in known:
             raise FormatError(f"{name} has no setting {key!r}; {did_you_mean(key, known)}")
     try:
         return cls(**values)
-    except NearfarError as error:
+    except NearfarError as error:  # a value that is refused is here a fault of the file
         raise FormatError(str(error)) from None
     except REFUSALS as error:
         raise FormatError(
@@ -121,7 +122,7 @@ def _part(data: Any, types: Sequence[type]) -> Any:
 
 
 def _find_type(name: object, types: Sequence[type]) -> Any:
-    for cls in types:
+    for cls in types:  # the caller's come first: who passes one in means it
         if isinstance(cls, type) and cls.__name__ == name and is_dataclass(cls):
             return cls
     if not isinstance(name, str) or name not in TYPES:

@@ -22,6 +22,8 @@ def user_module(path: Path) -> ModuleType:
         SettingError: no such file, or it fails.
     """
     path = path.resolve()
+    # By its place: two files of one name are two modules, one file by two names is one. Worker
+    # processes give it the same name, so that parts can be sent to them.
     name = USER_PREFIX + hashlib.sha256(str(path).encode()).hexdigest()[:16]
     if name in sys.modules:
         return sys.modules[name]
@@ -29,11 +31,11 @@ def user_module(path: Path) -> ModuleType:
     if not path.is_file() or spec is None or spec.loader is None:
         raise SettingError(f"{path}: no such Python file; give file.py:name")
     module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
+    sys.modules[name] = module  # before it runs: dataclasses look their own module up
     try:
         spec.loader.exec_module(module)
     except BaseException as error:
-        del sys.modules[name]
+        del sys.modules[name]  # half a module must not be found by the next who asks
         if isinstance(error, Exception | SystemExit):
             raise SettingError(f"{path}: {type(error).__name__}: {first_line(error)}") from error
         raise
@@ -46,7 +48,7 @@ def from_file(reference: str) -> Any:
     Raises:
         SettingError: no such file or name.
     """
-    file, _, name = reference.rpartition(":")
+    file, _, name = reference.rpartition(":")  # the last one: C:\parts.py:mine
     module = user_module(Path(file))
     if not hasattr(module, name):
         public = [n for n in vars(module) if not n.startswith("_")]

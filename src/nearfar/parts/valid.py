@@ -16,6 +16,7 @@ def is_whole(value: object, least: int = 0, most: float = float("inf")) -> bool:
     >>> is_whole(3, 1), is_whole(True), is_whole(3.0), is_whole(5, 1, 4)
     (True, False, False, False)
     """
+    # NumPy's integers are no `int`, and rightly none here: JSON does not take them.
     return isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
 
 
@@ -25,6 +26,7 @@ def is_number(value: object, low: float = -1e6, high: float = 1e6) -> bool:
     >>> is_number(0.5), is_number(float("nan")), is_number("0.5"), is_number(2, 0, 1)
     (True, False, False, False)
     """
+    # NaN fails both comparisons; infinity fails unless a bound is infinite, too.
     return isinstance(value, int | float) and not isinstance(value, bool) and low <= value <= high
 
 
@@ -57,7 +59,7 @@ def choice(name: str, value: object, known: Iterable[str]) -> None:
     Raises:
         SettingError: guesses which was meant, and lists them.
     """
-    words = tuple(known)
+    words = tuple(known)  # gone through twice, and it may be an iterator
     if not isinstance(value, str) or value not in words:
         raise SettingError(f"{name} is {value!r}; {did_you_mean(str(value), words)}")
 
@@ -78,6 +80,7 @@ def check_rate(rate: float) -> float:
     Raises:
         SettingError: not above 0 and below 1.
     """
+    # 0 would put the threshold above every clip, 1 below.
     if not is_number(rate, 0, 1) or not 0 < rate < 1:
         raise SettingError(f"false_alarm_rate is {rate!r}; it is above 0 and below 1, as in 0.1")
     return float(rate)

@@ -1,6 +1,6 @@
-"""Embeddings on disk: where they lie, what they take, how they are cleared.
+"""The embedding cache on disk: arrays by key, how much it holds, emptying it.
 
-The cache is one SQLite database: nothing is pickled, nothing half-written is ever found.
+Nothing is pickled, and nothing half-written is ever found: it is an SQLite database.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from nearfar.files import storage_errors
 PATIENCE = 30.0  # s; how long to wait for another process that writes to the cache
 CACHE_FILE = "embeddings.sqlite"
 
+# What SQLite says of a file that it cannot read, or that has other tables: it may be deleted.
 DAMAGE = (sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 
@@ -47,6 +48,14 @@ class EmbeddingCache:
 
     A cache that cannot be used (full disk, no permission, damaged file) costs a warning and time,
     never a result.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     cache = EmbeddingCache(Path(folder))
+    ...     cache.put([(b"a key", np.float32([1, 2]))])
+    ...     print(cache.get(b"a key"), cache.get(b"another"))
+    ...     cache.close()
+    [1. 2.] None
     """
 
     def __init__(self, folder: Path | None) -> None:
@@ -77,11 +86,13 @@ class EmbeddingCache:
     def _connect(path: Path) -> sqlite3.Connection:
         connection = sqlite3.connect(path, timeout=PATIENCE)
         try:
-            connection.execute("PRAGMA journal_mode=WAL")
+            connection.execute("PRAGMA journal_mode=WAL")  # who reads does not wait for a writer
+            # A power cut may lose the last rows, never damage the file: they are computed again.
             connection.execute("PRAGMA synchronous=NORMAL")
             connection.execute(
                 "CREATE TABLE IF NOT EXISTS rows (key BLOB PRIMARY KEY, value BLOB, sum BLOB)"
             )
+            # Another program's table of that name is found out now, not at the first row.
             connection.execute("SELECT key, value, sum FROM rows LIMIT 1").fetchone()
         except sqlite3.DatabaseError:
             connection.close()
@@ -108,6 +119,7 @@ class EmbeddingCache:
         """Keep arrays, all or none of the call."""
         if self._connection is None:
             return
+        # Little-endian on every machine: a cache may be copied.
         blobs = [(key, np.ascontiguousarray(x, dtype="<f4").tobytes()) for key, x in items]
         if not blobs:
             return
@@ -135,12 +147,18 @@ class EmbeddingCache:
 
 
 def _sum(value: object) -> bytes:
-    return hashlib.blake2b(value if isinstance(value, bytes) else b"", digest_size=8).digest()
+    return hashlib.blake2b(
+        value if isinstance(value, bytes) else b"", digest_size=8
+    ).digest()  # 64 bits: damage, not attacks
 
 
 @dataclass(frozen=True)
 class CacheSize:
-    """What an embedding cache holds."""
+    """What an embedding cache holds.
+
+    >>> cache_size(Path("no such folder"))
+    CacheSize(entries=0, bytes=0)
+    """
 
     entries: int | None  # embeddings; None: the file is damaged and nobody can tell
     bytes: int  # on disk, with SQLite's own files beside the database
@@ -185,7 +203,7 @@ def clear_cache(folder: Path) -> int:
                 with _existing(folder) as connection:
                     connection.execute("SELECT key, value, sum FROM rows LIMIT 1")  # is it ours?
                     connection.execute("DELETE FROM rows")
-                    connection.execute("VACUUM")
+                    connection.execute("VACUUM")  # the file stays; others may have it open
                     connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         except sqlite3.Error as error:
             if _code(error) not in DAMAGE:

@@ -23,6 +23,9 @@ class Runtime:
         device: of encoders: "auto" (CUDA, then MPS, then CPU), "cpu", "cuda", "cuda:1", "mps".
         batch_size: clips an encoder takes at a time; None leaves it to the device. Rows then agree
             to 1e-6 in fp32; in bf16, and on a GPU, they may differ in bfloat16's own rounding.
+
+    >>> Runtime(workers=2, device="cpu")
+    Runtime(workers=2, cache=None, progress=None, device='cpu', batch_size=None)
     """
 
     workers: int = 1
@@ -33,8 +36,9 @@ class Runtime:
 
     def __post_init__(self) -> None:
         whole("workers", self.workers, 1, what="a number of processes")
-        if self.cache is not None:
+        if self.cache is not None:  # frozen, so by the back door: a text becomes a Path
             object.__setattr__(self, "cache", Path(self.cache))
+        # Which devices there are, torch knows; it is asked when an encoder needs one.
         if not isinstance(self.device, str):
             raise SettingError(f"device is {self.device!r}; it is auto, cpu, cuda, cuda:1 … or mps")
         if self.batch_size is not None:
