@@ -42,11 +42,16 @@ from nearfar.sound.audio import Audio
 if TYPE_CHECKING:
     from nearfar.runtime.runtime import Runtime
 
-Rows32 = NDArray[np.float32]
+Rows32 = NDArray[np.float32]  # (clips, dim); a cache keeps these four bytes a number
 
 
 class Embedder(Protocol):
-    """What an embedder is; see the module's text for the contract."""
+    """What an embedder is; see the module's text for the contract.
+
+    >>> from nearfar.embedder.logmel import LogMel
+    >>> is_embedder(LogMel()), is_embedder("LogMel()")
+    (True, False)
+    """
 
     @property
     def channels(self) -> int: ...  # noqa: D102
@@ -58,14 +63,25 @@ class Embedder(Protocol):
 
 
 class TwoStep(Embedder, Protocol):
-    """An embedder with a step for each clip and a step for many, on the runtime's device."""
+    """An embedder with a step for each clip and a step for many, on the runtime's device.
+
+    >>> from nearfar.embedder.crops import Crops
+    >>> from nearfar.embedder.logmel import LogMel
+    >>> is_two_step(LogMel()), is_two_step(Crops(LogMel()))
+    (False, True)
+    """
 
     def prepare(self, audio: Audio) -> Any: ...  # noqa: D102
     def encode(self, prepared: Sequence[Any], runtime: Runtime) -> Rows32: ...  # noqa: D102
 
 
 class Residuals(Embedder, Protocol):
-    """An embedder that gives rows of clips with another far channel (report Eq. 2)."""
+    """An embedder that gives rows of clips with another far channel (report Eq. 2).
+
+    >>> from nearfar.embedder.dif import DIF
+    >>> has_residuals(DIF()), has_residuals(None)
+    (True, False)
+    """
 
     def residuals(self, audio: Audio, s: NDArray[np.float64], *, level: float = 1.0) -> Rows32:
         """(len(s), dim) for a clip (2, samples), its near channel mixed in at a level."""
@@ -89,13 +105,14 @@ def has_residuals(part: object) -> TypeGuard[Residuals]:
 
 def batch_of(embedder: Any) -> int:
     """How many clips it likes at a time; 1 if it does not say."""
+    # One at a time stays in the processor's cache: batches are for who gains by them.
     return int(embedder.batch) if _offers(embedder, "batch") else 1
 
 
 def identity_of(part: Any) -> str:
     """The settings that change a number, as text: of an embedder, or of any other part."""
     said = part.identity if _offers(part, "identity") else ""
-    return said or repr(part)
+    return said or repr(part)  # a dataclass's repr has every setting: none is forgotten
 
 
 def check(embedder: Any, runtime: Runtime) -> None:
@@ -111,12 +128,13 @@ def check(embedder: Any, runtime: Runtime) -> None:
 
 def innermost(embedder: Any) -> Any:
     """The embedder that hears, without those that only wrap it."""
+    # However many wrap each other: crops of crops are no reason to stop at the first.
     return innermost(embedder.embedder) if _offers(embedder, "embedder") else embedder
 
 
 def weights_of(embedder: Any) -> str | None:
     """Where an embedder, or the one inside it, has its weights; None if it has none."""
-    holder = _holder(embedder, "weights")
+    holder = _holder(embedder, "weights")  # another's may be arrays; only a text is a place
     return holder.weights if holder is not None and isinstance(holder.weights, str) else None
 
 
@@ -124,6 +142,7 @@ def with_weights(embedder: Any, place: str) -> Any:
     """The same embedder with its weights elsewhere."""
     if _offers(embedder, "weights"):
         return replace(embedder, weights=place)
+    # The wrapper stays what it is around it: its cut of the clips is part of the bank.
     return replace(embedder, embedder=with_weights(embedder.embedder, place))
 
 
@@ -160,4 +179,6 @@ def _offers(part: object, *names: str) -> bool:
 
     Nothing is asked for its value: `dim` of an encoder opens its weights file.
     """
+    # None is nothing: a field may be there and not be used. Runtime-checkable protocols would not
+    # do: before Python 3.12 `isinstance` reads every property.
     return all(getattr_static(part, name, None) is not None for name in names)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,10 +23,8 @@ from nearfar.embedder.contract import (
 )
 from nearfar.errors import SettingError
 from nearfar.parts.valid import is_number, whole
+from nearfar.runtime.runtime import Runtime
 from nearfar.sound.audio import Audio
-
-if TYPE_CHECKING:
-    from nearfar.runtime.runtime import Runtime
 
 STEP = 2_560  # samples, 160 ms: 16 frames, one column of patches
 
@@ -44,10 +42,12 @@ def crop(samples: int, shortest: float, rng: np.random.Generator) -> tuple[int, 
         where that is shorter than two of them.
     """
     most = samples // STEP
-    if most < 2:
+    if most < 2:  # of one step nothing can be left out
         return 0, samples
+    # Rounded up, so that no part is shorter than asked for; all lengths are equally likely.
     least = max(1, min(most, -(-round(shortest * samples) // STEP)))
     length = STEP * int(rng.integers(least, most + 1))
+    # Any sample, not any step: an encoder then sees a sound at every offset from its patches.
     start = int(rng.integers(0, samples - length + 1))
     return start, start + length
 
@@ -67,11 +67,16 @@ class Crops:
 
     Raises:
         SettingError: a setting with an impossible value.
+
+    >>> from nearfar.embedder.logmel import LogMel
+    >>> crops = Crops(LogMel(n_mels=40), n=2, shortest=1.0)
+    >>> crops.dim, [last - first for first, last in crops.places(160_000)]
+    (40, [158720, 158720])
     """
 
     embedder: Embedder
-    n: int = 10
-    shortest: float = 0.6
+    n: int = 10  # report §2.3
+    shortest: float = 0.6  # report §2.2, as in training
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -97,6 +102,7 @@ class Crops:
     @property
     def fingerprint(self) -> str:
         """The embedder's, and how clips are cut."""
+        # The 1 rises when the same settings would cut otherwise.
         return f"{self.embedder.fingerprint}, crops-1 {self.n} {self.shortest} {self.seed}"
 
     @property
@@ -115,8 +121,6 @@ class Crops:
 
     def __call__(self, audios: Sequence[Audio]) -> Rows32:
         """(channels, samples) each → (batch, dim), each row of length 1."""
-        from nearfar.runtime.runtime import Runtime
-
         return self.encode([self.prepare(audio) for audio in audios], Runtime())
 
     def prepare(self, audio: Audio) -> list[Any]:
@@ -129,12 +133,15 @@ class Crops:
         """The parts of some clips → (clips, dim): mean over the parts, then length 1."""
         inner: Any = self.embedder
         flat = [part for parts in prepared for part in parts]
-        rows = inner.encode(flat, runtime) if is_two_step(inner) else inner(flat)
+        rows = (
+            inner.encode(flat, runtime) if is_two_step(inner) else inner(flat)
+        )  # (clips · n, dim)
         mean = rows.reshape(len(prepared), self.n, -1).astype(np.float64).mean(axis=1)
         return _unit(mean).astype(np.float32)
 
     def places(self, samples: int) -> list[tuple[int, int]]:
         """First sample and last + 1 of each part of a clip of some length."""
+        # A stream for each part: with more parts the first ones stay where they were.
         return [
             crop(samples, self.shortest, np.random.default_rng([self.seed, i]))
             for i in range(self.n)
@@ -143,5 +150,5 @@ class Crops:
 
 def _unit(rows: NDArray[np.float64]) -> NDArray[np.float64]:
     lengths = np.linalg.norm(rows, axis=1, keepdims=True)
-    unit: NDArray[np.float64] = rows / np.where(lengths > 0, lengths, 1.0)
+    unit: NDArray[np.float64] = rows / np.where(lengths > 0, lengths, 1.0)  # zeros stay zeros
     return unit

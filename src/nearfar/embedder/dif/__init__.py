@@ -57,7 +57,7 @@ class DIF:
 
     names: tuple[str, ...] = NAMES
 
-    channels: ClassVar[int] = 2
+    channels: ClassVar[int] = 2  # near, far
 
     def __post_init__(self) -> None:
         if isinstance(self.names, str) or not self.names:
@@ -73,6 +73,7 @@ class DIF:
                 raise SettingError(f"DIF.names has {name!r} twice; name each feature once")
 
     def __repr__(self) -> str:
+        # 120 names would drown a system's repr. Cache keys have it: another wording empties caches.
         return "DIF()" if self.names == NAMES else f"DIF(names={self.names!r})"
 
     @property
@@ -124,15 +125,16 @@ class DIF:
             AudioError: as for a call.
             SettingError: s or level is not finite.
         """
-        b = np.atleast_1d(np.asarray(s, dtype=np.float64))
+        b = np.atleast_1d(np.asarray(s, dtype=np.float64))  # (m,) of y₁; y₀ has 1 − s
         if not (np.isfinite(b).all() and np.isfinite(level)):
             raise SettingError(f"residual rows with level {level:g} and s from {b.min():g} to "
                                f"{b.max():g}; both must be finite")  # fmt: skip
-        near = hear_near(measure(audio, cross_sums=True))
+        near = hear_near(measure(audio, cross_sums=True))  # once for all rows: the costly part
         return self._rows(near, mix(near, (1 - b) * level, b)).astype(np.float32)
 
     def _rows(self, near: NearMeasures, pair: PairMeasures) -> Float64:
         """(rows of the pair, dim); families without a wanted feature are left alone."""
+        # A family is computed whole: its features share their work.
         wanted = {_FEATURES[name].family for name in self.names}
         columns = [name for family in _FAMILIES if family in wanted for name in _FAMILIES[family]]
         near_row = [f(near) for family, f in NEAR_FAMILIES.items() if family in wanted]

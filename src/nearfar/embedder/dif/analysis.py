@@ -36,7 +36,13 @@ CHUNK = 2_048  # samples summed in float32 before float64 takes over
 
 @dataclass(frozen=True)
 class Waves:
-    """Means over the samples of both waveforms, scaled so that the near one peaks near 1."""
+    """Means over the samples of both waveforms, scaled so that the near one peaks near 1.
+
+    >>> from nearfar.testing import noise
+    >>> waves = measure(noise(seconds=1.0)).waves
+    >>> 0.5 <= waves.peak < 1, waves.near_square < waves.peak**2
+    (True, True)
+    """
 
     gain_db: float  # what the scaling has added to every level
     near_square: float  # mean x₀²
@@ -52,7 +58,13 @@ class Waves:
 
 @dataclass(frozen=True)
 class Channel:
-    """Power spectra of one channel, summed over frequency or over time."""
+    """Power spectra of one channel, summed over frequency or over time.
+
+    >>> from nearfar.testing import noise
+    >>> far = measure(noise(seconds=1.0)).far
+    >>> far.sums.shape, far.mean_power.shape
+    ((44, 101), (201,))
+    """
 
     sums: Float32  # (N_SUMS, frames) of |X|² + ε
     mean_power: Float64  # (bins,) mean over frames of |X|², without ε
@@ -60,7 +72,13 @@ class Channel:
 
 @dataclass(frozen=True)
 class Extremes:
-    """What only single bins of the near channel tell."""
+    """What only single bins of the near channel tell.
+
+    >>> from nearfar.testing import noise
+    >>> extremes = measure(noise(seconds=1.0)).extremes
+    >>> extremes.high.shape, bool((extremes.low < extremes.high).all())
+    ((7, 101), True)
+    """
 
     high: Float32  # (7, frames) largest P₀ of each contrast band
     low: Float32  # (7, frames) smallest
@@ -70,7 +88,13 @@ class Extremes:
 
 @dataclass(frozen=True)
 class Measured:
-    """A clip as its features see it."""
+    """A clip as its features see it.
+
+    >>> from nearfar.testing import noise
+    >>> clip = measure(noise(seconds=1.0), cross_sums=True)
+    >>> clip.cross_power.shape, clip.cross_sums.shape, clip.noise > 0
+    ((201,), (44, 101), True)
+    """
 
     waves: Waves
     near: Channel

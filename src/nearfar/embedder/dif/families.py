@@ -1,9 +1,8 @@
-"""The features, one function per family; `nearfar.embedder.dif.table` names them, with formulas.
+"""The features, one function per family; `nearfar.embedder.dif.table` has their names and formulas.
 
-Near families take `NearMeasures` of a clip and give (k,) numbers. Stereo families take
-`PairMeasures` and give (rows, k): one row for a clip, many for the far channels that
-`nearfar.embedder.dif.residual` mixes. All give float64; a clip's row is rounded to float32 once, at
-the end.
+Near families take a measured clip and give (k,) numbers. Stereo families take `PairMeasures` and
+give (rows, k): one row for a clip, many for the far channels that `nearfar.embedder.dif.residual`
+mixes. All give float64; a clip's row is rounded to float32 once, at the end.
 """
 
 from __future__ import annotations
@@ -35,7 +34,13 @@ STEADY = 1e-6  # dB²; below this variance a log energy is constant up to roundi
 
 @dataclass(frozen=True)
 class NearMeasures:
-    """A measured clip and the cepstra that several near families share."""
+    """A measured clip and the cepstra that several near families share.
+
+    >>> from nearfar.embedder.dif.analysis import measure
+    >>> from nearfar.testing import noise
+    >>> hear_near(measure(noise(seconds=1.0))).cepstra.shape
+    (14, 101)
+    """
 
     clip: Measured
     log_mel: Float64  # (40,) mean over frames, dB
@@ -44,7 +49,16 @@ class NearMeasures:
 
 @dataclass(frozen=True)
 class PairMeasures:
-    """A near channel beside one far channel or several: (rows, …) where the far one counts."""
+    """A near channel beside one far channel or several: (rows, …) where the far one counts.
+
+    >>> from nearfar.embedder.dif.analysis import measure
+    >>> from nearfar.embedder.dif.residual import mix, pair_of
+    >>> from nearfar.testing import noise
+    >>> near = hear_near(measure(noise(seconds=1.0), cross_sums=True))
+    >>> s = np.array([0.5, 1.0, 1.5])
+    >>> pair_of(near).far_power.shape, mix(near, 1 - s, s).far_power.shape
+    ((1, 201), (3, 201))
+    """
 
     gain_db: float
     near_square: float  # mean x₀²

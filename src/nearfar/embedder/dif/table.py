@@ -44,6 +44,9 @@ class Feature:
     """One number of a clip.
 
     `channel` is "near" where the far microphone does not matter, else "stereo".
+
+    >>> next(feature for feature in TABLE if feature.name == "rms_ratio").formula
+    '10 log10(mean x₀² / mean x₁²)'
     """
 
     name: str

@@ -80,7 +80,7 @@ class Architecture:
     heads: int
     hidden: int
     classes: int | None = None
-    norm_eps: float = 1e-6
+    norm_eps: float = 1e-6  # as published
     columns: int = COLUMNS
     projection: tuple[int, int, int] | None = None
 
@@ -93,7 +93,7 @@ class Architecture:
             raise WeightsError(f"the head has {self.classes!r} classes; need 1 or more")
         if self.projection is not None and not all(is_whole(n, 1) for n in self.projection):
             raise WeightsError(f"a projection of sizes {self.projection!r}; need 1 or more")
-        if self.dim % 4:
+        if self.dim % 4:  # a quarter each: sine and cosine of the mel row and of the column
             raise WeightsError(
                 f"{self.dim} dimensions; the position table needs a multiple of 4, this is no EAT"
             )
@@ -136,8 +136,8 @@ class Architecture:
         """Every tensor of the encoder, with its shape."""
         d = self.dim
         shapes: dict[str, Shape] = {
-            "extra_tokens": (1, 1, d),
-            f"{PROJECTION}.weight": (d, 1, PATCH, PATCH),
+            "extra_tokens": (1, 1, d),  # CLS
+            f"{PROJECTION}.weight": (d, 1, PATCH, PATCH),  # of a convolution, as published
             f"{PROJECTION}.bias": (d,),
             POSITIONS: (1, self.columns * ROWS, d),
             "pre_norm.weight": (d,),
@@ -163,7 +163,7 @@ class Architecture:
             "pooling.hidden.bias": (attention,),
             "pooling.score.weight": (1, attention),
             "pooling.score.bias": (1,),
-            "projection.hidden.weight": (hidden, 2 * self.dim),
+            "projection.hidden.weight": (hidden, 2 * self.dim),  # weighted mean and sd
             "projection.hidden.bias": (hidden,),
             "projection.norm.weight": (hidden,),
             "projection.norm.bias": (hidden,),
@@ -189,7 +189,7 @@ class Architecture:
         return {
             "norm1.weight": (d,),
             "norm1.bias": (d,),
-            "attn.qkv.weight": (3 * d, d),
+            "attn.qkv.weight": (3 * d, d),  # query, key and value in one product
             "attn.qkv.bias": (3 * d,),
             "attn.proj.weight": (d, d),
             "attn.proj.bias": (d,),
@@ -213,7 +213,7 @@ class Architecture:
             "mlp_ratio": self.hidden / self.dim,
             "norm_eps": self.norm_eps,
             "max_length": self.columns,
-            "img_size": [1024, MELS],
+            "img_size": [1024, MELS],  # frames of the pre-training; they limit nothing here
             "torch_dtype": "float32",
         }
         head = {} if self.classes is None else {"num_classes": self.classes}
@@ -230,6 +230,7 @@ def flops(shape: Architecture, frames: int) -> int:
     """Of one clip's products in a pass; a multiplication and an addition are two."""
     patches = frames // PATCH * ROWS
     n, d = patches + 1, shape.dim
+    # In a block: qkv and output 4 d², MLP 2 d·hidden a token; scores and their use 2 n² d.
     block = 2 * n * (4 * d * d + 2 * d * shape.hidden) + 4 * n * n * d
     return shape.depth * block + 2 * patches * PATCH * PATCH * d
 
@@ -252,6 +253,7 @@ def from_config(config: Mapping[str, Any], shapes: Mapping[str, Shape]) -> Archi
         raise WeightsError("no tensor 'extra_tokens'; these are not the weights of an EAT")
     depth = _depth(shapes)
     hidden = _read(shapes, [(f"blocks.0.{name}", axis) for name, axis in _HIDDEN])
+    # What is missing gets a likely size here, and its name when tensors are compared.
     table = shapes.get(POSITIONS, ())
     architecture = Architecture(
         dim=dim,
@@ -274,7 +276,7 @@ def _projection_of(shapes: Mapping[str, Shape]) -> tuple[int, int, int] | None:
     ]
     if all(size is None for size in sizes):
         return None
-    attention, hidden, out = (size or 0 for size in sizes)
+    attention, hidden, out = (size or 0 for size in sizes)  # 0: `Architecture` refuses half a head
     return attention, hidden, out
 
 
@@ -332,7 +334,7 @@ def _number(config: Mapping[str, Any], name: str, default: float) -> float:
 
 def _read(shapes: Mapping[str, Shape], where: Iterable[tuple[str, int]]) -> int | None:
     for name, axis in where:
-        if shapes.get(name):
+        if shapes.get(name):  # a scalar has no axis to read
             return shapes[name][axis]
     return None
 
@@ -367,6 +369,7 @@ def _compare(config: Mapping[str, Any], found: Architecture) -> None:
                 f"the config says {name} = {config[name]!r}, the tensors {value}; "
                 "it belongs to other weights"
             )
+    # A ratio is written with few digits: near enough is the same number of units.
     ratio = _number(config, "mlp_ratio", found.hidden / found.dim)
     if not abs(found.dim * ratio - found.hidden) < 1:  # not: NaN is refused too
         raise WeightsError(

@@ -50,10 +50,12 @@ _DROPPED = re.compile(r"(model\.)?(_ema(\..*)?|modality_encoders\.IMAGE\.decoder
 _OF_MODALITY = re.compile(
     r"extra_tokens|local_encoder\.proj\..+|fixed_positional_encoder\.positions"
 )
+# What real checkpoints hold beside tensors and plain containers.
 _HARMLESS = (
     "argparse.Namespace", "numpy.dtype", "numpy.core.multiarray.scalar",
     "numpy._core.multiarray.scalar",
 )  # fmt: skip
+# Of a checkpoint's hundred settings those that `from_config` reads.
 _FIELDS = (
     "num_heads", "embed_dim", "depth", "mlp_ratio", "norm_eps", "norm_affine", "layer_norm_first",
 )  # fmt: skip
@@ -225,7 +227,7 @@ def _complete_positions(path: Path, tensors: Tensors, columns: object) -> None:
     if stored is not None:
         rows = stored.numel() // dim
         if stored.shape != (1, rows, dim) or rows >= columns * ROWS:
-            return
+            return  # long enough; a wrong shape is refused with its name
         short = torch.from_numpy(positions(dim, columns)[:, :rows])
         if not torch.allclose(stored.float(), short, rtol=0, atol=_TOLERANCE):
             raise WeightsError(

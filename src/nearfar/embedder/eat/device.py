@@ -19,13 +19,7 @@ def choose(name: str) -> torch.device:
         SettingError: a name that is none, or a device that is not here.
     """
     if name == AUTO:
-        return torch.device(
-            "cuda"
-            if torch.cuda.is_available()
-            else "mps"
-            if torch.backends.mps.is_available()
-            else "cpu"
-        )
+        return torch.device(_best())
     try:
         device = torch.device(name)
     except RuntimeError:
@@ -40,13 +34,19 @@ def choose(name: str) -> torch.device:
     return device
 
 
+def _best() -> str:
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
 def _check_cuda(name: str, device: torch.device) -> None:
     if not torch.cuda.is_available():
         reason = (
             "this PyTorch was built without CUDA" if torch.version.cuda is None else "no GPU found"
         )
         raise SettingError(f"device {name!r}: {reason}; take --device cpu")
-    count = torch.cuda.device_count()
+    count = torch.cuda.device_count()  # "cuda" without a number is the current one, always there
     if device.index is not None and device.index >= count:
         raise SettingError(f"device {name!r}: there are {count}, the last is cuda:{count - 1}")
 
@@ -58,8 +58,9 @@ def check_bf16(device: torch.device) -> None:
         SettingError: no bfloat16 arithmetic here.
     """
     if device.type == "cuda":
-        fine = torch.cuda.is_bf16_supported(including_emulation=False)
+        fine = torch.cuda.is_bf16_supported(including_emulation=False)  # older GPUs emulate it
     elif device.type == "cpu":
+        # oneDNN says yes to any AVX-512, hence the second question.
         fine = bool(torch.ops.mkldnn._is_mkldnn_bf16_supported()) and has_bf16_instructions()
     else:
         fine = False
@@ -80,4 +81,5 @@ def has_bf16_instructions() -> bool:
     return any(ask() for ask in known if ask is not None)
 
 
+# Asked of PyTorch by these names before 2.9.
 _INTEL = ("amx_tile", "avx512_bf16")

@@ -49,6 +49,9 @@ class EAT:
         SettingError: a setting with an impossible value.
 
     Weights are looked for, and torch is loaded, when they are needed first.
+
+    >>> EAT("a folder", frames=1024)
+    EAT(weights='a folder', pooling=None, layer=None, frames=1024, precision='fp32')
     """
 
     weights: str
@@ -57,11 +60,12 @@ class EAT:
     frames: int | None = None
     precision: Precision = "fp32"
 
-    channels: ClassVar[int] = 1
+    channels: ClassVar[int] = 1  # which one, a front end decides
 
     def __post_init__(self) -> None:
         if not isinstance(self.weights, str | os.PathLike) or not os.fspath(self.weights):
             raise SettingError(f"EAT.weights is {self.weights!r}; give a folder or a hub id")
+        # A path becomes text: settings are saved as JSON, and two of one place are equal.
         object.__setattr__(self, "weights", os.fspath(self.weights))
         if self.pooling not in (None, *POOLINGS):
             raise SettingError(
@@ -77,7 +81,7 @@ class EAT:
     @property
     def dim(self) -> int:
         """Numbers a clip: 1,024 for EAT-large, 256 for one that nearfar trained."""
-        shape = self._opened().architecture
+        shape = self._opened().architecture  # read once for each state of the file
         return shape.projection[2] if shape.projection and self._trained else shape.dim
 
     @property
@@ -89,12 +93,13 @@ class EAT:
     def files(self) -> dict[str, Path]:
         """What a copy of the weights consists of: name in a folder → file."""
         tensors = self._opened().path
-        config = tensors.parent / CONFIG
+        config = tensors.parent / CONFIG  # what nearfar trained carries its config inside
         return {TENSORS: tensors} | ({CONFIG: config} if config.is_file() else {})
 
     @property
     def fingerprint(self) -> str:
         """The weights' hash and every setting but the place where they lie."""
+        # As it stands it is in cache keys and detectors: another wording would leave both behind.
         return f"eat-{REVISION}|{self._opened().fingerprint}|{self.identity}"
 
     @property
@@ -123,18 +128,18 @@ class EAT:
         """
         if audio.ndim != 2 or len(audio) != 1:
             raise AudioError(f"audio of shape {audio.shape}; EAT hears one channel, (1, samples)")
-        mel = features(audio[0], self.frames)
+        mel = features(audio[0], self.frames)  # (frames, 128)
         if not np.isfinite(mel).all():
             raise AudioError("audio with NaN or infinite samples; record it again")
         return mel
 
     def encode(self, mels: Sequence[Float32], runtime: Runtime) -> Float32:
         """(frames, 128) each → (batch, dim), on the runtime's device."""
-        engine = self._engine(runtime)
+        engine = self._engine(runtime)  # first, for it says what is missing where torch is
         from nearfar.embedder.eat.infer import POOLING
 
         head = engine.project if self._trained else POOLING[self.pooling or "mean"]
-        rows = engine(mels, head, self.layer, runtime.batch_size)
+        rows = engine(mels, head, self.layer, runtime.batch_size)  # (batch, dim)
         if not np.isfinite(rows).all():
             raise WeightsError(
                 f"{self.weights}: gives NaN or infinite numbers, so the weights are damaged; "
@@ -182,6 +187,7 @@ class EAT:
     @property
     def _trained(self) -> bool:
         """Does the embedding come from the head that nearfar trained?"""
+        # Any pooling by name means the tokens themselves, of trained weights, too.
         return self.pooling is None and self._opened().architecture.projection is not None
 
     @property

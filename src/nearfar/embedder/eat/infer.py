@@ -30,8 +30,8 @@ KEPT = 8  # encoders kept in memory: a seed ensemble calls them in turn
 # Tokens at a time; a clip of 10 s has 513. A CPU is as quick with one such clip in fp32 as with
 # many, and nearly so with two in bf16.
 TOKENS = {"fp32": 513, "bf16": 1_026}
-ACCELERATED = 32_832
-MANY = 1 << 30
+ACCELERATED = 32_832  # 64 such clips
+MANY = 1 << 30  # clips; no bound
 
 POOLING: dict[str, Head] = {
     "mean": lambda tokens: tokens[:, 1:].mean(dim=1),
@@ -51,6 +51,21 @@ class Engine:
     Raises:
         SettingError: the device is not here.
         WeightsError: a file that changed since it was opened.
+
+    A file of zeros, small enough for an example:
+
+    >>> import json, tempfile
+    >>> from pathlib import Path
+    >>> from nearfar.embedder.eat.tensorfile import header_bytes
+    >>> from nearfar.embedder.eat.weights import open_weights
+    >>> small = Architecture(dim=8, depth=1, heads=2, hidden=16, columns=4)
+    >>> with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+    ...     file = Path(folder, "small.safetensors")
+    ...     head = header_bytes(small.shapes(), "F32", {"config": json.dumps(small.config())})
+    ...     _ = file.write_bytes(head + bytes(4 * small.parameters))
+    ...     engine_ = Engine(open_weights(file), "fp32", "cpu")
+    ...     engine_([np.zeros((32, 128), np.float32)], POOLING["mean"], None, None).shape
+    (1, 8)
     """
 
     def __init__(self, weights: Weights, precision: Precision, device: str) -> None:
@@ -93,7 +108,7 @@ class Engine:
         """
         if not len(mels):
             raise SettingError("no clips to encode; give at least one")
-        rows: dict[int, Float32] = {}
+        rows: dict[int, Float32] = {}  # by the clip's place: batches go by length
         lengths: dict[int, list[int]] = {}
         for i, mel in enumerate(mels):
             lengths.setdefault(len(mel), []).append(i)
@@ -108,6 +123,7 @@ class Engine:
     def _size(self, frames: int) -> int:
         """Clips of one length at a time."""
         on_cpu = self.device.type == "cpu"
+        # CLS, and 8 patches for 16 frames; a clip too long for one batch is one by itself.
         return max(1, (TOKENS[self.precision] if on_cpu else ACCELERATED) // (1 + frames // 2))
 
     def _padded(self, mels: Sequence[Float32], size: int, head: Head, layer: int | None) -> Float32:
@@ -124,6 +140,7 @@ class Engine:
         try:
             with torch.inference_mode():
                 stacked = torch.from_numpy(np.stack(mels)).to(self.device)
+                # Heads work in float32, whatever the encoder does.
                 rows: Float32 = head(self.encoder(stacked, layer).float()).cpu().numpy()
                 return rows
         except (RuntimeError, MemoryError) as error:
@@ -143,7 +160,7 @@ class Engine:
             )
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
-        self._most[len(mels[0])] = half
+        self._most[len(mels[0])] = half  # not tried again at full size for each batch
         warn(
             f"{self.device}: out of memory with {len(mels)} clips at a time, going on with {half}; "
             f"--batch-size {half} says so from the start"

@@ -26,7 +26,11 @@ HEAD_EPS = 1e-5  # of the AudioSet head's norm in the published code for Hugging
 
 
 class Attention(nn.Module):
-    """Multi-head self-attention without mask or relative positions."""
+    """Multi-head self-attention without mask or relative positions.
+
+    >>> Attention(dim=8, heads=2)(torch.zeros(1, 5, 8)).shape
+    torch.Size([1, 5, 8])
+    """
 
     def __init__(self, dim: int, heads: int) -> None:
         super().__init__()
@@ -49,7 +53,11 @@ def attend(qkv: Tensor, heads: int) -> Tensor:
 
 
 class MLP(nn.Module):
-    """Two linear layers with an exact (erf) GELU between them."""
+    """Two linear layers with an exact (erf) GELU between them.
+
+    >>> MLP(dim=8, hidden=32)(torch.zeros(1, 5, 8)).shape
+    torch.Size([1, 5, 8])
+    """
 
     def __init__(self, dim: int, hidden: int) -> None:
         super().__init__()
@@ -62,7 +70,11 @@ class MLP(nn.Module):
 
 
 class Block(nn.Module):
-    """One transformer block; each norm comes after its sum (post-LN)."""
+    """One transformer block; each norm comes after its sum (post-LN).
+
+    >>> Block(Architecture(dim=8, depth=1, heads=2, hidden=32))(torch.zeros(1, 5, 8)).shape
+    torch.Size([1, 5, 8])
+    """
 
     def __init__(self, shape: Architecture) -> None:
         super().__init__()
@@ -83,11 +95,15 @@ class Block(nn.Module):
             return branch
         keep = 1 - self.drop_path
         kept = torch.rand(len(branch), 1, 1, device=branch.device) < keep
-        return branch * kept.to(branch.dtype) / keep
+        return branch * kept.to(branch.dtype) / keep  # the mean stays what it is without
 
 
 class PatchEmbedding(nn.Module):
-    """Patches of the log-mel as tokens: token p = time column · 8 + mel row."""
+    """Patches of the log-mel as tokens: token p = time column · 8 + mel row.
+
+    >>> PatchEmbedding(dim=8)(torch.zeros(1, 32, 128)).shape
+    torch.Size([1, 16, 8])
+    """
 
     def __init__(self, dim: int) -> None:
         super().__init__()
@@ -97,13 +113,17 @@ class PatchEmbedding(nn.Module):
         """(batch, frames, 128 mels) → (batch, frames / 16 · 8, dim)."""
         batch, frames, mels = mel.shape
         cut = mel.view(batch, frames // PATCH, PATCH, mels // PATCH, PATCH).transpose(2, 3)
-        flat = cut.reshape(batch, -1, PATCH * PATCH)
+        flat = cut.reshape(batch, -1, PATCH * PATCH)  # (batch, patches, 256)
         # One product instead of a convolution: its weight as a matrix, the same sum.
         return functional.linear(flat, self.proj.weight.flatten(1), self.proj.bias)
 
 
 class Positions(nn.Module):
-    """The fixed sine-cosine table, (1, columns · 8, dim)."""
+    """The fixed sine-cosine table, (1, columns · 8, dim).
+
+    >>> Positions(Architecture(dim=8, depth=1, heads=2, hidden=32, columns=4)).positions.shape
+    torch.Size([1, 32, 8])
+    """
 
     def __init__(self, shape: Architecture) -> None:
         super().__init__()
@@ -117,6 +137,9 @@ class AttentiveStatistics(nn.Module):
 
     A small network scores each token; the mean and the standard deviation of the tokens, weighted
     by the softmax of their scores, are the statistics.
+
+    >>> AttentiveStatistics(dim=8, attention=4)(torch.zeros(2, 16, 8)).shape
+    torch.Size([2, 16])
     """
 
     def __init__(self, dim: int, attention: int) -> None:
@@ -134,7 +157,11 @@ class AttentiveStatistics(nn.Module):
 
 
 class Projection(nn.Module):
-    """Statistics → hidden → BatchNorm → ReLU → embedding of length 1 (report §2.2)."""
+    """Statistics → hidden → BatchNorm → ReLU → embedding of length 1 (report §2.2).
+
+    >>> Projection(statistics=16, hidden=4, out=2)(torch.zeros(3, 16)).shape
+    torch.Size([3, 2])
+    """
 
     def __init__(self, statistics: int, hidden: int, out: int) -> None:
         super().__init__()
@@ -157,6 +184,10 @@ class Encoder(nn.Module):
 
     Args:
         shape: what the weights file says.
+
+    >>> encoder = Encoder(Architecture(dim=8, depth=1, heads=2, hidden=32, columns=4))
+    >>> encoder(torch.zeros(1, 32, 128)).shape  # CLS, and 8 patches for each 16 frames
+    torch.Size([1, 17, 8])
     """
 
     def __init__(self, shape: Architecture) -> None:
@@ -201,6 +232,7 @@ class Encoder(nn.Module):
         """
         for block in self.blocks[first:last]:
             if self.checkpointing and self.training:
+                # The reentrant kind needs an input with a slope: above a frozen part there is none.
                 x = checkpoint(block, x, use_reentrant=False)
             else:
                 x = block(x)
@@ -210,7 +242,7 @@ class Encoder(nn.Module):
         """What goes into the first block, (batch, tokens, dim)."""
         patches = self.local_encoder(mel.to(self.extra_tokens.dtype))
         patches = patches + self._table(patches.shape[1])
-        cls = self.extra_tokens.expand(len(mel), -1, -1)
+        cls = self.extra_tokens.expand(len(mel), -1, -1)  # (batch, 1, dim), without a position
         return self.pre_norm(torch.cat([cls, patches], dim=1))  # type: ignore[no-any-return]
 
     def project(self, tokens: Tensor) -> Tensor:
@@ -263,7 +295,7 @@ def load(weights: Weights, dtype: torch.dtype = torch.float32) -> Encoder:
     """
     from safetensors import SafetensorError, safe_open
 
-    with torch.device("meta"):
+    with torch.device("meta"):  # no memory for numbers that the file brings
         encoder = Encoder(weights.architecture)
     try:
         with safe_open(weights.path, framework="pt") as file:
@@ -274,6 +306,7 @@ def load(weights: Weights, dtype: torch.dtype = torch.float32) -> Encoder:
                 )
                 for name in weights.architecture.shapes()
             }
+        # Assigned, not copied: the file's own pages are the parameters.
         missing = encoder.load_state_dict(state, strict=False, assign=True)
         _refuse(missing.missing_keys, missing.unexpected_keys)
     except (SafetensorError, OSError, RuntimeError) as error:

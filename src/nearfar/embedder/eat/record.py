@@ -14,7 +14,7 @@ from nearfar.embedder.eat.weights import Weights
 from nearfar.errors import WeightsError
 
 KEY = "nearfar"  # in the metadata
-FORMAT = 1
+FORMAT = 1  # of the record; a newer one may say what this nearfar must not ignore
 HEARD_DIGITS = 16  # of a hash, hexadecimal: thousands of clips, one header
 
 
@@ -31,6 +31,11 @@ class Training:
             threshold (law 5).
         settings: of the training, as data.
         provenance: versions, seed, sha256 of the weights it began with, clips, dates.
+
+    >>> fans = (("fan", "00", "source"), ("fan", "00", "target"))
+    >>> training = Training(None, None, fans, frozenset(), heard=frozenset({"0123456789abcdef"}))
+    >>> training.has_heard("0123456789abcdef" + 48 * "0"), sorted(training.machines)
+    (True, ['fan'])
     """
 
     frontend: Any
@@ -54,6 +59,7 @@ class Training:
 
     def has_heard(self, digest: str) -> bool:
         """Was it trained on the clip whose near channel has this sha256?"""
+        # Without a digest nobody knows: law 5 then takes the clip for one that was heard.
         return not digest or digest[:HEARD_DIGITS] in self.heard
 
     def knows(self, digest: str) -> bool:
@@ -107,5 +113,5 @@ class Training:
                 "settings": dict(self.settings),
                 "provenance": dict(self.provenance),
             },
-            ensure_ascii=False,
+            ensure_ascii=False,  # machines have names in any language
         )

@@ -64,6 +64,11 @@ class Agreement:
         tokens: compared, 513 or the CLS token alone.
         error: largest difference of two numbers.
         cosine: of the means over patches; of the tokens themselves where there is but one.
+
+    >>> Agreement(tokens=513, error=1e-5, cosine=1.0).passed
+    True
+    >>> Agreement(tokens=513, error=float("nan"), cosine=1.0).passed
+    False
     """
 
     tokens: int

@@ -18,6 +18,7 @@ from safetensors import SafetensorError, safe_open
 from nearfar.embedder.eat.architecture import Shape
 from nearfar.errors import WeightsError
 
+# Of one number; the names are the format's.
 BYTES = {
     "BOOL": 1, "U8": 1, "I8": 1, "F8_E5M2": 1, "F8_E4M3": 1, "U16": 2, "I16": 2, "F16": 2,
     "BF16": 2, "U32": 4, "I32": 4, "F32": 4, "U64": 8, "I64": 8, "F64": 8,
@@ -26,7 +27,12 @@ BYTES = {
 
 @dataclass(frozen=True)
 class Tensor:
-    """One entry of a safetensors header: where its bytes are, counted from the header's end."""
+    """One entry of a safetensors header: where its bytes are, counted from the header's end.
+
+    >>> entry = Tensor("F32", shape=(2, 3), start=0, stop=24)
+    >>> entry.stop - entry.start == math.prod(entry.shape) * BYTES[entry.dtype]
+    True
+    """
 
     dtype: str
     shape: Shape
@@ -42,6 +48,13 @@ class Header:
         tensors: by name, in the order of the file.
         metadata: free text by name.
         length: bytes of the header, the 8 of its length among them.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     file = Path(folder, "one.safetensors")
+    ...     _ = file.write_bytes(header_bytes({"a": (2,)}, "F32", {"format": "pt"}) + bytes(8))
+    ...     header(file).tensors
+    {'a': Tensor(dtype='F32', shape=(2,), start=0, stop=8)}
     """
 
     tensors: dict[str, Tensor]
@@ -73,7 +86,7 @@ def header(path: Path) -> Header:
         raise
     except (SafetensorError, ValueError) as error:
         raise _damaged(path, f"no safetensors, or damaged ({_short(error)})") from None
-    metadata = fields.pop("__metadata__", None) or {}
+    metadata = fields.pop("__metadata__", None) or {}  # the one entry that is no tensor
     tensors = {
         name: Tensor(entry["dtype"], tuple(entry["shape"]), *entry["data_offsets"])
         for name, entry in fields.items()
@@ -97,7 +110,7 @@ def header_bytes(shapes: Mapping[str, Shape], dtype: str, metadata: Mapping[str,
         fields[name] = entry
         start = stop
     text = json.dumps(fields, separators=(",", ":"), ensure_ascii=False).encode()
-    text += b" " * (-len(text) % 8)
+    text += b" " * (-len(text) % 8)  # so that numbers mapped into memory are aligned
     return len(text).to_bytes(8, "little") + text
 
 

@@ -26,9 +26,13 @@ CONFIG = "config.json"
 TENSORS = "model.safetensors"
 PREFIX = "model."  # of every name in the published files
 _FLOATS = ("F32", "F16", "BF16")  # the last two are cast to F32 when loaded
+# Loading one of these may run code.
 _PICKLES = (".pt", ".pth", ".bin", ".ckpt")
+# owner/name, owner/name@revision
 _HUB = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*(@[\w][\w./-]*)?", re.ASCII)
+# What only a checkpoint of the training has: an averaged teacher, a decoder, several modalities.
 _FAIRSEQ = re.compile(r"(model\.)?(_ema\b|decoder\.|modality_encoders\.)")
+# With one of these a file is meant to be an EAT, and what it lacks is worth naming.
 _TYPICAL = ("extra_tokens", "local_encoder.proj.weight", "blocks.0.attn.qkv.weight")
 _CONVERT = "nearfar weights convert"
 
@@ -43,6 +47,10 @@ class Weights:
         metadata: free text in its header.
         prefix: of the tensors' names in the file.
         dtypes: of its tensors, in the format's names; all but F32 are to be cast to it.
+
+    >>> weights = Weights(Path("model.safetensors"), Architecture(1024, 24, 16, 4096), {})
+    >>> weights.key("extra_tokens"), weights.architecture.name
+    ('model.extra_tokens', 'EAT-large pretrained')
     """
 
     path: Path
@@ -66,6 +74,7 @@ class Weights:
             state = self.path.stat()
         except OSError as error:
             raise unreadable(self.path, error) from None
+        # A gigabyte takes seconds to hash, and every cache key asks for it.
         return _sha256(self.path.absolute(), state.st_size, state.st_mtime_ns)
 
     @property
@@ -120,7 +129,7 @@ def file_size(
 
 def _expand(text: str) -> Path | None:
     """The path a reference may be; None for what cannot be one."""
-    if not text.strip() or "\0" in text:
+    if not text.strip() or "\0" in text:  # the system calls would raise, each in its own way
         return None
     return Path(os.path.expanduser(text))
 
@@ -173,6 +182,7 @@ def _download(reference: str) -> Path:
         patterns = [CONFIG, TENSORS]
         return Path(snapshot_download(name, revision=revision or None, allow_patterns=patterns))
     except Exception as error:  # the library raises dozens of types, of four packages
+        # Its messages are paragraphs; one line is ours to give.
         why = " ".join(str(error).split())[:160] or type(error).__name__
         raise WeightsError(
             f"{reference}: no such folder, and not to be had from the Hugging Face hub "
@@ -190,6 +200,7 @@ def _open_file(path: Path) -> Weights:
             f"{path}: is a pickle, which is not loaded here; make safetensors of it: "
             f"{_CONVERT} {path} OUT"
         )
+    # A config written anew beside the same tensors is another encoder.
     return _checked(path, _stamp(path), _stamp(path.parent / CONFIG))
 
 
@@ -213,6 +224,7 @@ def _checked(path: Path, _file: tuple[int, ...], _beside: tuple[int, ...]) -> We
     except WeightsError as error:
         raise WeightsError(f"{path}: {error}") from None
     compare(path, architecture.shapes(), shapes, prefix)
+    # Sorted, for reprs and messages must not depend on the order in the file.
     dtypes = tuple(sorted({t.dtype for t in found.tensors.values()}))
     _refuse_dtypes(path, found)
     return Weights(path, architecture, found.metadata, prefix, dtypes)
@@ -266,7 +278,9 @@ def read_config(path: Path) -> dict[str, Any]:
         WeightsError: it cannot be read, or is no JSON object.
     """
     try:
-        return _parse_config(str(path), path.read_text(encoding="utf-8-sig"))
+        return _parse_config(
+            str(path), path.read_text(encoding="utf-8-sig")
+        )  # some editors mark it
     except OSError as error:
         raise unreadable(path, error) from None
     except UnicodeDecodeError:
