@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nearfar.embedder.eat.record import FORMAT, HEARD_DIGITS, KEY, Training, training_of
+from nearfar.embedder.eat.record import FORMAT, HEARD_DIGITS, KEY, Training
 from nearfar.errors import WeightsError
 
 texts = st.text(max_size=5)
@@ -31,12 +31,12 @@ def file(text):
 )
 def test_a_record_comes_back(classes, frames, held_out, heard):
     record = Training({"type": "Near"}, frames, classes, held_out, heard, {"a": 1}, {"b": [2]})
-    assert training_of(file(record.to_text())) == record
+    assert Training.of(file(record.to_text())) == record
     assert record.machines == {machine for machine, _, _ in classes}
 
 
 def test_published_weights_have_none():
-    assert training_of(file(None)) is None
+    assert Training.of(file(None)) is None
 
 
 def test_a_text_does_not_depend_on_the_order_of_sets():
@@ -77,9 +77,9 @@ def damaged(**changes):
 )  # fmt: skip
 def test_a_damaged_record_is_one_line(text):
     with pytest.raises(WeightsError, match=r"a\.safetensors: its record of training is damaged"):
-        training_of(file(text))
+        Training.of(file(text))
 
 
 def test_a_newer_record_is_not_guessed_at():
     with pytest.raises(WeightsError, match=f"format {FORMAT + 1}, this one reads {FORMAT}"):
-        training_of(file(damaged(format=FORMAT + 1)))
+        Training.of(file(damaged(format=FORMAT + 1)))
