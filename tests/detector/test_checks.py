@@ -1,0 +1,130 @@
+"""What stops a fit of one section, and what a person is told of it."""
+
+import warnings
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import nearfar as nf
+from nearfar.detector.checks import FEWEST, check_section, warn_of_fit
+from nearfar.detector.member import Member
+from nearfar.embedding.jobs import Heard
+from nearfar.errors import DatasetError, Once
+from nearfar.scoring.bank import SOURCE, TARGET
+
+PLAIN = nf.System(nf.Near(), nf.LogMel())
+FLAT = replace(PLAIN, calibration=nf.Percentile())
+LINEAR = replace(PLAIN, calibration=nf.Percentile("linear"))
+
+
+def pairs_of(sounds, identical=()):
+    """Clips called by their place, each with the sound of a letter."""
+    return [
+        (nf.Clip(Path(f"{i}.wav"), machine="fan"),
+         Heard((), 1.0, digest=sound, identical=sound in identical))
+        for i, sound in enumerate(sounds)
+    ]  # fmt: skip
+
+
+def checked(sounds, system=PLAIN, targets=0, identical=()):
+    """Warnings of a check of clips with these sounds; the last different ones are targets."""
+    everything = pairs_of(sounds, identical)
+    group = list({what.digest: (clip, what) for clip, what in everything[::-1]}.values())[::-1]
+    domain = np.array([SOURCE] * (len(group) - targets) + [TARGET] * targets, np.int8)
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        check_section(system, "fan", everything, group, domain, Once())
+    return [str(warning.message) for warning in said]
+
+
+def warned(system, members):
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        warn_of_fit(system, "fan", members, Once())
+    return [str(warning.message) for warning in said]
+
+
+def member(*self_scores, shift=0.0, spread=1.0):
+    n = len(self_scores)
+    rows, domain = np.zeros((n, 1), np.float32), np.zeros(n, np.int8)
+    facts = {"shift": shift, "spread": spread}
+    return Member(rows, np.arange(n), domain, None, np.array(self_scores), facts)
+
+
+# ---- before a fit ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("sounds", ["a", "ab", "aab", "aaaa"])
+def test_too_few_different_clips_are_refused(sounds):
+    with pytest.raises(
+        DatasetError, match=rf"fan: {len(sounds)} clip.* at least {FEWEST}"
+    ) as caught:
+        checked(sounds)
+    copies = len(sounds) - len(set(sounds))
+    assert (f"({copies} of them copies of others)" in str(caught.value)) == (copies > 0)
+    assert "\n" not in str(caught.value)
+
+
+def test_three_different_clips_are_enough_and_nothing_is_said():
+    assert checked("abc") == []
+
+
+def test_copies_are_named_with_the_clip_that_counts():
+    (said,) = checked("abca")
+    assert said.startswith("3.wav: the same audio as 0.wav")
+    (said,) = checked("abcaab")
+    assert "(3 such copies in all)" in said
+
+
+def test_equal_channels_are_said_with_their_number():
+    (said,) = checked("abcd", identical="bd")
+    assert said.startswith("1.wav: both channels are identical (2 of 4 clips of fan)")
+
+
+@pytest.mark.parametrize(
+    ("system", "targets", "count"),
+    [(nf.s4(), 0, 1), (nf.s4(), 1, 0), (PLAIN, 0, 0), (nf.Ensemble((PLAIN, nf.s4())), 0, 1)],
+)
+def test_enrichment_without_targets_is_said(system, targets, count):
+    said = checked("abcd", system, targets)
+    assert len(said) == count
+    assert all("no target clips" in text for text in said)
+
+
+# ---- after it --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("shift", "count"), [(0.9, 0), (1.0, 0), (1.1, 1), (float("nan"), 0)])
+def test_a_shift_beyond_the_sources_spread_is_said(shift, count):
+    """The report's own caveat (§2.3); without both domains there is no shift."""
+    said = warned(nf.s4(), [member(1, 2, 3, shift=shift)])
+    assert len(said) == count
+    assert warned(PLAIN, [member(1, 2, 3, shift=9.0)]) == []  # nothing was moved
+
+
+def test_each_member_beyond_its_spread_is_said():
+    both = nf.Ensemble((nf.s4(), replace(nf.s4(), seed=1)))
+    said = warned(both, [member(1, 2, shift=3.0), member(1, 2, shift=4.0)])
+    assert ["lie 3.0 apart" in said[0], "lie 4.0 apart" in said[1]] == [True, True]
+
+
+@pytest.mark.parametrize(
+    ("system", "members", "hint"),
+    [
+        (FLAT, [member(1, 2, 3)], "--set calibration.tail=linear"),
+        (LINEAR, [member(1, 2, 3)], None),
+        (PLAIN, [member(1, 2, 3)], None),
+        (FLAT, [member(*range(10))], None),  # one of ten may be above
+        (replace(FLAT, false_alarm_rate=0.5), [member(1, 2, 3)], None),
+        (nf.Ensemble((FLAT, FLAT)), [member(1, 2, 3)] * 2, "--set members.0.calibration.tail"),
+        (nf.Ensemble((FLAT, LINEAR)), [member(1, 2, 3)] * 2, None),
+        # No clip is the loudest of both, so none is at 1.
+        (nf.Ensemble((FLAT, FLAT)), [member(1, 2, 3), member(3, 2, 1)], None),
+    ],
+)  # fmt: skip
+def test_flat_percentiles_of_few_clips_are_said(system, members, hint):
+    said = warned(system, members)
+    assert len(said) == (hint is not None)
+    assert all(hint in text for text in said)
