@@ -157,12 +157,12 @@ class _Fits:
         """The place of the last system that has a member."""
         return {m: n for n, system in enumerate(self.systems) for m in system.members}
 
-    def member(self, task: _Task) -> Member:
+    def member(self, draft: _Draft) -> Member:
         """The same fit for an equal recipe on the same clips, whichever system asks first."""
-        known = self.known.setdefault(task.member, {})
-        if task.normals.key not in known:
-            known[task.normals.key] = _fit_member(task, self)
-        return known[task.normals.key]
+        known = self.known.setdefault(draft.member, {})
+        if draft.normals.key not in known:
+            known[draft.normals.key] = _fit_member(draft, self)
+        return known[draft.normals.key]
 
     def let_go(self, n: int) -> None:
         """Forget what no system after the n-th has: 200 candidates' banks fit no memory."""
@@ -201,7 +201,7 @@ class _Normals:
 
 
 @dataclass(frozen=True, eq=False)
-class _Task:
+class _Draft:
     """One member to be fitted on one machine and section; worked out no sooner than asked for."""
 
     member: System
@@ -263,9 +263,9 @@ def _fit_section(system: AnySystem, normals: _Normals, fits: _Fits) -> Section:
     members = []
     for i, member in enumerate(system.members):
         # Also of a member that is fitted already: an equal one needs its own --set.
-        task = _Task(member, normals)
-        _warn_of_levels(task, f"members.{i}." if len(system.members) > 1 else "", once)
-        members.append(fits.member(task))
+        draft = _Draft(member, normals)
+        _warn_of_levels(draft, f"members.{i}." if len(system.members) > 1 else "", once)
+        members.append(fits.member(draft))
     warn_of_fit(system, machine, members, once)
     return Section(
         tuple(members),
@@ -276,13 +276,13 @@ def _fit_section(system: AnySystem, normals: _Normals, fits: _Fits) -> Section:
     )
 
 
-def _warn_of_levels(task: _Task, path: str, once: Once) -> None:
+def _warn_of_levels(draft: _Draft, path: str, once: Once) -> None:
     """Say where residual rows lose the far channel; `path` leads to the member in --set."""
-    machine, _ = task.normals.key
-    levels = [task.normals.group[i][1].level for i in task.targets]
+    machine, _ = draft.normals.key
+    levels = [draft.normals.group[i][1].level for i in draft.targets]
     if not levels or not np.median(levels) > MONO_LIKE:  # nan of one channel is not above
         return
-    for enrichment, size in zip(task.member.enrichment, task.sizes, strict=True):
+    for enrichment, size in zip(draft.member.enrichment, draft.sizes, strict=True):
         if size and isinstance(enrichment, FromAudio) and not enrichment.match_levels:
             once.warn(
                 (machine, "mono-like"),
@@ -292,25 +292,25 @@ def _warn_of_levels(task: _Task, path: str, once: Once) -> None:
             )
 
 
-def _fit_member(task: _Task, fits: _Fits) -> Member:
-    pools = _pools(task, fits)
+def _fit_member(draft: _Draft, fits: _Fits) -> Member:
+    pools = _pools(draft, fits)
     with one_thread():  # the same bits whatever the number of cores
-        fitted = fit_member(task.member, task.table, pools, task.folds)
-    heard_machine = machine_facts(task.member.embedder, task.normals.key[0])
+        fitted = fit_member(draft.member, draft.table, pools, draft.folds)
+    heard_machine = machine_facts(draft.member.embedder, draft.normals.key[0])
     return replace(fitted, facts={**fitted.facts, **heard_machine})
 
 
-def _pools(task: _Task, fits: _Fits) -> list[Pool]:
+def _pools(draft: _Draft, fits: _Fits) -> list[Pool]:
     """Residual rows of the target clips, for each enrichment."""
     pools: list[Pool] = []
-    member, targets = task.member, task.targets
-    for enrichment, size in zip(member.enrichment, task.sizes, strict=True):
+    member, targets = draft.member, draft.targets
+    for enrichment, size in zip(member.enrichment, draft.sizes, strict=True):
         if not size:  # a tier of 0, no targets, or rows that need no audio
             pools.append({})
             continue
         if not isinstance(enrichment, FromAudio):
             raise SettingError(f"{enrichment!r} asks for residual rows, but draws none")
-        clips = [task.normals.group[i] for i in targets]
+        clips = [draft.normals.group[i] for i in targets]
         requests = [
             (clip, what.digest, enrichment.draw(member.seed, what.digest, size))
             for clip, what in clips
