@@ -1,4 +1,4 @@
-"""Laws of the mask that hold by Eq. 1, beside its gold values in `test_frontend`."""
+"""Laws of the mask that hold by Eq. 1, beside those in `test_mask`."""
 
 import numpy as np
 import pytest
