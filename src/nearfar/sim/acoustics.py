@@ -28,16 +28,21 @@ OVERSAMPLING = 4  # images are placed on a finer grid, then band-limited: no com
 PLACES = 6  # 0 body, 1 fault point, then hall, plant, and the vehicle's two positions
 BODY, POINT, HALL, PLANT, ROAD_IN, ROAD_OUT = range(PLACES)
 POINT_OFFSET = 0.06  # m between the machine's body and the place of its fault
-_SIZE = (11.0, 8.5, 4.2)  # m, give or take 15 % by seed
+_SIZE = (11.0, 8.5, 4.2)  # m, give or take 15 % by seed: a workshop; our assumption
 
 
 @dataclass(frozen=True)
 class Geometry:
-    """What of a scene shapes the room responses. Metres and seconds."""
+    """What of a scene shapes the room responses. Metres and seconds.
+
+    >>> here = Geometry(near_m=0.35, far_m=3.2, rt60=0.45)
+    >>> responses(0, "fan", here).shape  # microphones, places, samples
+    (2, 6, 3200)
+    """
 
     near_m: float
     far_m: float
-    rt60: float
+    rt60: float  # until the sound has fallen by 60 dB
 
 
 def room_rng(seed: int, machine: str, what: str) -> np.random.Generator:
@@ -58,28 +63,29 @@ def responses(seed: int, machine: str, geometry: Geometry) -> Curve:
     size = np.array(_SIZE) * rng.uniform(0.85, 1.15, 3)
     places, mics = _positions(rng, size, geometry)
     absorption = 1.0 - np.exp(-_eyring(size) / geometry.rt60)
-    wall = float(np.sqrt(1.0 - min(absorption, 0.95)))
+    wall = float(np.sqrt(1.0 - min(absorption, 0.95)))  # of the pressure; α is of the power
     scatter = rng.integers(2**31, size=(2, PLACES))
     scatter[:, POINT] = scatter[:, BODY]  # 6 cm apart: the same walls scatter the same way
     out = np.empty((2, PLACES, TAPS), np.float32)
     for m, p in np.ndindex(2, PLACES):
         out[m, p] = _images(places[p], mics[m], size, wall, np.random.default_rng(scatter[m, p]))
     energy = np.sum(out[0].astype(float) ** 2, axis=1)
-    energy[POINT] = energy[BODY]
+    energy[POINT] = energy[BODY]  # one gain for both: a fault keeps its level against the body
     scaled: Curve = (out / np.sqrt(energy)[None, :, None]).astype(np.float32)
     return scaled
 
 
 def _eyring(size: NDArray[np.float64]) -> float:
-    """−ln(1−α) times the reverberation time, for a room of this size."""
+    """−ln(1−α) times the reverberation time, for a room of this size (Eyring's formula)."""
     area = 2 * (size[0] * size[1] + size[1] * size[2] + size[0] * size[2])
-    return float(0.161 * np.prod(size) / area)
+    return float(0.161 * np.prod(size) / area)  # 24 ln 10 / c, s/m
 
 
 def _positions(
     rng: np.random.Generator, size: NDArray[np.float64], geometry: Geometry
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Places (PLACES, 3) and microphones (2, 3): machine left of the middle, hall around it."""
+    # Off the planes of symmetry, where modes have their nodes; some 1.1 m above the floor.
     body = size * np.array([0.35, 0.45, 0.27]) + rng.uniform(-0.2, 0.2, 3)
     angles = rng.uniform(-0.5, 0.5, PLACES)
     near = body + geometry.near_m * _towards(angles[0], 0.3)
@@ -89,11 +95,13 @@ def _positions(
         body + rng.uniform(2.2, 3.4) * _towards(np.pi * turn + 0.5 * angle, 0.1)
         for turn, angle in zip((0.55, -0.6, 0.8, -0.35), angles[2:], strict=True)
     ]
+    # Nothing stands in a wall, nor so near to one that its image is as loud as itself.
     places = np.clip(np.array([body, point, *others]), 0.3, size - 0.3)
     return places, np.clip(np.array([near, far]), 0.3, size - 0.3)
 
 
 def _towards(azimuth: float, rise: float) -> NDArray[np.float64]:
+    """Unit vector, (3,); `rise` is the sine of the elevation."""
     flat = np.sqrt(1 - rise**2)
     return np.array([flat * np.cos(azimuth), flat * np.sin(azimuth), rise])
 
@@ -113,16 +121,16 @@ def _images(
     )
     order = orders[0][:, None, None] + orders[1][:, None] + orders[2]
     square = offsets[0][:, None, None] ** 2 + offsets[1][:, None] ** 2 + offsets[2] ** 2
-    distance = np.sqrt(square)
+    distance = np.sqrt(square)  # (x images, y images, z images), m
     # real walls are no mirrors: late images arrive a little off and with either sign,
     # without which a shoebox rings and its bass piles up
     jitter = 1 + 0.01 * rng.standard_normal(order.shape) * (order > 1)
     sign = np.where(order > 3, rng.choice((-1.0, 1.0), order.shape), 1.0)
     slot = np.rint(distance * jitter / SOUND * SAMPLE_RATE * OVERSAMPLING).astype(int)
     inside = slot < TAPS * OVERSAMPLING
-    weight = (sign * wall**order / np.maximum(distance, 0.1))[inside]
+    weight = (sign * wall**order / np.maximum(distance, 0.1))[inside]  # 1/r, no singularity
     fine = np.bincount(slot[inside], weight, TAPS * OVERSAMPLING)
-    band = rfft(fine)[: TAPS // 2 + 1]
+    band = rfft(fine)[: TAPS // 2 + 1]  # below our own Nyquist; the fine grid's rest is cut off
     short: Curve = irfft(band, TAPS).astype(np.float32)
     return short
 
@@ -164,10 +172,11 @@ def mic_difference(seed: int, machine: str, sd_db: float, size: int) -> Curve:
     rng = room_rng(seed, machine, "microphones")
     octaves = np.log2(np.maximum(frequencies(size), 300.0) / 300.0)
     span = np.log2(SAMPLE_RATE / 2 / 300.0)
-    waves = np.arange(1, 6)[:, None]
+    waves = np.arange(1, 6)[:, None]  # half waves over the span: none is finer than 0.9 octaves
     phases = rng.uniform(0, 2 * np.pi, 5)[:, None]
     curve = np.sum(np.cos(np.pi * waves * octaves / span + phases) / np.sqrt(waves), axis=0)
     upper = octaves > 0
+    # Fades in over half an octave: rumble, far below, must stay in phase and equal (LR_corr).
     curve = (curve - curve[upper].mean()) * np.minimum(octaves / 0.5, 1.0)
     spread = float(np.sqrt(np.mean(curve[upper] ** 2)))
     out: Curve = (10 ** (sd_db / 20 * curve / spread)).astype(np.float32)
@@ -178,14 +187,15 @@ def gaussian(rng: np.random.Generator, size: int) -> Spectrum:
     """The spectrum of `size` samples of periodic white noise of RMS 1: (size // 2 + 1,)."""
     bins = size // 2 + 1
     z: Spectrum = rng.standard_normal(2 * bins, dtype=np.float32).view(np.complex64)
-    z *= np.float32(np.sqrt(size / 2))
+    z *= np.float32(np.sqrt(size / 2))  # E|z|² = size: Parseval gives an RMS of 1
     return z
 
 
 @lru_cache(maxsize=16)
 def field_mixing(spacing: float, size: int) -> tuple[Curve, Curve]:
     """How a second microphone's diffuse noise is made of the first's and of a fresh one."""
-    shared = np.sinc(2 * frequencies(size) * spacing / SOUND)
+    shared = np.sinc(2 * frequencies(size) * spacing / SOUND)  # numpy's sinc has the π in it
+    # 1 − shared²: the second microphone has the first's power at every frequency.
     return shared.astype(np.float32), np.sqrt(1 - shared**2).astype(np.float32)
 
 
@@ -208,8 +218,10 @@ def rumble(rng: np.random.Generator, size: int) -> Spectrum:
     """
     f = frequencies(size)[: int(200 * size / SAMPLE_RATE)]
     centre = rng.uniform(45.0, 65.0)
+    # A bell of 0.45 octaves. In phase at both microphones it raises LR_corr and,
+    # in a few of 201 bins, hardly the mean coherence: the fan's 0.86 beside γ ≤ 0.056.
     shape = np.exp(-0.5 * (np.log2(np.maximum(f, 1.0) / centre) / 0.45) ** 2)
     z = rng.standard_normal(2 * f.size, dtype=np.float32).view(np.complex64)
-    power = 2 * np.sum(shape**2) * 2 / size**2
+    power = 2 * np.sum(shape**2) * 2 / size**2  # E|z|² = 2, and each bin stands for ±f
     out: Spectrum = (z * shape / np.sqrt(power)).astype(np.complex64)
     return out

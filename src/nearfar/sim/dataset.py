@@ -28,13 +28,18 @@ from nearfar.sim.version import SIM_VERSION
 from nearfar.sound.audio import encode
 
 MANIFEST, JOURNAL, TRUTH = "manifest.json", "journal.jsonl", "ground_truth.jsonl"
-STEMS = ("machine", "noise")
+STEMS = ("machine", "noise")  # fields of `Rendered`, and folders
 Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
 class Written:
-    """A simulated data set on disk."""
+    """A simulated data set on disk.
+
+    >>> done = Written(Path("mini"), label(0), clips=156, rendered=0)
+    >>> done.label
+    'SIMULATED v1 seed 0'
+    """
 
     folder: Path
     label: str  # "SIMULATED v1 seed 0", to be printed with whatever comes from it
@@ -80,12 +85,12 @@ def simulate(
     settings = {"version": SIM_VERSION, "seed": seed, "preset": preset, "machines": names,
                 "stems": stems}  # fmt: skip
     done = _prepare(out, settings)
-    todo = [item for item in items if item.file not in done]
+    todo = [item for item in items if item.file not in done]  # found whole, by its sum
     jobs = [_Rendering(item, str(out), seed, stems) for item in todo]
     with storage_errors(out), (out / JOURNAL).open("a", encoding="utf-8") as journal:
         for n, entry in enumerate(processes.run(_write_clip, jobs, workers), 1):
             journal.write("\n" * (n == 1) + json.dumps(entry) + "\n")  # the last line may be torn
-            journal.flush()
+            journal.flush()  # a killed run loses the clips in the making, no finished one
             done[entry["file"]] = entry
             if progress is not None:
                 progress("rendering", n, len(jobs))
@@ -106,8 +111,9 @@ def _write_clip(job: _Rendering) -> dict[str, Any]:
     rendered = render(job.item.key, job.seed)
     path = Path(job.out) / job.item.file
     content = encode(rendered.audio, "PCM_16")
-    if job.stems:
+    if job.stems:  # before the clip: where there is a clip, its stems are there
         for name in STEMS:
+            # float: 16 bits each would not add up to the clip
             _put(_stem(path, name), encode(getattr(rendered, name), "FLOAT"))
     _put(path, content)
     digest = hashlib.sha256(content).hexdigest()
@@ -129,6 +135,7 @@ def _prepare(out: Path, settings: dict[str, Any]) -> dict[str, dict[str, Any]]:
         if present is None:
             if any(out.iterdir()):
                 raise StorageError(f"{out}: has other files in it; choose a new folder")
+            # First of all, so that a folder says what it will be before it has a clip.
             write_text(out / MANIFEST, json.dumps({"simulation": settings, "complete": False}))
             return {}
     differ = [
@@ -157,7 +164,7 @@ def _journal(out: Path) -> list[dict[str, Any]]:
     for line in lines:
         try:
             found.append(json.loads(line))
-        except ValueError:
+        except ValueError:  # torn by a power cut: that clip is made again
             continue
     listed = json.loads((out / MANIFEST).read_text(encoding="utf-8")).get("clips")
     found += listed if isinstance(listed, list) else []
@@ -194,7 +201,7 @@ def _finish(out: Path, settings: dict[str, Any], entries: list[dict[str, Any]]) 
     manifest = {"simulation": settings, "label": label(settings["seed"]), "complete": True,
                 "clips": entries}  # fmt: skip
     write_text(out / MANIFEST, json.dumps(manifest, indent=1) + "\n")
-    (out / JOURNAL).unlink(missing_ok=True)
+    (out / JOURNAL).unlink(missing_ok=True)  # last: until here an interruption costs nothing
 
 
 def attributes_csv(files: Sequence[str]) -> str:
@@ -212,7 +219,7 @@ def attributes_csv(files: Sequence[str]) -> str:
 
 
 def _pairs(file: str) -> list[tuple[str, str]]:
-    tail = Path(file).stem.split("_", 6)[6]
+    tail = Path(file).stem.split("_", 6)[6]  # after section, number, domain, split, label, number
     if tail == "noAttribute":
         return []
     words = tail.split("_")

@@ -26,6 +26,12 @@ _LOWEST = 20.0  # Hz; noise below is inaudible and would only move the level
 class Kit:
     """The means to synthesise one clip.
 
+    >>> kit = Kit(16_000, np.random.default_rng(0))
+    >>> shaft = kit.turns(25.0)  # revolutions of a shaft at 25 Hz
+    >>> hum = kit.tones(shaft, {1: 0.5, 2: 0.2}) + kit.noise([(20, 0), (8000, -20)])
+    >>> hum.shape, hum.dtype
+    ((16000,), dtype('float32'))
+
     Args:
         samples: length of the clip.
         rng: source of all its randomness.
@@ -55,6 +61,7 @@ class Kit:
 
     def turns(self, hertz: float, wander: float = 0.004) -> Turns:
         """Revolutions done so far, (samples,), of a shaft at `hertz` whose speed wanders."""
+        # −0.5: however it wanders, a shaft never stands still or turns back. It starts anywhere.
         steps = (hertz / self.rate) * (1.0 + np.maximum(self.curve(wander), -0.5).astype(float))
         return np.cumsum(steps) + self.rng.random()
 
@@ -67,9 +74,10 @@ class Kit:
         spectrum = np.zeros(_TABLE // 2 + 1, np.complex128)
         for order, level in levels.items():
             phase = self.rng.random()  # drawn in any case: the draws that follow stay the same
-            if order * hertz < 0.49 * self.rate:
+            if order * hertz < 0.49 * self.rate:  # above Nyquist it would fold back
                 spectrum[order] += 0.5 * _TABLE * level * np.exp(2j * np.pi * phase)
         table = np.fft.irfft(spectrum, _TABLE).astype(np.float32)
+        # _TABLE is a power of two: the mask is the remainder of a whole turn.
         read: Signal = table[(turns * _TABLE).astype(np.int64) & (_TABLE - 1)]
         return read
 
@@ -80,6 +88,7 @@ class Kit:
         bins = self.samples // 2 + 1
         shape = self._shape(colour, vary_db, bins)
         draws = self.rng.standard_normal(2 * bins, dtype=np.float32).view(np.complex64)
+        # By the shape, not by what was drawn: the RMS is 1 on average, as a clip's level may vary.
         scale = self.samples / (2.0 * np.sqrt(np.sum(shape.astype(float) ** 2)))
         noise: Signal = fft.irfft(draws * (shape * np.float32(scale)), self.samples)
         return noise
@@ -88,7 +97,7 @@ class Kit:
         """Amplitude per FFT bin of a colour."""
         corners, levels = np.array(colour, float).T
         levels = levels + self.rng.normal(0.0, vary_db, len(levels))
-        grid = np.geomspace(_LOWEST, self.rate / 2, 256)
+        grid = np.geomspace(_LOWEST, self.rate / 2, 256)  # 30 an octave; a logarithm a bin is slow
         coarse = 10 ** (np.interp(np.log(grid), np.log(corners), levels) / 20)
         at = np.arange(bins) * (0.5 * self.rate / (bins - 1))
         shape: Signal = np.interp(at, grid, coarse, left=0.0).astype(np.float32)
@@ -115,8 +124,10 @@ class Kit:
 
         train = np.zeros(self.samples, np.float32)
         at = np.atleast_1d(np.asarray(times, float) * self.rate).astype(np.int64) % self.samples
+        # add.at: two blows within one sample are both heard
         np.add.at(train, at, np.broadcast_to(np.asarray(strengths, np.float32), at.shape))
         longest = max(decay for _, decay, _ in modes)
+        # 7 decay times: 61 dB down, below the noise of any scene.
         t = np.arange(min(self.samples, int(7 * longest * self.rate) + 1)) / self.rate
         ring = sum(a * np.exp(-t / d) * np.sin(2 * np.pi * f * t) for f, d, a in modes)
         ring = np.asarray(ring / np.sqrt(np.sum(np.square(ring))), np.float32)

@@ -24,6 +24,9 @@ class Condition:
         tail: end of the clip's file name, e.g. `spd_1`; `noAttribute` for none.
         values: physical knobs by name; the machine's module states their units.
         unit: number of the individual machine or part.
+
+    >>> Condition("spd_1", (("shaft", 27.6),)).value("shaft")
+    27.6
     """
 
     tail: str
@@ -44,7 +47,11 @@ class Condition:
 
 @dataclass(frozen=True)
 class Fault:
-    """A defect: its name and what it does to the sound."""
+    """A defect: its name and what it does to the sound.
+
+    >>> Fault("leak", "hiss while closed").name
+    'leak'
+    """
 
     name: str
     physics: str
@@ -52,7 +59,14 @@ class Fault:
 
 @dataclass(frozen=True)
 class Stems:
-    """What a machine emits, float32 (samples,): at its body and at the point where faults sit."""
+    """What a machine emits, float32 (samples,): at its body and at the point where faults sit.
+
+    Two places, 6 cm apart: a fault changes the pattern of radiation a little, not only the sound.
+
+    >>> hum = np.ones(4, np.float32)
+    >>> bool(Stems(body=hum, point=0 * hum).point.any())
+    False
+    """
 
     body: Signal
     point: Signal
@@ -75,6 +89,10 @@ class Machine:
         references: public sources of the model, in our words.
         render: `(kit, condition, fault or None, severity 0–1, unit generator) -> Stems`; the
             healthy sum of both stems has an RMS of 1, give or take the clip's loudness.
+
+    >>> from nearfar.sim.machines import MACHINES
+    >>> [fault.name for fault in MACHINES["fan"].faults]
+    ['unbalance', 'clogged', 'loose_screw', 'overvoltage']
     """
 
     name: str
@@ -105,6 +123,7 @@ def unit_rng(seed: int, machine: str, unit: int) -> np.random.Generator:
 
 def jitter(unit: np.random.Generator, count: int, spread: float = 0.02) -> list[float]:
     """`count` factors around 1 by which an individual differs from its type."""
+    # ±10 % at most: beyond, it would be another type of machine.
     return [float(x) for x in np.exp(np.clip(unit.normal(0, spread, count), -0.1, 0.1))]
 
 
@@ -129,6 +148,7 @@ def stems(kit: Kit, body: NDArray[np.floating], point: NDArray[np.floating]) -> 
     at the price that a loud fault turns the healthy sound down.
     """
     at_body, at_point = np.asarray(body, np.float32), np.asarray(point, np.float32)
+    # 1e-9: a machine at rest stays silent
     gain = np.float32(kit.gain(LOUDNESS_DB) / max(rms(at_body + at_point), 1e-9))
     return Stems(at_body * gain, at_point * gain)
 

@@ -19,16 +19,21 @@ from numpy.typing import NDArray
 from nearfar.sim.acoustics import PLANT, ROAD_IN, ROAD_OUT, Curve, Spectrum, frequencies
 from nearfar.sound.audio import SAMPLE_RATE
 
-Envelope = NDArray[np.float32]  # amplitude every millisecond
+Envelope = NDArray[np.float32]  # (steps,) amplitude every millisecond
 Course = Callable[[np.random.Generator, int], tuple[Envelope, ...]]
 
 STEP = SAMPLE_RATE // 1000  # samples per envelope value
-EVENT_SHARE = 0.5  # of the point-source noise power, where a clip has an event kind
+EVENT_SHARE = 0.5  # of the point-source noise power, where a clip has an event kind; assumed
 
 
 @dataclass(frozen=True)
 class Colour:
-    """Noise band: corner frequencies in Hz and slope in dB per octave between them."""
+    """Noise band: corner frequencies in Hz and slope in dB per octave between them.
+
+    >>> pink = Colour(low_hz=50.0, high_hz=6000.0, slope=-3.0)
+    >>> shape(pink, 0.0, 1024).shape  # the bins of an FFT of 1024
+    (513,)
+    """
 
     low_hz: float
     high_hz: float
@@ -37,7 +42,13 @@ class Colour:
 
 @dataclass(frozen=True)
 class Kind:
-    """One kind of noise: its colour, its course in time (None: steady), where it stands."""
+    """One kind of noise: its colour, its course in time (None: steady), where it stands.
+
+    >>> KINDS["hall"].course is None
+    True
+    >>> len(KINDS["vehicle"].places)  # it comes in and goes out
+    2
+    """
 
     name: str
     colour: Colour
@@ -47,24 +58,26 @@ class Kind:
 
 def _compressor(rng: np.random.Generator, steps: int) -> tuple[Envelope, ...]:
     """On and off for seconds, pulsating with its pistons while on."""
-    on, at = np.zeros(steps, np.float32), -int(rng.integers(0, 3000))
+    on, at = np.zeros(steps, np.float32), -int(rng.integers(0, 3000))  # ms; already running
     while at < steps:
         length = int(rng.integers(2500, 7000))
         on[max(at, 0) : max(at + length, 0)] = 1.0
         at += length + int(rng.integers(800, 2500))
     t = np.arange(steps) / 1000.0
     pulse = 1 + 0.4 * np.sin(2 * np.pi * rng.uniform(8, 14) * t + rng.uniform(0, 2 * np.pi))
+    # 0.02 = 1 − 0.98: rises to 1 with 50 ms; 0.1 is heard while it rests, so no clip lacks it.
     return ((0.1 + _decay(on * 0.02, 0.98) * pulse).astype(np.float32),)
 
 
 def _conveyor(rng: np.random.Generator, steps: int) -> tuple[Envelope, ...]:
     """Rattle of rollers: strikes at an irregular beat, each a few hundredths of a second."""
     strikes = np.zeros(steps, np.float32)
+    # 4 to 9 strikes a second, ±40 %; a gap is never under 66 ms, so these gaps fill any clip.
     gaps = 1000 / rng.uniform(4.0, 9.0) * rng.uniform(0.6, 1.4, size=10 + steps // 60)
     at = np.cumsum(gaps).astype(int)
     at = at[at < steps]
     strikes[at] = rng.uniform(0.4, 1.0, at.size)
-    return (0.12 + _decay(strikes, float(np.exp(-1 / rng.uniform(20, 45)))),)
+    return (0.12 + _decay(strikes, float(np.exp(-1 / rng.uniform(20, 45)))),)  # ms to 1/e
 
 
 def _air_gun(rng: np.random.Generator, steps: int) -> tuple[Envelope, ...]:
@@ -78,7 +91,7 @@ def _air_gun(rng: np.random.Generator, steps: int) -> tuple[Envelope, ...]:
 
 def _vehicle(rng: np.random.Generator, steps: int) -> tuple[Envelope, ...]:
     """A fork-lift truck goes by: swells, moves from one place to the other, fades."""
-    t = np.arange(steps) / steps
+    t = np.arange(steps) / steps  # shares of the clip: it passes within every one
     passing = (t - rng.uniform(0.25, 0.75)) / rng.uniform(0.15, 0.3)
     swell = 0.15 + np.exp(-0.5 * passing**2)
     along = 0.5 + 0.5 * np.tanh(1.5 * passing)
@@ -110,7 +123,8 @@ KINDS: dict[str, Kind] = {
     )
 }
 
-# how often each kind occurs; the target domain has the same kinds, in other proportions
+# How often each kind occurs; the target domain has the same kinds, in other proportions: kinds
+# of its own would tell the domain by the noise alone.
 SOURCE_MIX = {"hall": 0.35, "compressor": 0.25, "conveyor": 0.20, "air gun": 0.10, "vehicle": 0.10}
 TARGET_MIX = {"hall": 0.25, "compressor": 0.15, "conveyor": 0.25, "air gun": 0.15, "vehicle": 0.20}
 
@@ -125,6 +139,7 @@ def draw_kind(rng: np.random.Generator, target_weight: float) -> Kind:
 
 @lru_cache(maxsize=8)
 def _log_frequencies(size: int) -> Curve:
+    """Octaves from 1 kHz, where slopes turn; as at 10 Hz below, lest 0 Hz be infinite."""
     return np.log2(np.maximum(frequencies(size), 10.0) / 1000.0).astype(np.float32)
 
 
@@ -146,7 +161,7 @@ def shape(colour: Colour, tilt: float, size: int) -> Curve:
     """
     turn = np.exp(np.float32(tilt * np.log(10) / 20) * _log_frequencies(size))
     curve: Curve = _band(colour, size) * turn
-    curve /= np.sqrt(np.dot(curve, curve) / curve.size)
+    curve /= np.sqrt(np.dot(curve, curve) / curve.size)  # white noise keeps its RMS of 1
     return curve
 
 
@@ -160,7 +175,7 @@ def events(rng: np.random.Generator, kind: Kind, samples: int, size: int) -> lis
 
     if kind.course is None:
         raise ValueError(f"noise kind {kind.name!r} is steady; draw its spectrum with `gaussian`")
-    steps = -(-samples // STEP)
+    steps = -(-samples // STEP)  # rounded up: the last millisecond may be cut short
     courses = kind.course(rng, steps)
     level = np.sqrt(sum(float(np.mean(c * c)) for c in courses))
     white = rng.standard_normal(steps * STEP, dtype=np.float32).reshape(steps, STEP)

@@ -13,7 +13,7 @@ from nearfar.sim.machines import MACHINES
 from nearfar.sim.scene import ClipKey, render
 from nearfar.sound.spectral import log_mel
 
-SECONDS = 3.0
+SECONDS = 3.0  # a few turns of the slowest machine, and still single blows to be seen
 
 
 def draw(machine: str, folder: Path, seed: int = 0) -> Path:
@@ -41,7 +41,7 @@ def draw(machine: str, folder: Path, seed: int = 0) -> Path:
         audio = render(key, seed).audio
         for row, channel in enumerate(("near", "far")):
             image = log_mel(audio[row])
-            top = np.percentile(image, 99.5)
+            top = np.percentile(image, 99.5)  # one click must not darken all the rest
             axes[row][column].imshow(
                 image, origin="lower", aspect="auto", vmin=top - 60, vmax=top, cmap="magma",
                 extent=(0, SECONDS, 0, len(image)),

@@ -21,6 +21,9 @@ GROUPS = tuple((d, label) for d in ("source", "target") for label in ("normal", 
 class Size:
     """How large a simulated data set is.
 
+    >>> PRESETS["dev"].clips()  # 7 machines of 1,000 training and 200 test clips
+    8400
+
     Args:
         machines: names.
         source, target: training clips of each domain.
@@ -43,8 +46,10 @@ class Size:
 
 PRESETS = MappingProxyType(
     {
+        # Near louder, far coherent with it, far louder: one machine of each kind of pair.
         "mini": Size(("ToyCar", "fan", "valveEmu"), 24, 4, 6, 3.0, "the demo and the tests"),
         "small": Size(tuple(MACHINES), 100, 10, 20, 5.0, "statistics and trends, a minute"),
+        # 990 + 10, and 50 for each domain and label: as the official development set has them.
         "dev": Size(tuple(MACHINES), 990, 10, 50, None, "the size of the real development set"),
     }
 )
@@ -65,7 +70,11 @@ def machines_of(preset: str) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class Item:
-    """One file to write."""
+    """One file to write.
+
+    >>> print(plan(PRESETS["mini"], seed=0, machines=["fan"])[0].file)
+    fan/train/section_00_source_train_normal_0000_spd_3.wav
+    """
 
     key: ClipKey
     file: str  # below the data set's folder, with /
@@ -94,7 +103,7 @@ def _machine(preset: Size, seed: int, machine: str) -> Iterator[Item]:
     for domain, count in (("source", preset.source), ("target", preset.target)):
         for i in range(count):
             yield _item(ClipKey(machine, "train", domain, "normal", i, seconds), seed, i)
-    numbers = _test_numbers(machine, preset.test)
+    numbers = _test_numbers(machine, preset.test)  # in names alone: the key keeps its index
     for (domain, label), row in zip(GROUPS, numbers, strict=True):
         for i, number in enumerate(row):
             yield _item(ClipKey(machine, "test", domain, label, i, seconds), seed, number)

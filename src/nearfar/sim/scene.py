@@ -30,12 +30,19 @@ from nearfar.sim.version import SIM_VERSION
 from nearfar.sound.audio import SAMPLE_RATE, Audio
 
 SPLITS, DOMAINS, LABELS = ("train", "test"), ("source", "target"), ("normal", "anomaly")
+# Their mean ratio is sure to about 0.3 dB, against a tolerance of 1.5, in half a second.
 _INSTALLATION_CLIPS, _INSTALLATION_SECONDS = 36, 2.0
 
 
 @dataclass(frozen=True)
 class ClipKey:
     """Names one clip of the simulated set; with a seed it determines every sample.
+
+    >>> key = ClipKey("fan", "test", "source", "anomaly", index=0, seconds=1.0)
+    >>> key.samples
+    16000
+    >>> render(key, seed=0).truth["fault"]
+    'unbalance'
 
     Raises:
         SettingError: an unknown split, domain or label, a negative index, no duration.
@@ -52,7 +59,7 @@ class ClipKey:
         for value, known in ((self.split, SPLITS), (self.domain, DOMAINS), (self.label, LABELS)):
             if value not in known:
                 raise SettingError(f"unknown {value!r} in a clip key; {did_you_mean(value, known)}")
-        if self.index < 0 or not self.seconds > 0:
+        if self.index < 0 or not self.seconds > 0:  # NaN is not above 0 either
             raise SettingError(
                 f"clip key has index {self.index} and {self.seconds} s; "
                 "give an index from 0 and more than 0 s"
@@ -66,12 +73,17 @@ class ClipKey:
 
 @dataclass(frozen=True)
 class Rendered:
-    """A clip and what it is made of: `audio` = `machine` + `noise`, float32 (2, samples) each."""
+    """A clip and what it is made of: `audio` = `machine` + `noise`, float32 (2, samples) each.
+
+    >>> clip = render(ClipKey("valveEmu", "train", "source", "normal", 0, 1.0), seed=0)
+    >>> clip.audio.shape, bool((clip.audio == clip.machine + clip.noise).all())
+    ((2, 16000), True)
+    """
 
     audio: Audio
     machine: Audio
     noise: Audio
-    truth: dict[str, Any]
+    truth: dict[str, Any]  # for whoever checks a system; no system reads it
 
 
 def render(key: ClipKey, seed: int, scene: Scene | None = None) -> Rendered:
@@ -91,13 +103,14 @@ def render(key: ClipKey, seed: int, scene: Scene | None = None) -> Rendered:
         SettingError: no such machine.
     """
     knobs = scene_of(key.machine) if scene is None else scene
+    # Streams of their own: whatever the machine draws, its noise is the same.
     choices, machine_rng, noise_rng = clip_rng(key, seed).spawn(3)
     machine = MACHINES[key.machine]
     condition = _condition(machine, key, choices)
     fault, severity = _fault(machine, key, knobs)
     kit = Kit(key.samples, machine_rng, SAMPLE_RATE)
     unit = unit_rng(seed, key.machine, condition.unit)
-    stems = machine.render(kit, condition, fault, severity, unit)
+    stems = machine.render(kit, condition, fault, severity, unit)  # RMS 1 but for its loudness
     level = _gain(choices.normal(0.0, knobs.machine_sd_db))
     mixer = _Mixer(key, seed, knobs, far_gain_db(key.machine, seed, knobs))
     machine_audio = mixer.machine(stems, level)
@@ -112,7 +125,7 @@ def render(key: ClipKey, seed: int, scene: Scene | None = None) -> Rendered:
         "seed": seed,
         "version": SIM_VERSION,
     }
-    audio = machine_audio + noise_audio
+    audio = machine_audio + noise_audio  # never clipped here: the sum of the stems stays exact
     truth["clipped"] = int(np.count_nonzero(np.abs(audio) >= 1.0))
     return Rendered(audio, machine_audio, noise_audio, truth)
 
@@ -120,6 +133,7 @@ def render(key: ClipKey, seed: int, scene: Scene | None = None) -> Rendered:
 def clip_rng(key: ClipKey, seed: int) -> np.random.Generator:
     """The clip's own random stream."""
     cell = f"{key.split}/{key.domain}/{key.label}"
+    # crc32, for `hash` of a text is another in every process.
     words = [SIM_VERSION, seed, crc32(key.machine.encode()), crc32(cell.encode()), key.index]
     return np.random.default_rng(words)
 
@@ -143,6 +157,7 @@ def _fault(machine: Machine, key: ClipKey, knobs: Scene) -> tuple[str | None, fl
     """Fault and severity: faults cycle with the index, severities once per round of faults."""
     if key.label == "normal":
         return None, 0.0
+    # Cycled, not drawn: the smallest set has every fault.
     turn, which = divmod(key.index, len(machine.faults))
     return machine.faults[which].name, knobs.severities[turn % 3]
 
@@ -185,7 +200,9 @@ class _Mixer:
         from scipy.fft import next_fast_len
 
         self.key, self.knobs = key, knobs
+        # Room for the longest response: the end of a clip must not wrap round to its beginning.
         self.size = int(next_fast_len(key.samples + acoustics.TAPS, real=True))
+        # (2 microphones, PLACES, bins)
         self.h = acoustics.transfer(seed, key.machine, knobs.geometry, self.size)
         eq = acoustics.mic_difference(seed, key.machine, knobs.mic_eq_db, self.size)
         self.far = eq * np.float32(_gain(far_gain_db))
@@ -209,7 +226,7 @@ class _Mixer:
         target = self.key.domain == "target"
         kind = noise.draw_kind(rng, knobs.target_mix if target else 0.0)
         snr_db = knobs.snr_db + (knobs.target_snr_offset_db if target else 0.0)
-        total = _gain(rng.normal(-snr_db, knobs.noise_sd_db))
+        total = _gain(rng.normal(-snr_db, knobs.noise_sd_db))  # over the reference, whose RMS is 1
         tilt = rng.normal(0.0, knobs.tilt_sd)
         background = 1 / (1 + _gain(-2 * knobs.diffuse_db))  # share of the power
         pair = acoustics.diffuse_pair(rng, knobs.far_m, size)
@@ -218,6 +235,7 @@ class _Mixer:
         for place, source in self._sources(rng, kind, tilt, total * np.sqrt(1 - background)):
             near += self.h[0, place] * source
             far += self.h[1, place] * source
+        # Beside `total`: it decides LR_corr and little else, so it has a knob of its own.
         low = acoustics.rumble(rng, size) * np.float32(_gain(knobs.rumble_db))
         near[: low.size] += low
         far[: low.size] += low

@@ -18,7 +18,7 @@ from nearfar.sound.audio import SAMPLE_RATE, encode
 
 Audio = NDArray[np.float32]
 
-EXPECTED = "expected.json"
+EXPECTED = "expected.json"  # what a system should say of each file
 
 # file → (usable, what it is)
 FILES = {
@@ -90,10 +90,11 @@ def _contents(machine: str, seed: int) -> Iterator[tuple[str, bytes]]:
     broken[0, SAMPLE_RATE] = np.nan
     yield "nan.wav", encode(broken, "FLOAT")
     whole = encode(audio, "PCM_16")
-    yield "truncated.wav", whole[: len(whole) // 2]
+    yield "truncated.wav", whole[: len(whole) // 2]  # its header promises twice as much
 
 
 def _late(audio: Audio) -> Audio:
     near, far = audio
+    # A crystal is off by some 20 to 100 ppm: two cheap recorders by 200.
     times = np.arange(far.size) * (1 - 200e-6) - 0.3 * SAMPLE_RATE
     return np.stack([near, np.interp(times, np.arange(far.size), far, left=0.0)]).astype(np.float32)

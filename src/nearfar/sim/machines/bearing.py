@@ -23,7 +23,9 @@ from nearfar.sim.machine import (
     stems,
 )
 
-_OUTER, _INNER, _BALL, _CAGE = 3.6, 5.4, 4.8, 0.4  # orders of the shaft
+# Orders of the shaft, of n balls of d pitch diameters: n(1 − d)/2, n(1 + d)/2, (1 − d²)/2d twice
+# (a ball strikes both races in a turn of its own), (1 − d)/2.
+_OUTER, _INNER, _BALL, _CAGE = 3.6, 5.4, 4.8, 0.4
 _ROLLING = (
     (40, -20), (150, -12), (500, -4), (1100, 0), (1700, -7), (2700, -1), (4200, -9), (8000, -24),
 )  # Hz, dB  # fmt: skip
@@ -56,14 +58,15 @@ def _spall(
 ) -> Signal:
     """Blows of a spalled surface; one that turns passes in and out of the loaded zone."""
     rates = {
-        "outer_race": (_OUTER, 0.0, 0.0, 9.0),
+        # order, turn of its load, depth of that, strength
+        "outer_race": (_OUTER, 0.0, 0.0, 9.0),  # stands still, so always under the same load
         "inner_race": (_INNER, 1.0, 0.9, 6.5),
         "ball": (_BALL, _CAGE, 0.9, 6.5),
     }
     if fault not in rates:
         return np.zeros(kit.samples, np.float32)
     per_turn, zone, depth, strength = rates[fault]
-    times = kit.passes(shaft, per_turn, 0.02)
+    times = kit.passes(shaft, per_turn, 0.02)  # balls slip: lines of high order are smeared
     at = np.clip(np.round(times * kit.rate).astype(np.int64), 0, kit.samples - 1)
     loaded = 1 + depth * np.cos(2 * np.pi * zone * shaft[at])
     uneven = np.exp(kit.rng.normal(0, 0.25, len(times)))
@@ -77,6 +80,7 @@ def _run(shaft: float, unit: int) -> Condition:
 BEARING = Machine(
     "bearingEmu",
     10,
+    # 1,200 turns a minute ± 4 %; the target's other bearings run between these speeds
     tuple(_run(20.0 * f, u) for u in range(5) for f in (0.96, 1.0, 1.04)),
     tuple(_run(20.0 * f, u) for u in range(5, 8) for f in (0.98, 1.02)),
     (

@@ -53,13 +53,14 @@ def _blades(kit: Kit, shaft: Turns, heavy: float) -> Signal:
     for harmonic, level in enumerate((0.45, 0.28, 0.16, 0.10, 0.06, 0.04), 1):
         levels[harmonic * _BLADES] = level
         for side in (-1, 1):
+            # no fan is balanced: even a healthy one has sidebands
             levels[harmonic * _BLADES + side] = level * (0.08 + 0.7 * heavy)
     return kit.tones(shaft, levels)
 
 
 def _hum(kit: Kit, over: float) -> Signal:
     """Hum at twice the mains; an overfed core saturates, which strengthens high harmonics."""
-    mains = kit.turns(2 * _MAINS, 0.0003)
+    mains = kit.turns(2 * _MAINS, 0.0003)  # iron pulls twice a period; the grid hardly wanders
     levels = {1: 0.25, 2: 0.12, 3: 0.06, 4: 0.03, 6: 0.015}
     hum = {k: level * kit.gain(1.0) for k, level in levels.items()}
     for k in (5, 7, 8, 9, 11, 13):
@@ -71,7 +72,7 @@ def _rattle(kit: Kit, shaft: Turns, severity: float, unit: np.random.Generator) 
     """A loose screw: blows near once a turn, in spells."""
     if severity == 0:
         return np.zeros(kit.samples, np.float32)
-    times = kit.passes(shaft, 1.0, 0.12)
+    times = kit.passes(shaft, 1.0, 0.12)  # far from regular: a screw has play
     knots = np.arange(0, kit.seconds + 1, 0.5)
     spells = np.interp(times, knots, kit.rng.random(len(knots)))
     return kit.strikes(times, 11 * severity * spells, own_modes(unit, _SCREW))
@@ -87,6 +88,7 @@ FAN = Machine(
     "fan",
     10,
     tuple(_run(name, shaft, unit) for unit in range(5) for name, shaft in _SPEEDS),
+    # The names are the same, the fans are others and 1 % faster: a shift that no name tells.
     tuple(_run(name, shaft * 1.01, unit) for unit in range(5, 8) for name, shaft in _SPEEDS),
     (
         Fault("unbalance", "mass on one blade: 1× tone, blade tones and flow modulated at it"),

@@ -22,7 +22,7 @@ from nearfar.sim.machine import (
     stems,
 )
 
-_TEETH = 23  # of the input gear
+_TEETH = 23  # of the input gear: mesh at 23 orders of it, 575 Hz at 25 Hz
 _RATIO = 2.0  # input turns per output turn
 _NOISE = ((40, -8), (200, 0), (600, -3), (1500, -6), (3500, -14), (8000, -30))  # Hz, dB
 _WORN = ((40, -60), (800, -12), (2200, 0), (4500, -4), (8000, -16))
@@ -54,13 +54,13 @@ def _mesh(kit: Kit, shaft: Turns, skew: float, worn: float) -> Signal:
 
     Misaligned shafts push the even harmonics, worn flanks the high ones.
     """
-    output = shaft / _RATIO
+    output = shaft / _RATIO  # the slower shaft: both shafts' sidebands are whole orders of it
     teeth = round(_TEETH * _RATIO)
     levels = {}
     for harmonic, level in enumerate((0.6, 0.35, 0.2, 0.12, 0.07, 0.04), 1):
         pushed = level + (0.3 * skew if harmonic in (2, 4) else 0.0) + 0.02 * harmonic * worn
         levels[harmonic * teeth] = pushed
-        for side, share in ((1, 0.12), (2, 0.18), (4, 0.06)):
+        for side, share in ((1, 0.12), (2, 0.18), (4, 0.06)):  # 2 is the input shaft
             for sign in (-1, 1):
                 extra = (0.3 * skew if side > 1 else 0.0) + (0.2 * worn if side == 1 else 0.0)
                 levels[harmonic * teeth + sign * side] = pushed * (share + extra)
@@ -83,6 +83,7 @@ def _run(letter: str, unit: int, speed: float, load: float) -> Condition:
 GEARBOX = Machine(
     "gearboxEmu",
     10,
+    # Nine letters over both domains, as the real set has: six here, three in the target.
     tuple(
         _run(letter, unit, speed, load)
         for unit in range(4)

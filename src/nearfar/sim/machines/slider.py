@@ -38,6 +38,7 @@ def render(
     pace, speed, rail = jitter(unit, 3)
     strokes = kit.turns(condition.value("stroke") * pace * kit.vary(0.02), 0.01)
     pull = _speed(strokes)
+    # turns times the rate: the motor's speed is the carriage's
     motor = np.cumsum(np.abs(pull) * (condition.value("motor") * speed * kit.vary(0.012)))
     tones = _motor(kit, motor / kit.rate)
     flutter = np.float32(1) + np.float32(0.9 * slack) * kit.tones(strokes, {13: 1.0, 17: 0.6})
@@ -48,7 +49,7 @@ def render(
         kit, strokes, unit
     )
     lame = np.float32(amount(fault, "rail_misaligned", severity))
-    forth = np.maximum(pull, 0) * lame
+    forth = np.maximum(pull, 0) * lame  # on the way out alone
     point = motion * (0.7 * rolling + np.float32(0.10 + 0.45 * dry) * rubbing)
     point = point + 0.5 * forth * rubbing + dry * motion * _squeal(kit, motor / kit.rate)
     return stems(kit, body, point + _blows(kit, strokes, fault, severity, unit))
@@ -56,6 +57,7 @@ def render(
 
 def _speed(strokes: Turns) -> Signal:
     """Speed of the carriage, (samples,): −1 … 1, a trapezium with a short rest at each end."""
+    # cut at 1: full speed for three fifths of a stroke
     table = np.clip(1.7 * np.sin(2 * np.pi * np.arange(4096) / 4096), -1, 1).astype(np.float32)
     speed: Signal = table[(strokes * 4096).astype(np.int64) & 4095]
     return speed
@@ -90,6 +92,7 @@ def _blows(
         strengths = np.repeat((22.0, 15.0, 11.0), len(dents)) * severity
         return kit.strikes(times, strengths, own_modes(unit, _DENT))
     if fault == "loose_belt":
+        # just after it turns, where the belt is slack
         slaps = kit.passes(strokes - 0.06, 2.0, 0.03)
         times = np.concatenate([slaps, slaps + 0.05, slaps + 0.11])
         strengths = np.repeat((18.0, 12.0, 8.0), len(slaps)) * severity

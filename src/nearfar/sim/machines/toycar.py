@@ -23,7 +23,7 @@ from nearfar.sim.machine import (
     stems,
 )
 
-_TEETH = 9  # of the motor's pinion
+_TEETH = 9  # of the motor's pinion: mesh at 810 Hz with a motor at 90 Hz
 _RATIO = 3.5  # motor turns per axle turn
 _ROLLING = ((40, -14), (200, -4), (700, 0), (2000, -4), (5000, -16), (8000, -28))  # Hz, dB
 _BRUSHES = ((40, -60), (1500, -18), (3500, 0), (6000, -2), (8000, -10))
@@ -37,6 +37,7 @@ def render(
     """One clip of a toy car; see `Machine.render`."""
     flat = amount(fault, "voltage_low", severity)
     speed, mesh, rolling = jitter(unit, 3)
+    # a motor's speed follows its voltage
     hertz = condition.value("motor") * speed * kit.vary(0.012) * (1 - 0.12 * flat)
     motor = kit.turns(hertz, 0.006)
     load = np.float32(1.0) + kit.curve(0.12, 0.5)
@@ -56,9 +57,9 @@ def _drive(kit: Kit, motor: Turns) -> Signal:
 
 
 def _mesh(kit: Kit, motor: Turns, bent: float) -> Signal:
-    """Tooth mesh with sidebands at axle speed, in orders of half an axle turn."""
+    """Tooth mesh with sidebands at axle speed, in orders of the axle."""
     axle = motor * (1 / _RATIO)
-    teeth = round(_TEETH * _RATIO)
+    teeth = round(_TEETH * _RATIO)  # 32 for 31.5: a wavetable has whole orders
     levels = {}
     for harmonic, level in enumerate((0.6, 0.4, 0.22, 0.14, 0.08), 1):
         levels[harmonic * teeth] = level
@@ -78,7 +79,7 @@ def _faults(
         return kit.strikes(times, 14 * severity * np.exp(kit.rng.normal(0, 0.2, len(times))), modes)
     if fault == "wheel_debris":
         times = kit.passes(motor, 1 / _RATIO, 0.15)
-        hit = kit.rng.random(len(times)) < 0.4
+        hit = kit.rng.random(len(times)) < 0.4  # a wheel does not roll over it at every turn
         strengths = 15 * severity * hit * np.exp(kit.rng.normal(0, 0.5, len(times)))
         return kit.strikes(times, strengths, own_modes(unit, _GRIT_MODES))
     return np.zeros(kit.samples, np.float32)
@@ -103,6 +104,7 @@ def _car(tail: str, motor: float, unit: int) -> Condition:
 
 def _emulated(cars: str, speeds: tuple[int, ...], first: int) -> tuple[Condition, ...]:
     """Cars (two of each letter) at speeds 1 … 5, each 2.5 % faster than the one before."""
+    # With cars B to D and A, 18 and 4 tails: the 22 attributes of the real training set.
     names = [f"{letter}{number}" for letter in cars for number in (1, 2)]
     return tuple(
         _car(f"car_{name}_spd_{speed}_mic_2_mic_1", 84.0 * 1.025 ** (speed - 3), first + i)

@@ -55,6 +55,7 @@ def _gate(cycles: Turns, share: float) -> Signal:
 
 def _coil(kit: Kit) -> Signal:
     """Hum of the coil at twice the mains (50 Hz)."""
+    # Steadier than any shaft, as the grid is; the plunger's iron saturates, hence harmonics.
     return kit.tones(kit.turns(100.0, 0.0003), {1: 1.0, 2: 0.4, 3: 0.3, 4: 0.1, 6: 0.1})
 
 
@@ -72,10 +73,11 @@ def _clicks(
     opens = kit.passes(cycles, 1.0, 0.004)
     closes = kit.passes(cycles - share, 1.0, 0.004)
     times = np.concatenate([opens, closes])
+    # roots of the blows' energies; the whole stem is brought to its level afterwards
     strengths = np.repeat((42.0, 26.0), (len(opens), len(closes)))
     strengths = strengths * np.exp(kit.rng.normal(0, 0.1, len(times)))
     missed = kit.rng.random(len(times)) < 0.65 * amount(fault, "strikes_missed", severity)
-    strengths = np.where(missed, 0.1 * strengths, strengths)
+    strengths = np.where(missed, 0.1 * strengths, strengths)  # it sticks: the coil's tug is heard
     clean = kit.strikes(times, strengths * (1 - 0.6 * dirt), sharp)
     late = 0.03 * dirt * (1 + kit.rng.random(len(times)))
     muffled = kit.strikes(times + late, strengths * (0.2 + 0.3 * dirt), dull)
@@ -93,7 +95,7 @@ def _bounces(
     """A plunger with a weak spring strikes again and again, sooner each time."""
     if fault != "spring_weak":
         return np.zeros(kit.samples, np.float32)
-    first = 0.045 * np.exp(kit.rng.normal(0, 0.1, len(times)))
+    first = 0.045 * np.exp(kit.rng.normal(0, 0.1, len(times)))  # s; gaps of 1, 0.7, 0.5, 0.35 of it
     after = np.concatenate([times + first * x for x in (1.0, 1.7, 2.2, 2.55)])
     falling = np.concatenate([strengths * x for x in (0.45, 0.35, 0.28, 0.22)])
     return kit.strikes(after, severity * falling, modes)
