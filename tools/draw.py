@@ -40,6 +40,10 @@ def picture() -> str:
 def _storeys(grounded: bool) -> list[tuple[int, list[str]]]:
     """Each floor's number and rooms, from the top down; of the ground, or of what is above it."""
     floor = floors()
+    if unknown := sorted(set(floor) - set(ORDER)):
+        sys.exit(
+            f"{', '.join(unknown)}: not in the table of tools/house.py; say what it may import"
+        )
     rooms = [room for room in floor if (room in GROUND) == grounded]
     rooms.sort(key=lambda room: (-floor[room], ORDER[room]))
     return [(number, list(group)) for number, group in groupby(rooms, key=floor.__getitem__)]

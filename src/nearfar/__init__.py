@@ -13,6 +13,7 @@ neither numpy nor scipy.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from nearfar.errors import did_you_mean
 from nearfar.parts.data import TYPES
 
 # For type checkers and editors, which do not run `__getattr__`; a test keeps it equal to `_HOME`.
@@ -89,12 +90,22 @@ _HOME = {
     "__version__": "nearfar.version",
 }
 
+# Handed on by earlier versions: few who use nearfar need them.
+_MOVED = {
+    "MemoryBank": "nearfar.scoring.bank",
+    "Truth": "nearfar.scores.truth",
+    "pair": "nearfar.sound.audio",
+    "proxy_classes": "nearfar.clips",
+    "read": "nearfar.sound.audio",
+}
+
 __all__ = sorted(_HOME)
 
 
 def __getattr__(name: str) -> Any:
     if name not in _HOME:
-        raise AttributeError(f"module 'nearfar' has no attribute {name!r}")
+        there = f"it is {_MOVED[name]}.{name}" if name in _MOVED else did_you_mean(name, _HOME)
+        raise AttributeError(f"module 'nearfar' has no attribute {name!r}; {there}")
     value = getattr(import_module(_HOME[name]), name)
     globals()[name] = value  # found at once from now on, without this function
     return value

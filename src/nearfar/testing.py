@@ -36,17 +36,29 @@ def noise(channels: int = 2, seconds: float = 2.0, seed: int = 0) -> Audio:
 
 def check_part(part: Any) -> None:
     """A frozen dataclass that hashes, compares, pickles, and comes back from plain data."""
-    _require(is_dataclass(part), f"{part!r} is no dataclass")
+    made = is_dataclass(part) and not isinstance(part, type)
+    _require(made, f"{part!r} is no dataclass: give an instance of a frozen one")
+    _require(type(part).__dataclass_params__.frozen, f"{type(part).__name__} is not frozen")
     # Workers get parts by pickle, detectors keep them as plain data.
     _require(hash(part) == hash(pickle.loads(pickle.dumps(part))), f"{part!r}: hash changes")
     _require(pickle.loads(pickle.dumps(part)) == part, f"{part!r}: a copy is not equal")
-    _require(from_data(to_data(part), (type(part),)) == part, f"{part!r}: not plain data")
+    _require(from_data(to_data(part), _types(part)) == part, f"{part!r}: not plain data")
     for field in fields(part)[:1]:  # if one can be set, all can; a part may have none
         try:
             setattr(part, field.name, getattr(part, field.name))
         except (FrozenInstanceError, AttributeError):
             continue
         raise AssertionError(f"{type(part).__name__} is not frozen")
+
+
+def _types(part: Any) -> tuple[type, ...]:
+    """Classes of a part and of all parts in it: a person's own are on no list."""
+    if isinstance(part, tuple):
+        return tuple(kind for one in part for kind in _types(one))
+    if not is_dataclass(part) or isinstance(part, type):
+        return ()
+    inner = tuple(getattr(part, field.name) for field in fields(part))
+    return (type(part), *_types(inner))
 
 
 def check_frontend(part: Frontend) -> None:
@@ -98,6 +110,7 @@ def check_rule(part: Rule) -> None:
     near, far = rows[:20] + 0.01, -rows[:20]
     scores = part(near, bank)
     _require(scores.shape == (20,), f"{part!r} gave shape {scores.shape}")
+    _require(bool(np.isfinite(scores).all()), f"{part!r} gave NaN or infinite scores")
     alone = np.concatenate([part(q[None], bank) for q in near])
     _require(np.array_equal(alone, scores), f"{part!r}: alone and among others differ")
     _require(part(far, bank).min() > scores.max(), f"{part!r}: far away does not score higher")

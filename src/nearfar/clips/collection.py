@@ -30,6 +30,8 @@ class Clips(Sequence[Clip]):
 
     def __init__(self, clips: Iterable[Clip] = ()) -> None:
         self._clips = tuple(clips)  # hashable, and safe to give to other processes
+        if isinstance(clips, str) or not all(isinstance(clip, Clip) for clip in self._clips):
+            raise SettingError("Clips are made of clips; those of a folder by Clips.open(folder)")
 
     @overload
     def __getitem__(self, index: int) -> Clip: ...

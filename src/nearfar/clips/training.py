@@ -26,12 +26,15 @@ def check_training(clips: Clips, doing: str = "fit") -> None:
     """
     # A folder given for clips is the commonest mistake, and a text is a sequence, too.
     if isinstance(clips, str | Path) or not isinstance(clips, Sequence):
+        given = repr(clips) if isinstance(clips, str | Path) else type(clips).__name__
         raise DatasetError(
-            f"{doing} takes clips, not {clips!r}; give Clips.open(folder, split='train')"
+            f"{doing} takes clips, not {given}; give Clips.open(folder, split='train')"
         )
     if not len(clips):
         raise DatasetError(f"no clips to {doing} on; give a folder with WAV or FLAC recordings")
     for clip in clips:
+        if not isinstance(clip, Clip):
+            raise DatasetError(f"{doing} takes clips, not {clip!r}; give Clips.open(folder)")
         # The machine is the key by which a detector finds its section, and part of file names.
         if not clip.machine or not clip.machine.isprintable():
             raise DatasetError(

@@ -121,6 +121,8 @@ class Detector:
             DatasetError: a machine or section the detector does not know.
             SettingError: `sr` missing or out of place.
         """
+        if isinstance(clips, str | Path | Clip):  # the commonest mistake
+            raise SettingError("score takes clips: score(Clips.open(folder)), or [clip]")
         if not _are_clips(clips):
             if sr is None:
                 raise SettingError("an array needs its sample rate: score(audio, sr=48000)")

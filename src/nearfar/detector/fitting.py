@@ -28,7 +28,7 @@ from nearfar.runtime.threads import one_thread
 from nearfar.scoring.bank import SOURCE, TARGET, Index
 from nearfar.scoring.enrich import FromAudio, Pool
 from nearfar.sound.audio import ChannelOrder, to_order
-from nearfar.system.system import AnySystem, System
+from nearfar.system.system import AnySystem, Ensemble, System
 
 Key = tuple[str, str]  # machine, section
 
@@ -118,6 +118,11 @@ def fit_many(
 
     if not systems:
         raise SettingError("no systems to fit; give at least one")
+    for system in systems:
+        if not isinstance(system, System | Ensemble):
+            raise SettingError(
+                f"fit takes a system first, not {type(system).__name__}: fit(nf.s4(), clips)"
+            )
     fits = _Fits(systems, runtime or Runtime(), order)
     to_order(np.zeros((2, 1), np.float32), order)  # refuse a wrong order before any work
     check_training(clips)

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from nearfar.scoring.adapt import Adapted
 from nearfar.scoring.bank import SOURCE, TARGET, Index, MemoryBank, Rows
 from nearfar.scoring.enrich import Pool, shift
+from nearfar.scoring.rule import judged
 from nearfar.scoring.whiten import Whitening
 
 if TYPE_CHECKING:
@@ -119,7 +120,7 @@ def fit_member(system: System, table: NormalRows, pools: Sequence[Pool], folds: 
     if system.self_scores == "loo":
         # Whitening and means have seen the clip: the report's literal reading (§2.4).
         z = member.bank.embeddings[: len(table)]
-        scores = system.rule(z, member.bank, leave_out=table.origin)
+        scores = judged(system.rule, z, member.bank, leave_out=table.origin)
     return replace(member, self_scores=scores, facts=_facts(table, rows, member.scale))
 
 
@@ -168,7 +169,7 @@ def _cross_fitted(system: System, table: NormalRows, pools: Sequence[Pool], fold
         scale = _scale(system, rest)
         # Neither bank nor anything it is scaled by has seen the fold (law 5).
         bank = MemoryBank(scale(rows.embeddings), rows.origin, rows.domain)
-        scores[held] = system.rule(scale(table.embeddings[held]), bank)
+        scores[held] = judged(system.rule, scale(table.embeddings[held]), bank)
     return scores
 
 

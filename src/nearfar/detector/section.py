@@ -16,6 +16,7 @@ from nearfar.embedding.jobs import Heard
 from nearfar.scores.verdict import Verdict
 from nearfar.scoring.bank import Rows
 from nearfar.scoring.calibrate import Calibrated, threshold
+from nearfar.scoring.rule import judged
 
 if TYPE_CHECKING:
     from nearfar.clips import Clip
@@ -122,7 +123,7 @@ class Judge:
         for recipe, member in zip(self._members, self._section.members, strict=True):
             place = self._chains.index(recipe.chain)
             z = member.scale(np.stack([what.rows[place] for _, what in heard]))  # (n, dim)
-            raw.append(recipe.rule(z, member.bank))
+            raw.append(judged(recipe.rule, z, member.bank))
             queries.append(z)
         scores = self._fuse(raw)
         below = np.searchsorted(self._self_scores, scores, side="right")

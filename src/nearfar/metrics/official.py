@@ -208,6 +208,10 @@ def _labels(scores: Scores | ScoreTable, truth: Sequence[Clip] | Truth | None) -
 def _sections(
     scores: Scores | ScoreTable, truth: Sequence[Clip] | Truth | None
 ) -> tuple[Joined, ...]:
+    if not isinstance(scores, ScoreTable | Sequence):
+        raise SettingError(
+            f"scores are wanted, not {type(scores).__name__}: evaluate(detector.score(clips))"
+        )
     # Verdicts are made a table, so that clips and files are joined by one rule.
     table = scores if isinstance(scores, ScoreTable) else ScoreTable.from_verdicts(scores)
     return join(table.rows, _labels(scores, truth))

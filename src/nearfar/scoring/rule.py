@@ -32,6 +32,30 @@ class Rule(Protocol):
     def __call__(self, z: Rows, bank: MemoryBank, leave_out: Index | None = None) -> Rows: ...  # noqa: D102
 
 
+def judged(rule: Rule, z: Rows, bank: MemoryBank, leave_out: Index | None = None) -> Rows:
+    """What a rule says about queries, sure to be one finite number each.
+
+    Args:
+        rule: ours or a person's own.
+        z: (n, dim) queries.
+        bank: what they are held against.
+        leave_out: (n,) origin that query i must not see; −1 for none.
+
+    Returns:
+        (n,).
+
+    Raises:
+        SettingError: a rule that breaks its contract; NaN is below no threshold, so that every
+            clip would pass for normal.
+    """
+    scores = np.asarray(rule(z, bank) if leave_out is None else rule(z, bank, leave_out=leave_out))
+    if scores.shape != (len(z),):
+        raise SettingError(f"{rule!r} gave {scores.shape}, its contract says ({len(z)},)")
+    if not np.isfinite(scores).all():
+        raise SettingError(f"{rule!r} gave NaN or infinite scores; mend the rule")
+    return scores
+
+
 @dataclass(frozen=True)
 class KNN:
     """Weighted distances to the k nearest rows, k = `len(weights)` (report Eq. 3 and Eq. 4).

@@ -144,7 +144,18 @@ class Ensemble:
         return max(m.needs for m in self.members)  # each clip is read once, for all of them
 
 
+def _check_made(system: System) -> None:
+    """Refuse a class for a part: it passes for its protocol and would fail in mid-fit."""
+    for name in ("frontend", "embedder", "rule", "adaptation", "whitening", "calibration"):
+        part = getattr(system, name)
+        if isinstance(part, type):
+            raise SettingError(
+                f"System.{name} is the class {part.__name__}; write {part.__name__}()"
+            )
+
+
 def _check_parts(system: System) -> None:
+    _check_made(system)
     if not isinstance(system.frontend, Frontend):
         raise SettingError(f"System.frontend is {system.frontend!r}; give one such as Stereo()")
     if not is_embedder(system.embedder):
@@ -152,9 +163,7 @@ def _check_parts(system: System) -> None:
     if not isinstance(system.rule, Rule):
         raise SettingError(f"System.rule is {system.rule!r}; give one such as KNN()")
     adaptation = system.adaptation
-    # A class passes for its protocol too: MeanShift without brackets would fail in mid-fit.
-    kind = isinstance(adaptation, Adaptation) and not isinstance(adaptation, type)
-    if adaptation is not None and not kind:
+    if adaptation is not None and not isinstance(adaptation, Adaptation):
         raise SettingError(
             f"System.adaptation is {adaptation!r}; give MeanShift(), UnitLength(), "
             "Standardise() or None"
@@ -171,7 +180,7 @@ def _check_parts(system: System) -> None:
             f"{type(system.embedder).__name__} needs {system.embedder.channels}"
         )
     for enrichment in system.enrichment:
-        if not isinstance(enrichment, Enrichment):
+        if not isinstance(enrichment, Enrichment) or isinstance(enrichment, type):
             raise SettingError(f"System.enrichment has {enrichment!r}; it cannot make rows")
         # Found now, not at the first clip, which may come after hours of embedding.
         if isinstance(enrichment, FromAudio) and not has_residuals(system.embedder):
