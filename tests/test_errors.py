@@ -80,12 +80,14 @@ def test_a_warning_points_at_whoever_called_the_one_who_warns():
     assert said[0].lineno > hasty.__code__.co_firstlineno + 1  # not its own line
 
 
-def test_each_matter_is_said_once_whatever_the_words():
+def test_what_one_job_has_said_later_ones_do_not_repeat_whatever_the_words():
     once, other = Once(), Once()
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
         for number in range(3):
+            once.begin()
             once.warn(("fan", "shift"), f"fan: {number}")
-            once.warn(("pump", "shift"), f"pump: {number}")
-        other.warn(("fan", "shift"), "another job")
-    assert [str(w.message) for w in said] == ["fan: 0", "pump: 0", "another job"]
+            once.warn(("fan", "shift"), f"fan again: {number}")  # two sections of one job
+        once.warn(("pump", "shift"), "pump")
+        other.warn(("fan", "shift"), "another once")
+    assert [str(w.message) for w in said] == ["fan: 0", "fan again: 0", "pump", "another once"]
