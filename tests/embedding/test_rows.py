@@ -154,7 +154,7 @@ def many(tmp_path_factory):
     return overlapping(tmp_path_factory.mktemp("many") / "press.wav", 70)
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
 @pytest.mark.parametrize(
     ("encoder", "batch", "wanted"),
     [
@@ -181,6 +181,7 @@ def test_on_a_cpu_few_clips_are_encoded_together_whatever_they_weigh(many):
         assert groups(heard) == [wanted] * (14 // wanted) + [14 % wanted] * (14 % wanted > 0)
 
 
+@pytest.mark.slow
 def test_rows_of_both_kinds_of_embedder_find_their_clips(many, tmp_path):
     """One step and two, bad clips between good ones, some rows in the cache, two workers."""
     silent = nf.Clip(write(tmp_path / "silent.wav", np.zeros((1, 16_000))))

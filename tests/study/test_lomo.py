@@ -354,6 +354,7 @@ def test_what_needs_training_anew_is_refused(tmp_path):
 VARY = ("--vary", "whitening.shrinkage=[0.001,0.01,'ledoit-wolf']", "--vary", "folds=[3,10]")
 
 
+@pytest.mark.slow
 def test_the_command_on_a_small_data_set(run, dcase, tmp_path):
     path = tmp_path / "lomo.json"
     code, out, err = run("evaluate", dcase, "-s", "s4", "--lomo", *VARY, "--json", path)
