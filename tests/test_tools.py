@@ -1,6 +1,7 @@
 """The tools that measure the house, on houses made here, whose sizes are counted by hand."""
 
 from graphlib import CycleError
+from pathlib import Path
 
 import pytest
 from tools.house import ROOT, circles, floors, imports, knots, layers
@@ -70,6 +71,14 @@ def test_type_imports_make_a_circle_too(house):
     with pytest.raises(CycleError):
         floors(house)
     assert as_text(imports(roof.relative_to(house), house)) == ["middle.py"]
+
+
+def test_imports_written_with_dots_are_seen(house):
+    """Nobody may go round the table by leaving the package's name away."""
+    (house / "high" / "cellar.py").write_text("from .roof import x\nfrom ..low import y\n")
+    (house / "dotted.py").write_text("from . import low\nfrom .high import roof\n")
+    assert as_text(imports(Path("high/cellar.py"), house)) == ["high/roof.py", "low.py"]
+    assert as_text(imports(Path("dotted.py"), house)) == ["high/roof.py", "low.py"]
 
 
 def test_a_circle_stands_on_one_floor():

@@ -82,14 +82,21 @@ def imports(path: Path, root: Path = ROOT) -> frozenset[Path]:
     """Files of ours that a file imports, anywhere in it."""
     found = set()
     for node in ast.walk(tree(path, root)):
-        if isinstance(node, ast.ImportFrom) and not node.level:
-            found |= {
-                _file(f"{node.module}.{a.name}", root) or _file(str(node.module), root)
-                for a in node.names
-            }
+        if isinstance(node, ast.ImportFrom):
+            module = _module(node, path)
+            found |= {_file(f"{module}.{a.name}", root) or _file(module, root) for a in node.names}
         elif isinstance(node, ast.Import):
             found |= {_file(alias.name, root) for alias in node.names}
     return frozenset(file for file in found if file is not None and file != path)
+
+
+def _module(node: ast.ImportFrom, path: Path) -> str:
+    """The module that names are imported from, in full, also where it is written with dots."""
+    if not node.level:
+        return str(node.module)
+    # One dot is the file's own folder, each further dot the folder around it.
+    folder = ("nearfar", *path.parent.parts)[: 2 + len(path.parent.parts) - node.level]
+    return ".".join([*folder, *([node.module] if node.module else [])])
 
 
 def arrows(root: Path = ROOT) -> dict[Path, frozenset[Path]]:

@@ -8,5 +8,5 @@ if [ -t 1 ]; then
   "${pip[@]}" --editable "$2" # with pip's own bars
 else
   "${pip[@]}" --progress-bar off --editable "$2" |
-    grep --line-buffered -E '^( *(Downloading|Using cached)|Processing|Installing|Successfully installed) '
+    { grep --line-buffered -E '^( *(Downloading|Using cached)|Processing|Installing|Successfully installed) ' || true; }
 fi

@@ -5,7 +5,7 @@ import sqlite3
 import numpy as np
 
 from command import failed
-from nearfar.runtime import cache as store
+from nearfar.runtime import cache as cache_module
 from nearfar.runtime.cache import EmbeddingCache, cache_size, default_cache
 
 FILE = "embeddings.sqlite"
@@ -48,7 +48,7 @@ def test_the_command_and_damage(run):
 
 
 def test_the_command_when_busy(run, monkeypatch):
-    monkeypatch.setattr(store, "PATIENCE", 0.05)
+    monkeypatch.setattr(cache_module, "PATIENCE", 0.05)
     fill(default_cache(), 1).close()
     writer = sqlite3.connect(default_cache() / FILE, isolation_level=None)
     writer.execute("BEGIN IMMEDIATE")

@@ -212,7 +212,7 @@ def test_an_error_ends_the_workers_while_others_still_look_at_it(many, tmp_path)
     chain = Chain(nf.Near(), TwoStep(TOGETHER // 2))  # groups of two, so that most is still to do
     with pytest.raises(nf.NearfarError, match=r"silent\.wav") as caught:
         embed([silent, *many[:30]], (chain,), Runtime(workers=2, device=ELSEWHERE))
-    assert caught.tb  # holds hear's own variables
+    assert caught.tb  # holds embed's own variables
     assert not multiprocessing.active_children()
 
 

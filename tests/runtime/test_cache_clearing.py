@@ -10,7 +10,7 @@ import pytest
 
 from conftest import finish
 from nearfar.errors import StorageError
-from nearfar.runtime import cache as store
+from nearfar.runtime import cache as cache_module
 from nearfar.runtime.cache import CacheSize, EmbeddingCache, cache_size, clear_cache
 
 FILE = "embeddings.sqlite"
@@ -115,7 +115,7 @@ def test_clearing_while_another_process_has_it_open(tmp_path):
 
 
 def test_busy_is_said_and_nothing_is_lost(tmp_path, monkeypatch):
-    monkeypatch.setattr(store, "PATIENCE", 0.05)
+    monkeypatch.setattr(cache_module, "PATIENCE", 0.05)
     fill(tmp_path, 5).close()
     writer = sqlite3.connect(tmp_path / FILE, isolation_level=None)
     writer.execute("BEGIN IMMEDIATE")

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from nearfar.errors import SettingError
-from nearfar.runtime import cache as store
+from nearfar.runtime import cache as cache_module
 from nearfar.runtime.cache import default_cache
 from nearfar.runtime.runtime import Runtime
 
@@ -47,4 +47,4 @@ def test_a_user_without_a_home(monkeypatch):
 
 
 def test_nothing_waits_longer_than_it_must():
-    assert 0 < store.PATIENCE <= 60
+    assert 0 < cache_module.PATIENCE <= 60

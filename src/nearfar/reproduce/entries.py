@@ -16,13 +16,12 @@ from nearfar.errors import SettingError, did_you_mean
 from nearfar.frontend import CoherenceMask, Frontend, Near
 from nearfar.scoring.adapt import MeanShift, Standardise, UnitLength
 from nearfar.system.presets import logmel, s1, s2, s3, s3_dif, s3_eat, s4
-from nearfar.system.system import Ensemble, System
+from nearfar.system.system import AnySystem, Ensemble, System
 from nearfar.training.settings import FineTuning, unusual
 
 if TYPE_CHECKING:
     from nearfar.embedder.eat.infer import Precision
 
-AnySystem = System | Ensemble
 TableName = Literal["1", "2", "3", "text"]
 TABLES: tuple[TableName, ...] = ("1", "2", "3", "text")
 

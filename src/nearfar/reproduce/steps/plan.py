@@ -18,7 +18,6 @@ from nearfar.parts.valid import is_whole
 from nearfar.reproduce.data import Data
 from nearfar.reproduce.entries import (
     FROZEN,
-    AnySystem,
     Entry,
     TableName,
     TrainedEncoder,
@@ -26,6 +25,7 @@ from nearfar.reproduce.entries import (
     entries_of,
     with_precision,
 )
+from nearfar.system.system import AnySystem
 from nearfar.training.settings import FineTuning
 from nearfar.version import __version__
 

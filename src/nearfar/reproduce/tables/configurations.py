@@ -8,13 +8,12 @@ from typing import Any
 from nearfar.embedder.crops import Crops
 from nearfar.embedder.eat import EAT
 from nearfar.frontend import CoherenceMask, Near, Stereo
-from nearfar.reproduce.entries import AnySystem
 from nearfar.reproduce.reported import SYSTEMS, Reported
 from nearfar.reproduce.tables.table import Table
 from nearfar.scoring.enrich import PseudoTarget, ResidualAugmentation
 from nearfar.scoring.rule import KNN
 from nearfar.system.presets import PRESETS, PUBLISHED
-from nearfar.system.system import System
+from nearfar.system.system import AnySystem, System
 from nearfar.training.settings import FineTuning
 
 STEPS = ("Preprocess", "Feature", "Training", "Augmentation", "Scoring", "Ensemble")
