@@ -17,6 +17,7 @@ from nearfar.clips.clip import Clip
 from nearfar.detector import fitting
 from nearfar.detector.member import fit_member
 from nearfar.errors import DatasetError, SettingError, WeightsError
+from nearfar.scoring.bank import TARGET
 
 # What a fit says is looked at below; elsewhere it is no matter.
 pytestmark = pytest.mark.filterwarnings("ignore::nearfar.NearfarWarning")
@@ -124,6 +125,32 @@ def test_the_order_of_systems_does_not_matter(train, tmp_path):
     assert [content(f) for f in forth] == [content(f) for f in back[::-1]]
 
 
+# ---- what a section is of --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("step", [1, -1])
+def test_a_source_and_a_target_clip_of_one_sound_are_one_target_clip(step, tmp_path):
+    """Whichever file comes first; its name is what a verdict calls it."""
+    folder = {clip.path.name: clip.path for clip in write_train(tmp_path)}
+    source = "section_00_source_train_normal_0005_noAttribute.wav"
+    target = "section_00_target_train_normal_0001_noAttribute.wav"
+    folder[target].write_bytes(folder[source].read_bytes())
+    (section,) = nf.fit(MASKED, nf.Clips.open(tmp_path, split="train")[::step]).sections.values()
+    named = [clip.name.rsplit("/", 1)[1] for clip in section.clips]
+    assert target in named
+    assert source not in named
+    assert section.members[0].domain[named.index(target)] == TARGET
+    assert (section.members[0].domain == TARGET).sum() == 3
+
+
+def test_one_clip_cut_short_does_not_change_the_usual_length(tmp_path):
+    rng = np.random.default_rng(7)
+    for n, clip in enumerate(write_train(tmp_path)):
+        write(clip.path, machine_sound(rng, 1.5 if n else 1.0, clip.domain))
+    (section,) = nf.fit(MASKED, nf.Clips.open(tmp_path, split="train")).sections.values()
+    assert section.seconds == 1.5
+
+
 # ---- once ------------------------------------------------------------------------------------
 
 
@@ -152,6 +179,16 @@ def test_a_detector_is_fitted_when_it_is_asked_for(train, fits):
     assert set(fits) == {MASKED}
     next(many)
     assert set(fits) == {MASKED, CANCELLED}
+
+
+def test_progress_counts_up_over_all_systems_and_ends_at_its_total(train):
+    told = []
+    runtime = nf.Runtime(progress=lambda *what: told.append(what))
+    systems = (MASKED, nf.Ensemble((MASKED, CANCELLED)), CANCELLED)
+    list(fitting.fit_many(systems, train, runtime))
+    total = len(systems) * len(train.by_section())
+    fitted = [(done, of) for what, done, of in told if what == "fitting"]
+    assert fitted == [(n, total) for n in range(1, total + 1)]
 
 
 # ---- what is kept ----------------------------------------------------------------------------
