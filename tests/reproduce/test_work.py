@@ -1,18 +1,20 @@
 """A step is done with the weights that its key says, or not at all."""
 
 import shutil
+from types import SimpleNamespace
 
 import pytest
 
 from conftest import TINY
 from nearfar.errors import StorageError
-from nearfar.reproduce.steps.records import Folder
+from nearfar.reproduce.steps.estimate import span
+from nearfar.reproduce.steps.records import Folder, Record
+from nearfar.reproduce.steps.work import Work
+from nearfar.runtime.runtime import Runtime
 from reproduced import study
 
 
 def test_weights_that_changed_in_place_are_not_scored(tmp_path):
-    from nearfar.reproduce.steps.work import Work
-
     folder = Folder(tmp_path / "run")
     folder.begin(resume=False)
     (step, *_) = (s for s in study().steps() if s.kind == "train")
@@ -33,3 +35,58 @@ def test_weights_that_changed_in_place_are_not_scored(tmp_path):
     path.write_bytes(content)
     with pytest.raises(StorageError, match="changed since it was trained"):
         work._checked(step)
+
+
+ESTIMATED = 100.0  # s, each step of a plan below
+
+
+def plan_of(root, count):
+    """A schedule of trainings that are all left, as far as `Work.all` asks."""
+    folder = Folder(root / "run")
+    folder.begin(resume=False)
+    steps = [step for step in study().steps() if step.kind == "train"][:count]
+    speed = SimpleNamespace(device="cpu")
+    estimate = SimpleNamespace(seconds=[ESTIMATED] * count, speed=speed)
+    return SimpleNamespace(folder=folder, steps=steps, left=steps, records={}, estimate=estimate)
+
+
+def works(plan, monkeypatch, seconds):
+    """Do a plan whose steps take these seconds, by key; the steps that were done, what was said."""
+    done, said = [], []
+
+    def one(_, step):
+        done.append(step)
+        return Record(step.name, step.key, seconds[step.key], {})
+
+    monkeypatch.setattr(Work, "_one", one)
+    Work(plan, Runtime(), "", said.append).all()
+    return done, said
+
+
+def test_a_step_that_another_process_has_done_since_it_was_planned_is_not_done_again(
+    tmp_path, monkeypatch
+):
+    plan = plan_of(tmp_path, 2)
+    theirs, ours = plan.left
+    path = plan.folder.weights(theirs)
+    path.write_bytes(b"weights")
+    record = plan.folder.write(theirs, 12.0, [path], (), {}, {})
+    done, _ = works(plan, monkeypatch, {theirs.key: 1.0, ours.key: 1.0})
+    assert done == [ours]
+    assert list(plan.records) == [theirs.key, ours.key]
+    assert plan.records[theirs.key] == record
+
+
+@pytest.mark.parametrize("took", [1000.0, 70.0])
+def test_a_training_that_goes_on_from_a_checkpoint_does_not_count_in_the_pace(
+    took, tmp_path, monkeypatch
+):
+    """A whole step that took twice its estimate does: the rest is said to take twice as long."""
+    plan = plan_of(tmp_path, 3)
+    first, second, third = plan.left
+    plan.folder.weights(first).with_suffix(".checkpoint.safetensors").touch()
+    _, said = works(
+        plan, monkeypatch, {first.key: took, second.key: 2 * ESTIMATED, third.key: ESTIMATED}
+    )
+    left = [line.rsplit("; left: some ", 1)[1] for line in said]
+    assert left == [span(3 * ESTIMATED), span(2 * ESTIMATED), span(2 * ESTIMATED)]
