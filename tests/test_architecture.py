@@ -51,7 +51,7 @@ def test_each_folder_says_what_it_is():
         if path.name != "__init__.py" or len(path.parts) == 1:
             continue
         text = ast.get_docstring(tree(path)) or ""
-        assert text, path
+        assert 1 <= len(text.splitlines()) <= 4, f"{path}: what it is, in one to four lines"
         if len(path.parts) == 2 or path.parts[-2] in ("steps", "tables", "folder"):
             assert text.splitlines()[0].endswith((".", "?")), path
 

@@ -41,6 +41,7 @@ Adapt = Annotated[
         "training.adaptation."
     ),
 ]
+Exclude = Annotated[list[str] | None, typer.Option(help="Train without this machine; repeatable.")]
 
 OF_TRAINING = "training."  # what the names of the training's settings begin with
 OF_ENCODER = ("weights", "frames", "pooling", "layer")  # EAT's that finetune reads, or refuses
@@ -72,9 +73,7 @@ def finetune(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with a training that was stopped.")
     ] = False,
-    exclude: Annotated[
-        list[str] | None, typer.Option(help="Train without this machine; repeatable.")
-    ] = None,
+    exclude: Exclude = None,
     plot: Annotated[
         Path | None, typer.Option(help="Draw loss and accuracy; a .png, .svg or .pdf file.")
     ] = None,

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 OF_TRAINING = "training."
 SHOWN = 5  # warnings; a hundred steps may give as many, and the log has them all
 
+Resume = Annotated[bool, typer.Option("--resume", help="Go on with a run that was stopped.")]
+
 
 def reproduce(
     data: Annotated[Path, typer.Argument(help="The development set: DCASE folder, or CSV.")],
@@ -35,15 +37,12 @@ def reproduce(
         list[str] | None,
         typer.Option("--set", help="training.epochs=5 and such, for every training; repeatable."),
     ] = None,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with a run that was stopped.")
-    ] = False,
+    resume: Resume = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Check everything and show the plan; write nothing.")
     ] = False,
     any_data: Annotated[
-        bool,
-        typer.Option("--any-data", help="Take other data or encoders; no report's column."),
+        bool, typer.Option("--any-data", help="Take other data or encoders; no report's column.")
     ] = False,
     channel_order: Order = Order.near_far,
     device: Device = "auto",

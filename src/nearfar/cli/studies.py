@@ -40,6 +40,11 @@ Lomo = Annotated[
     bool,
     typer.Option("--lomo", help="Choose the --vary settings of each machine on the others."),
 ]
+Truth = Annotated[
+    Path | None,
+    typer.Option(help="machine,section,file,domain,label for clips without labels."),
+]
+Output = Annotated[Path | None, typer.Option("--json", help="Write all figures to a file.")]
 Vary = Annotated[
     list[str] | None,
     typer.Option(
@@ -62,13 +67,8 @@ def ablate(
     system: SystemName = None,
     weights: Weights = None,
     settings: Settings = None,
-    truth: Annotated[
-        Path | None,
-        typer.Option(help="machine,section,file,domain,label for clips without labels."),
-    ] = None,
-    output: Annotated[
-        Path | None, typer.Option("--json", help="Write all figures to a file.")
-    ] = None,
+    truth: Truth = None,
+    output: Output = None,
     channel_order: Order = Order.near_far,
     device: Device = "auto",
     batch_size: BatchSize = None,
@@ -104,13 +104,8 @@ def evaluate(
     settings: Settings = None,
     detector: Fitted = None,
     scores: ScoreFiles = None,
-    truth: Annotated[
-        Path | None,
-        typer.Option(help="machine,section,file,domain,label for clips without labels."),
-    ] = None,
-    output: Annotated[
-        Path | None, typer.Option("--json", help="Write all figures to a file.")
-    ] = None,
+    truth: Truth = None,
+    output: Output = None,
     # On, since a number says little without what plain log-mels reach on the same clips.
     floor: Annotated[
         bool, typer.Option("--floor/--no-floor", help="Fit and show the logmel floor too.")

@@ -1,4 +1,4 @@
-"""`reproduce`: check, plan, do what is not done yet, print the tables.
+"""`reproduce`, what `nearfar reproduce` calls: check, plan, do what is left, print the tables.
 
 Killed at any moment it goes on from there: a step that is done is known by its key, a training has
 its own checkpoints, and tables are made anew from the scores each time.

@@ -100,7 +100,11 @@ class Percentile:
 
 @dataclass(frozen=True)
 class Threshold:
-    """A decision threshold and what may be expected of it."""
+    """A decision threshold and what may be expected of it.
+
+    >>> Threshold(2.0, wanted=0.1, clips=10).reachable, Threshold(2.0, 0.1, clips=9).reachable
+    (True, False)
+    """
 
     value: float  # unit of the score; a clip is anomalous above it
     wanted: float  # false-alarm rate asked for, 0–1

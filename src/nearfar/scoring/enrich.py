@@ -55,6 +55,11 @@ class ResidualAugmentation:
     With uncorrelated channels and a near channel far above the far one (ToyCar: +21 dB) R is
     mostly near, and the rows look like mono recordings; `match_levels` mixes y₀ at the far
     channel's level instead. The report mixes literally.
+
+    >>> real = MemoryBank(np.array([[1.0], [9.0]]), np.arange(2), np.array([0, 1]))
+    >>> pool = {1: np.array([[8.0]], np.float32)}  # a residual row of the one target clip
+    >>> ResidualAugmentation()(real, lr_corr=0.1, pool=pool).embeddings.ravel()
+    array([8.])
     """
 
     # aug_ratio of §2.3: rows per source clip, above so much LR_corr.

@@ -4,9 +4,8 @@ Spectra are frames-last, `(bins, frames)`: sums over time then run along memory.
 centred: frame t looks at the samples around t · hop, so n samples give 1 + n // hop frames and
 the ends are padded by half a frame.
 
-Long sounds are worked on in blocks of some hundred frames with reused scratch (`spectra`),
-because arrays of several megabytes are handed back to the operating system after every use and
-cost more in page faults than in arithmetic.
+Long sounds are worked on in blocks of some hundred frames with reused scratch (`spectra`): arrays
+of megabytes go back to the system after each use and cost more in page faults than in arithmetic.
 """
 
 from __future__ import annotations
@@ -80,8 +79,7 @@ def reflect(padded: Float32, n_fft: int = N_FFT) -> None:
     """Fill both ends of a padded sound with its mirror image, in place.
 
     Args:
-        padded: (..., samples + 2 · (n_fft // 2)); only the middle is read.
-        n_fft: length of a frame.
+        padded: (..., samples + 2 · (n_fft // 2)) for frames of n_fft; only the middle is read.
 
     Raises:
         SettingError: the middle is too short to be mirrored.
@@ -101,9 +99,8 @@ def frames(padded: Float32, n_fft: int = N_FFT, hop: int = HOP) -> Float32:
     x = np.ascontiguousarray(padded)
     count = 1 + (len(x) - n_fft) // hop
     # numpy's own sliding_window_view takes 40 times as long to say the same.
-    view: Float32 = np.ndarray(
-        (count, n_fft), np.float32, buffer=x.data, strides=(hop * x.itemsize, x.itemsize)
-    )
+    steps = (hop * x.itemsize, x.itemsize)  # bytes
+    view: Float32 = np.ndarray((count, n_fft), np.float32, buffer=x.data, strides=steps)
     view.flags.writeable = False  # frames overlap: a write would show in the next ones
     return view
 
@@ -123,8 +120,7 @@ def spectrum(framed: Sequence[Float32], window: Float32, scratch: Float32) -> Co
     """Windowed spectra of some frames of one channel or of several side by side.
 
     Args:
-        framed: (k, n_fft) frames of each channel.
-        window: (n_fft,).
+        framed: (k, n_fft) frames of each channel, for a window (n_fft,).
         scratch: flat, at least channels · k · n_fft long; overwritten.
 
     Returns:
@@ -362,12 +358,9 @@ def dct(n_out: int, n_in: int) -> Float32:
 
 
 def power(spectrum: Complex64, scratch: Float32, out: Float32) -> Float32:
-    """|X|² of a block of spectra.
+    """|X|² of a block of spectra, (bins, k) complex64, C-ordered, in `out`, (bins, k) float32.
 
-    Args:
-        spectrum: (bins, k) complex64, C-ordered.
-        scratch: (bins, 2 k) float32, left with the squares of the real and imaginary parts.
-        out: (bins, k) float32.
+    `scratch`, (bins, 2 k) float32, is left with the squares of the real and imaginary parts.
     """
     parts = spectrum.view(np.float32)  # real and imaginary parts alternate
     np.multiply(parts, parts, out=scratch)

@@ -1,10 +1,6 @@
 """Metric learning on proxy classes: from published weights to a trained encoder (report §2.2).
 
-    clips → examples (front end, log-mel, class) → loop (crops, encoder, ArcFace) → one safetensors
-
-    system = nf.finetune(nf.s1("EAT_DIR"), clips, nf.FineTuning(seed=1), out="s1.safetensors")
-
-`FineTuning` is plain data; torch is loaded when `finetune` is asked for.
+clips → examples (front end, log-mel, class) → loop (crops, encoder, ArcFace) → one safetensors
 """
 
 from typing import TYPE_CHECKING, Any
@@ -18,6 +14,7 @@ __all__ = ["FineTuning", "finetune"]
 
 
 def __getattr__(name: str) -> Any:
+    # `FineTuning` is plain data; torch is loaded when `finetune` is asked for.
     if name != "finetune":
         raise AttributeError(f"module 'nearfar.training' has no attribute {name!r}")
     from nearfar.training.run import finetune

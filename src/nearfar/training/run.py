@@ -1,5 +1,7 @@
 """`finetune`: a system and normal clips in, one file with a trained encoder out.
 
+    system = nf.finetune(nf.s1("EAT_DIR"), clips, nf.FineTuning(seed=1), out="s1.safetensors")
+
 This file imports torch; import it inside functions only.
 """
 

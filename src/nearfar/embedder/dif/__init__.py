@@ -1,12 +1,6 @@
 """Domain invariant features (report §2.1.2): 120 numbers of a two-channel clip, each with a name.
 
-    near = 80    delta_mfcc_std 26, mfcc_mean 13, spectral_contrast 14, band_energy_ratio 11,
-                 spectral_shape 8, impulsiveness 8
-    stereo = 40  basic_stereo 7, band_level_difference 9, mfcc_difference 13, coherence 11
-
-None of the 120 changes when both channels are amplified alike. 31 more candidates do, or follow
-the operating point; with them there are the report's 151. `TABLE` has the name, unit and formula
-of each.
+`TABLE` has the name, unit and formula of each.
 """
 
 from collections.abc import Sequence
@@ -42,6 +36,13 @@ _FAMILIES = {
 @dataclass(frozen=True, repr=False)
 class DIF:
     """The domain invariant features as an embedder.
+
+        near = 80    delta_mfcc_std 26, mfcc_mean 13, spectral_contrast 14, band_energy_ratio 11,
+                     spectral_shape 8, impulsiveness 8
+        stereo = 40  basic_stereo 7, band_level_difference 9, mfcc_difference 13, coherence 11
+
+    None of the 120 changes when both channels are amplified alike. 31 more candidates do, or
+    follow the operating point; with them there are the report's 151.
 
     Args:
         names: which features, in which order; any of `CANDIDATES`.

@@ -73,6 +73,10 @@ class Architecture:
 
     Raises:
         WeightsError: numbers that no EAT can have.
+
+    >>> tiny = Architecture(dim=8, depth=1, heads=2, hidden=32, columns=4)
+    >>> tiny.shapes()["fixed_positional_encoder.positions"]  # 8 patches a column
+    (1, 32, 8)
     """
 
     dim: int

@@ -1,4 +1,8 @@
-"""EAT as an embedder: plain frozen data that can be named, saved and compared without torch."""
+"""EAT as an embedder: plain frozen data that can be named, saved and compared without torch.
+
+torch is loaded when the first clip is encoded; `model`, `fast`, `infer`, `device` and `convert`
+import it and are themselves imported inside functions only.
+"""
 
 from __future__ import annotations
 

@@ -104,6 +104,7 @@ def _run(stroke: float, motor: float, unit: int) -> Condition:
     return Condition("noAttribute", (("stroke", stroke), ("motor", motor)), unit)
 
 
+# Not shared with the valve, whose table has the same shape: runs and faults are data, not logic.
 SLIDER = Machine(
     "sliderEmu",
     10,

@@ -105,6 +105,7 @@ def _run(cycle: float, share: float, unit: int) -> Condition:
     return Condition("noAttribute", (("cycle", cycle), ("open", share)), unit)
 
 
+# Not shared with the slider, whose table has the same shape: runs and faults are data, not logic.
 VALVE = Machine(
     "valveEmu",
     10,
