@@ -4,6 +4,8 @@ import numpy as np
 
 import nearfar as nf
 from conftest import RATE, machine_sound, write
+from nearfar.embedder.eat.features import features
+from nearfar.runtime.threads import one_thread
 from nearfar.training import FineTuning
 
 PITCH = {  # Hz, by machine and domain: the proxy classes
@@ -62,3 +64,9 @@ def contents(one):
     """All that an Examples says, comparable."""
     mels = [one.whole(i).tobytes() for i in range(len(one))]
     return one.labels.tolist(), one.classes, one.held_out.tolist(), one.near_digests, mels
+
+
+def heard_features(channel, frames=None):
+    """The log-mel as a job computes it, on one BLAS thread: several sum in another order."""
+    with one_thread():
+        return features(channel, frames)
