@@ -92,3 +92,46 @@ Rate = Annotated[
     float | None, typer.Option(help="Share of normal clips that may be called anomalous, 0–1.")
 ]
 Machine = Annotated[str | None, typer.Option(help="Name of the machine, if the data do not say.")]
+# ---- what files really are -----------------------------------------------------------------------
+# Panels of the help: DATA, SYSTEM, OUTPUT, SPEED.
+DATA, SYSTEM, OUTPUT, SPEED = "Data", "System", "Output", "Speed"
+
+Near = Annotated[
+    int | None,
+    typer.Option(
+        "--near", min=1, rich_help_panel=DATA,
+        help="Channel of the near microphone in files of several, counted from 1.",
+    ),
+]  # fmt: skip
+Far = Annotated[
+    int | None,
+    typer.Option("--far", min=1, rich_help_panel=DATA, help="Channel of the far microphone."),
+]
+Pair = Annotated[
+    str | None,
+    typer.Option(
+        rich_help_panel=DATA, metavar="NEAR=…,FAR=…",
+        help="How mono files pair, as in 'NEAR=*_1.wav,FAR=*_2.wav'.",
+    ),
+]  # fmt: skip
+Salvage = Annotated[
+    bool,
+    typer.Option(
+        "--salvage", rich_help_panel=DATA,
+        help="Take what sound a damaged or unfinished file still has, with a warning.",
+    ),
+]  # fmt: skip
+ExcludeSuspects = Annotated[
+    bool,
+    typer.Option(
+        "--exclude-suspects", rich_help_panel=DATA,
+        help="Fit without the clips that stand out from their machine's, and say so.",
+    ),
+]  # fmt: skip
+Replace = Annotated[
+    bool,
+    typer.Option(
+        "--replace", rich_help_panel=OUTPUT,
+        help="Write over what is there though it is not plainly the same thing, made anew.",
+    ),
+]  # fmt: skip

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from nearfar.errors import DatasetError
+from nearfar.errors import AudioError, DatasetError
 from nearfar.sound import audio
+from nearfar.sound.recorded import Recorded
 
 _LONGEST = 1e9  # s; no recording lasts thirty years, and its clock must have digits
 _VALUES = {
@@ -99,6 +100,9 @@ class Clip:
     label: str | None = None  # "normal" or "anomaly"
     attributes: str = ""  # the name's tail as one opaque string
     time: datetime | None = None  # when the clip starts
+    channels: tuple[int, int] | None = None  # of the file, near and far, counted from 1
+    salvage: bool = False  # take what sound a damaged file still has, with a warning
+    fault: str = ""  # why it cannot be used, if listing it found that out already
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "path", Path(self.path))
@@ -129,7 +133,20 @@ class Clip:
 
     def read(self, order: audio.ChannelOrder = "near-far") -> audio.Audio:
         """The sound, (channels, samples) float32 at 16 kHz; raises what `audio.read` raises."""
-        return audio.read(self.path, self.far, start=self.start, stop=self.stop, order=order)
+        return self.read_recorded(order)[0]
+
+    def read_recorded(self, order: audio.ChannelOrder = "near-far") -> tuple[audio.Audio, Recorded]:
+        """The sound, and what its file was like before it was resampled.
+
+        Raises:
+            AudioError: as `audio.read`, or the fault that listing found.
+        """
+        if self.fault:
+            raise AudioError(self.fault)
+        return audio.read_recorded(
+            self.path, self.far, start=self.start, stop=self.stop,
+            order=self.channels or order, salvage=self.salvage,
+        )  # fmt: skip
 
 
 def _clock(seconds: float) -> str:

@@ -18,6 +18,7 @@ from nearfar.runtime.runtime import Runtime
 from nearfar.runtime.threads import one_thread
 from nearfar.sound.audio import SAMPLE_RATE, Audio, ChannelOrder, check, digest_of
 from nearfar.sound.channels import relate
+from nearfar.sound.recorded import Recorded
 
 if TYPE_CHECKING:
     from nearfar.clips import Clip
@@ -38,6 +39,7 @@ class Heard:
     lr_corr: float = float("nan")  # zero-lag correlation of the channels, nan for one channel
     level: float = float("nan")  # near over far, dB
     identical: bool = False  # both channels the same, sample for sample
+    recorded: Recorded | None = None  # what the file was like; None of an array in memory
 
 
 @dataclass(frozen=True, eq=False)

@@ -18,9 +18,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from nearfar.errors import AudioError, SettingError, first_line, warn
 from nearfar.files import atomic_file
+from nearfar.sound.recorded import Recorded
 
 Audio = NDArray[np.float32]
-ChannelOrder = Literal["near-far", "far-near"]
+# Two numbers are the channels of near and far in a file of several, counted from 1.
+ChannelOrder = Literal["near-far", "far-near"] | tuple[int, int]
 
 SAMPLE_RATE = 16_000  # Hz; every number in the report is at this rate (§3.1)
 LOUDEST = 1e9  # times full scale; even 32-bit integers taken for floats stay below
@@ -59,13 +61,29 @@ def read(
 
     Whether the sound can be judged (finite, long enough, not silent) is what `check` says.
     """
+    return read_recorded(path, far, start=start, stop=stop, order=order, sample_rate=sample_rate)[0]
+
+
+def read_recorded(
+    path: str | os.PathLike[str],
+    far: str | os.PathLike[str] | None = None,
+    *,
+    start: float = 0.0,
+    stop: float | None = None,
+    order: ChannelOrder = "near-far",
+    sample_rate: int = SAMPLE_RATE,
+    salvage: bool = False,
+) -> tuple[Audio, Recorded]:
+    """Read one clip as `read` does, and say what its file was like before it was resampled."""
     if far is None:
-        return to_order(_read_file(Path(path), start, stop, sample_rate), order)
+        found = to_order(_read_file(Path(path), start, stop, sample_rate), order)
+        return found, Recorded(sample_rate)
     # Of two files it is said which is near; `order` is about the channels of one.
     near_audio = _read_file(Path(path), start, stop, sample_rate)
-    return pair(
+    both = pair(
         near_audio, _read_file(Path(far), start, stop, sample_rate), names=(str(path), str(far))
     )
+    return both, Recorded(sample_rate)
 
 
 def pair(near: ArrayLike, far: ArrayLike, *, names: tuple[str, str] = ("near", "far")) -> Audio:
