@@ -10,20 +10,111 @@
 
 Each message is one line: what, which value, the way out. Anything else that escapes is a bug.
 `NearfarWarning` is the category of every warning we give.
+
+A way out is a flag in a shell and an argument in Python. Whoever writes a message may use either:
+errors and warnings are kept in Python's words, and the command line turns them into its own.
 """
 
 from __future__ import annotations
 
 import difflib
+import re
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+
+# Flags that an argument stands for, by what a value of it looks like in a message; "" is a switch.
+_NAME, _COUNT = r"[A-Z][A-Z_]+", r"\d[\d.]*"
+FLAGS = {
+    "skip_bad": "", "any_frontend": "", "salvage": "", "replace": "", "exclude_suspects": "",
+    "resume": "", "machine": _NAME, "section": _NAME, "weights": _NAME, "truth": _NAME,
+    "config": _NAME, "near": _COUNT, "far": _COUNT, "clip_seconds": _COUNT,
+    "workers": _COUNT, "batch_size": _COUNT, "device": r"cpu|cuda(?::\d+)?|mps",
+    "order": r"near-far|far-near", "false_alarm_rate": _COUNT,
+}  # fmt: skip
+_RENAMED = {"order": "channel-order"}  # whose flag says more than the argument
+_RUNTIME = ("workers", "batch_size", "device")  # fields of a Runtime
+# A whole command is the same in both languages, and stays as it is.
+_COMMAND = re.compile(r"(\bnearfar [a-z]+(?: [^,;()]*)?)")
 
 EXTRAS = {"eat": "torch", "train": "accelerate", "report": "matplotlib"}  # extra → its package
 
 
+def _flag(name: str) -> str:
+    return "--" + _RENAMED.get(name, name.replace("_", "-"))
+
+
+def _argument(name: str, value: str | None) -> str:
+    if not FLAGS[name]:
+        return f"{name}=True"
+    quoted = f"'{value}'" if value and name in ("device", "order") else value or "…"
+    return f"Runtime({name}={quoted})" if name in _RUNTIME else f"{name}={quoted}"
+
+
+def _outside_commands(text: str, change: Callable[[str], str]) -> str:
+    pieces = _COMMAND.split(text)  # every second one is a command
+    return "".join(p if n % 2 else change(p) for n, p in enumerate(pieces))
+
+
+def in_python(text: str) -> str:
+    """A message with flags as Python says them; idempotent, and undone by `in_shell`.
+
+    >>> in_python("leave it out with --skip-bad, or cut with --clip-seconds 10")
+    'leave it out with skip_bad=True, or cut with clip_seconds=10'
+    >>> in_python("--set calibration.tail=linear"), in_python("take --device cpu")
+    ("with_setting(…, 'calibration.tail=linear')", "take Runtime(device='cpu')")
+    """
+    return _outside_commands(text, _to_python)
+
+
+def _to_python(text: str) -> str:
+    for name, form in FLAGS.items():
+        # Not within a longer word: a file may be called a--resume.wav.
+        value = rf"(?: ({form})(?![\w-]))?" if form else "()"
+        text = re.sub(
+            rf"(?<![\w-]){_flag(name)}(?![\w-]){value}",
+            lambda found, name=name: _argument(name, found[1]),  # type: ignore[misc]
+            text,
+        )
+    text = re.sub(r"(?<![\w-])--part file\.py:(\w+)", r"load(dir, types=(\1,))", text)
+    return re.sub(r"(?<![\w-])--set ([\w.]+=[\w.\[\]]*\w\]?)", r"with_setting(…, '\1')", text)
+
+
+def in_shell(text: str) -> str:
+    """A message in Python's words as the command line says it.
+
+    >>> in_shell("leave it out with skip_bad=True, or cut with clip_seconds=10")
+    'leave it out with --skip-bad, or cut with --clip-seconds 10'
+    >>> in_shell(in_python("say --weights, or take --device cpu")), in_shell("machine='a'")
+    ('say --weights, or take --device cpu', "machine='a'")
+    """
+    return _outside_commands(text, _to_shell)
+
+
+def _shown(value: str | None) -> str:
+    return "" if value in (None, "…") else f" {value}"
+
+
+def _to_shell(text: str) -> str:
+    for name, form in FLAGS.items():
+        if not form:
+            text = re.sub(rf"(?<![\w.(]){name}=True\b", _flag(name), text)
+            continue
+        # Only what a message of ours looks like: a repr within it stays Python.
+        pattern = rf"(?<![\w.(]){name}='?((?:{form})(?![\w-])|…)'?|(?<=\(){name}=…"
+        if name in _RUNTIME:
+            pattern = rf"Runtime\({name}='?(…|(?:{form}))'?\)"
+        text = re.sub(
+            pattern,
+            lambda found, name=name: _flag(name) + _shown(found[1]),  # type: ignore[misc]
+            text,
+        )
+    text = re.sub(r"load\(dir, types=\((\w+),\)\)", r"--part file.py:\1", text)
+    return re.sub(r"with_setting\(…, '([^']*)'\)", r"--set \1", text)
+
+
 class NearfarError(Exception):
-    """Root of everything a user can cause.
+    """Root of everything a user can cause; its text is in Python's words, see `in_shell`.
 
     >>> import nearfar as nf
     >>> try:
@@ -32,6 +123,9 @@ class NearfarError(Exception):
     ...     print(error)
     gone: no such file or folder
     """
+
+    def __init__(self, *args: object) -> None:
+        super().__init__(*(in_python(arg) if isinstance(arg, str) else arg for arg in args))
 
 
 class AudioError(NearfarError, ValueError):
@@ -121,7 +215,8 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 
 def warn(message: str) -> None:
     """Say something that deserves a look."""
-    warnings.warn(message, NearfarWarning, stacklevel=3)  # where the one who warns was called
+    # The stack level is where the one who warns was called.
+    warnings.warn(in_python(message), NearfarWarning, stacklevel=3)
 
 
 class Once:
@@ -153,7 +248,7 @@ class Once:
         self._now.add(matter)
         if matter not in self._earlier:
             # As in `warn`. Python's own "once" goes by text, and ours have changing numbers in it.
-            warnings.warn(message, NearfarWarning, stacklevel=3)
+            warnings.warn(in_python(message), NearfarWarning, stacklevel=3)
 
 
 def first_line(error: object) -> str:

@@ -75,7 +75,7 @@ def test_any_member_is_checked():
 
 
 def test_weights_that_are_gone_say_where_to_name_them():
-    with pytest.raises(WeightsError, match=r"is not there.*--weights"):
+    with pytest.raises(WeightsError, match=r"is not there.*weights=…"):
         check_one(Encoder("gone"), origins(system())[0])
 
 

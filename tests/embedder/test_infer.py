@@ -54,7 +54,7 @@ def test_out_of_memory_halves_the_batch_and_says_so(monkeypatch):
     assert [str(w.message).split("out of memory with ")[1][:7] for w in told] == [
         "8 clips", "4 clips", "4 clips"
     ]  # fmt: skip
-    assert "--batch-size 2 says so" in str(told[-1].message)
+    assert "Runtime(batch_size=2) says so" in str(told[-1].message)
     seen.clear()
     made(mels, infer.POOLING["mean"], None, 8)
     assert max(seen) == 2  # remembered

@@ -25,7 +25,7 @@ def data(domains=("source", "target"), order="near-far"):
 def test_weights_are_asked_for_where_a_table_needs_them():
     assert of_run._published(None, ["1"], official=True) is None
     for table in ("2", "3", "text"):
-        with pytest.raises(SettingError, match="--weights is missing"):
+        with pytest.raises(SettingError, match="weights=… is missing"):
             of_run._published(None, ["1", table], official=True)
 
 

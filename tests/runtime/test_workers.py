@@ -138,7 +138,7 @@ def test_warnings_come_home_once_a_job():
 
 
 def test_a_worker_that_dies_is_one_line():
-    with pytest.raises(NearfarError, match=r"worker process was killed.*--workers 1"):
+    with pytest.raises(NearfarError, match=r"worker process was killed.*workers=1"):
         list(workers.run(fatal, range(20), 2))
 
 

@@ -102,7 +102,7 @@ def test_score_files_give_the_number_that_their_scores_give(dcase, tmp_path):
 
 
 def test_what_is_missing_is_said(dcase, tmp_path):
-    with pytest.raises(SettingError, match="--truth"):
+    with pytest.raises(SettingError, match="truth=FILE"):
         of_files(tmp_path, None, None)
     with pytest.raises(SettingError, match="a system or a detector"):
         of_data(dcase, None, nf.Runtime())

@@ -198,7 +198,7 @@ def test_weights_that_moved(train, test_clips, weights, tmp_path):
     moved = weights.rename(tmp_path / "elsewhere")
     detector = nf.load(tmp_path / "detector")
     assert detector.threshold("fan").value == fitted.threshold("fan").value  # needs no weights
-    with pytest.raises(nf.NearfarError, match="say where they are now with --weights"):
+    with pytest.raises(nf.NearfarError, match="say where they are now with weights=…"):
         detector.score(test_clips)
     found = nf.load(tmp_path / "detector", weights=moved)
     assert [v.score for v in found.score(test_clips)] == wanted

@@ -210,7 +210,7 @@ def test_goes_on_only_with_the_same_training(clips, tmp_path):
     stopped(clips, out, 2)
     point = out.with_suffix(".checkpoint.safetensors")
     before = point.read_bytes()
-    refused(StorageError, "--resume goes on", s1, clips, SETTINGS, out=out)
+    refused(StorageError, "resume=True goes on", s1, clips, SETTINGS, out=out)
     other = replace(SETTINGS, epochs=9, learning_rate=0.5)
     told = refused(SettingError, "another training", s1, clips, other, out=out, resume=True)
     assert "training.epochs was 4, is 9" in told

@@ -286,6 +286,6 @@ def test_clearing_removes_everything(clips, made, tmp_path):
     assert clear_stores(tmp_path) == size
     assert stored_bytes(tmp_path) == 0
     assert stored_bytes(tmp_path / "nothing") == clear_stores(tmp_path / "nothing") == 0
-    with pytest.raises(StorageError, match="start again with --resume") as error:
+    with pytest.raises(StorageError, match="start again with resume=True") as error:
         other.whole(0)  # one line for a training that was reading
     assert "\n" not in str(error.value)

@@ -23,7 +23,7 @@ from nearfar.cli.sound import inspect, mask, simulate
 from nearfar.cli.studies import ablate, evaluate
 from nearfar.cli.systems import features, systems
 from nearfar.cli.weights import cache
-from nearfar.errors import NearfarError, NearfarWarning
+from nearfar.errors import NearfarError, NearfarWarning, in_shell
 from nearfar.text import one_line
 
 app = typer.Typer(
@@ -60,7 +60,7 @@ def main() -> None:
     try:
         app()
     except NearfarError as error:
-        typer.echo(f"error: {one_line(error)}", err=True)
+        typer.echo(f"error: {in_shell(one_line(error))}", err=True)
         sys.exit(2)  # as the command-line library itself ends for an unknown option
     except _Interrupted:
         typer.echo(

@@ -23,6 +23,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from nearfar.errors import in_shell
 from nearfar.runtime.runtime import Progress as Report
 from nearfar.runtime.runtime import Runtime
 from nearfar.text import one_line
@@ -43,7 +44,7 @@ UNITS = {  # what is counted while a bar runs, by what it reports; "steps" where
 def show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
     """A warning on standard error."""
     # File and line, which Python would add, are of our source: no help to who runs a command.
-    typer.echo(f"warning: {one_line(message)}", err=True)
+    typer.echo(f"warning: {in_shell(one_line(message))}", err=True)
 
 
 class Session:

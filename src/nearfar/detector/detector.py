@@ -220,7 +220,7 @@ class Detector:
         if machine not in self.machines:
             raise DatasetError(
                 f"unknown machine {machine!r}; {did_you_mean(machine, self.machines)}. "
-                "Name it with --machine NAME (machine= in Python)"
+                "Name it with --machine NAME"
             )
         if (machine, section) not in self.sections:
             known = [s for m, s in self.sections if m == machine]

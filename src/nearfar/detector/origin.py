@@ -57,7 +57,7 @@ def check_one(embedder: Embedder, was: Origin) -> None:
     except WeightsError as error:
         raise WeightsError(
             f"{error}. The detector was fitted with these weights: say where they are now with "
-            "--weights (load(…, weights=…) in Python), or fit again"
+            "--weights, or fit again"
         ) from None
     if now != was.fingerprint:  # rows of another encoder are no neighbours of the bank's
         raise WeightsError(

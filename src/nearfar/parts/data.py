@@ -129,7 +129,7 @@ def _find_type(name: object, types: Sequence[type]) -> Any:
         theirs = name if isinstance(name, str) and name.isidentifier() else "Part"
         raise FormatError(
             f"the detector has a part of type {name!r}, which is not one of ours; "
-            f"pass your own parts in: load(dir, types=({theirs},)) or --part file.py:{theirs}"
+            f"name your own parts: load(dir, types=({theirs},))"
         )
     return getattr(importlib.import_module(TYPES[name]), name)
 

@@ -161,7 +161,7 @@ class Work:
             self.say(f"warning: {warning}")
         kind: type[NearfarError] = type(error) if isinstance(error, NearfarError) else NearfarError
         name = "" if isinstance(error, NearfarError) else f"{type(error).__name__}: "
-        if "--skip-bad" in what:
+        if "skip_bad=True" in what:
             what += "; nearfar reproduce leaves nothing out"
         raise kind(
             f"{step.name} failed: {name}{what} (log: {folder.log}); what is done is kept, mend it "
