@@ -38,9 +38,8 @@ def texts(path):
         if isinstance(node, ast.JoinedStr):
             inner |= {id(part) for part in node.values}
             yield "".join(p.value if isinstance(p, ast.Constant) else "10" for p in node.values)
-        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
-            if id(node) not in docs | inner:
-                yield node.value
+        elif isinstance(node, ast.Constant) and id(node) not in docs | inner:
+            yield str(node.value)
 
 
 FOUND = sorted(

@@ -136,12 +136,12 @@ def test_features(run, dcase, tmp_path):
     code, out, _ = run("features", clip)
     assert code == 0
     assert len(out.splitlines()) >= 121
-    code, out, _ = run("features", clip, "--json")
+    code, out, _ = run("features", clip, "--json", "-")
     values = json.loads(out)
     assert list(values) == list(nf.DIF().names)
-    code, out, _ = run("features", clip, "--all", "--json")
+    code, out, _ = run("features", clip, "--all", "--json", "-")
     assert len(json.loads(out)) == 151
-    code, out, _ = run("features", "--select", dcase, "--keep", 5, "--json")
+    code, out, _ = run("features", "--select", dcase, "--keep", 5, "--json", "-")
     chosen = json.loads(out)
     assert code == 0
     assert len(chosen["names"]) == 5

@@ -24,7 +24,7 @@ def test_equal_parts_are_counted():
 def test_a_selection_is_json_though_a_distance_is_not_defined(capsys):
     shifts = np.arange(len(CANDIDATES), dtype=float)
     shifts[3] = np.nan
-    show.selection(Selection(CANDIDATES[:2], shifts), as_json=True)
+    show.selection(Selection(CANDIDATES[:2], shifts), json=Path("-"))
 
     def refuse(word):
         raise AssertionError(word)
@@ -38,7 +38,7 @@ def test_a_selection_is_json_though_a_distance_is_not_defined(capsys):
 def test_the_smallest_shift_stands_first_and_none_last(capsys):
     shifts = np.arange(len(CANDIDATES), 0, -1, dtype=float)
     shifts[0] = np.nan
-    show.selection(Selection(CANDIDATES[-1:], shifts), as_json=False)
+    show.selection(Selection(CANDIDATES[-1:], shifts), json=None)
     rows = [line.split()[0] for line in capsys.readouterr().out.splitlines()]
     assert rows[1] == CANDIDATES[-1]
     assert rows[len(CANDIDATES)] == CANDIDATES[0]

@@ -23,12 +23,14 @@ def test_devices_that_are_not_here(name):
 
 def test_cuda_asked_for_and_absent(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    with pytest.raises(nf.NearfarError, match="device=.cpu"):
+    with pytest.raises(nf.NearfarError, match=r"device=.cpu"):
         nf.EAT(TINY).encode([nf.EAT(TINY).prepare(noise(1, 1.0))], Runtime(device="cuda"))
     assert choose("auto").type in ("cpu", "mps")
 
 
 def test_bf16_where_the_processor_has_none(monkeypatch):
     monkeypatch.setattr("nearfar.embedder.eat.device.has_bf16_instructions", lambda: False)
-    with pytest.raises(nf.NearfarError, match=r"embed again: fit with with_setting.*embedder\.precision="):
+    with pytest.raises(
+        nf.NearfarError, match=r"embed again: fit with with_setting.*embedder\.precision="
+    ):
         nf.EAT(TINY, precision="bf16")([noise(1, 1.0)])

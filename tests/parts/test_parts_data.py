@@ -80,9 +80,7 @@ def test_what_json_cannot_hold_is_refused(value):
 def test_third_party_parts_are_passed_in_never_imported():
     data = json.loads(json.dumps(to_data(Mine((1, Mine(2))))))
     assert from_data(data, types=(Mine,)) == Mine((1, Mine(2)))
-    with pytest.raises(
-        FormatError, match=r"part of type 'Mine'.*types=\(Mine,\)"
-    ) as caught:
+    with pytest.raises(FormatError, match=r"part of type 'Mine'.*types=\(Mine,\)") as caught:
         from_data(data)
     one_line(caught.value)
     sys.modules.pop("this", None)

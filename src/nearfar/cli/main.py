@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import signal
 import sys
+import traceback
 import warnings
 
 import typer
@@ -17,6 +18,7 @@ from nearfar.cli import weights as cli_weights
 from nearfar.cli.embed import embed
 from nearfar.cli.finetune import finetune
 from nearfar.cli.fit import fit, score, threshold
+from nearfar.cli.program import EXIT_CODES, Command, Program, completion, start, voice
 from nearfar.cli.progress import show_warning
 from nearfar.cli.reproduce import reproduce
 from nearfar.cli.sound import inspect, mask, simulate
@@ -27,7 +29,9 @@ from nearfar.errors import NearfarError, NearfarWarning, in_shell
 from nearfar.text import one_line
 
 app = typer.Typer(
+    cls=Program,
     help="Hears when a machine starts to sound wrong, from one microphone near it and one far.",
+    epilog=EXIT_CODES,
     no_args_is_help=True,
     add_completion=False,  # two options in every help, to install what shells rarely need
     pretty_exceptions_enable=False,  # what is no NearfarError is a bug: show where
@@ -38,10 +42,11 @@ app = typer.Typer(
 COMMANDS = (  # in the order of the help: what most people need first
     fit, score, threshold, evaluate, systems, features,
     finetune, embed, ablate, reproduce, cache,
-    simulate, inspect, mask,
+    simulate, inspect, mask, completion,
 )  # fmt: skip
 for command in COMMANDS:
-    app.command()(command)
+    app.command(cls=Command)(command)
+app.callback()(start)
 app.add_typer(cli_weights.app, name="weights")
 
 
@@ -60,6 +65,8 @@ def main() -> None:
     try:
         app()
     except NearfarError as error:
+        if voice.verbose:
+            traceback.print_exc()
         typer.echo(f"error: {in_shell(one_line(error))}", err=True)
         sys.exit(2)  # as the command-line library itself ends for an unknown option
     except _Interrupted:

@@ -5,8 +5,10 @@ Most are None where nothing is said, so that a command can tell that from its de
 
 from __future__ import annotations
 
+import json
 from enum import StrEnum
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
@@ -92,6 +94,40 @@ Rate = Annotated[
     float | None, typer.Option(help="Share of normal clips that may be called anomalous, 0–1.")
 ]
 Machine = Annotated[str | None, typer.Option(help="Name of the machine, if the data do not say.")]
+# One meaning everywhere. A file has the table beside it on the screen; of a dash nothing else is
+# printed, so that standard output is one JSON text.
+Json = Annotated[
+    Path | None,
+    typer.Option(
+        "--json", metavar="PATH|-", help="Write JSON to a file, or - for standard output."
+    ),
+]
+STDOUT = Path("-")
+
+
+def on_disk(path: Path | None) -> Path | None:
+    """The file that --json names; None for standard output, or where nothing was asked."""
+    return None if path == STDOUT else path
+
+
+def write_json(path: Path | None, data: Any) -> bool:
+    """Write what --json asks for, whole or not at all.
+
+    Returns:
+        Is standard output taken by it, so that no table may follow?
+    """
+    from nearfar.files import write_text
+
+    if path is None:
+        return False
+    text = json.dumps(data, indent=1, ensure_ascii=False)
+    if path == STDOUT:
+        typer.echo(text)
+        return True
+    write_text(path, text + "\n")
+    return False
+
+
 # ---- what files really are -----------------------------------------------------------------------
 # Panels of the help: DATA, SYSTEM, OUTPUT, SPEED.
 DATA, SYSTEM, OUTPUT, SPEED = "Data", "System", "Output", "Speed"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 import warnings
 from typing import Any
 
@@ -23,6 +24,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from nearfar.cli.program import voice
 from nearfar.errors import in_shell
 from nearfar.runtime.runtime import Progress as Report
 from nearfar.runtime.runtime import Runtime
@@ -44,7 +46,8 @@ UNITS = {  # what is counted while a bar runs, by what it reports; "steps" where
 def show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
     """A warning on standard error."""
     # File and line, which Python would add, are of our source: no help to who runs a command.
-    typer.echo(f"warning: {in_shell(one_line(message))}", err=True)
+    if not voice.quiet:
+        typer.echo(f"warning: {in_shell(one_line(message))}", err=True)
 
 
 class Session:
@@ -120,19 +123,26 @@ def progress_bar() -> tuple[Progress, Report]:
         TimeRemainingColumn(),
         console=Console(stderr=True),
         transient=True,  # what stays on the screen is the result
-        disable=not sys.stderr.isatty(),
+        disable=voice.quiet or not sys.stderr.isatty(),
         speed_estimate_period=120,  # s; some encoders report once in half a minute
     )
     tasks: dict[str, Any] = {}
     last: dict[str, int] = {}
+    begun: dict[str, float] = {}
 
     def report(what: str, done: int, of: int) -> None:
         if what not in tasks:
             tasks[what] = bar.add_task(what, total=of)
+            begun[what] = time.monotonic()
         elif done < last[what]:  # the same again, as when test clips follow training clips
             bar.reset(tasks[what], total=of)
         bar.update(tasks[what], completed=done, total=of)
         last[what] = done
+        if voice.verbose and done == of:  # a run of many steps tells each
+            took = time.monotonic() - begun.pop(what, time.monotonic())
+            typer.echo(f"{what}: {of} {UNITS.get(what, 'steps')} in {took:.1f} s", err=True)
+        elif what not in begun:
+            begun[what] = time.monotonic()
 
     return bar, report
 

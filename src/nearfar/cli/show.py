@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections import Counter
 from collections.abc import Iterable
@@ -14,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from nearfar.cli.options import write_json
 from nearfar.embedder.contract import weights_of
 from nearfar.embedder.crops import Crops
 from nearfar.errors import AudioError
@@ -188,7 +188,7 @@ def _weighting(system: System | Ensemble) -> str:
     return f"{calibration} {_joined(f'{w:.2f}' for w in system.weights)}"
 
 
-def features(data: Path, everything: bool, as_json: bool, order: Any) -> None:
+def features(data: Path, everything: bool, json: Path | None, order: Any) -> None:
     """Every feature of one recording, with its unit and formula."""
     from nearfar.embedder.dif import CANDIDATES, DIF, NAMES, TABLE
 
@@ -198,8 +198,7 @@ def features(data: Path, everything: bool, as_json: bool, order: Any) -> None:
     audio = check(read(data, order=order), name=str(data), channels=2)
     chosen = DIF(names=CANDIDATES if everything else NAMES)
     values = dict(zip(chosen.names, chosen([audio])[0].tolist(), strict=True))
-    if as_json:
-        print(json.dumps(values, indent=1))
+    if write_json(json, values):
         return
     table = _table("feature", "value", "unit", "family", "formula", right=("value",))
     for feature in TABLE:
@@ -209,16 +208,15 @@ def features(data: Path, everything: bool, as_json: bool, order: Any) -> None:
     console().print(table)
 
 
-def selection(found: Selection, as_json: bool) -> None:
+def selection(found: Selection, json: Path | None) -> None:
     """The features of a new set, with the distance of every candidate."""
     from nearfar.embedder.dif import CANDIDATES, NAMES
 
-    if as_json:
-        shifts = {
-            n: d if np.isfinite(d) else None  # JSON has no nan
-            for n, d in zip(CANDIDATES, found.shifts.tolist(), strict=True)
-        }
-        print(json.dumps({"names": found.names, "shift": shifts}, indent=1))
+    shifts = {
+        n: d if np.isfinite(d) else None  # JSON has no nan
+        for n, d in zip(CANDIDATES, found.shifts.tolist(), strict=True)
+    }
+    if write_json(json, {"names": found.names, "shift": shifts}):
         return
     table = _table("feature", "shift", "kept", "in the 120", right=("shift",))
     # What the domain moves least stands first; nan, where no distance is defined, last.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,6 +12,7 @@ from nearfar.cli.options import (
     BatchSize,
     Cache,
     Device,
+    Json,
     Order,
     Parts,
     Settings,
@@ -20,11 +21,16 @@ from nearfar.cli.options import (
     Weights,
     Workers,
     Year,
+    on_disk,
+    write_json,
 )
 from nearfar.cli.progress import Session
 from nearfar.errors import SettingError
 from nearfar.files import check_output
 from nearfar.system.named import system_of, types_of
+
+if TYPE_CHECKING:
+    from nearfar.study.data import Printable
 
 DEFAULT = "s4"  # the only system of the report that needs no weights: it works at once
 
@@ -44,7 +50,6 @@ Truth = Annotated[
     Path | None,
     typer.Option(help="machine,section,file,domain,label for clips without labels."),
 ]
-Output = Annotated[Path | None, typer.Option("--json", help="Write all figures to a file.")]
 Vary = Annotated[
     list[str] | None,
     typer.Option(
@@ -68,7 +73,7 @@ def ablate(
     weights: Weights = None,
     settings: Settings = None,
     truth: Truth = None,
-    output: Output = None,
+    output: Json = None,
     channel_order: Order = Order.near_far,
     device: Device = "auto",
     batch_size: BatchSize = None,
@@ -81,10 +86,9 @@ def ablate(
     """
     from nearfar.study import ablation
     from nearfar.study.claims import find_claim
-    from nearfar.study.data import write_json
 
     found = find_claim(claim)
-    check_output(output)
+    check_output(on_disk(output))
     # A claim that is not about this system is refused here: an ablation takes many fits.
     variants = found.variants(system_of(system or DEFAULT, settings, weights))
     with Session(workers, cache, device, batch_size) as session:
@@ -92,9 +96,7 @@ def ablate(
             data, variants, session.runtime, claim=claim, sentence=found.sentence, truth=truth,
             order=channel_order.value,
         )  # fmt: skip
-    if output is not None:
-        write_json(output, result)
-    typer.echo(result.text + (f"\nwrote {output}" if output is not None else ""))
+    _tell(result, output)
 
 
 def evaluate(
@@ -105,7 +107,7 @@ def evaluate(
     detector: Fitted = None,
     scores: ScoreFiles = None,
     truth: Truth = None,
-    output: Output = None,
+    output: Json = None,
     # On, since a number says little without what plain log-mels reach on the same clips.
     floor: Annotated[
         bool, typer.Option("--floor/--no-floor", help="Fit and show the logmel floor too.")
@@ -127,10 +129,9 @@ def evaluate(
 ) -> None:
     """Print the rows of the report's Table 2 and Ω with a 95 % interval."""
     from nearfar.study.assessment import of_data, of_files
-    from nearfar.study.data import Printable, write_json
     from nearfar.study.lomo import study
 
-    check_output(output)
+    check_output(on_disk(output))
     _check_lomo(
         lomo, vary, ("--scores", scores), ("--detector", detector), ("--skip-bad", skip_bad)
     )
@@ -158,9 +159,14 @@ def evaluate(
                     weights=weights or (), truth=truth, floor=floor, rule=year, skip_bad=skip_bad,
                     name=name, order=channel_order.value, any_frontend=any_frontend,
                 )  # fmt: skip
-    if output is not None:
-        write_json(output, result)  # first: a closed pipe must not cost the file
-    typer.echo(result.text + (f"\nwrote {output}" if output is not None else ""))
+    _tell(result, output)
+
+
+def _tell(result: Printable, output: Path | None) -> None:
+    """Write what was asked for and print the rest."""
+    # The file first: a closed pipe must not cost it.
+    if not write_json(output, result.as_dict() if output is not None else None):
+        typer.echo(result.text + (f"\nwrote {output}" if output is not None else ""))
 
 
 def _check_lomo(lomo: bool, vary: list[str] | None, *others: tuple[str, Any]) -> None:

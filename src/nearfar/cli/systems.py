@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from nearfar.cli.options import Cache, Order, Settings, Weights, Workers
+from nearfar.cli.options import Cache, Json, Order, Settings, Weights, Workers
 from nearfar.cli.progress import Session
 from nearfar.errors import SettingError
 from nearfar.system.named import published, system_of
@@ -44,7 +44,7 @@ def features(
     everything: Annotated[bool, typer.Option("--all", help="All 151 candidates.")] = False,
     channel_order: Order = Order.near_far,
     seed: Annotated[int, typer.Option(min=0, help="Of the null distances.")] = 0,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+    json: Json = None,
     workers: Workers = None,
     cache: Cache = True,
 ) -> None:
@@ -60,8 +60,8 @@ def features(
             found = choose_features(
                 data, session.runtime, keep=keep, tau=tau, seed=seed, order=channel_order.value
             )
-        show.selection(found, as_json)
+        show.selection(found, json)
     elif keep is not None or tau is not None:  # which would do nothing, in silence
         raise SettingError("--keep and --tau go with --select DATA")
     else:
-        show.features(data, everything, as_json, channel_order.value)
+        show.features(data, everything, json, channel_order.value)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from nearfar.cli.program import Command
 from nearfar.errors import WeightsError, needs
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ app = typer.Typer(
 )
 
 
-@app.command()
+@app.command(cls=Command)
 def convert(
     checkpoint: Annotated[Path, typer.Argument(help="fairseq checkpoint, a .pt file.")],
     out: Annotated[Path, typer.Argument(help="New folder for config.json and model.safetensors.")],
@@ -36,7 +37,7 @@ def convert(
     _describe(written)
 
 
-@app.command()
+@app.command(cls=Command)
 def check(
     weights: Annotated[str, typer.Argument(help="Folder, .safetensors file, or hub id.")],
     against: Annotated[

@@ -1,0 +1,184 @@
+"""What all commands have in common: how their help looks, and flags that any of them takes.
+
+Options are dealt out to the help's panels here, by name, so that an option that two commands take
+stands in the same place in both.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from enum import StrEnum
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+from nearfar.cli.options import DATA, OUTPUT, SPEED, SYSTEM
+from nearfar.version import __version__
+
+COMPLETE = "_NEARFAR_COMPLETE"  # what a shell's script asks us by
+EXIT_CODES = (
+    "Exit codes: 0 fine; 1 an anomaly was found (with --fail-on-anomaly), or weights check failed; "
+    "2 a mistake in what was asked or in the data, told in one line; 3 some clips were not judged "
+    "(with --fail-on-anomaly); 130 interrupted (Ctrl-C); 143 ended (SIGTERM)."
+)
+ANYWHERE = (  # may stand behind the command too: that is where one thinks of them
+    "-q", "--quiet", "-v", "--verbose", "-V", "--version",
+)  # fmt: skip
+# Which panel an option is in, if it does not say so itself; what is not listed is of the system.
+PANELS = {
+    DATA: (
+        "machine", "section", "channel_order", "clip_seconds", "skip_bad", "truth", "scores",
+        "detector", "rule", "exclude", "any_data", "preset", "machines", "seed", "select", "pair",
+        "near", "far", "salvage", "exclude_suspects", "time_pattern", "against", "config",
+    ),
+    OUTPUT: (
+        "output", "csv", "as_json", "json", "json_path", "fail_on_anomaly", "stats", "plot",
+        "stems", "describe", "everything", "copy_weights", "dry_run", "replace", "floor", "clear",
+        "table", "help",
+    ),
+    SPEED: ("device", "batch_size", "workers", "cache", "resume"),
+}  # fmt: skip
+PANEL_OF = {name: panel for panel, names in PANELS.items() for name in names}
+# What stands for a value, where a type alone says little.
+METAVARS = {
+    "settings": "PART.SETTING=VALUE", "vary": "PART.SETTING=[VALUE, …]", "part": "FILE.PY:CLASS",
+    "machine": "NAME", "exclude": "NAME", "machines": "NAME,NAME", "section": "NAME",
+    "system": "NAME", "weights": "PLACE", "device": "DEVICE", "describe": "NAME",
+}  # fmt: skip
+
+
+class Voice:
+    """How much a run of the program tells beside its results.
+
+    >>> Voice().quiet, Voice().verbose
+    (False, False)
+    """
+
+    def __init__(self) -> None:
+        self.quiet = False  # neither progress nor warnings
+        self.verbose = False  # versions, times, tracebacks of errors
+
+
+voice = Voice()  # of this run; `start` sets it
+
+
+class Command(TyperCommand):
+    """A command whose help has panels, no types of switches, and the exit codes.
+
+    >>> Command("hum", params=[]).epilog == EXIT_CODES
+    True
+    """
+
+    def __init__(self, name: str | None, **given: Any) -> None:
+        given["epilog"] = given.get("epilog") or EXIT_CODES
+        super().__init__(name, **given)
+        for parameter in self.params:
+            _dressed(parameter)
+
+    def get_params(self, ctx: Any) -> Any:
+        """The parameters, panel by panel; --help, which is made late, is one of them."""
+        found: Any = super().get_params(ctx)
+        for parameter in found:
+            _dressed(parameter)
+        order = (DATA, SYSTEM, OUTPUT, SPEED)
+        return sorted(
+            found,
+            key=lambda p: order.index(p.rich_help_panel) if p.rich_help_panel in order else -1,
+        )
+
+
+def _dressed(parameter: Any) -> None:
+    """Give a parameter its panel, and a value's name that people understand."""
+    name = str(parameter.name)
+    if parameter.param_type_name != "option":
+        return
+    parameter.rich_help_panel = parameter.rich_help_panel or PANEL_OF.get(name, SYSTEM)
+    if parameter.is_flag:  # "<bool>" beside a switch is noise
+        parameter.metavar = ""
+    elif parameter.metavar is None:  # else words to choose from, or a type
+        parameter.metavar = METAVARS.get(name)
+
+
+class Program(TyperGroup):
+    """The program: some of its flags may stand behind the command.
+
+    >>> hoisted(["score", "d", "today", "-q"])
+    ['-q', 'score', 'd', 'today']
+    """
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Take flags of the program from wherever they stand."""
+        return super().parse_args(ctx, hoisted(args))
+
+    def get_params(self, ctx: Any) -> Any:
+        """The parameters, without types of switches."""
+        found: Any = super().get_params(ctx)
+        for parameter in found:
+            if parameter.param_type_name == "option" and parameter.is_flag:
+                parameter.metavar = ""
+        return found
+
+    def main(self, *args: Any, **given: Any) -> Any:
+        """Run it, or answer a shell that completes a command."""
+        if COMPLETE in os.environ:
+            from typer.completion import completion_init  # type: ignore[attr-defined]
+
+            completion_init()  # the shells' own ways, which are not set up without its options
+        return super().main(*args, **given)
+
+
+def hoisted(args: list[str]) -> list[str]:
+    """The arguments with flags of the program in front; what follows `--` are no flags."""
+    end = args.index("--") if "--" in args else len(args)
+    first = [arg for arg in args[:end] if arg in ANYWHERE]
+    return [*first, *(arg for arg in args[:end] if arg not in ANYWHERE), *args[end:]]
+
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"nearfar {__version__}")
+        raise typer.Exit
+
+
+def start(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "-V", "--version", callback=_show_version, is_eager=True, help="Show the version."
+        ),
+    ] = False,
+    quiet: Annotated[
+        bool, typer.Option("-q", "--quiet", help="Neither progress nor warnings; errors remain.")
+    ] = False,
+    verbose: Annotated[
+        bool,
+        typer.Option("-v", "--verbose", help="Tell versions and times; tracebacks of errors."),
+    ] = False,
+) -> None:
+    """Set how much is told; these flags may stand behind a command too."""
+    voice.quiet, voice.verbose = quiet, verbose
+    if verbose:
+        python = ".".join(map(str, sys.version_info[:3]))
+        typer.echo(f"nearfar {__version__}, Python {python}, {sys.platform}", err=True)
+
+
+class Shell(StrEnum):
+    """Shells that can complete commands.
+
+    >>> Shell("fish").name
+    'fish'
+    """
+
+    bash = "bash"
+    zsh = "zsh"
+    fish = "fish"
+
+
+def completion(shell: Annotated[Shell, typer.Argument(help="bash, zsh or fish.")]) -> None:
+    """Print what makes a shell complete commands, as in: eval "$(nearfar completion bash)"."""
+    from typer.completion import get_completion_script  # type: ignore[attr-defined]
+
+    # A command instead of two options in every help, and nothing is written to anybody's files.
+    typer.echo(get_completion_script(prog_name="nearfar", complete_var=COMPLETE, shell=shell.value))
