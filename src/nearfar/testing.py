@@ -14,14 +14,15 @@ from typing import Any
 
 import numpy as np
 
-from nearfar.embedder.contract import Embedder, is_embedder
+from nearfar.embedder.contract import Embedder
 from nearfar.errors import NearfarError
 from nearfar.frontend import Frontend
 from nearfar.parts.data import from_data, to_data
+from nearfar.parts.own import lacking
 from nearfar.scoring.bank import SOURCE, TARGET, MemoryBank
 from nearfar.scoring.rule import Rule
 from nearfar.sound.audio import SAMPLE_RATE, Audio
-from nearfar.system.system import System
+from nearfar.system.system import Ensemble, System
 
 SECONDS = (1.0, 1.7, 3.0)  # the shortest that is allowed, and two longer ones
 
@@ -64,7 +65,7 @@ def _types(part: Any) -> tuple[type, ...]:
 def check_frontend(part: Frontend) -> None:
     """Shape, type, determinism, and its input left alone."""
     check_part(part)
-    _require(isinstance(part, Frontend), f"{part!r} lacks needs, channels, fingerprint or a call")
+    _require_names(part, "needs", "channels", "fingerprint")
     for seconds in SECONDS:
         audio = noise(part.needs, seconds)
         before = audio.copy()
@@ -79,7 +80,7 @@ def check_frontend(part: Frontend) -> None:
 def check_embedder(part: Embedder) -> None:
     """Shape, type, finiteness, and a row that does not depend on the clips beside it."""
     check_part(part)
-    _require(is_embedder(part), f"{part!r} lacks channels, dim, fingerprint or a call")
+    _require_names(part, "channels", "dim", "fingerprint")
     _require(bool(part.fingerprint), f"{part!r} has an empty fingerprint")
     audios = [noise(part.channels, s, seed=i) for i, s in enumerate((*SECONDS, 3.0))]
     before = [a.copy() for a in audios]
@@ -100,7 +101,7 @@ def check_embedder(part: Embedder) -> None:
 def check_rule(part: Rule) -> None:
     """Shape, batch independence, leaving out by origin, and anomalous means high."""
     check_part(part)
-    _require(isinstance(part, Rule), f"{part!r} lacks metric, neighbours or a call")
+    _require_names(part, "metric", "neighbours")
     rng = np.random.default_rng(0)
     rows = rng.standard_normal((60, 8)) + 3.0  # off the origin, so that −rows is far by angle, too
     domain = np.where(np.arange(60) < 50, SOURCE, TARGET).astype(np.int8)
@@ -122,18 +123,33 @@ def check_rule(part: Rule) -> None:
     )
 
 
-def check_system(system: System) -> None:
-    """Parts that pass, a repr that runs, and data that come back."""
+def check_system(system: System | Ensemble) -> None:
+    """Parts that pass, ours or yours, data that come back, and settings that are looked at."""
     check_part(system)
-    check_frontend(system.frontend)
-    check_embedder(system.embedder)
-    check_rule(system.rule)
+    for member in system.members:
+        check_frontend(member.frontend)
+        check_embedder(member.embedder)
+        check_rule(member.rule)
+        for part in (member.adaptation, member.whitening, member.calibration, *member.enrichment):
+            if part is not None:
+                check_part(part)
+        _check_settings(member)
+
+
+def _check_settings(system: System) -> None:
     for bad in ({"folds": 1}, {"seed": -1}, {"false_alarm_rate": 0}):
         try:
             type(system)(**{**{f.name: getattr(system, f.name) for f in fields(system)}, **bad})
         except NearfarError:
             continue
         raise AssertionError(f"{type(system).__name__} accepts {bad}")
+
+
+def _require_names(part: Any, *names: str) -> None:
+    """Say which of its names a part lacks, of all that it has to have."""
+    missing = [*lacking(part, *names), *(["a call"] if not callable(part) else [])]
+    wanted = f"; it has to have {', '.join(names)} and a call"
+    _require(not missing, f"{part!r} lacks {', '.join(missing)}{wanted}")
 
 
 def _require(promise: bool, message: str) -> None:

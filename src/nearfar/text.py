@@ -24,6 +24,15 @@ def aligned(rows: Sequence[Sequence[str]]) -> str:
     )
 
 
+def counted(count: int, what: str) -> str:
+    """How many of something.
+
+    >>> counted(1, "section"), counted(1200, "clip")
+    ('1 section', '1,200 clips')
+    """
+    return f"{count:,} {what}{'s' * (count != 1)}"
+
+
 def one_line(error: object) -> str:
     """A message without its line breaks.
 

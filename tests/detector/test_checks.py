@@ -113,12 +113,12 @@ def test_each_member_beyond_its_spread_is_said():
 @pytest.mark.parametrize(
     ("system", "members", "hint"),
     [
-        (FLAT, [member(1, 2, 3)], "--set calibration.tail=linear"),
+        (FLAT, [member(1, 2, 3)], "with_setting(…, 'calibration.tail=linear"),
         (LINEAR, [member(1, 2, 3)], None),
         (PLAIN, [member(1, 2, 3)], None),
         (FLAT, [member(*range(10))], None),  # one of ten may be above
         (replace(FLAT, false_alarm_rate=0.5), [member(1, 2, 3)], None),
-        (nf.Ensemble((FLAT, FLAT)), [member(1, 2, 3)] * 2, "--set members.0.calibration.tail"),
+        (nf.Ensemble((FLAT, FLAT)), [member(1, 2, 3)] * 2, "'members.0.calibration.tail"),
         (nf.Ensemble((FLAT, LINEAR)), [member(1, 2, 3)] * 2, None),
         # No clip is the loudest of both, so none is at 1.
         (nf.Ensemble((FLAT, FLAT)), [member(1, 2, 3), member(3, 2, 1)], None),

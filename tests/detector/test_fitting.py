@@ -269,18 +269,20 @@ def test_each_member_of_an_ensemble_is_named_in_its_own_place(tmp_path):
     clips = write_train(tmp_path, far=0.1)
     for second in (replace(DIF, seed=1), DIF):  # an equal one needs its own --set as well
         system = nf.Ensemble((DIF, MASKED, second))
-        hints = [text for text in said_by(lambda s=system: nf.fit(s, clips)) if "--set" in text]
+        hints = [
+            text for text in said_by(lambda s=system: nf.fit(s, clips)) if "with_setting" in text
+        ]
         assert len(hints) == 2
-        assert "--set members.0.enrichment." in hints[0]
-        assert "--set members.2.enrichment." in hints[1]
+        assert "with_setting(…, 'members.0.enrichment." in hints[0]
+        assert "with_setting(…, 'members.2.enrichment." in hints[1]
 
 
 @pytest.mark.parametrize(
     ("systems", "place"),
     [
-        ((DIF, nf.Ensemble((MASKED, DIF)), replace(DIF, seed=1)), "--set enrichment."),
-        ((nf.Ensemble((MASKED, DIF)), DIF, WEIGHTED), "--set members.1.enrichment."),
-        ((MASKED, nf.Ensemble((MASKED, WEIGHTED)), DIF), "--set members.1.enrichment."),
+        ((DIF, nf.Ensemble((MASKED, DIF)), replace(DIF, seed=1)), "with_setting(…, 'enrichment."),
+        ((nf.Ensemble((MASKED, DIF)), DIF, WEIGHTED), "with_setting(…, 'members.1.enrichment."),
+        ((MASKED, nf.Ensemble((MASKED, WEIGHTED)), DIF), "with_setting(…, 'members.1.enrichment."),
     ],
 )
 def test_what_many_would_warn_of_the_first_says(systems, place, tmp_path):

@@ -12,6 +12,7 @@ from nearfar.clips import folders, lists
 from nearfar.clips.clip import Clip
 from nearfar.errors import DatasetError, SettingError, did_you_mean
 from nearfar.sound import audio
+from nearfar.text import counted
 
 StrPath = str | os.PathLike[str]
 T = TypeVar("T")
@@ -56,7 +57,9 @@ class Clips(Sequence[Clip]):
         return hash(self._clips)
 
     def __repr__(self) -> str:
-        return f"<Clips: {len(self)} clips, machines: {', '.join(self.machines) or 'none'}>"
+        return (
+            f"<Clips: {counted(len(self), 'clip')}, machines: {', '.join(self.machines) or 'none'}>"
+        )
 
     @property
     def machines(self) -> tuple[str, ...]:
@@ -200,6 +203,8 @@ class Clips(Sequence[Clip]):
             SettingError: an unknown split, `clip_seconds` below one second.
         """
         _check_split(split)
+        if not isinstance(data, str | os.PathLike):  # a list of files is the commonest
+            raise SettingError(f"Clips.open takes a folder or a file, not {type(data).__name__}")
         clips = _listed(Path(data), split, machines)
         chosen = _wanted(clips.machines, machines, str, data)
         clips = cls(clip for clip in clips if clip.machine in chosen)

@@ -14,7 +14,7 @@ from nearfar.clips.collection import Clips
 from nearfar.errors import DatasetError, SettingError
 
 
-def check_training(clips: Clips, doing: str = "fit") -> None:
+def check_training(clips: Clips | Sequence[Clip], doing: str = "fit") -> None:
     """Refuse what nothing may be fitted or trained on: no clips, test clips, anomalies (law 4).
 
     Args:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeGuard
@@ -28,11 +28,12 @@ from nearfar.embedding.jobs import Heard
 from nearfar.embedding.rows import embed_audio
 from nearfar.errors import DatasetError, SettingError, did_you_mean
 from nearfar.parts.valid import check_rate
-from nearfar.runtime.runtime import Runtime
+from nearfar.runtime.runtime import Runtime, runtime_of
 from nearfar.runtime.threads import one_thread
 from nearfar.scores.verdict import Scores, Verdict
 from nearfar.scoring.calibrate import Threshold
 from nearfar.sound.audio import ChannelOrder, check, from_array
+from nearfar.text import counted
 
 if TYPE_CHECKING:
     from nearfar.system.system import Ensemble, System
@@ -61,7 +62,7 @@ class Detector:
     >>> section = Section((member,), clips, levels=None, seconds=10.0)
     >>> detector = Detector(logmel(), {("fan", "00"): section})
     >>> detector
-    <Detector: fan; 1 sections>
+    <Detector: fan; 1 section>
     >>> detector.with_false_alarm_rate(0.4).threshold("fan").value  # one of three may be above
     0.2
     """
@@ -73,7 +74,12 @@ class Detector:
     origins: tuple[Origin, ...] = ()
 
     def __repr__(self) -> str:
-        return f"<Detector: {', '.join(self.machines)}; {len(self.sections)} sections>"
+        names = ", ".join(self.machines[:6]) + ", …" * (len(self.machines) > 6)
+        return f"<Detector: {names or 'no machine'}; {counted(len(self.sections), 'section')}>"
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Its fields alone, to be pickled or copied: what is worked out from them is made anew."""
+        return {f.name: self.__dict__[f.name] for f in fields(self)}
 
     @property
     def machines(self) -> tuple[str, ...]:
@@ -121,19 +127,26 @@ class Detector:
             DatasetError: a machine or section the detector does not know.
             SettingError: `sr` missing or out of place.
         """
-        if isinstance(clips, str | Path | Clip):  # the commonest mistake
-            raise SettingError("score takes clips: score(Clips.open(folder)), or [clip]")
+        paths = isinstance(clips, list | tuple) and any(isinstance(c, str | Path) for c in clips)
+        if paths or isinstance(clips, str | Path | Clip):  # the commonest mistake
+            given = (
+                "paths" if paths else "one clip" if isinstance(clips, Clip) else repr(str(clips))
+            )
+            raise SettingError(
+                f"score takes clips, not {given}; give Clips.open(folder), or [clip]"
+            )
+        runtime = runtime_of(runtime)
         if not _are_clips(clips):
             if sr is None:
                 raise SettingError("an array needs its sample rate: score(audio, sr=48000)")
             array: Any = clips  # whatever NumPy takes
-            return self._score_array(array, sr, machine, section, runtime or Runtime())
+            return self._score_array(array, sr, machine, section, runtime)
         if sr is not None:
             raise SettingError("sr is for arrays; files say their own sample rate")
         # All of them before the first is read: a wrong machine costs no hours of embedding.
         known = [self._assigned(c, machine, section) for c in clips]
         hearing = hear(
-            known, self._checked_chains, runtime or Runtime(), order=self.order, digest=False,
+            known, self._checked_chains, runtime, order=self.order, digest=False,
             skip_bad=skip_bad,
         )  # fmt: skip
         if known and not hearing.heard:  # no clips asked for is fine: no verdicts
@@ -284,6 +297,8 @@ def load(
         FormatError: not a detector, from a newer nearfar, damaged, or with a part that is not ours.
         WeightsError: the weights given are not those that it was fitted with.
     """
+    if not isinstance(folder, str | os.PathLike):
+        raise SettingError(f"load takes the folder of a detector, not {folder!r}"[:200])
     # A text is a sequence too, of letters.
     places = [os.fspath(weights)] if isinstance(weights, str | os.PathLike) else list(weights)
     content = read(Path(folder), types, places)

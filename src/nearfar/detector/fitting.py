@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from types import FunctionType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +24,7 @@ from nearfar.embedding.hearing import Hearing, hear
 from nearfar.embedding.jobs import Heard
 from nearfar.embedding.residual import residual_rows
 from nearfar.errors import DatasetError, Once, SettingError
-from nearfar.runtime.runtime import Runtime
+from nearfar.runtime.runtime import Runtime, runtime_of
 from nearfar.runtime.threads import one_thread
 from nearfar.scoring.bank import SOURCE, TARGET, Index
 from nearfar.scoring.enrich import FromAudio, Pool
@@ -57,7 +58,7 @@ def pool_sizes(system: System, table: NormalRows, folds: Index) -> list[int]:
 
 def fit(
     system: AnySystem,
-    clips: Clips,
+    clips: Clips | Sequence[Clip] = (),
     runtime: Runtime | None = None,
     *,
     order: ChannelOrder = "near-far",
@@ -90,7 +91,7 @@ def fit(
 
 def fit_many(
     systems: Sequence[AnySystem],
-    clips: Clips,
+    clips: Clips | Sequence[Clip],
     runtime: Runtime | None = None,
     *,
     order: ChannelOrder = "near-far",
@@ -121,11 +122,12 @@ def fit_many(
     for system in systems:
         if not isinstance(system, System | Ensemble):
             raise SettingError(
-                f"fit takes a system first, not {type(system).__name__}: fit(nf.s4(), clips)"
+                f"fit takes a system first, not {_shown(system)}: fit(nf.s4(), clips)"
             )
-    fits = _Fits(systems, runtime or Runtime(), order)
+    fits = _Fits(systems, runtime_of(runtime), order)
     to_order(np.zeros((2, 1), np.float32), order)  # refuse a wrong order before any work
     check_training(clips)
+    clips = clips if isinstance(clips, Clips) else Clips(clips)
     _check_encoders(fits, any_frontend)
     # One pass for the chains of all systems: reading and embedding cost far more than fitting.
     chains = [member.chain for system in systems for member in system.members]
@@ -136,6 +138,13 @@ def fit_many(
             raise DatasetError(f"{machine}: none of its clips can be used; record them again")
     # No generator itself, which would check nothing before the first detector is asked for.
     return _detectors(hearing, fits)
+
+
+def _shown(given: object) -> str:
+    """What was given for a system, in a word or two."""
+    if isinstance(given, FunctionType):  # nf.s4 for nf.s4()
+        return f"the function {given.__name__} without its brackets"
+    return repr(given) if isinstance(given, str) else type(given).__name__
 
 
 def _check_encoders(fits: _Fits, any_frontend: bool) -> None:

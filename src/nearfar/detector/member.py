@@ -8,9 +8,9 @@ without it.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,7 @@ from nearfar.scoring.bank import SOURCE, TARGET, Index, MemoryBank, Rows
 from nearfar.scoring.enrich import Pool, shift
 from nearfar.scoring.rule import judged
 from nearfar.scoring.whiten import Whitening
+from nearfar.text import counted
 
 if TYPE_CHECKING:
     from nearfar.system.system import System
@@ -44,6 +45,9 @@ class NormalRows:
 
     def __len__(self) -> int:
         return len(self.origin)
+
+    def __repr__(self) -> str:
+        return f"<NormalRows: {counted(len(self), 'clip')}>"
 
     def bank(self) -> MemoryBank:
         """The rows as an unwhitened bank."""
@@ -83,6 +87,14 @@ class Member:
     self_scores: Rows
     facts: Mapping[str, float] = field(default_factory=dict)
     adaptation: Adapted | None = None
+
+    def __repr__(self) -> str:
+        rows, dim = self.embeddings.shape
+        return f"<Member: {counted(rows, 'row')} × {dim}>"
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Its fields alone: its bank is as large again, and made of them in no time."""
+        return {f.name: self.__dict__[f.name] for f in fields(self)}
 
     # When first asked for: a detector that only draws thresholds needs none.
     @cached_property

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,7 @@ from nearfar.scores.verdict import Verdict
 from nearfar.scoring.bank import Rows
 from nearfar.scoring.calibrate import Calibrated, threshold
 from nearfar.scoring.rule import judged
+from nearfar.text import counted
 
 if TYPE_CHECKING:
     from nearfar.clips import Clip
@@ -62,6 +63,13 @@ class Section:
     levels: tuple[float, float] | None
     seconds: float
     fresh: tuple[bool, ...] | None = None
+
+    def __repr__(self) -> str:
+        return f"<Section: {counted(len(self.clips), 'clip')} of {self.seconds:.3g} s>"
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Its fields alone; what is worked out from them is made anew."""
+        return {f.name: self.__dict__[f.name] for f in fields(self)}
 
     @property
     def judges(self) -> NDArray[np.bool_]:
@@ -167,7 +175,7 @@ class Judge:
         if not usual / LENGTH_MARGIN <= what.seconds <= usual * LENGTH_MARGIN:
             return (
                 f"{what.seconds:.3g} s long, normal clips were {usual:.3g} s: scores are not "
-                f"comparable; record {usual:.3g} s, or cut with --clip-seconds {usual:.3g}"
+                f"comparable; record {usual:.3g} s, or cut longer ones into clips of {usual:.3g} s"
             )
         levels = self._section.levels
         if levels is None or not np.isfinite(what.level):  # one channel, or one that is silent

@@ -18,9 +18,9 @@ from nearfar.embedder.contract import (
     is_two_step,
     may_be_trained,
 )
-from nearfar.errors import NearfarError, SettingError, first_line
+from nearfar.errors import SettingError
 from nearfar.files import sha256
-from nearfar.parts.own import USER_PREFIX
+from nearfar.parts.own import USER_PREFIX, guarded, shown
 from nearfar.sound.audio import Audio
 
 if TYPE_CHECKING:
@@ -91,6 +91,21 @@ class Chain:
             return self.encode([self.prepare(audio) for audio in audios], runtime)
         return self._kept(self._called(self.embedder, audios), len(audios))
 
+    def hear(self, audio: Audio) -> Audio:
+        """What the front end makes of a clip, (channels, samples), and its promises kept.
+
+        Raises:
+            SettingError: a front end that breaks its contract.
+        """
+        heard = guarded(self.frontend, self.frontend, audio, kind="front end")
+        wanted = (self.frontend.channels, audio.shape[1])
+        if np.shape(heard) != wanted:
+            raise SettingError(
+                f"{shown(self.frontend)} gave {np.shape(heard)}, its contract says {wanted}"
+            )
+        made: Audio = heard
+        return made
+
     def prepare(self, audio: Audio) -> Any:
         """The first of two steps, for one clip; what it gives is the embedder's own affair."""
         embedder: Any = self.embedder
@@ -105,7 +120,7 @@ class Chain:
 
     def _kept(self, rows: Rows32, clips: int) -> Rows32:
         # Before anything is cached: a wrong row would be found again for ever.
-        wanted = (clips, self.embedder.dim)
+        wanted = (clips, self.embedder.dim)  # of an encoder, asked of its weights
         if rows.shape != wanted:
             raise SettingError(f"{self.embedder!r} gave {rows.shape}, its contract says {wanted}")
         if not np.isfinite(rows).all():
@@ -114,19 +129,17 @@ class Chain:
 
     def _called(self, work: Callable[[Any], Any], what: Any) -> Rows32:
         """The embedder's answer as float32: what a cache would give back."""
-        return np.asarray(self._guarded(work, what), dtype=np.float32)
+        given = self._guarded(work, what)
+        try:
+            return np.asarray(given, dtype=np.float32)
+        except (TypeError, ValueError):  # None of a forgotten return, a ragged list
+            raise SettingError(
+                f"{shown(self.embedder)} gave {type(given).__name__}, no table of numbers; "
+                "mend the embedder"
+            ) from None
 
     def _guarded(self, work: Callable[[Any], Any], what: Any) -> Any:
-        """An embedder's failure is one line; a bug of ours keeps its traceback."""
-        try:
-            return work(what)
-        except NearfarError:
-            raise
-        except Exception as error:
-            if type(self.embedder).__module__.split(".")[0] == "nearfar":
-                raise  # whoever mends it needs to see where
-            said = first_line(f"{type(error).__name__}: {error}")
-            raise SettingError(f"{self.embedder!r} failed ({said}); mend the embedder") from error
+        return guarded(self.embedder, work, what, kind="embedder")
 
 
 def identity(part: Frontend | Embedder) -> str:

@@ -176,7 +176,7 @@ def _embed(
         i: row for i, row in enumerate(found) if row is not None and row.shape == (dim,)
     }
     missing = [i for i in range(len(audios)) if i not in rows]
-    heard = [chain.frontend(audios[i]) for i in missing]
+    heard = [chain.hear(audios[i]) for i in missing]
     if chain.two_step:
         for i, audio in zip(missing, heard, strict=True):
             rows[i] = Prepared(chain.prepare(audio), keys[i])

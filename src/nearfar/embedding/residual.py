@@ -72,6 +72,6 @@ def _residual_job(job: _Residual) -> Rows32:
         audio = check(job.clip.read(job.order), name=job.clip.name, channels=2)
         # Near at far's level: down by what it is above, in amplitude.
         level = 10 ** (-relate(audio)[1] / 20) if job.match_levels else 1.0
-        rows: Rows32 = embedder.residuals(job.chain.frontend(audio), job.s, level=level)
+        rows: Rows32 = embedder.residuals(job.chain.hear(audio), job.s, level=level)
         cache.put([(key, rows)])
         return rows  # (len(s), dim)

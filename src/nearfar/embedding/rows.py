@@ -103,7 +103,7 @@ def _kept(result: Heard | NearfarError, skipped: list[str] | None) -> Heard | No
 def embed_audio(audio: Audio, chains: tuple[Chain, ...], runtime: Runtime) -> Heard:
     """Embed one checked clip that is in memory already, without a cache."""
     with one_thread():
-        heard = [chain.frontend(audio[: chain.frontend.needs]) for chain in chains]
+        heard = [chain.hear(audio[: chain.frontend.needs]) for chain in chains]
         rows = tuple(c.rows([h], runtime)[0] for c, h in zip(chains, heard, strict=True))
         return replace(describe(audio, ""), rows=rows)
 

@@ -14,6 +14,13 @@ from nearfar.parts.data import (
     TYPES,
 )
 
+# Where parts live that a setting may hold: a typo is answered with these alone.
+_ROOMS = {
+    "frontend": "nearfar.frontend", "embedder": "nearfar.embedder", "rule": "nearfar.scoring.rule",
+    "adaptation": "nearfar.scoring.adapt", "whitening": "nearfar.scoring.whiten",
+    "enrichment": "nearfar.scoring.enrich", "calibration": "nearfar.scoring.calibrate",
+}  # fmt: skip
+
 
 def with_setting(system: Any, assignment: str) -> Any:
     """A system with one setting changed.
@@ -32,7 +39,7 @@ def with_setting(system: Any, assignment: str) -> Any:
         raise SettingError(
             f"{assignment!r} is not part.setting=value, as in whitening.shrinkage=0.1"
         )
-    return _replaced(system, path.strip().split("."), _value(text.strip()))
+    return _replaced(system, path.strip().split("."), _value(text.strip()), "")
 
 
 def _value(text: str) -> Any:
@@ -49,12 +56,14 @@ def _tuples(value: Any) -> Any:
     return tuple(_tuples(x) for x in value) if isinstance(value, list | tuple) else value
 
 
-def _replaced(part: Any, path: list[str], value: Any) -> Any:
+def _replaced(part: Any, path: list[str], value: Any, setting: str) -> Any:
+    """The part with a value at a path; `setting` is what it is itself, by name."""
     if not path:
-        return _named(part, value)
+        return _named(part, value, setting)
     if isinstance(part, tuple):
         index = _index(part, path[0])
-        return (*part[:index], _replaced(part[index], path[1:], value), *part[index + 1 :])
+        changed = _replaced(part[index], path[1:], value, setting)
+        return (*part[:index], changed, *part[index + 1 :])
     if not is_dataclass(part) or isinstance(part, type):
         raise SettingError(f"{part!r} has no settings, so no {'.'.join(path)!r}")
     names = [f.name for f in fields(part) if f.init]  # `replace` can set no others
@@ -62,9 +71,9 @@ def _replaced(part: Any, path: list[str], value: Any) -> Any:
         raise SettingError(
             f"{type(part).__name__} has no setting {path[0]!r}; {did_you_mean(path[0], names)}"
         )
-    changed = {path[0]: _replaced(getattr(part, path[0]), path[1:], value)}
+    made = {path[0]: _replaced(getattr(part, path[0]), path[1:], value, path[0])}
     try:
-        return replace(part, **changed)
+        return replace(part, **made)
     except NearfarError:
         raise
     except REFUSALS as error:
@@ -73,7 +82,7 @@ def _replaced(part: Any, path: list[str], value: Any) -> Any:
         ) from None
 
 
-def _named(old: Any, value: Any) -> Any:
+def _named(old: Any, value: Any, setting: str) -> Any:
     """A part of ours by its name, where a part is or could be; any other value as it is."""
     if not isinstance(value, str) or not (old is None or is_dataclass(old)):
         return value
@@ -81,7 +90,8 @@ def _named(old: Any, value: Any) -> Any:
     if name not in TYPES:
         if type(old).__name__ not in TYPES:
             return value  # None may stand for a text, and a part of theirs for anything
-        raise SettingError(f"no part {value!r}; {did_you_mean(name, TYPES)}")
+        fitting = [n for n, room in TYPES.items() if room.startswith(_ROOMS.get(setting, ""))]
+        raise SettingError(f"{setting} has no part {value!r}; {did_you_mean(name, fitting)}")
     try:
         return getattr(importlib.import_module(TYPES[name]), name)()
     except TypeError as error:

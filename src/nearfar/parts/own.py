@@ -6,12 +6,15 @@ import hashlib
 import importlib
 import importlib.util
 import sys
+from collections.abc import Callable
+from inspect import getattr_static
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from nearfar.errors import SettingError, did_you_mean, first_line
+from nearfar.errors import NearfarError, SettingError, did_you_mean, first_line
 
+_LONGEST = 80  # characters of a part in a message
 USER_PREFIX = "nearfar_user_"  # name of a module made from a person's own file
 
 
@@ -54,6 +57,73 @@ def from_file(reference: str) -> Any:
         public = [n for n in vars(module) if not n.startswith("_")]
         raise SettingError(f"{file} has no {name!r}; {did_you_mean(name, public)}")
     return getattr(module, name)
+
+
+def guarded(part: Any, work: Callable[..., Any], *args: Any, kind: str, **named: Any) -> Any:
+    """What a part of a person's own does; its failure is one line that names it.
+
+    Args:
+        part: whose work it is; a bug of ours keeps its traceback.
+        work: the part itself, or a method of it.
+        kind: what to mend: a front end, an embedder, a rule.
+
+    Raises:
+        SettingError: it failed.
+    """
+    try:
+        return work(*args, **named)
+    except NearfarError:
+        raise
+    except Exception as error:
+        if type(part).__module__.split(".")[0] == "nearfar":
+            raise  # whoever mends it needs to see where
+        said = first_line(f"{type(error).__name__}: {error}")
+        raise SettingError(f"{shown(part)} failed ({said}); mend the {kind}") from error
+
+
+def shown(part: object) -> str:
+    """A part in a message: its repr, which has its settings, cut where it is long.
+
+    >>> shown(("a" * 100,))
+    "('aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa…"
+    """
+    text = " ".join(repr(part).split())
+    return text if len(text) <= _LONGEST else text[:_LONGEST] + "…"
+
+
+def lacking(part: object, *names: str) -> list[str]:
+    """Which of these names a part has nothing by; none of them is asked for its value.
+
+    >>> lacking((1, 2), "count", "dim")
+    ['dim']
+    """
+    return [name for name in names if getattr_static(part, name, None) is None]
+
+
+def check_contract(where: str, part: object, what: str, *names: str) -> None:
+    """Refuse a part that lacks something of its contract, and say what.
+
+    Raises:
+        SettingError: a value that is no such part at all, or what it lacks.
+    """
+    missing = lacking(part, *names)
+    # One that has none of the names is something else, not half of one.
+    if len(missing) == len(names):
+        raise SettingError(f"System.{where} is {shown(part)}; give {what}")
+    if not callable(part):
+        missing.append("a call")
+    if missing:
+        raise SettingError(
+            f"System.{where} is {shown(part)}, which lacks {', '.join(missing)}; it has to have "
+            f"{', '.join(names)} and a call, see docs/extend.md"
+        )
+    try:
+        hash(part)
+    except TypeError:  # chains are told apart by their parts
+        raise SettingError(
+            f"System.{where} is {shown(part)}, which cannot be hashed; make it a frozen dataclass "
+            "(@dataclass(frozen=True)) whose settings are numbers, texts and tuples"
+        ) from None
 
 
 def user_files() -> tuple[str, ...]:

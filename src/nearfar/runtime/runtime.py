@@ -43,3 +43,17 @@ class Runtime:
             raise SettingError(f"device is {self.device!r}; it is auto, cpu, cuda, cuda:1 … or mps")
         if self.batch_size is not None:
             whole("batch_size", self.batch_size, 1, what="a number of clips")
+
+
+def runtime_of(given: object) -> Runtime:
+    """What somebody gave for a runtime; None is one process without a cache.
+
+    Raises:
+        SettingError: it is none; a number of workers is what people give.
+
+    >>> runtime_of(None).workers
+    1
+    """
+    if given is None or isinstance(given, Runtime):
+        return given or Runtime()
+    raise SettingError(f"runtime is {given!r}; it is a Runtime, as in nf.Runtime(workers=4)")

@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, overload
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
+
+from nearfar.errors import NearfarError
+from nearfar.files import write_text
+from nearfar.text import counted
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -53,6 +60,8 @@ class Verdict:
             "threshold": self.threshold,
             "nearest": self.nearest,
             "warning": self.warning,
+            # Behind the rest: programs may count columns. What `clip` shortens, this opens.
+            "path": str(self.clip.path),
         }
 
 
@@ -63,7 +72,7 @@ class Scores(Sequence[Verdict]):
     >>> from nearfar.clips import Clip
     >>> said = Scores([Verdict(Clip(Path("a.wav")), 1.2, 0.99, 1.0, "b.wav")])
     >>> said, said.values.tolist()
-    (<Scores: 1 clips, 1 anomalous>, [1.2])
+    (<Scores: 1 clip, 1 anomalous>, [1.2])
     """
 
     def __init__(self, verdicts: Iterable[Verdict]) -> None:
@@ -92,12 +101,38 @@ class Scores(Sequence[Verdict]):
 
     def __repr__(self) -> str:
         n = sum(v.anomalous for v in self)
-        return f"<Scores: {len(self)} clips, {n} anomalous>"
+        return f"<Scores: {counted(len(self), 'clip')}, {n} anomalous>"
 
     @property
     def values(self) -> NDArray[np.float64]:
         """The scores alone, (clips,)."""
         return np.array([v.score for v in self], dtype=np.float64)
+
+    def to_pandas(self) -> Any:
+        """A pandas DataFrame: one row a clip, the columns of `Verdict.as_dict`.
+
+        Raises:
+            NearfarError: pandas is not installed; nothing else here needs it.
+        """
+        try:
+            pandas: Any = import_module("pandas")
+        except ModuleNotFoundError:
+            raise NearfarError(
+                "to_pandas needs pandas; pip install pandas, or take csv()"
+            ) from None
+        return pandas.DataFrame([v.as_dict() for v in self])
+
+    def csv(self, path: str | os.PathLike[str]) -> Path:
+        """Write `to_csv()` to a file, whole or not at all.
+
+        Returns:
+            The file.
+
+        Raises:
+            StorageError: it cannot be written.
+        """
+        write_text(Path(path), self.to_csv())
+        return Path(path)
 
     def to_csv(self) -> str:
         """A CSV text with a header line; floats with full precision."""

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nearfar.errors import DatasetError
+from nearfar.text import counted
 
 Rows = NDArray[np.float64]
 Index = NDArray[np.int64]
@@ -53,6 +54,9 @@ class MemoryBank:
 
     def __len__(self) -> int:
         return len(self.embeddings)
+
+    def __repr__(self) -> str:
+        return f"<MemoryBank: {counted(len(self), 'row')} × {self.embeddings.shape[1]}>"
 
     def extend(
         self, embeddings: NDArray[np.floating], origin: Index, domain: NDArray[np.int8]

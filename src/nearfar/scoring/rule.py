@@ -8,6 +8,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 
 from nearfar.errors import SettingError
+from nearfar.parts.own import guarded
 from nearfar.parts.valid import is_number
 from nearfar.scoring.bank import (
     Index,
@@ -48,7 +49,10 @@ def judged(rule: Rule, z: Rows, bank: MemoryBank, leave_out: Index | None = None
         SettingError: a rule that breaks its contract; NaN is below no threshold, so that every
             clip would pass for normal.
     """
-    scores = np.asarray(rule(z, bank) if leave_out is None else rule(z, bank, leave_out=leave_out))
+    left = {} if leave_out is None else {"leave_out": leave_out}
+    scores = np.asarray(guarded(rule, rule, z, bank, kind="rule", **left))
+    if scores.dtype.kind not in "fiu":  # None of a forgotten return
+        raise SettingError(f"{rule!r} gave no numbers; mend the rule")
     if scores.shape != (len(z),):
         raise SettingError(f"{rule!r} gave {scores.shape}, its contract says ({len(z)},)")
     if not np.isfinite(scores).all():

@@ -34,6 +34,9 @@ class Whitening:
     mean: Rows  # (dim,)
     matrix: Rows  # (dim, dim)
 
+    def __repr__(self) -> str:
+        return f"<Whitening: {len(self.mean)} dimensions>"
+
     def __call__(self, z: NDArray[np.floating]) -> Rows:
         """Whiten rows.
 

@@ -13,11 +13,12 @@ from typing import Literal
 
 import numpy as np
 
-from nearfar.embedder.contract import Embedder, has_residuals, is_embedder
+from nearfar.embedder.contract import Embedder, has_residuals
 from nearfar.embedding.chain import Chain
 from nearfar.errors import SettingError
 from nearfar.frontend import Frontend
 from nearfar.parts.data import UNSAVED_DEFAULT
+from nearfar.parts.own import check_contract
 from nearfar.parts.valid import check_rate, whole
 from nearfar.scoring.adapt import Adaptation
 from nearfar.scoring.calibrate import Calibration, Raw
@@ -156,12 +157,13 @@ def _check_made(system: System) -> None:
 
 def _check_parts(system: System) -> None:
     _check_made(system)
-    if not isinstance(system.frontend, Frontend):
-        raise SettingError(f"System.frontend is {system.frontend!r}; give one such as Stereo()")
-    if not is_embedder(system.embedder):
-        raise SettingError(f"System.embedder is {system.embedder!r}; give one such as DIF()")
-    if not isinstance(system.rule, Rule):
-        raise SettingError(f"System.rule is {system.rule!r}; give one such as KNN()")
+    check_contract(
+        "frontend", system.frontend, "one such as Stereo()", "needs", "channels", "fingerprint"
+    )
+    check_contract(
+        "embedder", system.embedder, "one such as DIF()", "channels", "dim", "fingerprint"
+    )
+    check_contract("rule", system.rule, "one such as KNN()", "metric", "neighbours")
     adaptation = system.adaptation
     if adaptation is not None and not isinstance(adaptation, Adaptation):
         raise SettingError(
