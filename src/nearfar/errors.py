@@ -95,6 +95,10 @@ def _shown(value: str | None) -> str:
     return "" if value in (None, "…") else f" {value}"
 
 
+def _begun(found: re.Match[str]) -> str:
+    return _flag(found[1])
+
+
 def _to_shell(text: str) -> str:
     for name, form in FLAGS.items():
         if not form:
@@ -109,6 +113,8 @@ def _to_shell(text: str) -> str:
             lambda found, name=name: _flag(name) + _shown(found[1]),  # type: ignore[misc]
             text,
         )
+    # A refused value is told by its argument's name, at the begin of a line.
+    text = re.sub(r"^(clip_seconds|false_alarm_rate|batch_size)(?= )", _begun, text)
     text = re.sub(r"load\(dir, types=\((\w+),\)\)", r"--part file.py:\1", text)
     return re.sub(r"with_setting\(…, '([^']*)'\)", r"--set \1", text)
 

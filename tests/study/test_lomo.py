@@ -405,7 +405,7 @@ def test_every_candidate_is_that_system_evaluated_alone(simulated):
         found = study(simulated, nf.s4(), ["rule.metric=[cosine,euclidean]"], runtime, draws=DRAWS)
     hints = [str(w.message) for w in said if "match_levels" in str(w.message)]
     assert len(hints) == 1  # once, not for each candidate
-    assert "--set enrichment." in hints[0]
+    assert "with_setting(…, 'enrichment." in hints[0]
     train, test = (nf.Clips.open(simulated, split=split) for split in ("train", "test"))
     scores = []
     for variant in found.candidates:

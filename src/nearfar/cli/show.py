@@ -16,7 +16,7 @@ from rich.text import Text
 from nearfar.cli.options import write_json
 from nearfar.embedder.contract import weights_of
 from nearfar.embedder.crops import Crops
-from nearfar.errors import AudioError
+from nearfar.errors import AudioError, in_shell
 from nearfar.sound.audio import check, read
 from nearfar.text import number
 
@@ -126,7 +126,7 @@ def verdicts(scores: Scores, csv: Path | None) -> None:
     for v in scores:
         if v.warning:
             # On standard error: programs may read the table.
-            print(f"warning: {v.clip.name}: {v.warning}", file=sys.stderr)
+            print(f"warning: {v.clip.name}: {in_shell(v.warning)}", file=sys.stderr)
     n = sum(v.anomalous for v in scores)
     out.print(
         f"{n} of {len(scores)} clips anomalous" + (f"; wrote {csv}" if csv else ""), markup=False

@@ -175,7 +175,7 @@ class Judge:
         if not usual / LENGTH_MARGIN <= what.seconds <= usual * LENGTH_MARGIN:
             return (
                 f"{what.seconds:.3g} s long, normal clips were {usual:.3g} s: scores are not "
-                f"comparable; record {usual:.3g} s, or cut longer ones into clips of {usual:.3g} s"
+                f"comparable; record {usual:.3g} s, or cut with clip_seconds={usual:.3g}"
             )
         levels = self._section.levels
         if levels is None or not np.isfinite(what.level):  # one channel, or one that is silent

@@ -24,7 +24,7 @@ def user_module(path: Path) -> ModuleType:
     Raises:
         SettingError: no such file, or it fails.
     """
-    path = path.resolve()
+    given, path = path, path.resolve()
     # By its place: two files of one name are two modules, one file by two names is one. Worker
     # processes give it the same name, so that parts can be sent to them.
     name = USER_PREFIX + hashlib.sha256(str(path).encode()).hexdigest()[:16]
@@ -32,7 +32,7 @@ def user_module(path: Path) -> ModuleType:
         return sys.modules[name]
     spec = importlib.util.spec_from_file_location(name, path)
     if not path.is_file() or spec is None or spec.loader is None:
-        raise SettingError(f"{path}: no such Python file; give file.py:name")
+        raise SettingError(f"{given}: no such Python file; give file.py:name")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # before it runs: dataclasses look their own module up
     try:
