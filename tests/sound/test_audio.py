@@ -230,7 +230,7 @@ def test_zero_samples(tmp_path: Path) -> None:
 
 def test_three_channels(tmp_path: Path) -> None:
     path = write(tmp_path / "x.wav", np.concatenate([NOISE, NOISE[:1]]))
-    refused(lambda: audio.read(path), str(path), "3 channels", "near, far")
+    refused(lambda: audio.read(path), str(path), "3 channels", "--near N --far M")
 
 
 @pytest.mark.parametrize("subtype", ["PCM_16", "PCM_24", "PCM_32", "FLOAT"])
@@ -291,13 +291,15 @@ def test_streamed_wavs_do_not_know_their_length(tmp_path: Path, length: int) -> 
 
 
 def test_a_flac_that_does_not_know_its_length(tmp_path: Path) -> None:
+    """A FLAC from a pipe: its last frame says how long it is, and nothing is missing."""
     path = write(tmp_path / "x.flac", NOISE)
+    expected = audio.read(path)
     data = bytearray(path.read_bytes())
     data[21] &= 0xF0  # STREAMINFO: 36 bits of total samples
     data[22:26] = bytes(4)
     path.write_bytes(bytes(data))
-    refused(lambda: audio.read(path), "how long")
-    refused(lambda: audio.duration(path), "how long")
+    np.testing.assert_array_equal(audio.read(path), expected)
+    assert audio.duration(path) == 2.0
 
 
 @pytest.mark.parametrize("rate", [1, 100, 2_000_000_000])
@@ -373,8 +375,10 @@ def test_a_name_that_is_not_utf_8(tmp_path: Path) -> None:
         path.write_bytes(write(tmp_path / "x.wav", NOISE).read_bytes())
     except OSError:
         pytest.skip("this file system takes no such name")
-    with pytest.raises(AudioError):
-        audio.read(path)
+    np.testing.assert_array_equal(audio.read(path), audio.read(tmp_path / "x.wav"))
+    flac = path.with_suffix(".flac")
+    flac.write_bytes(write(tmp_path / "x.flac", NOISE).read_bytes())
+    np.testing.assert_array_equal(audio.read(flac), audio.read(tmp_path / "x.flac"))
 
 
 # ---- bad arrays ----------------------------------------------------------------------------------

@@ -1,8 +1,8 @@
 """Sound in and out of files as float32 `(channels, samples)`, channel 0 near, channel 1 far.
 
-Files are WAV (PCM 16, 24, 32 bit, float) or FLAC, one or two channels, any sample rate: they are
-resampled once, here. A clip that cannot be used stops the job with one line (law 5); nothing is
-repaired in silence.
+Files are WAV (also RF64 and W64), AIFF, AU (PCM or float) or FLAC at any sample rate: they are
+resampled once, here. Of more than two channels it must be said which are near and far. A clip that
+cannot be used stops the job with one line (law 5); nothing is repaired in silence.
 """
 
 from __future__ import annotations
@@ -16,9 +16,17 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from nearfar.errors import AudioError, SettingError, first_line, warn
+from nearfar.errors import AudioError, SettingError, warn
 from nearfar.files import atomic_file
-from nearfar.sound.recorded import Recorded
+from nearfar.sound.recorded import Recorded, measure
+from nearfar.sound.source import RATES, SUFFIXES, kind_of, open_source
+
+# Where these live is nobody's business outside: a sound file is read through this module.
+__all__ = [
+    "LOUDEST", "SAMPLE_RATE", "SHORTEST", "SUFFIXES", "Audio", "ChannelOrder", "channels", "check",
+    "digest_of", "duration", "encode", "from_array", "kind_of", "pair", "read", "read_recorded",
+    "to_order", "write",
+]  # fmt: skip
 
 Audio = NDArray[np.float32]
 # Two numbers are the channels of near and far in a file of several, counted from 1.
@@ -27,9 +35,6 @@ ChannelOrder = Literal["near-far", "far-near"] | tuple[int, int]
 SAMPLE_RATE = 16_000  # Hz; every number in the report is at this rate (§3.1)
 LOUDEST = 1e9  # times full scale; even 32-bit integers taken for floats stay below
 SHORTEST = 1.0  # s; a feature needs some frames to have a spread
-SUFFIXES = (".wav", ".flac")  # lossless ones only: codecs remove what ears do not miss
-_RATES = (1_000, 1_000_000)  # Hz; a header outside is damaged, and 1 Hz would become gigabytes
-_STREAMED = 0x7FFF_0000  # bytes; from here on a WAV header means "length not known when I began"
 
 
 def read(
@@ -40,28 +45,34 @@ def read(
     stop: float | None = None,
     order: ChannelOrder = "near-far",
     sample_rate: int = SAMPLE_RATE,
+    salvage: bool = False,
 ) -> Audio:
     """Read one clip.
 
     Args:
-        path: WAV or FLAC file; with `far` given it is the near microphone's mono file.
+        path: WAV, W64, AIFF, AU or FLAC file, told by its content; with `far` given it is
+            the near microphone's mono file.
         far: the far microphone's mono file, when near and far are two files.
         start: first second of the part to read.
         stop: end of the part to read, in seconds; `None` reads to the end.
-        order: which channel of a two-channel file is the near microphone.
+        order: which channel of a two-channel file is the near microphone, or the numbers of the
+            near and the far channel in a file of any number, counted from 1.
         sample_rate: rate of the result in Hz; files at other rates are resampled (soxr, HQ).
+        salvage: take what is there of a file whose header and bytes disagree, with a warning.
 
     Returns:
         float32, (channels, samples), full scale ±1; channel 0 near, channel 1 far.
 
     Raises:
-        AudioError: missing, empty, truncated, not audio, more than two channels,
-            no samples between `start` and `stop`, or a file that ends before `stop`.
-        SettingError: not 0 <= start < stop, or an unknown `order`.
+        AudioError: missing, empty, not audio, a coding that loses something, more than two
+            channels without their numbers, bytes that do not bear out the header, no samples
+            between `start` and `stop`, or a file that ends before `stop`.
+        SettingError: not 0 <= start < stop, or an impossible `order`.
 
     Whether the sound can be judged (finite, long enough, not silent) is what `check` says.
     """
-    return read_recorded(path, far, start=start, stop=stop, order=order, sample_rate=sample_rate)[0]
+    found = _recorded(path, far, start, stop, order, salvage)
+    return _joined([_resample(sound, rate, sample_rate) for sound, rate, _ in found], path, far)
 
 
 def read_recorded(
@@ -75,15 +86,35 @@ def read_recorded(
     salvage: bool = False,
 ) -> tuple[Audio, Recorded]:
     """Read one clip as `read` does, and say what its file was like before it was resampled."""
-    if far is None:
-        found = to_order(_read_file(Path(path), start, stop, sample_rate), order)
-        return found, Recorded(sample_rate)
-    # Of two files it is said which is near; `order` is about the channels of one.
-    near_audio = _read_file(Path(path), start, stop, sample_rate)
-    both = pair(
-        near_audio, _read_file(Path(far), start, stop, sample_rate), names=(str(path), str(far))
+    found = _recorded(path, far, start, stop, order, salvage)
+    sounds = [_resample(sound, rate, sample_rate) for sound, rate, _ in found]
+    # Of both files: what is wrong with either is wrong with the clip.
+    parts = [measure(*one) for one in found]
+    recorded = Recorded(
+        parts[0].sample_rate,
+        tuple(x for part in parts for x in part.clipped),
+        tuple(x for part in parts for x in part.zeros),
+        tuple(x for part in parts for x in part.levels),
+        "; ".join(part.salvaged for part in parts if part.salvaged),
     )
-    return both, Recorded(sample_rate)
+    return _joined(sounds, path, far), recorded
+
+
+def _recorded(
+    path: str | os.PathLike[str], far: str | os.PathLike[str] | None,
+    start: float, stop: float | None, order: ChannelOrder, salvage: bool,
+) -> list[tuple[Audio, int, str]]:  # fmt: skip
+    """Each file's own samples, rate and fault."""
+    if far is None:
+        return [_read_file(Path(path), start, stop, order, salvage)]
+    # Of two files it is said which is near; `order` is about the channels of one.
+    return [_read_file(Path(file), start, stop, None, salvage) for file in (path, far)]
+
+
+def _joined(sounds: list[Audio], path: object, far: object) -> Audio:
+    if far is None:
+        return sounds[0]
+    return pair(*sounds, names=(str(path), str(far)))
 
 
 def pair(near: ArrayLike, far: ArrayLike, *, names: tuple[str, str] = ("near", "far")) -> Audio:
@@ -123,10 +154,12 @@ def to_order(audio: Audio, order: ChannelOrder) -> Audio:
         order: which channel of `audio` is near; a mono clip is returned as it is.
 
     Raises:
-        SettingError: `order` is neither `near-far` nor `far-near`.
+        AudioError: a channel that `audio` has not.
+        SettingError: `order` is neither `near-far` nor `far-near` nor two numbers.
     """
-    if order not in ("near-far", "far-near"):
-        raise SettingError(f"channel order {order!r}; it is 'near-far' or 'far-near'")
+    if isinstance(order, tuple):
+        return np.ascontiguousarray(audio[_chosen(audio.shape[0], order, "audio")])
+    _check_order(order)
     # A copy, since torch takes no array with a negative step.
     return np.ascontiguousarray(audio[::-1]) if order == "far-near" else audio
 
@@ -154,12 +187,13 @@ def from_array(
     """
     x = _numbers(audio, name)
     # soundfile and scipy read (samples, channels): said, never turned round in silence.
-    if x.ndim != 2 or x.shape[0] > 2:
+    if x.ndim != 2 or (x.shape[0] > 2 and not isinstance(order, tuple)):
         hint = "; transpose it" if x.ndim == 2 and x.shape[1] <= 2 else ""
         raise AudioError(f"{name}: shape {np.shape(audio)}, need (channels, samples) with 1 or 2 "
                          f"channels{hint}")  # fmt: skip
     _check_rate(sample_rate, name)
-    return to_order(_resample(x, sample_rate, SAMPLE_RATE), order)
+    # Chosen first: of eight channels only two are resampled. The samples are the same either way.
+    return _resample(to_order(x, order), sample_rate, SAMPLE_RATE)
 
 
 def check(audio: Audio, *, name: str, channels: int = 2) -> Audio:
@@ -247,14 +281,14 @@ def encode(audio: Audio, subtype: str, sample_rate: int = SAMPLE_RATE) -> bytes:
     return buffer.getvalue()
 
 
-def duration(path: str | os.PathLike[str]) -> float:
-    """Length of an audio file in seconds, from its header.
+def duration(path: str | os.PathLike[str], *, salvage: bool = False) -> float:
+    """Length of an audio file in seconds, from its header; no sound is read.
 
     Raises:
-        AudioError: missing, not audio, or a WAV file shorter than its header says.
+        AudioError: as `read`; `salvage` is as there.
     """
-    with _open(Path(path)) as file:
-        return float(file.frames / file.samplerate)
+    source = open_source(Path(path), salvage=salvage)
+    return source.frames / source.rate
 
 
 def channels(path: str | os.PathLike[str]) -> int:
@@ -263,8 +297,7 @@ def channels(path: str | os.PathLike[str]) -> int:
     Raises:
         AudioError: as `duration`.
     """
-    with _open(Path(path)) as file:
-        return int(file.channels)
+    return open_source(Path(path)).channels
 
 
 def _numbers(audio: ArrayLike, name: str) -> Audio:
@@ -285,72 +318,47 @@ def _numbers(audio: ArrayLike, name: str) -> Audio:
 
 
 def _check_rate(rate: Any, name: str | Path) -> None:
-    lowest, highest = _RATES
+    lowest, highest = RATES
     if not (isinstance(rate, int | float | np.number) and lowest <= rate <= highest):
         raise AudioError(f"{name}: sample rate {rate} Hz, need {lowest:,} to {highest:,}")
 
 
-def _open(path: Path) -> Any:
-    import soundfile
-
-    if not os.path.isfile(path):  # unlike Path.is_file, never raises
-        raise AudioError(f"{path}: no such file")
-    try:
-        _check_complete(path)
-        file = soundfile.SoundFile(path)
-    except (soundfile.LibsndfileError, OSError, UnicodeError) as error:
-        raise AudioError(
-            f"{path}: not a readable WAV or FLAC file ({_reason(error)}); "
-            "record it again or leave it out with --skip-bad"
-        ) from None
-    if file.frames >= 2**62:  # libsndfile's "unknown": a FLAC stream cut off from its start
-        file.close()
-        raise AudioError(f"{path}: its header does not say how long it is; write the file again")
-    return file
-
-
-def _check_complete(path: Path) -> None:
-    """Refuse an empty file, and a WAV file with less data than its header promises.
-
-    libsndfile reads what is left of a truncated WAV file without a word.
-    """
-    size = path.stat().st_size
-    if size == 0:
-        raise AudioError(f"{path}: the file is empty (0 bytes); record it again")
-    with path.open("rb") as file:
-        if file.read(12)[:4] != b"RIFF":  # FLAC: a missing end is found in decoding
-            return
-        while len(head := file.read(8)) == 8:
-            length = int.from_bytes(head[4:], "little")
-            there = size - file.tell()
-            if head[:4] != b"data":
-                file.seek(length + length % 2, os.SEEK_CUR)  # chunks begin at even positions
-            elif there < length < _STREAMED:
-                raise AudioError(f"{path}: truncated, {there} of {length} bytes of sound are there")
-            else:
-                return
-
-
-def _read_file(path: Path, start: float, stop: float | None, sample_rate: int) -> Audio:
-    import soundfile
-
+def _read_file(
+    path: Path, start: float, stop: float | None, order: ChannelOrder | None, salvage: bool
+) -> tuple[Audio, int, str]:
+    """The file's own samples, near first, its rate in Hz, and what is missing of it."""
     if not (0 <= start < (math.inf if stop is None else stop)):
         raise SettingError(f"{path}: part from {start} s to {stop} s; need 0 <= start < stop")
-    with _open(path) as file:
-        if file.channels > 2:
-            raise AudioError(f"{path}: {file.channels} channels, need 1 or 2 (near, far); "
-                             "write the two microphones to a file of their own")  # fmt: skip
-        rate = file.samplerate
-        _check_rate(rate, path)
-        first, last = _span(path, start, stop, file.frames, rate)
-        try:
-            file.seek(first)
-            raw = file.read(last - first, dtype="float32", always_2d=True)  # (samples, channels)
-        except (soundfile.LibsndfileError, RuntimeError) as error:
-            raise AudioError(f"{path}: damaged or truncated ({_reason(error)})") from None
-    if len(raw) < last - first:
-        raise AudioError(f"{path}: truncated, {len(raw)} of {last - first} samples are there")
-    return _resample(np.ascontiguousarray(raw.T), rate, sample_rate)
+    source = open_source(path, salvage=salvage)
+    chosen = _chosen(source.channels, order, path)
+    first, last = _span(path, start, stop, source.frames, source.rate)
+    return np.ascontiguousarray(source.read(first, last, chosen)), source.rate, source.fault
+
+
+def _chosen(count: int, order: ChannelOrder | None, name: str | Path) -> list[int] | slice:
+    """Which channels of several are near and far, counted from 0; None is as they lie."""
+    if isinstance(order, tuple):
+        _check_order(order)
+        if max(order) > count:
+            raise AudioError(f"{name}: {count} channel{'s' if count > 1 else ''}, "
+                             f"no channel {max(order)}")  # fmt: skip
+        return [channel - 1 for channel in order]
+    if order is not None:
+        _check_order(order)
+    if count > 2:
+        raise AudioError(f"{name}: {count} channels; say which with --near N --far M")
+    return slice(None, None, -1) if order == "far-near" else slice(None)
+
+
+def _check_order(order: ChannelOrder) -> None:
+    if isinstance(order, tuple):
+        # A bool is an int to Python, and no channel.
+        numbers = len(order) == 2 and all(type(n) is int and n >= 1 for n in order)
+        if not numbers or order[0] == order[1]:
+            raise SettingError(f"channels {order!r}; near and far are two different numbers, "
+                               "counted from 1")  # fmt: skip
+    elif order not in ("near-far", "far-near"):
+        raise SettingError(f"channel order {order!r}; it is 'near-far', 'far-near' or two numbers")
 
 
 def _span(path: Path, start: float, stop: float | None, frames: int, rate: int) -> tuple[int, int]:
@@ -377,13 +385,6 @@ def _resample(audio: Audio, rate: float, wanted: int) -> Audio:
             "recordings of one sample rate"
         )
     return np.ascontiguousarray(soxr.resample(audio.T, rate, wanted, "HQ").T, dtype=np.float32)
-
-
-def _reason(error: Exception) -> str:
-    """The first line of a library's message, without its prefix or the path."""
-    text = (error.strerror if isinstance(error, OSError) else None) or str(error).strip()
-    first = first_line(text) or type(error).__name__
-    return first.rsplit(": ", 1)[-1].rstrip(".")
 
 
 def digest_of(audio: Audio) -> str:
