@@ -86,6 +86,8 @@ def w64_layout(file: BinaryIO, size: int) -> Layout:
             return _layout(fmt, "<", "W64", position + 24, size, length,
                            lambda end: _no_w64_sound(file, end, size))  # fmt: skip
         position += 24 + length + -length % 8
+        if position > size:  # a length of 64 bits may be none that a file can be moved to
+            break
     raise AudioError(_no_data(fmt))
 
 

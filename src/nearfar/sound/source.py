@@ -127,10 +127,8 @@ class Source:
         width = layout.block // layout.channels
         whole = len(data) // layout.block
         samples = np.frombuffer(data, np.uint8, whole * layout.block)
-        # Channels are chosen as bytes: of eight, six are never made into floats.
-        some = samples.reshape(whole, layout.channels, width)[:, chosen]
         try:
-            return _floats(some, layout.sample, layout.big)
+            return _floats(samples.reshape(whole, layout.channels, width), chosen, layout)
         except AudioError as error:
             raise AudioError(f"{self._path}: {error}") from None
 
@@ -236,22 +234,25 @@ def _mpeg(head: bytes) -> str:
     return "MP3" if version != 1 and layer and bits not in (0, 15) and rate != 3 else ""
 
 
-def _floats(some: NDArray[np.uint8], sample: str, big: bool) -> NDArray[np.float32]:
-    """(samples, channels, bytes) → (channels, samples) float32, full scale ±1."""
-    order = ">" if big else "<"
-    turned = some.transpose(1, 0, 2)
-    if sample == "s24in32":
-        turned = _three(turned, big)
-    if turned.shape[2] == 3:
+def _floats(
+    samples: NDArray[np.uint8], chosen: Sequence[int] | slice, layout: Layout
+) -> NDArray[np.float32]:
+    """(samples, channels, bytes) → (chosen channels, samples) float32, full scale ±1."""
+    sample = layout.sample
+    if sample in ("s24", "s24in32"):
+        samples = samples[:, chosen]
+        chosen = slice(None)
+        if sample == "s24in32":
+            samples = _three(samples, layout.big)
         # Three bytes to the top of four, the scale divided out below: exact in 24 bits of a float.
-        wide = np.zeros((*turned.shape[:2], 4), np.uint8)
-        wide[..., slice(0, 3) if big else slice(1, 4)] = turned
-        turned, sample = wide, "s32"
-    code = {"u8": "u1", "s8": "i1", "s16": "i2", "s24": "i4", "s24in32": "i4", "s32": "i4",
-            "f32": "f4", "f64": "f8"}[sample]  # fmt: skip
-    values = np.ascontiguousarray(turned).view(order + code)[..., 0]
+        wide = np.zeros((*samples.shape[:2], 4), np.uint8)
+        wide[..., slice(0, 3) if layout.big else slice(1, 4)] = samples
+        samples, sample = wide, "s32"
+    code = {"u8": "u1", "s8": "i1", "s16": "i2", "s32": "i4", "f32": "f4", "f64": "f8"}[sample]
+    values = samples.view((">" if layout.big else "<") + code)[..., 0]
     with np.errstate(over="ignore", invalid="ignore"):  # `check` names what becomes infinite
-        found = values.astype(np.float32)
+        # One pass over the bytes: of eight channels, six are never made into floats.
+        found = values[:, chosen].T.astype(np.float32, order="C")
     if sample == "u8":
         found -= 128.0
     if code[0] != "f":
