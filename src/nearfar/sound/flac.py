@@ -22,13 +22,14 @@ _BLOCKS = {1: 192, **{n: 576 << (n - 2) for n in range(2, 6)},
            **{n: 256 << (n - 8) for n in range(8, 16)}}  # fmt: skip
 
 
-def flac_layout(file: BinaryIO, size: int, start: int = 0) -> Layout:
+def flac_layout(file: BinaryIO, size: int, start: int = 0, *, exact: bool = False) -> Layout:
     """The layout of a FLAC file.
 
     Args:
         file: at any position.
         size: of it, in bytes.
         start: byte of "fLaC", behind tags that do not belong to the format.
+        exact: sum up the last frame too, a millisecond; else decoding it finds that it is cut.
 
     Raises:
         AudioError: cut within its header, or a number of bits that is not read.
@@ -43,7 +44,7 @@ def flac_layout(file: BinaryIO, size: int, start: int = 0) -> Layout:
     if bits not in _READ:
         raise AudioError(f"FLAC of {bits} bits; convert to 16 or 24")
     largest = int.from_bytes(head[10:12], "big")
-    frames, fault = _frames(file, size, start + 42, total, largest, channels)
+    frames, fault = _frames(file, size, start + 42, total, largest, channels, exact)
     return Layout("FLAC", rate, channels, "flac", start, frames, fault=fault,
                   patched=frames != total)  # fmt: skip
 
@@ -108,7 +109,7 @@ class Patched(io.RawIOBase):
 
 
 def _frames(
-    file: BinaryIO, size: int, start: int, total: int, largest: int, channels: int
+    file: BinaryIO, size: int, start: int, total: int, largest: int, channels: int, exact: bool
 ) -> tuple[int, str]:
     """Frames to take, and how the header and the last frame disagree."""
     reached = 0  # samples before the last frame that seems to begin
@@ -118,8 +119,10 @@ def _frames(
         tail = file.read(length)
         found = list(_headers(tail, largest, channels))
         # Most files: a frame near the end reaches what the header says. A cut file's does not.
-        for _, begin, block in reversed(found[-64:]):
+        for at, begin, block in reversed(found[-64:]):
             if begin + block == total:
+                if exact and _crc16(tail[at:]):
+                    return begin, f"truncated, {begin} of {total} samples are there whole"
                 return total, ""
         # Only a frame that ends with the file says how long it is; its check sum tells.
         # Three: bytes of sound pass for a header once in thousands of files, never that often.

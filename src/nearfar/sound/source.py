@@ -60,7 +60,7 @@ def open_source(path: Path, *, salvage: bool = False) -> Source:
     if not os.path.isfile(path):  # unlike Path.is_file, never raises
         raise AudioError(f"{path}: no such file")
     try:
-        layout = _layout(path)
+        layout = _layout(path, salvage)
     except (OSError, UnicodeError) as error:
         raise _unreadable(path, reason(error)) from None
     if not RATES[0] <= layout.rate <= RATES[1]:
@@ -164,7 +164,7 @@ def reason(error: Exception) -> str:
     return first.rsplit(": ", 1)[-1].rstrip(".")
 
 
-def _layout(path: Path) -> Layout:
+def _layout(path: Path, salvage: bool) -> Layout:
     size = path.stat().st_size
     if size == 0:
         raise AudioError(f"{path}: the file is empty (0 bytes); record it again")
@@ -176,7 +176,7 @@ def _layout(path: Path) -> Layout:
             if kind in _OTHERS:
                 raise AudioError(f"{kind} inside; convert it to WAV or FLAC")
             if kind == "FLAC":
-                return flac_layout(file, size, start)
+                return flac_layout(file, size, start, exact=salvage)
             if kind:
                 return _READERS[kind](file, size)
         except AudioError as error:
