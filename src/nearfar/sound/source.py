@@ -46,7 +46,7 @@ def kind_of(path: str | os.PathLike[str]) -> str:
         return ""
 
 
-def open_source(path: Path, *, salvage: bool = False) -> Source:
+def open_source(path: Path, *, salvage: bool = False) -> OpenedSound:
     """Open a sound file and settle how long it is.
 
     Args:
@@ -69,10 +69,10 @@ def open_source(path: Path, *, salvage: bool = False) -> Source:
         if not salvage:
             raise AudioError(f"{path}: {layout.fault}; --salvage takes what is there")
         warn(f"{path}: salvaged {layout.frames} samples ({layout.fault})")
-    return Source(path, layout)
+    return OpenedSound(path, layout)
 
 
-class Source:
+class OpenedSound:
     """A sound file whose header has been understood.
 
     Attributes:
@@ -81,7 +81,7 @@ class Source:
         frames: samples a channel.
         fault: how header and bytes disagree; only of a file that is salvaged.
 
-    >>> Source(Path("x.wav"), Layout("WAV", 16_000, 2, "s16", frames=32_000)).frames
+    >>> OpenedSound(Path("x.wav"), Layout("WAV", 16_000, 2, "s16", frames=32_000)).frames
     32000
     """
 
