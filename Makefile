@@ -2,13 +2,14 @@
 # machine that has Python 3.11+ and nothing else.
 #   make test      every module's laws, some minutes
 #   make test-all  the same, then the slow tests: long trainings, two processes, exhaustive sweeps
+#   make fuzz      10,000 damaged files and folders, some minutes at most
 PYTHON ?= python3
 DATA ?=
 DEMO ?= demo
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
-.PHONY: demo test test-all check format bench clean
+.PHONY: demo test test-all check fuzz format bench clean
 
 demo: .venv/run
 	@bash tools/demo.sh "$(DATA)" "$(DEMO)"
@@ -24,6 +25,9 @@ check: .venv/dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+fuzz: .venv/dev
+	$(BIN)/python -m tools.fuzz --cases 10000 --seed 0
 
 format: .venv/dev
 	$(BIN)/ruff format .

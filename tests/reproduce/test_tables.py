@@ -6,6 +6,7 @@ import re
 import numpy as np
 import pytest
 
+from nearfar.metrics.coverage import Cells
 from nearfar.metrics.evaluation import RULES
 from nearfar.metrics.official import Drawn
 from nearfar.reproduce.entries import ENTRIES, TABLES
@@ -31,7 +32,8 @@ def made(values, rule="omega", machines=OFFICIAL, seeds=SEEDS, noise=0.0):
     points_ = np.array(rows, dtype=float)
     rng = np.random.default_rng(0)
     drawn = points_[:, None] + noise * rng.standard_normal((len(rows), 40, *points_.shape[1:]))
-    return Figures(places, Drawn(RULES[rule], tuple(machines), points_, drawn))
+    cells = Cells(len(machines), fewest=50)
+    return Figures(places, Drawn(RULES[rule], tuple(machines), points_, drawn, cells))
 
 
 def of_report(system):

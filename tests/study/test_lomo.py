@@ -274,7 +274,7 @@ def test_comparison_of_draws_is_compare():
     drawn = draw_figures([a, b], truth, draws=DRAWS)
     totals = drawn.rule.total(drawn.drawn, axis=(2, 3))
     scores = tuple(float(drawn.rule.total(f)) for f in drawn.figures)
-    made = Comparison.of_draws(drawn.rule, scores, (totals[0], totals[1]))
+    made = Comparison.of_draws(drawn.rule, scores, (totals[0], totals[1]), drawn.cells)
     assert made == nf.compare(a, b, truth, draws=DRAWS)
     np.testing.assert_array_equal(totals[0], bootstrap(a, truth, draws=DRAWS))
 

@@ -9,11 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from nearfar.errors import SettingError
-from nearfar.metrics.evaluation import (
-    RULES,
-    YearRule,
-)
-from nearfar.metrics.official import RuleName, Seed, draw_figures, percentiles
+from nearfar.metrics.coverage import PAIRED, Cells, interval_of, percentiles, varied
+from nearfar.metrics.evaluation import RULES, YearRule
+from nearfar.metrics.official import RuleName, Seed, draw_figures
 from nearfar.scores.join import ScoreTable
 from nearfar.scores.truth import Truth
 
@@ -31,7 +29,7 @@ class Comparison:
     """Two systems on the same clips; differences are first minus second, 0–1.
 
     >>> drawn = np.array([0.61, 0.63]), np.array([0.60, 0.60])
-    >>> found = Comparison.of_draws(RULES["omega"], (0.62, 0.60), drawn)
+    >>> found = Comparison.of_draws(RULES["omega"], (0.62, 0.60), drawn, Cells(7, fewest=50))
     >>> str(found).split(",")[0]
     'ΔΩ = +2.00 points (62.00 − 60.00)'
     """
@@ -40,10 +38,11 @@ class Comparison:
     score_a: float  # 0–1
     score_b: float
     difference: float
-    interval: tuple[float, float]  # of the difference; bootstrap over clips, percentiles
-    p: float  # two-sided: how often a draw turns the difference round
+    interval: tuple[float, float] | None  # of the difference; bootstrap over clips, percentiles
+    p: float | None  # two-sided: how often a draw turns the difference round; None: no interval
     confidence: float
     draws: int
+    doubt: str = ""  # why there is no interval, or why it is too narrow
 
     @classmethod
     def of_draws(
@@ -51,10 +50,19 @@ class Comparison:
         rule: YearRule,
         scores: tuple[float, float],
         drawn: tuple[Values, Values],
+        cells: Cells,
         confidence: float = 0.95,
     ) -> Comparison:
-        """From the year's number of both, 0–1, and from their numbers in each draw, (draws,)."""
+        """From the year's number of both, 0–1, and from their numbers in each draw, (draws,).
+
+        `cells` says what was drawn from.
+        """
         differences = drawn[0] - drawn[1]
+        interval, doubt = interval_of(differences, cells, confidence, PAIRED)
+        # Two that agree in draws that do differ are known to differ by 0; with nothing drawn but
+        # the same clips, every difference would be "certain", and its p the smallest there is.
+        if interval is None and not differences.any() and varied(percentiles(drawn[0], confidence)):
+            interval, doubt = (0.0, 0.0), ""
         # Draws on the rarer side of 0; one that is at 0 is on both.
         rarer = min(np.sum(differences <= 0), np.sum(differences >= 0))
         return cls(
@@ -62,21 +70,27 @@ class Comparison:
             score_a=scores[0],
             score_b=scores[1],
             difference=scores[0] - scores[1],
-            interval=percentiles(differences, confidence),
+            interval=interval,
             # + 1: the clips as they are count as a draw, so p is never 0.
-            p=min(1.0, 2 * (int(rarer) + 1) / (len(differences) + 1)),
+            p=None if interval is None else min(1.0, 2 * (int(rarer) + 1) / (len(differences) + 1)),
             confidence=confidence,
             draws=len(differences),
+            doubt=doubt,
         )
 
     def __str__(self) -> str:
         symbol = "Δ" + RULES[self.rule].symbol
+        text = (
+            f"{symbol} = {100 * self.difference:+.2f} points ({100 * self.score_a:.2f} − "
+            f"{100 * self.score_b:.2f})"
+        )
+        if self.interval is None:
+            return f"{text}, {self.doubt}"
         low, high = self.interval
         return (
-            f"{symbol} = {100 * self.difference:+.2f} points ({100 * self.score_a:.2f} − "
-            f"{100 * self.score_b:.2f}), {100 * self.confidence:g} % interval {100 * low:+.2f} to "
-            f"{100 * high:+.2f}, p = {self.p:.3g} (paired, {self.draws} bootstrap draws)"
-        )
+            f"{text}, {100 * self.confidence:g} % interval {100 * low:+.2f} to {100 * high:+.2f}, "
+            f"p = {self.p:.3g} (paired, {self.draws} bootstrap draws)"
+        ) + (f"; {self.doubt}" if self.doubt else "")
 
 
 def compare(
@@ -108,4 +122,6 @@ def compare(
     both = draw_figures([a, b], truth, draws=draws, seed=seed, rule=rule)
     score_a, score_b = (float(both.rule.total(figures)) for figures in both.figures)
     drawn_a, drawn_b = both.rule.total(both.drawn, axis=(2, 3))  # (draws,) each
-    return Comparison.of_draws(both.rule, (score_a, score_b), (drawn_a, drawn_b), confidence)
+    return Comparison.of_draws(
+        both.rule, (score_a, score_b), (drawn_a, drawn_b), both.cells, confidence
+    )

@@ -194,13 +194,14 @@ class Evaluation:
 
     rule: str  # "omega" (since 2022), "2021" or "2020"
     score: float  # the year's number, 0–1
-    interval: tuple[float, float] | None  # bootstrap over clips, percentiles; None without draws
+    interval: tuple[float, float] | None  # bootstrap over clips, percentiles; None: see `doubt`
     confidence: float
     draws: int
     machines: Mapping[str, Mapping[str, SectionResult]]  # by name and section
     summaries: Mapping[str, Summary]  # by machine
     overall: Summary
     table: Mapping[str, TableRow]  # by figure, and "total": the number of each machine alone
+    doubt: str = ""  # why there is no interval though there are draws, or why it is too narrow
 
     @property
     def omega(self) -> float | None:
@@ -227,6 +228,14 @@ class Evaluation:
         return "\n".join([aligned(lines), "", self.headline])
 
     @property
+    def bounds(self) -> str:
+        """The interval in per cent as tables print it; a dash where there is none."""
+        if self.interval is None:
+            return "–"
+        low, high = self.interval
+        return f"{100 * low:.2f}–{100 * high:.2f}"
+
+    @property
     def headline(self) -> str:
         """The year's number and its interval, in one line."""
         rule = RULES[self.rule]
@@ -234,11 +243,10 @@ class Evaluation:
         if rule.name != "omega":
             text += f" (rule of {rule.name})"
         if self.interval is None:
-            return text
-        low, high = self.interval
+            return f"{text}, {self.doubt}" if self.doubt else text
         return (
-            f"{text}, {100 * self.confidence:g} % interval {100 * low:.2f}–{100 * high:.2f} "
-            f"({self.draws} bootstrap draws)"
+            f"{text}, {100 * self.confidence:g} % interval {self.bounds} "
+            f"({self.draws} bootstrap draws)" + (f"; {self.doubt}" if self.doubt else "")
         )
 
 

@@ -2,7 +2,8 @@
 
 `evaluate` is the front door; `compare` tells whether one system is better than another on the same
 clips. Intervals are percentiles of a bootstrap over clips, stratified by machine, section, domain
-and label. (The evaluator's own "ci95" is too narrow by a factor of N − 1 and not reproduced.)
+and label; where there is none, or a too narrow one, `nearfar.metrics.coverage` says so. (The
+evaluator's own "ci95" is too narrow by a factor of N − 1 and not reproduced.)
 
 References: the DCASE Task 2 evaluators of 2021 and 2024; B. Efron and R. J. Tibshirani, An
 Introduction to the Bootstrap, 1993.
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from nearfar.errors import DatasetError, SettingError, did_you_mean
+from nearfar.metrics.coverage import Cells, interval_of
 from nearfar.metrics.evaluation import (
     DOMAINS,
     EPSILON,
@@ -100,16 +102,18 @@ def evaluate(
     summaries, overall, table = summarise(chosen, results)
     # (draws,); the number itself is of the clips as they are, not the mean of these.
     drawn = chosen.total(_bootstrap([sections], chosen, draws, seed)[0], axis=(1, 2))
+    interval, doubt = interval_of(drawn, Cells.of(sections), confidence)
     return Evaluation(
         rule=chosen.name,
         score=_point(sections, chosen),
-        interval=percentiles(drawn, confidence) if draws else None,
+        interval=interval,
         confidence=confidence,
         draws=draws,
         machines=results,
         summaries=summaries,
         overall=overall,
         table=table,
+        doubt=doubt,
     )
 
 
@@ -161,6 +165,7 @@ class Drawn:
     machines: tuple[str, ...]  # of each section, in the order of the axis
     figures: Values  # (systems, sections, figures of the rule), 0–1
     drawn: Values  # (systems, draws, sections, figures of the rule), 0–1
+    cells: Cells  # what was drawn from
 
 
 def draw_figures(
@@ -192,6 +197,7 @@ def draw_figures(
         tuple(section.machine for section in joined[0]),
         np.stack([_figures(sections, chosen) for sections in joined]),
         _bootstrap(joined, chosen, draws, seed),
+        Cells.of(joined[0]),
     )
 
 
@@ -304,15 +310,3 @@ def _bootstrap(
             for system, section in enumerate(same_clips):
                 values[system, block, k] = measure(section, figures, clips)
     return values
-
-
-def percentiles(values: Values, confidence: float = 0.95) -> tuple[float, float]:
-    """The interval that holds this share of bootstrap draws, as much left out on either side.
-
-    Raises:
-        SettingError: `confidence` is no share.
-    """
-    if not 0 < confidence < 1:  # 95 for 0.95 is the usual slip
-        raise SettingError(f"confidence {confidence}, need a share between 0 and 1 like 0.95")
-    low, high = np.quantile(values, [(1 - confidence) / 2, (1 + confidence) / 2])
-    return float(low), float(high)

@@ -18,7 +18,16 @@ from typing import TYPE_CHECKING, TypeVar
 from nearfar.errors import DatasetError, FormatError
 from nearfar.files import storage_errors, write_text
 from nearfar.scores.join import Key, ScoredFile, ScoreTable
-from nearfar.scores.truth import BINARY, lookup, read_lines, section_name, stem
+from nearfar.scores.truth import (
+    BINARY,
+    lookup,
+    place,
+    quoted,
+    read_lines,
+    section_name,
+    shown,
+    stem,
+)
 
 if TYPE_CHECKING:
     import os
@@ -55,18 +64,22 @@ def read_scores(folder: str | os.PathLike[str]) -> ScoreTable:
     decisions = _read_kind(Path(folder), "decision_result", _decision)
     if not scores:
         raise FormatError(
-            f"{folder}: no anomaly_score_<machine>_section_<nn>_test.csv in this folder"
+            f"{place(folder)}: no anomaly_score_<machine>_section_<nn>_test.csv in this folder"
         )
     decided = {key[:2] for key in decisions}  # all clips of a machine and section, or none
     rows = []
     for key, (where, file, score) in scores.items():
         if key not in decisions and key[:2] in decided:
-            raise FormatError(f"{where}: a score but no decision for {file!r}; decide on all clips")
+            raise FormatError(
+                f"{where}: a score but no decision for {quoted(file)}; decide on all clips"
+            )
         decision = decisions[key][2] if key in decisions else None
         rows.append(ScoredFile(*key[:2], file, score, decision, where))
     for key, (where, file, _) in decisions.items():
         if key not in scores:
-            raise FormatError(f"{where}: a decision but no score for {file!r}; score the clip too")
+            raise FormatError(
+                f"{where}: a decision but no score for {quoted(file)}; score the clip too"
+            )
     return ScoreTable(tuple(rows))
 
 
@@ -110,17 +123,20 @@ def _refuse_unreadable(row: ScoredFile, path: Path) -> None:
     fits = _FILE.fullmatch(name) is not None and _parse_name(path, "anomaly_score") == key
     if not fits or not _is_plain(row.machine + row.section) or "\\" in name:
         raise DatasetError(
-            f"machine {row.machine!r}, section {row.section!r}: no score file can be called so; "
+            f"machine {quoted(row.machine)}, section {quoted(row.section)}: no score file can be "
+            f"called so; "
             "rename it"
         )
     if not row.file or row.file != row.file.strip() or not _is_plain(row.file):
         raise DatasetError(
-            f"{row.machine}: no score file can hold the name {row.file!r}; rename the clip, "
+            f"{shown(row.machine)}: no score file can hold the name {quoted(row.file)}; rename "
+            f"the clip, "
             "without blanks before or behind"
         )
     if not math.isfinite(row.score):
         raise DatasetError(
-            f"{row.machine}: the score of {row.file!r} is {row.score}, need a finite number; score "
+            f"{shown(row.machine)}: the score of {quoted(row.file)} is {row.score}, need a "
+            f"finite number; score "
             "the clip again"
         )
 
@@ -149,12 +165,12 @@ def _read_kind(
         machine, section = _parse_name(path, kind)
         for where, fields in _without_header(read_lines(path)):
             if len(fields) != 2 or not fields[0]:
-                raise FormatError(f"{where}: {','.join(fields)!r}, need 'file.wav,value'")
+                raise FormatError(f"{where}: {quoted(','.join(fields))}, need 'file.wav,value'")
             file, text = fields
             key = (machine, section, stem(file))  # with and without suffix it is one clip
             if key in values:
                 raise FormatError(
-                    f"{where}: {file!r} is there twice, first at {values[key][0]}; keep one"
+                    f"{where}: {quoted(file)} is there twice, first at {values[key][0]}; keep one"
                 )
             values[key] = (where, file, parse(text, file, where))
     return values
@@ -164,7 +180,8 @@ def _parse_name(path: Path, kind: str) -> Key:
     name = _FILE.fullmatch(path.name)
     if name is None:
         raise FormatError(
-            f"{path}: the name tells no machine; it is {kind}_<machine>_section_<nn>_test.csv"
+            f"{place(path)}: the name tells no machine; it is "
+            f"{kind}_<machine>_section_<nn>_test.csv"
         )
     machine = name["machine"]
     if name["run"]:  # only such names have the prefix; a machine may be called so, too
@@ -190,12 +207,13 @@ def _is_number(text: str) -> bool:
 
 def _finite(text: str, file: str, where: str) -> float:
     if not _is_number(text):
-        raise FormatError(f"{where}: the score of {file!r} is {text!r}, need a number")
+        raise FormatError(f"{where}: the score of {quoted(file)} is {quoted(text)}, need a number")
     if not math.isfinite(float(text)):
-        raise FormatError(f"{where}: the score of {file!r} is {text}, need a finite number; "
+        raise FormatError(f"{where}: the score of {quoted(file)} is {quoted(text)}, need a "
+                          f"finite number; "
                           "score the clip again")  # fmt: skip
     return float(text)
 
 
 def _decision(text: str, file: str, where: str) -> bool:
-    return lookup(text, BINARY, f"decision on {file!r}", where)
+    return lookup(text, BINARY, f"decision on {quoted(file)}", where)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from nearfar.errors import DatasetError, warn
-from nearfar.scores.truth import LabelledFile, Truth, section_name, stem
+from nearfar.scores.truth import LabelledFile, Truth, quoted, section_name, shown, stem
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -88,7 +88,7 @@ class Joined:
     @property
     def name(self) -> str:
         """How messages call it."""
-        return f"{self.machine}, section {self.section}"
+        return f"{shown(self.machine)}, section {shown(self.section)}"
 
 
 def join(scores: Sequence[ScoredFile], truth: Truth) -> tuple[Joined, ...]:
@@ -110,14 +110,16 @@ def join(scores: Sequence[ScoredFile], truth: Truth) -> tuple[Joined, ...]:
     joined: dict[Key, dict[str, tuple[LabelledFile, ScoredFile]]] = {key: {} for key in labels}
     for row in scores:
         if not math.isfinite(row.score):
-            raise DatasetError(f"{row.where}: the score of {row.file!r} is {row.score}, need a "
+            raise DatasetError(f"{row.where}: the score of {quoted(row.file)} is {row.score}, "
+                               f"need a "
                                "finite number; score the clip again")  # fmt: skip
         # Kept under the truth's own name: under its other one the clip is the same.
         label = _label_of(row, labels)
         section = joined[row.machine, section_name(row.section)]
         if label.file in section:
             first = section[label.file][1]
-            raise DatasetError(f"{row.where}: {row.file!r} has a score already, as {first.file!r} "
+            raise DatasetError(f"{row.where}: {quoted(row.file)} has a score already, as "
+                               f"{quoted(first.file)} "
                                f"at {first.where}; keep one")  # fmt: skip
         section[label.file] = (label, row)
     _refuse_missing(joined, truth)
@@ -135,7 +137,8 @@ def _index(truth: Truth) -> dict[Key, dict[str, LabelledFile]]:
         for name in {stem(row.file), stem(row.alias or row.file)}:
             if name in names:
                 raise DatasetError(
-                    f"{row.where}: {name!r} of {row.machine}, section {row.section} is labelled "
+                    f"{row.where}: {quoted(name)} of {shown(row.machine)}, section "
+                    f"{shown(row.section)} is labelled "
                     f"twice, first at {names[name].where}; keep one or rename"
                 )
             names[name] = row
@@ -149,13 +152,17 @@ def _index(truth: Truth) -> dict[Key, dict[str, LabelledFile]]:
 def _label_of(row: ScoredFile, labels: dict[Key, dict[str, LabelledFile]]) -> LabelledFile:
     names = labels.get((row.machine, section_name(row.section)))
     if names is None:
-        known = ", ".join(f"{machine} {section}" for machine, section in sorted(labels))
-        raise DatasetError(f"{row.where}: the truth has no machine {row.machine!r} with section "
-                           f"{row.section!r}; it has: {known}")  # fmt: skip
+        # A plant has hundreds; the first few say how they are called.
+        some = [f"{shown(machine)} {shown(section)}"[:40] for machine, section in sorted(labels)]
+        known = ", ".join(some[:5] + ["…"] * (len(some) > 5))
+        raise DatasetError(f"{row.where}: the truth has no machine {quoted(row.machine)} with "
+                           f"section "
+                           f"{quoted(row.section)}; it has: {known}")  # fmt: skip
     if stem(row.file) not in names:
         near = difflib.get_close_matches(stem(row.file), names, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else "correct it or leave the clip out"
-        raise DatasetError(f"{row.where}: {row.file!r} is not in the truth of {row.machine}, "
+        hint = f"did you mean {quoted(near[0])}?" if near else "correct it or leave the clip out"
+        raise DatasetError(f"{row.where}: {quoted(row.file)} is not in the truth of "
+                           f"{shown(row.machine)}, "
                            f"section {row.section}; {hint}")  # fmt: skip
     return names[stem(row.file)]
 
@@ -170,7 +177,8 @@ def _refuse_missing(
             missing.setdefault(key, []).append(row)
     for key, rows in missing.items():
         raise DatasetError(
-            f"{rows[0].where}: no score for {rows[0].file!r} of {key[0]}, section {key[1]} "
+            f"{rows[0].where}: no score for {quoted(rows[0].file)} of {shown(key[0])}, section "
+            f"{shown(key[1])} "
             f"({len(rows)} of {len(rows) + len(joined[key])} clips lack one); "
             "score them or leave them out of the truth"
         )
@@ -180,7 +188,8 @@ def _refuse_mixed_domains(truth: Truth) -> None:
     without = [row for row in truth.rows if row.domain is None]
     if without and len(without) < len(truth.rows):
         raise DatasetError(
-            f"{without[0].where}: {without[0].file!r} of {without[0].machine} has no domain, other "
+            f"{without[0].where}: {quoted(without[0].file)} of {shown(without[0].machine)} has "
+            f"no domain, other "
             "clips have one; give all clips a domain, or none"
         )
 

@@ -29,6 +29,7 @@ BINARY = {"0": False, "1": True, "0.0": False, "1.0": True}  # as the evaluator 
 # The evaluator's digits, and the words of file names.
 _DOMAINS = {"0": "source", "1": "target", "source": "source", "target": "target"}
 _LABELS = {"0": "normal", "1": "anomaly", "normal": "normal", "anomaly": "anomaly"}
+_MOST = 60  # characters of somebody's text in a message
 _TRUTH_FILE = re.compile(
     r"ground_truth_(?P<machine>.+)_(?:section|id)_(?P<section>[^_]+?)"
     r"(?:_(?P<domain>source|target))?(?:_test)?\.csv"
@@ -105,7 +106,7 @@ def read_truth(path: str | os.PathLike[str]) -> Truth:
             return Truth(tuple(_evaluator_rows(path)))
         if not (path / "truth.csv").is_file():
             raise FormatError(
-                f"{path}: neither ground_truth_data/ nor truth.csv in this folder; "
+                f"{place(path)}: neither ground_truth_data/ nor truth.csv in this folder; "
                 "name the ground truth itself"
             )
         path = path / "truth.csv"
@@ -135,6 +136,35 @@ def stem(name: str) -> str:
     return name[: name.rindex(".")] if name.lower().endswith((".wav", ".flac")) else name
 
 
+def quoted(text: str) -> str:
+    r"""A text from a file, for a message: in quotes, one line, and no longer than is helpful.
+
+    >>> quoted("fan"), quoted("a" + chr(10) + "b"), len(quoted("fan" * 1000))
+    ("'fan'", "'a\\nb'", 63)
+    """
+    return repr(text if len(text) <= _MOST else text[:_MOST] + "…")
+
+
+def shown(name: object, most: int = 60) -> str:
+    r"""A name for a message, as it is, but for what a terminal would obey; the end of a long one.
+
+    >>> shown("fan/00"), shown("a" + chr(27) + "[31m")
+    ('fan/00', 'a\\x1b[31m')
+    """
+    # repr escapes what is not printable; between its quotes is the text.
+    text = "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(name))
+    return text if len(text) <= most else "…" + text[-most:]
+
+
+def place(path: Path) -> str:
+    """A path for a message.
+
+    >>> place(Path("truth.csv"))
+    'truth.csv'
+    """
+    return shown(path, 200)
+
+
 def read_lines(path: Path) -> list[Line]:
     """The lines of a CSV file that are not blank, with their place; fields without outer blanks.
 
@@ -146,9 +176,9 @@ def read_lines(path: Path) -> list[Line]:
     try:
         text = path.read_text(encoding="utf-8-sig")  # Excel writes a byte order mark
     except UnicodeDecodeError:
-        raise FormatError(f"{path}: not UTF-8 text; save it as CSV in UTF-8") from None
+        raise FormatError(f"{place(path)}: not UTF-8 text; save it as CSV in UTF-8") from None
     except OSError as error:
-        raise FormatError(f"{path}: cannot be read ({error.strerror})") from None
+        raise FormatError(f"{place(path)}: cannot be read ({error.strerror})") from None
     # Otherwise a quote behind a blank would be part of the name.
     reader = csv.reader(io.StringIO(text), skipinitialspace=True)
     lines = []
@@ -156,11 +186,11 @@ def read_lines(path: Path) -> list[Line]:
         for raw in reader:
             fields = [field.strip() for field in raw]
             if any(fields):
-                lines.append((f"{path}:{reader.line_num}", fields))
+                lines.append((f"{place(path)}:{reader.line_num}", fields))
     except csv.Error as error:
-        raise FormatError(f"{path}:{reader.line_num}: not CSV ({error})") from None
+        raise FormatError(f"{place(path)}:{reader.line_num}: not CSV ({error})") from None
     if not lines:
-        raise FormatError(f"{path}: the file is empty; it needs one line per clip")
+        raise FormatError(f"{place(path)}: the file is empty; it needs one line per clip")
     return lines
 
 
@@ -171,7 +201,7 @@ def lookup(text: str, values: Mapping[str, Value], what: str, where: str) -> Val
         FormatError: it is none of them.
     """
     if text not in values:
-        raise FormatError(f"{where}: {what} {text!r}, need one of {', '.join(values)}")
+        raise FormatError(f"{where}: {what} {quoted(text)}, need one of {', '.join(values)}")
     return values[text]
 
 
@@ -180,7 +210,7 @@ def _table_rows(header: list[str], lines: list[Line]) -> Iterator[LabelledFile]:
     for name in COLUMNS:  # only the domain may be absent: 2020 has none
         if header.count(name) != 1 and not (name == "domain" and name not in header):
             raise FormatError(
-                f"{lines[0][0]}: column {name!r} is there {header.count(name)} times; "
+                f"{lines[0][0]}: column {quoted(name)} is there {header.count(name)} times; "
                 f"the columns are {','.join(COLUMNS)}"
             )
     for where, fields in lines[1:]:
@@ -204,7 +234,8 @@ def _list_rows(path: Path, lines: list[Line]) -> Iterator[LabelledFile]:
     """Rows of an eval_data_list; the labelled name says everything."""
     if path.name == "eval_data_list_2022.csv":
         warn(
-            f"{path}: the published list of 2022 has wrong labels for 608 clips of ToyCar and "
+            f"{place(path)}: the published list of 2022 has wrong labels for 608 clips of ToyCar "
+            f"and "
             "ToyTrain; use the ground truth of the 2022 evaluator"
         )
     machine = ""  # until a line with nothing but a name
@@ -215,12 +246,14 @@ def _list_rows(path: Path, lines: list[Line]) -> Iterator[LabelledFile]:
         name = parse_name(fields[1])
         if not machine or name is None or name.label is None or len(fields) > 3:
             raise FormatError(
-                f"{where}: {','.join(fields)!r} is neither a line below the header "
+                f"{where}: {quoted(','.join(fields))} is neither a line below the header "
                 f"{','.join(COLUMNS)} nor 'anonymous.wav,labelled.wav' below a machine's name"
             )
         # The list of 2020 has the label once more.
         if len(fields) == 3 and lookup(fields[2], _LABELS, "label", where) != name.label:
-            raise FormatError(f"{where}: label {fields[2]} contradicts {fields[1]!r}; correct one")
+            raise FormatError(
+                f"{where}: label {fields[2]} contradicts {quoted(fields[1])}; correct one"
+            )
         yield LabelledFile(
             machine=machine,
             section=section_name(name.section),
@@ -236,12 +269,12 @@ def _evaluator_rows(folder: Path) -> Iterator[LabelledFile]:
     """Rows of the official evaluator's folders, one file per machine and section in each."""
     files = sorted((folder / "ground_truth_data").glob("*.csv"))
     if not files:
-        raise FormatError(f"{folder / 'ground_truth_data'}: no .csv file in this folder")
+        raise FormatError(f"{place(folder / 'ground_truth_data')}: no .csv file in this folder")
     for path in files:
         name = _TRUTH_FILE.fullmatch(path.name)
         if name is None:
             raise FormatError(
-                f"{path}: its name is not ground_truth_<machine>_section_<nn>_test.csv"
+                f"{place(path)}: its name is not ground_truth_<machine>_section_<nn>_test.csv"
             )
         domains = _domains(folder / "ground_truth_domain", path, name["domain"])
         # The anonymous name beside the labelled one; not every year has this folder.
@@ -249,7 +282,9 @@ def _evaluator_rows(folder: Path) -> Iterator[LabelledFile]:
         aliases = _pairs(attributes) if attributes.is_file() else {}
         for file, (where, label) in _pairs(path).items():
             if domains is not None and file not in domains:
-                raise FormatError(f"{where}: {file!r} is not in ground_truth_domain/{path.name}")
+                raise FormatError(
+                    f"{where}: {quoted(file)} is not in ground_truth_domain/{shown(path.name)}"
+                )
             yield LabelledFile(
                 machine=name["machine"],
                 section=section_name(name["section"]),
@@ -274,10 +309,11 @@ def _pairs(path: Path) -> dict[str, tuple[str, str]]:
     pairs: dict[str, tuple[str, str]] = {}
     for where, fields in read_lines(path):
         if len(fields) < 2:
-            raise FormatError(f"{where}: {fields[0]!r} stands alone, need 'file.wav,value'")
+            raise FormatError(f"{where}: {quoted(fields[0])} stands alone, need 'file.wav,value'")
         if fields[0] in pairs:
             raise FormatError(
-                f"{where}: {fields[0]!r} is there twice, first at {pairs[fields[0]][0]}; keep one"
+                f"{where}: {quoted(fields[0])} is there twice, first at {pairs[fields[0]][0]}; "
+                f"keep one"
             )
         pairs[fields[0]] = (where, fields[1])
     return pairs

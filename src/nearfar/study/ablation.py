@@ -107,8 +107,7 @@ class Ablation:
         # Δ with an interval of its own: those of two numbers may overlap though one is better.
         lines = [["variant", symbol, interval, f"Δ{symbol}", interval, "p"]]
         for row in self.rows:
-            low, high = row.evaluation.interval or (float("nan"),) * 2
-            own = [f"{100 * row.evaluation.score:.2f}", f"{100 * low:.2f}–{100 * high:.2f}"]
+            own = [f"{100 * row.evaluation.score:.2f}", row.evaluation.bounds]
             lines.append([row.variant.name, *own, *_compared(row.comparison)])
         return aligned(lines)
 
@@ -128,9 +127,11 @@ class Ablation:
 
     def _footnote(self) -> str:
         others = len(self.rows) - 1
+        doubts = dict.fromkeys(row.evaluation.doubt for row in self.rows if row.evaluation.doubt)
         return (
             f"reference: {self.reference.variant.name}. Per cent, and points of difference.\n"
-            f"Paired bootstrap over clips, {self.reference.evaluation.draws} draws; p of "
+            + "".join(f"intervals: {doubt}.\n" for doubt in doubts)
+            + f"Paired bootstrap over clips, {self.reference.evaluation.draws} draws; p of "
             f"{others} comparison{'s' * (others != 1)}, not corrected for their number.\n"
             "This explains a system; to choose settings by it would be tuning on test labels."
         )
@@ -156,7 +157,7 @@ class Ablation:
             "score": row.evaluation.score,
             "interval": list(row.evaluation.interval or ()),
             "difference": None if against is None else against.difference,
-            "difference_interval": None if against is None else list(against.interval),
+            "difference_interval": None if against is None else list(against.interval or ()),
             "p": None if against is None else against.p,
             "machines": {
                 machine: {"mean": value, "difference": moved[machine]}
@@ -222,9 +223,12 @@ def ablate(
 def _compared(comparison: Comparison | None) -> list[str]:
     if comparison is None:
         return ["–", "reference", "–"]
+    difference = f"{100 * comparison.difference:+.2f}"
+    if comparison.interval is None:
+        return [difference, "–", "–"]
     low, high = comparison.interval
     return [
-        f"{100 * comparison.difference:+.2f}",
+        difference,
         f"{100 * low:+.2f} to {100 * high:+.2f}",
         f"{comparison.p:.3g}",
     ]

@@ -10,8 +10,9 @@ import numpy as np
 
 from nearfar.errors import DatasetError, SettingError
 from nearfar.metrics.comparison import Comparison
+from nearfar.metrics.coverage import Cells, interval_of
 from nearfar.metrics.evaluation import Evaluation, YearRule
-from nearfar.metrics.official import Drawn, draw_figures, evaluate, percentiles
+from nearfar.metrics.official import Drawn, draw_figures, evaluate
 from nearfar.scores.join import ScoreTable
 from nearfar.scores.truth import Truth
 from nearfar.study.ablation import SEED
@@ -51,7 +52,7 @@ class Choice:
     evaluations: tuple[Evaluation, ...]  # of each candidate, the default first
     machines: Mapping[str, int]  # machine → the candidate chosen for it
     honest: Evaluation  # its interval has the choice's own variance in it
-    fixed_interval: tuple[float, float]  # of the honest number, taking the choice as given
+    fixed_interval: tuple[float, float] | None  # of the honest number, taking the choice as given
     peeked: int  # the candidate that is best on all machines and labels
     gain: Comparison  # honest minus default
     optimism: Comparison  # peeked minus honest
@@ -95,28 +96,31 @@ def leave_one_out(
     kind, count = measured.rule, len(candidates)
     drawn = kind.total(measured.drawn, axis=(2, 3))  # (systems, draws)
     evaluations = [
-        _with_interval(evaluate(scores, labels, rule=rule, draws=0), own)
+        _with_interval(evaluate(scores, labels, rule=rule, draws=0), own, measured.cells)
         for scores, own in zip(everyone, drawn, strict=True)
     ]
     # The composed scores are an ordinary system's, for machines are never compared by score.
     choice, honest_drawn, fixed_drawn, shares = _choose(measured, count)
     composed = evaluate(compose(candidates, choice), labels, rule=rule, draws=0)
-    honest = _with_interval(composed, honest_drawn)
+    honest = _with_interval(composed, honest_drawn, measured.cells)
     peeked = int(np.argmax([e.score for e in evaluations[:count]]))
 
     def minus(k: int) -> Comparison:
         scores = (honest.score, evaluations[k].score)
-        return Comparison.of_draws(kind, scores, (honest_drawn, drawn[k]))
+        return Comparison.of_draws(kind, scores, (honest_drawn, drawn[k]), measured.cells)
 
     return Choice(
         evaluations=tuple(evaluations[:count]),
         machines=choice,
         honest=honest,
-        fixed_interval=percentiles(fixed_drawn),
+        fixed_interval=interval_of(fixed_drawn, measured.cells)[0],
         peeked=peeked,
         gain=minus(0),
         optimism=Comparison.of_draws(
-            kind, (evaluations[peeked].score, honest.score), (drawn[peeked], honest_drawn)
+            kind,
+            (evaluations[peeked].score, honest.score),
+            (drawn[peeked], honest_drawn),
+            measured.cells,
         ),
         shares=shares,
         floor=None if floor is None else evaluations[-1],
@@ -177,9 +181,9 @@ def _picked(figures: Values, chosen: NDArray[np.intp]) -> Values:
     return picked
 
 
-def _with_interval(evaluation: Evaluation, drawn: Values) -> Evaluation:
-    interval = percentiles(drawn, evaluation.confidence)
-    return replace(evaluation, interval=interval, draws=len(drawn))
+def _with_interval(evaluation: Evaluation, drawn: Values, cells: Cells) -> Evaluation:
+    interval, doubt = interval_of(drawn, cells, evaluation.confidence)
+    return replace(evaluation, interval=interval, draws=len(drawn), doubt=doubt)
 
 
 def refuse_one(machines: Sequence[str]) -> None:

@@ -145,7 +145,7 @@ class Study:
             "lomo": {
                 "chosen": chosen,
                 # Narrower: it takes the choice as given, which the data made too.
-                "interval_of_fixed_choice": list(choice.fixed_interval),
+                "interval_of_fixed_choice": list(choice.fixed_interval or ()),
                 "default": self._candidate(0),
                 "peeked": self._candidate(choice.peeked),
                 "honest_minus_default": asdict(choice.gain),
@@ -233,5 +233,4 @@ def _check_labels(test: Clips, labels: Truth, rule: RuleName | None) -> None:
 
 
 def _with_bounds(evaluation: Evaluation) -> list[str]:
-    low, high = evaluation.interval or (float("nan"),) * 2  # no draws
-    return [f"{100 * evaluation.score:.2f}", f"{100 * low:.2f}–{100 * high:.2f}"]
+    return [f"{100 * evaluation.score:.2f}", evaluation.bounds]

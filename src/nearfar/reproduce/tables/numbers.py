@@ -15,8 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nearfar.errors import DatasetError
+from nearfar.metrics.coverage import percentiles
 from nearfar.metrics.evaluation import FIGURES
-from nearfar.metrics.official import Drawn, RuleName, draw_figures, percentiles
+from nearfar.metrics.official import Drawn, RuleName, draw_figures
 from nearfar.reproduce.entries import Difference
 from nearfar.scores.join import ScoreTable
 from nearfar.scores.truth import Truth
@@ -56,9 +57,11 @@ class Number:
 class Figures:
     """What entries reach.
 
+    >>> from nearfar.metrics.coverage import Cells
     >>> from nearfar.metrics.evaluation import RULES
     >>> halves = np.full((1, 2, 1, 3), 0.5)  # (systems, draws, sections, figures)
-    >>> reached = Figures({"s4": [0]}, Drawn(RULES["omega"], ("fan",), halves[:, 0], halves))
+    >>> one = Drawn(RULES["omega"], ("fan",), halves[:, 0], halves, Cells(1, fewest=50))
+    >>> reached = Figures({"s4": [0]}, one)
     >>> reached.omega("s4").value
     0.5
     """

@@ -1,0 +1,111 @@
+"""The fuzzer itself: it makes what it says, finds what is wrong, and repeats a case."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import soundfile
+from tools import fuzz
+from tools.fuzzing import sounds
+
+from nearfar.errors import DatasetError
+
+
+@pytest.mark.parametrize("plain", sounds.PLAIN, ids=lambda p: "-".join(map(str, p)))
+def test_the_bytes_of_a_made_sound_are_its_samples(plain, tmp_path):
+    made = sounds.make(np.random.default_rng(1), plain, frames=50)
+    path = tmp_path / f"made{made.suffix}"
+    path.write_bytes(made.data)
+    np.testing.assert_array_equal(soundfile.read(path)[0], made.samples)
+    assert made.start > 0
+    assert made.start + 50 * made.block <= len(made.data)
+
+
+def test_a_short_read_is_found(tmp_path):
+    """A reader that loses the last sample, or invents one, or changes one."""
+    made = sounds.make(np.random.default_rng(2), ("WAV", "PCM_16", False), frames=50)
+    path = tmp_path / "made.wav"
+    path.write_bytes(made.data)
+    whole = made.samples.astype(np.float32)
+    assert sounds.compared(whole, made, path) == ""
+    assert sounds.compared(whole[:-1], made, path) == "49 samples read, 50 are there"
+    assert "51 samples" in sounds.compared(np.concatenate([whole, whole[:1]]), made, path)
+    assert "other samples" in sounds.compared(-whole, made, path)
+    header = replace(made, damage="header")
+    assert "bytes of samples read" in sounds.compared(whole[:20], header, path)
+
+
+def test_a_cut_leaves_what_is_there():
+    """Counted from the end: a sample that lacks one byte is not there."""
+    for seed in range(30):
+        made = sounds.make(np.random.default_rng(seed), ("WAV", "PCM_24", False), frames=40)
+        cut = sounds.shortened(made, np.random.default_rng(seed))
+        lost = 44 + 40 * 6 - len(cut.data)
+        assert cut.there == (40 if lost <= 0 else max(0, 40 - -(-lost // 6)))
+
+
+def case_of(monkeypatch, act):
+    monkeypatch.setattr(fuzz, "kinds", lambda home: {"made": (1.0, act)})
+
+
+@pytest.mark.parametrize(
+    ("error", "found"),
+    [
+        (DatasetError("fan: too few clips; add some"), ""),
+        (DatasetError("two\nlines"), "several lines"),
+        (DatasetError("x" * 501), "501 characters"),
+        (DatasetError("red \x1b[31m"), "a message with '\\x1b'"),
+        (KeyError("clips"), "KeyError at test_fuzz.py"),
+        (MemoryError(), "MemoryError"),
+    ],
+)
+def test_only_one_short_printable_line_of_ours_is_no_finding(monkeypatch, tmp_path, error, found):
+    def act(folder, rng):
+        raise error
+
+    case_of(monkeypatch, act)
+    kind, outcome, wrong = fuzz.run_case(0, 1, tmp_path, tmp_path)
+    assert (kind, outcome) == ("made", "finding" if found else "refused")
+    assert found in wrong
+    assert bool(wrong) == bool(found)
+
+
+def test_a_warning_is_held_to_the_same_law(monkeypatch, tmp_path):
+    def act(folder, rng):
+        warnings.warn("two\nlines", stacklevel=1)
+        return ""
+
+    case_of(monkeypatch, act)
+    assert fuzz.run_case(0, 1, tmp_path, tmp_path)[1] == "finding"
+
+
+def test_what_was_found_is_kept_and_told(monkeypatch, tmp_path, capsys):
+    def act(folder, rng):
+        number = int(rng.integers(3))
+        (folder / "file").write_text(str(number))
+        return f"{number} is wrong" if number else ""
+
+    case_of(monkeypatch, act)
+    monkeypatch.setattr(fuzz.resource, "setrlimit", lambda *limits: None)
+    assert fuzz.main(["--cases", "20", "--keep", str(tmp_path / "kept")]) == 1
+    said = capsys.readouterr().out
+    assert "seed 0, cases 0 to 19" in said
+    kept = sorted((tmp_path / "kept").iterdir())
+    assert f"{len(kept)} findings" in said
+    assert len(kept) > 0
+    # Again by its number: the same case.
+    one = kept[0].name
+    before = (kept[0] / "file").read_text()
+    assert fuzz.main(["--only", one, "--keep", str(tmp_path / "again")]) == 1
+    assert (tmp_path / "again" / one / "file").read_text() == before
+
+
+def test_a_short_campaign_has_no_tracebacks_and_no_long_messages_of_scores(tmp_path):
+    """Some hundred cases; what readers of sounds and names owe is held by their own tests."""
+    found = fuzz.campaign(1, range(400), tmp_path / "kept")
+    assert sum(sum(counted.values()) for counted in found.counts.values()) == 400
+    assert set(found.counts) == set(fuzz.kinds(tmp_path))
+    assert [f for f in found.findings if f.kind in ("scores", "detector")] == []
