@@ -66,7 +66,11 @@ def test_other_ways_to_write_it(tmp_path: Path) -> None:
         ("far,machine\na.wav,x\n", [":1:", "'path' or 'near'"]),
         ("path,near\na.wav,b.wav\n", [":1:", "either"]),
         ("path,machien\n", [":1:", "'machien'", "did you mean 'machine'"]),
-        ("path;machine\na.wav;x\n", [":1:", "'path;machine'"]),
+        ("path|machine\na.wav|x\n", [":1:", "'path|machine'"]),
+        ("path,near_channel\na.wav,1\n", [":2:", "go together"]),
+        ("path,near_channel,far_channel\na.wav,0,2\n", [":2:", "counted from 1"]),
+        ("path,near_channel,far_channel\na.wav,2,2\n", [":2:", "different"]),
+        ("near,far,near_channel,far_channel\na.wav,b.wav,1,2\n", [":2:", "of its own"]),
         ("path,path\na,b\n", [":1:", "twice"]),
         ("path\n", ["no clips below the header"]),
         ("path,machine\na.wav\n", [":2:", "1 cells", "2"]),
@@ -89,6 +93,34 @@ def test_other_ways_to_write_it(tmp_path: Path) -> None:
 )
 def test_bad_lists(tmp_path: Path, text: str, words: list[str]) -> None:
     refused(lambda: Clips.from_csv(listed(tmp_path, text)), "clips.csv", *words)
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_lists_as_spreadsheets_write_them(tmp_path: Path, separator: str, encoding: str) -> None:
+    lines = ("path,machine,start,stop", "rec/a.wav,Pumpe Süd,1.5,3", "rec/b.wav,,,")
+    text = "\r\n".join(line.replace(",", separator) for line in lines) + "\r\n"
+    clips = Clips.open(listed(tmp_path, text, encoding))
+    assert [(c.path.name, c.machine, c.start, c.stop) for c in clips] == [
+        ("a.wav", "Pumpe Süd", 1.5, 3.0), ("b.wav", "hall", 0.0, None)]  # fmt: skip
+
+
+def test_decimal_commas_and_paths_of_windows(tmp_path: Path) -> None:
+    clips = Clips.open(listed(tmp_path, "sep=;\npath;start;stop\nrec\\a.wav;1,5;2,75\n"))
+    assert (clips[0].start, clips[0].stop) == (1.5, 2.75)
+    assert clips[0].path == tmp_path / "hall/rec/a.wav"
+
+
+def test_channels_stand_in_a_list(tmp_path: Path) -> None:
+    text = "path,machine,near_channel,far_channel\na.wav,x,3,7\na.wav,y,4,8\nb.wav,z,,\n"
+    path = listed(tmp_path, text)
+    assert [c.channels for c in Clips.open(path)] == [(3, 7), (4, 8), None]
+    assert [c.channels for c in Clips.open(path, channels=(1, 5))] == [(3, 7), (4, 8), (1, 5)]
+
+
+def test_a_folder_in_a_list_says_a_label(tmp_path: Path) -> None:
+    text = "path,label\nfan/abnormal/1.wav,\nfan/abnormal/2.wav,normal\nfan/3.wav,\n"
+    assert [c.label for c in Clips.open(listed(tmp_path, text))] == ["anomaly", "normal", None]
 
 
 def test_lists_that_cannot_be_read(tmp_path: Path) -> None:

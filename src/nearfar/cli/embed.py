@@ -12,11 +12,17 @@ from nearfar.cli.options import (
     Cache,
     ClipSeconds,
     Device,
+    Far,
+    Near,
     Order,
+    Pair,
+    Salvage,
     Settings,
     SkipBad,
+    TimePattern,
     Weights,
     Workers,
+    order_of,
 )
 from nearfar.cli.progress import Session
 from nearfar.errors import SettingError
@@ -33,6 +39,11 @@ def embed(
     ] = "s3-eat",  # an encoder as published: what embeddings are asked for most
     settings: Settings = None,
     channel_order: Order = Order.near_far,
+    near: Near = None,
+    far: Far = None,
+    pair: Pair = None,
+    salvage: Salvage = False,
+    time_pattern: TimePattern = None,
     clip_seconds: ClipSeconds = None,
     skip_bad: SkipBad = False,
     device: Device = "auto",
@@ -54,12 +65,13 @@ def embed(
     if output.suffix != ".npz":
         raise SettingError(f"{output}: embeddings are written as .npz; call it {output.stem}.npz")
     # A file named twice, by itself and by its folder, is one clip.
-    clips = Clips(
-        dict.fromkeys(c for path in data for c in Clips.open(path, clip_seconds=clip_seconds))
+    order = order_of(channel_order, near, far)
+    clips = Clips.open(
+        data, clip_seconds=clip_seconds, pair=pair, salvage=salvage, time_pattern=time_pattern
     )
     with Session(workers, cache, device, batch_size) as session:
         table = embeddings(  # its rows: (clips, dim)
-            clips, recipe.chain, session.runtime, order=channel_order.value, skip_bad=skip_bad
+            clips, recipe.chain, session.runtime, order=order, skip_bad=skip_bad
         )
     write_npz(output, table)
     typer.echo(f"wrote {output}: {len(table.rows)} clips × {table.rows.shape[1]} numbers")

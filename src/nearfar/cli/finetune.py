@@ -11,7 +11,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nearfar.cli.options import Cache, ClipSeconds, Device, Machine, Order, Weights, Workers
+from nearfar.cli.options import (
+    Cache,
+    ClipSeconds,
+    Device,
+    Far,
+    Machine,
+    Near,
+    Order,
+    Pair,
+    Salvage,
+    Weights,
+    Workers,
+    channels_of,
+)
 from nearfar.cli.progress import Session
 from nearfar.errors import DatasetError, SettingError, did_you_mean, needs
 from nearfar.files import check_output
@@ -79,6 +92,10 @@ def finetune(
     ] = None,
     machine: Machine = None,
     channel_order: Order = Order.near_far,
+    near: Near = None,
+    far: Far = None,
+    pair: Pair = None,
+    salvage: Salvage = False,
     clip_seconds: ClipSeconds = None,
     device: Device = "auto",
     workers: Workers = None,
@@ -97,7 +114,8 @@ def finetune(
         check_matplotlib()  # now: a picture is drawn after hours
     flags = {"seed": seed, "loss": loss, "lora": lora, "adapt": adapt}
     recipe, training = _settings(system, weights, settings or (), flags)
-    clips = _clips(data, machine, clip_seconds, exclude or ())
+    opened = {"pair": pair, "salvage": salvage, "channels": channels_of(near, far)}
+    clips = _clips(data, machine, clip_seconds, exclude or (), opened)
     run = _imported()  # after what costs nothing to refuse: PyTorch takes seconds
     # Asked before the run, which then returns at once: "wrote" would not be true.
     finished = resume and output.exists() and not _checkpoint(output).exists()
@@ -183,7 +201,11 @@ def _of_training(assignment: str) -> bool:
 
 
 def _clips(
-    data: Sequence[Path], machine: str | None, clip_seconds: float | None, exclude: Sequence[str]
+    data: Sequence[Path],
+    machine: str | None,
+    clip_seconds: float | None,
+    exclude: Sequence[str],
+    opened: Mapping[str, Any],
 ) -> Clips:
     """The clips of all data, without the machines that are left out.
 
@@ -192,13 +214,8 @@ def _clips(
     """
     from nearfar.clips import Clips
 
-    found = Clips(  # of all data together: classes are told apart over all machines
-        dict.fromkeys(
-            clip
-            for path in data
-            for clip in Clips.open(path, split="train", machine=machine, clip_seconds=clip_seconds)
-        )
-    )
+    # Of all data together: classes are told apart over all machines.
+    found = Clips.open(data, "train", machine=machine, clip_seconds=clip_seconds, **opened)
     for name in exclude:
         if name not in found.machines:  # a misspelt one would be trained on
             raise DatasetError(f"--exclude {name}: no such machine; "

@@ -17,15 +17,22 @@ from nearfar.cli.options import (
     Cache,
     ClipSeconds,
     Device,
+    Far,
     Machine,
+    Near,
     Order,
+    Pair,
     Parts,
     Rate,
+    Salvage,
     Settings,
     SkipBad,
     SystemName,
+    TimePattern,
     Weights,
     Workers,
+    channels_of,
+    order_of,
 )
 from nearfar.cli.progress import Session
 from nearfar.files import check_output
@@ -34,7 +41,8 @@ from nearfar.system.named import system_of, types_of
 
 def fit(
     data: Annotated[
-        Path, typer.Argument(help="DCASE folder, folder of normal recordings, or CSV.")
+        list[Path],
+        typer.Argument(help="DCASE folders, folders of normal recordings, files or CSVs."),
     ],
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder for the detector.")],
     system: SystemName = None,
@@ -42,6 +50,11 @@ def fit(
     settings: Settings = None,
     machine: Machine = None,
     channel_order: Order = Order.near_far,
+    near: Near = None,
+    far: Far = None,
+    pair: Pair = None,
+    salvage: Salvage = False,
+    time_pattern: TimePattern = None,
     false_alarm_rate: Rate = None,
     clip_seconds: ClipSeconds = None,
     copy_weights: Annotated[
@@ -63,10 +76,14 @@ def fit(
     replaced = check_target(output)  # first: minutes of work must not end in "cannot be written"
     recipe = system_of(system or "s4", settings, weights, false_alarm_rate)
     # Law 4: of a data set with both, a fit never opens the test folder.
-    clips = Clips.open(data, split="train", machine=machine, clip_seconds=clip_seconds)
+    order = order_of(channel_order, near, far)
+    clips = Clips.open(
+        data, split="train", machine=machine, clip_seconds=clip_seconds, pair=pair,
+        salvage=salvage, time_pattern=time_pattern,
+    )  # fmt: skip
     with Session(workers, cache, device, batch_size) as session:
         detector = fit_system(
-            recipe, clips, session.runtime, order=channel_order.value, skip_bad=skip_bad,
+            recipe, clips, session.runtime, order=order, skip_bad=skip_bad,
             any_frontend=any_frontend,
         )  # fmt: skip
     detector.save(output, weights="copy" if copy_weights else "keep")
@@ -84,6 +101,11 @@ def score(
         bool, typer.Option("--fail-on-anomaly", help="Exit with 1 if a clip is anomalous.")
     ] = False,
     false_alarm_rate: Rate = None,
+    near: Near = None,
+    far: Far = None,
+    pair: Pair = None,
+    salvage: Salvage = False,
+    time_pattern: TimePattern = None,
     clip_seconds: ClipSeconds = None,
     weights: Weights = None,
     part: Parts = None,
@@ -103,10 +125,12 @@ def score(
     fitted = load(detector, types_of(part), weights or ())
     if false_alarm_rate is not None:
         fitted = fitted.with_false_alarm_rate(false_alarm_rate)
-    # Near and far of a pair, both named by a *.wav, are one clip.
-    clips = Clips(
-        dict.fromkeys(c for path in data for c in Clips.open(path, clip_seconds=clip_seconds))
-    )
+    # Near and far of a pair, both named by a *.wav, are one clip. A name given is a machine's:
+    # recordings then lie at any depth, as `fit` took them.
+    clips = Clips.open(
+        data, machine=machine, clip_seconds=clip_seconds,
+        channels=channels_of(near, far), pair=pair, salvage=salvage, time_pattern=time_pattern,
+    )  # fmt: skip
     with Session(workers, cache, device, batch_size) as session:
         scores = fitted.score(
             clips, session.runtime, machine=machine, section=section, skip_bad=skip_bad

@@ -8,9 +8,14 @@ from __future__ import annotations
 import json
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from nearfar.errors import SettingError
+
+if TYPE_CHECKING:
+    from nearfar.sound.audio import ChannelOrder
 
 
 class Year(StrEnum):
@@ -171,3 +176,39 @@ Replace = Annotated[
         help="Write over what is there though it is not plainly the same thing, made anew.",
     ),
 ]  # fmt: skip
+TimePattern = Annotated[
+    str | None,
+    typer.Option(
+        rich_help_panel=DATA, metavar="%Y…",
+        help="How file names tell the time, as in %Y%m%d_%H%M%S; else as recorders write it.",
+    ),
+]  # fmt: skip
+
+
+def channels_of(near: int | None, far: int | None) -> tuple[int, int] | None:
+    """The two channels of --near and --far.
+
+    Raises:
+        SettingError: one without the other, or one twice.
+    """
+    if near is None and far is None:
+        return None
+    if near is None or far is None:
+        raise SettingError("--near and --far go together; say both channels, counted from 1")
+    if near == far:
+        raise SettingError(f"--near {near} --far {far}: one channel twice; say two")
+    return near, far
+
+
+def order_of(order: Order, near: int | None, far: int | None) -> ChannelOrder:
+    """What --channel-order, --near and --far say together.
+
+    Raises:
+        SettingError: they contradict each other.
+    """
+    chosen = channels_of(near, far)
+    if chosen is None:
+        return order.value
+    if order is not Order.near_far:
+        raise SettingError("--near and --far say which channel is which; leave out --channel-order")
+    return chosen

@@ -9,6 +9,16 @@ from typing import Annotated, Any
 
 import typer
 
+from nearfar.cli.options import (
+    ClipSeconds,
+    Far,
+    Machine,
+    Near,
+    Pair,
+    Salvage,
+    TimePattern,
+    channels_of,
+)
 from nearfar.cli.progress import progress_bar
 from nearfar.errors import SettingError
 
@@ -79,9 +89,16 @@ def _simulate(
 
 def inspect(
     data: Annotated[
-        Path, typer.Argument(help="DCASE folder, folder of recordings, CSV, or a file.")
+        list[Path], typer.Argument(help="DCASE folders, folders of recordings, CSVs, or files.")
     ],
+    machine: Machine = None,
     channel_order: Order = "near-far",
+    clip_seconds: ClipSeconds = None,
+    near: Near = None,
+    far: Far = None,
+    pair: Pair = None,
+    salvage: Salvage = False,
+    time_pattern: TimePattern = None,
 ) -> None:
     """Show what two channels look like, per machine: ratio, correlation, mask, levels, health."""
     from nearfar.clips import Clips
@@ -89,7 +106,11 @@ def inspect(
 
     # Nothing is refused here, or a data set with one bad clip could not be looked at.
     order: Any = channel_order
-    typer.echo(str(inspection.inspect_clips(Clips.open(data), order=order)))
+    clips = Clips.open(
+        data, machine=machine, clip_seconds=clip_seconds, channels=channels_of(near, far),
+        pair=pair, salvage=salvage, time_pattern=time_pattern,
+    )  # fmt: skip
+    typer.echo(str(inspection.inspect_clips(clips, order=order)))
 
 
 def mask(

@@ -6,6 +6,6 @@ listed or refused by name, never left out in silence.
 
 from nearfar.clips.clip import Clip, Name, parse_name
 from nearfar.clips.collection import Clips
-from nearfar.clips.training import proxy_classes
+from nearfar.clips.training import faults, proxy_classes, refuse_faults
 
-__all__ = ["Clip", "Clips", "Name", "parse_name", "proxy_classes"]
+__all__ = ["Clip", "Clips", "Name", "faults", "parse_name", "proxy_classes", "refuse_faults"]

@@ -8,8 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar, overload
 
-from nearfar.clips import folders, lists
+from nearfar.clips import folders, lists, moments, words
 from nearfar.clips.clip import Clip
+from nearfar.clips.folders import How
+from nearfar.clips.pairs import FOREIGN, pairing
 from nearfar.errors import DatasetError, SettingError, did_you_mean
 from nearfar.sound import audio
 from nearfar.text import counted
@@ -86,7 +88,13 @@ class Clips(Sequence[Clip]):
 
     @classmethod
     def from_dcase(
-        cls, root: StrPath, split: str | None = None, machines: Sequence[str] | None = None
+        cls,
+        root: StrPath,
+        split: str | None = None,
+        machines: Sequence[str] | None = None,
+        *,
+        pair: str | None = None,
+        time_pattern: str | None = None,
     ) -> Clips:
         """List a DCASE Task 2 data set, 2020 to 2026.
 
@@ -102,6 +110,8 @@ class Clips(Sequence[Clip]):
             root: the data set, a part of it, or one machine's folder.
             split: "train", "test" or None for both; with "train" no test folder is opened.
             machines: only these; the folders of others are not opened.
+            pair: see `open`.
+            time_pattern: see `open`.
 
         Raises:
             DatasetError: no machines or clips, an unknown machine, a file name that is not of the
@@ -109,16 +119,7 @@ class Clips(Sequence[Clip]):
             SettingError: an unknown split.
         """
         _check_split(split)
-        found = folders.dcase_machines(Path(root))
-        # Before any clip is listed: a machine that nobody asked for may be unreadable.
-        found = _wanted(found, machines, folders.base_name, root)
-        clips = cls(clip for folder in found for clip in folders.dcase_clips(folder, split))
-        if not clips:  # one machine without the split is normal, all of them are a mistake
-            names = ", ".join(n for n, s in folders.SPLITS.items() if split in (None, s))
-            raise DatasetError(f"{root}: no {split or 'DCASE'} clips; looked for machines' folders "
-                               f"with one of these in them: {names}")  # fmt: skip
-        folders.check_once(clips)
-        return clips
+        return cls(_of_dcase(Path(root), split, machines, _how(pair, time_pattern)))
 
     @classmethod
     def from_folder(
@@ -127,52 +128,66 @@ class Clips(Sequence[Clip]):
         machine: str | None = None,
         label: str | None = None,
         clip_seconds: float | None = None,
+        *,
+        split: str | None = None,
+        pair: str | None = None,
+        time_pattern: str | None = None,
     ) -> Clips:
         """List a folder of recordings of one machine, or with one sub-folder per machine.
 
-        Two mono files make one clip if they have equal names in sub-folders `near/` and `far/`, or
-        are called `*_near.wav` and `*_far.wav`. Names of the DCASE form are understood.
+        Names of folders may say more: days, times and recorders' own folders are no machines,
+        `normal` and `abnormal` and their like are labels, `id_00` is a section. Two mono files make
+        one clip if they have equal names in sub-folders `near/` and `far/`, or are called
+        `*_near.wav` and `*_far.wav`, `*_Tr1` and `*_Tr2`, `*_ch1` and `*_ch2`. Names of the DCASE
+        form are understood. A file that cannot be used for a reason that shows in its name becomes
+        a clip with a `fault`.
 
         Args:
             folder: the folder; its name is the machine's (for `fan/test` that of the one above).
-            machine: another name for it.
-            label: "normal" or "anomaly" if that holds for all clips; else what their names say.
+            machine: another name for it; its recordings then lie at any depth.
+            label: "normal" or "anomaly" if that holds for all clips; else what names say.
             clip_seconds: see `open`.
+            split: with "train" no folder of anomalies is opened.
+            pair: see `open`.
+            time_pattern: see `open`.
 
         Raises:
-            DatasetError: no recordings, a near file without its far one or the reverse, recordings
-                at different depths, a sound file that is not WAV or FLAC, a folder that cannot be
-                read.
-            SettingError: `clip_seconds` below one second.
+            DatasetError: no recordings, recordings at different depths without `machine`, a folder
+                of anomalies to fit on, a folder that cannot be read.
+            SettingError: `clip_seconds` below one second, a bad pattern.
         """
-        # The machine's name is said by the folder, for names of the DCASE form say none.
-        clips = cls(
-            folders.named_clip(recording, folders.machine_of(place), folders.split_of(place))
-            for place, recordings in folders.plain_recordings(Path(folder))
-            for recording in recordings
-        )
+        how = _how(pair, time_pattern)
+        found = folders.plain_clips(Path(folder), split, named=machine is not None, how=how)
         if label is not None:
-            clips = cls(replace(clip, label=label) for clip in clips)
-        return cls(lists.cut(_renamed(clips, machine, folder), clip_seconds))
+            found = [replace(clip, label=label) for clip in found]
+        clips = cls(found)
+        renamed = clips if machine is None else cls(replace(c, machine=machine) for c in clips)
+        return cls(lists.cut(renamed, clip_seconds))
 
     @classmethod
-    def from_csv(cls, path: StrPath, clip_seconds: float | None = None) -> Clips:
-        """List the clips of a CSV file with a header line, UTF-8, separated by commas.
+    def from_csv(
+        cls, path: StrPath, clip_seconds: float | None = None, *, time_pattern: str | None = None
+    ) -> Clips:
+        """List the clips of a CSV file with a header line; commas, semicolons or tabs separate.
 
         Columns: `path` (or `near`), and where needed `far` (the second mono file), `start` and
         `stop` in seconds, `machine` (else the name of the CSV file's folder), `section`, `domain`,
         `split`, `label`, `attributes`, and `time`: when the recording, not the part of it, starts,
-        in ISO 8601. Paths are relative to the CSV file. An empty cell says nothing.
+        in ISO 8601 (else the name of its file may tell), `near_channel` and `far_channel`: of a
+        file of several channels, counted from 1. It is UTF-8, or UTF-16 with a mark at its
+        beginning. Paths are relative to the CSV file. An empty cell says nothing.
 
         Args:
             path: the CSV file.
             clip_seconds: see `open`.
+            time_pattern: see `open`.
 
         Raises:
             DatasetError: with file and line: an unknown column, a bad value, a clip twice.
             SettingError: `clip_seconds` below one second.
         """
-        clips = cls(lists.csv_clips(Path(path), folders.machine_of(Path(path).parent)))
+        machine = words.place_of(Path(path).parent).machine
+        clips = cls(lists.csv_clips(Path(path), machine, moments.clock(time_pattern)))
         if not clips:
             raise DatasetError(f"{path}: no clips below the header; add one line per clip")
         return cls(lists.cut(clips, clip_seconds))
@@ -180,58 +195,130 @@ class Clips(Sequence[Clip]):
     @classmethod
     def open(
         cls,
-        data: StrPath,
+        data: StrPath | Iterable[StrPath],
         split: str | None = None,
         machines: Sequence[str] | None = None,
         machine: str | None = None,
         clip_seconds: float | None = None,
+        *,
+        channels: tuple[int, int] | None = None,
+        pair: str | None = None,
+        salvage: bool = False,
+        time_pattern: str | None = None,
     ) -> Clips:
         """List whatever `data` is: a DCASE folder, a plain folder, a CSV file or one recording.
 
         Args:
-            data: the folder or file.
+            data: the folder or file, or several of them; a clip that is in two of them counts once.
             split: chooses DCASE folders, and CSV lines unless they say no split; plain recordings
-                are listed in any case, but with "train" a folder called `test` is refused.
+                are listed in any case, but with "train" a folder called `test` or `abnormal` is
+                refused, and folders of anomalies below are not opened.
             machines: only these machines.
-            machine: another name for the only machine there is.
+            machine: another name for the only machine there is; recordings of plain folders then
+                lie at any depth.
             clip_seconds: cut recordings into consecutive clips of this length, each with its span
                 and time. What remains at the end is left out; a recording that is not longer stays
                 whole, and so does one whose length cannot be read: reading it says why.
+            channels: of near and far in files of several channels, counted from 1, for clips whose
+                list does not say.
+            pair: which names of mono files belong together, as "NEAR=*_1.wav,FAR=*_2.wav".
+            salvage: take what sound a damaged file still has, with a warning.
+            time_pattern: how names of files tell the time, as "%Y%m%d_%H%M%S"; else as recorders
+                write it.
 
         Raises:
             DatasetError: nothing found, or as the other constructors say.
-            SettingError: an unknown split, `clip_seconds` below one second.
+            SettingError: an unknown split, `clip_seconds` below one second, a bad pattern.
         """
         _check_split(split)
-        if not isinstance(data, str | os.PathLike):  # a list of files is the commonest
+        _check_channels(channels)
+        how = _how(pair, time_pattern)
+        several = [data] if isinstance(data, str | os.PathLike) else data
+        if not isinstance(several, Iterable) or not all(
+            isinstance(one, str | os.PathLike) for one in (several := list(several))
+        ):
             raise SettingError(f"Clips.open takes a folder or a file, not {type(data).__name__}")
-        clips = _listed(Path(data), split, machines)
-        chosen = _wanted(clips.machines, machines, str, data)
-        clips = cls(clip for clip in clips if clip.machine in chosen)
-        if not clips:
-            raise DatasetError(f"{data}: no {split or ''} clips in it; look at its folders' names")
-        return cls(lists.cut(_renamed(clips, machine, data), clip_seconds))
+        if not several:
+            raise DatasetError("no data given; name a folder, a CSV file or a recording")
+        found: dict[Clip, None] = {}
+        for one in several:
+            clips = _listed(Path(one), split, machines, machine, how)
+            chosen = _wanted(clips.machines, machines, str, one)
+            clips = cls(clip for clip in clips if clip.machine in chosen)
+            if not clips:
+                raise DatasetError(f"{one}: no {split or ''} clips in it; look at its folders' "
+                                   "names")  # fmt: skip
+            found |= dict.fromkeys(_renamed(clips, machine, one))
+        said = (
+            replace(c, channels=c.channels or (None if c.far else channels), salvage=salvage)
+            for c in found
+        )
+        return cls(lists.cut(said, clip_seconds))
 
 
-def _listed(data: Path, split: str | None, machines: Sequence[str] | None) -> Clips:
+def _listed(
+    data: Path, split: str | None, machines: Sequence[str] | None, machine: str | None, how: How
+) -> Clips:
     if os.path.isdir(data):
         # Law 4: a folder that says of itself that it holds tests is not fitted on unasked.
         if split == "train" and folders.split_of(data) == "test":
             raise DatasetError(f"{data}: a test folder; fit on the folder of training clips, or "
                                "rename it if its clips are for fitting")  # fmt: skip
         if folders.dcase_machines(data):
-            return Clips.from_dcase(data, split, machines)
-        return Clips.from_folder(data)
+            return Clips(_of_dcase(data, split, machines, how))
+        named = machine is not None
+        clips = Clips(folders.plain_clips(data, split, named=named, how=how))
+        if machine is None or machines is not None:
+            return clips
+        return Clips(replace(clip, machine=machine) for clip in clips)
     if not os.path.isfile(data):
         raise DatasetError(f"{data}: no such file or folder")
     if data.suffix.lower() == ".csv":
+        parent = words.place_of(data.parent).machine
+        clips = Clips(lists.csv_clips(data, parent, how.clock))
+        if not clips:
+            raise DatasetError(f"{data}: no clips below the header; add one line per clip")
         # A line without a split belongs to any: whoever lists clips has chosen them.
-        return Clips(c for c in Clips.from_csv(data) if split is None or c.split in (None, split))
-    if data.suffix.lower() not in audio.SUFFIXES:
+        return Clips(c for c in clips if split is None or c.split in (None, split))
+    if data.suffix.lower() not in (*audio.SUFFIXES, *FOREIGN):
         raise DatasetError(f"{data}: neither a folder, a CSV file nor a WAV or FLAC recording")
-    # One recording has the same machine and split as when its folder is opened.
-    machine, of_folder = folders.machine_of(data.parent), folders.split_of(data.parent)
-    return Clips([folders.named_clip(folders.single_recording(data), machine, of_folder)])
+    # One recording has the same machine, split and label as when its folder is opened.
+    place = words.place_of(data.parent)
+    if split == "train" and place.label == "anomaly":
+        raise DatasetError(f"{data}: an anomaly by its folder's name; fit on recordings of normal "
+                           "operation only")  # fmt: skip
+    return Clips([folders.named_clip(folders.single_recording(data, how), place, how.clock)])
+
+
+def _of_dcase(
+    root: Path, split: str | None, machines: Sequence[str] | None, how: How
+) -> list[Clip]:
+    # Before any clip is listed: a machine that nobody asked for may be unreadable.
+    found = _wanted(folders.dcase_machines(root), machines, folders.base_name, root)
+    clips = [clip for folder in found for clip in folders.dcase_clips(folder, split, how)]
+    if not clips:  # one machine without the split is normal, all of them are a mistake
+        names = ", ".join(n for n, s in words.SPLITS.items() if split in (None, s))
+        raise DatasetError(f"{root}: no {split or 'DCASE'} clips; looked for machines' folders "
+                           f"with one of these in them: {names}")  # fmt: skip
+    folders.check_once(clips)
+    return clips
+
+
+def _how(pair: str | None, time_pattern: str | None) -> How:
+    return How(pairing(pair), moments.clock(time_pattern))
+
+
+def _check_channels(channels: tuple[int, int] | None) -> None:
+    if channels is None:
+        return
+    if (
+        not isinstance(channels, tuple | list)
+        or len(channels) != 2
+        or not all(isinstance(c, int) and c >= 1 for c in channels)
+        or channels[0] == channels[1]
+    ):
+        raise SettingError(f"channels {channels!r}; need two different ones, near and far, "
+                           "counted from 1, as (3, 7)")  # fmt: skip
 
 
 def by_section(clips: Iterable[Clip]) -> dict[tuple[str, str], list[int]]:

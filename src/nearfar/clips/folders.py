@@ -5,28 +5,36 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from nearfar.clips import words
 from nearfar.clips.clip import Clip, parse_name, told
 from nearfar.clips.lists import table
-from nearfar.errors import DatasetError
+from nearfar.clips.moments import Clock, time_of
+from nearfar.clips.pairs import Pairing, Recording, beside, halves, joined, recordings, side_of
+from nearfar.clips.words import SPLITS, Place
+from nearfar.errors import DatasetError, warn
 from nearfar.sound import audio
 
-Recording = tuple[Path, Path | None]  # near (or both), far
-
-SPLITS = {  # folder → split; from the first of these that a machine has, in this order
-    "train": "train",
-    "test_rename": "test",
-    "test": "test",
-    "source_test": "test",
-    "target_test": "test",
-}
-_NO_MACHINES = {*SPLITS, "normal", "abnormal", "anomaly"}  # what a sub-folder may say instead
 _ASIDE = {"supplemental", "__macosx"}  # folders that hold no clips
-_DEEPEST = 5  # folders below DATA: data/dcase2026t2/dev_data/raw/fan
-_FOREIGN = {".aac", ".aif", ".aiff", ".au", ".caf", ".m4a", ".mp3", ".ogg", ".opus", ".wma"}
-_SIDE = re.compile(r"(.+)_(near|far)", re.DOTALL | re.IGNORECASE)
+_DEEPEST = 5  # folders below DATA in which a machine is looked for: data/dcase2026t2/…/raw/fan
+_ENDLESS = 60  # folders below DATA in which recordings are; deeper no disk is
+
+
+@dataclass(frozen=True)
+class How:
+    """How files of a folder are understood.
+
+    >>> How().pair is None
+    True
+    """
+
+    pair: Pairing | None = None  # else by the names that recorders give
+    clock: Clock = time_of  # a file's name → when it began
+
+
+HOW = How()
 
 
 def listing(folder: Path) -> tuple[list[Path], list[Path]]:
@@ -46,7 +54,7 @@ def listing(folder: Path) -> tuple[list[Path], list[Path]]:
 
 
 def walk(
-    folder: Path, above: tuple[str, ...] = ()
+    folder: Path, above: tuple[str, ...] = (), deepest: int = _DEEPEST
 ) -> Iterator[tuple[Path, list[Path], list[Path]]]:
     """Folder by folder, like os.walk: taken out of the last list, a folder is never opened."""
     real = os.path.realpath(folder)  # a link to a folder above would never end
@@ -54,19 +62,13 @@ def walk(
         raise DatasetError(f"{folder}: a symbolic link to a folder above it; remove the link")
     files, folders = listing(folder)
     yield folder, files, folders
-    for sub in folders if len(above) < _DEEPEST else []:
-        yield from walk(sub, (*above, real))
+    for sub in folders if len(above) < deepest else []:
+        yield from walk(sub, (*above, real), deepest)
 
 
 def split_of(folder: Path) -> str | None:
     """Which split the folder's name says it holds, if any."""
-    return SPLITS.get(base_name(folder).casefold())
-
-
-def machine_of(folder: Path) -> str:
-    """The folder's name; for `fan/test` that of the folder above."""
-    here = os.path.abspath(folder)  # `.` has a name, too
-    return os.path.basename(os.path.dirname(here) if split_of(folder) else here)
+    return words.split_of(base_name(folder))
 
 
 def base_name(folder: Path) -> str:
@@ -74,31 +76,18 @@ def base_name(folder: Path) -> str:
     return os.path.basename(os.path.abspath(folder))
 
 
-def recordings(files: Iterable[Path]) -> list[Path]:
-    """The WAV and FLAC files among these.
-
-    Raises:
-        DatasetError: a sound file of another format is among them.
-    """
-    kept = []
-    for file in files:
-        if file.suffix.lower() in _FOREIGN:
-            raise DatasetError(f"{file}: only WAV and FLAC are read; convert or remove it")
-        if file.suffix.lower() in audio.SUFFIXES:
-            kept.append(file)
-    return kept
-
-
-def named_clip(recording: Recording, machine: str, split: str | None) -> Clip:
-    """The clip, with what its name says if that is of the DCASE form."""
-    path, far = recording
+def named_clip(recording: Recording, place: Place, clock: Clock = time_of) -> Clip:
+    """The clip, with what its name says if that is of the DCASE form, else its folders' names."""
+    path, far, fault = recording
     name = parse_name(path.name)
     if name is None:
-        return Clip(path, far, machine=machine, split=split)
-    split = split or name.split  # the folder counts: some years' names say none
-    by_folder = "normal" if split == "train" else None  # so the data sets are made
-    return Clip(path, far, machine=machine, section=name.section, domain=name.domain, split=split,
-                label=name.label or by_folder, attributes=name.attributes)  # fmt: skip
+        return Clip(path, far, machine=place.machine, section=place.section, split=place.split,
+                    label=place.label, time=clock(path.stem), fault=fault)  # fmt: skip
+    split = place.split or name.split  # the folder counts: some years' names say none
+    by_folder = "normal" if place.split == "train" else None  # so the data sets are made
+    return Clip(path, far, machine=place.machine, section=name.section, domain=name.domain,
+                split=split, label=name.label or place.label or by_folder,
+                attributes=name.attributes, fault=fault)  # fmt: skip
 
 
 # ---- DCASE ---------------------------------------------------------------------------------------
@@ -114,30 +103,43 @@ def dcase_machines(root: Path) -> list[Path]:
     return sorted(found, key=lambda folder: (base_name(folder), folder))
 
 
-def dcase_clips(machine: Path, split: str | None) -> list[Clip]:
+def dcase_clips(machine: Path, split: str | None, how: How = HOW) -> list[Clip]:
     """One machine's clips, training clips first; only folders of this split are opened."""
     held = {sub.name.casefold(): sub for sub in listing(machine)[1]}
     names = [n for n in SPLITS if n in held and split in (None, SPLITS[n])]
     if "test_rename" in names and "test" in names:
         names.remove("test")  # the same clips under other names
-    clips = [clip for n in names for clip in _split_clips(held[n], base_name(machine), SPLITS[n])]
+    name = base_name(machine)
+    clips = [clip for n in names for clip in _split_clips(held[n], name, SPLITS[n], how)]
     return _with_listed_attributes(machine, clips)
 
 
-def _split_clips(folder: Path, machine: str, split: str) -> list[Clip]:
-    paths = recordings(listing(folder)[0])
-    if not paths:
-        raise DatasetError(f"{folder}: no WAV or FLAC files; fill the folder or remove it")
-    for path in paths:
-        name = parse_name(path.name)
-        if name is None:
-            raise DatasetError(
-                f"{path}: no DCASE name like section_00_source_train_normal_0000_noAttribute.wav; "
-                "rename it, or put recordings with free names into a folder named as the machine"
-            )
-        if name.split not in (None, split):
-            raise DatasetError(f"{path}: a {name.split} clip by name in a {split} folder; move it")
-    return [named_clip((path, None), machine, split) for path in paths]
+def _split_clips(folder: Path, machine: str, split: str, how: How) -> list[Clip]:
+    """The clips of `train/` and its like; class folders in it, as `test/broken`, are labels."""
+    clips = []
+    for sub, files, folders in walk(folder, deepest=_ENDLESS):
+        place = replace(words.place_of(sub), machine=machine, split=split)
+        found = recordings(files, how.pair) + _pairs_of_halves(folders)
+        if sub == folder:
+            for recording in found:
+                _check_name(recording, split)
+        clips += [named_clip(recording, place, how.clock) for recording in found]
+    if not clips:
+        raise DatasetError(f"{folder}: no sound files; fill the folder or remove it")
+    return clips
+
+
+def _check_name(recording: Recording, split: str) -> None:
+    """In a split folder itself free names are a mistake: nothing says what they are."""
+    path, name = recording.path, parse_name(recording.path.name)
+    if name is None and not recording.fault:
+        raise DatasetError(
+            f"{path}: no DCASE name like section_00_source_train_normal_0000_noAttribute.wav; "
+            "rename it, or put free names into class folders as train/good, test/broken, or into "
+            "a folder named as the machine"
+        )
+    if name is not None and name.split not in (None, split):
+        raise DatasetError(f"{path}: a {name.split} clip by name in a {split} folder; move it")
 
 
 def _with_listed_attributes(machine: Path, clips: list[Clip]) -> list[Clip]:
@@ -167,90 +169,117 @@ def check_once(clips: Iterable[Clip]) -> None:
         DatasetError: a machine's section in two folders, or a file name twice.
     """
     homes: dict[tuple[str, str, str | None], Path] = {}
-    files: dict[tuple[str, str, str | None, str], Path] = {}
+    files: dict[tuple[str, str, str | None, str, str], Path] = {}
     for clip in clips:
         # fan/train/x.wav → fan: train and test of a section may lie apart, two trains may not
-        key, home = (clip.machine, clip.section, clip.split), clip.path.parent.parent
+        key, home = (clip.machine, clip.section, clip.split), _home(clip.path)
         if homes.setdefault(key, home) != home:
             raise DatasetError(f"{clip.machine}, section {clip.section}: {clip.split} clips in "
                                f"{homes[key]} and in {home}; give one of them")  # fmt: skip
-        if files.setdefault((*key, clip.file), clip.path) != clip.path:
-            first = files[(*key, clip.file)]
+        # In class folders equal names are usual: test/good/1.wav, test/broken/1.wav.
+        beside = "" if split_of(clip.path.parent) else clip.path.parent.name
+        if files.setdefault((*key, beside, clip.file), clip.path) != clip.path:
+            first = files[(*key, beside, clip.file)]
             raise DatasetError(f"{clip.path}: also in {first.parent}; remove one")
+
+
+def _home(file: Path) -> Path:
+    """The machine's folder: the one above the split folder."""
+    return next((up.parent for up in file.parents if split_of(up)), file.parent.parent)
 
 
 # ---- plain recordings ----------------------------------------------------------------------------
 
 
-def plain_recordings(root: Path) -> list[tuple[Path, list[Recording]]]:
-    """Folder → its recordings: `root` alone, or sub-folders of it, one per machine.
+def plain_clips(
+    root: Path, split: str | None = None, *, named: bool = False, how: How = HOW
+) -> list[Clip]:
+    """The recordings at and below `root`, whose folders' names say what they are.
+
+    Args:
+        root: one machine's folder, or one that holds folders of machines.
+        split: with "train" no folder is opened whose name says that it holds anomalies (law 4).
+        named: the machine has a name already, so any folders may lie in each other.
+        how: how files pair and tell their time.
 
     Raises:
-        DatasetError: no recordings, some deeper or beside sub-folders with some, a sub-folder
-            whose name says a split or label, half a pair.
+        DatasetError: no recordings, a split folder, a folder of anomalies to fit on, or folders
+            that leave open which machine is which.
     """
-    found: list[tuple[Path, list[Recording]]] = []
-    for folder, files, folders in walk(root):
-        pairs = sorted(_pairs(recordings(files)) + _pairs_of_halves(folders), key=lambda r: r[0])
+    if split == "train" and words.place_of(root).label == "anomaly":
+        raise DatasetError(f"{root}: a folder of anomalies by its name; fit on recordings of "
+                           "normal operation only")  # fmt: skip
+    clips, places, aside = [], set(), []
+    for folder, files, folders in walk(root, deepest=_ENDLESS):
+        found = recordings(files, how.pair) + _pairs_of_halves(folders)
         for sub in folders:
-            if sub.name.casefold() in _NO_MACHINES:
-                raise DatasetError(f"{sub}: no name of a machine; give this folder itself, or a "
-                                   "CSV file that says what its clips are")  # fmt: skip
-        if pairs:
-            found.append((folder, pairs))
-    if not found:
-        raise DatasetError(f"{root}: no clips; looked for DCASE machines (folders with train or "
-                           "test in them) and for .wav and .flac files")  # fmt: skip
-    for folder, _ in found:
-        if folder != root and (folder.parent != root or found[0][0] == root):
-            raise DatasetError(f"{folder}: recordings belong into {root} itself or into a "
-                               "sub-folder of it per machine; or list them in a CSV")  # fmt: skip
-    return found
+            if split_of(sub):
+                raise DatasetError(f"{sub}: a split, no machine; give the folder above it as a "
+                                   "DCASE data set, or this folder itself")  # fmt: skip
+        if split == "train":
+            aside += [sub for sub in folders if words.label_of(sub.name) == "anomaly"]
+            folders[:] = [sub for sub in folders if sub not in aside]
+        if found:
+            found.sort(key=lambda recording: recording.path)
+            places.add(folder)
+            place = words.place_of(folder)
+            clips += [named_clip(recording, place, how.clock) for recording in found]
+    if not clips:
+        raise DatasetError(_nothing(root, aside))
+    if aside:  # said, for a machine might be called so
+        warn(f"{root}: not fitted on, anomalies by their folders' names: {_few(aside, root)}")
+    if not named:
+        _check_depths(root, places)
+    return clips
 
 
-def single_recording(path: Path) -> Recording:
-    """The file; one of a pair by name brings the other.
-
-    Raises:
-        DatasetError: the other one of the pair is missing.
-    """
-    side = _side(path)
-    beside = listing(path.parent)[0] if side else []
-    files = [f for f in beside if (other := _side(f)) and other[0] == side[0]] if side else [path]
-    return _pairs(recordings(files))[0]
+def _nothing(root: Path, aside: list[Path]) -> str:
+    if aside:
+        return (f"{root}: only anomalies by their folders' names ({_few(aside, root)}); fit on "
+                "recordings of normal operation")  # fmt: skip
+    return (f"{root}: no clips; looked for DCASE machines (folders with train or test in them) "
+            f"and for {', '.join(audio.SUFFIXES)} files")  # fmt: skip
 
 
-def _side(path: Path) -> tuple[str, str] | None:
-    """`x_near.wav` → (x.wav, near). In a DCASE name such an end is an attribute."""
-    match = _SIDE.fullmatch(path.stem)
-    if match is None or parse_name(path.name) is not None:
-        return None
-    return match[1] + path.suffix, match[2].lower()
+def _few(folders: list[Path], root: Path) -> str:
+    names = [str(folder.relative_to(root)) for folder in folders]
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
-def _pairs(files: list[Path]) -> list[Recording]:
-    alone: list[Recording] = [(file, None) for file in files if _side(file) is None]
-    sides = [(side, file) for file in files if (side := _side(file))]
-    near, far = ({s[0]: f for s, f in sides if s[1] == which} for which in ("near", "far"))
-    return alone + _joined(near, far)
+def _check_depths(root: Path, places: Iterable[Path]) -> None:
+    """All recordings are the root's own machine, or each lies in a machine's folder below it."""
+    depths = {folder: _machines_between(root, folder) for folder in sorted(places)}
+    for folder, depth in depths.items():
+        if depth > 1 or depth != min(depths.values()):
+            raise DatasetError(
+                f"{folder}: whose recordings? If all of {root} are one machine's, say "
+                "--machine NAME; else give every machine a folder of its own in it, or list them "
+                "in a CSV"
+            )
+
+
+def _machines_between(root: Path, folder: Path) -> int:
+    parts = Path(os.path.abspath(folder)).parts
+    own = len(Path(os.path.abspath(root)).parts)
+    return sum(
+        words.names_machine(parts[i], parts[max(i - 2, 0) : i]) for i in range(own, len(parts))
+    )
+
+
+def single_recording(path: Path, how: How = HOW) -> Recording:
+    """The file; one of a pair by name brings the other."""
+    alone = side_of(path, how.pair) is None
+    return beside(path, [path] if alone else listing(path.parent)[0], how.pair)
 
 
 def _pairs_of_halves(folders: list[Path]) -> list[Recording]:
-    """Takes `near/` and `far/` out of the folders and joins what is in them by name."""
-    halves = {sub.name.casefold(): sub for sub in folders if sub.name.casefold() in ("near", "far")}
-    folders[:] = [sub for sub in folders if sub not in halves.values()]
-    near, far = (
-        {file.name: file for file in recordings(listing(halves[which])[0])}
-        if which in halves
-        else {}
-        for which in ("near", "far")
-    )
-    return _joined(near, far)
-
-
-def _joined(near: dict[str, Path], far: dict[str, Path]) -> list[Recording]:
-    for key in sorted(near.keys() ^ far.keys()):  # the first by name is told, on every disk
-        missing = "far" if key in near else "near"
-        raise DatasetError(f"{near.get(key) or far[key]}: the {missing} microphone's file to it "
-                           "is missing; add it, or name the two alike")  # fmt: skip
-    return [(near[key], far[key]) for key in near]
+    """Takes near/ and far/, or ch1/ and ch2/, out of the folders; joins what is in them by name."""
+    found: list[Recording] = []
+    for both in halves(folders):
+        sides: list[dict[str, Path]] = []
+        for half in both:
+            files = listing(half)[0] if half != Path() else []
+            found += [r for r in recordings(files) if r.fault]  # foreign ones
+            sides.append({f.name: f for f in files if f.suffix.lower() in audio.SUFFIXES})
+        found += joined(*sides)
+    return found

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
+import io
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from nearfar.clips import words
 from nearfar.clips.clip import Clip, parse_name, told
+from nearfar.clips.moments import Clock, time_of
+from nearfar.clips.pairs import FOREIGN, foreign
 from nearfar.errors import (
     AudioError,
     DatasetError,
@@ -19,7 +25,8 @@ from nearfar.errors import (
 from nearfar.sound import audio
 
 COLUMNS = ("path", "near", "far", "start", "stop", "machine", "section", "domain", "split", "label",
-           "attributes", "time")  # fmt: skip
+           "attributes", "time", "near_channel", "far_channel")  # fmt: skip
+_SEPARATORS = (",", ";", "\t")  # spreadsheets of some languages write semicolons
 
 
 def table(path: Path) -> list[tuple[int, list[str]]]:
@@ -30,22 +37,50 @@ def table(path: Path) -> list[tuple[int, list[str]]]:
     """
     line = 0  # the last one that could be read, for the message
     rows = []
+    text = _text(path)
+    first = text.partition("\n")[0]
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:  # Excel writes a BOM
-            # strict: a quote that is never closed would swallow the rest of the list
-            for row in (reader := csv.reader(file, strict=True)):
-                line = reader.line_num  # not the row's number: a cell may hold line breaks
-                rows.append((line, [cell.strip() for cell in row]))
-    except OSError as error:
-        raise DatasetError(f"{path}: cannot be read ({error.strerror or error})") from None
-    except UnicodeDecodeError:
-        raise DatasetError(f"{path}: not UTF-8 text; save it as CSV in UTF-8") from None
+        separator = _separator(first)
+        # strict: a quote that is never closed would swallow the rest of the list
+        reader = csv.reader(io.StringIO(text, newline=""), strict=True, delimiter=separator)
+        for row in reader:
+            line = reader.line_num  # not the row's number: a cell may hold line breaks
+            rows.append((line, [cell.strip() for cell in row]))
     except csv.Error as error:
         raise DatasetError(f"{path}:{line + 1}: {error}; correct the line") from None
+    if rows and rows[0][1][:1] == ["sep="] and separator in first:
+        del rows[0]  # Excel's own line about the separator
     return [(line, cells) for line, cells in rows if any(cells)]
 
 
-def csv_clips(path: Path, machine: str) -> Iterator[Clip]:
+def _text(path: Path) -> str:
+    """The file's text, UTF-8 or, with its mark at the beginning, UTF-16."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise DatasetError(f"{path}: cannot be read ({error.strerror or error})") from None
+    wide = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    try:
+        return content.decode("utf-16" if wide else "utf-8-sig")  # Excel writes a BOM
+    except UnicodeDecodeError:
+        raise DatasetError(f"{path}: not UTF-8 text; save it as CSV in UTF-8") from None
+
+
+def _separator(header: str) -> str:
+    """The one that splits the header into most columns that we know; the comma if none does."""
+    if header.strip().casefold().startswith("sep=") and len(header.strip()) == 5:
+        return header.strip()[4]
+
+    def known(separator: str) -> int:
+        return sum(cell.strip().strip('"') in COLUMNS for cell in header.split(separator))
+
+    best = max(_SEPARATORS, key=known)
+    if known(best):
+        return best
+    return max(_SEPARATORS, key=header.count)
+
+
+def csv_clips(path: Path, machine: str, clock: Clock = time_of) -> Iterator[Clip]:
     """The clips of the list, in its order; `machine` is whose they are if it does not say.
 
     Raises:
@@ -53,17 +88,18 @@ def csv_clips(path: Path, machine: str) -> Iterator[Clip]:
     """
     rows = table(path)
     header = _header(path, rows)
-    seen: dict[tuple[Path, Path | None, float, float | None], int] = {}  # sound → its line
+    seen: dict[tuple[object, ...], int] = {}  # sound → its line
     for line, cells in rows[1:]:
         if len(cells) != len(header):
             raise DatasetError(f"{path}:{line}: {len(cells)} cells, the header has {len(header)}")
         if any("\n" in cell or "\r" in cell for cell in cells):
             raise DatasetError(f"{path}:{line}: a line break inside a cell; remove it")
         try:
-            clip = _csv_clip(path.parent, machine, dict(zip(header, cells, strict=True)))
+            clip = _csv_clip(path.parent, machine, dict(zip(header, cells, strict=True)), clock)
         except DatasetError as error:
             raise DatasetError(f"{path}:{line}: {error}") from None
-        first = seen.setdefault((clip.path, clip.far, clip.start, clip.stop), line)
+        sound = (clip.path, clip.far, clip.start, clip.stop, clip.channels)
+        first = seen.setdefault(sound, line)
         if first != line:
             raise DatasetError(f"{path}:{line}: {clip.file} stands in line {first}, too; remove it")
         yield clip
@@ -83,16 +119,20 @@ def _header(path: Path, rows: list[tuple[int, list[str]]]) -> list[str]:
     return header
 
 
-def _csv_clip(folder: Path, machine: str, row: dict[str, str]) -> Clip:
+def _csv_clip(folder: Path, machine: str, row: dict[str, str], clock: Clock) -> Clip:
     given = {column: text for column, text in row.items() if text}
     recording = given.get("path") or given.get("near")
     if recording is None:
         raise DatasetError("no path")
     start = _seconds(given, "start") or 0.0
+    path = _located(folder, recording)
     given = _told_by_name(recording) | given  # what the table says counts
+    time = _time(given["time"], start) if "time" in given else None
+    if time is None and (began := clock(path.stem)) is not None:
+        time = began + timedelta(seconds=start)
     return Clip(
-        folder / recording,
-        far=folder / given["far"] if "far" in given else None,
+        path,
+        far=_located(folder, given["far"]) if "far" in given else None,
         start=start,
         stop=_seconds(given, "stop"),
         machine=given.get("machine", machine),
@@ -101,23 +141,51 @@ def _csv_clip(folder: Path, machine: str, row: dict[str, str]) -> Clip:
         split=given.get("split"),
         label=given.get("label"),
         attributes=told(given.get("attributes", "")),
-        time=_time(given["time"], start) if "time" in given else None,
+        time=time,
+        channels=_channels(given),
+        fault=foreign(path) if path.suffix.lower() in FOREIGN else "",
     )
+
+
+def _located(folder: Path, text: str) -> Path:
+    """The file; Windows writes its path with backslashes, elsewhere a name may have one."""
+    path = folder / text
+    return folder / text.replace("\\", "/") if "\\" in text and not path.exists() else path
+
+
+def _channels(given: dict[str, str]) -> tuple[int, int] | None:
+    """The two channels of a file of several, counted from 1."""
+    texts = [given.get(column) for column in ("near_channel", "far_channel")]
+    if texts == [None, None]:
+        return None
+    if None in texts:
+        raise DatasetError("near_channel and far_channel go together; fill in both")
+    if "far" in given:
+        raise DatasetError("far names a file of its own; leave near_channel and far_channel empty")
+    numbers = [int(t) if t and t.isascii() and t.isdigit() else 0 for t in texts]
+    if min(numbers) < 1 or numbers[0] == numbers[1]:
+        raise DatasetError(f"near_channel {texts[0]!r}, far_channel {texts[1]!r}; need two "
+                           "different channels, counted from 1")  # fmt: skip
+    return numbers[0], numbers[1]
 
 
 def _told_by_name(recording: str) -> dict[str, str]:
     """What a DCASE file name says, for the columns that are not there: above all its label."""
     name = parse_name(recording)
+    # Of the list's own folders: those above it say nothing of a single line.
+    labels = [words.label_of(part) for part in re.split(r"[/\\]", recording)[:-1]]
+    label = next((word for word in ("anomaly", "normal") if word in labels), "")
     if name is None:
-        return {}
+        return {"label": label} if label else {}
     said = {"section": name.section, "domain": name.domain, "split": name.split,
-            "label": name.label, "attributes": name.attributes}  # fmt: skip
+            "label": name.label or label, "attributes": name.attributes}  # fmt: skip
     return {column: text for column, text in said.items() if text}
 
 
 def _seconds(given: dict[str, str], column: str) -> float | None:
     try:
-        return float(given[column]) if column in given else None
+        # Where semicolons separate, a comma is the decimal sign.
+        return float(given[column].replace(",", ".")) if column in given else None
     except ValueError:
         raise DatasetError(f"{column} {given[column]!r}; need seconds, as 12.5") from None
 
@@ -145,7 +213,7 @@ def cut(clips: Iterable[Clip], seconds: float | None) -> Iterator[Clip]:
     if not (audio.SHORTEST <= seconds < float("inf")):
         raise SettingError(f"clip_seconds {seconds}; need at least {audio.SHORTEST:g} s")
     for clip in clips:
-        yield from _parts(clip, seconds)
+        yield from [clip] if clip.fault else _parts(clip, seconds)
 
 
 def _parts(clip: Clip, seconds: float) -> Iterator[Clip]:

@@ -49,6 +49,30 @@ def check_training(clips: Clips | Sequence[Clip], doing: str = "fit") -> None:
             raise DatasetError(f"{clip.name}: a test clip; {doing} on the train split only")
 
 
+def faults(clips: Sequence[Clip]) -> list[str]:
+    """What listing found wrong, a line for each clip that cannot be used, in their order."""
+    return [clip.fault for clip in clips if clip.fault]
+
+
+def refuse_faults(clips: Sequence[Clip]) -> None:
+    """Stop where clips have faults and nobody said that those may be left out.
+
+    Raises:
+        DatasetError: one line; the first fault whole, the names of a few more, how many there are.
+    """
+    bad = [clip for clip in clips if clip.fault]
+    if not bad:
+        return
+    others = ", ".join(clip.path.name for clip in bad[1:4])
+    more = f" and {len(bad) - 4} more" if len(bad) > 4 else ""
+    rest = f" (and likewise {others}{more})" if others else ""
+    # A message has at most 500 characters: of long names the count is left.
+    text = f"{len(bad)} of {len(clips)} files cannot be used: {bad[0].fault}{rest}"
+    if len(text) > 500:
+        text = f"{len(bad)} of {len(clips)} files cannot be used: {bad[0].fault}"[:500]
+    raise DatasetError(text)
+
+
 def proxy_classes(
     clips: Clips, *, rule: Literal["train", "report"] = "train"
 ) -> dict[Clip, tuple[str, str, str]]:

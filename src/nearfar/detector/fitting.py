@@ -151,7 +151,9 @@ def _check_encoders(fits: _Fits, any_frontend: bool) -> None:
     for system in fits.systems:
         if not any_frontend:
             for member in system.members:
-                check_frontend(member.frontend, member.embedder, fits.order)
+                # Two chosen channels are near and far: to an encoder that is its own order.
+                order = fits.order if isinstance(fits.order, str) else "near-far"
+                check_frontend(member.frontend, member.embedder, order)
         fits.once.begin()
         warn_untrained(system, fits.once)
 

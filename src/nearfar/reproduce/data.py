@@ -18,7 +18,7 @@ from itertools import product
 from pathlib import Path
 
 from nearfar.clips import Clip, Clips, proxy_classes
-from nearfar.clips.training import check_training
+from nearfar.clips.training import check_training, refuse_faults
 from nearfar.embedder.eat.record import Training
 from nearfar.embedder.eat.weights import Weights, open_weights
 from nearfar.errors import AudioError, DatasetError, WeightsError
@@ -91,6 +91,7 @@ def look(path: Path, order: audio.ChannelOrder = "near-far", any_data: bool = Fa
     test, train = open_test(path), Clips.open(path, split="train")
     simulated = _simulated(path, [*train, *test])
     official = not (simulated or any_data)
+    refuse_faults([*train, *test])
     if official:
         _check_machines(path, train, test)
     for clip in test:

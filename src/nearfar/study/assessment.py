@@ -180,6 +180,12 @@ def _fit(
     any_frontend: bool,
 ) -> Detector:
     train = Clips.open(data, split="train")
+    # A folder with normal/ and abnormal/ has no splits: what was fitted would be judged.
+    if shared := set(train) & set(Clips.open(data, split="test")):
+        raise DatasetError(
+            f"{data}: {len(shared)} clips are for fitting and for judging alike; fit on normal "
+            "ones kept apart and give --detector, or a CSV with a column split"
+        )
     return fit(system, train, runtime, order=order, skip_bad=skip_bad, any_frontend=any_frontend)
 
 

@@ -38,8 +38,9 @@ from nearfar.version import __version__
 if TYPE_CHECKING:
     from nearfar.sound.audio import ChannelOrder
 
-FORMAT = 2  # raised whenever an older nearfar could not read the folder
+FORMAT = 3  # raised whenever an older nearfar could not read the folder
 UNADAPTED = 1  # format of a detector without adaptation, which older ones can read
+ADAPTED = 2  # of one with it; 3 has two channels of several in its order
 INDEX = "detector.json"
 
 
@@ -137,9 +138,9 @@ def _entries(
 def _text(content: Content, entries: Sequence[Mapping[str, Any]]) -> str:
     """The index as JSON, its own hash at the end."""
     data = {
-        "format": FORMAT if _adapts(content.system) else UNADAPTED,
+        "format": _format(content),
         "system": to_data(content.system),
-        "channel_order": content.order,
+        "channel_order": list(content.order) if _chosen(content.order) else content.order,
         "false_alarm_rate": content.false_alarm_rate,
         "provenance": {  # for people; nothing reads it
             "nearfar": __version__,
@@ -245,6 +246,18 @@ def _origins(data: Mapping[str, Any], system: Any) -> tuple[Origin, ...]:
     return known
 
 
+def _format(content: Content) -> int:
+    """The lowest that can hold it, so that as many as can read it do."""
+    if _chosen(content.order):
+        return FORMAT
+    return ADAPTED if _adapts(content.system) else UNADAPTED
+
+
+def _chosen(order: ChannelOrder) -> bool:
+    """Whether it is two channels of several."""
+    return not isinstance(order, str)
+
+
 def _adapts(system: System | Ensemble) -> bool:
     return any(member.adaptation is not None for member in system.members)
 
@@ -256,6 +269,10 @@ def _check_system(system: Any) -> None:
 
 def _order(data: Mapping[str, Any]) -> Any:
     order = data["channel_order"]
+    if isinstance(order, list) and len(order) == 2:
+        near, far = order
+        if all(type(c) is int and c >= 1 for c in order) and near != far:
+            return near, far
     if order not in ("near-far", "far-near"):
         raise FormatError(f"channel order {order!r}; it is 'near-far' or 'far-near'")
     return order

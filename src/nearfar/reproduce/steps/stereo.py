@@ -191,7 +191,7 @@ def measure(clips: Clips, runtime: Runtime, order: ChannelOrder = "near-far") ->
     for clip, row in zip(training, _rows(training, runtime, order), strict=True):
         found.setdefault(clip.machine, []).append(row)
     machines = (MachineStatistics.of(name, np.stack(found[name])) for name in sorted(found))
-    return Statistics(tuple(machines), order)
+    return Statistics(tuple(machines), str(order))
 
 
 def clip_figures(audio: Audio, name: str = "audio") -> dict[str, dict[str, float]]:

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nearfar.clips import Clips, proxy_classes
-from nearfar.clips.training import check_training, recording_blocks
+from nearfar.clips.training import check_training, recording_blocks, refuse_faults
 from nearfar.embedder.crops import crop
 from nearfar.embedder.eat.features import MAX_FRAMES, PADDING, PATCH, check_frames
 from nearfar.errors import DatasetError, SettingError, warn
@@ -271,6 +271,7 @@ def _checked(
     if frontend.channels != 1:
         raise SettingError(f"{frontend!r} gives {frontend.channels} channels; EAT hears one")
     check_training(clips, "train")
+    refuse_faults(clips)
     domains = {clip.domain for clip in clips}
     if settings.adaptation == "dann" and not domains.issuperset(DOMAINS):
         refuse_one_domain(next((d for d in DOMAINS if d in domains), None))

@@ -1,0 +1,96 @@
+"""Files that belong together, files that are none of ours: each is named, none left out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from clip_files import lay, refused
+from nearfar.clips import Clips, faults, refuse_faults
+from nearfar.clips.pairs import FOREIGN
+from nearfar.errors import AudioError, NearfarWarning, SettingError
+from nearfar.sound.audio import SUFFIXES
+
+
+def names(clips: Clips) -> list[tuple[str, str | None]]:
+    return [(c.path.name, c.far and c.far.name) for c in clips]
+
+
+@pytest.mark.parametrize("ends", [("_Tr1", "_Tr2"), ("_ch1", "_CH2"), ("_near", "_Far")])
+def test_recorders_pairs(tmp_path: Path, ends: tuple[str, str]) -> None:
+    near, far = (f"ZOOM0001{end}.WAV" for end in ends)
+    lay(tmp_path / "pump", near, far)
+    clips = Clips.open(tmp_path / "pump")
+    assert names(clips) == [(near, far)]
+    assert Clips.open(tmp_path / "pump" / far) == clips
+
+
+@pytest.mark.parametrize("halves", [("ch1", "ch2"), ("Near", "far"), ("Tr1", "Tr2")])
+def test_halves_in_folders(tmp_path: Path, halves: tuple[str, str]) -> None:
+    lay(tmp_path / "pump", *(f"{half}/1.wav" for half in halves))
+    clip = Clips.open(tmp_path / "pump")[0]
+    assert (clip.path.parent.name, clip.far and clip.far.parent.name) == halves
+    assert clip.machine == "pump"
+
+
+def test_a_pattern_pairs(tmp_path: Path) -> None:
+    lay(tmp_path / "pump", "a_1.wav", "a_2.WAV", "b_1.wav", "b_2.wav", "c_3.wav")
+    with pytest.warns(NearfarWarning, match=r"c_3\.wav"):
+        clips = Clips.open(tmp_path / "pump", pair="NEAR=*_2.wav, far=*_1.wav")
+    assert names(clips) == [("a_2.WAV", "a_1.wav"), ("b_2.wav", "b_1.wav")]
+
+
+@pytest.mark.parametrize("pattern", ["", "NEAR=*_1.wav", "*_1.wav,*_2.wav", "NEAR=1.wav,FAR=2.wav",
+                                     "NEAR=*_*1,FAR=*_2", "NEAR=*,FAR=*", "NEAR=a/*,FAR=b/*",
+                                     "NEAR=*1,NEAR=*2"])  # fmt: skip
+def test_bad_patterns(tmp_path: Path, pattern: str) -> None:
+    lay(tmp_path, "a_1.wav", "a_2.wav")
+    refused(lambda: Clips.open(tmp_path, pair=pattern), "pair", error=SettingError)
+
+
+@pytest.mark.parametrize(
+    ("files", "faulty"),
+    [
+        (["near/1.wav", "near/2.wav", "far/1.wav"], ["2.wav"]),
+        (["near/1.wav", "far/1.wav", "far/2.wav"], ["2.wav"]),
+        (["1_near.wav", "1_far.wav", "2_near.wav"], ["2_near.wav"]),
+        (["1_far.wav"], ["1_far.wav"]),
+        (["1_Tr1.wav", "1_Tr2.wav", "2_Tr1.wav"], ["2_Tr1.wav"]),
+        (["1_Tr2.wav"], ["1_Tr2.wav"]),
+        (["1_Tr1.wav", "1_Tr2.wav", "1_Tr3.wav"], ["1_Tr1.wav", "1_Tr2.wav", "1_Tr3.wav"]),
+        (["1_Tr1.wav"], []),
+        (["1.wav", "2.mp3", "3.ogg"], ["2.mp3", "3.ogg"]),
+    ],
+)
+def test_what_is_wrong_with_one_file_is_told_when_it_is_read(
+    tmp_path: Path, files: list[str], faulty: list[str]
+) -> None:
+    lay(tmp_path / "pump", *files)
+    clips = Clips.open(tmp_path / "pump", split="train", clip_seconds=2)
+    bad = [c for c in clips if c.fault]
+    assert [c.path.name for c in bad] == faulty
+    for clip in bad:
+        refused(clip.read, clip.path.name, "--skip-bad", error=AudioError)
+    assert faults(clips) == [c.fault for c in bad]
+
+
+@pytest.mark.parametrize("suffix", sorted(FOREIGN))
+def test_no_sound_file_is_left_out(tmp_path: Path, suffix: str) -> None:
+    lay(tmp_path / "pump", "1.wav", f"it's 2{suffix.upper()}")
+    clip = Clips.open(tmp_path / "pump")[1]
+    assert "ffmpeg -i" in clip.fault
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_endings_in_any_case(tmp_path: Path, suffix: str) -> None:
+    lay(tmp_path / "pump", f"1{suffix}", f"2{suffix.upper()}")
+    assert faults(Clips.open(tmp_path / "pump")) == []
+    assert len(Clips.open(tmp_path / "pump")) == 2
+
+
+def test_all_faults_are_refused_in_one_line(tmp_path: Path) -> None:
+    lay(tmp_path / "pump", "1.wav", *(f"{k}.mp3" for k in "abcdef"))
+    clips = Clips.open(tmp_path / "pump")
+    refused(lambda: refuse_faults(clips), "6 of 7", "a.mp3", "d.mp3", "and 2 more", "--skip-bad")
+    refuse_faults(clips[:1])
