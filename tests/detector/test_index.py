@@ -9,7 +9,14 @@ import pytest
 
 import nearfar as nf
 from nearfar.detector.detector import Detector
-from nearfar.detector.folder.index import FORMAT, INDEX, UNADAPTED, check_target, read
+from nearfar.detector.folder.index import (
+    ADAPTED,
+    FORMAT,
+    INDEX,
+    UNADAPTED,
+    check_target,
+    read,
+)
 from nearfar.detector.member import Member
 from nearfar.detector.section import Section, TrainingClip
 from nearfar.errors import FormatError, StorageError
@@ -73,7 +80,7 @@ def test_only_an_adaptation_needs_the_newer_format(tmp_path):
         folder = detector(replace(PLAIN, adaptation=part)).save(tmp_path / str(part))
         formats[part] = json.loads((folder / INDEX).read_text())["format"]
         assert read(folder).system.adaptation == part
-    assert formats == {None: UNADAPTED, nf.UnitLength(): FORMAT, nf.MeanShift(): FORMAT}
+    assert formats == {None: UNADAPTED, nf.UnitLength(): ADAPTED, nf.MeanShift(): ADAPTED}
 
 
 def test_layout_and_order_do_not_count(folder):

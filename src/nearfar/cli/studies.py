@@ -12,7 +12,9 @@ from nearfar.cli.options import (
     BatchSize,
     Cache,
     Device,
+    Far,
     Json,
+    Near,
     Order,
     Parts,
     Settings,
@@ -22,6 +24,7 @@ from nearfar.cli.options import (
     Workers,
     Year,
     on_disk,
+    order_of,
     write_json,
 )
 from nearfar.cli.progress import Session
@@ -119,6 +122,8 @@ def evaluate(
     lomo: Lomo = False,
     vary: Vary = None,
     channel_order: Order = Order.near_far,
+    near: Near = None,
+    far: Far = None,
     part: Parts = None,
     any_frontend: AnyFrontend = False,
     skip_bad: SkipBad = False,
@@ -140,6 +145,7 @@ def evaluate(
     # Each is a whole answer to what is judged; a detector has its system and settings inside.
     if (scores is not None) + (detector is not None) + bool(system or settings) > 1:
         raise SettingError("-s/--set, --detector and --scores exclude each other; give one of them")
+    order = order_of(channel_order, near, far)
     year: Any = None if rule is None else rule.value
     name = system or DEFAULT
     if scores is not None:
@@ -150,14 +156,14 @@ def evaluate(
             if data is not None and vary:
                 result = study(
                     data, recipe, vary, session.runtime, truth=truth, floor=floor, rule=year,
-                    name=name, order=channel_order.value, any_frontend=any_frontend,
+                    name=name, order=order, any_frontend=any_frontend,
                 )  # fmt: skip
             else:
                 result = of_data(
                     data, recipe, session.runtime, detector=detector, types=types_of(part),
                     # Of a detector: where its encoders have their weights now.
                     weights=weights or (), truth=truth, floor=floor, rule=year, skip_bad=skip_bad,
-                    name=name, order=channel_order.value, any_frontend=any_frontend,
+                    name=name, order=order, any_frontend=any_frontend,
                 )  # fmt: skip
     _tell(result, output)
 

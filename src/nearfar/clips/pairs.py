@@ -16,7 +16,7 @@ from nearfar.sound import audio
 
 LOSSY = {".3gp", ".aac", ".ac3", ".amr", ".m4a", ".m4b", ".mka", ".mp2", ".mp3", ".mpc", ".oga",
          ".ogg", ".opus", ".ra", ".spx", ".weba", ".wma"}  # fmt: skip
-FOREIGN = LOSSY | {".aifc", ".alac", ".ape", ".au", ".caf", ".dff", ".dsf", ".sd2", ".snd", ".tta",
+FOREIGN = LOSSY | {".aifc", ".alac", ".ape", ".caf", ".dff", ".dsf", ".sd2", ".snd", ".tta",
                    ".voc", ".wv"}  # fmt: skip
 # How recorders and people mark the two files; only what is never anything else.
 _SIDES = {"near": "near", "far": "far", "tr1": "near", "tr2": "far", "ch1": "near", "ch2": "far"}
