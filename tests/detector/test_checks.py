@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 import nearfar as nf
-from nearfar.detector.checks import FEWEST, check_section, warn_of_fit
+from nearfar.detector.checks import FEWEST, check_section, warn_of_fit, warn_of_suspects
 from nearfar.detector.member import Member
 from nearfar.embedding.jobs import Heard
 from nearfar.errors import DatasetError, Once
+from nearfar.health.suspects import Suspect
 from nearfar.scoring.bank import SOURCE, TARGET
 
 PLAIN = nf.System(nf.Near(), nf.LogMel())
@@ -19,18 +20,18 @@ FLAT = replace(PLAIN, calibration=nf.Percentile())
 LINEAR = replace(PLAIN, calibration=nf.Percentile("linear"))
 
 
-def pairs_of(sounds, identical=()):
+def pairs_of(sounds):
     """Clips called by their place, each with the sound of a letter."""
     return [
         (nf.Clip(Path(f"{i}.wav"), machine="fan"),
-         Heard((), 1.0, digest=sound, identical=sound in identical))
+         Heard((), 1.0, digest=sound))
         for i, sound in enumerate(sounds)
     ]  # fmt: skip
 
 
-def checked(sounds, system=PLAIN, targets=0, identical=()):
+def checked(sounds, system=PLAIN, targets=0):
     """Warnings of a check of clips with these sounds; the last different ones are targets."""
-    everything = pairs_of(sounds, identical)
+    everything = pairs_of(sounds)
     group = list({what.digest: (clip, what) for clip, what in everything[::-1]}.values())[::-1]
     domain = np.array([SOURCE] * (len(group) - targets) + [TARGET] * targets, np.int8)
     with warnings.catch_warnings(record=True) as said:
@@ -78,11 +79,6 @@ def test_copies_are_named_with_the_clip_that_counts():
     assert "(3 such copies in all)" in said
 
 
-def test_equal_channels_are_said_with_their_number():
-    (said,) = checked("abcd", identical="bd")
-    assert said.startswith("1.wav: both channels are identical (2 of 4 clips of fan)")
-
-
 @pytest.mark.parametrize(
     ("system", "targets", "count"),
     [(nf.s4(), 0, 1), (nf.s4(), 1, 0), (PLAIN, 0, 0), (nf.Ensemble((PLAIN, nf.s4())), 0, 1)],
@@ -128,3 +124,14 @@ def test_flat_percentiles_of_few_clips_are_said(system, members, hint):
     said = warned(system, members)
     assert len(said) == (hint is not None)
     assert all(hint in text for text in said)
+
+
+def test_suspects_are_one_line_a_machine_and_kind():
+    clips = [nf.Clip(Path(f"{i}.wav"), machine="fan") for i in range(9)]
+    found = [Suspect(clip, kind, "") for kind in ("twice", "clipped") for clip in clips[:2]]
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        warn_of_suspects(found, clips, Once())
+    assert len(said) == 2
+    assert all(str(w.message).startswith("fan: 2 of 9 clips: ") for w in said)
+    assert all("0.wav, 1.wav" in str(w.message) for w in said)

@@ -38,8 +38,8 @@ def test_each_says_what_it_would_say_alone(dcase, test_clips):
 
 
 def test_each_clip_is_read_once_in_each_split(dcase, test_clips, monkeypatch):
-    reads, plain = Counter(), Clip.read
-    monkeypatch.setattr(Clip, "read", lambda c, *a: (reads.update([c]), plain(c, *a))[1])
+    reads, plain = Counter(), Clip.read_recorded
+    monkeypatch.setattr(Clip, "read_recorded", lambda c, *a: (reads.update([c]), plain(c, *a))[1])
     score_all(dcase, test_clips, SYSTEMS, nf.Runtime())
     assert set(reads.values()) == {1}
     assert len(reads) == 24 + 24
@@ -87,6 +87,6 @@ def test_a_section_without_training_clips_is_refused_before_any_is_read(
     shutil.copytree(dcase / "fan", tmp_path / "fan")
     stray = next((tmp_path / "fan" / "test").iterdir())
     stray.rename(stray.with_name(stray.name.replace("section_00", "section_07")))
-    monkeypatch.setattr(Clip, "read", lambda *_: pytest.fail("a clip was read"))
+    monkeypatch.setattr(Clip, "read_recorded", lambda *_: pytest.fail("a clip was read"))
     with pytest.raises(DatasetError, match="fan section 07"):
         score_all(tmp_path, nf.Clips.open(tmp_path, split="test"), SYSTEMS, nf.Runtime())

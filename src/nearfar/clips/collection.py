@@ -233,10 +233,9 @@ class Clips(Sequence[Clip]):
         _check_split(split)
         _check_channels(channels)
         how = _how(pair, time_pattern)
-        several = [data] if isinstance(data, str | os.PathLike) else data
-        if not isinstance(several, Iterable) or not all(
-            isinstance(one, str | os.PathLike) for one in (several := list(several))
-        ):
+        one_of_them = isinstance(data, str | os.PathLike) or not isinstance(data, Iterable)
+        several: list[StrPath] = [data] if one_of_them else list(data)
+        if not all(isinstance(one, str | os.PathLike) for one in several):
             raise SettingError(f"Clips.open takes a folder or a file, not {type(data).__name__}")
         if not several:
             raise DatasetError("no data given; name a folder, a CSV file or a recording")

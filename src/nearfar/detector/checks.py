@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nearfar.detector.member import Member
-from nearfar.errors import DatasetError, Once
+from nearfar.errors import DatasetError, Once, warn
+from nearfar.health.suspects import NAMED, Suspect, lines
 from nearfar.scoring.bank import TARGET
 from nearfar.scoring.calibrate import Percentile
 
@@ -29,7 +31,7 @@ def check_section(
     domain: NDArray[np.int8],
     once: Once,
 ) -> None:
-    """Refuse too few clips of a machine; warn of copies and dead channels."""
+    """Refuse too few clips of a machine; warn of copies."""
     copies = len(everything) - len(group)
     if len(group) < FEWEST:  # different ones: copies share a fold and cannot judge each other
         tail = f" ({copies} of them copies of others)" if copies else ""
@@ -44,13 +46,6 @@ def check_section(
         once.warn(
             (machine, "copies"),
             f"{again[0][0]}: the same audio as {again[0][1]}; they count as one{more}",
-        )
-    same = [clip.name for clip, what in group if what.identical]
-    if same:
-        once.warn(
-            (machine, "identical"),
-            f"{same[0]}: both channels are identical ({len(same)} of {len(group)} clips of "
-            f"{machine}); is the far microphone connected?",
         )
     # Without targets no enrichment makes a row: what a person chose has no effect.
     if any(m.enrichment for m in system.members) and not (domain == TARGET).any():
@@ -87,3 +82,24 @@ def warn_of_fit(
             f"{machine}: with {clips} clips and flat percentiles none can be above the threshold; "
             f"--set {'members.0.' * (len(flat) > 1)}calibration.tail=linear, or record more",
         )
+
+
+def warn_of_suspects(suspects: Sequence[Suspect], clips: Sequence[Clip], once: Once) -> None:
+    """Name the clips that stand out, one line a machine and kind, at the end of a fit."""
+    for matter, line in lines(suspects, Counter(clip.machine for clip in clips)).items():
+        once.warn(matter, line)
+
+
+def warn_left_out(clips: Sequence[Clip]) -> None:
+    """Say which suspects a fit goes on without, one line a machine."""
+    for machine in sorted({clip.machine for clip in clips}):
+        names = sorted(clip.file for clip in clips if clip.machine == machine)
+        shown: list[str] = []
+        length = 0
+        for name in names[:NAMED]:
+            length += len(name)
+            if shown and length > 350:  # a line is read whole, or not at all
+                break
+            shown.append(name)
+        more = f" and {len(names) - len(shown)} more" if len(names) > len(shown) else ""
+        warn(f"{machine}: fitted without {len(names)} suspects: {', '.join(shown)}{more}")

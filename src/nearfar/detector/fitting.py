@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -13,17 +14,19 @@ from numpy.typing import NDArray
 from nearfar.clips.clip import Clip
 from nearfar.clips.collection import Clips, by_section
 from nearfar.clips.training import check_training, recording_blocks
-from nearfar.detector.checks import check_section, warn_of_fit
+from nearfar.detector.checks import check_section, warn_left_out, warn_of_fit, warn_of_suspects
 from nearfar.detector.detector import Detector
 from nearfar.detector.member import Member, NormalRows, assign_folds, fit_member
 from nearfar.detector.origin import origins
 from nearfar.detector.section import Section, TrainingClip
+from nearfar.detector.standouts import Fitted, suspects_of
 from nearfar.detector.trained import check_frontend, fresh_clips, machine_facts, warn_untrained
 from nearfar.embedding.chain import Chain
 from nearfar.embedding.hearing import Hearing, hear
 from nearfar.embedding.jobs import Heard
 from nearfar.embedding.residual import residual_rows
-from nearfar.errors import DatasetError, Once, SettingError
+from nearfar.errors import DatasetError, NearfarWarning, Once, SettingError
+from nearfar.health.suspects import Suspect
 from nearfar.runtime.runtime import Runtime, runtime_of
 from nearfar.runtime.threads import one_thread
 from nearfar.scoring.bank import SOURCE, TARGET, Index
@@ -64,6 +67,7 @@ def fit(
     order: ChannelOrder = "near-far",
     skip_bad: bool = False,
     any_frontend: bool = False,
+    exclude_suspects: bool = False,
 ) -> Detector:
     """Fit a system on normal clips: one memory bank for each machine and section.
 
@@ -74,9 +78,11 @@ def fit(
         order: which channel of a file is the near microphone; saved with the detector.
         skip_bad: leave out clips that cannot be used, with a warning that lists them.
         any_frontend: take a trained encoder behind another front end than it was trained with.
+        exclude_suspects: fit without the clips that stand out from their machine's, with a warning
+            that lists them.
 
     Returns:
-        A detector.
+        A detector. Clips that stand out are named in warnings, one a machine and kind.
 
     Raises:
         AudioError: a clip that cannot be used.
@@ -84,9 +90,26 @@ def fit(
         DatasetError: no clips, too few, test clips or anomalies among them (law 4).
     """
     detectors = fit_many(
-        (system,), clips, runtime, order=order, skip_bad=skip_bad, any_frontend=any_frontend
-    )
+        (system,), clips, runtime, order=order, skip_bad=skip_bad, any_frontend=any_frontend,
+        exclude_suspects=exclude_suspects,
+    )  # fmt: skip
     return next(detectors)
+
+
+def suspects(
+    system: AnySystem,
+    clips: Clips,
+    runtime: Runtime | None = None,
+    *,
+    order: ChannelOrder = "near-far",
+    skip_bad: bool = False,
+) -> tuple[Suspect, ...]:
+    """What a fit would name, and nothing else: clips that stand out from their machine's.
+
+    Args and errors are those of `fit`.
+    """
+    fits = _Fits((system,), runtime_of(runtime), order)
+    return tuple(_suspects(_heard(fits, clips, skip_bad, any_frontend=True), fits))
 
 
 def fit_many(
@@ -97,6 +120,7 @@ def fit_many(
     order: ChannelOrder = "near-far",
     skip_bad: bool = False,
     any_frontend: bool = False,
+    exclude_suspects: bool = False,
 ) -> Iterator[Detector]:
     """Fit systems one after the other on the same clips, which are heard once.
 
@@ -115,8 +139,6 @@ def fit_many(
         As `fit`, for any of the systems, before the first detector; only what a fit itself finds,
         such as more neighbours than clips, when its system has its turn.
     """
-    import scipy.linalg  # noqa: F401 - its BLAS must be there when threads are limited
-
     if not systems:
         raise SettingError("no systems to fit; give at least one")
     for system in systems:
@@ -125,19 +147,49 @@ def fit_many(
                 f"fit takes a system first, not {_shown(system)}: fit(nf.s4(), clips)"
             )
     fits = _Fits(systems, runtime_of(runtime), order)
-    to_order(np.zeros((2, 1), np.float32), order)  # refuse a wrong order before any work
+    hearing = _heard(fits, clips, skip_bad, any_frontend)
+    if exclude_suspects:
+        hearing = _without_suspects(hearing, fits)
+    # No generator itself, which would check nothing before the first detector is asked for.
+    return _detectors(hearing, fits)
+
+
+def _heard(fits: _Fits, clips: Clips, skip_bad: bool, any_frontend: bool) -> Hearing:
+    """Everything that is checked before a fit, and all clips heard once."""
+    import scipy.linalg  # noqa: F401 - its BLAS must be there when threads are limited
+
+    to_order(np.zeros((2, 1), np.float32), fits.order)  # refuse a wrong order before any work
     check_training(clips)
     clips = clips if isinstance(clips, Clips) else Clips(clips)
     _check_encoders(fits, any_frontend)
     # One pass for the chains of all systems: reading and embedding cost far more than fitting.
-    chains = [member.chain for system in systems for member in system.members]
-    hearing = hear(clips, chains, fits.runtime, order=order, skip_bad=skip_bad)
+    chains = [member.chain for system in fits.systems for member in system.members]
+    hearing = hear(clips, chains, fits.runtime, order=fits.order, skip_bad=skip_bad)
     usable = {clip.machine for clip, _ in hearing.heard}
     for machine in clips.machines:
         if machine not in usable:  # a detector that does not know it would seem complete
             raise DatasetError(f"{machine}: none of its clips can be used; record them again")
-    # No generator itself, which would check nothing before the first detector is asked for.
-    return _detectors(hearing, fits)
+    return hearing
+
+
+def _suspects(hearing: Hearing, fits: _Fits) -> list[Suspect]:
+    """Those that the first system's fit would name, each in silence."""
+    quiet = _Fits(fits.systems[:1], fits.runtime, fits.order)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", NearfarWarning)  # the fit itself will say all of it
+        for _ in _detectors(hearing, quiet):
+            pass
+    return quiet.suspects
+
+
+def _without_suspects(hearing: Hearing, fits: _Fits) -> Hearing:
+    """What was heard but for the clips that stand out, and copies of these."""
+    found = {suspect.clip for suspect in _suspects(hearing, fits) if suspect.alone}
+    bad = {what.digest for clip, what in hearing.heard if clip in found}
+    left = [clip for clip, what in hearing.heard if what.digest in bad]
+    warn_left_out(left)
+    kept = tuple(pair for pair in hearing.heard if pair[1].digest not in bad)
+    return replace(hearing, heard=kept)
 
 
 def _shown(given: object) -> str:
@@ -167,6 +219,7 @@ class _Fits:
     order: ChannelOrder
     once: Once = field(default_factory=Once)
     known: dict[System, dict[Key, Member]] = field(default_factory=dict)
+    suspects: list[Suspect] = field(default_factory=list)  # of the system that is fitted now
 
     @cached_property
     def last(self) -> dict[System, int]:
@@ -265,30 +318,35 @@ def _fit_system(n: int, system: AnySystem, sections: Sequence[_Normals], fits: _
     """The n-th system, on all sections."""
     progress, total = fits.runtime.progress, len(sections) * len(fits.systems)
     fitted = {}
+    fits.suspects.clear()
     for done, normals in enumerate(sections, n * len(sections) + 1):
         fitted[normals.key] = _fit_section(system, normals, fits)
         if progress is not None:
             progress("fitting", done, total)
     fits.let_go(n)
+    warn_of_suspects(fits.suspects, [clip for s in sections for clip, _ in s.group], fits.once)
     return Detector(system, fitted, fits.order, system.false_alarm_rate, origins(system))
 
 
 def _fit_section(system: AnySystem, normals: _Normals, fits: _Fits) -> Section:
     group, (machine, _), once = normals.group, normals.key, fits.once
     check_section(system, machine, normals.everything, group, normals.domain, once)
-    members = []
-    for i, member in enumerate(system.members):
+    fitted = []
+    for i, (member, weight) in enumerate(zip(system.members, system.weights, strict=True)):
         # Also of a member that is fitted already: an equal one needs its own --set.
         draft = _Draft(member, normals)
         _warn_of_levels(draft, f"members.{i}." if len(system.members) > 1 else "", once)
-        members.append(fits.member(draft))
+        fitted.append(Fitted(member, fits.member(draft), draft.table, draft.folds, weight))
+    members = [one.member for one in fitted]
     warn_of_fit(system, machine, members, once)
+    fresh = fresh_clips(system, machine, [what.near for _, what in group], once)
+    fits.suspects += suspects_of(group, fitted, fresh)
     return Section(
         tuple(members),
         tuple(TrainingClip(c.name, what.digest) for c, what in group),
         _level_range([what.level for _, what in group]),
         float(np.median([what.seconds for _, what in group])),  # one cut short does not count
-        fresh_clips(system, machine, [what.near for _, what in group], once),
+        fresh,
     )
 
 

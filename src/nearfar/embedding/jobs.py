@@ -16,8 +16,8 @@ from nearfar.errors import AudioError, NearfarError
 from nearfar.runtime.cache import EmbeddingCache
 from nearfar.runtime.runtime import Runtime
 from nearfar.runtime.threads import one_thread
-from nearfar.sound.audio import SAMPLE_RATE, Audio, ChannelOrder, check, digest_of
-from nearfar.sound.channels import relate
+from nearfar.sound.audio import Audio, ChannelOrder, check, digest_of
+from nearfar.sound.look import Look, look
 from nearfar.sound.recorded import Recorded
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ class Heard:
     level: float = float("nan")  # near over far, dB
     identical: bool = False  # both channels the same, sample for sample
     recorded: Recorded | None = None  # what the file was like; None of an array in memory
+    look: Look | None = None  # what the judgement of training data needs
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,9 +101,9 @@ def _embed_batch(
     job: Job, clips: Sequence[Clip], cache: EmbeddingCache
 ) -> list[JobResult | NearfarError]:
     needs = max(c.frontend.needs for c in job.chains)
-    audios = [_read(clip, needs, job.order) for clip in clips]
+    read = [_read(clip, needs, job.order) for clip in clips]
     try:
-        return _embed_audios(job, audios, cache)
+        return _embed_audios(job, read, cache)
     except AudioError as error:  # an embedder refused a clip: which one?
         if len(clips) == 1:
             return [AudioError(f"{clips[0].name}: {error}")]
@@ -110,38 +111,56 @@ def _embed_batch(
 
 
 def _embed_audios(
-    job: Job, audios: Sequence[Audio | NearfarError], cache: EmbeddingCache
+    job: Job, read: Sequence[_Read | NearfarError], cache: EmbeddingCache
 ) -> list[JobResult | NearfarError]:
-    places = [i for i, a in enumerate(audios) if not isinstance(a, NearfarError)]
-    good = [a for a in audios if not isinstance(a, NearfarError)]
-    digests = [digest_of(a) if job.digest else "" for a in good]
-    columns = [_column(job, chain, good, digests, cache) for chain in job.chains]
+    places = [i for i, one in enumerate(read) if not isinstance(one, NearfarError)]
+    good = [one for one in read if not isinstance(one, NearfarError)]
+    audios = [one.audio for one in good]
+    digests = [digest_of(audio) if job.digest else "" for audio in audios]
+    columns = [_column(job, chain, audios, digests, cache) for chain in job.chains]
     trained = job.digest and any(chain.trained for chain in job.chains)
     abouts = [
-        replace(describe(audio, digest), near=digest_of(audio[:1]) if trained else "")
-        for audio, digest in zip(good, digests, strict=True)
+        replace(
+            describe(one.audio, digest, one.recorded, two_files=one.two_files),
+            near=digest_of(one.audio[:1]) if trained else "",
+        )
+        for one, digest in zip(good, digests, strict=True)
     ]
     listened = map(JobResult, abouts, zip(*columns, strict=True))
     found = dict(zip(places, listened, strict=True))
-    return [a if isinstance(a, NearfarError) else found[i] for i, a in enumerate(audios)]
+    return [one if isinstance(one, NearfarError) else found[i] for i, one in enumerate(read)]
 
 
-def _read(clip: Clip, needs: int, order: ChannelOrder) -> Audio | NearfarError:
+@dataclass(frozen=True, eq=False)
+class _Read:
+    """A clip that was read and is fit to be embedded."""
+
+    audio: Audio
+    recorded: Recorded
+    two_files: bool
+
+
+def _read(clip: Clip, needs: int, order: ChannelOrder) -> _Read | NearfarError:
     try:
-        return check(clip.read(order), name=clip.name, channels=needs)
+        audio, recorded = clip.read_recorded(order)
+        return _Read(check(audio, name=clip.name, channels=needs), recorded, clip.far is not None)
     except NearfarError as error:
         return error
 
 
-def describe(audio: Audio, digest: str) -> Heard:
+def describe(
+    audio: Audio, digest: str, recorded: Recorded | None = None, *, two_files: bool = False
+) -> Heard:
     """What is known of one clip before it is embedded: all but its rows."""
-    seconds = audio.shape[1] / SAMPLE_RATE
+    seen = look(audio, recorded, two_files=two_files)
     if len(audio) < 2:
-        return Heard((), seconds, digest)
-    correlation, level = relate(audio)
+        return Heard((), seen.seconds, digest, recorded=recorded, look=seen)
     # Comparing all samples is only worth it where the cheap numbers allow equality.
-    same = correlation > 0.999 and bool(np.array_equal(audio[0], audio[1]))
-    return Heard((), seconds, digest, lr_corr=correlation, level=level, identical=same)
+    same = seen.lr_corr > 0.999 and bool(np.array_equal(audio[0], audio[1]))
+    return Heard(
+        (), seen.seconds, digest, lr_corr=seen.lr_corr, level=seen.ratio, identical=same,
+        recorded=recorded, look=seen,
+    )  # fmt: skip
 
 
 def _column(

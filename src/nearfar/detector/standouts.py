@@ -1,0 +1,190 @@
+"""Training clips that a system itself finds far from the others, also where they hide one another.
+
+Self-scores know one bad clip among thirty. Four that share a fault know each other, and whitening
+takes them for spread: each is near the other three. So clips that lie apart in robust units, which
+a few rows cannot bend, are all held out together and judged by a bank made without any of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nearfar.clips.clip import Clip
+from nearfar.detector.member import Member, NormalRows, fit_member
+from nearfar.embedding.jobs import Heard
+from nearfar.health.suspects import Suspect, by_look, by_score
+from nearfar.runtime.threads import one_thread
+from nearfar.scoring.bank import Index, Rows
+from nearfar.scoring.rule import judged
+from nearfar.system.system import System
+
+FAR = 8.0  # MAD above the median, from which a score is far from the others
+# Few clips and many features have long tails: simulated normals reach 36 MAD, at 3.6 times the
+# median; one bad clip of thirty is at 200 MAD and 16 times.
+TIMES = 4.0  # the median
+APART = 5.0  # MAD, from which a clip is held out to be looked at: it need only be odd
+GROUP = 0.2  # share of the clips up to which those held out are a few; more are a way to be
+FEWEST = 12  # clips of a domain that make a MAD; of fewer some are always far from the rest
+Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, eq=False)
+class Fitted:
+    """One member of a system on one machine's clips.
+
+    Args:
+        recipe, member: the member, not fitted and fitted.
+        table: the rows that it was fitted on.
+        folds: (n,) the fold of each clip.
+        weight: in the ensemble.
+
+    >>> rows = NormalRows(np.ones((1, 2), np.float32), np.zeros(1, np.int64), np.zeros(1, np.int8),
+    ...                   np.zeros(1))
+    >>> Fitted(None, None, rows, np.zeros(1, np.int64), 1.0).weight
+    1.0
+    """
+
+    recipe: System
+    member: Member
+    table: NormalRows
+    folds: Index
+    weight: float
+
+
+def suspects_of(
+    heard: Sequence[tuple[Clip, Heard]], members: Sequence[Fitted], fresh: Sequence[bool] | None
+) -> list[Suspect]:
+    """Clips of one machine and section that a person should look at, by look and by score.
+
+    Args:
+        heard: (n,), all different, in the order of the members' rows.
+        members, fresh: as in `standouts`.
+    """
+    looks = [(clip, what.look) for clip, what in heard if what.look is not None]
+    return [*by_look(looks), *standouts([clip for clip, _ in heard], members, fresh)]
+
+
+def standouts(
+    clips: Sequence[Clip], members: Sequence[Fitted], fresh: Sequence[bool] | None
+) -> list[Suspect]:
+    """Clips of one machine and section that stand out by score.
+
+    Args:
+        clips: (n,), all different, in the order of the members' rows.
+        members: one or more.
+        fresh: which clips no encoder was trained on; those score higher by nature.
+
+    Returns:
+        At most `GROUP` of the clips; none where they are too few to tell.
+    """
+    groups = _groups(members[0].table, fresh)
+    flagged = _far([m.member.self_scores for m in members], members, groups)
+    scores = members[0].member.self_scores  # what a person reads is one member's
+    apart = _apart(members, groups) | flagged
+    if apart.any():
+        held = [_held_out(m, apart) for m in members]
+        flagged |= apart & _far(held, members, groups, without=apart)
+        scores = held[0]
+    usual = float(np.median(scores[~apart])) if not apart.all() else float("nan")
+    return by_score(clips, flagged, scores, usual)
+
+
+def _far(
+    scores: Sequence[Rows],
+    members: Sequence[Fitted],
+    groups: Sequence[Index],
+    without: Mask | None = None,
+) -> Mask:
+    """(n,) clips beyond what normal clips reach, by MADs and, on average, by times the median."""
+    times = np.zeros(len(scores[0]))
+    for own, m in zip(scores, members, strict=True):
+        usual = float(np.median(own if without is None or without.all() else own[~without]))
+        # A rule's scores may be no distances; below 0 there are no times.
+        ratio = np.maximum(own, 0) / usual if usual > 0 else np.full(len(own), TIMES)
+        # 1 − cos is half the square of a distance.
+        times += m.weight * (np.sqrt(ratio) if m.recipe.rule.metric == "cosine" else ratio)
+    times /= sum(m.weight for m in members)
+    far: Mask = (_fused(scores, members, groups, without) > FAR) & (times >= TIMES)
+    return far
+
+
+def _groups(table: NormalRows, fresh: Sequence[bool] | None) -> list[Index]:
+    """Places of clips that may be compared: of one domain, all or none known to an encoder."""
+    kind = 2 * table.domain.astype(np.int64) + (0 if fresh is None else np.array(fresh, np.int64))
+    groups = (np.flatnonzero(kind == one) for one in np.unique(kind))
+    return [group for group in groups if len(group) >= FEWEST]
+
+
+def _fused(
+    scores: Sequence[Rows],
+    members: Sequence[Fitted],
+    groups: Sequence[Index],
+    without: Mask | None = None,
+) -> Rows:
+    """(n,) MADs above the median of a clip's own group; −inf for a clip of a group too small."""
+    total = np.zeros(len(scores[0]))
+    weights = sum(m.weight for m in members)
+    for own, m in zip(scores, members, strict=True):
+        total += m.weight / weights * _in_mads(own, groups, without)
+    return total
+
+
+def _in_mads(values: Rows, groups: Sequence[Index], without: Mask | None = None) -> Rows:
+    """(n,) against the median and MAD of the group, those `without` not counted in either."""
+    out = np.full(len(values), -np.inf)
+    judges = [g if without is None else g[~without[g]] for g in groups]
+    medians = [float(np.median(values[j])) if len(j) else float("nan") for j in judges]
+    offs = [np.abs(values[j] - m) for j, m in zip(judges, medians, strict=True)]
+    # Ten target clips may lie close together by chance; their spread is not below everybody's.
+    pooled = float(np.median(np.concatenate(offs))) if offs else 0.0
+    for group, median, off in zip(groups, medians, offs, strict=True):
+        if len(off) >= FEWEST // 2:
+            mad = max(float(np.median(off)), pooled, 1e-3 * abs(median), 1e-12)
+            out[group] = (values[group] - median) / mad
+    return out
+
+
+def _apart(members: Sequence[Fitted], groups: Sequence[Index]) -> Mask:
+    """(n,) clips far from the middle of their group, in units that a few of them cannot bend.
+
+    No more than a few, the farthest: of a whole way to be some stay in the bank, and speak for it.
+    """
+    distances = [_robust_distance(m.table.embeddings.astype(np.float64), groups) for m in members]
+    mads = _fused(distances, members, groups)
+    few = int(GROUP * len(mads))
+    apart = mads > APART
+    apart[np.argsort(-mads, kind="stable")[few:]] = False
+    return apart
+
+
+def _robust_distance(rows: Rows, groups: Sequence[Index]) -> Rows:
+    """(n,) rms over features of the distance from the group's median, in MADs of all groups."""
+    off = np.zeros_like(rows)
+    for group in groups:
+        off[group] = rows[group] - np.median(rows[group], axis=0)
+    inside = np.concatenate(groups) if groups else np.zeros(0, np.int64)
+    spread = np.median(np.abs(off[inside]), axis=0) if len(inside) else np.ones(rows.shape[1])
+    steady = spread <= 1e-9 * (np.abs(rows).max(axis=0) + 1e-30)  # a constant has no unit
+    off[:, steady] = 0.0
+    off /= np.where(steady, 1.0, spread)
+    # One feature must not outvote all others: 30 MADs are as far as a feature can say.
+    distance: Rows = np.sqrt(np.mean(np.minimum(np.abs(off), 30.0) ** 2, axis=1))
+    return distance
+
+
+def _held_out(fitted: Fitted, apart: Mask) -> Rows:
+    """(n,) scores by what is made of the others alone; theirs are cross-fitted."""
+    # Made rows would only fill the space between the real ones, at the cost of more audio.
+    bare = replace(fitted.recipe, enrichment=(), self_scores="cross-fitted")
+    rest = fitted.table.where(~apart)
+    with one_thread():
+        others = fit_member(bare, rest, (), fitted.folds[~apart])
+        scores = np.empty(len(apart))
+        scores[~apart] = others.self_scores
+        z = others.scale(fitted.table.embeddings[apart])
+        scores[apart] = judged(bare.rule, z, others.bank)
+    return scores

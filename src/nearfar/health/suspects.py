@@ -1,0 +1,360 @@
+"""Which clips of a machine stand out from the others, and why: one judgement for all commands.
+
+It is made of plain numbers of clips. What is found by scores, `by_score`, is given them by whoever
+has a system; the rest needs no more than a look. Thresholds are those of the issue, or of physics,
+or were chosen on normal clips alone.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nearfar.clips import Clip
+from nearfar.sound.look import Look
+
+RATIO = 10.0  # dB from the median near/far ratio; a few dB are weather, ten are another place
+FLOOR = -90.0  # dBFS; ±1 of 16 bits is −90.3
+TWICE_COHERENCE, TWICE_CORRELATION = 0.99, 0.999  # from which two channels are one
+CLIPPED = 0.001  # share of samples on a flat top
+CLIPPED_FROM = -60.0  # dBFS; in a quieter clip the steps of 16 bits are flat tops
+ZEROS = 0.02  # share of exact zeros, above what the level and the machine's other clips explain
+OFF = 10.0  # dB between the quiet and the loud clips of a machine that is sometimes off
+LENGTH = 0.05  # share by which a length is one of its own
+USUAL = 0.8  # share of clips that agree, from which the others' length or rate is their own
+FEWEST = 5  # clips from which there is a median to be far from
+LAG, DRIFT = 30.0, 20.0  # ms; 30 ms are ten metres of air
+NAMED = 10  # clips named in a line
+Values = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Suspect:
+    """One clip that stands out in one way.
+
+    >>> from pathlib import Path
+    >>> Suspect(Clip(Path("c03.wav"), machine="pump"), "ratio", "-8.7 dB").kind
+    'ratio'
+    """
+
+    clip: Clip
+    kind: str  # one of `KINDS`
+    value: str  # the number that tells, with its unit; "" if there is none
+    usual: str = ""  # the same of the machine's other clips
+    alone: bool = True  # False where most clips of the machine are so: nothing to leave out
+
+
+KINDS = {  # what a line says; {usual} is of the machine's other clips
+    "score": "far from the others by self-score (median {usual}); listen to them",
+    "ratio": "near over far more than 10 dB from the median {usual}; were the microphones swapped "
+    "or moved?",
+    "near floor": "the near microphone is at the noise floor; is it connected?",
+    "far floor": "the far microphone is at the noise floor; is it connected?",
+    "twice": "both channels are one, up to gain or noise; is the far microphone connected?",
+    "clipped": "samples clipped; turn the gain down",
+    "zeros": "samples exactly zero; were some lost?",
+    "off": "much quieter than the others ({usual}); was the machine off?",
+    "length": "a length of their own (the others: {usual}); cut them alike",
+    "rate": "a sample rate of their own (the others: {usual}); another recorder?",
+    "lag": "far lies behind near by more than 30 ms; were both recorders started together?",
+    "drift": "the recorders' clocks run apart by more than 20 ms; use one clock",
+}
+
+
+def by_look(heard: Sequence[tuple[Clip, Look]]) -> list[Suspect]:
+    """Suspects among clips of one machine and section, by what each is like.
+
+    Args:
+        heard: clips and their looks, in any order.
+
+    Returns:
+        Kind by kind, clips in the order given. A domain, attribute or session that differs as a
+        whole is no suspect: conditions may change.
+    """
+    found: list[Suspect] = []
+    for rule in _RULES:
+        found += rule(heard)
+    return found
+
+
+def by_score(clips: Sequence[Clip], flagged: Mask, scores: Values, usual: float) -> list[Suspect]:
+    """Suspects among clips of one machine, by scores that a system gave them.
+
+    Args:
+        clips: (n,).
+        flagged: (n,) those whose score is far above the others'.
+        scores: (n,) of each clip by a bank that was made without it.
+        usual: their median.
+    """
+    return [
+        Suspect(clips[i], "score", f"{scores[i]:.3g}", f"{usual:.3g}")
+        for i in _places(unexplained(clips, flagged))
+    ]
+
+
+def unexplained(clips: Sequence[Clip], flagged: Mask) -> Mask:
+    """Those of the flagged clips that share no condition with others of their kind.
+
+    A clip is explained where half of the clips that have its attributes, its recording or its
+    folder are flagged too: then they are the condition, as target clips are a domain.
+
+    Args:
+        clips: (n,).
+        flagged: (n,).
+    """
+    left = flagged.copy()
+    for label in (_attributes, _recording, _folder):
+        labels = [label(clip) for clip in clips]
+        counts = Counter(labels)
+        if not 1 < len(counts) <= len(clips) / 2:  # one for all, or for each: tells nothing
+            continue
+        hit = Counter(name for name, flag in zip(labels, flagged, strict=True) if flag)
+        left &= np.array([hit[name] < 0.5 * counts[name] for name in labels])
+    return left
+
+
+def comparable(clips: Sequence[Clip], fewest: int = FEWEST) -> list[NDArray[np.int64]]:
+    """Places of clips that may be compared: of one domain, with enough of them for a median."""
+    domains = np.array([clip.domain == "target" for clip in clips], dtype=np.bool_)
+    groups = (np.flatnonzero(domains == side) for side in (False, True))
+    return [group for group in groups if len(group) >= fewest]
+
+
+def lines(suspects: Sequence[Suspect], counts: dict[str, int]) -> dict[tuple[str, str], str]:
+    """(machine, kind) → one line that names clips; `counts`: clips of each machine."""
+    groups: dict[tuple[str, str], list[Suspect]] = {}
+    for suspect in suspects:
+        groups.setdefault((suspect.clip.machine, suspect.kind), []).append(suspect)
+    return {key: _line(*key, group, counts) for key, group in groups.items()}
+
+
+def _line(machine: str, kind: str, group: Sequence[Suspect], counts: dict[str, int]) -> str:
+    named = []
+    for suspect in sorted(group, key=lambda one: one.clip.name)[:NAMED]:
+        named.append(suspect.clip.file + (f" {suspect.value}" if suspect.value else ""))
+        if sum(map(len, named)) > 260:  # a line is read whole, or not at all
+            break
+    more = f" and {len(group) - len(named)} more" if len(group) > len(named) else ""
+    says = KINDS[kind].format(usual=group[0].usual)
+    total = counts.get(machine, len(group))
+    return f"{machine}: {len(group)} of {total} clips: {says} ({', '.join(named)}{more})"
+
+
+def _places(flagged: Mask) -> list[int]:
+    places: list[int] = np.flatnonzero(flagged).tolist()
+    return places
+
+
+# ---- the rules -----------------------------------------------------------------------------------
+Heard = Sequence[tuple[Clip, Look]]
+
+
+def _ratio(heard: Heard) -> list[Suspect]:
+    clips, ratios = [c for c, _ in heard], np.array([w.ratio for _, w in heard], dtype=np.float64)
+    flagged, medians = np.zeros(len(heard), dtype=np.bool_), np.zeros(len(heard))
+    for group in comparable(clips):
+        group = group[np.isfinite(ratios[group])]
+        if len(group) >= FEWEST:
+            medians[group] = np.median(ratios[group])
+            flagged[group] = np.abs(ratios[group] - medians[group]) > RATIO
+    return [
+        Suspect(clips[i], "ratio", f"{ratios[i]:+.1f} dB", f"{medians[i]:+.1f} dB")
+        for i in _places(unexplained(clips, flagged))
+    ]
+
+
+def _floor(place: int) -> Callable[[Heard], list[Suspect]]:
+    def rule(heard: Heard) -> list[Suspect]:
+        return _absolute(
+            heard,
+            ("near floor", "far floor")[place],
+            lambda what: len(what.levels) > place and what.levels[place] <= FLOOR,
+            lambda what: f"{what.levels[place]:.0f} dBFS",
+        )
+
+    return rule
+
+
+def _twice(heard: Heard) -> list[Suspect]:
+    return _absolute(heard, "twice", is_twice, lambda what: f"LR_corr {what.lr_corr:.3f}")
+
+
+def is_twice(what: Look) -> bool:
+    """Whether both channels are one signal, up to gain, sign or a little noise.
+
+    >>> is_twice(Look(1.0, (-20.0, -26.0), lr_corr=-1.0)), is_twice(Look(1.0, (-20.0, -26.0)))
+    (True, False)
+    """
+    if len(what.levels) < 2 or min(what.levels) <= FLOOR:  # a floor is no copy
+        return False
+    return abs(what.lr_corr) >= TWICE_CORRELATION or what.coherence >= TWICE_COHERENCE
+
+
+def _clipped(heard: Heard) -> list[Suspect]:
+    return _absolute(
+        heard,
+        "clipped",
+        lambda what: any(
+            share >= CLIPPED and level > CLIPPED_FROM
+            for share, level in zip(what.clipped, what.levels, strict=False)
+        ),
+        lambda what: f"{100 * max(what.clipped):.1f} %",
+    )
+
+
+def _zeros(heard: Heard) -> list[Suspect]:
+    known = [w for _, w in heard if w.zeros]
+    usual = float(np.median([max(w.zeros) for w in known])) if known else 0.0
+    return _absolute(
+        heard,
+        "zeros",
+        lambda what: _lost(what, usual),
+        lambda what: f"{100 * max(what.zeros):.0f} %",
+    )
+
+
+def _lost(what: Look, usual: float) -> bool:
+    """Whether a channel has more zeros than its level, and all clips of its machine, explain.
+
+    `usual` is their median; most clips padded with silence still are padded.
+    """
+    return any(
+        level > FLOOR
+        and share > ZEROS + 3 * _chance(level)
+        and (share > ZEROS + usual or share > 10 * ZEROS + 3 * _chance(level))
+        for share, level in zip(what.zeros, what.levels, strict=False)
+    )
+
+
+def _chance(level: float) -> float:
+    """Share of zeros among 16-bit samples of noise at that level."""
+    return math.erf(0.5 / (32_768 * 10 ** (level / 20)) / math.sqrt(2))
+
+
+def _off(heard: Heard) -> list[Suspect]:
+    clips = [c for c, _ in heard]
+    found: list[Suspect] = []
+    for group in comparable(clips):
+        live = [i for i in group.tolist() if heard[i][1].levels[0] > FLOOR]
+        if len(live) < FEWEST:
+            continue
+        order = sorted(live, key=lambda i: heard[i][1].levels[0])
+        sorted_ = np.array([heard[i][1].levels[0] for i in order])
+        gaps = np.diff(sorted_)
+        cut = int(np.argmax(gaps)) + 1
+        if gaps[cut - 1] < OFF:
+            continue
+        flagged = np.zeros(len(clips), dtype=np.bool_)
+        flagged[order[:cut]] = True
+        loud = f"{len(order) - cut} at {sorted_[cut]:.0f} to {sorted_[-1]:.0f} dBFS: " + ", ".join(
+            [clips[i].file for i in order[cut : cut + 3]] + ["…"] * (len(order) - cut > 3)
+        )
+        found += [
+            Suspect(clips[i], "off", f"{heard[i][1].levels[0]:.0f} dBFS", loud,
+                    alone=cut <= len(order) / 2)
+            for i in _places(unexplained(clips, flagged))
+        ]  # fmt: skip
+    return found
+
+
+def _length(heard: Heard) -> list[Suspect]:
+    usual = float(np.median([what.seconds for _, what in heard]))
+    return _own(
+        heard, "length", usual, LENGTH * usual, lambda what: what.seconds, lambda s: f"{s:.3g} s"
+    )
+
+
+def _rate(heard: Heard) -> list[Suspect]:
+    usual = float(np.median([what.sample_rate for _, what in heard]))
+    return _own(heard, "rate", usual, 0.0, lambda what: what.sample_rate, lambda r: f"{r:.0f} Hz")
+
+
+def _own(
+    heard: Heard,
+    kind: str,
+    usual: float,
+    margin: float,
+    number: Callable[[Look], float],
+    text: Callable[[float], str],
+) -> list[Suspect]:
+    """Clips whose number is another than that of nearly all others."""
+    values = np.array([number(what) for _, what in heard], dtype=np.float64)
+    flagged = (np.abs(values - usual) > margin) & (values > 0)
+    # Where lengths vary anyway none of them is anything special.
+    if len(heard) < FEWEST or np.mean(np.abs(values - usual) <= margin) < USUAL:
+        return []
+    return [Suspect(heard[i][0], kind, text(values[i]), text(usual)) for i in _places(flagged)]
+
+
+def _lag(heard: Heard) -> list[Suspect]:
+    return _absolute(
+        heard,
+        "lag",
+        lambda what: what.lag is not None and abs(what.lag.ms) > LAG,
+        lambda what: f"{what.lag.ms:+.0f} ms" if what.lag else "",
+    )
+
+
+def _drift(heard: Heard) -> list[Suspect]:
+    """Of recordings, not of clips: parts of one lie on one line of lag over time."""
+    found: list[Suspect] = []
+    parts: dict[str, list[tuple[Clip, Look]]] = {}
+    for clip, what in heard:
+        if what.lag is not None:
+            parts.setdefault(str(clip.path), []).append((clip, what))
+    for group in parts.values():
+        group.sort(key=lambda pair: pair[0].start)
+        ppm, seconds = drift_of(group)
+        if abs(ppm) * seconds / 1000 > DRIFT:
+            value = f"{ppm:+.0f} ppm, {ppm * seconds / 1000:+.0f} ms in {seconds:.0f} s"
+            found.append(Suspect(group[0][0], "drift", value, alone=False))
+    return found
+
+
+def drift_of(parts: Sequence[tuple[Clip, Look]]) -> tuple[float, float]:
+    """Drift of one recording in ppm (nan if unknown) and how long it is, s.
+
+    Args:
+        parts: its clips in the order of time.
+    """
+    lags: list[tuple[float, float]] = []  # s, ms
+    for clip, what in parts:
+        if what.lag is not None:
+            lags += [(clip.start, what.lag.begin), (clip.start + what.lag.apart, what.lag.end)]
+    known = [(at, lag) for at, lag in lags if math.isfinite(lag)]
+    seconds = parts[-1][0].start + parts[-1][1].seconds - parts[0][0].start
+    slopes = [(b - a) / (t - s) for s, a in known for t, b in known if t - s >= 1.0]
+    # The median of all slopes: one lag that was read wrongly bends no line.
+    return (float(np.median(slopes)) * 1000 if slopes else float("nan")), seconds
+
+
+def _absolute(
+    heard: Heard, kind: str, ill: Callable[[Look], bool], text: Callable[[Look], str]
+) -> list[Suspect]:
+    """Clips that are ill whatever the others are."""
+    found = [(clip, what) for clip, what in heard if ill(what)]
+    alone = len(found) <= len(heard) / 2  # a machine of nothing else would be left with no clip
+    return [Suspect(clip, kind, text(what), alone=alone) for clip, what in found]
+
+
+_RULES: tuple[Callable[[Heard], list[Suspect]], ...] = (
+    _ratio, _floor(0), _floor(1), _twice, _clipped, _zeros, _off, _length, _rate, _lag, _drift,
+)  # fmt: skip
+
+
+def _attributes(clip: Clip) -> str:
+    return clip.attributes.casefold()
+
+
+def _recording(clip: Clip) -> str:
+    return str(clip.path)
+
+
+def _folder(clip: Clip) -> str:
+    return str(clip.path.parent)

@@ -1,0 +1,104 @@
+"""What a clip's channels are like, cheaply enough for every clip that is fitted or judged."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from nearfar.sound.audio import SAMPLE_RATE, Audio
+from nearfar.sound.channels import relate
+from nearfar.sound.lag import Lag, lag_of
+from nearfar.sound.recorded import Recorded
+
+WINDOWS, WINDOW = 16, 256  # pieces of a clip that its coherence is estimated from, samples each
+_NAN = float("nan")
+
+
+@dataclass(frozen=True)
+class Look:
+    """Numbers of one clip; nan and () where nobody knows, or one channel has no such number.
+
+    >>> hum = np.sin(np.arange(16_000, dtype=np.float32) / 10) / 2
+    >>> found = look(np.stack([hum, hum / 2]))
+    >>> round(found.levels[0], 1), round(found.ratio, 2), round(found.lr_corr, 3)
+    (-9.0, 6.02, 1.0)
+    """
+
+    seconds: float
+    levels: tuple[float, ...]  # dBFS, rms with the mean removed, near first; −inf for a constant
+    ratio: float = _NAN  # near over far, dB: of the waveforms' powers
+    lr_corr: float = _NAN  # zero-lag correlation of the waveforms, −1 to 1
+    coherence: float = _NAN  # γ², 0–1, mean over frequencies
+    sample_rate: int = 0  # Hz, of the file; 0 if unknown
+    clipped: tuple[float, ...] = ()  # share of the file's samples on a flat top, 0–1
+    zeros: tuple[float, ...] = ()  # share of the file's samples that are exactly zero, 0–1
+    lag: Lag | None = None  # of far behind near, where each has its own recorder
+
+
+def look(audio: Audio, recorded: Recorded | None = None, *, two_files: bool = False) -> Look:
+    """Look at one clip.
+
+    Args:
+        audio: (1 or 2, samples) float32 at 16 kHz, near first.
+        recorded: what its file was like before it was resampled, if that is known.
+        two_files: near and far may have run on two clocks, so their lag is worth its cost.
+    """
+    there = recorded or Recorded(0)
+    ratio = lr_corr = gamma = _NAN
+    if len(audio) == 2:
+        lr_corr, ratio = relate(audio)
+        gamma = coherence(audio)
+    return Look(
+        seconds=audio.shape[1] / SAMPLE_RATE,
+        levels=there.levels or tuple(level(channel) for channel in audio),
+        ratio=ratio,
+        lr_corr=lr_corr,
+        coherence=gamma,
+        sample_rate=there.sample_rate,
+        clipped=there.clipped,
+        zeros=there.zeros,
+        lag=lag_of(audio) if two_files and len(audio) == 2 else None,
+    )
+
+
+def level(channel: Audio) -> float:
+    """dBFS, rms with the mean removed; −inf for a constant.
+
+    >>> level(np.array([0.5, -0.5], np.float32))
+    -6.020599913279624
+    """
+    if channel.min() == channel.max():  # by its sums it could be rounding's size, not none
+        return -math.inf
+    centred = channel - channel.mean(dtype=np.float64).astype(np.float32)
+    power = float(np.dot(centred, centred)) / channel.size
+    return 10 * math.log10(power) if power > 0 else -math.inf
+
+
+def coherence(audio: Audio) -> float:
+    """γ² of a clip's channels, mean over frequencies, from pieces spread over it.
+
+    A quarter of a second of sound is enough to tell one signal from two; all of it would cost as
+    much as the features do.
+
+    Args:
+        audio: (2, samples).
+
+    Returns:
+        0 to 1; of independent channels about 1 / `WINDOWS`; nan for a clip below eight windows, or
+        with a channel that is constant.
+    """
+    count = min(WINDOWS, audio.shape[1] // WINDOW)
+    if count < 8:  # of few windows even noise seems coherent
+        return _NAN
+    starts = np.linspace(0, audio.shape[1] - WINDOW, count).astype(np.int64)
+    pieces = audio[:, starts[:, None] + np.arange(WINDOW)]  # (2, windows, samples)
+    window = np.hanning(WINDOW).astype(np.float32)
+    pieces = pieces - pieces.mean(axis=2, keepdims=True)
+    near, far = np.fft.rfft(pieces * window, axis=2)  # (windows, bins) each
+    cross = np.abs((near * far.conj()).sum(axis=0)) ** 2
+    powers = (np.abs(near) ** 2).sum(axis=0) * (np.abs(far) ** 2).sum(axis=0)
+    # The edges hold what is left of the mean, and half a bin.
+    cross, powers = cross[2:-1], powers[2:-1]
+    return float(np.mean(cross[powers > 0] / powers[powers > 0])) if powers.any() else _NAN

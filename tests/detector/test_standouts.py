@@ -1,0 +1,91 @@
+"""A system's own scores name clips that stand alone, and groups that hide one another."""
+
+import warnings
+
+import numpy as np
+import pytest
+
+import nearfar as nf
+from conftest import refused, write
+from nearfar.detector.fitting import suspects
+
+RATE = 16_000
+
+
+def hum(rng, n, knock=0.0):
+    """(2, n): a machine with a hum, near and weaker far; `knock` is a fault's size."""
+    t = np.arange(n) / RATE
+    tones = sum(np.sin(2 * np.pi * 50 * k * t + rng.uniform(0, 6)) / k for k in (1, 2, 4, 7, 11))
+    own = 0.05 * (tones + 0.5 * rng.standard_normal(n))
+    own = own + knock * np.sin(2 * np.pi * 2300 * t) * (np.sin(2 * np.pi * 11 * t) > 0.95)
+    room = 0.01 * rng.standard_normal((2, n))
+    return np.stack([own, 0.3 * np.roll(own, 8)]) + room
+
+
+def recordings(root, seed, wrong=(), n=30, name=lambda i: f"c{i:02d}.wav", seconds=1.5):
+    rng = np.random.default_rng(seed)
+    for i in range(n):
+        write(root / "press" / name(i), hum(rng, round(seconds * RATE), 0.3 * (i in wrong)))
+    return nf.Clips.open(root / "press")
+
+
+def said_by(call):
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        result = call()
+    return result, [str(w.message) for w in said]
+
+
+def stand_out(clips):
+    return {s.clip.path.stem for s in suspects(nf.s4(), clips) if s.kind == "score"}
+
+
+@pytest.mark.parametrize("wrong", [(), (5,), (3, 9, 17, 25)])
+def test_named_are_exactly_the_faulty_clips(wrong, tmp_path):
+    """Four of thirty hide one another from self-scores."""
+    clips = recordings(tmp_path, 1, wrong)
+    assert stand_out(clips) == {f"c{i:02d}" for i in wrong}
+
+
+def test_a_speed_of_its_own_is_no_suspect(tmp_path):
+    def called(i):
+        speed = "fast" if i in (3, 9, 17, 25) else "slow"
+        return f"section_00_source_train_normal_{i:04d}_speed_{speed}.wav"
+
+    clips = recordings(tmp_path, 1, (3, 9, 17, 25), name=called)
+    assert stand_out(clips) == set()
+
+
+def test_a_few_target_clips_are_no_suspects(tmp_path):
+    def called(i):
+        domain = "target" if i < 4 else "source"
+        return f"section_00_{domain}_train_normal_{i:04d}_noAttribute.wav"
+
+    clips = recordings(tmp_path, 1, range(4), name=called)
+    assert stand_out(clips) == set()
+
+
+def test_suspects_are_left_out_where_that_is_asked_for(tmp_path):
+    wrong = (3, 9, 17, 25)
+    clips = recordings(tmp_path, 2, wrong)
+    good = nf.Clips(c for c in clips if int(c.path.stem[1:]) not in wrong)
+    without, said = said_by(lambda: nf.fit(nf.s4(), clips, exclude_suspects=True))
+    (told,) = [text for text in said if "fitted without" in text]
+    assert all(f"c{i:02d}.wav" in told for i in wrong)
+    assert "4 suspects" in told
+    wanted, said = said_by(lambda: nf.fit(nf.s4(), good))
+    assert not any("self-score" in text for text in said)
+    ours = [v.score for v in without.score(clips)]
+    assert ours == [v.score for v in wanted.score(clips)]
+
+
+def test_a_look_changes_no_score(tmp_path):
+    clips = recordings(tmp_path, 3, (3, 9, 17, 25), n=24)
+    (first, said), (second, _) = (said_by(lambda: nf.fit(nf.s4(), clips)) for _ in range(2))
+    assert any("3 of 24" in text for text in said)
+    assert [v.score for v in first.score(clips)] == [v.score for v in second.score(clips)]
+
+
+def test_nothing_left_is_one_line(tmp_path):
+    clips = recordings(tmp_path, 3, n=2)
+    refused(lambda: nf.fit(nf.s4(), clips, exclude_suspects=True), "at least 3")

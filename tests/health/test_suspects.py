@@ -1,0 +1,158 @@
+"""Each way in which training data lies: named are exactly the wrong clips."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import nearfar as nf
+from nearfar.health.suspects import NAMED, Suspect, by_look, is_twice, lines, unexplained
+from nearfar.sound.lag import Lag
+from nearfar.sound.look import Look
+
+GOOD = Look(
+    10.0, (-30.0, -38.0), ratio=8.0, lr_corr=0.4, coherence=0.3, sample_rate=48_000,
+    clipped=(0.0, 0.0), zeros=(0.001, 0.002),
+)  # fmt: skip
+
+
+def clip(i, **fields):
+    return nf.Clip(Path("hall") / f"c{i:02d}.wav", machine="fan", **fields)
+
+
+def machine(wrong=(), n=30, **changed):
+    """Clips of one machine; those with a wrong place have other numbers."""
+    rng = np.random.default_rng(0)
+    good = [replace(GOOD, ratio=8 + rng.standard_normal()) for _ in range(n)]
+    return [
+        (clip(i), replace(what, **changed) if i in wrong else what) for i, what in enumerate(good)
+    ]
+
+
+def named(heard):
+    """{kind: places}"""
+    found = {}
+    for suspect in by_look(heard):
+        found.setdefault(suspect.kind, set()).add(int(suspect.clip.path.stem[1:]))
+    return found
+
+
+def test_a_clean_machine_gives_no_line():
+    assert named(machine()) == {}
+    assert named(machine(n=3)) == {}
+    assert named([(clip(i), Look(10.0, (-30.0,))) for i in range(10)]) == {}  # one channel
+
+
+@pytest.mark.parametrize(
+    ("kind", "changed"),
+    [
+        ("ratio", {"ratio": -8.0}),
+        ("far floor", {"levels": (-30.0, -92.0)}),
+        ("far floor", {"levels": (-30.0, -np.inf)}),
+        ("near floor", {"levels": (-91.0, -38.0)}),
+        ("twice", {"lr_corr": -0.9995}),
+        ("twice", {"coherence": 0.995}),
+        ("clipped", {"clipped": (0.0, 0.02)}),
+        ("zeros", {"zeros": (0.2, 0.0)}),
+        ("off", {"levels": (-45.0, -53.0)}),
+        ("length", {"seconds": 7.0}),
+        ("rate", {"sample_rate": 44_100}),
+        ("lag", {"lag": Lag(-500.0, -500.0, 0.0)}),
+        ("lag", {"lag": Lag(31.0, 31.0, 0.0)}),
+    ],
+)
+def test_the_wrong_clips_are_named_and_no_others(kind, changed):
+    wrong = {3, 17}
+    assert named(machine(wrong, **changed)) == {kind: wrong}
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"ratio": 16.0},  # a few dB of wind
+        {"levels": (-38.0, -45.0)},
+        {"lag": Lag(29.0, 29.0, 0.0)},
+        {"lag": Lag(float("nan"), float("nan"), 0.0)},
+        {"clipped": (), "zeros": ()},  # nobody knows
+        {"levels": (-75.0, -75.0), "zeros": (0.07, 0.07), "clipped": (0.9, 0.9)},
+    ],
+)
+def test_what_may_be_is_not_named(changed):
+    if changed.get("levels") == (-75.0, -75.0):  # a quiet machine, as all its clips are
+        assert named(machine(range(30), **changed)) == {}
+    else:
+        assert named(machine({3, 17}, **changed)) == {}
+
+
+def test_a_machine_that_is_wrong_throughout_is_said_but_not_left_out():
+    found = by_look(machine(range(30), levels=(-30.0, -92.0)))
+    assert len(found) == 30
+    assert not any(suspect.alone for suspect in found)
+    assert all(suspect.alone for suspect in by_look(machine({3}, levels=(-30.0, -92.0))))
+
+
+def test_both_groups_of_level_are_told():
+    (line,) = lines(by_look(machine({3, 17}, levels=(-50.0, -58.0))), {"fan": 30}).values()
+    assert "c03.wav -50 dBFS" in line
+    assert "28 at -30 to -30 dBFS: c00.wav" in line
+
+
+def test_target_clips_are_compared_with_target_clips():
+    far = {i: {"ratio": 25.0} for i in range(6)}
+    heard = machine()
+    moved = [(clip(40 + i, domain="target"), replace(GOOD, **far[i])) for i in range(6)]
+    assert named(heard + moved) == {}
+    moved[2] = (moved[2][0], replace(GOOD, ratio=2.0))
+    assert named(heard + moved) == {"ratio": {42}}
+    assert named(heard + moved[:4]) == {}  # four are too few for a median
+
+
+def test_a_condition_that_differs_as_a_whole_is_no_suspect():
+    heard = machine({3, 4, 5}, ratio=25.0)
+    speeds = [(replace(c, attributes="fast" if 3 <= i < 6 else "slow"), w)
+              for i, (c, w) in enumerate(heard)]  # fmt: skip
+    assert named(speeds) == {}
+    mixed = [(replace(c, attributes="fast" if i % 2 else "slow"), w)
+             for i, (c, w) in enumerate(heard)]  # fmt: skip
+    assert named(mixed) == {"ratio": {3, 4, 5}}
+    days = [(replace(c, path=Path(f"day{int(3 <= i < 6)}") / c.path.name), w)
+            for i, (c, w) in enumerate(heard)]  # fmt: skip
+    assert named(days) == {}
+
+
+def test_attributes_of_each_clip_alone_explain_nothing():
+    clips = [clip(i, attributes=f"number_{i}") for i in range(10)]
+    flagged = np.arange(10) == 4
+    assert unexplained(clips, flagged).tolist() == flagged.tolist()
+
+
+def test_drift_is_of_the_recording_not_of_its_parts():
+    def parts(ppm, count=60):
+        return [
+            (clip(0, start=10.0 * i, stop=10.0 * i + 10), replace(
+                GOOD, lag=Lag(ppm * i / 100, ppm * (i + 0.6) / 100, 6.0)))
+            for i in range(count)
+        ]  # fmt: skip
+
+    (found,) = [s for s in by_look(parts(40)) if s.kind == "drift"]  # 24 ms in 600 s
+    assert found.value == "+40 ppm, +24 ms in 600 s"
+    assert not [s for s in by_look(parts(20)) if s.kind == "drift"]  # 12 ms
+
+
+def test_a_floor_is_no_copy():
+    assert is_twice(replace(GOOD, lr_corr=1.0))
+    assert not is_twice(replace(GOOD, lr_corr=1.0, levels=(-92.0, -92.0)))
+    assert not is_twice(replace(GOOD, lr_corr=0.998, coherence=0.98))
+
+
+def test_a_line_is_short_and_counts_what_it_does_not_name():
+    long = [nf.Clip(Path(f"{'x' * 60}_{i}.wav"), machine="fan") for i in range(200)]
+    (line,) = lines([Suspect(c, "twice", "LR_corr 1.000") for c in long], {"fan": 300}).values()
+    assert len(line) <= 500
+    assert line.startswith("fan: 200 of 300 clips: both channels are one")
+    named_here = line.count(".wav")
+    assert f"and {200 - named_here} more" in line
+    few = [Suspect(c, "twice", "") for c in machine() for c in [c[0]]]
+    (line,) = lines(few, {"fan": 30}).values()
+    assert line.count(".wav") == NAMED
