@@ -1,5 +1,6 @@
 """What `inspect` says of clips made to order."""
 
+import json
 import math
 
 import numpy as np
@@ -9,6 +10,7 @@ import nearfar as nf
 from conftest import write
 from nearfar.errors import AudioError, SettingError
 from nearfar.health.inspect import clip_statistics, inspect_clips
+from nearfar.health.suspects import KINDS
 
 
 def noise(seconds=2.0, seed=0):
@@ -127,3 +129,109 @@ def test_real_recordings(shared):
     assert not report.broken
     assert report.machines[0].clips == 10
     assert report.machines[0].mean.lr_corr > 0.5  # two microphones of one array
+
+
+# ---- what fit would name -----------------------------------------------------------------------
+
+
+def press(root, count=12, wrong=(), change=lambda x: x):
+    """Clips of one machine; those with a wrong place are changed."""
+    rng = np.random.default_rng(3)
+    for i in range(count):
+        near = 0.1 * rng.standard_normal(16_000)
+        audio = np.stack([near, 0.3 * near + 0.02 * rng.standard_normal(16_000)])
+        write(root / "press" / f"c{i:02d}.wav", change(audio) if i in wrong else audio)
+    return nf.Clips.open(root / "press")
+
+
+def steps(audio):
+    """Far of −1, 0 and 1 of 16 bits."""
+    return np.stack([audio[0], np.sign(audio[1]) * (np.abs(audio[1]) > 0.02) / 32_768])
+
+
+@pytest.mark.parametrize(
+    ("kind", "change"),
+    [
+        ("ratio", lambda x: x[::-1]),
+        ("far floor", steps),
+        ("twice", lambda x: np.stack([x[0], x[0] / 2])),
+        ("length", lambda x: x[:, :8000]),
+    ],
+)
+def test_suspects_are_named_beside_the_means(kind, change, tmp_path):
+    report = inspect_clips(press(tmp_path, wrong={3, 7}, change=change))
+    named = {s.clip.path.name for s in report.suspects if s.kind == kind}
+    assert named == {"c03.wav", "c07.wav"}
+    assert any("2 of 12 clips" in line and "c03.wav" in line for line in str(report).splitlines())
+
+
+def test_clean_clips_give_no_line(tmp_path):
+    report = inspect_clips(press(tmp_path))
+    assert report.suspects == report.refused == report.lags == ()
+    assert "clips" not in str(report).splitlines()[-1].replace("Means over clips", "")
+
+
+def test_a_channel_is_dead_by_its_level_too(tmp_path):
+    report = inspect_clips(press(tmp_path, wrong=range(12), change=steps))
+    assert report.machines[0].dead == 12
+    assert "the far microphone is at the noise floor" in str(report)
+
+
+def test_copies_up_to_gain_count_as_identical(tmp_path):
+    report = inspect_clips(press(tmp_path, 4, range(4), lambda x: np.stack([x[0], x[0] / 2])))
+    assert report.machines[0].identical == 4
+
+
+def test_what_only_a_fit_refuses_is_listed(tmp_path):
+    clips = press(tmp_path, 3)
+    write(tmp_path / "press" / "short.wav", noise(0.05))
+    report = inspect_clips(nf.Clips.open(tmp_path / "press"))
+    ((name, reason),) = report.refused
+    assert name.endswith("short.wav")
+    assert "need at least" in reason
+    assert "1 clips would be refused by fit:" in str(report)
+    assert len(clips) == 3
+
+
+def two_recorders(root, late):
+    rng = np.random.default_rng(1)
+    sound = 0.1 * rng.standard_normal(8 * 16_000)
+    write(root / "r_near.wav", sound[None])
+    write(root / "r_far.wav", 0.3 * sound[None, late:])
+    return nf.Clips.open(root, machine="press")
+
+
+def test_two_recorders_are_looked_at_as_far_as_both_go(tmp_path):
+    report = inspect_clips(two_recorders(tmp_path, 8000))
+    ((_, lag),) = report.lags
+    assert lag.ms == pytest.approx(-500, abs=0.5)
+    assert [s.kind for s in report.suspects] == ["lag"]
+    assert len(report.refused) == 1  # for its length, as fit would
+    assert "-500.0 ms" in str(report)
+    assert not report.broken
+
+
+def test_the_clipped_share_is_that_of_the_file(monkeypatch, tmp_path):
+    """Resampled, a flat top is none: 16 % were left of 53."""
+    from nearfar.clips import Clip
+    from nearfar.sound.recorded import Recorded
+
+    clips = press(tmp_path, 1)
+    plain = Clip.read_recorded
+    monkeypatch.setattr(
+        Clip, "read_recorded", lambda c, o: (plain(c, o)[0], Recorded(48_000, clipped=(0.5, 0.2)))
+    )
+    report = inspect_clips(clips)
+    assert report.machines[0].mean.clipping == 0.5
+    assert [s.kind for s in report.suspects] == ["clipped"]
+
+
+def test_as_data_it_is_json(mixed):
+    whole = inspect_clips(mixed).as_dict()
+    again = json.loads(json.dumps(whole, allow_nan=False))
+    assert again["version"] == 1
+    assert [m["machine"] for m in again["machines"]] == ["fan", "pump"]
+    assert {b["clip"].rsplit("/")[-1] for b in again["broken"]} == {
+        "empty.wav", "nan.wav", "text.wav",
+    }  # fmt: skip
+    assert {s["kind"] for s in again["suspects"]} <= set(KINDS)

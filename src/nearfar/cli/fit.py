@@ -17,6 +17,7 @@ from nearfar.cli.options import (
     Cache,
     ClipSeconds,
     Device,
+    ExcludeSuspects,
     Far,
     Machine,
     Near,
@@ -62,6 +63,7 @@ def fit(
     ] = False,
     any_frontend: AnyFrontend = False,
     skip_bad: SkipBad = False,
+    exclude_suspects: ExcludeSuspects = False,
     device: Device = "auto",
     batch_size: BatchSize = None,
     workers: Workers = None,
@@ -84,7 +86,7 @@ def fit(
     with Session(workers, cache, device, batch_size) as session:
         detector = fit_system(
             recipe, clips, session.runtime, order=order, skip_bad=skip_bad,
-            any_frontend=any_frontend,
+            any_frontend=any_frontend, exclude_suspects=exclude_suspects,
         )  # fmt: skip
     detector.save(output, weights="copy" if copy_weights else "keep")
     show.fitted(detector, output, replaced)

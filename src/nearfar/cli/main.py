@@ -15,6 +15,7 @@ import warnings
 import typer
 
 from nearfar.cli import weights as cli_weights
+from nearfar.cli.check import check
 from nearfar.cli.embed import embed
 from nearfar.cli.finetune import finetune
 from nearfar.cli.fit import fit, score, threshold
@@ -40,7 +41,7 @@ app = typer.Typer(
 
 
 COMMANDS = (  # in the order of the help: what most people need first
-    fit, score, threshold, evaluate, systems, features,
+    check, fit, score, threshold, evaluate, systems, features,
     finetune, embed, ablate, reproduce, cache,
     simulate, inspect, mask, completion,
 )  # fmt: skip

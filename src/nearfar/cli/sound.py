@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from enum import StrEnum
 from pathlib import Path
@@ -12,15 +13,18 @@ import typer
 from nearfar.cli.options import (
     ClipSeconds,
     Far,
+    Json,
     Machine,
     Near,
     Pair,
     Salvage,
     TimePattern,
     channels_of,
+    on_disk,
+    write_json,
 )
 from nearfar.cli.progress import progress_bar
-from nearfar.errors import SettingError
+from nearfar.errors import SettingError, in_shell
 
 Seed = Annotated[int, typer.Option(min=0, help="Of everything that is drawn.")]
 # A plain word, no Enum as in `options`: who reads the sound refuses others.
@@ -99,18 +103,26 @@ def inspect(
     pair: Pair = None,
     salvage: Salvage = False,
     time_pattern: TimePattern = None,
+    as_json: Json = None,
 ) -> None:
-    """Show what two channels look like, per machine: ratio, correlation, mask, levels, health."""
+    """Show what two channels look like, per machine: ratio, correlation, mask, levels, health.
+
+    Named are clips that cannot be used, and suspects, which stand out from their machine's.
+    """
     from nearfar.clips import Clips
+    from nearfar.files import check_output
     from nearfar.health import inspect as inspection
 
+    check_output(on_disk(as_json))  # before the clips are heard
     # Nothing is refused here, or a data set with one bad clip could not be looked at.
     order: Any = channel_order
     clips = Clips.open(
         data, machine=machine, clip_seconds=clip_seconds, channels=channels_of(near, far),
         pair=pair, salvage=salvage, time_pattern=time_pattern,
     )  # fmt: skip
-    typer.echo(str(inspection.inspect_clips(clips, order=order)))
+    found = inspection.inspect_clips(clips, order=order)
+    if not write_json(as_json, found.as_dict() if as_json is not None else None):
+        typer.echo(in_shell(str(found)))
 
 
 def mask(

@@ -7,16 +7,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any
 
 import numpy as np
 
 from nearfar.clips import Clip
 from nearfar.errors import AudioError, NearfarError
 from nearfar.frontend import CoherenceMask
+from nearfar.health.suspects import FLOOR, KINDS, Suspect, by_look, is_twice
+from nearfar.health.suspects import lines as suspect_lines
+from nearfar.sound import audio as audio_file
 from nearfar.sound import spectral
-from nearfar.sound.audio import Audio, ChannelOrder
+from nearfar.sound.audio import Audio, ChannelOrder, check
 from nearfar.sound.channels import relate
+from nearfar.sound.lag import Lag
+from nearfar.sound.look import Look, look
+from nearfar.sound.recorded import Recorded
 from nearfar.text import aligned, one_line
 
 CLIPPED = 0.999  # of full scale; 16-bit recordings end at 0.99997
@@ -61,8 +68,8 @@ class MachineReport:
     clips: int  # read
     broken: int
     mono: int
-    dead: int
-    identical: int
+    dead: int  # also by level
+    identical: int  # also up to gain or noise
     seconds: tuple[float, float]  # shortest, longest
     mean: ClipStatistics | None  # None if no clip could be read; `dead`, `identical`: of any clip
 
@@ -78,16 +85,73 @@ class Inspection:
 
     machines: tuple[MachineReport, ...]
     broken: tuple[tuple[str, str], ...]  # clip's name, reason
+    refused: tuple[tuple[str, str], ...] = ()  # could be looked at, but a fit would not take them
+    suspects: tuple[Suspect, ...] = ()  # stand out from their machine's clips
+    lags: tuple[tuple[str, Lag], ...] = ()  # clip's name, far behind near; of two files only
 
     def __str__(self) -> str:
         rows = [_HEADER, *(_row(machine) for machine in self.machines)]
         lines = [aligned(rows), _LEGEND]
-        if self.broken:
-            lines.append(f"{len(self.broken)} clips cannot be used:")
-            lines += [f"  {reason}" for _, reason in self.broken[:BROKEN_SHOWN]]
-        if len(self.broken) > BROKEN_SHOWN:
-            lines.append(f"  and {len(self.broken) - BROKEN_SHOWN} more")
+        told = list(suspect_lines(self.suspects, self._counts).values())
+        lags = [_lag_text(name, lag) for name, lag in self.lags]
+        broken, refused = ([why for _, why in clips] for clips in (self.broken, self.refused))
+        lines += _listed("clips cannot be used:", broken)
+        lines += _listed("clips would be refused by fit:", refused)
+        lines += _listed("clips are of two recorders, far behind near:", lags)
+        lines += told
         return "\n".join(lines)
+
+    @property
+    def _counts(self) -> dict[str, int]:
+        return {m.machine: m.clips for m in self.machines}
+
+    def as_dict(self) -> dict[str, Any]:
+        """Everything as plain data for JSON, version 1; what is no number is null.
+
+        Keys: `version`; `machines`, a list with the fields of `MachineReport`; `broken` and
+        `refused`, lists of {clip, reason}; `suspects`, a list of {machine, clip, file, kind,
+        value, usual, says}; `lags`, a list of {clip, begin_ms, end_ms, drift_ppm}.
+        """
+        suspects = [
+            {"machine": s.clip.machine, "clip": s.clip.name, "file": str(s.clip.path),
+             "kind": s.kind, "value": s.value, "usual": s.usual,
+             "says": KINDS[s.kind].format(usual=s.usual)}
+            for s in self.suspects
+        ]  # fmt: skip
+        lags = [
+            {"clip": name, "begin_ms": lag.begin, "end_ms": lag.end, "drift_ppm": lag.drift}
+            for name, lag in self.lags
+        ]
+        broken, refused = (
+            [{"clip": name, "reason": reason} for name, reason in clips]
+            for clips in (self.broken, self.refused)
+        )
+        whole = {"version": 1, "machines": [asdict(m) for m in self.machines], "broken": broken,
+                 "refused": refused, "suspects": suspects, "lags": lags}  # fmt: skip
+        plain: dict[str, Any] = _plain(whole)
+        return plain
+
+
+def _plain(value: Any) -> Any:
+    """Numbers that JSON does not know as null."""
+    if isinstance(value, dict):
+        return {key: _plain(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _listed(title: str, lines: Sequence[str]) -> list[str]:
+    more = len(lines) - BROKEN_SHOWN
+    shown = [f"  {line}" for line in lines[:BROKEN_SHOWN]]
+    return [f"{len(lines)} {title}", *shown, *[f"  and {more} more"] * (more > 0)] if lines else []
+
+
+def _lag_text(name: str, lag: Lag) -> str:
+    if math.isnan(lag.ms):
+        return f"{name}: no common sound found"
+    drift = "" if math.isnan(lag.drift) else f", drift {lag.drift:+.0f} ppm"
+    return f"{name}: {lag.ms:+.1f} ms{drift}"
 
 
 _HEADER = (
@@ -98,7 +162,8 @@ _LEGEND = (
     "ratio: near over far, mean over frequencies of the log ratio; power: of the whole waveforms.\n"
     "γ: coherence over a clip, mean over frequencies. mask, floor: mean of the coherence mask and "
     "its share at the floor.\n"
-    "dead: a channel is silent or constant. identical: both channels are one. Means over clips."
+    "dead: a channel is silent, constant, or at the noise floor (−90 dBFS). identical: both "
+    "channels are one, up to gain or noise. Means over clips."
 )
 
 
@@ -118,22 +183,86 @@ def inspect_clips(
     Raises:
         SettingError: an unknown `order`.
     """
-    found: dict[str, list[tuple[float, int, ClipStatistics]]] = {}
+    seen: dict[str, list[_Seen]] = {}
     broken: list[tuple[str, str]] = []
+    refused: list[tuple[str, str]] = []
     counts: dict[str, int] = {}
     for clip in clips:
-        found.setdefault(clip.machine, [])
+        seen.setdefault(clip.machine, [])
         try:
-            audio = clip.read(order)
-            numbers = clip_statistics(audio, mask=mask, name=clip.name)
+            one, reason = _see(clip, order, mask)
         except AudioError as error:
             broken.append((clip.name, _naming(clip, error)))
             counts[clip.machine] = counts.get(clip.machine, 0) + 1
         else:
-            seconds = audio.shape[1] / spectral.SAMPLE_RATE
-            found[clip.machine].append((seconds, len(audio), numbers))
-    machines = (_machine(name, found[name], counts.get(name, 0)) for name in sorted(found))
-    return Inspection(tuple(machines), tuple(broken))
+            seen[clip.machine].append(one)
+            refused += [(clip.name, reason)] if reason else []
+    machines = (_machine(name, seen[name], counts.get(name, 0)) for name in sorted(seen))
+    everything = [one for name in sorted(seen) for one in seen[name]]
+    return Inspection(
+        tuple(machines),
+        tuple(broken),
+        tuple(refused),
+        tuple(_suspects(everything)),
+        tuple((one.clip.name, one.look.lag) for one in everything if one.look.lag is not None),
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Seen:
+    """A clip that could be read."""
+
+    clip: Clip
+    seconds: float
+    channels: int
+    numbers: ClipStatistics
+    look: Look
+
+
+def _see(clip: Clip, order: ChannelOrder, mask: CoherenceMask | None) -> tuple[_Seen, str]:
+    """A clip's numbers, and why a fit would refuse it; "" if it would not."""
+    reason = ""
+    try:
+        audio, recorded = clip.read_recorded(order)
+    except AudioError as error:
+        if clip.far is None or clip.fault:
+            raise
+        # Two recorders seldom stop together: their common length says how they relate.
+        audio, recorded, reason = *_common(clip), _naming(clip, error)
+    numbers = clip_statistics(audio, mask=mask, name=clip.name)
+    if recorded.clipped:  # what a resampler made of a flat top is no flat top
+        numbers = replace(numbers, clipping=max(recorded.clipped))
+    if not reason and not numbers.dead:  # dead ones have a column of their own
+        try:
+            check(audio, name=clip.name, channels=1)
+        except AudioError as error:
+            reason = _naming(clip, error)
+    seen = look(audio, recorded, two_files=clip.far is not None)
+    seconds = audio.shape[1] / spectral.SAMPLE_RATE
+    return _Seen(clip, seconds, len(audio), numbers, seen), reason
+
+
+def _common(clip: Clip) -> tuple[Audio, Recorded]:
+    """Near and far from their beginnings, as long as the shorter of them."""
+    near, far = (
+        audio_file.read(path, start=clip.start, stop=clip.stop)
+        for path in (clip.path, clip.far or clip.path)
+    )
+    n = min(near.shape[1], far.shape[1])
+    return audio_file.pair(near[:, :n], far[:, :n], names=(str(clip.path), str(clip.far))), (
+        Recorded(spectral.SAMPLE_RATE)
+    )
+
+
+def _suspects(seen: Sequence[_Seen]) -> list[Suspect]:
+    """As a fit finds them, machine by machine and section by section."""
+    groups: dict[tuple[str, str], list[tuple[Clip, Look]]] = {}
+    for one in seen:
+        # Test clips may be anomalous and targets in plenty: nobody fits on them.
+        if one.clip.split != "test" and one.clip.label != "anomaly":
+            key = one.clip.machine, one.clip.section
+            groups.setdefault(key, []).append((one.clip, one.look))
+    return [suspect for group in groups.values() for suspect in by_look(group)]
 
 
 def clip_statistics(
@@ -199,18 +328,16 @@ def _log_ratio(audio: Audio) -> float:
     return float(np.mean(10 * np.log10(powers[0][both] / powers[1][both])))
 
 
-def _machine(
-    name: str, found: Sequence[tuple[float, int, ClipStatistics]], broken: int
-) -> MachineReport:
-    seconds = [s for s, _, _ in found]
-    numbers = [n for _, _, n in found]
+def _machine(name: str, found: Sequence[_Seen], broken: int) -> MachineReport:
+    seconds = [one.seconds for one in found]
+    numbers = [one.numbers for one in found]
     return MachineReport(
         machine=name,
         clips=len(found),
         broken=broken,
-        mono=sum(channels == 1 for _, channels, _ in found),
-        dead=sum(n.dead for n in numbers),
-        identical=sum(n.identical for n in numbers),
+        mono=sum(one.channels == 1 for one in found),
+        dead=sum(one.numbers.dead or min(one.look.levels) <= FLOOR for one in found),
+        identical=sum(one.numbers.identical or is_twice(one.look) for one in found),
         seconds=(min(seconds), max(seconds)) if seconds else (_NAN, _NAN),
         mean=_mean(numbers) if numbers else None,
     )

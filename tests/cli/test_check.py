@@ -1,0 +1,69 @@
+"""check, fit --exclude-suspects, inspect --json: as people call them."""
+
+import json
+
+import numpy as np
+import pytest
+
+from conftest import machine_sound, write
+
+
+@pytest.fixture(scope="module")
+def press(tmp_path_factory):
+    """Fourteen clips of which one has its channels exchanged. Read only."""
+    root = tmp_path_factory.mktemp("press") / "press"
+    rng = np.random.default_rng(4)
+    for i in range(14):
+        near = 0.1 * rng.standard_normal(24_000)
+        audio = np.stack([near, 0.3 * near + 0.02 * rng.standard_normal(24_000)])
+        write(root / f"c{i:02d}.wav", audio[::-1] if i == 5 else audio)
+    return root
+
+
+def test_check_names_suspects_and_writes_nothing(run, press):
+    before = sorted(press.parent.iterdir())
+    code, out, _ = run("check", press, "--no-cache", "--workers", 1)
+    assert code == 1
+    assert "c05.wav" in out
+    assert "1 of 14 clips stand out" in out
+    assert sorted(press.parent.iterdir()) == before
+
+
+def test_check_of_clean_clips_is_0(run, press, tmp_path):
+    for file in press.iterdir():
+        if file.name != "c05.wav":
+            (tmp_path / file.name).write_bytes(file.read_bytes())
+    code, out, _ = run("check", tmp_path, "--machine", "press", "--no-cache", "--workers", 1)
+    assert (code, out) == (0, "13 clips: none stands out\n")
+
+
+def test_fit_says_what_it_leaves_out(run, press, tmp_path):
+    given = ("fit", press, "--no-cache", "--workers", 1)
+    code, _, err = run(*given, "-o", tmp_path / "all")
+    assert code == 0
+    assert "1 of 14 clips: near over far more than 10 dB from the median" in err
+    code, _, err = run(*given, "-o", tmp_path / "without", "--exclude-suspects")
+    assert code == 0
+    assert "press: fitted without 1 suspects: c05.wav" in err
+    index = json.loads((tmp_path / "without" / "detector.json").read_text())
+    assert "c05.wav" not in json.dumps(index)
+
+
+def test_inspect_prints_or_writes_json(run, press, tmp_path):
+    code, out, _ = run("inspect", press, "--json", "-")
+    assert code == 0
+    found = json.loads(out)
+    assert [s["clip"].rsplit("/")[-1] for s in found["suspects"]] == ["c05.wav"]
+    code, out, _ = run("inspect", press, "--json", tmp_path / "health.json")
+    assert json.loads((tmp_path / "health.json").read_text()) == found
+    assert out.startswith("machine")
+
+
+def test_inspect_cuts_as_fit_does(run, tmp_path):
+    rng = np.random.default_rng(0)
+    sound = machine_sound(rng, seconds=5)
+    write(tmp_path / "press" / "r_near.wav", sound[:1])
+    write(tmp_path / "press" / "r_far.wav", sound[1:, :-640])  # stopped 40 ms earlier
+    code, out, _ = run("inspect", tmp_path / "press", "--clip-seconds", 2)
+    assert code == 0
+    assert "cannot be used" not in out
