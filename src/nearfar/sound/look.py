@@ -27,7 +27,7 @@ class Look:
     """
 
     seconds: float
-    levels: tuple[float, ...]  # dBFS, rms with the mean removed, near first; −inf for a constant
+    levels: tuple[float, ...]  # dBFS, rms with the mean removed; −inf for a constant
     ratio: float = _NAN  # near over far, dB: of the waveforms' powers
     lr_corr: float = _NAN  # zero-lag correlation of the waveforms, −1 to 1
     coherence: float = _NAN  # γ², 0–1, mean over frequencies
