@@ -81,6 +81,8 @@ def standouts(
     Returns:
         At most `GROUP` of the clips; none where they are too few to tell.
     """
+    # One of weight 0, as a study may have, has no say.
+    members = [one for one in members if one.weight > 0]
     groups = _groups(members[0].table, fresh)
     flagged = _far([m.member.self_scores for m in members], members, groups)
     scores = members[0].member.self_scores  # what a person reads is one member's
