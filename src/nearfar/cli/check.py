@@ -13,27 +13,39 @@ from nearfar.cli.options import (
     Cache,
     ClipSeconds,
     Device,
+    Far,
     Machine,
+    Near,
     Order,
+    Pair,
+    Salvage,
     Settings,
     SkipBad,
     SystemName,
+    TimePattern,
     Weights,
     Workers,
+    order_of,
 )
 from nearfar.cli.progress import Session
+from nearfar.errors import in_shell
 from nearfar.system.named import system_of
 
 
 def check(
     data: Annotated[
-        Path, typer.Argument(help="DCASE folder, folder of normal recordings, or CSV.")
+        list[Path], typer.Argument(help="DCASE folders, folders of normal recordings, or CSVs.")
     ],
     system: SystemName = None,
     weights: Weights = None,
     settings: Settings = None,
     machine: Machine = None,
     channel_order: Order = Order.near_far,
+    near: Near = None,
+    far: Far = None,
+    pair: Pair = None,
+    salvage: Salvage = False,
+    time_pattern: TimePattern = None,
     clip_seconds: ClipSeconds = None,
     skip_bad: SkipBad = False,
     device: Device = "auto",
@@ -52,14 +64,16 @@ def check(
 
     recipe = system_of(system or "s4", settings, weights)
     # What a fit would take, and no more: a test folder holds anomalies by right.
-    clips = Clips.open(data, split="train", machine=machine, clip_seconds=clip_seconds)
+    order = order_of(channel_order, near, far)
+    clips = Clips.open(
+        data, split="train", machine=machine, clip_seconds=clip_seconds, pair=pair,
+        salvage=salvage, time_pattern=time_pattern,
+    )  # fmt: skip
     with Session(workers, cache, device, batch_size) as session:
-        found = suspects(
-            recipe, clips, session.runtime, order=channel_order.value, skip_bad=skip_bad
-        )
+        found = suspects(recipe, clips, session.runtime, order=order, skip_bad=skip_bad)
     counts = Counter(clip.machine for clip in clips)
     for line in lines(found, counts).values():
-        typer.echo(line)
+        typer.echo(in_shell(line))
     standing = len({suspect.clip for suspect in found})
     typer.echo(f"{standing} of {len(clips)} clips stand out" if found else
                f"{len(clips)} clips: none stands out")  # fmt: skip
