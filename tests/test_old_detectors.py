@@ -94,10 +94,11 @@ def test_a_detector_of_before_says_what_it_said(name, encoders):
     said = [detector.score(audio, sr=RATE, machine="fan")[0] for audio in asked()]
     np.testing.assert_allclose([v.score for v in said], was["scores"], rtol=was["rtol"])
     assert [v.nearest for v in said] == was["nearest"]
-    assert [v.anomalous for v in said] == was["anomalous"]
     assert [v.percentile for v in said] == was["percentiles"]
     drawn = detector.threshold("fan")
-    assert drawn.value == pytest.approx(was["threshold"], rel=1e-12)  # of stored numbers
+    # Of the same stored numbers one higher is taken since a promised rate counts the new clip too.
+    assert drawn.value >= was["threshold"] * (1 - 1e-12)
+    assert all(now.anomalous <= then for now, then in zip(said, was["anomalous"], strict=True))
     assert drawn.clips == was["clips"]
 
 

@@ -11,7 +11,15 @@ from scipy.stats import percentileofscore, zscore
 
 from nearfar.errors import SettingError
 from nearfar.parts.valid import check_rate
-from nearfar.scoring.calibrate import Calibration, Percentile, Raw, Threshold, ZScore, threshold
+from nearfar.scoring.calibrate import (
+    Calibration,
+    Percentile,
+    Raw,
+    Threshold,
+    ZScore,
+    p_values,
+    threshold,
+)
 
 CALIBRATIONS = [Raw(), ZScore(), Percentile(), Percentile("linear")]
 distances = st.floats(0, 1e6).map(lambda x: round(x, 3))
@@ -27,34 +35,64 @@ rates = st.one_of(
 
 @given(many, rates)
 @settings(max_examples=300, deadline=None)
-def test_no_more_false_alarms_than_asked_for_and_no_lower_threshold_would_do(scores, rate):
-    value = threshold(scores, rate).value
-    assert value in scores
-    assert (scores > value).sum() / len(scores) <= rate
-    for lower in scores[scores < value]:
-        assert (scores > lower).sum() / len(scores) > rate
+def test_one_of_exchangeable_clips_is_an_alarm_as_often_as_asked_for_at_most(scores, rate):
+    n = len(scores) - 1
+    called = [
+        scores[i] > threshold(np.delete(scores, i), rate).value for i in range(len(scores))
+    ]  # each is as likely to be the new one: this is the probability itself, not an estimate
+    assert np.mean(called) <= max(rate, 1 / (n + 1))
+
+
+@given(st.integers(2, 60), rates)
+@settings(max_examples=200, deadline=None)
+def test_without_ties_the_expected_rate_is_exact_and_one_more_would_break_it(n, rate):
+    ranks = np.arange(n + 1.0)
+    called = [i > threshold(np.delete(ranks, i), rate).value for i in range(n + 1)]
+    drawn = threshold(ranks[:-1], rate)
+    assert sum(called) == round(drawn.expected * (n + 1))
+    if drawn.reachable:
+        assert drawn.expected <= rate < drawn.expected + 1 / (n + 1)
 
 
 @pytest.mark.parametrize(
     ("n", "rate", "above"),
     [
-        (10, 0.1, 1), (100, 0.01, 1), (100, 0.29, 29), (1000, 0.1, 100), (990, 0.1, 99),
-        (3, 1 / 3, 1), (49, 1 / 49, 1), (103, 1 / 103, 1), (7, 0.3, 2), (15, 0.1, 1), (9, 0.1, 0),
-        (99, 0.01, 0), (10, 0.0999, 0), (10, 0.999, 9), (3, 0.5, 1),
+        (10, 0.1, 0), (100, 0.01, 0), (99, 0.29, 28), (1000, 0.1, 99), (989, 0.1, 98), (19, 0.1, 1),
+        (2, 1 / 3, 0), (48, 1 / 49, 0), (102, 1 / 103, 0), (9, 0.3, 2), (9, 0.1, 0), (3, 0.5, 1),
+        (8, 0.1, -1), (98, 0.01, -1), (9, 0.0999, -1), (9, 0.999, 8),
     ],
 )  # fmt: skip
 def test_how_many_different_self_scores_lie_above(n, rate, above):
     scores = np.random.default_rng(n).permutation(n).astype(float)
     got = threshold(scores, rate)
-    assert (scores > got.value).sum() == above
-    assert got.reachable == (above > 0)
+    assert (scores > got.value).sum() == max(above, 0)
+    assert got.reachable == (above >= 0)
     assert (got.wanted, got.clips) == (rate, n)
 
 
 def test_ties_may_leave_fewer_above():
-    assert threshold(np.array([1.0, 2, 2, 2]), 0.25).value == 2  # above 1 there are three of four
-    assert threshold(np.array([1.0, 1, 1, 2]), 0.25).value == 1
+    assert threshold(np.array([1.0, 2, 2, 2]), 0.4).value == 2  # above 1 there are three of four
+    assert threshold(np.array([1.0, 1, 1, 2]), 0.4).value == 1
     assert threshold(np.full(100, 0.5), 0.1).value == 0.5
+
+
+@pytest.mark.parametrize(("n", "rate"), [(10, 0.1), (99, 0.01), (99, 0.1), (500, 0.05), (19, 0.01)])
+def test_in_19_of_20_draws_the_rate_is_below_the_bound(n, rate):
+    uniform = np.random.default_rng(n).random((4000, n))  # the rate above x is 1 − x
+    rates_kept = [1 - threshold(own, rate).value for own in uniform]
+    bound = threshold(uniform[0], rate)
+    assert np.mean(np.array(rates_kept) <= bound.confident) == pytest.approx(0.95, abs=0.015)
+    assert np.mean(rates_kept) == pytest.approx(bound.expected, rel=0.1)
+
+
+@given(many, many, rates)
+@settings(max_examples=100, deadline=None)
+def test_a_p_value_counts_and_an_alarm_has_at_most_the_rate(own, new, rate):
+    got = p_values(np.sort(own), new)
+    counted = [(1 + sum(own >= x)) / (len(own) + 1) for x in new]
+    np.testing.assert_allclose(got, counted, rtol=0, atol=1e-15)
+    drawn = threshold(own, rate)
+    assert (got[new > drawn.value] <= max(rate, 1 / (len(own) + 1)) + 1e-15).all()
 
 
 @given(many, rates, rates)
@@ -90,27 +128,28 @@ def test_a_rate_is_returned_as_a_float():
 
 # ---- what it means for a person
 
-NEEDS = "{} % needs at least {} normal clips, there are {}: expect up to {} % false alarms"
+NEEDS = "{} % needs at least {} normal clips, there are {}: expect {} % false alarms; with 95 %"
 
 
 @pytest.mark.parametrize(
     ("rate", "clips", "seconds", "words"),
     [
-        (0.1, 1000, 10, "about 36 false alarms an hour with 10 s clips (10 % of normal clips)"),
-        (0.01, 100, 10, "about 3.6 false alarms an hour with 10 s clips (1 % of normal clips)"),
-        (0.07, 100, 12, "about 21 false alarms an hour with 12 s clips (7 % of normal clips)"),
-        (0.5, 100, 1.8005,
-         "about 1000 false alarms an hour with 1.8 s clips (50 % of normal clips)"),
-        (0.5, 100, 1, "about 1800 false alarms an hour with 1 s clips (50 % of normal clips)"),
-        (0.1, 100, 3600, "about 0.1 false alarms an hour with 3600 s clips (10 % of normal clips)"),
-        (0.01, 99, 10, NEEDS.format(1, 100, 99, 1)),
-        (0.1, 9, 10, NEEDS.format(10, 10, 9, 11)),
-        (0.3, 3, 10, NEEDS.format(30, 4, 3, 33)),
-        (0.001, 1, 10, NEEDS.format(0.1, 1000, 1, 100)),
+        (0.1, 999, 10, "about 36 false alarms an hour with 10 s clips (10 % of normal clips); "),
+        (0.01, 99, 10, "about 3.6 false alarms an hour with 10 s clips (1 % of normal clips); "),
+        (0.1, 10, 10, "about 32.7 false alarms an hour with 10 s clips (9.09 % of normal clips); "),
+        (0.5, 99, 1, "about 1800 false alarms an hour with 1 s clips (50 % of normal clips); "),
+        (0.01, 98, 10, NEEDS.format(1, 99, 98, 1)),
+        (0.1, 8, 10, NEEDS.format(10, 9, 8, 11)),
+        (0.3, 2, 10, NEEDS.format(30, 3, 2, 33)),
+        (0.001, 1, 10, NEEDS.format(0.1, 999, 1, 50)),
     ],
 )  # fmt: skip
 def test_explain(rate, clips, seconds, words):
-    assert Threshold(1.0, rate, clips).explain(seconds) == words
+    got = Threshold(1.0, rate, clips)
+    text = got.explain(seconds)
+    assert text.startswith(words)
+    assert got.confident > got.expected
+    assert text.count("up to") == 1  # a bound, and only there
 
 
 @given(rates, st.integers(1, 5000), st.floats(1, 7200))
@@ -122,11 +161,11 @@ def test_explain_is_one_line_of_plain_numbers_and_fits_the_threshold(rate, clips
     assert "e+" not in text
     assert "inf" not in text
     assert got.reachable == text.startswith("about")
-    assert got.reachable == (1 / clips <= rate)
+    assert got.reachable == (1 / (clips + 1) <= rate)
     if not got.reachable:
         needed = int(text.split("at least ")[1].split()[0])
         assert needed >= clips
-        assert abs(needed - math.ceil(1 / Fraction(rate))) <= 1
+        assert abs(needed + 1 - math.ceil(1 / Fraction(rate))) <= 1
 
 
 def test_explain_of_the_smallest_rate_there_is():

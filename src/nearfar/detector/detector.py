@@ -63,7 +63,7 @@ class Detector:
     >>> detector = Detector(logmel(), {("fan", "00"): section})
     >>> detector
     <Detector: fan; 1 section>
-    >>> detector.with_false_alarm_rate(0.4).threshold("fan").value  # one of three may be above
+    >>> detector.with_false_alarm_rate(0.5).threshold("fan").value  # one of three may be above
     0.2
     """
 

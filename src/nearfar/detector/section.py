@@ -15,7 +15,7 @@ from nearfar.embedding.chain import Chain
 from nearfar.embedding.jobs import Heard
 from nearfar.scores.verdict import Verdict
 from nearfar.scoring.bank import Rows
-from nearfar.scoring.calibrate import Calibrated, threshold
+from nearfar.scoring.calibrate import Calibrated, p_values, threshold
 from nearfar.scoring.rule import judged
 from nearfar.text import counted
 
@@ -100,8 +100,8 @@ class Judge:
     ...                 whitening=None, self_scores=np.array([0.1, 0.2, 0.3]))
     >>> clips = tuple(TrainingClip(f"{name}.wav", "") for name in "abc")
     >>> section = Section((member,), clips, levels=None, seconds=10.0)
-    >>> judge = Judge(logmel(), (logmel().chain,), section, false_alarm_rate=0.4)
-    >>> judge.threshold.value  # one of three normal clips may be above
+    >>> judge = Judge(logmel(), (logmel().chain,), section, false_alarm_rate=0.5)
+    >>> judge.threshold.value  # one of three normal clips may be above, and the new one
     0.2
     """
 
@@ -137,6 +137,7 @@ class Judge:
         below = np.searchsorted(self._self_scores, scores, side="right")
         # As a person reads it, whatever the system's own calibration is.
         shares = below / len(self._self_scores)
+        likely = p_values(self._self_scores, scores)
         nearest, distances = self._nearest(queries)
         return [
             Verdict(
@@ -146,6 +147,7 @@ class Judge:
                 threshold=self.threshold.value,
                 nearest=nearest[i],
                 warning=self._doubt(what, float(distances[i])),
+                p_value=float(likely[i]),
             )
             for i, (clip, what) in enumerate(heard)
         ]

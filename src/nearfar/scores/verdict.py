@@ -41,6 +41,7 @@ class Verdict:
     threshold: float  # same unit as `score`
     nearest: str  # the normal clip that sounds most like it
     warning: str = ""  # why this verdict deserves doubt; empty if nothing speaks against it
+    p_value: float | None = None  # (1 + self-scores at or above this score)/(n + 1), 0–1
 
     @property
     def anomalous(self) -> bool:
@@ -48,7 +49,7 @@ class Verdict:
         # Never at it: percentiles make ties, and a rate allows no more alarms than it says.
         return self.score > self.threshold
 
-    def as_dict(self) -> dict[str, str | float | bool]:
+    def as_dict(self) -> dict[str, str | float | bool | None]:
         """One flat row, in the order people read it."""
         return {
             "machine": self.clip.machine,
@@ -60,6 +61,7 @@ class Verdict:
             "threshold": self.threshold,
             "nearest": self.nearest,
             "warning": self.warning,
+            "p_value": self.p_value,
             # Behind the rest: programs may count columns. What `clip` shortens, this opens.
             "path": str(self.clip.path),
         }

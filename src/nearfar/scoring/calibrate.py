@@ -102,8 +102,13 @@ class Percentile:
 class Threshold:
     """A decision threshold and what may be expected of it.
 
-    >>> Threshold(2.0, wanted=0.1, clips=10).reachable, Threshold(2.0, 0.1, clips=9).reachable
+    What is promised holds for new clips that are exchangeable with the normal ones: recorded as
+    they were, in no other session.
+
+    >>> Threshold(2.0, wanted=0.1, clips=9).reachable, Threshold(2.0, 0.1, clips=8).reachable
     (True, False)
+    >>> Threshold(2.0, wanted=0.1, clips=98).expected  # 8 of 98 above, and the new clip itself
+    0.09090909090909091
     """
 
     value: float  # unit of the score; a clip is anomalous above it
@@ -112,28 +117,54 @@ class Threshold:
 
     @property
     def reachable(self) -> bool:
-        """Are there enough clips to tell the wanted rate from zero?"""
-        return _allowed(self.wanted, self.clips) >= 1
+        """Are there enough clips to keep the wanted rate: at least 1/rate, the new one counted?"""
+        return _allowed(self.wanted, self.clips) >= 0
+
+    @property
+    def expected(self) -> float:
+        """Probability that one new normal clip exceeds it, 0–1; less only with ties."""
+        return (self._above + 1) / (self.clips + 1)
+
+    @property
+    def confident(self) -> float:
+        """The false-alarm rate that this threshold does not exceed with 95 % confidence, 0–1.
+
+        The rate above the order statistic with `a` of n scores above it is Beta(a + 1, n − a)
+        (Wilks 1941), whatever the scores' distribution.
+        """
+        from scipy.special import betaincinv  # here: the command line must start without SciPy
+
+        return float(betaincinv(self._above + 1, self.clips - self._above, 0.95))
+
+    @property
+    def _above(self) -> int:
+        return max(_allowed(self.wanted, self.clips), 0)
 
     def explain(self, clip_seconds: float) -> str:
         """What the threshold means for a person, in one line.
 
-        >>> Threshold(2.0, 0.1, 1000).explain(10)
-        'about 36 false alarms an hour with 10 s clips (10 % of normal clips)'
-        >>> Threshold(2.0, 0.01, 20).explain(10)
-        '1 % needs at least 100 normal clips, there are 20: expect up to 5 % false alarms'
-        """
+        >>> Threshold(2.0, 0.1, 999).explain(10)
+        'about 36 false alarms an hour with 10 s clips (10 % of normal clips); with 95 % confidence up to 41.8 an hour (12 %)'
+        >>> Threshold(2.0, 0.01, 19).explain(10)
+        '1 % needs at least 99 normal clips, there are 19: expect 5 % false alarms; with 95 % confidence up to 52.5 an hour (15 %)'
+        """  # noqa: E501 - a line as it is printed
+        hour = 3600 / clip_seconds
+        # The only "up to": it is a bound, the other two are expectations.
+        bound = (
+            f"; with 95 % confidence up to {_digits(self.confident * hour)} an hour "
+            f"({_digits(100 * self.confident, 2)} %)"
+        )
         if not self.reachable:
             # A quotient that was rounded up must not ask for one clip more; 1e15 is "never".
-            needed = math.ceil(min(1 / self.wanted, 1e15) - 1e-9)
+            needed = math.ceil(min(1 / self.wanted, 1e15) - 1e-9) - 1
             return (
                 f"{100 * self.wanted:g} % needs at least {needed} normal clips, there are "
-                f"{self.clips}: expect up to {_digits(100 / self.clips, 2)} % false alarms"
+                f"{self.clips}: expect {_digits(100 * self.expected, 2)} % false alarms{bound}"
             )
-        hourly = self.wanted * 3600 / clip_seconds
         return (
-            f"about {_digits(hourly)} false alarms an hour with {_digits(clip_seconds)} s clips "
-            f"({100 * self.wanted:g} % of normal clips)"
+            f"about {_digits(self.expected * hour)} false alarms an hour with "
+            f"{_digits(clip_seconds)} s clips ({_digits(100 * self.expected)} % of normal clips)"
+            f"{bound}"
         )
 
 
@@ -144,26 +175,49 @@ def _digits(value: float, digits: int = 3) -> str:
 
 
 def _allowed(rate: float, clips: int) -> int:
-    """The most of some clips whose share is not above the rate: 1 for 0.1 of 10."""
-    most = round(rate * clips)  # 0.29 × 100 is 28.999…: rounded down it would be one too few
-    return most if most / clips <= rate else most - 1
+    """The most self-scores above a threshold that keeps the rate: ⌊rate·(n + 1)⌋ − 1; −1: none.
+
+    A new clip's rank among n + 1 exchangeable ones is uniform: it is above the threshold, with
+    `a` of the n above it, with a probability of (a + 1)/(n + 1) at most.
+    """
+    ranks = clips + 1
+    most = round(rate * ranks)  # 0.29 × 100 is 28.999…: rounded down it would be one too few
+    return (most if most / ranks <= rate else most - 1) - 1
 
 
 def threshold(self_scores: Values, false_alarm_rate: float) -> Threshold:
-    """The smallest self-score that at most this share of self-scores exceeds.
+    """The smallest self-score that one new normal clip exceeds with at most this probability.
 
     Args:
         self_scores: (n,) scores of normal clips held out.
-        false_alarm_rate: wanted share of normal clips above the threshold, 0–1.
+        false_alarm_rate: wanted share of normal clips above the threshold, 0–1. Below 1/(n + 1)
+            no n scores can keep it: the largest is taken, and `reachable` is False.
 
     Raises:
         SettingError: the rate is not above 0 and below 1.
 
-    >>> threshold(np.arange(1.0, 101.0), 0.1).value
+    >>> threshold(np.arange(1.0, 100.0), 0.1).value  # nine of 99 above, and the new one: 10/100
     90.0
     """
     rate = check_rate(false_alarm_rate)
     ordered = np.sort(self_scores)
-    above = _allowed(rate, len(ordered))
+    above = max(_allowed(rate, len(ordered)), 0)
     # A score equal to the threshold is no alarm, so ties cannot push the share above the rate.
     return Threshold(float(ordered[len(ordered) - 1 - above]), rate, len(ordered))
+
+
+def p_values(ordered: Values, scores: Values) -> Values:
+    """How probable so high a score is for a normal clip: (1 + #{self ≥ score})/(n + 1).
+
+    With a reachable rate a clip above its threshold has a p-value of at most that rate.
+
+    Args:
+        ordered: (n,) self-scores, rising.
+        scores: (m,) scores of new clips.
+
+    >>> p_values(np.array([1.0, 2.0, 3.0]), np.array([0.0, 2.0, 9.0])).tolist()
+    [1.0, 0.75, 0.25]
+    """
+    n = len(ordered)
+    below: Values = np.searchsorted(ordered, scores, side="left").astype(np.float64)
+    return (1 + n - below) / (n + 1)
