@@ -101,9 +101,11 @@ def _explain(detector: Detector, out: Console) -> None:
     for (machine, name), section in detector.sections.items():
         # Seconds: a rate of false alarms means most as "one in so many hours".
         text = detector.threshold(machine, name).explain(section.seconds)
-        lines.setdefault(text, []).append(machine if name == "00" else f"{machine} {name}")
+        for said in filter(None, (text, section.caveat)):
+            lines.setdefault(said, []).append(machine if name == "00" else f"{machine} {name}")
     for text, machines in lines.items():
-        who = "threshold" if len(lines) == 1 else ", ".join(machines)
+        everybody = len(machines) == len(detector.sections)
+        who = "threshold" if everybody else ", ".join(machines)
         out.print(f"{who}: {text}")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
@@ -9,9 +10,12 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from nearfar.clips.clip import Clip
+from nearfar.clips.clip import Clip, parse_name
 from nearfar.clips.collection import Clips
 from nearfar.errors import DatasetError, SettingError
+
+# 2024-11-04, 20241104 or 2024_11_04, as recorders name a day's folder.
+_DAY = re.compile(r"(19|20)\d\d([-_.]?)(0[1-9]|1[0-2])\2(0[1-9]|[12]\d|3[01])")
 
 
 def check_training(clips: Clips | Sequence[Clip], doing: str = "fit") -> None:
@@ -104,29 +108,60 @@ def proxy_classes(
     return classes
 
 
+def session_of(clip: Clip) -> str | None:
+    """What a clip was recorded in one go with: its day, or the long recording it is a part of.
+
+    Returns:
+        The day, of the clip's time or of a folder named like a date; else the file of a part;
+        None for a file of its own, and for one with a name of the DCASE form.
+
+    >>> session_of(Clip(Path("zoom/2024-11-04/ZOOM0001.WAV")))
+    '2024-11-04'
+    >>> session_of(Clip(Path("hour.wav"), start=10.0, stop=20.0)), session_of(Clip(Path("a.wav")))
+    ('hour.wav', None)
+    """
+    if parse_name(clip.path.name) is not None:  # its data set's folds are published ones
+        return None if _whole(clip) else str(clip.path)
+    # When clips carry no time the folder's name is all that is left of the day.
+    if clip.time is not None:
+        return clip.time.date().isoformat()
+    folder = clip.path.parent
+    if folder.name.casefold() in ("near", "far"):  # halves of a pair lie one folder deeper
+        folder = folder.parent
+    if day := _DAY.fullmatch(folder.name):
+        return "-".join((folder.name[:4], day[3], day[4]))
+    return None if _whole(clip) else str(clip.path)
+
+
+def _whole(clip: Clip) -> bool:
+    return clip.start == 0 and clip.stop is None
+
+
 def recording_blocks(clips: Sequence[Clip], folds: int) -> NDArray[np.int64]:
-    """Which clips must share a fold: neighbouring parts of one long recording sound alike.
+    """Which clips must share a fold: neighbouring parts of one session sound alike.
 
     Args:
         clips: (n,).
         folds: how many folds there will be.
 
     Returns:
-        (n,) block numbers. A file that is one clip is a block; the parts of a recording make as
-        few blocks, each of consecutive parts, as let all recordings together fill the folds.
+        (n,) block numbers. A file that is one clip, of no known day, is a block. A session
+        (`session_of`) is one block; one of more than half of the clips makes as many blocks of
+        consecutive parts as there are folds.
     """
-    # Neighbours in two folds would judge each other: self-scores and thresholds too low.
-    whole = [clip.start == 0 and clip.stop is None for clip in clips]
-    recordings = sorted({str(c.path) for c, w in zip(clips, whole, strict=True) if not w})
-    # Rounded up: with fewer blocks than folds some folds would be empty.
-    pieces = -(-folds // len(recordings)) if recordings else 1
+    sessions = [session_of(clip) for clip in clips]
+    named = sorted({name for name in sessions if name is not None})
     blocks: NDArray[np.int64] = np.empty(len(clips), dtype=np.int64)
-    singles = np.flatnonzero(whole)
+    singles = [i for i, name in enumerate(sessions) if name is None]
     blocks[singles] = np.arange(len(singles))
     used = len(singles)
-    for recording in recordings:
-        parts = [i for i, c in enumerate(clips) if not whole[i] and str(c.path) == recording]
-        parts.sort(key=lambda i: clips[i].start)
+    for session in named:
+        parts = [i for i, name in enumerate(sessions) if name == session]
+        # Files without a time are in the order of their names, as recorders number them.
+        parts.sort(key=lambda i: (str(clips[i].time or ""), str(clips[i].path), clips[i].start))
+        # Neighbours in two folds judge each other: self-scores and thresholds too low. A lone
+        # session must be cut all the same: without it too little is left to be held against.
+        pieces = folds if 2 * len(parts) > len(clips) else 1
         pieces_here = min(pieces, len(parts))  # a recording of three parts has no four blocks
         blocks[parts] = used + np.arange(len(parts)) * pieces_here // len(parts)
         used += pieces_here

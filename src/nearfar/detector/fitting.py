@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 
 from nearfar.clips.clip import Clip
 from nearfar.clips.collection import Clips, by_section
-from nearfar.clips.training import check_training, recording_blocks
+from nearfar.clips.training import check_training, recording_blocks, session_of
 from nearfar.detector.checks import check_section, warn_left_out, warn_of_fit, warn_of_suspects
 from nearfar.detector.detector import Detector
 from nearfar.detector.member import Member, NormalRows, assign_folds, fit_member
 from nearfar.detector.origin import origins
-from nearfar.detector.section import Section, TrainingClip
+from nearfar.detector.section import SESSIONS, Section, TrainingClip
 from nearfar.detector.standouts import Fitted, suspects_of
 from nearfar.detector.trained import check_frontend, fresh_clips, machine_facts, warn_untrained
 from nearfar.embedding.chain import Chain
@@ -371,7 +371,13 @@ def _fit_member(draft: _Draft, fits: _Fits) -> Member:
     with one_thread():  # the same bits whatever the number of cores
         fitted = fit_member(draft.member, draft.table, pools, draft.folds)
     heard_machine = machine_facts(draft.member.embedder, draft.normals.key[0])
-    return replace(fitted, facts={**fitted.facts, **heard_machine})
+    return replace(fitted, facts={**fitted.facts, **heard_machine, **_session_fact(draft)})
+
+
+def _session_fact(draft: _Draft) -> dict[str, float]:
+    """How many sessions the clips are of; nothing where a file of its own is among them."""
+    sessions = [session_of(clip) for clip, _ in draft.normals.group]
+    return {} if None in sessions else {SESSIONS: float(len(set(sessions)))}
 
 
 def _pools(draft: _Draft, fits: _Fits) -> list[Pool]:

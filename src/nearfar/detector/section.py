@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from nearfar.system.system import Ensemble, System
 
 LENGTH_MARGIN = 1.5  # times the normal clips' length, up or down, that is still no surprise
+SESSIONS = "sessions"  # the fact of a member that counts them; absent where none are known
+FEW_SESSIONS = 10  # below, what the next day brings is not to be told from them
 LEVEL_MARGIN = 3.0  # dB around the bank's near/far level ratios that is still no surprise
 
 
@@ -81,6 +83,19 @@ class Section:
         if self.fresh is None or not any(self.fresh):
             return everybody
         return np.array(self.fresh)
+
+    @property
+    def caveat(self) -> str:
+        """What the threshold's promise does not cover: other days than a few; empty if nothing."""
+        count = int(self.members[0].facts.get(SESSIONS, FEW_SESSIONS))
+        if count >= FEW_SESSIONS:
+            return ""
+        which = "this one" if count == 1 else f"these {count}"
+        return (
+            f"{len(self.clips)} clips from {count} recording{'s' * (count > 1)} or day"
+            f"{'s' * (count > 1)}: the threshold holds for {which}; expect more alarms on "
+            "another day"
+        )
 
     @cached_property
     def names(self) -> dict[int, str]:
