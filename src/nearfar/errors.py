@@ -20,7 +20,7 @@ from __future__ import annotations
 import difflib
 import re
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 # Flags that an argument stands for, by what a value of it looks like in a message; "" is a switch.
@@ -38,6 +38,7 @@ _RUNTIME = ("workers", "batch_size", "device")  # fields of a Runtime
 _COMMAND = re.compile(r"(\bnearfar [a-z]+(?: [^,;()]*)?)")
 
 EXTRAS = {"eat": "torch", "train": "accelerate", "report": "matplotlib"}  # extra → its package
+LONGEST = 500  # characters of a message: more is not read, and cut by whoever passes it on
 
 
 def _flag(name: str) -> str:
@@ -122,6 +123,8 @@ def _to_shell(text: str) -> str:
 class NearfarError(Exception):
     """Root of everything a user can cause; its text is in Python's words, see `in_shell`.
 
+    One that sums up several (see `several`) has each of them in `faults`, in full.
+
     >>> import nearfar as nf
     >>> try:
     ...     nf.Clips.open("gone")
@@ -129,6 +132,8 @@ class NearfarError(Exception):
     ...     print(error)
     gone: no such file or folder
     """
+
+    faults: tuple[str, ...] = ()  # a line each; empty where the error is one fault itself
 
     def __init__(self, *args: object) -> None:
         super().__init__(*(in_python(arg) if isinstance(arg, str) else arg for arg in args))
@@ -189,7 +194,7 @@ class StorageError(NearfarError, OSError):
 
     >>> from pathlib import Path
     >>> from nearfar.files import check_output
-    >>> check_output(Path("."))  # an hour before it would be written
+    >>> check_output(Path("."), endings=(".csv",))  # an hour before it would be written
     Traceback (most recent call last):
     nearfar.errors.StorageError: .: is a folder; choose another place
     """
@@ -217,6 +222,29 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     guess = difflib.get_close_matches(name, names, n=1)
     listing = ", ".join(names)
     return f"did you mean {guess[0]!r}? It has: {listing}" if guess else f"it has: {listing}"
+
+
+def several(faults: Sequence[NearfarError], summary: str) -> NearfarError:
+    """One error for many: the only one itself, or a line of at most `LONGEST` that has all.
+
+    Args:
+        faults: at least one.
+        summary: what they are together, and the way out; the first follows it.
+
+    >>> both = several([AudioError("a.wav: empty"), AudioError("b.wav: mono")], "2 of 9 clips")
+    >>> both, both.faults
+    (AudioError('2 of 9 clips: a.wav: empty'), ('a.wav: empty', 'b.wav: mono'))
+    """
+    if len(faults) == 1:
+        return faults[0]
+    kinds = {type(fault) for fault in faults}
+    line = f"{summary}: {faults[0]}"
+    if len(line) > LONGEST:
+        line = line[: LONGEST - 1] + "…"
+    # Of one kind they stay that: who catches an AudioError of one clip catches two as well.
+    error = (kinds.pop() if len(kinds) == 1 else NearfarError)(line)
+    error.faults = tuple(map(str, faults))
+    return error
 
 
 def warn(message: str) -> None:

@@ -6,26 +6,94 @@ import hashlib
 import os
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
 from nearfar.errors import StorageError
 
+DETECTOR = "detector.json"  # lies in a detector's folder, and tells one
+MAKER = "drawn by nearfar"  # in the metadata of pictures
 STALE = 3600.0  # s; a half-written file older than this has lost its writer
 
 
-def check_output(*paths: Path | None) -> None:
-    """Refuse files that cannot be written, before hours of work.
+def check_output(
+    path: Path | None,
+    *,
+    endings: Sequence[str],
+    inputs: Iterable[Path | str | None] = (),
+    ours: Callable[[Path], bool] | None = None,
+    replace: bool = False,
+) -> None:
+    """Refuse a file that cannot be written or shall not be, before hours of work.
+
+    Nothing that is an input is ever written to: a shell makes `--csv a.wav b.wav c.wav` of
+    `--csv today/*.wav`, and the first recording would be gone. Devices and pipes take anything.
+
+    Args:
+        path: to be written; None is no file.
+        endings: of its name, one of them, as (".csv",); letters of any case.
+        inputs: files and folders that the command reads; what is no path (a hub id), or None, is
+            harmless.
+        ours: is a file plainly an earlier output of this kind, made to be replaced? None: no file
+            is.
+        replace: write over a file that is neither, as the user said.
 
     Raises:
-        StorageError: no such folder, or no permission.
+        StorageError: no such folder, no permission, another ending, an input, a part of a
+            detector, or a file that may be somebody's.
     """
-    for path in paths:
-        if path is not None and (path.is_dir() or not os.access(path.parent, os.W_OK)):
-            why = "is a folder" if path.is_dir() else f"{path.parent} cannot be written to"
-            raise StorageError(f"{path}: {why}; choose another place")
+    # By name too: standard output may lead to a file, which is the user's own redirection.
+    if path is None or path.parts[:2] in ((os.sep, "dev"), (os.sep, "proc")):
+        return
+    if path.is_dir() or not os.access(path.parent, os.W_OK):
+        why = "is a folder" if path.is_dir() else f"{path.parent} cannot be written to"
+        raise StorageError(f"{path}: {why}; choose another place")
+    if path.exists() and not path.is_file():
+        return
+    if path.suffix.lower() not in endings:
+        raise StorageError(
+            f"{path}: what is written here ends in {' or '.join(endings)}; call it "
+            f"{path.stem}{endings[0]}"
+        )
+    _refuse_taken(path, [Path(place) for place in inputs if place], ours, replace)
+
+
+def _refuse_taken(
+    path: Path, inputs: Sequence[Path], ours: Callable[[Path], bool] | None, replace: bool
+) -> None:
+    """Refuse a place that something else has, or belongs to."""
+    target = path.resolve()  # through links: what they lead to would be replaced
+    known = path.exists() and ours is not None and ours(path)
+    for place in inputs:
+        # In a folder that is read any file may be one that is read, however it is called.
+        within = path.exists() and not known and place.is_dir()
+        if place.exists() and (
+            _same(place, path) or (within and place.resolve() in target.parents)
+        ):
+            raise StorageError(f"{path}: is an input of this command; choose another name")
+    if (target.parent / DETECTOR).exists():
+        raise StorageError(f"{path}: lies in a detector; choose another folder")
+    if path.exists() and not known and not replace:
+        raise StorageError(
+            f"{path}: is there already, and not plainly an earlier output of this kind; choose "
+            "another name, or write over it with --replace"
+        )
+
+
+def is_picture(path: Path) -> bool:
+    """Is a file plainly a picture that we drew? Its metadata say who made it."""
+    try:
+        return MAKER.encode() in path.read_bytes()
+    except OSError:
+        return False
+
+
+def _same(one: Path, other: Path) -> bool:
+    """Are both one file, by whatever names?"""
+    # Hard links too: they are one file to the one who opens it.
+    return other.exists() and one.samefile(other)
 
 
 @contextmanager

@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
+
+NAMED = 3  # of many names; a person looks at the first, a program reads a file
+# What sounds are called in messages: no blank, a suffix, and perhaps the span of a part.
+_FILE = re.compile(r"[^\s,;:'\"()]+\.[A-Za-z][A-Za-z0-9]{1,4}(?:@[\d:.-]*\d)?(?![\w.])")
+_NUMBER = re.compile(r"[-+]?\d+(?:\.\d+)?")
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> str:
@@ -56,3 +62,38 @@ def number(value: float, digits: int = 2) -> str:
         if abs(value) >= 0.01 or value == 0  # below, fixed digits would say 0.00
         else f"{value:.3g}"
     )
+
+
+def named(names: Sequence[str]) -> str:
+    """The first few names, and how many more there are.
+
+    >>> named(["a.wav", "b.wav"]), named([f"{i}.wav" for i in range(42)])
+    ('a.wav, b.wav', '0.wav, 1.wav, 2.wav and 39 more')
+    """
+    more = len(names) - NAMED
+    return ", ".join(names[:NAMED]) + (f" and {more} more" if more > 0 else "")
+
+
+def alike(messages: Iterable[str]) -> list[str]:
+    """One line for messages that differ in file names and numbers alone, the first one in full.
+
+    In the order of the first of each kind. Messages without a file's name stay as they are, each
+    once: what differs in them may be a machine.
+
+    >>> alike(["a.wav: 3 s are short", "fan: few clips", "b.wav: 2.5 s are short"])
+    ['a.wav: 3 s are short (and 1 more like it: b.wav)', 'fan: few clips']
+    """
+    kinds: dict[str, list[str]] = {}
+    for message in dict.fromkeys(messages):
+        plain = _NUMBER.sub("0", _FILE.sub("FILE", message)) if _FILE.search(message) else message
+        kinds.setdefault(plain, []).append(message)
+    return [
+        first + (f" (and {len(others)} more like it: {named(_files(others))})" if others else "")
+        for first, *others in kinds.values()
+    ]
+
+
+def _files(messages: Sequence[str]) -> list[str]:
+    """The first file that each names."""
+    # A suffix says that each has one; the messages were told apart by that.
+    return [found.group() for message in messages if (found := _FILE.search(message))]

@@ -47,7 +47,7 @@ def test_fit_score_evaluate(run, dcase, tmp_path):
 
 def test_score_as_json(run, detector_folder, dcase):
     code, out, _ = run("score", detector_folder, dcase / "fan" / "test", "--json")
-    verdicts = json.loads(out)
+    verdicts = json.loads(out)["scores"]
     assert code == 0
     assert {v["anomalous"] for v in verdicts} == {True, False}
     assert all(isinstance(v["score"], float) for v in verdicts)
@@ -181,7 +181,7 @@ def test_a_long_recording_is_cut(run, tmp_path):
     det = tmp_path / "det"
     assert run("fit", tmp_path / "press", "-o", det, "--clip-seconds", 2)[0] == 0
     _, out, _ = run("score", det, tmp_path / "press", "--clip-seconds", 2, "--json")
-    assert len(json.loads(out)) == 12
+    assert len(json.loads(out)["scores"]) == 12
 
 
 # ---- what a user can get wrong ---------------------------------------------------------------
@@ -384,7 +384,7 @@ def test_a_pair_named_twice_is_one_clip(run, tmp_path):
     det = tmp_path / "det"
     assert run("fit", tmp_path / "press", "-o", det)[0] == 0
     files = sorted((tmp_path / "press").glob("0_*.wav"))
-    assert len(json.loads(run("score", det, *files, "--json")[1])) == 1
+    assert len(json.loads(run("score", det, *files, "--json")[1])["scores"]) == 1
 
 
 def test_2021_is_not_called_omega(run, tmp_path):

@@ -35,7 +35,7 @@ def test_table_json_and_csv_say_the_same(run, detector_folder, dcase, tmp_path):
     clips, path = dcase / "fan" / "test", tmp_path / "scores.csv"
     code, told, _ = run("score", detector_folder, clips, "--json", "--csv", path)
     assert code == 0
-    spoken = json.loads(told)
+    spoken = json.loads(told)["scores"]
     with path.open(newline="") as file:
         written = list(csv.DictReader(file))
     assert len(spoken) == len(written) == len(nf.Clips.open(clips))

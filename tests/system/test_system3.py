@@ -54,7 +54,7 @@ def test_fit_score_evaluate(run, dcase, weights, tmp_path):
     assert (code, "wrote" in out) == (0, True), err
     code, out, err = run("score", where, dcase / "fan" / "test", "--machine", "fan", "--json")
     assert code == 0, err
-    scores = [v["score"] for v in json.loads(out)]
+    scores = [v["score"] for v in json.loads(out)["scores"]]
     assert len(scores) == 12
     assert len(set(scores)) > 4
     code, out, err = run("evaluate", dcase, "-s", "s3", "--weights", weights)

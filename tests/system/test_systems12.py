@@ -91,7 +91,7 @@ def test_system_1_from_nothing(mini, trained, tmp_path, run):
     assert set(result["settings"]["system"]["embedder"]) >= {"type", "embedder", "n"}
     code, out, err = run("score", tmp_path / "d", mini / "fan" / "test", "--json")
     assert code == 0, err
-    assert len({v["score"] for v in json.loads(out)}) > 10
+    assert len({v["score"] for v in json.loads(out)["scores"]}) > 10
     record = Training.of(open_weights(trained))
     train_clips = nf.Clips.open(mini, split="train")
     assert len(record.held_out) + len(record.heard) == len(train_clips)

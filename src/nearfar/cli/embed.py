@@ -16,6 +16,7 @@ from nearfar.cli.options import (
     Near,
     Order,
     Pair,
+    Replace,
     Salvage,
     Settings,
     SkipBad,
@@ -46,6 +47,7 @@ def embed(
     time_pattern: TimePattern = None,
     clip_seconds: ClipSeconds = None,
     skip_bad: SkipBad = False,
+    replace: Replace = False,
     device: Device = "auto",
     batch_size: BatchSize = None,
     workers: Workers = None,
@@ -53,17 +55,17 @@ def embed(
 ) -> None:
     """Write one row of numbers a clip, with names and labels; nothing is fitted."""
     from nearfar.clips import Clips
-    from nearfar.embedding.table import embeddings, write_npz
+    from nearfar.embedding.table import embeddings, is_table, write_npz
 
-    check_output(output)  # before anything is heard, as all refusals here
+    check_output(  # before anything is heard, as all refusals here
+        output, endings=(".npz",), inputs=[*data, *(weights or ())], ours=is_table, replace=replace
+    )
     recipe = system_of(system, settings, weights)
     if len(recipe.members) != 1:  # members differ in their dimensions: one table has no room
         raise SettingError(
             f"{system} has {len(recipe.members)} embedders; name one of its members, such as "
             "s3-eat or s3-dif"
         )
-    if output.suffix != ".npz":
-        raise SettingError(f"{output}: embeddings are written as .npz; call it {output.stem}.npz")
     # A file named twice, by itself and by its folder, is one clip.
     order = order_of(channel_order, near, far)
     clips = Clips.open(

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -20,6 +20,7 @@ from nearfar.cli.options import (
     Near,
     Order,
     Pair,
+    Replace,
     Salvage,
     Weights,
     Workers,
@@ -27,7 +28,7 @@ from nearfar.cli.options import (
 )
 from nearfar.cli.progress import Session
 from nearfar.errors import DatasetError, SettingError, did_you_mean, needs
-from nearfar.files import check_output
+from nearfar.files import check_output, is_picture
 from nearfar.system.named import system_of
 
 if TYPE_CHECKING:
@@ -90,6 +91,7 @@ def finetune(
     plot: Annotated[
         Path | None, typer.Option(help="Draw loss and accuracy; a .png, .svg or .pdf file.")
     ] = None,
+    replace: Replace = False,
     machine: Machine = None,
     channel_order: Order = Order.near_far,
     near: Near = None,
@@ -109,7 +111,10 @@ def finetune(
     from nearfar.embedder.eat import EAT
     from nearfar.training.curves import check_matplotlib, draw
 
-    check_output(plot)
+    check_output(
+        plot, endings=(".png", ".svg", ".pdf"), inputs=[*data, *(weights or ())], ours=is_picture,
+        replace=replace,
+    )  # fmt: skip
     if plot is not None:
         check_matplotlib()  # now: a picture is drawn after hours
     flags = {"seed": seed, "loss": loss, "lora": lora, "adapt": adapt}
@@ -120,7 +125,9 @@ def finetune(
     # Asked before the run, which then returns at once: "wrote" would not be true.
     finished = resume and output.exists() and not _checkpoint(output).exists()
     with _kept(output), Session(workers, cache, device) as session:
-        runtime = session.runtime if _leads() else replace(session.runtime, progress=None)
+        runtime = (
+            session.runtime if _leads() else dataclasses.replace(session.runtime, progress=None)
+        )
         run(
             recipe, clips, training, runtime, out=output, resume=resume,
             order=channel_order.value, watch=session.watch,
@@ -171,7 +178,7 @@ def _training_settings(
     from nearfar.training import FineTuning
 
     given = {SETTING_OF.get(flag, flag): x for flag, x in flags.items() if x is not None}
-    training = replace(FineTuning(), **given)  # type: ignore[arg-type]
+    training = dataclasses.replace(FineTuning(), **given)  # type: ignore[arg-type]
     for assignment in filter(_of_training, assignments):
         training = with_setting(training, assignment.strip().removeprefix(OF_TRAINING))
     # Said twice and differently: whichever won, somebody would train hours of the other.

@@ -5,7 +5,6 @@ The channel order is asked for in fit alone: the detector remembers it.
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -19,12 +18,14 @@ from nearfar.cli.options import (
     Device,
     ExcludeSuspects,
     Far,
+    Json,
     Machine,
     Near,
     Order,
     Pair,
     Parts,
     Rate,
+    Replace,
     Salvage,
     Settings,
     SkipBad,
@@ -33,7 +34,9 @@ from nearfar.cli.options import (
     Weights,
     Workers,
     channels_of,
+    on_disk,
     order_of,
+    write_json,
 )
 from nearfar.cli.progress import Session
 from nearfar.files import check_output
@@ -98,9 +101,13 @@ def score(
     machine: Machine = None,
     section: Annotated[str | None, typer.Option(help="Section, if the data do not say.")] = None,
     csv: Annotated[Path | None, typer.Option("--csv", help="Write the table to a file.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+    as_json: Json = None,
     fail_on_anomaly: Annotated[
-        bool, typer.Option("--fail-on-anomaly", help="Exit with 1 if a clip is anomalous.")
+        bool,
+        typer.Option(
+            "--fail-on-anomaly",
+            help="Exit with 1 if a clip is anomalous; with 3 if none is but some were not judged.",
+        ),
     ] = False,
     false_alarm_rate: Rate = None,
     near: Near = None,
@@ -112,18 +119,30 @@ def score(
     weights: Weights = None,
     part: Parts = None,
     skip_bad: SkipBad = False,
+    replace: Replace = False,
     device: Device = "auto",
     batch_size: BatchSize = None,
     workers: Workers = None,
     cache: Cache = True,
 ) -> None:
-    """Score new recordings: machine, score, percentile, anomalous, nearest normal clip."""
+    """Score new recordings: machine, score, percentile, anomalous, nearest normal clip.
+
+    As many rows as clips: with --skip-bad what cannot be used is a row "not judged".
+    """
     from nearfar.cli import show
     from nearfar.clips import Clips
     from nearfar.detector.detector import load
     from nearfar.files import write_text
+    from nearfar.scores.verdict import is_score_table
 
-    check_output(csv)  # before the clips are heard
+    check_output(  # before the clips are heard
+        csv, endings=(".csv",), inputs=[detector, *data, *(weights or ())], ours=is_score_table,
+        replace=replace,
+    )  # fmt: skip
+    check_output(
+        on_disk(as_json), endings=(".json",), inputs=[detector, *data, *(weights or ())],
+        ours=is_score_table, replace=replace,
+    )  # fmt: skip
     fitted = load(detector, types_of(part), weights or ())
     if false_alarm_rate is not None:
         fitted = fitted.with_false_alarm_rate(false_alarm_rate)
@@ -139,13 +158,13 @@ def score(
         )
     if csv is not None:
         write_text(csv, scores.to_csv())  # first: a closed pipe must not cost the file
-    if as_json:
-        typer.echo(json.dumps([v.as_dict() for v in scores], indent=1, ensure_ascii=False))
-    else:
+    if not write_json(as_json, scores.as_dict() if as_json is not None else None):
         show.verdicts(scores, csv)
+    # Only where it was asked for: to a shell these are failures, and a verdict is none.
     if fail_on_anomaly and any(v.anomalous for v in scores):
-        # Only where it was asked for: to a shell 1 is a failure, and a verdict is none.
         raise typer.Exit(1)
+    if fail_on_anomaly and not all(v.judged for v in scores):  # silence is no good news
+        raise typer.Exit(3)
 
 
 def threshold(

@@ -54,7 +54,8 @@ app.add_typer(cli_weights.app, name="weights")
 def main() -> None:
     """Run the command line; one line for whatever a user can cause.
 
-    Exit codes: 0 fine, 1 anomaly found (with --fail-on-anomaly), 2 user error, 130 interrupted.
+    Exit codes: 0 fine, 1 anomaly found and 3 none found but clips that could not be judged (both
+    with --fail-on-anomaly only), 2 user error, 130 interrupted.
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # Ω must not end the program on an old console
@@ -68,6 +69,8 @@ def main() -> None:
     except NearfarError as error:
         if voice.verbose:
             traceback.print_exc()
+        for fault in error.faults:  # in full, each on its own line; the error sums them up
+            typer.echo(f"fault: {in_shell(one_line(fault))}", err=True)
         typer.echo(f"error: {in_shell(one_line(error))}", err=True)
         sys.exit(2)  # as the command-line library itself ends for an unknown option
     except _Interrupted:

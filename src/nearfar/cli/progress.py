@@ -28,13 +28,14 @@ from nearfar.cli.program import voice
 from nearfar.errors import in_shell
 from nearfar.runtime.runtime import Progress as Report
 from nearfar.runtime.runtime import Runtime
-from nearfar.text import one_line
+from nearfar.text import alike, one_line
 from nearfar.training.log import EpochLine, StepLine
 
 TRAINING = "training"  # what a training reports its steps as
 
 UNITS = {  # what is counted while a bar runs, by what it reports; "steps" where nothing is said
     "listening": "clips",
+    "checking": "clips",
     "residual rows": "clips",
     "rendering": "clips",
     "log-mels": "clips",
@@ -83,7 +84,7 @@ class Session:
     def __exit__(self, *what: Any) -> None:
         self._bar.__exit__(*what)
         warnings.showwarning = show_warning
-        for message in dict.fromkeys(self._waiting):  # each once: workers repeat one another
+        for message in alike(self._waiting):  # each once: workers repeat one another
             show_warning(message)
 
     def say(self, line: str) -> None:

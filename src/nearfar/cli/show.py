@@ -18,12 +18,12 @@ from nearfar.embedder.contract import weights_of
 from nearfar.embedder.crops import Crops
 from nearfar.errors import AudioError, in_shell
 from nearfar.sound.audio import check, read
-from nearfar.text import number
+from nearfar.text import alike, number, one_line
 
 if TYPE_CHECKING:
     from nearfar.detector.detector import Detector
     from nearfar.frontend import Frontend
-    from nearfar.scores.verdict import Scores
+    from nearfar.scores.verdict import Scores, Verdict
     from nearfar.sound.audio import Audio
     from nearfar.study.features import Selection
     from nearfar.system.presets import Preset
@@ -74,12 +74,23 @@ def fitted(detector: Detector, output: Path, replaced: bool) -> None:
         markup=False,
     )
     _explain(detector, out)
+    if alone := _without_targets(detector):
+        # No warning: right for one machine in one place.
+        out.print(f"no target clips, so enrichment is off: {', '.join(alone)}")
     # Their threshold may mislead: to this encoder any sound of them is new.
     if unheard := detector.unheard_machines:
         out.print(f"machines the encoder was not trained on: {', '.join(unheard)}")
     out.print(
         f"wrote {output}" + (", replacing the detector there" if replaced else ""), markup=False
     )
+
+
+def _without_targets(detector: Detector) -> list[str]:
+    """Machines whose clips are all of one condition, where a system would make rows of another."""
+    if not any(m.enrichment for m in detector.system.members):
+        return []
+    bare = {m for (m, _), s in detector.sections.items() if s.members[0].facts["target"] == 0}
+    return [machine for machine in detector.machines if machine in bare]
 
 
 def thresholds(detector: Detector, written: Path | None) -> None:
@@ -112,27 +123,37 @@ def _explain(detector: Detector, out: Console) -> None:
 def verdicts(scores: Scores, csv: Path | None) -> None:
     """One line a clip."""
     right = ("score", "percentile")
-    table = _table("machine", "clip", "score", "percentile", "anomalous", "nearest", right=right)
+    # A column of dashes would tell nobody anything: most recordings do not say when they began.
+    timed = ("time",) * any(v.clip.time for v in scores)
+    columns = ("machine", "clip", *timed, "score", "percentile", "anomalous", "nearest")
+    table = _table(*columns, right=right)
     for v in scores:
         table.add_row(
             v.clip.machine,
             v.clip.name,
+            *("–" if v.clip.time is None else v.clip.time.isoformat(" ") for _ in timed),
             number(v.score, 4),
-            f"{100 * v.percentile:.1f}",
-            # In capitals: a colour is lost in a pipe, and on some people.
-            Text("ANOMALOUS", style="bold red") if v.anomalous else "no",
+            number(100 * v.percentile, 1),
+            _called(v),
             v.nearest,
         )
     out = console()
     out.print(table)
-    for v in scores:
-        if v.warning:
-            # On standard error: programs may read the table.
-            print(f"warning: {v.clip.name}: {in_shell(v.warning)}", file=sys.stderr)
-    n = sum(v.anomalous for v in scores)
-    out.print(
-        f"{n} of {len(scores)} clips anomalous" + (f"; wrote {csv}" if csv else ""), markup=False
-    )
+    # On standard error: programs may read the table.
+    for line in alike(f"{v.clip.name}: {_doubt(v)}" for v in scores if v.warning):
+        print(f"warning: {in_shell(one_line(line))}", file=sys.stderr)
+    out.print(scores.summary + (f"; wrote {csv}" if csv else ""), markup=False)
+
+
+def _called(verdict: Verdict) -> Text | str:
+    if not verdict.judged:
+        return Text("not judged", style="yellow")
+    # In capitals: a colour is lost in a pipe, and on some people.
+    return Text("ANOMALOUS", style="bold red") if verdict.anomalous else "no"
+
+
+def _doubt(verdict: Verdict) -> str:
+    return verdict.warning if verdict.judged else f"not judged, {verdict.warning}"
 
 
 def presets() -> None:

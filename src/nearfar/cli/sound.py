@@ -16,6 +16,7 @@ from nearfar.cli.options import (
     Machine,
     Near,
     Pair,
+    Replace,
     Salvage,
     TimePattern,
     channels_of,
@@ -24,6 +25,7 @@ from nearfar.cli.options import (
 )
 from nearfar.cli.progress import progress_bar
 from nearfar.errors import SettingError, in_shell
+from nearfar.files import check_output, is_picture
 
 Seed = Annotated[int, typer.Option(min=0, help="Of everything that is drawn.")]
 # A plain word, no Enum as in `options`: who reads the sound refuses others.
@@ -52,6 +54,7 @@ def simulate(
     ] = False,
     plot: Annotated[Path | None, typer.Option(help="Folder for a picture of each machine.")] = None,
     describe: Annotated[str | None, typer.Option(help="Print the physics of a machine.")] = None,
+    replace: Replace = False,
 ) -> None:
     """Simulate near/far recordings of machines in the DCASE layout."""
     from nearfar import sim
@@ -62,6 +65,10 @@ def simulate(
     if out is None:
         raise SettingError("give a folder for the data set, or --describe MACHINE")
     chosen = [name.strip() for name in machines.split(",") if name.strip()] if machines else None
+    pictures = [(plot, m) for m in chosen or sim.machines_of(preset)] if plot is not None else []
+    for folder, machine in pictures:  # now: a data set may take an hour
+        if (place := folder / f"{machine}.png").exists():
+            check_output(place, endings=(".png",), ours=is_picture, replace=replace)
     if preset == "stress":  # faulty files of one machine, to try programs on: no data set
         if stems or (chosen is not None and len(chosen) != 1):
             raise SettingError("stress files are of one machine, without --stems")
@@ -70,8 +77,8 @@ def simulate(
     else:
         _simulate(out, preset, seed, chosen, workers, stems)
     # Last: a data set is whole without its pictures, should matplotlib be missing.
-    for machine in (chosen or sim.machines_of(preset)) if plot else ():
-        typer.echo(f"wrote {sim.draw(machine, Path(str(plot)), seed)}")
+    for folder, machine in pictures:
+        typer.echo(f"wrote {sim.draw(machine, folder, seed)}")
 
 
 def _simulate(
@@ -103,16 +110,20 @@ def inspect(
     salvage: Salvage = False,
     time_pattern: TimePattern = None,
     as_json: Json = None,
+    replace: Replace = False,
 ) -> None:
     """Show what two channels look like, per machine: ratio, correlation, mask, levels, health.
 
     Named are clips that cannot be used, and suspects, which stand out from their machine's.
     """
     from nearfar.clips import Clips
-    from nearfar.files import check_output
     from nearfar.health import inspect as inspection
 
-    check_output(on_disk(as_json))  # before the clips are heard
+    # Before the clips are heard.
+    check_output(
+        on_disk(as_json), endings=(".json",), inputs=data, ours=inspection.is_inspection,
+        replace=replace,
+    )  # fmt: skip
     # Nothing is refused here, or a data set with one bad clip could not be looked at.
     order: Any = channel_order
     clips = Clips.open(
@@ -135,6 +146,7 @@ def mask(
         list[str] | None, typer.Option("--set", help="setting=value, as in floor=0.1; repeatable.")
     ] = None,
     channel_order: Order = "near-far",
+    replace: Replace = False,
 ) -> None:
     """Clean the near channel with the far one, to be heard."""
     from nearfar.cli import show
@@ -142,9 +154,8 @@ def mask(
     from nearfar.parts.change import with_setting
     from nearfar.sound.audio import check, read, write
 
-    # Through links too: the far channel would be gone for good.
-    if output is not None and output.resolve() == clip.resolve():
-        raise SettingError(f"{output}: is the recording itself; choose another name")
+    # No recording is plainly ours: another one's far channel would be gone for good.
+    check_output(output, endings=(".wav",), inputs=[clip], replace=replace)
     if output is None and not stats:
         raise SettingError("give -o FILE to hear it, --stats to see it, or both")
     part: Any = CoherenceMask() if frontend is FrontendName.mask else FarCancel()

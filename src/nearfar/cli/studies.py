@@ -17,6 +17,7 @@ from nearfar.cli.options import (
     Near,
     Order,
     Parts,
+    Replace,
     Settings,
     SkipBad,
     SystemName,
@@ -77,6 +78,7 @@ def ablate(
     settings: Settings = None,
     truth: Truth = None,
     output: Json = None,
+    replace: Replace = False,
     channel_order: Order = Order.near_far,
     device: Device = "auto",
     batch_size: BatchSize = None,
@@ -89,9 +91,13 @@ def ablate(
     """
     from nearfar.study import ablation
     from nearfar.study.claims import find_claim
+    from nearfar.study.data import is_result
 
     found = find_claim(claim)
-    check_output(on_disk(output))
+    check_output(
+        on_disk(output), endings=(".json",), inputs=[data, truth, *(weights or ())], ours=is_result,
+        replace=replace,
+    )  # fmt: skip
     # A claim that is not about this system is refused here: an ablation takes many fits.
     variants = found.variants(system_of(system or DEFAULT, settings, weights))
     with Session(workers, cache, device, batch_size) as session:
@@ -111,6 +117,7 @@ def evaluate(
     scores: ScoreFiles = None,
     truth: Truth = None,
     output: Json = None,
+    replace: Replace = False,
     # On, since a number says little without what plain log-mels reach on the same clips.
     floor: Annotated[
         bool, typer.Option("--floor/--no-floor", help="Fit and show the logmel floor too.")
@@ -134,9 +141,13 @@ def evaluate(
 ) -> None:
     """Print the rows of the report's Table 2 and Ω with a 95 % interval."""
     from nearfar.study.assessment import of_data, of_files
+    from nearfar.study.data import is_result
     from nearfar.study.lomo import study
 
-    check_output(on_disk(output))
+    check_output(
+        on_disk(output), endings=(".json",), ours=is_result, replace=replace,
+        inputs=[data, detector, scores, truth, *(weights or ())],
+    )  # fmt: skip
     _check_lomo(
         lomo, vary, ("--scores", scores), ("--detector", detector), ("--skip-bad", skip_bad)
     )

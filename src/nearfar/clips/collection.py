@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar, overload
+from typing import Any, TypeVar, overload
 
 from nearfar.clips import folders, lists, moments, words
 from nearfar.clips.clip import Clip
@@ -233,8 +233,9 @@ class Clips(Sequence[Clip]):
         _check_split(split)
         _check_channels(channels)
         how = _how(pair, time_pattern)
-        one_of_them = isinstance(data, str | os.PathLike) or not isinstance(data, Iterable)
-        several: list[StrPath] = [data] if one_of_them else list(data)
+        several: list[Any] = [data]
+        if not isinstance(data, str | os.PathLike) and isinstance(data, Iterable):
+            several = list(data)
         if not all(isinstance(one, str | os.PathLike) for one in several):
             raise SettingError(f"Clips.open takes a folder or a file, not {type(data).__name__}")
         if not several:

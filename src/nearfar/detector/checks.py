@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from nearfar.detector.member import Member
 from nearfar.errors import DatasetError, Once, warn
 from nearfar.health.suspects import NAMED, Suspect, lines
-from nearfar.scoring.bank import TARGET
 from nearfar.scoring.calibrate import Percentile
 
 if TYPE_CHECKING:
@@ -46,13 +45,6 @@ def check_section(
         once.warn(
             (machine, "copies"),
             f"{again[0][0]}: the same audio as {again[0][1]}; they count as one{more}",
-        )
-    # Without targets no enrichment makes a row: what a person chose has no effect.
-    if any(m.enrichment for m in system.members) and not (domain == TARGET).any():
-        once.warn(
-            (machine, "no target"),
-            f"{machine}: no target clips (recordings under changed conditions), so enrichment is "
-            "off; all count as source, which is right for one machine in one place",
         )
 
 

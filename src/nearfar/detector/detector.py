@@ -117,13 +117,14 @@ class Detector:
             machine: score everything as this machine instead of the clips' own. A detector that
                 knows only one takes plain recordings and arrays for that one.
             section: likewise.
-            skip_bad: leave out clips that cannot be used, with a warning that lists them.
+            skip_bad: go on where clips cannot be used; they stay in the result, "not judged".
 
         Returns:
-            One verdict a clip, in the order given.
+            One verdict a clip, in the order given: as many rows as clips. One that was not judged
+            (`Verdict.judged`) has nan for a score and the reason as its warning.
 
         Raises:
-            AudioError: a clip that cannot be used.
+            AudioError: clips that cannot be used, all of them in one line and in its `faults`.
             DatasetError: a machine or section the detector does not know.
             SettingError: `sr` missing or out of place.
         """
@@ -147,11 +148,17 @@ class Detector:
         known = [self._assigned(c, machine, section) for c in clips]
         hearing = hear(
             known, self._checked_chains, runtime, order=self.order, digest=False,
-            skip_bad=skip_bad,
+            skip_bad=skip_bad, tell=False,
         )  # fmt: skip
-        if known and not hearing.heard:  # no clips asked for is fine: no verdicts
-            raise DatasetError(f"none of the {len(known)} clips can be used; record them again")
-        return self.judge(hearing.heard)
+        judged = iter(self.judge(hearing.heard))
+        # Rows out = clips in: what vanished here would look like a quiet day.
+        return Scores(
+            self._not_judged(clip, hearing.left_out[i]) if i in hearing.left_out else next(judged)
+            for i, clip in enumerate(known)
+        )
+
+    def _not_judged(self, clip: Clip, reason: str) -> Verdict:
+        return Verdict.none(clip, self.threshold(clip.machine, clip.section).value, reason)
 
     def with_false_alarm_rate(self, rate: float) -> Detector:
         """The same detector with other thresholds; nothing is fitted again.

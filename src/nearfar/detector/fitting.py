@@ -154,7 +154,7 @@ def fit_many(
     return _detectors(hearing, fits)
 
 
-def _heard(fits: _Fits, clips: Clips, skip_bad: bool, any_frontend: bool) -> Hearing:
+def _heard(fits: _Fits, clips: Sequence[Clip], skip_bad: bool, any_frontend: bool) -> Hearing:
     """Everything that is checked before a fit, and all clips heard once."""
     import scipy.linalg  # noqa: F401 - its BLAS must be there when threads are limited
 

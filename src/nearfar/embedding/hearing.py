@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from nearfar.embedding.chain import Chain
@@ -24,6 +24,7 @@ class Hearing:
     Args:
         chains: in the order of each clip's rows.
         heard: every clip that could be used, in the order given.
+        left_out: place among the clips given → why the clip there could not be used, a line.
 
     >>> from nearfar.clips.clip import Clip
     >>> from nearfar.embedder.logmel import LogMel
@@ -36,6 +37,7 @@ class Hearing:
 
     chains: tuple[Chain, ...]
     heard: tuple[tuple[Clip, Heard], ...]  # a clip left out has no place here
+    left_out: Mapping[int, str] = field(default_factory=dict)
 
     def of(self, chains: Iterable[Chain]) -> list[tuple[Clip, Heard]]:
         """The same clips with the rows of some of the chains, in their order."""
@@ -56,15 +58,18 @@ def hear(
     order: ChannelOrder = "near-far",
     digest: bool = True,
     skip_bad: bool = False,
+    tell: bool = True,
 ) -> Hearing:
     """Hear clips once for all chains; see `embed` for arguments and errors.
 
-    Clips left out by `skip_bad` are named in a warning each.
+    Clips left out by `skip_bad` are named in a warning each, unless the caller says that it tells
+    of them itself.
     """
     # By equality, not by identity: members of an ensemble often hear alike.
     distinct = tuple(dict.fromkeys(chains))
-    heard, skipped = embed(clips, distinct, runtime, order=order, digest=digest, skip_bad=skip_bad)
-    for line in skipped:
+    heard, left_out = embed(clips, distinct, runtime, order=order, digest=digest, skip_bad=skip_bad)
+    for line in left_out.values() if tell else ():
         warn(f"left out: {line}")
     pairs = zip(clips, heard, strict=True)
-    return Hearing(distinct, tuple((clip, what) for clip, what in pairs if what is not None))
+    kept = tuple((clip, what) for clip, what in pairs if what is not None)
+    return Hearing(distinct, kept, left_out)

@@ -18,21 +18,25 @@ from typing import TYPE_CHECKING
 
 from nearfar.embedding.chain import Chain
 from nearfar.embedding.division import (
+    BATCH,
     Division,
     Jobs,
     divide,
     waiting_bytes,
 )
 from nearfar.embedding.jobs import (
+    Checkup,
     Heard,
     Job,
     JobResult,
     Prepared,
+    channels_of,
     describe,
+    do_checkup,
     do_job,
     open_cache,
 )
-from nearfar.errors import NearfarError
+from nearfar.errors import NearfarError, several
 from nearfar.runtime.cache import EmbeddingCache
 from nearfar.runtime.runtime import Runtime
 from nearfar.runtime.threads import one_thread
@@ -52,7 +56,7 @@ def embed(
     order: ChannelOrder = "near-far",
     digest: bool = True,
     skip_bad: bool = False,
-) -> tuple[list[Heard | None], list[str]]:
+) -> tuple[list[Heard | None], dict[int, str]]:
     """Embed clips.
 
     Args:
@@ -64,14 +68,18 @@ def embed(
         skip_bad: leave out clips that cannot be used instead of stopping.
 
     Returns:
-        what each clip gave (None for one left out), and a line for each one left out.
+        what each clip gave (None for one left out), and why the clip at a place was left out.
 
     Raises:
-        AudioError: the first clip in order that cannot be used.
+        AudioError, DatasetError, NearfarError: clips that cannot be used, all of them in one: what
+            was not heard yet is then read and checked, but not embedded.
         WeightsError, SettingError: an encoder that cannot run here, before any clip is read.
     """
     for chain in chains:
         chain.check(runtime)
+    looked = partial(_refusal, clips, channels_of(chains), order, runtime)
+    if not skip_bad and any(clip.fault for clip in clips):
+        raise looked([], 0)  # listing found it out: no clip is embedded in vain
     made = partial(
         Job,
         chains=chains,
@@ -80,24 +88,44 @@ def embed(
         digest=digest or runtime.cache is not None,
     )
     heard: list[Heard | None] = []
-    skipped: list[str] = []
+    faults: dict[int, NearfarError] = {}  # by place
     divided = _results(clips, made, divide(chains, runtime), runtime)
     # Closed here: an error's traceback would keep it, and its worker processes, for longer.
     with closing(divided) as groups, open_cache(runtime) as cache:
         # By map, for a name given to a group would keep it until the next one is whole.
-        for results in map(partial(_encoded, chains=chains, runtime=runtime, cache=cache), groups):
-            heard.extend(_kept(result, skipped if skip_bad else None) for result in results)
-    return heard, skipped
+        encoded = partial(_encoded, chains=chains, runtime=runtime, cache=cache, skip_bad=skip_bad)
+        for results in map(encoded, groups):
+            first = len(heard)
+            faults |= {first + i: r for i, r in enumerate(results) if isinstance(r, NearfarError)}
+            # None keeps the place of one that is left out.
+            heard.extend(None if isinstance(r, NearfarError) else r for r in results)
+            if faults and not skip_bad:
+                break
+    if faults and not skip_bad:  # out here, where the workers are gone
+        raise looked(list(faults.values()), len(heard))
+    return heard, {place: str(fault) for place, fault in faults.items()}
 
 
-def _kept(result: Heard | NearfarError, skipped: list[str] | None) -> Heard | None:
-    """What a clip gave; None, which keeps its place, for one that may be left out."""
-    if not isinstance(result, NearfarError):
-        return result
-    if skipped is None:
-        raise result
-    skipped.append(str(result))
-    return None
+def _refusal(
+    clips: Sequence[Clip],
+    needs: int,
+    order: ChannelOrder,
+    runtime: Runtime,
+    known: list[NearfarError],
+    seen: int,
+) -> NearfarError:
+    """All that cannot be used: what is known of the clips seen, and a look at all others.
+
+    A person mends a hundred files in one go, not one a run.
+    """
+    rest = clips[seen:]
+    looks = (Checkup(rest[i : i + BATCH], needs, order) for i in range(0, len(rest), BATCH))
+    found = run_counted(do_checkup, looks, runtime, "checking", len(rest), len)
+    faults = [*known, *(fault for some in found for fault in some if fault is not None)]
+    return several(
+        faults,
+        f"{len(faults)} of {len(clips)} clips cannot be used; leave them out with --skip-bad",
+    )
 
 
 def embed_audio(audio: Audio, chains: tuple[Chain, ...], runtime: Runtime) -> Heard:
@@ -137,8 +165,12 @@ def _encoded(
     chains: tuple[Chain, ...],
     runtime: Runtime,
     cache: EmbeddingCache,
+    skip_bad: bool,
 ) -> list[Heard | NearfarError]:
     """The results of a group with the second step done for all its clips together."""
+    if not skip_bad and any(isinstance(r, NearfarError) for r in group):
+        # The job ends here: seconds of an encoder would be for nothing.
+        return [r if isinstance(r, NearfarError) else r.about for r in group]
     # Clips that failed are in no column; their errors come back at their places.
     good = {i: r for i, r in enumerate(group) if not isinstance(r, NearfarError)}
     columns = [

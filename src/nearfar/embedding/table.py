@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,6 +70,15 @@ def embeddings(
     return Embeddings(
         np.stack([what.rows[0] for _, what in kept]), tuple(clip for clip, _ in kept), chain
     )
+
+
+def is_table(path: Path) -> bool:
+    """Is a file plainly a table that `write_npz` wrote?"""
+    try:
+        with zipfile.ZipFile(path) as file:
+            return {"embeddings.npy", "made_by.npy"} <= set(file.namelist())
+    except (OSError, zipfile.BadZipFile):
+        return False
 
 
 def write_npz(path: Path, table: Embeddings) -> None:

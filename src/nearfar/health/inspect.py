@@ -154,6 +154,15 @@ def _lag_text(name: str, lag: Lag) -> str:
     return f"{name}: {lag.ms:+.1f} ms{drift}"
 
 
+def is_inspection(path: Path) -> bool:
+    """Is a file plainly the JSON of an inspection?"""
+    try:
+        with path.open(encoding="utf-8") as file:
+            return file.read(40).replace(" ", "").startswith('{\n"version":1,\n"machines":')
+    except (OSError, ValueError):
+        return False
+
+
 _HEADER = (
     "machine", "clips", "s", "near dBFS", "far dBFS", "ratio dB", "power dB", "LR_corr", "γ",
     "mask", "floor %", "clipped %", "mono", "dead", "identical", "broken",

@@ -208,7 +208,8 @@ def _labels(scores: Scores | ScoreTable, truth: Sequence[Clip] | Truth | None) -
         return Truth.from_clips(truth)
     if isinstance(scores, ScoreTable):
         raise DatasetError("score files carry no labels; give the ground truth too")
-    return Truth.from_clips(verdict.clip for verdict in scores)
+    # A clip without a score has no place in the truth either: `from_verdicts` names it.
+    return Truth.from_clips(verdict.clip for verdict in scores if verdict.judged)
 
 
 def _sections(

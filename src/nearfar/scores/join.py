@@ -12,6 +12,7 @@ import numpy as np
 
 from nearfar.errors import DatasetError, warn
 from nearfar.scores.truth import LabelledFile, Truth, quoted, section_name, shown, stem
+from nearfar.text import named
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -50,7 +51,11 @@ class ScoreTable:
 
     @classmethod
     def from_verdicts(cls, verdicts: Iterable[Verdict]) -> ScoreTable:
-        """What a detector of ours said (`Scores`)."""
+        """What a detector of ours said (`Scores`); clips not judged are left out with a warning."""
+        verdicts = list(verdicts)
+        # A nan among scores would be refused or, worse, sorted somewhere.
+        if silent := [v.clip.name for v in verdicts if not v.judged]:
+            warn(f"left out, not judged: {named(silent)}")
         return cls(
             tuple(
                 ScoredFile(
@@ -63,6 +68,7 @@ class ScoreTable:
                     where=str(verdict.clip.path),
                 )
                 for verdict in verdicts
+                if verdict.judged
             )
         )
 

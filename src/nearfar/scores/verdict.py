@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 import os
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib import import_module
@@ -13,6 +15,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
+from nearfar.clips.clip import Clip
 from nearfar.errors import NearfarError
 from nearfar.files import write_text
 from nearfar.text import counted
@@ -20,7 +23,7 @@ from nearfar.text import counted
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from nearfar.clips import Clip
+SCHEMA = 1  # of the rows below as JSON has them; raised when a program that reads them could err
 
 
 @dataclass(frozen=True)
@@ -36,12 +39,33 @@ class Verdict:
     """
 
     clip: Clip
-    score: float  # unit of the system's distance; high = anomalous
+    score: float  # unit of the system's distance; high = anomalous; nan: not judged
     percentile: float  # share of the normal clips' self-scores at or below this score, 0–1
     threshold: float  # same unit as `score`
     nearest: str  # the normal clip that sounds most like it
-    warning: str = ""  # why this verdict deserves doubt; empty if nothing speaks against it
+    warning: str = ""  # why this verdict deserves doubt, or why there is none; "" if nothing does
     p_value: float | None = None  # (1 + self-scores at or above this score)/(n + 1), 0–1
+
+    @classmethod
+    def none(cls, clip: Clip, threshold: float, reason: str) -> Verdict:
+        """The row of a clip that could not be used: it was not judged, for this reason.
+
+        >>> from pathlib import Path
+        >>> from nearfar.clips import Clip
+        >>> row = Verdict.none(Clip(Path("a.wav")), threshold=1.0, reason="a.wav: empty file")
+        >>> row.judged, row.anomalous, row.as_dict()["score"], row.warning
+        (False, False, None, 'empty file')
+        """
+        # Rows say whose they are: a reason that begins with the clip's name says it again.
+        for name in (f"{clip.name}: ", f"{clip.path}: "):
+            reason = reason.removeprefix(name)
+        return cls(clip, math.nan, math.nan, threshold, nearest="", warning=reason)
+
+    @property
+    def judged(self) -> bool:
+        """Is there a score? Without one nobody knows whether the clip is anomalous."""
+        # Both: a rule of somebody's own that gives nan is a fault to be told, no unheard clip.
+        return not (math.isnan(self.score) and math.isnan(self.percentile))
 
     @property
     def anomalous(self) -> bool:
@@ -50,14 +74,17 @@ class Verdict:
         return self.score > self.threshold
 
     def as_dict(self) -> dict[str, str | float | bool | None]:
-        """One flat row, in the order people read it."""
-        return {
+        """One flat row, in the order people read it; None where nothing is known."""
+        time = self.clip.time
+        row: dict[str, str | float | bool | None] = {
             "machine": self.clip.machine,
             "section": self.clip.section,
             "clip": self.clip.name,
+            "time": None if time is None else time.isoformat(),
             "score": self.score,
             "percentile": self.percentile,
-            "anomalous": self.anomalous,
+            # False would say that somebody listened.
+            "anomalous": self.anomalous if self.judged else None,
             "threshold": self.threshold,
             "nearest": self.nearest,
             "warning": self.warning,
@@ -65,6 +92,8 @@ class Verdict:
             # Behind the rest: programs may count columns. What `clip` shortens, this opens.
             "path": str(self.clip.path),
         }
+        # JSON has no nan, and in a CSV it is a number to some and a word to others.
+        return {k: None if isinstance(v, float) and math.isnan(v) else v for k, v in row.items()}
 
 
 class Scores(Sequence[Verdict]):
@@ -102,12 +131,27 @@ class Scores(Sequence[Verdict]):
         return hash(self._verdicts)
 
     def __repr__(self) -> str:
-        n = sum(v.anomalous for v in self)
-        return f"<Scores: {counted(len(self), 'clip')}, {n} anomalous>"
+        n, silent = sum(v.anomalous for v in self), len(self) - len(self.judged)
+        tail = f", {silent} not judged" if silent else ""
+        return f"<Scores: {counted(len(self), 'clip')}, {n} anomalous{tail}>"
+
+    @property
+    def judged(self) -> Scores:
+        """Those with a score, in the same order."""
+        return Scores(v for v in self if v.judged)
+
+    @property
+    def summary(self) -> str:
+        """How many of those judged are anomalous, and how many were not judged."""
+        judged = self.judged
+        line = f"{sum(v.anomalous for v in judged)} of {len(judged)} clips anomalous"
+        # Nobody shall take a day of dead microphones for a quiet one.
+        silent = len(self) - len(judged)
+        return f"{line}, {silent} not judged" if silent else line
 
     @property
     def values(self) -> NDArray[np.float64]:
-        """The scores alone, (clips,)."""
+        """The scores alone, (clips,); nan for a clip that was not judged."""
         return np.array([v.score for v in self], dtype=np.float64)
 
     def to_pandas(self) -> Any:
@@ -137,10 +181,26 @@ class Scores(Sequence[Verdict]):
         return Path(path)
 
     def to_csv(self) -> str:
-        """A CSV text with a header line; floats with full precision."""
+        """A CSV text with a header line; floats with full precision, empty cells for nothing."""
         rows = [v.as_dict() for v in self]
+        # Of no clips, too, a table has its columns.
+        columns = Verdict.none(Clip(Path("none.wav")), math.nan, "").as_dict()
         out = io.StringIO()
-        writer = csv.DictWriter(out, list(rows[0]) if rows else ["machine"], lineterminator="\n")
+        writer = csv.DictWriter(out, list(columns), lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
         return out.getvalue()
+
+    def as_dict(self) -> dict[str, Any]:
+        """The same for JSON: `schema`, the version of what follows, and a row a clip."""
+        return {"schema": SCHEMA, "scores": [v.as_dict() for v in self]}
+
+
+def is_score_table(path: Path) -> bool:
+    """Is a file plainly scores that we wrote, as CSV or as JSON, of any version?"""
+    try:
+        with path.open(encoding="utf-8-sig") as file:
+            head = file.read(400)  # characters; what tells stands at the very beginning
+    except (OSError, ValueError):
+        return False
+    return re.match(r'machine,section,clip,|\{\s*"schema": \d+,\s*"scores": \[', head) is not None

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from nearfar.clips import Clips
 from nearfar.detector.detector import Detector, load
 from nearfar.detector.fitting import fit
-from nearfar.errors import DatasetError, NearfarWarning, SettingError
+from nearfar.errors import DatasetError, NearfarWarning, SettingError, warn
 from nearfar.metrics.comparison import compare
 from nearfar.metrics.evaluation import Evaluation
 from nearfar.metrics.official import evaluate
@@ -137,7 +137,11 @@ def of_data(
         else _fit(system, data, runtime, order, skip_bad, any_frontend)
     )
     rule = rule or rule_of(test)
-    scores = fitted.score(test, runtime, skip_bad=skip_bad)
+    everything = fitted.score(test, runtime, skip_bad=skip_bad)
+    scores = everything.judged
+    for verdict in everything:
+        if not verdict.judged:
+            warn(f"left out: {verdict.clip.name}: {verdict.warning}")
     if skip_bad:  # scores and labels must fit one to one
         labels = _only(labels, scores)
     result = evaluate(scores, labels, rule=rule)

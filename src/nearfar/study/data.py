@@ -64,6 +64,17 @@ def write_json(path: Path, result: Printable) -> None:
     write_text(path, json.dumps(result.as_dict(), indent=1, ensure_ascii=False) + "\n")
 
 
+def is_result(path: Path) -> bool:
+    """Is a file plainly figures that `write_json` wrote?"""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return False
+    # Every result says by which versions it was made.
+    versions = found.get("versions") if isinstance(found, dict) else None
+    return isinstance(versions, dict) and "nearfar" in versions
+
+
 def open_test(data: Path) -> Clips:
     """The test split of a data set.
 

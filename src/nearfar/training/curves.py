@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from nearfar.errors import FormatError, SettingError, needs
-from nearfar.files import atomic_file
+from nearfar.files import MAKER, atomic_file
 from nearfar.training.log import lines
 
 INK, ACCENT = "#1f4e79", "#c55a11"
@@ -52,7 +52,9 @@ def draw(log: Path, picture: Path) -> None:
     kind = picture.suffix.lstrip(".").lower() or "png"
     try:
         with atomic_file(picture) as file:
-            figure.savefig(file, format=kind, dpi=110)
+            # Formats have different words for it; with neither, nobody could tell whose it is.
+            maker = {"Software" if kind == "png" else "Creator": MAKER}
+            figure.savefig(file, format=kind, dpi=110, metadata=maker)
     except ValueError:
         raise SettingError(f"{picture}: no such picture; call it {picture.stem}.png") from None
 
