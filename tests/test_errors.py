@@ -1,5 +1,6 @@
 """What we raise: one root, a kind that Python knows too, one line, and the way out."""
 
+import pickle
 import tomllib
 import warnings
 from pathlib import Path
@@ -9,7 +10,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nearfar import errors
-from nearfar.errors import EXTRAS, NearfarError, Once, did_you_mean, first_line, needs, warn
+from nearfar.errors import (
+    EXTRAS,
+    AudioError,
+    NearfarError,
+    Once,
+    did_you_mean,
+    first_line,
+    needs,
+    several,
+    warn,
+)
 
 KINDS = [
     kind
@@ -37,6 +48,24 @@ def test_every_known_name_is_listed(known, name):
     told = did_you_mean(name, known)
     assert told.endswith(", ".join(sorted(known)))
     assert told.startswith("did you mean") or told.startswith("it has")
+
+
+def test_many_faults_are_one_short_line_that_has_all_of_them():
+    empty, mono = AudioError("a.wav: empty"), AudioError("b.wav: mono")
+    assert several([empty], "1 of 3 clips") is empty
+    both = several([empty, mono], "2 of 3 clips")
+    assert type(both) is AudioError
+    assert (str(both), both.faults) == (
+        "2 of 3 clips: a.wav: empty",
+        ("a.wav: empty", "b.wav: mono"),
+    )
+    mixed = several([empty, errors.DatasetError("c.wav: no partner")], "2 of 3 clips")
+    assert type(mixed) is NearfarError
+    long = several([AudioError("x" * 2000), mono], "2 of 3 clips")
+    assert len(str(long)) == errors.LONGEST
+    assert len(long.faults[0]) == 2000
+    assert pickle.loads(pickle.dumps(both)).faults == both.faults  # a worker may send it
+    assert NearfarError("x").faults == ()
 
 
 # ---- what is missing -----------------------------------------------------------------------------

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from conftest import refused
 from nearfar.errors import StorageError
-from nearfar.files import atomic_file, write_text
+from nearfar.files import MAKER, atomic_file, check_output, is_picture, write_text
 from processes import no_space, tree
 
 # ---- atomic files --------------------------------------------------------------------------------
@@ -92,3 +93,84 @@ def test_a_link_stays_a_link_and_a_device_a_device(tmp_path):
     assert stat.S_ISCHR(os.stat(os.devnull).st_mode)
     with pytest.raises(StorageError, match="cannot be written"):
         write_text(Path("/dev/full"), "x")
+
+
+# ---- what is never written to --------------------------------------------------------------------
+
+CSV = {"endings": (".csv",), "ours": lambda path: path.read_bytes().startswith(b"ours")}
+
+
+@pytest.fixture
+def day(tmp_path):
+    """A folder of recordings with a list, and beside it an earlier table and somebody's own."""
+    (tmp_path / "day").mkdir()
+    for name, content in {
+        "day/a.wav": b"RIFF", "day/b.wav": b"RIFF", "day/list.csv": b"path",
+        "earlier.csv": b"ours, made", "mine.csv": b"name,phone",
+    }.items():  # fmt: skip
+        (tmp_path / name).write_bytes(content)
+    return tmp_path
+
+
+@pytest.mark.parametrize("name", ["new.csv", "day/new.csv", "NEW.CSV", "earlier.csv"])
+def test_new_files_and_earlier_ones_of_the_kind_may_be_written(day, name):
+    check_output(day / name, inputs=[day / "day", None, "a/hub-id"], **CSV)
+
+
+@pytest.mark.parametrize("replace", [False, True])
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("day/a.wav", "ends in .csv; call it a.csv"),  # a shell's --csv day/*.wav
+        ("new", "call it new.csv"),
+        ("day/list.csv", "is an input"),  # in a folder that is read
+        ("day", "is a folder"),
+        ("none/new.csv", "cannot be written to"),
+    ],
+)
+def test_other_endings_inputs_and_no_places_are_refused_whatever_is_asked(day, name, said, replace):
+    refused(
+        lambda: check_output(day / name, inputs=[day / "day"], replace=replace, **CSV),
+        name, said, error=StorageError,
+    )  # fmt: skip
+
+
+def test_a_file_of_somebody_is_written_over_when_that_is_asked(day):
+    refused(lambda: check_output(day / "mine.csv", **CSV), "--replace", error=StorageError)
+    check_output(day / "mine.csv", replace=True, **CSV)
+    refused(lambda: check_output(day / "earlier.csv", endings=(".csv",)), "--replace")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links")
+def test_an_input_is_known_by_any_of_its_names(day):
+    (day / "soft.csv").symlink_to(day / "earlier.csv")
+    (day / "hard.csv").hardlink_to(day / "earlier.csv")
+    (day / "round").symlink_to(day / "day")
+    for name in ("earlier.csv", "soft.csv", "hard.csv", "day/../earlier.csv"):
+        refused(
+            lambda name=name: check_output(
+                day / name, inputs=[day / "earlier.csv"], replace=True, **CSV
+            ),
+            "is an input",
+        )
+    refused(lambda: check_output(day / "round/list.csv", inputs=[day / "day"], **CSV), "an input")
+
+
+def test_nothing_is_written_into_a_detector(day):
+    (day / "detector.json").write_text("{}")
+    refused(lambda: check_output(day / "new.csv", replace=True, **CSV), "lies in a detector")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="devices and pipes")
+def test_devices_pipes_and_standard_output_take_anything(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    for path in (None, Path("-"), Path("/dev/null"), Path("/dev/stdout"), tmp_path / "pipe"):
+        check_output(path, **CSV)
+
+
+def test_a_picture_of_ours_says_so(tmp_path):
+    (tmp_path / "a.png").write_bytes(b"\x89PNG Software\x00Matplotlib")
+    assert not is_picture(tmp_path / "a.png")
+    assert not is_picture(tmp_path / "none.png")
+    (tmp_path / "a.png").write_bytes(b"\x89PNG Software\x00" + MAKER.encode())
+    assert is_picture(tmp_path / "a.png")

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nearfar.text import aligned, number, one_line
+from nearfar.text import NAMED, aligned, alike, named, number, one_line
 
 cells = st.text("aΩ–1 ", max_size=6)
 
@@ -51,3 +51,35 @@ def test_one_line_keeps_the_words_and_nothing_between_them(text):
     assert line.split() == text.split()
     assert len(line.splitlines()) <= 1
     assert one_line(line) == line
+
+
+# ---- many at once --------------------------------------------------------------------------------
+
+
+@given(st.lists(st.sampled_from(["a", "b", "c.wav", "d"]), max_size=9))
+def test_no_name_is_uncounted(names):
+    told, _, more = named(names).partition(" and ")
+    listed = told.split(", ") if told else []
+    assert listed == names[:NAMED]
+    assert len(listed) + (int(more.split()[0]) if more else 0) == len(names)
+
+
+def test_forty_two_alike_are_one_line_with_a_count_and_names():
+    said = [f"left out: day {d}/ZOOM{n:04d}.WAV: {n / 7:.2f} dB" for d in (1, 2) for n in range(21)]
+    (line,) = alike(said)
+    assert line == f"{said[0]} (and 41 more like it: 1/ZOOM0001.WAV, 1/ZOOM0002.WAV, "\
+        "1/ZOOM0003.WAV and 38 more)"  # fmt: skip
+
+
+def test_what_is_not_alike_stays_apart_and_in_order():
+    said = [
+        "fan: 3 clips are few", "pump: 4 clips are few", "fan 1: the shift is 2",
+        "fan 2: the shift is 2", "a.wav: silent", "b.wav: loud", "e.g. 1", "e.g. 2",
+    ]  # fmt: skip
+    assert alike(said + said) == said
+
+
+def test_parts_of_a_recording_are_names_too():
+    first, *others = (f"hall/long.wav@00:0{n}:00-00:0{n + 1}:00: silent" for n in range(3))
+    told = "hall/long.wav@00:01:00-00:02:00, hall/long.wav@00:02:00-00:03:00"
+    assert alike([first, *others]) == [f"{first} (and 2 more like it: {told})"]

@@ -32,7 +32,7 @@ def check_output(
     `--csv today/*.wav`, and the first recording would be gone. Devices and pipes take anything.
 
     Args:
-        path: to be written; None is no file.
+        path: to be written; None is no file, and "-" standard output.
         endings: of its name, one of them, as (".csv",); letters of any case.
         inputs: files and folders that the command reads; what is no path (a hub id), or None, is
             harmless.
@@ -45,7 +45,7 @@ def check_output(
             detector, or a file that may be somebody's.
     """
     # By name too: standard output may lead to a file, which is the user's own redirection.
-    if path is None or path.parts[:2] in ((os.sep, "dev"), (os.sep, "proc")):
+    if path is None or str(path) == "-" or path.parts[:2] in ((os.sep, "dev"), (os.sep, "proc")):
         return
     if path.is_dir() or not os.access(path.parent, os.W_OK):
         why = "is a folder" if path.is_dir() else f"{path.parent} cannot be written to"

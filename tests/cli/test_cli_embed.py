@@ -27,3 +27,13 @@ def test_what_has_no_one_table_is_refused_before_the_clips_are_looked_for(run, t
         *options, name = arguments
         code, _, err = run("embed", "no such folder", *options, tmp_path / name)
         assert (code, said in err, err.count("\n")) == (2, True, 1), err
+
+
+def test_a_table_of_ours_is_made_anew_and_nothing_else(run, dcase, tmp_path):
+    clip, out = sorted((dcase / "fan" / "test").glob("*.wav"))[0], tmp_path / "a.npz"
+    np.savez(out, mine=np.zeros(3))
+    before = out.read_bytes()
+    command = ("embed", clip, "-s", "logmel", "--workers", 1, "-o", out)
+    code, _, err = run(*command)
+    assert (code, "--replace" in err, out.read_bytes() == before) == (2, True, True)
+    assert [run(*command, *more)[0] for more in (["--replace"], [])] == [0, 0]

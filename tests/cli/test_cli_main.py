@@ -9,7 +9,7 @@ import warnings
 import pytest
 
 from nearfar.cli import main as cli
-from nearfar.errors import DatasetError, NearfarError, NearfarWarning, warn
+from nearfar.errors import DatasetError, NearfarError, NearfarWarning, several, warn
 
 
 @pytest.fixture
@@ -33,6 +33,17 @@ def raising(error):
 @pytest.mark.parametrize("kind", [NearfarError, DatasetError])
 def test_a_fault_of_the_user_is_one_line(ending, kind):
     assert ending(raising(kind("fan: too few\n  clips"))) == (2, "", "error: fan: too few clips\n")
+
+
+def test_many_faults_are_a_line_each_and_then_one_for_all(ending):
+    error = several(
+        [NearfarError("a.wav: empty\nfile"), NearfarError("b.wav: mono")], "2 of 3 clips"
+    )
+    assert ending(raising(error)) == (
+        2,
+        "",
+        "fault: a.wav: empty file\nfault: b.wav: mono\nerror: 2 of 3 clips: a.wav: empty file\n",
+    )
 
 
 def test_a_full_output_is_no_traceback(ending):

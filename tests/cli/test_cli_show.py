@@ -1,6 +1,8 @@
 """Tables for people, JSON for programs: neither gets in the other's way."""
 
 import json
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +12,8 @@ from nearfar.cli import show
 from nearfar.embedder.dif import CANDIDATES
 from nearfar.scores.verdict import Scores, Verdict
 from nearfar.study.features import Selection
+
+CLIP = nf.Clip(Path("timed.wav"), machine="fan")
 
 
 def verdict(name, score=1.0, warning=""):
@@ -42,6 +46,27 @@ def test_the_smallest_shift_stands_first_and_none_last(capsys):
     rows = [line.split()[0] for line in capsys.readouterr().out.splitlines()]
     assert rows[1] == CANDIDATES[-1]
     assert rows[len(CANDIDATES)] == CANDIDATES[0]
+
+
+def test_what_was_not_judged_is_called_so_and_counted(capsys):
+    silent = [Verdict.none(verdict(n).clip, 2.0, f"{n}.wav: far is silent") for n in "bcd"]
+    show.verdicts(Scores([verdict("a"), *silent]), None)
+    out, err = capsys.readouterr()
+    assert out.count("not judged") == 3 + 1
+    assert out.splitlines()[-1] == "0 of 1 clips anomalous, 3 not judged"
+    assert "nan" not in out
+    # The same about many is one line; files have them all.
+    assert err == ("warning: b.wav: not judged, far is silent (and 2 more like it: c.wav, d.wav)\n")
+
+
+def test_times_are_shown_where_any_clip_has_one(capsys):
+    show.verdicts(Scores([verdict("a")]), None)
+    assert "time" not in capsys.readouterr().out
+    late = replace(verdict("b"), clip=replace(CLIP, time=datetime(2024, 11, 4, 6, 30, tzinfo=UTC)))
+    show.verdicts(Scores([verdict("a"), late]), None)
+    out = capsys.readouterr().out
+    assert "time" in out
+    assert "2024-11-04 06:30:00+00:00" in out
 
 
 def test_a_pipe_gets_whole_names_and_warnings_apart(capsys):

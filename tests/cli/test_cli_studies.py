@@ -42,3 +42,18 @@ def test_ablate_refuses(run, arguments, said):
     assert (code, out, err.count("\n")) == (2, "", 1)
     assert said in err
     assert "data:" not in err  # the data are not even looked for
+
+
+@pytest.mark.parametrize(
+    "command", [("evaluate", "data"), ("ablate", "data", "selfscores")], ids=lambda c: c[0]
+)
+def test_a_json_of_somebody_is_not_written_over(run, tmp_path, command):
+    """Refused before the data are looked for; asked for, the data are the next thing."""
+    mine = tmp_path / "mine.json"
+    mine.write_text('{"phone": 1}')
+    for options, said in (([], "--replace"), (["--replace"], "data: no such file or folder")):
+        code, _, err = run(*command, "--json", mine, *options)
+        assert (code, said in err) == (2, True), err
+    mine.write_text('{"versions": {"nearfar": "0.1"}}')  # an earlier result
+    assert "data: no such file" in run(*command, "--json", mine)[2]
+    assert "call it a.json" in run(*command, "--json", tmp_path / "a.wav")[2]

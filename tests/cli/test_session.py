@@ -45,6 +45,18 @@ def test_warnings_wait_until_the_bar_is_gone_and_are_said_once(capsys, recwarn):
     assert warnings.showwarning is shown
 
 
+def test_the_same_about_many_clips_is_one_line(capsys, recwarn):
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        with Session(1, cache=False):
+            for n in range(42):
+                warn(f"press/{n}.wav: recorded at 8000 Hz")
+                warn("fan: few clips")
+    first, second = capsys.readouterr().err.splitlines()
+    assert first.startswith("warning: press/0.wav: recorded at 8000 Hz (and 41 more like it: ")
+    assert second == "warning: fan: few clips"
+
+
 def test_without_a_terminal_lines_are_plain_and_a_training_is_silent(capsys):
     with Session(1, cache=False) as session:
         session.say("[1/2] train mask; left: 3 h")

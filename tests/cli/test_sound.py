@@ -12,6 +12,7 @@ import soundfile
 import nearfar as nf
 from command import failed, nearfar
 from conftest import finish, machine_sound, write
+from nearfar.files import is_picture
 from nearfar.sound.audio import read
 
 
@@ -54,6 +55,7 @@ def test_simulate_pictures_and_physics(run, tmp_path):
     )
     assert code == 0
     assert (tmp_path / "pictures" / "fan.png").read_bytes().startswith(b"\x89PNG")
+    assert is_picture(tmp_path / "pictures" / "fan.png")
 
 
 def test_simulate_refuses(run, fan, tmp_path):
@@ -120,6 +122,26 @@ def test_mask_settings_and_refusals(run, fan, tmp_path):
     mono = write(tmp_path / "mono.wav", machine_sound(np.random.default_rng(0))[:1])
     failed(run("mask", mono, "-o", tmp_path / "x.wav"), "1 channel")
     assert not (tmp_path / "x.wav").exists()
+
+
+def test_no_recording_is_written_over_unasked(run, tmp_path):
+    one, other = (
+        write(tmp_path / f"{name}.wav", machine_sound(np.random.default_rng(0))) for name in "ab"
+    )
+    before = other.read_bytes()
+    failed(run("mask", one, "-o", one, "--replace"), "is an input")
+    failed(run("mask", one, "-o", tmp_path / "c.flac"), "call it c.wav")
+    failed(run("mask", one, "-o", other), "--replace")
+    assert other.read_bytes() == before
+    assert run("mask", one, "-o", other, "--replace")[0] == 0
+    assert other.read_bytes() != before
+
+
+def test_no_picture_of_somebody_is_drawn_over(run, tmp_path):
+    (tmp_path / "fan.png").write_bytes(b"a holiday")
+    command = ("simulate", tmp_path / "s", "--machines", "fan", "--plot", tmp_path)
+    failed(run(*command), "fan.png", "--replace")
+    assert not (tmp_path / "s").exists()  # before the data set is made
 
 
 def test_inspect_real_recordings(run, shared):

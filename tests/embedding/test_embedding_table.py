@@ -7,7 +7,7 @@ import nearfar as nf
 from conftest import machine_sound, write
 from nearfar.embedding.chain import Chain
 from nearfar.embedding.hearing import hear
-from nearfar.embedding.table import embeddings, write_npz
+from nearfar.embedding.table import embeddings, is_table, write_npz
 from nearfar.errors import DatasetError
 from nearfar.runtime.runtime import Runtime
 
@@ -40,6 +40,17 @@ def test_clips_left_out_leave_no_gap(tmp_path):
 def test_none_left_is_one_line(tmp_path):
     with pytest.raises(DatasetError, match="none of the 3 clips"), pytest.warns():
         embeddings(folder(tmp_path, 0, 1, 2), CHAIN, Runtime(), skip_bad=True)
+
+
+def test_a_table_of_ours_is_told_from_other_files(tmp_path):
+    path = tmp_path / "a.npz"
+    assert not is_table(path)
+    np.savez(path, embeddings=np.zeros((2, 3)))
+    assert not is_table(path)
+    path.write_bytes(b"PK no archive")
+    assert not is_table(path)
+    write_npz(path, embeddings(folder(tmp_path), CHAIN, Runtime()))
+    assert is_table(path)
 
 
 def test_a_file_is_read_without_pickles_and_says_what_is_unknown(dcase, tmp_path):

@@ -1,6 +1,7 @@
 """Clips heard once for many chains: each system gets the rows it would hear alone."""
 
 import itertools
+import warnings
 
 import numpy as np
 import pytest
@@ -94,6 +95,16 @@ def test_clips_left_out_are_named_and_the_others_stay_beside_their_rows(clips, g
     wanted = hear(good, CHAINS[:2], HERE)
     assert [clip.path.stem for clip, _ in hearing.heard] == ["0", "1", "3"]
     assert all(map(same, *([what for _, what in h.heard] for h in (hearing, wanted))))
+
+
+def test_who_tells_of_clips_left_out_gets_their_places(clips):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", nf.NearfarWarning)
+        hearing = hear(clips, CHAINS[:1], HERE, skip_bad=True, tell=False)
+    assert {place: "digitally silent" in why for place, why in hearing.left_out.items()} == {
+        2: True
+    }
+    assert hear(clips[:2], CHAINS[:1], HERE).left_out == {}
 
 
 def test_a_clip_that_cannot_be_used_stops_the_work_unless_it_may_be_left_out(clips):

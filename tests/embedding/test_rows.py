@@ -14,6 +14,7 @@ from memory import growth
 from nearfar.embedding.chain import Chain
 from nearfar.embedding.division import ENCODED, FEW, TOGETHER
 from nearfar.embedding.rows import embed
+from nearfar.errors import AudioError
 from nearfar.parts.own import user_module
 from nearfar.runtime.runtime import Runtime
 from nearfar.runtime.threads import one_thread
@@ -91,8 +92,6 @@ def test_the_key_tells_parts_apart(tmp_path):
 
 
 def test_what_an_embedder_refuses_has_a_name_and_can_be_skipped(clips, tmp_path):
-    from nearfar.errors import AudioError
-
     loud = write(tmp_path / "press" / "2.wav", np.clip(30 * read(clips[2].path), -0.99, 0.99))
     chain = Chain(nf.Near(), Fussy(AudioError))
     with pytest.raises(nf.NearfarError, match=f"{loud.name}: too loud"):
@@ -100,6 +99,44 @@ def test_what_an_embedder_refuses_has_a_name_and_can_be_skipped(clips, tmp_path)
     heard, skipped = embed(clips, (chain,), Runtime(), skip_bad=True)
     assert [h is None for h in heard] == [False, False, True, False]
     assert len(skipped) == 1
+
+
+def test_all_that_cannot_be_used_is_named_in_one_go_and_nothing_is_embedded(tmp_path, monkeypatch):
+    """Over the bounds of jobs, by what listing knew too; the first batch has none."""
+    rng = np.random.default_rng(0)
+    clips, wanted = [], []
+    for i in range(37):
+        path = tmp_path / "press" / f"{i:02d}.wav"
+        bad = i in (17, 18, 36)
+        write(path, machine_sound(rng, 1.1) * (not bad))
+        clips.append(nf.Clip(path))
+        wanted += [f"press/{i:02d}.wav: the near channel is digitally silent"] * bad
+    chain = (Chain(nf.Near(), Double()),)
+    with pytest.raises(AudioError) as caught:
+        embed(clips, chain, Runtime())
+    assert [str(w) in f for w, f in zip(wanted, caught.value.faults, strict=True)] == [True] * 3
+    line = str(caught.value)
+    summary = "3 of 37 clips cannot be used; leave them out with --skip-bad"
+    assert line == f"{summary}: {caught.value.faults[0]}"
+    assert len(line) <= 500
+
+    clips[36] = replace(clips[36], fault="press/36_near.wav: its far file is missing")
+    calls = []
+    monkeypatch.setattr(Double, "__call__", lambda self, audios: calls.append(audios))
+    with pytest.raises(nf.NearfarError, match="3 of 37") as caught:
+        embed(clips, chain, Runtime())
+    assert caught.value.faults[-1] == clips[36].fault
+    assert calls == []  # listing knew it: nothing is embedded in vain
+    with pytest.raises(AudioError) as caught:  # one alone is what it is
+        embed(clips[30:], chain, Runtime())
+    assert (str(caught.value), caught.value.faults) == (clips[36].fault, ())
+
+
+def test_a_fault_of_listing_keeps_its_place_among_those_left_out(clips):
+    some = [clips[0], replace(clips[1], fault="note.mp3: no sound that we read"), clips[2]]
+    heard, skipped = embed(some, (Chain(nf.Near(), Double()),), Runtime(), skip_bad=True)
+    assert [h is None for h in heard] == [False, True, False]
+    assert skipped == {1: "note.mp3: no sound that we read"}
 
 
 def test_an_error_of_somebody_elses_embedder_is_one_line(clips, tmp_path):

@@ -1,6 +1,10 @@
 """When a clip is anomalous: above the threshold, never at it. Percentiles make ties an everyday."""
 
+import csv
+import io
+import json
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import nearfar as nf
+from nearfar.scores.verdict import Scores, is_score_table
 from nearfar.scoring.calibrate import threshold
 
 CLIP = nf.Clip(Path("new.wav"), machine="fan")
@@ -47,3 +52,76 @@ def test_with_flat_percentiles_and_few_clips_nothing_can_be_anomalous(dcase):
     at = [v for v in scores if v.score == v.threshold == 1.0]
     assert len(at) > 3
     assert not any(v.anomalous for v in scores)
+
+
+# ---- rows out = clips in -------------------------------------------------------------------------
+
+
+def refuse(word):
+    raise AssertionError(word)
+
+
+@pytest.fixture
+def day():
+    """One clip judged, one that could not be heard, of which the time is known."""
+    begun = datetime(2024, 11, 4, 6, 30)
+    silent = nf.Verdict.none(replace(CLIP, time=begun), 1.0, "new.wav: far is silent; see to it")
+    return Scores([verdict(2.0, 1.0), silent])
+
+
+def test_a_clip_that_was_not_judged_is_neither_normal_nor_anomalous(day):
+    heard, silent = day
+    assert (heard.judged, silent.judged, silent.anomalous) == (True, False, False)
+    assert silent.warning == "far is silent; see to it"  # the row says whose it is
+    assert np.isnan(day.values).tolist() == [False, True]
+    assert list(day.judged) == [heard]
+    assert day.summary == "1 of 1 clips anomalous, 1 not judged"
+    assert repr(day) == "<Scores: 2 clips, 1 anomalous, 1 not judged>"
+    assert repr(day.judged) == "<Scores: 1 clips, 1 anomalous>"
+
+
+def test_a_rule_that_gives_nan_is_a_fault_not_an_unheard_clip():
+    assert verdict(float("nan"), 1.0).judged
+
+
+def test_csv_has_empty_cells_and_json_null_where_nothing_is_known(day):
+    heard, silent = csv.DictReader(io.StringIO(day.to_csv()))
+    assert {k for k, v in silent.items() if not v} == {
+        "score",
+        "percentile",
+        "anomalous",
+        "nearest",
+    }
+    assert (heard["score"], heard["anomalous"], heard["time"]) == ("2.0", "True", "")
+    assert (silent["time"], silent["threshold"]) == ("2024-11-04T06:30:00", "1.0")
+    text = json.dumps(day.as_dict(), allow_nan=False)
+    said = json.loads(text, parse_constant=refuse)
+    assert said["schema"] == 1
+    assert [row["score"] for row in said["scores"]] == [2.0, None]
+    assert [row["anomalous"] for row in said["scores"]] == [True, None]
+    assert list(said["scores"][0]) == list(heard)  # the same columns
+
+
+def test_a_table_of_no_clips_has_its_columns(day):
+    assert Scores([]).to_csv() == day.to_csv().splitlines()[0] + "\n"
+    assert Scores([]).summary == "0 of 0 clips anomalous"
+
+
+def test_scores_of_ours_are_told_from_other_files(day, tmp_path):
+    path = tmp_path / "a"
+    assert not is_score_table(path)
+    for text in (day.to_csv(), json.dumps(day.as_dict(), indent=1), json.dumps(day.as_dict())):
+        path.write_text(text)
+        assert is_score_table(path)
+    for other in (b"machine,section,file,domain,label\n", b"[]", b"RIFF\xff\xff", b""):
+        path.write_bytes(other)
+        assert not is_score_table(path)
+
+
+def test_an_evaluation_names_what_was_not_judged_and_goes_on(dcase, detector_folder):
+    test = nf.Clips.open(dcase, split="test", machines=["fan"])
+    judged = nf.load(detector_folder).score(test)
+    some = Scores([*judged[1:], nf.Verdict.none(judged[0].clip, 1.0, "silent")])
+    with pytest.warns(nf.NearfarWarning, match=f"not judged: {judged[0].clip.name}"):
+        found = nf.evaluate(some, draws=0)
+    assert found == nf.evaluate(judged[1:], draws=0)

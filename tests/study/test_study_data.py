@@ -9,7 +9,7 @@ import pytest
 import nearfar as nf
 from conftest import machine_sound, write
 from nearfar.errors import DatasetError, StorageError
-from nearfar.study.data import described, open_test, rule_of, simulated_label, write_json
+from nearfar.study.data import described, is_result, open_test, rule_of, simulated_label, write_json
 
 
 class Answer:
@@ -83,6 +83,18 @@ def test_2021_is_known_by_its_folders(folders, rule):
         nf.Clip(Path("fan") / f / "0.wav", machine="fan", split="test") for f in folders
     )
     assert rule_of(clips) == rule
+
+
+def test_a_result_of_ours_is_told_from_other_files(tmp_path):
+    path = tmp_path / "out.json"
+    path.write_text('{"versions": {"nearfar": "0.1"}}')
+    assert is_result(path)
+    for text in ("", "[1]", '{"versions": ["nearfar"]}', '{"versions": {"other": 1}}', "[" * 9999):
+        path.write_text(text)
+        assert not is_result(path)
+    path.write_bytes(b"\xff\xfe")
+    assert not is_result(path)
+    assert not is_result(tmp_path / "none.json")
 
 
 def test_json_is_whole_and_reads_as_it_is_meant(tmp_path):

@@ -6,6 +6,7 @@ import nearfar as nf
 from conftest import TINY
 from finetune_sounds import QUICK, system, write_classes
 from nearfar.errors import FormatError, SettingError
+from nearfar.files import is_picture
 
 torch = pytest.importorskip("torch")
 
@@ -27,13 +28,17 @@ def log(tmp_path_factory):
 
 def test_curves(log, tmp_path):
     picture = tmp_path / "curves.png"
+    (tmp_path / "again").mkdir()
     curves.draw(log, picture)
     assert picture.read_bytes().startswith(b"\x89PNG")
+    for kind in ("png", "svg", "pdf"):  # a later one may take its place unasked
+        curves.draw(log, tmp_path / "again" / f"curves.{kind}")
+        assert is_picture(tmp_path / "again" / f"curves.{kind}"), kind
     with pytest.raises(FormatError, match="no epoch"):
         curves.draw(tmp_path / "none.jsonl", picture)
     with pytest.raises(SettingError, match=r"call it curves\.png"):
         curves.draw(log, tmp_path / "curves.doc")
-    assert [p.name for p in tmp_path.iterdir()] == ["curves.png"]
+    assert [p.name for p in tmp_path.glob("*.*")] == ["curves.png"]
 
 
 def test_curves_know_where_a_line_lies_whatever_is_missing(log):

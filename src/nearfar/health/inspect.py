@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -158,7 +159,8 @@ def is_inspection(path: Path) -> bool:
     """Is a file plainly the JSON of an inspection?"""
     try:
         with path.open(encoding="utf-8") as file:
-            return file.read(40).replace(" ", "").startswith('{\n"version":1,\n"machines":')
+            head: str = file.read(40).replace(" ", "")
+        return head.startswith('{\n"version":1,\n"machines":')
     except (OSError, ValueError):
         return False
 

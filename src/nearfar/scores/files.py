@@ -64,7 +64,8 @@ def read_scores(folder: str | os.PathLike[str]) -> ScoreTable:
     decisions = _read_kind(Path(folder), "decision_result", _decision)
     if not scores:
         raise FormatError(
-            f"{place(Path(folder))}: no anomaly_score_<machine>_section_<nn>_test.csv in this folder"
+            f"{place(Path(folder))}: no anomaly_score_<machine>_section_<nn>_test.csv in this "
+            "folder"
         )
     decided = {key[:2] for key in decisions}  # all clips of a machine and section, or none
     rows = []

@@ -80,7 +80,6 @@ class Verdict:
             "machine": self.clip.machine,
             "section": self.clip.section,
             "clip": self.clip.name,
-            "time": None if time is None else time.isoformat(),
             "score": self.score,
             "percentile": self.percentile,
             # False would say that somebody listened.
@@ -88,6 +87,8 @@ class Verdict:
             "threshold": self.threshold,
             "nearest": self.nearest,
             "warning": self.warning,
+            # Behind what was there before it: programs may count columns.
+            "time": None if time is None else time.isoformat(),
             "p_value": self.p_value,
             # Behind the rest: programs may count columns. What `clip` shortens, this opens.
             "path": str(self.clip.path),
