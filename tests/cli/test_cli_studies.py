@@ -45,7 +45,7 @@ def test_ablate_refuses(run, arguments, said):
 
 
 @pytest.mark.parametrize(
-    "command", [("evaluate", "data"), ("ablate", "data", "selfscores")], ids=lambda c: c[0]
+    "command", [("evaluate", "data"), ("ablate", "data", "enrichment")], ids=lambda c: c[0]
 )
 def test_a_json_of_somebody_is_not_written_over(run, tmp_path, command):
     """Refused before the data are looked for; asked for, the data are the next thing."""

@@ -183,6 +183,12 @@ def test_fit_refuses_test_clips_and_anomalies(train, test_clips):
         nf.fit(nf.s4(), nf.Clips([]))
 
 
+def caught(call):
+    with pytest.raises(nf.NearfarError) as error:
+        call()
+    return error.value
+
+
 def test_too_few_and_copies(train, tmp_path):
     fan = train.select(machine="fan")
     with pytest.raises(nf.NearfarError, match="2 clips, need at least 3"):
@@ -194,6 +200,34 @@ def test_too_few_and_copies(train, tmp_path):
         nf.fit(nf.s4(), twice)
     with pytest.warns(nf.NearfarWarning, match="the same audio as"):
         nf.fit(nf.s4(), nf.Clips([*fan, replace(fan[0], path=copy)]))
+
+
+def test_what_listing_found_is_refused_by_fit_and_score_or_stays_as_a_row(train, test_clips):
+    """A missing partner, a stray note.mp3: known before any clip is heard."""
+    lost = nf.Clip("fan/lost_near.wav", machine="fan", fault="fan/lost_near.wav: no far file")
+    stray = nf.Clip("fan/note.mp3", machine="fan", fault="fan/note.mp3: no sound that we read")
+    fan = train.select(machine="fan")
+    some = nf.Clips([lost, *test_clips.select(machine="fan")[:3], stray, lost])
+    plain = nf.fit(nf.logmel(), fan)
+    for call in (
+        lambda **skip: nf.fit(nf.logmel(), nf.Clips([*fan, lost, stray]), **skip),
+        lambda **skip: plain.score(some, **skip),
+    ):
+        assert [lost.fault in line for line in caught(call).faults[:2]] == [True, False]
+    with pytest.warns(nf.NearfarWarning, match="left out: .*(no far file|no sound)") as said:
+        again = nf.fit(nf.logmel(), nf.Clips([*fan, lost, stray]), skip_bad=True)
+    assert len(said) == 2
+    scores = plain.score(some, skip_bad=True)
+    assert np.array_equal(scores.values, again.score(some, skip_bad=True).values, equal_nan=True)
+    assert [v.clip for v in scores] == list(some)
+    assert [v.warning for v in scores if not v.judged] == [
+        "no far file", "no sound that we read", "no far file",
+    ]  # fmt: skip
+    assert np.array_equal(scores.values[1:4], plain.score(some[1:4]).values)
+    silent = plain.score([lost, stray], skip_bad=True)  # none at all is no error
+    assert [v.judged for v in silent] == [False, False]
+    assert {v.threshold for v in silent} == {plain.threshold("fan").value}
+    assert len(plain.score([])) == 0
 
 
 def test_no_target_clips_is_fine_and_no_warning(train, test_clips):
