@@ -5,10 +5,10 @@ import sys
 
 
 def failed(result, *words):
-    """One line on standard error, exit code 2, no traceback."""
+    """One line on standard error, after one for each of several faults; code 2, no traceback."""
     code, out, err = result
     assert code == 2, (code, out, err)
-    lines = [x for x in err.splitlines() if not x.startswith("warning:")]
+    lines = [x for x in err.splitlines() if not x.startswith(("warning:", "fault:"))]
     assert len(lines) == 1, err
     assert lines[0].startswith("error: ")
     for word in words:

@@ -83,3 +83,8 @@ def test_parts_of_a_recording_are_names_too():
     first, *others = (f"hall/long.wav@00:0{n}:00-00:0{n + 1}:00: silent" for n in range(3))
     told = "hall/long.wav@00:01:00-00:02:00, hall/long.wav@00:02:00-00:03:00"
     assert alike([first, *others]) == [f"{first} (and 2 more like it: {told})"]
+
+
+def test_names_of_letters_are_names_too():
+    said = ["press/left.WAV: silent", "press/right.WAV: silent"]
+    assert alike(said) == ["press/left.WAV: silent (and 1 more like it: press/right.WAV)"]
