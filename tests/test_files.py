@@ -95,6 +95,16 @@ def test_a_link_stays_a_link_and_a_device_a_device(tmp_path):
         write_text(Path("/dev/full"), "x")
 
 
+@pytest.mark.skipif(not Path("/dev/fd").is_dir(), reason="no /dev/fd")
+def test_a_pipe_known_by_its_number_gets_the_text():
+    """As /dev/stdout is where a shell pipes it on: a link that leads to no name."""
+    out, into = os.pipe()
+    with os.fdopen(out, "rb") as read:
+        write_text(Path(f"/dev/fd/{into}"), "machine,section")
+        os.close(into)
+        assert read.read() == b"machine,section"
+
+
 # ---- what is never written to --------------------------------------------------------------------
 
 CSV = {"endings": (".csv",), "ours": lambda path: path.read_bytes().startswith(b"ours")}

@@ -122,11 +122,11 @@ def atomic_file(path: Path) -> Iterator[IO[bytes]]:
         StorageError: no permission, full disk, no such folder.
     """
     with storage_errors(path):
-        path = path.resolve()  # what a link points to is replaced, not the link
         if path.exists() and not path.is_file():  # a device or a pipe has no half-written state
-            with path.open("wb") as stream:
+            with path.open("wb") as stream:  # not resolved: /dev/stdout leads to no name at all
                 yield stream
             return
+        path = path.resolve()  # what a link points to is replaced, not the link
         # In the same folder: a rename across disks would be a copy. The name is cut, for with
         # what is put around it a long one would be longer than file systems take.
         handle, name = tempfile.mkstemp(prefix=f".{path.name[:40]}.", dir=path.parent)
