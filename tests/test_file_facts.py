@@ -40,9 +40,11 @@ def test_an_age_is_counted_from_the_last_change(tmp_path):
 def test_places_are_checked_before_the_work(tmp_path):
     there = tmp_path / "there.csv"
     there.touch()
-    check_output(None, there, tmp_path / "new.csv")
+    for path in (None, tmp_path / "new.csv"):
+        check_output(path, endings=(".csv",))
+    check_output(there, endings=(".csv",), replace=True)
     assert not (tmp_path / "new.csv").exists()  # nothing is written to try it
     with pytest.raises(StorageError, match="is a folder; choose another place"):
-        check_output(there, tmp_path)
+        check_output(tmp_path, endings=(".csv",))
     with pytest.raises(StorageError, match=r"gone cannot be written to"):
-        check_output(tmp_path / "gone" / "new.csv")
+        check_output(tmp_path / "gone" / "new.csv", endings=(".csv",))

@@ -30,7 +30,7 @@ FLAGS = {
     "resume": "", "machine": _NAME, "section": _NAME, "weights": _NAME, "truth": _NAME,
     "config": _NAME, "near": _COUNT, "far": _COUNT, "clip_seconds": _COUNT,
     "workers": _COUNT, "batch_size": _COUNT, "device": r"cpu|cuda(?::\d+)?|mps",
-    "order": r"near-far|far-near", "false_alarm_rate": _COUNT,
+    "pair": r"'NEAR=[^']*'", "order": r"near-far|far-near", "false_alarm_rate": _COUNT,
 }  # fmt: skip
 _RENAMED = {"order": "channel-order"}  # whose flag says more than the argument
 _RUNTIME = ("workers", "batch_size", "device")  # fields of a Runtime

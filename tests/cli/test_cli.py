@@ -23,7 +23,7 @@ def test_fit_score_evaluate(run, dcase, tmp_path):
     det = tmp_path / "det"
     code, out, _ = run("fit", dcase, "-s", "s4", "-o", det)
     assert code == 0
-    for word in ("fan", "pump", "LR_corr", "threshold", f"wrote {det}", "10 %"):
+    for word in ("fan", "pump", "LR_corr", "threshold", f"wrote {det}", "false alarms"):
         assert word in out
     code, out, _ = run("score", det, dcase / "fan" / "test", "--csv", tmp_path / "s.csv")
     assert code == 0
@@ -46,7 +46,7 @@ def test_fit_score_evaluate(run, dcase, tmp_path):
 
 
 def test_score_as_json(run, detector_folder, dcase):
-    code, out, _ = run("score", detector_folder, dcase / "fan" / "test", "--json")
+    code, out, _ = run("score", detector_folder, dcase / "fan" / "test", "--json", "-")
     verdicts = json.loads(out)["scores"]
     assert code == 0
     assert {v["anomalous"] for v in verdicts} == {True, False}
@@ -180,7 +180,7 @@ def test_a_long_recording_is_cut(run, tmp_path):
     write(tmp_path / "press" / "noise.wav", noise)
     det = tmp_path / "det"
     assert run("fit", tmp_path / "press", "-o", det, "--clip-seconds", 2)[0] == 0
-    _, out, _ = run("score", det, tmp_path / "press", "--clip-seconds", 2, "--json")
+    _, out, _ = run("score", det, tmp_path / "press", "--clip-seconds", 2, "--json", "-")
     assert len(json.loads(out)["scores"]) == 12
 
 
@@ -384,7 +384,7 @@ def test_a_pair_named_twice_is_one_clip(run, tmp_path):
     det = tmp_path / "det"
     assert run("fit", tmp_path / "press", "-o", det)[0] == 0
     files = sorted((tmp_path / "press").glob("0_*.wav"))
-    assert len(json.loads(run("score", det, *files, "--json")[1])["scores"]) == 1
+    assert len(json.loads(run("score", det, *files, "--json", "-")[1])["scores"]) == 1
 
 
 def test_2021_is_not_called_omega(run, tmp_path):

@@ -39,7 +39,7 @@ def test_a_rate_of_the_command_is_the_rate_of_a_detector(run, detector_folder, t
 
 def test_table_json_and_csv_say_the_same(run, detector_folder, dcase, tmp_path):
     clips, path = dcase / "fan" / "test", tmp_path / "scores.csv"
-    code, told, _ = run("score", detector_folder, clips, "--json", "--csv", path)
+    code, told, _ = run("score", detector_folder, clips, "--json", "-", "--csv", path)
     assert code == 0
     spoken = json.loads(told)["scores"]
     with path.open(newline="") as file:
@@ -92,7 +92,7 @@ def test_clips_that_cannot_be_used_stay_in_every_output(score, day, tmp_path):
     for row in rows[1:]:
         assert (row["score"], row["percentile"], row["anomalous"]) == ("", "", "")
         assert "the far channel is digitally silent" in row["warning"]
-    spoken = json.loads(score(day, "--skip-bad", "--json")[1])["scores"]
+    spoken = json.loads(score(day, "--skip-bad", "--json", "-")[1])["scores"]
     assert [row["score"] is None for row in spoken] == [False, True, True, True]
     assert [row["warning"] for row in spoken[1:]] == [row["warning"] for row in rows[1:]]
 
@@ -133,7 +133,7 @@ def test_all_that_is_wrong_is_said_in_one_run(command, run, score, day, tmp_path
 
 
 def test_a_clip_named_by_itself_and_by_its_folder_is_one(score, day):
-    code, told, _ = score(day, day / "c0.wav", day, "--skip-bad", "--json")
+    code, told, _ = score(day, day / "c0.wav", day, "--skip-bad", "--json", "-")
     assert (code, len(json.loads(told)["scores"])) == (0, 4)
 
 

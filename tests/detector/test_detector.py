@@ -314,7 +314,7 @@ def rewrite(folder, change):
 
 
 def test_newer_format(copy):
-    rewrite(copy, lambda d: d.update(format=3))
+    rewrite(copy, lambda d: d.update(format=4))
     with pytest.raises(nf.NearfarError, match="upgrade nearfar"):
         nf.load(copy)
 

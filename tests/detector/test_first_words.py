@@ -41,7 +41,7 @@ def test_a_number_is_no_runtime_and_no_folder(detector_folder, clips):
     refused(lambda: nf.load(detector_folder).score(clips, 4), "runtime is 4")
     refused(lambda: nf.load(3), "load takes the folder of a detector, not 3")
     refused(lambda: nf.Clips.open(3), "takes a folder or a file, not int")
-    refused(lambda: nf.Clips.open(["a.wav"]), "takes a folder or a file, not list")
+    refused(lambda: nf.Clips.open([3]), "takes a folder or a file, not list")
 
 
 def test_a_list_of_clips_is_as_good_as_clips(clips):

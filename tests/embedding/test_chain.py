@@ -44,11 +44,15 @@ FRONTENDS = [
 EMBEDDERS = [
     (
         nf.LogMel(),
+        "nearfar.embedder.LogMel|LogMel(n_mels=128, n_fft=1024, hop=512)|logmel-2",
+    ),
+    (
+        nf.LogMel(invariant=False),
         "nearfar.embedder.LogMel|LogMel(n_mels=128, n_fft=1024, hop=512)|logmel-1",
     ),
     (
         nf.LogMel(n_mels=64),
-        "nearfar.embedder.LogMel|LogMel(n_mels=64, n_fft=1024, hop=512)|logmel-1",
+        "nearfar.embedder.LogMel|LogMel(n_mels=64, n_fft=1024, hop=512)|logmel-2",
     ),
     (nf.DIF(), "nearfar.dif.DIF|DIF()|dif-1"),
     (
@@ -70,7 +74,7 @@ EMBEDDERS = [
     (
         nf.Crops(nf.LogMel(), n=3, shortest=0.5, seed=2),
         "nearfar.crops.Crops|Crops(LogMel(LogMel(n_mels=128, n_fft=1024, hop=512)))"
-        "|logmel-1, crops-1 3 0.5 2",
+        "|logmel-2, crops-1 3 0.5 2",
     ),
 ]
 

@@ -116,7 +116,7 @@ def test_all_that_cannot_be_used_is_named_in_one_go_and_nothing_is_embedded(tmp_
         embed(clips, chain, Runtime())
     assert [str(w) in f for w, f in zip(wanted, caught.value.faults, strict=True)] == [True] * 3
     line = str(caught.value)
-    summary = "3 of 37 clips cannot be used; leave them out with --skip-bad"
+    summary = "3 of 37 clips cannot be used; leave them out with skip_bad=True"
     assert line == f"{summary}: {caught.value.faults[0]}"
     assert len(line) <= 500
 

@@ -211,3 +211,11 @@ def test_one_changed_value_gives_a_part_or_a_format_error(part, data):
         one_line(error)
     else:
         assert from_data(json.loads(json.dumps(plain))) == again or "NaN" in json.dumps(plain)
+
+
+def test_a_log_mel_of_before_stays_what_it_was():
+    """Data without the setting mean what was done then, and so they are written again."""
+    before = {"type": "LogMel", "n_mels": 128, "n_fft": 1024, "hop": 512}
+    assert from_data(before) == nf.LogMel(invariant=False) != nf.LogMel()
+    assert to_data(from_data(before)) == before
+    assert from_data(to_data(nf.LogMel())) == nf.LogMel()

@@ -77,7 +77,7 @@ def test_a_clip_that_was_not_judged_is_neither_normal_nor_anomalous(day):
     assert list(day.judged) == [heard]
     assert day.summary == "1 of 1 clips anomalous, 1 not judged"
     assert repr(day) == "<Scores: 2 clips, 1 anomalous, 1 not judged>"
-    assert repr(day.judged) == "<Scores: 1 clips, 1 anomalous>"
+    assert repr(day.judged) == "<Scores: 1 clip, 1 anomalous>"
 
 
 def test_a_rule_that_gives_nan_is_a_fault_not_an_unheard_clip():
@@ -91,6 +91,7 @@ def test_csv_has_empty_cells_and_json_null_where_nothing_is_known(day):
         "percentile",
         "anomalous",
         "nearest",
+        "p_value",
     }
     assert (heard["score"], heard["anomalous"], heard["time"]) == ("2.0", "True", "")
     assert (silent["time"], silent["threshold"]) == ("2024-11-04T06:30:00", "1.0")

@@ -52,7 +52,7 @@ def test_fit_score_evaluate(run, dcase, weights, tmp_path):
     where = tmp_path / "detector"
     code, out, err = run("fit", dcase, "-s", "s3", "--weights", weights, "-o", where)
     assert (code, "wrote" in out) == (0, True), err
-    code, out, err = run("score", where, dcase / "fan" / "test", "--machine", "fan", "--json")
+    code, out, err = run("score", where, dcase / "fan" / "test", "--machine", "fan", "--json", "-")
     assert code == 0, err
     scores = [v["score"] for v in json.loads(out)["scores"]]
     assert len(scores) == 12

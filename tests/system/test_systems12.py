@@ -89,7 +89,7 @@ def test_system_1_from_nothing(mini, trained, tmp_path, run):
     assert "Ω = " in out
     result = json.loads((tmp_path / "r.json").read_text())
     assert set(result["settings"]["system"]["embedder"]) >= {"type", "embedder", "n"}
-    code, out, err = run("score", tmp_path / "d", mini / "fan" / "test", "--json")
+    code, out, err = run("score", tmp_path / "d", mini / "fan" / "test", "--json", "-")
     assert code == 0, err
     assert len({v["score"] for v in json.loads(out)["scores"]}) > 10
     record = Training.of(open_weights(trained))

@@ -48,8 +48,8 @@ def made(clips, tmp_path):
 def reads(monkeypatch):
     """Sounds that were read, counted."""
     count = []
-    real = audio.read
-    monkeypatch.setattr(audio, "read", lambda *a, **k: count.append(a[0]) or real(*a, **k))
+    real = audio.read_recorded
+    monkeypatch.setattr(audio, "read_recorded", lambda *a, **k: count.append(a[0]) or real(*a, **k))
     return count
 
 

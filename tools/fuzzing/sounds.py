@@ -38,7 +38,8 @@ PACKED = (
     ("WAV", "MS_ADPCM"),
 )  # fmt: skip
 OWN_SUFFIX = {"WAV": ".wav", "WAVEX": ".wav", "RF64": ".rf64", "W64": ".w64", "AIFF": ".aiff",
-              "AU": ".au", "CAF": ".caf", "FLAC": ".flac", "OGG": ".ogg", "MP3": ".mp3"}  # fmt: skip
+              "AU": ".au", "CAF": ".caf", "FLAC": ".flac", "OGG": ".ogg",
+              "MP3": ".mp3"}  # fmt: skip
 SIZES = (0, 1, 44, 0x7FFF_0000, 0x7FFF_FFFF, 0x8000_0000, 0xFFFF_FFFE, 0xFFFF_FFFF)
 
 

@@ -146,6 +146,8 @@ def score(
     fitted = load(detector, types_of(part), weights or ())
     if false_alarm_rate is not None:
         fitted = fitted.with_false_alarm_rate(false_alarm_rate)
+    if machine is not None and machine not in fitted.machines:
+        fitted.threshold(machine)  # says which there are, before any folder is opened
     # Near and far of a pair, both named by a *.wav, are one clip. A name given is a machine's:
     # recordings then lie at any depth, as `fit` took them.
     clips = Clips.open(

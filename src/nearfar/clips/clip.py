@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from nearfar.clips import words
 from nearfar.errors import AudioError, DatasetError
 from nearfar.sound import audio
 from nearfar.sound.recorded import Recorded
@@ -118,6 +119,18 @@ class Clip:
     def file(self) -> str:
         """File name and, for a part, its span: the key by which scores are joined."""
         return self.path.name + self._span
+
+    @property
+    def key(self) -> str:
+        """What scores and labels are joined by: `file`, below its folder if that is a label.
+
+        MIMII numbers the clips of normal/ and of abnormal/ alike.
+
+        >>> Clip(Path("fan/id_00/abnormal/0001.wav")).key, Clip(Path("fan/0001.wav")).key
+        ('abnormal/0001.wav', '0001.wav')
+        """
+        folder = self.path.parent.name
+        return f"{folder}/{self.file}" if words.label_of(folder) else self.file
 
     @property
     def name(self) -> str:

@@ -31,7 +31,7 @@ from nearfar.runtime.runtime import Runtime, runtime_of
 from nearfar.runtime.threads import one_thread
 from nearfar.scoring.bank import SOURCE, TARGET, Index
 from nearfar.scoring.enrich import FromAudio, Pool
-from nearfar.sound.audio import ChannelOrder, to_order
+from nearfar.sound.audio import ChannelOrder, check_order
 from nearfar.system.system import AnySystem, Ensemble, System
 
 Key = tuple[str, str]  # machine, section
@@ -158,7 +158,7 @@ def _heard(fits: _Fits, clips: Sequence[Clip], skip_bad: bool, any_frontend: boo
     """Everything that is checked before a fit, and all clips heard once."""
     import scipy.linalg  # noqa: F401 - its BLAS must be there when threads are limited
 
-    to_order(np.zeros((2, 1), np.float32), fits.order)  # refuse a wrong order before any work
+    check_order(fits.order)  # refuse a wrong order before any work
     check_training(clips)
     clips = clips if isinstance(clips, Clips) else Clips(clips)
     _check_encoders(fits, any_frontend)

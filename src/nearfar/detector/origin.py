@@ -26,7 +26,7 @@ class Origin:
 
     >>> from nearfar.system.presets import logmel
     >>> origins(logmel())
-    (Origin(fingerprint='logmel-1', dim=128, place=''),)
+    (Origin(fingerprint='logmel-2', dim=128, place=''),)
     """
 
     fingerprint: str

@@ -46,6 +46,15 @@ REFUSALS = (TypeError, ValueError, AttributeError, ArithmeticError, LookupError)
 UNSAVED_DEFAULT = MappingProxyType({"unsaved": "default"})  # of a setting older nearfars lack
 
 
+def unsaved_as(before: Any) -> Mapping[str, Any]:
+    """Metadata of a later setting: what data without it mean, which is not its default.
+
+    >>> unsaved_as(False)["before"]
+    False
+    """
+    return MappingProxyType({"before": before})
+
+
 def to_data(part: Any) -> Any:
     """A part as JSON-ready data.
 
@@ -69,6 +78,8 @@ def to_data(part: Any) -> Any:
 def _saved(part: Any, setting: Field[Any]) -> bool:
     if setting.metadata == UNSAVED_DEFAULT and getattr(part, setting.name) == setting.default:
         return False  # so that an older nearfar reads what does not use it
+    if "before" in setting.metadata and getattr(part, setting.name) == setting.metadata["before"]:
+        return False
     return setting.init
 
 
@@ -107,6 +118,10 @@ def _part(data: Any, types: Sequence[type]) -> Any:
     cls = _find_type(name, types)
     known = {f.name for f in fields(cls) if f.init}
     values = {key: _part(value, types) for key, value in data.items() if key != "type"}
+    # Written before a setting was there, it means what was done then.
+    for f in fields(cls):
+        if "before" in f.metadata:
+            values.setdefault(f.name, f.metadata["before"])
     # Not left to the class: its TypeError would name no way out.
     for key in values:
         if key not in known:

@@ -84,8 +84,8 @@ def guarded(part: Any, work: Callable[..., Any], *args: Any, kind: str, **named:
 def shown(part: object) -> str:
     """A part in a message: its repr, which has its settings, cut where it is long.
 
-    >>> shown(("a" * 100,))
-    "('aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa…"
+    >>> shown(("a", 1)), shown("a" * 100)[-3:]
+    ("('a', 1)", 'aa…')
     """
     text = " ".join(repr(part).split())
     return text if len(text) <= _LONGEST else text[:_LONGEST] + "…"

@@ -61,7 +61,7 @@ class ScoreTable:
                 ScoredFile(
                     machine=verdict.clip.machine,
                     section=section_name(verdict.clip.section),
-                    file=verdict.clip.file,
+                    file=verdict.clip.key,
                     score=float(verdict.score),
                     # A verdict without a threshold has nan there, and decides nothing.
                     decision=None if math.isnan(verdict.threshold) else bool(verdict.anomalous),

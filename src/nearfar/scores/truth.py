@@ -79,7 +79,7 @@ class Truth:
                 )
             section = section_name(clip.section)
             rows.append(
-                LabelledFile(clip.machine, section, clip.file, clip.domain, clip.label,
+                LabelledFile(clip.machine, section, clip.key, clip.domain, clip.label,
                              where=str(clip.path))
             )  # fmt: skip
         return cls(tuple(rows))

@@ -24,6 +24,7 @@ from nearfar.sound.source import RATES, SUFFIXES, kind_of, open_source
 # Where these live is nobody's business outside: a sound file is read through this module.
 __all__ = [
     "LOUDEST", "SAMPLE_RATE", "SHORTEST", "SUFFIXES", "Audio", "ChannelOrder", "channels", "check",
+    "check_order",
     "digest_of", "duration", "encode", "from_array", "kind_of", "pair", "read", "read_recorded",
     "to_order", "write",
 ]  # fmt: skip
@@ -159,7 +160,7 @@ def to_order(audio: Audio, order: ChannelOrder) -> Audio:
     """
     if isinstance(order, tuple):
         return np.ascontiguousarray(audio[_chosen(audio.shape[0], order, "audio")])
-    _check_order(order)
+    check_order(order)
     # A copy, since torch takes no array with a negative step.
     return np.ascontiguousarray(audio[::-1]) if order == "far-near" else audio
 
@@ -241,7 +242,7 @@ def _refuse_unusable(heard: Audio, name: str) -> None:
                              "divide by the recorder's full scale")  # fmt: skip
         if lowest == highest:  # any constant: a dead microphone may have an offset
             raise AudioError(
-                f"{name}: the {which} channel is digitally silent (every sample {lowest:g}); "
+                f"{name}: the {which} channel is digitally silent (every sample {lowest + 0.0:g}); "
                 "check the microphone or leave the clip out with --skip-bad"
             )
 
@@ -338,19 +339,20 @@ def _read_file(
 def _chosen(count: int, order: ChannelOrder | None, name: str | Path) -> list[int] | slice:
     """Which channels of several are near and far, counted from 0; None is as they lie."""
     if isinstance(order, tuple):
-        _check_order(order)
+        check_order(order)
         if max(order) > count:
             raise AudioError(f"{name}: {count} channel{'s' if count > 1 else ''}, "
                              f"no channel {max(order)}")  # fmt: skip
         return [channel - 1 for channel in order]
     if order is not None:
-        _check_order(order)
+        check_order(order)
     if count > 2:
         raise AudioError(f"{name}: {count} channels; say which with --near N --far M")
     return slice(None, None, -1) if order == "far-near" else slice(None)
 
 
-def _check_order(order: ChannelOrder) -> None:
+def check_order(order: ChannelOrder) -> None:
+    """Refuse what is neither an order nor two different channels, counted from 1; SettingError."""
     if isinstance(order, tuple):
         # A bool is an int to Python, and no channel.
         numbers = len(order) == 2 and all(type(n) is int and n >= 1 for n in order)

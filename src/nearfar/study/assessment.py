@@ -208,6 +208,6 @@ def _floor(data: Path, fitted: Detector, runtime: Runtime, skip_bad: bool) -> De
 
 def _only(labels: Truth, scores: Scores) -> Truth:
     """The labels of the clips that were scored: the others were left out as asked."""
-    scored = {(v.clip.machine, v.clip.section, v.clip.file) for v in scores}
+    scored = {(v.clip.machine, v.clip.section, v.clip.key) for v in scores}
     rows = labels.rows
     return Truth(tuple(r for r in rows if (r.machine, r.section, r.file) in scored))

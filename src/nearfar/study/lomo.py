@@ -228,7 +228,7 @@ def study(
 def _check_labels(test: Clips, labels: Truth, rule: RuleName | None) -> None:
     """Refuse labels that cannot judge these clips before hours of fitting, not after them."""
     # With any scores, here 0: only what the clips can tell is asked.
-    rows = (ScoredFile(c.machine, c.section, c.file, 0.0, where=str(c.path)) for c in test)
+    rows = (ScoredFile(c.machine, c.section, c.key, 0.0, where=str(c.path)) for c in test)
     draw_figures([ScoreTable(tuple(rows))], labels, draws=0, rule=rule)
 
 

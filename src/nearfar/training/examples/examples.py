@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nearfar.clips import Clips, proxy_classes
-from nearfar.clips.training import check_training, recording_blocks, refuse_faults
+from nearfar.clips.training import check_training, refuse_faults
 from nearfar.embedder.crops import crop
 from nearfar.embedder.eat.features import MAX_FRAMES, PADDING, PATCH, check_frames
 from nearfar.errors import DatasetError, SettingError, warn
@@ -240,7 +240,29 @@ def _blocks(clips: Clips, labels: NDArray[np.int64], share: float) -> NDArray[np
     folds = max(2, round(1 / share)) if share > 0 else 2
     for label in np.unique(labels):
         members = np.flatnonzero(labels == label)
-        blocks[members] = recording_blocks([clips[int(i)] for i in members], folds)
+        blocks[members] = _pieces([clips[int(i)] for i in members], folds)
+    return blocks
+
+
+def _pieces(clips: Sequence[Clip], folds: int) -> NDArray[np.int64]:
+    """(n,) block numbers: a file is one; parts of a recording are as few as fill the folds.
+
+    Not `recording_blocks`, which keeps whole days together: a share could not be drawn of few.
+    """
+    cut = [clip.start != 0 or clip.stop is not None for clip in clips]
+    recordings = sorted({str(c.path) for c, part in zip(clips, cut, strict=True) if part})
+    # Rounded up: with fewer blocks than folds some folds would be empty.
+    pieces = -(-folds // len(recordings)) if recordings else 1
+    blocks: NDArray[np.int64] = np.empty(len(clips), dtype=np.int64)
+    singles = [i for i, part in enumerate(cut) if not part]
+    blocks[singles] = np.arange(len(singles))
+    used = len(singles)
+    for recording in recordings:
+        parts = [i for i, c in enumerate(clips) if cut[i] and str(c.path) == recording]
+        parts.sort(key=lambda i: clips[i].start)
+        here = min(pieces, len(parts))  # a recording of three parts has no four blocks
+        blocks[parts] = used + np.arange(len(parts)) * here // len(parts)
+        used += here
     return blocks
 
 
