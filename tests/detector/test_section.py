@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 
 import nearfar as nf
 from nearfar.detector.member import Member
@@ -88,3 +89,23 @@ def test_the_nearest_clip_and_the_doubt_are_of_one_member():
     heard = [(CLIP, Heard((row, row), seconds=10.0))]
     assert "this very recording" in judge(first, second, weights=(0.6, 0.4))(heard)[0].warning
     assert judge(first, second, weights=(0.4, 0.6))(heard)[0].warning == ""
+
+
+# ---- the near channel's level ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("gain", "reason"),
+    [(0.0316, "30 dB quieter than any normal clip"), (0.5, ""), (2.0, ""), (5.0, "dB louder than")],
+)
+def test_a_level_far_from_all_normal_clips_is_doubted(gain, reason, tmp_path):
+    """Of the near channel alone too, where there is no ratio; and after a detector is loaded."""
+    rng, paths = np.random.default_rng(0), [tmp_path / f"{i}.wav" for i in range(6)]
+    for path in paths:
+        soundfile.write(path, 0.05 * rng.standard_normal(20_000), 16_000, subtype="FLOAT")
+    soundfile.write(tmp_path / "x.wav", gain * soundfile.read(paths[0])[0][::-1], 16_000, "FLOAT")
+    nf.fit(nf.logmel(), [nf.Clip(p, machine="fan") for p in paths]).save(tmp_path / "saved")
+    new = [nf.Clip(tmp_path / "x.wav", machine="fan")]
+    warning = nf.load(tmp_path / "saved").score(new)[0].warning
+    assert reason in warning
+    assert bool(warning) == bool(reason)

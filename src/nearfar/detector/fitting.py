@@ -347,6 +347,7 @@ def _fit_section(system: AnySystem, normals: _Normals, fits: _Fits) -> Section:
         _level_range([what.level for _, what in group]),
         float(np.median([what.seconds for _, what in group])),  # one cut short does not count
         fresh,
+        _level_range([what.look.levels[0] for _, what in group if what.look is not None]),
     )
 
 

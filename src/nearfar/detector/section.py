@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 LENGTH_MARGIN = 1.5  # times the normal clips' length, up or down, that is still no surprise
 SESSIONS = "sessions"  # the fact of a member that counts them; absent where none are known
 FEW_SESSIONS = 10  # below, what the next day brings is not to be told from them
+NEAR_MARGIN = 10.0  # dB around the normal clips' near levels that is still no surprise
 LEVEL_MARGIN = 3.0  # dB around the bank's near/far level ratios that is still no surprise
 
 
@@ -51,6 +52,8 @@ class Section:
         levels: lowest and highest near/far level ratio of them, dB; None for one channel.
         seconds: their median length.
         fresh: which of the clips no encoder was trained on; None: all, nothing was trained.
+        near: lowest and highest level of their near channel, dBFS (rms without the mean); None of
+            a detector that was written before it was kept.
 
     >>> rows, domain = np.zeros((2, 1), np.float32), np.zeros(2, np.int8)
     >>> member = Member(rows, np.arange(2), domain, whitening=None, self_scores=np.ones(2))
@@ -65,6 +68,7 @@ class Section:
     levels: tuple[float, float] | None
     seconds: float
     fresh: tuple[bool, ...] | None = None
+    near: tuple[float, float] | None = None
 
     def __repr__(self) -> str:
         return f"<Section: {counted(len(self.clips), 'clip')} of {self.seconds:.3g} s>"
@@ -194,13 +198,26 @@ class Judge:
                 f"{what.seconds:.3g} s long, normal clips were {usual:.3g} s: scores are not "
                 f"comparable; record {usual:.3g} s, or cut with clip_seconds={usual:.3g}"
             )
+        return self._odd_ratio(what.level) or self._odd_level(what)
+
+    def _odd_ratio(self, level: float) -> str:
         levels = self._section.levels
-        if levels is None or not np.isfinite(what.level):  # one channel, or one that is silent
+        if levels is None or not np.isfinite(level):  # one channel, or one that is silent
             return ""
         low, high = levels
-        if low - LEVEL_MARGIN <= what.level <= high + LEVEL_MARGIN:
+        if low - LEVEL_MARGIN <= level <= high + LEVEL_MARGIN:
             return ""
         return (
-            f"near is {what.level:+.1f} dB over far, normal clips had {low:+.1f} to "
+            f"near is {level:+.1f} dB over far, normal clips had {low:+.1f} to "
             f"{high:+.1f} dB; were the microphones swapped or moved?"
         )
+
+    def _odd_level(self, what: Heard) -> str:
+        near = self._section.near
+        if near is None or what.look is None or not np.isfinite(what.look.levels[0]):
+            return ""
+        (low, high), level = near, what.look.levels[0]
+        if low - NEAR_MARGIN <= level <= high + NEAR_MARGIN:
+            return ""
+        far = f"{low - level:.0f} dB quieter" if level < low else f"{level - high:.0f} dB louder"
+        return f"{far} than any normal clip; were gain or distance changed?"

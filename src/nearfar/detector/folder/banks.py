@@ -51,9 +51,12 @@ def read_section(
     low_high, seconds = entry["levels_db"], float(entry["clip_seconds"])
     levels = None if low_high is None else (float(low_high[0]), float(low_high[1]))
     # Verdicts compare with these; with a nan no clip would ever be doubted.
-    if not np.isfinite([seconds, *(levels or ())]).all() or seconds <= 0:
+    near = None if entry.get("near_dbfs") is None else tuple(map(float, entry["near_dbfs"]))
+    if not np.isfinite([seconds, *(levels or ()), *(near or ())]).all() or seconds <= 0:
         raise FormatError(f"{entry['bank']}: clips of {seconds} s at {levels} dB; fit again")
-    return Section(members, clips, levels, seconds, _fresh(entry, len(clips)))
+    if near is not None and len(near) != 2:
+        raise FormatError(f"{entry['bank']}: near levels of {near} dBFS; fit again")
+    return Section(members, clips, levels, seconds, _fresh(entry, len(clips)), near)
 
 
 def _fresh(entry: Mapping[str, Any], clips: int) -> tuple[bool, ...] | None:
@@ -72,6 +75,8 @@ def section_data(section: Section) -> dict[str, Any]:
     return {
         "levels_db": section.levels,
         "clip_seconds": section.seconds,
+        # Not of a detector that was written before: it is written again as it was.
+        **({} if section.near is None else {"near_dbfs": section.near}),
         # Places, for a trained encoder has heard most of them.
         "fresh": None if section.fresh is None else np.flatnonzero(section.fresh).tolist(),
         "facts": [_finite(m.facts) for m in section.members],
