@@ -28,9 +28,8 @@ def test_every_refusal_is_one_short_line_without_a_place_of_this_machine(said):
     for command, told, code in cases:
         errors = [line for line in told.splitlines() if line.startswith("error: ")]
         assert len(errors) == (code == "2"), command
-        assert all(
-            line.startswith(("error: ", "warning: ", "fault: ")) for line in told.splitlines()
-        )
+        kinds = ("error: ", "warning: ", "fault: ")
+        assert all(line.startswith(kinds) for line in told.splitlines())
         assert all(len(line) <= 500 for line in told.splitlines())
         assert "/tmp" not in told
         assert "Traceback" not in told

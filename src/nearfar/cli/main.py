@@ -55,12 +55,12 @@ def main() -> None:
     """Run the command line; one line for whatever a user can cause.
 
     Exit codes: 0 fine, 1 anomaly found and 3 none found but clips that could not be judged (both
-    with --fail-on-anomaly only), 2 user error, 130 interrupted.
+    with --fail-on-anomaly only), 2 user error, 130 interrupted, 143 terminated.
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # Ω must not end the program on an old console
             stream.reconfigure(errors="replace")
-    before = signal.signal(signal.SIGINT, _interrupt)
+    before = {s: signal.signal(s, _interrupt) for s in (signal.SIGINT, signal.SIGTERM)}
     warnings.showwarning = show_warning
     # In front of what PYTHONWARNINGS may say: a warning of ours belongs to the result.
     warnings.filterwarnings("always", category=NearfarWarning)
@@ -73,21 +73,26 @@ def main() -> None:
             typer.echo(f"fault: {in_shell(one_line(fault))}", err=True)
         typer.echo(f"error: {in_shell(one_line(error))}", err=True)
         sys.exit(2)  # as the command-line library itself ends for an unknown option
-    except _Interrupted:
+    except _Interrupted as interrupt:
+        what = "interrupted" if interrupt.signal == signal.SIGINT else "terminated"
         typer.echo(
-            "interrupted; what is finished is kept, the same command goes on from there", err=True
+            f"{what}; what is finished is kept, the same command goes on from there", err=True
         )
-        sys.exit(130)  # 128 and the signal's number, as shells count
+        sys.exit(128 + interrupt.signal)  # as shells count
     except OSError as error:  # standard output is full or gone
         typer.echo(f"error: the output cannot be written ({error.strerror})", err=True)
         sys.exit(2)
     finally:
-        signal.signal(signal.SIGINT, before)  # tests call this within a process that goes on
+        for number, handler in before.items():  # tests call this within a process that goes on
+            signal.signal(number, handler)
 
 
 class _Interrupted(BaseException):
-    """Ctrl-C. Not KeyboardInterrupt, which the command-line library keeps to itself."""
+    """Ctrl-C, or SIGTERM. Not KeyboardInterrupt, which the command-line library keeps to itself."""
+
+    def __init__(self, number: int) -> None:
+        self.signal = number
 
 
-def _interrupt(*_: object) -> None:
-    raise _Interrupted
+def _interrupt(number: int, _: object) -> None:
+    raise _Interrupted(number)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import threading
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -116,8 +118,20 @@ def _interrupts_held() -> Iterator[None]:
 
 def _start_worker(files: tuple[str, ...]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    # A parent that was killed can tell nobody: its workers would wait for jobs for ever.
+    threading.Thread(target=_follow_parent, daemon=True).start()
     for file in files:
         user_module(Path(file))
+
+
+def _follow_parent() -> None:
+    """End this process, whatever it is doing, when the one that started it is gone."""
+    import multiprocessing
+
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()  # on a handle that the system closes, so SIGKILL is noticed too
+        os._exit(1)
 
 
 def run_counted(
