@@ -120,6 +120,24 @@ def _to_shell(text: str) -> str:
     return re.sub(r"with_setting\(…, '([^']*)'\)", r"--set \1", text)
 
 
+def printable(message: str) -> str:
+    r"""A message as one line of at most `LONGEST` characters, whatever a file is called.
+
+    Names may hold line breaks, escapes that repaint a terminal, and bytes that are no text.
+
+    >>> printable("a" + chr(10) + "b" + chr(27) + "[31m.wav: no such file")
+    'a\\nb\\x1b[31m.wav: no such file'
+    >>> cut = printable("a.wav: " + "x" * 1000 + "; record it again")
+    >>> len(cut), cut.endswith("; record it again")
+    (500, True)
+    """
+    shown = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in message)
+    if len(shown) <= LONGEST:
+        return shown
+    tail = LONGEST // 3  # the way out stands at the end
+    return f"{shown[: LONGEST - tail - 3]} … {shown[-tail:]}"
+
+
 class NearfarError(Exception):
     """Root of everything a user can cause; its text is in Python's words, see `in_shell`.
 
@@ -136,7 +154,7 @@ class NearfarError(Exception):
     faults: tuple[str, ...] = ()  # a line each; empty where the error is one fault itself
 
     def __init__(self, *args: object) -> None:
-        super().__init__(*(in_python(arg) if isinstance(arg, str) else arg for arg in args))
+        super().__init__(*(printable(in_python(a)) if isinstance(a, str) else a for a in args))
 
 
 class AudioError(NearfarError, ValueError):
@@ -239,8 +257,6 @@ def several(faults: Sequence[NearfarError], summary: str) -> NearfarError:
         return faults[0]
     kinds = {type(fault) for fault in faults}
     line = f"{summary}: {faults[0]}"
-    if len(line) > LONGEST:
-        line = line[: LONGEST - 1] + "…"
     # Of one kind they stay that: who catches an AudioError of one clip catches two as well.
     error = (kinds.pop() if len(kinds) == 1 else NearfarError)(line)
     error.faults = tuple(map(str, faults))
@@ -250,7 +266,7 @@ def several(faults: Sequence[NearfarError], summary: str) -> NearfarError:
 def warn(message: str) -> None:
     """Say something that deserves a look."""
     # The stack level is where the one who warns was called.
-    warnings.warn(in_python(message), NearfarWarning, stacklevel=3)
+    warnings.warn(printable(in_python(message)), NearfarWarning, stacklevel=3)
 
 
 class Once:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from nearfar.errors import StorageError
@@ -16,11 +17,61 @@ _BANK_NAME = re.compile(BANK + r"[0-9a-f]{32}\.safetensors")
 _OUR_NAME = re.compile(rf"{_BANK_NAME.pattern}|{WEIGHTS}[0-9a-f]{{16}}")
 
 
-def write_folder(folder: Path, index: str, index_text: str, files: dict[str, bytes]) -> None:
+@contextmanager
+def alone(folder: Path) -> Iterator[bool]:
+    """The folder, made if need be, and no other writer in it until the body is done.
+
+    Yields:
+        Are others kept out? Not on Windows, nor on a disk that knows no locks.
+
+    Raises:
+        StorageError: the folder cannot be made.
+    """
+    with storage_errors(folder):
+        handle = _locked(folder)
+    try:
+        yield handle is not None
+    finally:
+        if handle is not None:
+            os.close(handle)  # and with it the lock, as the system does for a writer that is killed
+
+
+def _locked(folder: Path) -> int | None:
+    """The folder itself, opened and locked: a file for the lock would be left behind in it."""
+    while True:
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            import fcntl
+        except ModuleNotFoundError:
+            return None
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        except OSError:
+            os.close(handle)
+            return None
+        # A writer that failed may have removed the folder while this one waited for it.
+        with suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(handle), folder.stat()):
+                return handle
+        os.close(handle)
+
+
+def write_folder(
+    folder: Path, index: str, index_text: str, files: dict[str, bytes], *, stale: float = STALE
+) -> None:
     """Write files and then, in one rename, the index that names them.
 
     Whatever happens before that rename, the folder still is what it was: new files have names of
     their own (`bank-` and their hash), old ones go last.
+
+    Args:
+        folder: made if it is not there.
+        index: its name.
+        index_text: what it says.
+        files: what it names, by their names.
+        stale: s, the age from which a file that nobody names has lost its writer; 0 if the caller
+            is `alone`.
 
     Raises:
         StorageError: the folder cannot be made or written.
@@ -42,13 +93,16 @@ def write_folder(folder: Path, index: str, index_text: str, files: dict[str, byt
                     with suppress(OSError):
                         folder.rmdir()
             raise
-        # Only what the old index named, and what a writer left that was killed long ago: another
-        # writer may be at work on the same folder.
+        # Only what the old index named, and what a writer left that was killed: without a lock
+        # another one may be at work on the same folder.
         _remove(folder / name for name in old if name not in files)
         _remove(
             p
             for p in list(folder.iterdir())
-            if _is_ours(p, index) and p.is_file() and p.name not in files and file_age(p) > STALE
+            if _is_ours(p, index)
+            and p.is_file()
+            and p.name not in files
+            and (not stale or file_age(p) > stale)
         )
 
 

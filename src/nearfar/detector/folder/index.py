@@ -22,14 +22,14 @@ from nearfar.detector.folder.banks import (
     section_data,
     tensors_of,
 )
-from nearfar.detector.folder.disk import check_folder, write_folder
+from nearfar.detector.folder.disk import alone, check_folder, write_folder
 from nearfar.detector.folder.weights import as_data, copy_weights, drop_weights, located
 from nearfar.detector.folder.weights import from_data as embedders_from_data
 from nearfar.detector.origin import Origin, origins
 from nearfar.detector.section import Section
 from nearfar.embedder.contract import weights_of
 from nearfar.errors import FormatError, NearfarError, StorageError, WeightsError
-from nearfar.files import storage_errors
+from nearfar.files import STALE, storage_errors
 from nearfar.parts.data import from_data, to_data
 from nearfar.parts.valid import check_rate
 from nearfar.system.system import Ensemble, System
@@ -42,6 +42,7 @@ FORMAT = 3  # raised whenever an older nearfar could not read the folder
 UNADAPTED = 1  # format of a detector without adaptation, which older ones can read
 ADAPTED = 2  # of one with it; 3 has two channels of several in its order
 INDEX = "detector.json"
+RETRIES = 20  # times that a reader meets a writer before it gives up
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,10 +103,18 @@ def write(
     entries, banks = _entries(content, thresholds)
     text = _text(content, entries)
     was_there = check_target(folder)
+    with alone(folder) as locked:
+        _write_whole(folder, content, text, banks, was_there, with_weights, 0 if locked else STALE)
+
+
+def _write_whole(
+    folder: Path, content: Content, text: str, banks: dict[str, bytes], was_there: bool,
+    with_weights: bool, stale: float,
+) -> None:  # fmt: skip
     try:
         if with_weights:
             copy_weights(content.system, content.origins, folder)
-        write_folder(folder, INDEX, text, banks)
+        write_folder(folder, INDEX, text, banks, stale=stale)
     except BaseException:  # Ctrl-C too
         # A folder that was not there before is not left behind half made.
         if not was_there and folder.is_dir() and not (folder / INDEX).exists():
@@ -166,7 +175,20 @@ def read(folder: Path, types: Sequence[type] = (), weights: Sequence[str] = ()) 
         FormatError: not a detector, from a newer nearfar, damaged, or with a part that is not ours.
         WeightsError: the weights given are not those of the bank.
     """
-    data = _read_index(folder / INDEX)
+    for _ in range(RETRIES):
+        data = _read_index(folder / INDEX)
+        try:
+            return _content(folder, data, types, weights)
+        except FormatError:
+            # A bank that is gone was perhaps replaced since: then the index is another one too.
+            if _read_index(folder / INDEX) == data:
+                raise
+    return _content(folder, _read_index(folder / INDEX), types, weights)
+
+
+def _content(
+    folder: Path, data: dict[str, Any], types: Sequence[type], weights: Sequence[str]
+) -> Content:
     try:
         system = from_data(data["system"], types)
         _check_system(system)
