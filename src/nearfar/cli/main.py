@@ -94,5 +94,5 @@ class _Interrupted(BaseException):
         self.signal = number
 
 
-def _interrupt(number: int, _: object) -> None:
+def _interrupt(number: int = signal.SIGINT, _: object = None) -> None:
     raise _Interrupted(number)
