@@ -126,12 +126,14 @@ def printable(message: str) -> str:
     Names may hold line breaks, escapes that repaint a terminal, and bytes that are no text.
 
     >>> printable("a" + chr(10) + "b" + chr(27) + "[31m.wav: no such file")
-    'a\\nb\\x1b[31m.wav: no such file'
+    'a b\\x1b[31m.wav: no such file'
     >>> cut = printable("a.wav: " + "x" * 1000 + "; record it again")
     >>> len(cut), cut.endswith("; record it again")
     (500, True)
     """
-    shown = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in message)
+    # Libraries' messages have several lines; a line of ours is read by `grep` and by cron (law 6).
+    joined = " ".join(message.split()) if len(message.splitlines()) > 1 else message
+    shown = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in joined)
     if len(shown) <= LONGEST:
         return shown
     tail = LONGEST // 3  # the way out stands at the end
