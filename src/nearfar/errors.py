@@ -120,6 +120,15 @@ def _to_shell(text: str) -> str:
     return re.sub(r"with_setting\(…, '([^']*)'\)", r"--set \1", text)
 
 
+def visible(text: str) -> str:
+    r"""Text whose characters all show: line breaks, escapes and what is no text are spelled out.
+
+    >>> visible("a" + chr(27) + "[31m.wav")
+    'a\\x1b[31m.wav'
+    """
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
 def printable(message: str) -> str:
     r"""A message as one line of at most `LONGEST` characters, whatever a file is called.
 
@@ -133,7 +142,7 @@ def printable(message: str) -> str:
     """
     # Libraries' messages have several lines; a line of ours is read by `grep` and by cron (law 6).
     joined = " ".join(message.split()) if len(message.splitlines()) > 1 else message
-    shown = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in joined)
+    shown = visible(joined)
     if len(shown) <= LONGEST:
         return shown
     tail = LONGEST // 3  # the way out stands at the end

@@ -146,7 +146,17 @@ def atomic_file(path: Path) -> Iterator[IO[bytes]]:
 def write_text(path: Path, text: str) -> None:
     """Write UTF-8 text, whole or not at all."""
     with atomic_file(path) as file:
-        file.write(text.encode())
+        file.write(as_bytes(text))
+
+
+def as_bytes(text: str) -> bytes:
+    r"""Text as UTF-8, whatever a file is called.
+
+    >>> as_bytes("b" + chr(0xDCFF) + ".wav")
+    b'b\\udcff.wav'
+    """
+    # Bytes of a name that are no text are half of a pair to Python; escaped, JSON reads them back.
+    return text.encode(errors="backslashreplace")
 
 
 def sha256(path: Path) -> str:

@@ -1,5 +1,7 @@
 """The command reproduce: what is set, what is said, how Ctrl-C ends."""
 
+import signal
+
 import pytest
 
 from nearfar.cli import main as cli
@@ -60,13 +62,14 @@ def test_a_dry_run_says_the_plan_alone(called):
     assert (code, out, err, given["dry_run"]) == (0, "plan\n", "", True)
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("begun", [True, False])
-def test_ctrl_c_says_how_to_go_on_where_there_is_something(called, tmp_path, begun):
+def test_a_signal_says_how_to_go_on_where_there_is_something(called, tmp_path, begun, number):
     def interrupted():
         if begun:
             (tmp_path / "run" / "steps").mkdir(parents=True)
-        cli._interrupt()
+        cli._interrupt(number)
 
     (code, _, err), _ = called(interrupted)
-    assert (code, err.count("\n")) == (130, 1)
+    assert (code, err.count("\n")) == (128 + number, 1)
     assert ("--resume goes on from there" in err) == begun

@@ -13,7 +13,6 @@ from nearfar.detector.member import Member
 from nearfar.embedding.jobs import Heard
 from nearfar.errors import DatasetError, Once
 from nearfar.health.suspects import Suspect
-from nearfar.scoring.bank import SOURCE, TARGET
 
 PLAIN = nf.System(nf.Near(), nf.LogMel())
 FLAT = replace(PLAIN, calibration=nf.Percentile())
@@ -29,14 +28,13 @@ def pairs_of(sounds):
     ]  # fmt: skip
 
 
-def checked(sounds, system=PLAIN, targets=0):
-    """Warnings of a check of clips with these sounds; the last different ones are targets."""
+def checked(sounds):
+    """Warnings of a check of clips with these sounds."""
     everything = pairs_of(sounds)
     group = list({what.digest: (clip, what) for clip, what in everything[::-1]}.values())[::-1]
-    domain = np.array([SOURCE] * (len(group) - targets) + [TARGET] * targets, np.int8)
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
-        check_section(system, "fan", everything, group, domain, Once())
+        check_section("fan", everything, group, Once())
     return [str(warning.message) for warning in said]
 
 
@@ -77,12 +75,6 @@ def test_copies_are_named_with_the_clip_that_counts():
     assert said.startswith("3.wav: the same audio as 0.wav")
     (said,) = checked("abcaab")
     assert "(3 such copies in all)" in said
-
-
-@pytest.mark.parametrize("system", [nf.s4(), PLAIN, nf.Ensemble((PLAIN, nf.s4()))])
-def test_one_machine_in_one_place_is_no_fault(system):
-    """No target clips: a fact for the closing lines, nothing that deserves a look."""
-    assert checked("abcd", system, 0) == checked("abcd", system, 1) == []
 
 
 # ---- after it --------------------------------------------------------------------------------

@@ -154,3 +154,15 @@ def test_a_target_is_looked_at_before_any_work(folder, tmp_path):
     for place in (tmp_path / "file", other):
         with pytest.raises(StorageError):
             check_target(place)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda data: data["sections"][0].update(clip_seconds=10**400),
+        lambda data: data["sections"][0].update(fresh=[float("inf")]),
+    ],
+)
+def test_a_number_larger_than_any_is_told(folder, change):
+    with pytest.raises(FormatError, match="fit again"):
+        read(changed(folder, change))

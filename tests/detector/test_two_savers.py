@@ -4,6 +4,7 @@ import pytest
 
 import nearfar as nf
 from conftest import finish
+from nearfar.detector.folder import index
 from nearfar.detector.folder.disk import write_folder
 from nearfar.errors import FormatError
 from processes import python, tree
@@ -71,3 +72,23 @@ def test_alone_what_a_killed_writer_left_is_swept_at_once(tmp_path):
     assert left.exists()  # without a lock its writer may be at work
     write_folder(folder, "detector.json", "{}", {}, stale=0)
     assert not left.exists()
+
+
+def test_a_reader_looks_again_though_the_first_writer_is_back(two, tmp_path, monkeypatch):
+    whole, part = map(nf.load, two)
+    folder, read, calls = tmp_path / "shared", index._content, []
+
+    def beside_writers(*arguments):
+        calls.append(arguments)
+        if len(calls) > 1:
+            return read(*arguments)
+        part.save(folder)  # takes a bank of the other away
+        try:
+            return read(*arguments)
+        finally:
+            whole.save(folder)  # and the index that is read again is the same one
+
+    whole.save(folder)
+    monkeypatch.setattr(index, "_content", beside_writers)
+    assert nf.load(folder).machines == whole.machines
+    assert len(calls) == 2

@@ -8,8 +8,9 @@ import pytest
 
 import nearfar as nf
 from conftest import machine_sound, write
+from nearfar.cli.options import write_json
 from nearfar.errors import DatasetError, StorageError
-from nearfar.study.data import described, is_result, open_test, rule_of, simulated_label, write_json
+from nearfar.study.data import described, is_result, open_test, rule_of, simulated_label
 
 
 class Answer:
@@ -98,10 +99,10 @@ def test_a_result_of_ours_is_told_from_other_files(tmp_path):
 
 
 def test_json_is_whole_and_reads_as_it_is_meant(tmp_path):
-    write_json(tmp_path / "out.json", Answer())
+    assert not write_json(tmp_path / "out.json", Answer().as_dict())
     text = (tmp_path / "out.json").read_text(encoding="utf-8")
     assert json.loads(text) == Answer().as_dict()
     assert "Ω" in text  # not \\u03a9
     assert text.endswith("}\n")
     with pytest.raises(StorageError):
-        write_json(tmp_path / "nowhere" / "out.json", Answer())
+        write_json(tmp_path / "nowhere" / "out.json", Answer().as_dict())

@@ -135,14 +135,11 @@ def score(
     from nearfar.files import write_text
     from nearfar.scores.verdict import is_score_table
 
-    check_output(  # before the clips are heard
-        csv, endings=(".csv",), inputs=[detector, *data, *(weights or ())], ours=is_score_table,
-        replace=replace,
-    )  # fmt: skip
-    check_output(
-        on_disk(as_json), endings=(".json",), inputs=[detector, *data, *(weights or ())],
-        ours=is_score_table, replace=replace,
-    )  # fmt: skip
+    inputs = [detector, *data, *(weights or ())]
+    for path, ending in ((csv, ".csv"), (on_disk(as_json), ".json")):  # before clips are heard
+        check_output(
+            path, endings=(ending,), inputs=inputs, ours=is_score_table, replace=replace
+        )  # fmt: skip
     fitted = load(detector, types_of(part), weights or ())
     if false_alarm_rate is not None:
         fitted = fitted.with_false_alarm_rate(false_alarm_rate)

@@ -20,7 +20,7 @@ from nearfar.cli.embed import embed
 from nearfar.cli.finetune import finetune
 from nearfar.cli.fit import fit, score, threshold
 from nearfar.cli.program import EXIT_CODES, Command, Program, completion, start, voice
-from nearfar.cli.progress import show_warning
+from nearfar.cli.progress import Interrupted, show_warning
 from nearfar.cli.reproduce import reproduce
 from nearfar.cli.sound import inspect, mask, simulate
 from nearfar.cli.studies import ablate, evaluate
@@ -73,12 +73,11 @@ def main() -> None:
             typer.echo(f"fault: {in_shell(one_line(fault))}", err=True)
         typer.echo(f"error: {in_shell(one_line(error))}", err=True)
         sys.exit(2)  # as the command-line library itself ends for an unknown option
-    except _Interrupted as interrupt:
-        what = "interrupted" if interrupt.signal == signal.SIGINT else "terminated"
+    except Interrupted as interrupt:
         typer.echo(
-            f"{what}; what is finished is kept, the same command goes on from there", err=True
+            f"{interrupt}; what is finished is kept, the same command goes on from there", err=True
         )
-        sys.exit(128 + interrupt.signal)  # as shells count
+        sys.exit(interrupt.exit_code)
     except OSError as error:  # standard output is full or gone
         typer.echo(f"error: the output cannot be written ({error.strerror})", err=True)
         sys.exit(2)
@@ -87,12 +86,5 @@ def main() -> None:
             signal.signal(number, handler)
 
 
-class _Interrupted(BaseException):
-    """Ctrl-C, or SIGTERM. Not KeyboardInterrupt, which the command-line library keeps to itself."""
-
-    def __init__(self, number: int) -> None:
-        self.signal = number
-
-
 def _interrupt(number: int = signal.SIGINT, _: object = None) -> None:
-    raise _Interrupted(number)
+    raise Interrupted(number)

@@ -6,6 +6,7 @@ Standard output holds results alone, so that it can be piped.
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import time
 import warnings
@@ -42,6 +43,19 @@ UNITS = {  # what is counted while a bar runs, by what it reports; "steps" where
     "fitting": "machines",
     "variant": "variants",
 }
+
+
+class Interrupted(BaseException):
+    """Ctrl-C, or SIGTERM. Not KeyboardInterrupt, which the command-line library keeps to itself.
+
+    >>> end = Interrupted(signal.SIGTERM)
+    >>> str(end), end.exit_code
+    ('terminated', 143)
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__("interrupted" if number == signal.SIGINT else "terminated")
+        self.exit_code = 128 + number  # as shells count
 
 
 def show_warning(message: Warning | str, *_: Any, **__: Any) -> None:

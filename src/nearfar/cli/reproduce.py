@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nearfar.cli.options import Cache, Device, Order, Workers
-from nearfar.cli.progress import Session
+from nearfar.cli.progress import Interrupted, Session
 from nearfar.errors import SettingError
 
 if TYPE_CHECKING:
@@ -68,14 +68,13 @@ def reproduce(
                 precision=products.precision, runtime=session.runtime, order=channel_order.value,
                 resume=resume, dry_run=dry_run, any_data=any_data, say=session.say,
             )  # fmt: skip
-        except BaseException as error:
-            # Ctrl-C alone is no Exception, and before there is a folder it leaves nothing.
-            if isinstance(error, Exception) or not (output / "steps").is_dir():
+        except Interrupted as interrupt:
+            if not (output / "steps").is_dir():  # nothing is there to go on with
                 raise
             # Said here, where the folder's name is known: `main` says less.
-            typer.echo(f"{output}: interrupted; finished steps are kept, --resume goes on "
+            typer.echo(f"{output}: {interrupt}; finished steps are kept, --resume goes on "
                        "from there", err=True)  # fmt: skip
-            raise SystemExit(130) from None
+            raise SystemExit(interrupt.exit_code) from None
     typer.echo(outcome.text)
     if dry_run:
         return

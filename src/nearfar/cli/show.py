@@ -16,9 +16,9 @@ from rich.text import Text
 from nearfar.cli.options import write_json
 from nearfar.embedder.contract import weights_of
 from nearfar.embedder.crops import Crops
-from nearfar.errors import AudioError, in_shell
+from nearfar.errors import AudioError, in_shell, printable, visible
 from nearfar.sound.audio import check, read
-from nearfar.text import alike, number, one_line
+from nearfar.text import alike, number
 
 if TYPE_CHECKING:
     from nearfar.detector.detector import Detector
@@ -44,8 +44,22 @@ def console() -> Console:
     )
 
 
+class PlainTable(Table):
+    r"""A table whose cells cannot repaint a terminal, whatever a file is called.
+
+    >>> table = PlainTable("clip")
+    >>> table.add_row("a" + chr(27) + "[31m.wav")
+    >>> list(table.columns[0].cells)[-1]
+    'a\\x1b[31m.wav'
+    """
+
+    def add_row(self, *cells: Any, **given: Any) -> None:
+        """Add a row, its texts escaped where they do not print."""
+        super().add_row(*(visible(c) if isinstance(c, str) else c for c in cells), **given)
+
+
 def _table(*columns: str, right: tuple[str, ...] = ()) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    table = PlainTable(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     for column in columns:
         side = "right" if column in right else "left"
         table.add_column(column, justify=side, overflow="fold")  # type: ignore[arg-type]
@@ -141,7 +155,7 @@ def verdicts(scores: Scores, csv: Path | None) -> None:
     out.print(table)
     # On standard error: programs may read the table.
     for line in alike(f"{v.clip.name}: {_doubt(v)}" for v in scores if v.warning):
-        print(f"warning: {in_shell(one_line(line))}", file=sys.stderr)
+        print(f"warning: {in_shell(printable(line))}", file=sys.stderr)
     out.print(scores.summary + (f"; wrote {csv}" if csv else ""), markup=False)
 
 

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nearfar.detector.member import Member
 from nearfar.errors import DatasetError, Once, warn
@@ -23,11 +22,9 @@ FEWEST = 3  # different clips; with two, each would be judged by one
 
 
 def check_section(
-    system: System | Ensemble,
     machine: str,
     everything: Sequence[tuple[Clip, Heard]],
     group: Sequence[tuple[Clip, Heard]],
-    domain: NDArray[np.int8],
     once: Once,
 ) -> None:
     """Refuse too few clips of a machine; warn of copies."""

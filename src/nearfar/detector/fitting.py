@@ -330,7 +330,7 @@ def _fit_system(n: int, system: AnySystem, sections: Sequence[_Normals], fits: _
 
 def _fit_section(system: AnySystem, normals: _Normals, fits: _Fits) -> Section:
     group, (machine, _), once = normals.group, normals.key, fits.once
-    check_section(system, machine, normals.everything, group, normals.domain, once)
+    check_section(machine, normals.everything, group, once)
     fitted = []
     for i, (member, weight) in enumerate(zip(system.members, system.weights, strict=True)):
         # Also of a member that is fitted already: an equal one needs its own --set.

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from nearfar.clips import Clips
 from nearfar.errors import DatasetError
-from nearfar.files import write_text
 from nearfar.parts.data import to_data
 
 if TYPE_CHECKING:
@@ -59,13 +58,8 @@ class Printable(Protocol):
         ...
 
 
-def write_json(path: Path, result: Printable) -> None:
-    """Write all figures of a result, whole or not at all."""
-    write_text(path, json.dumps(result.as_dict(), indent=1, ensure_ascii=False) + "\n")
-
-
 def is_result(path: Path) -> bool:
-    """Is a file plainly figures that `write_json` wrote?"""
+    """Is a file plainly figures that `evaluate` or `ablate` wrote?"""
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):

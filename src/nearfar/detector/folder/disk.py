@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from nearfar.errors import StorageError
-from nearfar.files import STALE, atomic_file, file_age, storage_errors, write_text
+from nearfar.files import STALE, as_bytes, atomic_file, file_age, storage_errors, write_text
 
 BANK = "bank-"  # what the name of a bank in a detector folder begins with
 WEIGHTS = "weights-"  # and that of a folder with a copy of an encoder's weights
@@ -153,7 +153,7 @@ def _write_new(path: Path, content: bytes, new: list[Path]) -> None:
 
 def _reads(path: Path, text: str) -> bool:
     try:
-        return path.read_bytes() == text.encode()
+        return path.read_bytes() == as_bytes(text)
     except OSError:
         return False
 

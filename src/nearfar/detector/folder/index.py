@@ -175,14 +175,17 @@ def read(folder: Path, types: Sequence[type] = (), weights: Sequence[str] = ()) 
         FormatError: not a detector, from a newer nearfar, damaged, or with a part that is not ours.
         WeightsError: the weights given are not those of the bank.
     """
+    failed = None
     for _ in range(RETRIES):
         data = _read_index(folder / INDEX)
         try:
             return _content(folder, data, types, weights)
         except FormatError:
-            # A bank that is gone was perhaps replaced since: then the index is another one too.
-            if _read_index(folder / INDEX) == data:
+            # A bank that is gone was perhaps replaced since. Twice, for of two writers in turn the
+            # first may be back already, with its bank and an index that is the same again.
+            if data == failed:
                 raise
+            failed = data
     return _content(folder, _read_index(folder / INDEX), types, weights)
 
 
@@ -213,7 +216,9 @@ def _content(
     except FormatError as error:
         raise FormatError(f"{folder}: {error}") from None
     # Whatever a file may hold that was changed by hand: one line, no traceback.
-    except (NearfarError, LookupError, TypeError, ValueError, AttributeError) as error:
+    except (
+        NearfarError, LookupError, TypeError, ValueError, AttributeError, OverflowError,
+    ) as error:  # fmt: skip
         what = f"{type(error).__name__} {error}".strip()
         raise FormatError(
             f"{folder / INDEX}: not as nearfar writes it ({what}); fit again"

@@ -1,0 +1,57 @@
+"""What a file is called neither ends a run nor repaints a terminal."""
+
+import csv
+import json
+import os
+import sys
+
+import pytest
+
+import nearfar as nf
+from nearfar.cli import main as cli
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="names of any bytes are Linux's")
+
+NAMES = (b"a\x1b[31mred.wav", b"b\xff.wav", "c\u202etxt.wav".encode(), b"d\nnew.wav")
+
+
+@pytest.fixture
+def odd(dcase, tmp_path):
+    """Clips of one machine that are called what nobody calls them, and the machine's name."""
+    machine = nf.Clips.open(dcase, split="train").machines[0]
+    folder = tmp_path / "odd"
+    folder.mkdir()
+    for i, clip in enumerate(sorted((dcase / machine / "train").iterdir())):
+        name = NAMES[i] if i < len(NAMES) else os.fsencode(clip.name)
+        (folder / os.fsdecode(name)).write_bytes(clip.read_bytes())
+    return folder, machine
+
+
+def run(monkeypatch, capfd, *arguments):
+    monkeypatch.setattr(sys, "argv", ["nearfar", *map(str, arguments)])
+    with pytest.raises(SystemExit) as end:
+        cli.main()
+    assert not end.value.code
+    return capfd.readouterr()
+
+
+def test_fit_and_score_take_clips_of_any_name(odd, tmp_path, monkeypatch, capfd):
+    folder, machine = odd
+    detector, table, data = (tmp_path / n for n in ("det", "o.csv", "o.json"))
+    fitted = run(
+        monkeypatch, capfd, "fit", folder, "--machine", machine, "--system", "logmel",
+        "-o", detector, "--no-cache",
+    )  # fmt: skip
+    scored = run(
+        monkeypatch, capfd, "score", detector, folder, "--machine", machine, "--csv", table,
+        "--json", data, "--no-cache",
+    )  # fmt: skip
+    for stream in (*fitted, *scored):
+        assert all(c.isprintable() for c in stream.replace("\n", "")), ascii(stream)
+    assert r"a\x1b[31mred.wav" in scored.out
+    clips = len(list(folder.iterdir()))
+    with table.open(encoding="utf-8", newline="") as file:
+        assert len(list(csv.DictReader(file))) == clips
+    assert json.loads(data.read_text(encoding="utf-8"))
+    names = {c.name for s in nf.load(detector).sections.values() for c in s.clips}
+    assert any(os.fsencode(n).endswith(b"b\xff.wav") for n in names)
