@@ -155,9 +155,9 @@ class Ablation:
         return {
             "name": row.variant.name,
             "score": row.evaluation.score,
-            "interval": list(row.evaluation.interval or ()),
+            "interval": row.evaluation.interval,
             "difference": None if against is None else against.difference,
-            "difference_interval": None if against is None else list(against.interval or ()),
+            "difference_interval": None if against is None else against.interval,
             "p": None if against is None else against.p,
             "machines": {
                 machine: {"mean": value, "difference": moved[machine]}

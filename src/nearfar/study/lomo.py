@@ -145,7 +145,7 @@ class Study:
             "lomo": {
                 "chosen": chosen,
                 # Narrower: it takes the choice as given, which the data made too.
-                "interval_of_fixed_choice": list(choice.fixed_interval or ()),
+                "interval_of_fixed_choice": choice.fixed_interval,
                 "default": self._candidate(0),
                 "peeked": self._candidate(choice.peeked),
                 "honest_minus_default": asdict(choice.gain),
@@ -162,7 +162,7 @@ class Study:
         return {
             "name": self.candidates[k].name,
             "score": evaluation.score,
-            "interval": list(evaluation.interval or ()),
+            "interval": evaluation.interval,
             "chosen_for": [m for m, other in self.choice.machines.items() if other == k],
             "share_of_draws": self.choice.shares[k],
             "machines": dict(evaluation.table["total"].machines),
