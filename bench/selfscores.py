@@ -14,8 +14,14 @@ from scipy.spatial.distance import cdist
 from threadpoolctl import threadpool_limits
 
 import nearfar as nf
-from nearfar.detector.fitting import pool_sizes
-from nearfar.detector.member import NormalRows, Pool, _cross_fitted, assign_folds, fit_member
+from nearfar.detector.member import (
+    NormalRows,
+    Pool,
+    _cross_fitted,
+    assign_folds,
+    fit_member,
+    pool_sizes,
+)
 
 SOURCE, TARGET, FOLDS = 990, 10, 10
 WIDE, NARROW = 1024, 120  # EAT-large, DIF

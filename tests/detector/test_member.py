@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nearfar.detector.fitting import pool_sizes
-from nearfar.detector.member import NormalRows, assign_folds, fit_member
+from nearfar.detector.member import NormalRows, assign_folds, fit_member, pool_sizes
 from nearfar.errors import DatasetError
 from nearfar.scoring.bank import SOURCE, TARGET, MemoryBank
 from nearfar.scoring.enrich import PseudoTarget, ResidualAugmentation

@@ -16,7 +16,7 @@ from nearfar.clips.collection import Clips, by_section
 from nearfar.clips.training import check_training, recording_blocks, session_of
 from nearfar.detector.checks import check_section, warn_left_out, warn_of_fit, warn_of_suspects
 from nearfar.detector.detector import Detector
-from nearfar.detector.member import Member, NormalRows, assign_folds, fit_member
+from nearfar.detector.member import Member, NormalRows, assign_folds, fit_member, pool_sizes
 from nearfar.detector.origin import origins
 from nearfar.detector.section import SESSIONS, Section, TrainingClip
 from nearfar.detector.standouts import Fitted, suspects_of
@@ -37,26 +37,6 @@ from nearfar.system.system import AnySystem, Ensemble, System
 Key = tuple[str, str]  # machine, section
 
 MONO_LIKE = 10.0  # dB near over far, from which most residual rows sound like mono recordings
-
-
-def pool_sizes(system: System, table: NormalRows, folds: Index) -> list[int]:
-    """Residual rows that any fold or the whole needs of each target clip, per enrichment."""
-    # A fold has fewer targets to deal to, and may be on the other side of a tier's border.
-    parts = [table.where(folds != fold) for fold in np.unique(folds)]
-    if system.self_scores == "loo":
-        parts = []  # nothing is made again without a clip
-    sizes = []
-    for enrichment in system.enrichment:
-        needs = [
-            enrichment.pool_size(
-                float(part.lr_corr.mean()),
-                int((part.domain == SOURCE).sum()),
-                len(np.unique(part.origin[part.domain == TARGET])),
-            )
-            for part in (table, *parts)
-        ]
-        sizes.append(max(needs))
-    return sizes
 
 
 def fit(

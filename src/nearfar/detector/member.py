@@ -161,6 +161,26 @@ def assign_folds(origin: Index, domain: NDArray[np.int8], folds: int, seed: int)
     return dealt[np.searchsorted(names, origin)]
 
 
+def pool_sizes(system: System, table: NormalRows, folds: Index) -> list[int]:
+    """Residual rows that any fold or the whole needs of each target clip, per enrichment."""
+    # A fold has fewer targets to deal to, and may be on the other side of a tier's border.
+    parts = [table.where(folds != fold) for fold in np.unique(folds)]
+    if system.self_scores == "loo":
+        parts = []  # nothing is made again without a clip
+    sizes = []
+    for enrichment in system.enrichment:
+        needs = [
+            enrichment.pool_size(
+                float(part.lr_corr.mean()),
+                int((part.domain == SOURCE).sum()),
+                len(np.unique(part.origin[part.domain == TARGET])),
+            )
+            for part in (table, *parts)
+        ]
+        sizes.append(max(needs))
+    return sizes
+
+
 def _enriched(system: System, table: NormalRows, pools: Sequence[Pool]) -> MemoryBank:
     """Real rows, then the rows that each enrichment makes of them."""
     real = rows = table.bank()
