@@ -12,6 +12,7 @@ from tools import fuzz
 from tools.fuzzing import sounds
 
 from nearfar.errors import DatasetError
+from nearfar.sound import audio
 
 
 @pytest.mark.parametrize("plain", sounds.PLAIN, ids=lambda p: "-".join(map(str, p)))
@@ -36,6 +37,25 @@ def test_a_short_read_is_found(tmp_path):
     assert "other samples" in sounds.compared(-whole, made, path)
     header = replace(made, damage="header")
     assert "bytes of samples read" in sounds.compared(whole[:20], header, path)
+
+
+@pytest.mark.parametrize(("told", "coding"), [(1, "PCM_24"), (1, "PCM_16"), (2, "FLOAT")])
+def test_a_header_of_other_channels_is_read_by_its_bytes(tmp_path, told, coding):
+    """AU has its number of channels where other headers have a size, and no second one to deny it.
+
+    Two channels told as one are twice as many samples of the same bytes: read, but not fewer.
+    """
+    made = sounds.make(np.random.default_rng(3), ("AU", coding, True), 64, channels=3 - told)
+    data = made.data[:20] + told.to_bytes(4, "big") + made.data[24:]
+    lying = replace(made, data=data, damage="size", exact=False)
+    path = tmp_path / "made.au"
+    path.write_bytes(data)
+    found = audio.read(path, sample_rate=sounds.RATE).T
+    assert found.shape == (64 * (3 - told) // told, told)
+    assert sounds.compared(found, lying, path) == ""
+    assert "bytes of samples read" in sounds.compared(found[: len(found) // 4], lying, path)
+    # Where no header lies, a channel too few is a fault of the reader.
+    assert "channels read" in sounds.compared(found, replace(lying, damage="none"), path)
 
 
 def test_a_cut_leaves_what_is_there():

@@ -254,14 +254,18 @@ def compared(found: NDArray[np.float64], sound: Sound, path: Path) -> str:
     """What was read without an error, held against what is on disk."""
     if sound.there is None:
         return ""
-    if sound.damage == "header":  # the coding itself may be another: bytes are counted
+    channels = sound.samples.shape[1]
+    if found.shape[1] != channels and sound.damage not in ("header", "size"):
+        return f"{found.shape[1]} channels read, {channels} are there"
+    # The coding or the number of channels may be another, which no byte denies: bytes are counted.
+    if sound.damage == "header" or found.shape[1] != channels:
         block = _told(path)[1]
         there, used = sound.there * sound.block, len(found) * block
         lost = block and sound.block and used + sound.start + block < there
         return f"{used} bytes of samples read, {there} are there" if lost else ""
     if len(found) != sound.there:
         return f"{len(found)} samples read, {sound.there} are there"
-    if sound.changed or not sound.exact or found.shape[1] != sound.samples.shape[1]:
+    if sound.changed or not sound.exact:
         return ""
     same = np.array_equal(found, sound.samples[: sound.there].astype(np.float32))
     return "" if same else "other samples than those on disk"
