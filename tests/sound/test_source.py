@@ -14,7 +14,13 @@ import pytest
 import soundfile
 
 from conftest import refused
-from nearfar.errors import AudioError, NearfarError, NearfarWarning, SettingError
+from nearfar.clips import Clips
+from nearfar.embedder.logmel import LogMel
+from nearfar.embedding.chain import Chain
+from nearfar.embedding.hearing import hear
+from nearfar.errors import AudioError, NearfarError, NearfarWarning, SettingError, in_shell
+from nearfar.frontend import Near
+from nearfar.runtime.runtime import Runtime
 from nearfar.sound import audio
 from nearfar.sound.source import SUFFIXES, kind_of, open_source
 
@@ -243,15 +249,31 @@ def test_a_header_of_512_gib_allocates_nothing(tmp_path: Path) -> None:
     tracemalloc.stop()
 
 
+@pytest.mark.parametrize(
+    "where", ["nearfar.sound.source._floats", "soxr.resample", "nearfar.sound.audio.measure"]
+)
 def test_too_much_for_the_memory_names_the_way_out(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
 ) -> None:
+    """Read, resampled or measured: wherever memory ends, it is one line, and others go on."""
+
     def full(*_: object) -> None:
         raise MemoryError
 
-    path = lay(tmp_path / "x.wav", content(**KINDS["WAV"]))
-    monkeypatch.setattr("nearfar.sound.source._floats", full)
-    refused(lambda: audio.read(path), "x.wav", "--clip-seconds", error=AudioError)
+    for name, rate in (("long", 44_100), ("b", 16_000)):
+        soundfile.write(tmp_path / f"{name}.wav", np.tile(SOUND, (30, 1)), rate)
+    whole = audio.read(tmp_path / "b.wav")
+    monkeypatch.setattr(where, full)
+    path = tmp_path / "long.wav"
+    said = refused(lambda: audio.read_recorded(path), "long.wav", "memory", error=AudioError)
+    assert "clip_seconds=" in said
+    assert "--clip-seconds" in in_shell(said)
+    if where == "soxr.resample":  # the other file is of our own rate
+        clips = Clips.open(tmp_path)
+        with pytest.warns(NearfarWarning, match=r"long\.wav: .*clip_seconds"):
+            hearing = hear(clips, [Chain(Near(), LogMel())], Runtime(), skip_bad=True)
+        assert [clip.file for clip, _ in hearing.heard] == ["b.wav"]
+        np.testing.assert_array_equal(audio.read(tmp_path / "b.wav"), whole)
 
 
 def test_two_of_eight_channels(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import hashlib
 import math
 import os
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 from nearfar.errors import AudioError, SettingError, warn
 from nearfar.files import atomic_file
 from nearfar.sound.recorded import Recorded, measure
-from nearfar.sound.source import RATES, SUFFIXES, kind_of, open_source
+from nearfar.sound.source import SUFFIXES, check_rate, in_memory, kind_of, open_source
 
 # Where these live is nobody's business outside: a sound file is read through this module.
 __all__ = [
@@ -72,8 +72,9 @@ def read(
 
     Whether the sound can be judged (finite, long enough, not silent) is what `check` says.
     """
-    found = _recorded(path, far, start, stop, order, salvage)
-    return _joined([_resample(sound, rate, sample_rate) for sound, rate, _ in found], path, far)
+    with in_memory(path):
+        found = _recorded(path, far, start, stop, order, salvage)
+        return _joined([_resample(sound, rate, sample_rate) for sound, rate, _ in found], path, far)
 
 
 def read_recorded(
@@ -87,18 +88,19 @@ def read_recorded(
     salvage: bool = False,
 ) -> tuple[Audio, Recorded]:
     """Read one clip as `read` does, and say what its file was like before it was resampled."""
-    found = _recorded(path, far, start, stop, order, salvage)
-    sounds = [_resample(sound, rate, sample_rate) for sound, rate, _ in found]
-    # Of both files: what is wrong with either is wrong with the clip.
-    parts = [measure(*one) for one in found]
-    recorded = Recorded(
-        parts[0].sample_rate,
-        tuple(x for part in parts for x in part.clipped),
-        tuple(x for part in parts for x in part.zeros),
-        tuple(x for part in parts for x in part.levels),
-        "; ".join(part.salvaged for part in parts if part.salvaged),
-    )
-    return _joined(sounds, path, far), recorded
+    with in_memory(path):
+        found = _recorded(path, far, start, stop, order, salvage)
+        sounds = [_resample(sound, rate, sample_rate) for sound, rate, _ in found]
+        # Of both files: what is wrong with either is wrong with the clip.
+        parts = [measure(*one) for one in found]
+        recorded = Recorded(
+            parts[0].sample_rate,
+            tuple(x for part in parts for x in part.clipped),
+            tuple(x for part in parts for x in part.zeros),
+            tuple(x for part in parts for x in part.levels),
+            "; ".join(part.salvaged for part in parts if part.salvaged),
+        )
+        return _joined(sounds, path, far), recorded
 
 
 def _recorded(
@@ -192,7 +194,7 @@ def from_array(
         hint = "; transpose it" if x.ndim == 2 and x.shape[1] <= 2 else ""
         raise AudioError(f"{name}: shape {np.shape(audio)}, need (channels, samples) with 1 or 2 "
                          f"channels{hint}")  # fmt: skip
-    _check_rate(sample_rate, name)
+    check_rate(sample_rate, name)
     # Chosen first: of eight channels only two are resampled. The samples are the same either way.
     return _resample(to_order(x, order), sample_rate, SAMPLE_RATE)
 
@@ -316,12 +318,6 @@ def _numbers(audio: ArrayLike, name: str) -> Audio:
         raise AudioError(f"{name}: samples of type {x.dtype}, need numbers")
     with np.errstate(over="ignore"):  # what float32 cannot hold becomes inf, and `check` names it
         return np.ascontiguousarray(x, dtype=np.float32)
-
-
-def _check_rate(rate: Any, name: str | Path) -> None:
-    lowest, highest = RATES
-    if not (isinstance(rate, int | float | np.number) and lowest <= rate <= highest):
-        raise AudioError(f"{name}: sample rate {rate} Hz, need {lowest:,} to {highest:,}")
 
 
 def _read_file(

@@ -7,7 +7,8 @@ by libsndfile.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -24,6 +25,7 @@ from nearfar.sound.riff import is_w64, lossy, riff_layout, w64_layout
 SUFFIXES = (".wav", ".wave", ".w64", ".rf64", ".bwf", ".aif", ".aiff", ".au", ".flac")
 RATES = (1_000, 1_000_000)  # Hz; a header outside is damaged, and 1 Hz would become gigabytes
 _PIECE = 1 << 22  # frames; what is allocated before its decoding has shown that it is there
+_SMALL = 1 << 12  # frames; pieces of what is damaged somewhere
 _LOSSY = ("MP3", "AAC", "Ogg Vorbis", "Ogg Opus", "Ogg Speex", "WMA", "AMR")
 _OTHERS = ("M4A", "CAF", "WavPack", "Monkey's Audio", "TTA", "Ogg FLAC", "Ogg")
 _READERS: dict[str, Callable[[BinaryIO, int], Layout]] = {
@@ -60,16 +62,37 @@ def open_source(path: Path, *, salvage: bool = False) -> OpenedSound:
     if not os.path.isfile(path):  # unlike Path.is_file, never raises
         raise AudioError(f"{path}: no such file")
     try:
-        layout = _layout(path, salvage)
+        layout = _layout(path)
     except (OSError, UnicodeError) as error:
         raise _unreadable(path, reason(error)) from None
-    if not RATES[0] <= layout.rate <= RATES[1]:
-        raise AudioError(f"{path}: sample rate {layout.rate} Hz, need {RATES[0]:,} to {RATES[1]:,}")
+    check_rate(layout.rate, path)
     if layout.fault:
         if not salvage:
             raise AudioError(f"{path}: {layout.fault}; --salvage takes what is there")
         warn(f"{path}: salvaged {layout.frames} samples ({layout.fault})")
-    return OpenedSound(path, layout)
+    return OpenedSound(path, layout, salvage=salvage)
+
+
+def check_rate(rate: Any, name: str | Path) -> None:
+    """Refuse what is no sample rate in Hz of any recorder, whatever it is; AudioError."""
+    lowest, highest = RATES
+    if not (isinstance(rate, int | float | np.number) and lowest <= rate <= highest):
+        raise AudioError(f"{name}: sample rate {rate} Hz, need {lowest:,} to {highest:,}")
+
+
+@contextmanager
+def in_memory(name: object) -> Iterator[None]:
+    """Say what to do about a recording for which there is no memory, wherever that is found out.
+
+    >>> with in_memory("week.wav"):
+    ...     raise MemoryError
+    Traceback (most recent call last):
+    nearfar.errors.AudioError: week.wav: it does not fit in memory; cut it with clip_seconds=…
+    """
+    try:
+        yield
+    except MemoryError:
+        raise AudioError(f"{name}: it does not fit in memory; cut it with --clip-seconds") from None
 
 
 class OpenedSound:
@@ -79,14 +102,15 @@ class OpenedSound:
         rate: in Hz.
         channels: of the file.
         frames: samples a channel.
-        fault: how header and bytes disagree; only of a file that is salvaged.
+        fault: how header and bytes disagree, or what of a span that was read is damaged; only of
+            a file that is salvaged.
 
     >>> OpenedSound(Path("x.wav"), Layout("WAV", 16_000, 2, "s16", frames=32_000)).frames
     32000
     """
 
-    def __init__(self, path: Path, layout: Layout) -> None:
-        self._path, self._layout = path, layout
+    def __init__(self, path: Path, layout: Layout, *, salvage: bool = False) -> None:
+        self._path, self._layout, self._salvage = path, layout, salvage
         self.rate, self.channels = layout.rate, layout.channels
         self.frames, self.fault = layout.frames, layout.fault
 
@@ -104,19 +128,21 @@ class OpenedSound:
             (channels, samples) float32, full scale ±1.
 
         Raises:
-            AudioError: damaged, ended before `last`, or too long for the memory.
+            AudioError: damaged or ended before `last`, and not to be salvaged or nothing is there;
+                or the file cannot be read.
+            MemoryError: too long.
         """
         decode = self._decode if self._layout.sample == "flac" else self._take
         try:
             found = decode(first, last, chosen)
-        except MemoryError:
-            raise AudioError(f"{self._path}: {last - first} samples of {self.channels} channels do "
-                             "not fit in memory; cut it with --clip-seconds") from None  # fmt: skip
         except OSError as error:
             raise AudioError(f"{self._path}: cannot be read ({reason(error)})") from None
-        if found.shape[1] < last - first:
-            raise AudioError(f"{self._path}: truncated, {found.shape[1]} of {last - first} samples "
-                             "are there")  # fmt: skip
+        if (there := found.shape[1]) < last - first:
+            why = f"{there} of {last - first} samples are there"
+            if not (self._salvage and there):
+                raise AudioError(f"{self._path}: truncated, {why}")
+            self.fault = "; ".join(filter(None, (self.fault, f"damaged behind them, {why}")))
+            warn(f"{self._path}: salvaged {there} samples ({self.fault})")
         return found
 
     def _take(self, first: int, last: int, chosen: Sequence[int] | slice) -> NDArray[np.float32]:
@@ -133,9 +159,25 @@ class OpenedSound:
             raise AudioError(f"{self._path}: {error}") from None
 
     def _decode(self, first: int, last: int, chosen: Sequence[int] | slice) -> NDArray[np.float32]:
+        pieces, why = self._decoded(first, last, chosen, _PIECE)
+        if why and self._salvage:
+            # An error takes along the piece that it falls into: smaller ones lose less, and single
+            # samples nothing but the damaged frame.
+            for size in (_SMALL, 1):
+                at = first + sum(piece.shape[1] for piece in pieces)
+                stop = last if size > 1 else min(last, at + _SMALL)
+                pieces += self._decoded(at, stop, chosen, size)[0]
+        if why and not (self._salvage and pieces):
+            raise AudioError(f"{self._path}: damaged or truncated ({why})")
+        return pieces[0] if len(pieces) == 1 else np.concatenate(pieces, axis=1)
+
+    def _decoded(
+        self, first: int, last: int, chosen: Sequence[int] | slice, size: int
+    ) -> tuple[list[NDArray[np.float32]], str]:
+        """Pieces of a span as far as it can be decoded, and why no farther."""
         import soundfile
 
-        pieces = []
+        pieces: list[NDArray[np.float32]] = []
         # libsndfile opens no name that is not UTF-8.
         named = not self._layout.patched and str(self._path).isprintable()
         opened: Any = self._path if named else patched(self._path, self._layout)
@@ -143,18 +185,18 @@ class OpenedSound:
             with soundfile.SoundFile(opened) as file:
                 file.seek(first)
                 while first < last:
-                    wanted = min(_PIECE, last - first)
+                    wanted = min(size, last - first)
                     raw = file.read(wanted, dtype="float32", always_2d=True)[:, chosen]
                     pieces.append(np.ascontiguousarray(raw.T))
-                    first += wanted
+                    first += len(raw)
                     if len(raw) < wanted:
                         break
         except (soundfile.LibsndfileError, RuntimeError) as error:
-            raise AudioError(f"{self._path}: damaged or truncated ({reason(error)})") from None
+            return pieces, reason(error)
         finally:
             if opened is not self._path:
                 opened.close()
-        return pieces[0] if len(pieces) == 1 else np.concatenate(pieces, axis=1)
+        return pieces, ""
 
 
 def reason(error: Exception) -> str:
@@ -164,7 +206,7 @@ def reason(error: Exception) -> str:
     return first.rsplit(": ", 1)[-1].rstrip(".")
 
 
-def _layout(path: Path, salvage: bool) -> Layout:
+def _layout(path: Path) -> Layout:
     size = path.stat().st_size
     if size == 0:
         raise AudioError(f"{path}: the file is empty (0 bytes); record it again")
@@ -176,7 +218,7 @@ def _layout(path: Path, salvage: bool) -> Layout:
             if kind in _OTHERS:
                 raise AudioError(f"{kind} inside; convert it to WAV or FLAC")
             if kind == "FLAC":
-                return flac_layout(file, size, start, exact=salvage)
+                return flac_layout(file, size, start)
             if kind:
                 return _READERS[kind](file, size)
         except AudioError as error:
