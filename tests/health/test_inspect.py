@@ -2,12 +2,14 @@
 
 import json
 import math
+import warnings
 
 import numpy as np
 import pytest
 
 import nearfar as nf
 from conftest import write
+from nearfar.detector.fitting import suspects
 from nearfar.errors import AudioError, SettingError
 from nearfar.health.inspect import clip_statistics, inspect_clips
 from nearfar.health.suspects import KINDS
@@ -165,6 +167,34 @@ def test_suspects_are_named_beside_the_means(kind, change, tmp_path):
     assert any("2 of 12 clips" in line and "c03.wav" in line for line in str(report).splitlines())
 
 
+def dither(audio):
+    """Far is near, and a count of noise of its own."""
+    counts = np.random.default_rng(0).integers(-1, 2, audio.shape[1])
+    return np.stack([audio[0], audio[0] + counts / 32_768])
+
+
+@pytest.mark.parametrize(
+    ("kind", "change"),
+    [("ratio", lambda x: x[::-1]), ("far floor", steps), ("twice", dither), (None, None)],
+)
+def test_a_fit_names_what_inspect_names(kind, change, tmp_path):
+    """One judgement; a clean set gives neither of them a line."""
+    clips = press(tmp_path, wrong={3, 7} if kind else (), change=change)
+    wanted = {(s.kind, s.clip.path.name) for s in inspect_clips(clips).suspects}
+    assert {name for _, name in wanted} == ({"c03.wav", "c07.wav"} if kind else set())
+    assert kind is None or (kind, "c03.wav") in wanted
+    found = {(s.kind, s.clip.path.name) for s in suspects(nf.s4(), clips)}
+    assert {one for one in found if one[0] != "score"} == wanted  # a score needs a system
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        nf.fit(nf.s4(), clips)
+    lines = [str(w.message) for w in said]
+    if kind is None:
+        assert lines == []
+    else:
+        assert any("2 of 12 clips" in line and "c03.wav" in line for line in lines)
+
+
 def test_clean_clips_give_no_line(tmp_path):
     report = inspect_clips(press(tmp_path))
     assert report.suspects == report.refused == report.lags == ()
@@ -193,11 +223,12 @@ def test_what_only_a_fit_refuses_is_listed(tmp_path):
     assert len(clips) == 3
 
 
-def two_recorders(root, late):
+def two_recorders(root, late, seconds=8):
+    """Far begins later than near by so many samples; where they end together it is shorter."""
     rng = np.random.default_rng(1)
-    sound = 0.1 * rng.standard_normal(8 * 16_000)
-    write(root / "r_near.wav", sound[None])
-    write(root / "r_far.wav", 0.3 * sound[None, late:])
+    sound = 0.1 * rng.standard_normal(seconds * 16_000)
+    write(root / "r_near.wav", sound[None, : 8 * 16_000])
+    write(root / "r_far.wav", 0.3 * sound[None, late : late + 8 * 16_000])
     return nf.Clips.open(root, machine="press")
 
 
@@ -209,6 +240,18 @@ def test_two_recorders_are_looked_at_as_far_as_both_go(tmp_path):
     assert len(report.refused) == 1  # for its length, as fit would
     assert "-500.0 ms" in str(report)
     assert not report.broken
+
+
+def test_a_fit_warns_of_recorders_that_began_apart(tmp_path):
+    """By more than 30 ms, which sound needs for 10 m; half of that is said by none."""
+    for late, named in ((0, False), (240, False), (960, True)):
+        two_recorders(tmp_path, late, seconds=9)
+        clips = nf.Clips.open(tmp_path, machine="press", clip_seconds=1)
+        assert {s.kind == "lag" for s in suspects(nf.s4(), clips)} <= {named}
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            nf.fit(nf.s4(), clips)
+        assert any("-60 ms" in str(w.message) for w in said) == named, late
 
 
 def test_the_clipped_share_is_that_of_the_file(monkeypatch, tmp_path):
