@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 import nearfar as nf
 from conftest import RATE, machine_sound, write
+from nearfar.detector.folder.index import FORMAT
 from nearfar.sound.audio import read
 
 
@@ -314,7 +315,7 @@ def rewrite(folder, change):
 
 
 def test_newer_format(copy):
-    rewrite(copy, lambda d: d.update(format=4))
+    rewrite(copy, lambda d: d.update(format=FORMAT + 1))
     with pytest.raises(nf.NearfarError, match="upgrade nearfar"):
         nf.load(copy)
 

@@ -20,20 +20,20 @@ from nearfar.clips.collection import Clips, by_section
 from nearfar.detector.folder.index import Content, read, write
 from nearfar.detector.origin import Origin, origins
 from nearfar.detector.origin import check as check_origins
-from nearfar.detector.section import Judge, Section
+from nearfar.detector.section import DOMAINS, Judge, Section
 from nearfar.detector.trained import MACHINE_HEARD
 from nearfar.embedding.chain import Chain
 from nearfar.embedding.hearing import hear
 from nearfar.embedding.jobs import Heard
 from nearfar.embedding.rows import embed_audio
-from nearfar.errors import DatasetError, SettingError, did_you_mean
+from nearfar.errors import DatasetError, SettingError, did_you_mean, warn
 from nearfar.parts.valid import check_rate
 from nearfar.runtime.runtime import Runtime, runtime_of
 from nearfar.runtime.threads import one_thread
 from nearfar.scores.verdict import Scores, Verdict
-from nearfar.scoring.calibrate import Threshold
+from nearfar.scoring.calibrate import AlarmRate, Threshold
 from nearfar.sound.audio import ChannelOrder, check, from_array
-from nearfar.text import counted
+from nearfar.text import counted, named
 
 if TYPE_CHECKING:
     from nearfar.system.system import Ensemble, System
@@ -49,6 +49,9 @@ class Detector:
         order: which channel of a file is the near microphone.
         false_alarm_rate: share of normal clips that may be called anomalous.
         origins: what the embedder of each member was when it was fitted.
+        threshold_by_domain: hold a clip against the normal clips of its own domain: threshold,
+            percentile and p-value are theirs. One that does not say its domain, or is of one
+            without normal clips, is held against all, as every clip is without this.
 
     One is made by `fit` or `load`; by hand, of a bank of three rows:
 
@@ -72,6 +75,7 @@ class Detector:
     order: ChannelOrder = "near-far"  # a detector scores files as it was fitted on them
     false_alarm_rate: float = 0.1  # of normal clips, 0–1; not the system's: it can be changed
     origins: tuple[Origin, ...] = ()
+    threshold_by_domain: bool = False  # nor is this the system's
 
     def __repr__(self) -> str:
         names = ", ".join(self.machines[:6]) + ", …" * (len(self.machines) > 6)
@@ -158,7 +162,8 @@ class Detector:
         )
 
     def _not_judged(self, clip: Clip, reason: str) -> Verdict:
-        return Verdict.none(clip, self.threshold(clip.machine, clip.section).value, reason)
+        held = self._judges[clip.machine, clip.section].held(clip.domain)
+        return Verdict.none(clip, held.threshold.value, reason)
 
     def with_false_alarm_rate(self, rate: float) -> Detector:
         """The same detector with other thresholds; nothing is fitted again.
@@ -168,13 +173,59 @@ class Detector:
         """
         return replace(self, false_alarm_rate=check_rate(rate))  # judges are made anew from it
 
-    def threshold(self, machine: str, section: str = "00") -> Threshold:
+    def with_threshold_by_domain(self, by_domain: bool = True) -> Detector:
+        """The same detector with thresholds by domain, or one for all; nothing is fitted again.
+
+        Machines without normal clips of both domains, for which it changes nothing, are named in
+        a warning.
+        """
+        changed = replace(self, threshold_by_domain=by_domain)
+        alone = [m for (m, s), judge in changed._judges.items() if not judge.alarm_rates()]
+        if by_domain and alone:
+            warn(
+                f"{named(list(dict.fromkeys(alone)))}: a threshold for all clips, not by domain: "
+                "no normal clips of both domains that may judge"
+            )
+        return changed
+
+    def threshold(self, machine: str, section: str = "00", domain: str | None = None) -> Threshold:
         """The decision threshold of one machine and section.
+
+        Args:
+            machine, section: which.
+            domain: "source" or "target" for what the normal clips of that domain alone draw (one
+                that did not say its domain is a source); None for what all of them draw. Which of
+                them judges new clips says `threshold_by_domain`.
+
+        Raises:
+            DatasetError: an unknown machine or section, or no normal clips of that domain.
+            SettingError: another domain.
+        """
+        if domain is not None and domain not in DOMAINS:
+            raise SettingError(f"domain {domain!r}; it is {' or '.join(DOMAINS)}, or None for all")
+        key = self._known(machine, section)
+        drawn = self._judges[key].threshold(domain)
+        if drawn is None:
+            alone = not self.sections[key].of_domain(str(domain)).any()
+            raise DatasetError(
+                f"{machine}: no {domain} clip may draw a threshold, "
+                f"{'there is none' if alone else 'an encoder was trained on each'} among its "
+                "normal clips; that of all has domain=None"
+            )
+        return drawn
+
+    def alarm_rates(self, machine: str, section: str = "00") -> dict[str, AlarmRate]:
+        """How often normal clips of each domain exceed the threshold they are held against.
+
+        Counted on held-out scores of the clips it was fitted on, with what follows for new ones.
+
+        Returns:
+            Of "source" and of "target"; empty where not both have normal clips.
 
         Raises:
             DatasetError: an unknown machine or section.
         """
-        return self._judges[self._known(machine, section)].threshold
+        return self._judges[self._known(machine, section)].alarm_rates()
 
     def save(
         self, folder: str | os.PathLike[str], weights: Literal["keep", "copy"] = "keep"
@@ -196,7 +247,10 @@ class Detector:
         # Drawn before anything is written: a section that cannot be judged is not saved.
         thresholds = {key: self.threshold(*key).value for key in self.sections}
         known = self.origins or origins(self.system)  # a detector made by hand has none
-        content = Content(self.system, self.sections, self.order, self.false_alarm_rate, known)
+        content = Content(
+            self.system, self.sections, self.order, self.false_alarm_rate, known,
+            self.threshold_by_domain,
+        )  # fmt: skip
         write(Path(folder), content, thresholds, with_weights=weights == "copy")
         return Path(folder)
 
@@ -215,7 +269,9 @@ class Detector:
     @cached_property
     def _judges(self) -> dict[tuple[str, str], Judge]:
         return {
-            key: Judge(self.system, self.chains, section, self.false_alarm_rate)
+            key: Judge(
+                self.system, self.chains, section, self.false_alarm_rate, self.threshold_by_domain
+            )
             for key, section in self.sections.items()
         }
 
@@ -310,8 +366,9 @@ def load(
     places = [os.fspath(weights)] if isinstance(weights, str | os.PathLike) else list(weights)
     content = read(Path(folder), types, places)
     return Detector(
-        content.system, content.sections, content.order, content.false_alarm_rate, content.origins
-    )
+        content.system, content.sections, content.order, content.false_alarm_rate, content.origins,
+        content.threshold_by_domain,
+    )  # fmt: skip
 
 
 def _are_clips(clips: object) -> TypeGuard[Sequence[Clip]]:

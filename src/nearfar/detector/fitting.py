@@ -48,6 +48,7 @@ def fit(
     skip_bad: bool = False,
     any_frontend: bool = False,
     exclude_suspects: bool = False,
+    threshold_by_domain: bool = False,
 ) -> Detector:
     """Fit a system on normal clips: one memory bank for each machine and section.
 
@@ -60,6 +61,7 @@ def fit(
         any_frontend: take a trained encoder behind another front end than it was trained with.
         exclude_suspects: fit without the clips that stand out from their machine's, with a warning
             that lists them.
+        threshold_by_domain: judge clips of each domain by a threshold of its own normal clips.
 
     Returns:
         A detector. Clips that stand out are named in warnings, one a machine and kind.
@@ -73,7 +75,8 @@ def fit(
         (system,), clips, runtime, order=order, skip_bad=skip_bad, any_frontend=any_frontend,
         exclude_suspects=exclude_suspects,
     )  # fmt: skip
-    return next(detectors)
+    detector = next(detectors)
+    return detector.with_threshold_by_domain() if threshold_by_domain else detector
 
 
 def suspects(

@@ -14,8 +14,8 @@ from nearfar.detector.member import Member
 from nearfar.embedding.chain import Chain
 from nearfar.embedding.jobs import Heard
 from nearfar.scores.verdict import Verdict
-from nearfar.scoring.bank import Rows
-from nearfar.scoring.calibrate import Calibrated, p_values, threshold
+from nearfar.scoring.bank import SOURCE, TARGET, Rows
+from nearfar.scoring.calibrate import AlarmRate, Calibrated, Threshold, p_values, threshold
 from nearfar.scoring.rule import judged
 from nearfar.text import counted
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from nearfar.clips import Clip
     from nearfar.system.system import Ensemble, System
 
+DOMAINS = {"source": SOURCE, "target": TARGET}
 LENGTH_MARGIN = 1.5  # times the normal clips' length, up or down, that is still no surprise
 SESSIONS = "sessions"  # the fact of a member that counts them; absent where none are known
 FEW_SESSIONS = 10  # below, what the next day brings is not to be told from them
@@ -88,6 +89,12 @@ class Section:
             return everybody
         return np.array(self.fresh)
 
+    def of_domain(self, domain: str) -> NDArray[np.bool_]:
+        """The clips of a domain; one that did not say its own is in the bank as a source."""
+        # Real rows come first, one a clip.
+        is_of: NDArray[np.bool_] = self.members[0].domain[: len(self.clips)] == DOMAINS[domain]
+        return is_of
+
     @property
     def caveat(self) -> str:
         """What the threshold's promise does not cover: other days than a few; empty if nothing."""
@@ -111,6 +118,30 @@ class Section:
         return names
 
 
+@dataclass(frozen=True, eq=False)
+class Held:
+    """Held-out scores of normal clips, the yardstick of new ones, and the threshold they draw.
+
+    >>> held = Held.of(np.array([0.3, 0.1, 0.2]), false_alarm_rate=0.5)
+    >>> held.threshold.value, held.above(0.1)
+    (0.2, AlarmRate(above=2, clips=3))
+    """
+
+    ordered: Rows  # rising
+    threshold: Threshold
+
+    @classmethod
+    def of(cls, scores: Rows, false_alarm_rate: float, domain: str | None = None) -> Held:
+        """Of (n,) scores in any order."""
+        ordered = np.sort(scores)
+        return cls(ordered, threshold(ordered, false_alarm_rate, domain))
+
+    def above(self, value: float) -> AlarmRate:
+        """How many lie above a value, and what follows for new clips."""
+        at_most = int(np.searchsorted(self.ordered, value, side="right"))
+        return AlarmRate(len(self.ordered) - at_most, len(self.ordered))
+
+
 class Judge:
     """One section made ready: banks whitened, calibrations fitted, threshold drawn.
 
@@ -120,7 +151,7 @@ class Judge:
     >>> clips = tuple(TrainingClip(f"{name}.wav", "") for name in "abc")
     >>> section = Section((member,), clips, levels=None, seconds=10.0)
     >>> judge = Judge(logmel(), (logmel().chain,), section, false_alarm_rate=0.5)
-    >>> judge.threshold.value  # one of three normal clips may be above, and the new one
+    >>> judge.threshold().value  # one of three normal clips may be above, and the new one
     0.2
     """
 
@@ -130,6 +161,7 @@ class Judge:
         chains: tuple[Chain, ...],
         section: Section,
         false_alarm_rate: float,
+        by_domain: bool = False,
     ) -> None:
         self._section = section
         self._members = system.members
@@ -141,8 +173,37 @@ class Judge:
         ]
         # Fused like any clip's, so that a threshold is one of the fused score.
         fused = self._fuse([m.self_scores for m in section.members])
-        self._self_scores = np.sort(fused[section.judges])
-        self.threshold = threshold(self._self_scores, false_alarm_rate)
+        self._all = Held.of(fused[section.judges], false_alarm_rate)
+        # Of a domain without clips that may judge there is nothing to draw from.
+        self._domains = {
+            name: Held.of(fused[mine], false_alarm_rate, name)
+            for name in DOMAINS
+            if (mine := section.judges & section.of_domain(name)).any()
+        }
+        self._by_domain = by_domain
+
+    def threshold(self, domain: str | None = None) -> Threshold | None:
+        """What the section's clips, or those of one domain, draw; None where it has none."""
+        if domain is None:
+            return self._all.threshold
+        return self._domains[domain].threshold if domain in self._domains else None
+
+    def held(self, domain: str | None) -> Held:
+        """What a clip of this domain is held against."""
+        # A clip that does not say its domain may be of either.
+        return self._domains.get(domain or "", self._all) if self._by_domain else self._all
+
+    def alarm_rates(self) -> dict[str, AlarmRate]:
+        """By domain, how often its normal clips exceed the threshold that they are held against.
+
+        Empty where not both domains have clips that may judge.
+        """
+        if len(self._domains) < len(DOMAINS):
+            return {}
+        return {
+            name: mine.above(self.held(name).threshold.value)
+            for name, mine in self._domains.items()
+        }
 
     def __call__(self, heard: Sequence[tuple[Clip, Heard]]) -> list[Verdict]:
         """One verdict a clip, in order."""
@@ -153,23 +214,25 @@ class Judge:
             raw.append(judged(recipe.rule, z, member.bank))
             queries.append(z)
         scores = self._fuse(raw)
-        below = np.searchsorted(self._self_scores, scores, side="right")
-        # As a person reads it, whatever the system's own calibration is.
-        shares = below / len(self._self_scores)
-        likely = p_values(self._self_scores, scores)
         nearest, distances = self._nearest(queries)
         return [
-            Verdict(
-                clip=clip,
-                score=float(scores[i]),
-                percentile=float(shares[i]),
-                threshold=self.threshold.value,
-                nearest=nearest[i],
-                warning=self._doubt(what, float(distances[i])),
-                p_value=float(likely[i]),
-            )
+            self._verdict(clip, scores[i], nearest[i], self._doubt(what, float(distances[i])))
             for i, (clip, what) in enumerate(heard)
         ]
+
+    def _verdict(self, clip: Clip, score: np.float64, nearest: str, warning: str) -> Verdict:
+        held = self.held(clip.domain)
+        below = np.searchsorted(held.ordered, score, side="right")
+        return Verdict(
+            clip=clip,
+            score=float(score),
+            # As a person reads it, whatever the system's own calibration is.
+            percentile=float(below / len(held.ordered)),
+            threshold=held.threshold.value,
+            nearest=nearest,
+            warning=warning,
+            p_value=float(p_values(held.ordered, np.array([score]))[0]),
+        )
 
     def _fuse(self, raw: Sequence[Rows]) -> Rows:
         fused = np.zeros(len(raw[0]))  # no matrix product: the same bits for any number of clips

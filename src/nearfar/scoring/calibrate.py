@@ -99,6 +99,50 @@ class Percentile:
 
 
 @dataclass(frozen=True)
+class AlarmRate:
+    """How often new normal clips exceed a value that some of the known ones exceed.
+
+    Both numbers hold for clips exchangeable with the known ones, whether the value was given
+    beforehand (Clopper–Pearson), is one of their scores, or was drawn from theirs and those of
+    others together: the more of theirs lie above, the higher that value is.
+
+    >>> few = AlarmRate(above=6, clips=10)  # of a condition that is new to the detector
+    >>> f"{few.expected:.0%}, up to {few.confident:.0%}", few.breaks(0.1)
+    ('64%, up to 85%', True)
+    """
+
+    above: int  # of `clips`, held-out scores above the value
+    clips: int
+
+    @property
+    def expected(self) -> float:
+        """Probability that one new normal clip exceeds it, 0–1; less only with ties."""
+        return (self.above + 1) / (self.clips + 1)  # the new one counted
+
+    @property
+    def confident(self) -> float:
+        """The rate that is not exceeded with 95 % confidence, 0–1.
+
+        The rate above the order statistic with `a` of n scores above it is Beta(a + 1, n − a)
+        (Wilks 1941), whatever the scores' distribution.
+        """
+        from scipy.special import betaincinv  # here: the command line must start without SciPy
+
+        if self.above == self.clips:  # all of them: nothing is excluded
+            return 1.0
+        return float(betaincinv(self.above + 1, self.clips - self.above, 0.95))
+
+    def breaks(self, wanted: float) -> bool:
+        """Is it far beyond a rate: twice that is expected, and more with 95 % confidence?"""
+        from scipy.special import betaincinv
+
+        if not self.above or self.expected < 2 * wanted:
+            return False
+        # Not by chance: of ten clips two or three lie above a threshold of 10 % soon enough.
+        return float(betaincinv(self.above, self.clips - self.above + 1, 0.05)) > wanted
+
+
+@dataclass(frozen=True)
 class Threshold:
     """A decision threshold and what may be expected of it.
 
@@ -114,6 +158,7 @@ class Threshold:
     value: float  # unit of the score; a clip is anomalous above it
     wanted: float  # false-alarm rate asked for, 0–1
     clips: int  # normal clips it was drawn from
+    domain: str | None = None  # whose clips alone these were, "source" or "target"
 
     @property
     def reachable(self) -> bool:
@@ -123,22 +168,16 @@ class Threshold:
     @property
     def expected(self) -> float:
         """Probability that one new normal clip exceeds it, 0–1; less only with ties."""
-        return (self._above + 1) / (self.clips + 1)
+        return self._rate.expected
 
     @property
     def confident(self) -> float:
-        """The false-alarm rate that this threshold does not exceed with 95 % confidence, 0–1.
-
-        The rate above the order statistic with `a` of n scores above it is Beta(a + 1, n − a)
-        (Wilks 1941), whatever the scores' distribution.
-        """
-        from scipy.special import betaincinv  # here: the command line must start without SciPy
-
-        return float(betaincinv(self._above + 1, self.clips - self._above, 0.95))
+        """The false-alarm rate that this threshold does not exceed with 95 % confidence, 0–1."""
+        return self._rate.confident
 
     @property
-    def _above(self) -> int:
-        return max(_allowed(self.wanted, self.clips), 0)
+    def _rate(self) -> AlarmRate:
+        return AlarmRate(max(_allowed(self.wanted, self.clips), 0), self.clips)
 
     def explain(self, clip_seconds: float) -> str:
         """What the threshold means for a person, in one line.
@@ -149,6 +188,7 @@ class Threshold:
         '1 % needs at least 99 normal clips, there are 19: expect 5 % false alarms; with 95 % confidence up to 52.5 an hour (15 %)'
         """  # noqa: E501 - a line as it is printed
         hour = 3600 / clip_seconds
+        normal = f"normal {self.domain} clips" if self.domain else "normal clips"
         # The only "up to": it is a bound, the other two are expectations.
         bound = (
             f"; with 95 % confidence up to {_digits(self.confident * hour)} an hour "
@@ -158,12 +198,12 @@ class Threshold:
             # A quotient that was rounded up must not ask for one clip more; 1e15 is "never".
             needed = math.ceil(min(1 / self.wanted, 1e15) - 1e-9) - 1
             return (
-                f"{100 * self.wanted:g} % needs at least {needed} normal clips, there are "
+                f"{100 * self.wanted:g} % needs at least {needed} {normal}, there are "
                 f"{self.clips}: expect {_digits(100 * self.expected, 2)} % false alarms{bound}"
             )
         return (
             f"about {_digits(self.expected * hour)} false alarms an hour with "
-            f"{_digits(clip_seconds)} s clips ({_digits(100 * self.expected)} % of normal clips)"
+            f"{_digits(clip_seconds)} s clips ({_digits(100 * self.expected)} % of {normal})"
             f"{bound}"
         )
 
@@ -185,13 +225,14 @@ def _allowed(rate: float, clips: int) -> int:
     return (most if most / ranks <= rate else most - 1) - 1
 
 
-def threshold(self_scores: Values, false_alarm_rate: float) -> Threshold:
+def threshold(self_scores: Values, false_alarm_rate: float, domain: str | None = None) -> Threshold:
     """The smallest self-score that one new normal clip exceeds with at most this probability.
 
     Args:
         self_scores: (n,) scores of normal clips held out.
         false_alarm_rate: wanted share of normal clips above the threshold, 0–1. Below 1/(n + 1)
             no n scores can keep it: the largest is taken, and `reachable` is False.
+        domain: whose clips these are, if they are not all.
 
     Raises:
         SettingError: the rate is not above 0 and below 1.
@@ -203,7 +244,7 @@ def threshold(self_scores: Values, false_alarm_rate: float) -> Threshold:
     ordered = np.sort(self_scores)
     above = max(_allowed(rate, len(ordered)), 0)
     # A score equal to the threshold is no alarm, so ties cannot push the share above the rate.
-    return Threshold(float(ordered[len(ordered) - 1 - above]), rate, len(ordered))
+    return Threshold(float(ordered[len(ordered) - 1 - above]), rate, len(ordered), domain)
 
 
 def p_values(ordered: Values, scores: Values) -> Values:

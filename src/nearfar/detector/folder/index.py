@@ -38,9 +38,10 @@ from nearfar.version import __version__
 if TYPE_CHECKING:
     from nearfar.sound.audio import ChannelOrder
 
-FORMAT = 3  # raised whenever an older nearfar could not read the folder
+FORMAT = 4  # raised whenever an older nearfar could not read the folder
 UNADAPTED = 1  # format of a detector without adaptation, which older ones can read
-ADAPTED = 2  # of one with it; 3 has two channels of several in its order
+ADAPTED = 2  # of one with it
+CHOSEN = 3  # of one with two channels of several in its order; 4 has thresholds by domain
 INDEX = "detector.json"
 RETRIES = 20  # times that a reader meets a writer before it gives up
 
@@ -60,6 +61,7 @@ class Content:
     order: ChannelOrder
     false_alarm_rate: float
     origins: tuple[Origin, ...] = ()  # what the embedder of each member was
+    threshold_by_domain: bool = False
 
 
 def check_target(folder: Path) -> bool:
@@ -151,6 +153,8 @@ def _text(content: Content, entries: Sequence[Mapping[str, Any]]) -> str:
         "system": to_data(content.system),
         "channel_order": list(content.order) if _chosen(content.order) else content.order,
         "false_alarm_rate": content.false_alarm_rate,
+        # Only then: any other is written as before, for whoever reads it.
+        **({"threshold_by_domain": True} if content.threshold_by_domain else {}),
         "provenance": {  # for people; nothing reads it
             "nearfar": __version__,
             "numpy": np.__version__,
@@ -210,7 +214,7 @@ def _content(
         if not sections:
             raise FormatError("a detector without sections; fit it again")
         rate = check_rate(data["false_alarm_rate"])
-        return Content(system, sections, _order(data), rate, known)
+        return Content(system, sections, _order(data), rate, known, _by_domain(data))
     except WeightsError:  # the folder is sound, and the message says what to do
         raise
     except FormatError as error:
@@ -275,8 +279,10 @@ def _origins(data: Mapping[str, Any], system: Any) -> tuple[Origin, ...]:
 
 def _format(content: Content) -> int:
     """The lowest that can hold it, so that as many as can read it do."""
-    if _chosen(content.order):
+    if content.threshold_by_domain:  # an older nearfar would judge by the thresholds of all
         return FORMAT
+    if _chosen(content.order):
+        return CHOSEN
     return ADAPTED if _adapts(content.system) else UNADAPTED
 
 
@@ -303,6 +309,13 @@ def _order(data: Mapping[str, Any]) -> Any:
     if order not in ("near-far", "far-near"):
         raise FormatError(f"channel order {order!r}; it is 'near-far' or 'far-near'")
     return order
+
+
+def _by_domain(data: Mapping[str, Any]) -> bool:
+    given = data.get("threshold_by_domain", False)
+    if not isinstance(given, bool):
+        raise FormatError(f"threshold_by_domain {given!r}; it is true or false")
+    return given
 
 
 def _hash(data: Mapping[str, Any]) -> str:
