@@ -13,6 +13,7 @@ import typer
 from nearfar.cli.options import (
     AnyFrontend,
     BatchSize,
+    ByDomain,
     Cache,
     ClipSeconds,
     Device,
@@ -60,6 +61,7 @@ def fit(
     salvage: Salvage = False,
     time_pattern: TimePattern = None,
     false_alarm_rate: Rate = None,
+    threshold_by_domain: ByDomain = None,
     clip_seconds: ClipSeconds = None,
     copy_weights: Annotated[
         bool, typer.Option("--copy-weights", help="Put the encoder's weights into the detector.")
@@ -90,6 +92,7 @@ def fit(
         detector = fit_system(
             recipe, clips, session.runtime, order=order, skip_bad=skip_bad,
             any_frontend=any_frontend, exclude_suspects=exclude_suspects,
+            threshold_by_domain=bool(threshold_by_domain),
         )  # fmt: skip
     detector.save(output, weights="copy" if copy_weights else "keep")
     show.fitted(detector, output, replaced)
@@ -110,6 +113,7 @@ def score(
         ),
     ] = False,
     false_alarm_rate: Rate = None,
+    threshold_by_domain: ByDomain = None,
     near: Near = None,
     far: Far = None,
     pair: Pair = None,
@@ -143,6 +147,8 @@ def score(
     fitted = load(detector, types_of(part), weights or ())
     if false_alarm_rate is not None:
         fitted = fitted.with_false_alarm_rate(false_alarm_rate)
+    if threshold_by_domain is not None:
+        fitted = fitted.with_threshold_by_domain(threshold_by_domain)
     if machine is not None and machine not in fitted.machines:
         fitted.threshold(machine)  # says which there are, before any folder is opened
     # Near and far of a pair, both named by a *.wav, are one clip. A name given is a machine's:
@@ -169,18 +175,23 @@ def score(
 def threshold(
     detector: Annotated[Path, typer.Argument(help="Folder of a detector.")],
     false_alarm_rate: Rate = None,
+    threshold_by_domain: ByDomain = None,
     part: Parts = None,
 ) -> None:
-    """Show a detector's thresholds; with a rate, draw them anew and write the detector.
+    """Show a detector's thresholds; with an option, draw them anew and write the detector.
 
-    Nothing is fitted again. For one run only there is `nearfar score --false-alarm-rate`.
+    What is not said stays as it is. Nothing is fitted again. For one run only, `nearfar score`
+    takes the same options.
     """
     from nearfar.cli import show
     from nearfar.detector.detector import load
 
-    fitted = load(detector, types_of(part))
+    fitted = drawn = load(detector, types_of(part))
+    # The self-scores lie in the folder: others of them are taken, and no clip is heard.
     if false_alarm_rate is not None:
-        # The self-scores lie in the folder: a new rate takes another of them, and hears no clip.
-        fitted = fitted.with_false_alarm_rate(false_alarm_rate)
-        fitted.save(detector)
-    show.thresholds(fitted, detector if false_alarm_rate is not None else None)
+        drawn = drawn.with_false_alarm_rate(false_alarm_rate)
+    if threshold_by_domain is not None:
+        drawn = drawn.with_threshold_by_domain(threshold_by_domain)
+    if drawn is not fitted:
+        drawn.save(detector)
+    show.thresholds(drawn, detector if drawn is not fitted else None)

@@ -169,6 +169,14 @@ ExcludeSuspects = Annotated[
         help="Fit without the clips that stand out from their machine's, and say so.",
     ),
 ]  # fmt: skip
+# None leaves it to what a detector says; of a fit that is one threshold for all.
+ByDomain = Annotated[
+    bool | None,
+    typer.Option(
+        "--threshold-by-domain/--threshold-pooled", rich_help_panel=SYSTEM,
+        help="Judge source and target clips by thresholds of their own, or all by one.",
+    ),
+]  # fmt: skip
 Replace = Annotated[
     bool,
     typer.Option(

@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from nearfar.cli.options import write_json
+from nearfar.detector.section import DOMAINS
 from nearfar.embedder.contract import weights_of
 from nearfar.embedder.crops import Crops
 from nearfar.errors import AudioError, in_shell, printable, visible
@@ -87,6 +88,8 @@ def fitted(detector: Detector, output: Path, replaced: bool) -> None:
         "shift: distance of target from source, spread: of the source clips, in whitened units",
         markup=False,
     )
+    if detector.threshold_by_domain:
+        _draw_table(detector, out)
     _explain(detector, out)
     if alone := _without_targets(detector):
         # No warning: right for one machine in one place.
@@ -109,29 +112,86 @@ def _without_targets(detector: Detector) -> list[str]:
 
 def thresholds(detector: Detector, written: Path | None) -> None:
     """Thresholds and what they mean, per machine."""
-    table = _table("machine", "section", "threshold", "clips", right=("threshold", "clips"))
-    for machine, name in detector.sections:
-        drawn = detector.threshold(machine, name)
-        table.add_row(machine, name, number(drawn.value, 4), str(drawn.clips))
     out = console()
-    out.print(table)
+    _draw_table(detector, out)
     _explain(detector, out)
     if written is not None:
         out.print(f"wrote {written}")
 
 
+def _draw_table(detector: Detector, out: Console) -> None:
+    """Each threshold and how many clips drew it; by domain where that is what judges."""
+    domains = tuple(DOMAINS) if detector.threshold_by_domain else ()
+    columns = tuple(c for name in ("threshold", *domains) for c in (name, "clips"))
+    table = _table("machine", "section", *columns, right=columns)
+    for machine, name in detector.sections:
+        drawn = [detector.threshold(machine, name)]
+        if known := detector.alarm_rates(machine, name):
+            drawn += [detector.threshold(machine, name, d) for d in domains if d in known]
+        cells = [cell for one in drawn for cell in (number(one.value, 4), str(one.clips))]
+        table.add_row(machine, name, *cells, *["–"] * (len(columns) - len(cells)))
+    out.print(table)
+    if domains:
+        out.print(
+            "source, target: for clips of that domain. threshold: for clips that do not say\n"
+            "theirs, and for machines without normal clips of both"
+        )
+
+
 def _explain(detector: Detector, out: Console) -> None:
-    """One line for all machines that share an explanation."""
+    """One line for all machines that share an explanation, then what comes of it by domain."""
     lines: dict[str, list[str]] = {}
     for (machine, name), section in detector.sections.items():
+        known = detector.alarm_rates(machine, name) if detector.threshold_by_domain else ()
         # Seconds: a rate of false alarms means most as "one in so many hours".
-        text = detector.threshold(machine, name).explain(section.seconds)
-        for said in filter(None, (text, section.caveat)):
-            lines.setdefault(said, []).append(machine if name == "00" else f"{machine} {name}")
+        texts = [
+            detector.threshold(machine, name, domain).explain(section.seconds)
+            for domain in known or (None,)
+        ]
+        for said in filter(None, (*texts, section.caveat)):
+            lines.setdefault(said, []).append(_called_section(machine, name))
     for text, machines in lines.items():
         everybody = len(machines) == len(detector.sections)
         who = "threshold" if everybody else ", ".join(machines)
         out.print(f"{who}: {text}")
+    if not detector.threshold_by_domain:
+        _rates(detector, out)
+
+
+def _called_section(machine: str, section: str) -> str:
+    return machine if section == "00" else f"{machine} {section}"
+
+
+def _rates(detector: Detector, out: Console) -> None:
+    """What one threshold means for the clips of each domain, where both are known."""
+    rates = {key: detector.alarm_rates(*key) for key in detector.sections}
+    known = {key: of for key, of in rates.items() if of}
+    if not known:
+        return
+    columns = tuple(c for name in DOMAINS for c in (f"{name} above", "expect", "up to"))
+    table = _table("machine", "section", *columns, right=columns)
+    far: dict[str, list[str]] = {}
+    for (machine, name), of in known.items():
+        cells = []
+        for domain, rate in of.items():
+            cells += [
+                f"{rate.above} of {rate.clips}",
+                f"{100 * rate.expected:.1f} %",
+                f"{100 * rate.confident:.1f} %",
+            ]
+            if rate.breaks(detector.false_alarm_rate):
+                far.setdefault(domain, []).append(_called_section(machine, name))
+        table.add_row(machine, name, *cells)
+    out.print(table)
+    out.print(
+        "above: of the domain's normal clips, held out, how many are above the threshold.\n"
+        "expect: how many new ones will be; up to: not more, with 95 % confidence"
+    )
+    for domain, machines in far.items():
+        out.print(
+            f"far more false alarms than asked for in {domain} clips of {', '.join(machines)}; "
+            "--threshold-by-domain draws a threshold for each domain"
+        )
 
 
 def verdicts(scores: Scores, csv: Path | None) -> None:
