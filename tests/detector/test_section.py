@@ -1,5 +1,6 @@
 """What a section says of a clip beside its score: the nearest normal clip, and doubts."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -109,3 +110,39 @@ def test_a_level_far_from_all_normal_clips_is_doubted(gain, reason, tmp_path):
     warning = nf.load(tmp_path / "saved").score(new)[0].warning
     assert reason in warning
     assert bool(warning) == bool(reason)
+
+
+# ---- few days --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("facts", "words"),
+    [
+        ({"sessions": 4.0, "days": 0.0}, "3 clips from 4 recordings: the threshold holds for these "
+         "four; expect more alarms on another day"),
+        ({"sessions": 2.0, "days": 2.0}, "3 clips from 2 days: the threshold holds for these two;"),
+        ({"sessions": 1.0, "days": 0.0}, "from 1 recording: the threshold holds for this one;"),
+        ({"sessions": 1.0, "days": 1.0}, "from 1 day: the threshold holds for this one;"),
+        ({"sessions": 9.0, "days": 2.0}, "9 recordings or days: the threshold holds for these nine"),
+        ({"sessions": 3.0}, "3 recordings or days: the threshold holds for these three;"),
+        ({"sessions": 10.0, "days": 0.0}, ""), ({}, ""), ({"sessions": float("nan")}, ""),
+    ],
+)  # fmt: skip
+def test_what_few_recordings_cannot_tell_is_said_in_a_line(facts, words):
+    """A detector of an earlier nearfar counts both kinds together."""
+    one = replace(member((0, 0), (1, 0), (5, 5)), facts=facts)
+    said = Section((one,), tuple(TrainingClip(n, "") for n in NAMES), None, 10.0).caveat
+    assert words in said
+    assert bool(words) == bool(said)
+
+
+def test_parts_of_files_are_recordings_and_folders_of_dates_are_days(tmp_path):
+    rng = np.random.default_rng(0)
+    for place in ("hall/a.wav", "hall/b.wav", "zoom/2024-11-04/1.wav", "zoom/2024-11-05/1.wav"):
+        (tmp_path / place).parent.mkdir(parents=True, exist_ok=True)
+        noise = 0.05 * rng.standard_normal(6 * 16_000)
+        soundfile.write(tmp_path / place, noise, 16_000, subtype="FLOAT")
+    for folder, kind in (("hall", "2 recordings"), ("zoom", "2 days")):
+        clips = nf.Clips.open(tmp_path / folder, machine="fan", clip_seconds=2)
+        said = nf.fit(nf.logmel(), clips).sections["fan", "00"].caveat
+        assert said.startswith(f"6 clips from {kind}: ")

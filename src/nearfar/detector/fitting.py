@@ -18,7 +18,7 @@ from nearfar.detector.checks import check_section, warn_left_out, warn_of_fit, w
 from nearfar.detector.detector import Detector
 from nearfar.detector.member import Member, NormalRows, assign_folds, fit_member, pool_sizes
 from nearfar.detector.origin import origins
-from nearfar.detector.section import SESSIONS, Section, TrainingClip
+from nearfar.detector.section import DAYS, SESSIONS, Section, TrainingClip
 from nearfar.detector.standouts import Fitted, suspects_of
 from nearfar.detector.trained import check_frontend, fresh_clips, machine_facts, warn_untrained
 from nearfar.embedding.chain import Chain
@@ -360,8 +360,12 @@ def _fit_member(draft: _Draft, fits: _Fits) -> Member:
 
 def _session_fact(draft: _Draft) -> dict[str, float]:
     """How many sessions the clips are of; nothing where a file of its own is among them."""
-    sessions = [session_of(clip) for clip, _ in draft.normals.group]
-    return {} if None in sessions else {SESSIONS: float(len(set(sessions)))}
+    group = draft.normals.group
+    sessions = {session_of(clip) for clip, _ in group}
+    if None in sessions:
+        return {}
+    days = sessions - {str(clip.path) for clip, _ in group}  # the others are files of many parts
+    return {SESSIONS: float(len(sessions)), DAYS: float(len(days))}
 
 
 def _pools(draft: _Draft, fits: _Fits) -> list[Pool]:

@@ -26,7 +26,9 @@ if TYPE_CHECKING:
 DOMAINS = {"source": SOURCE, "target": TARGET}
 LENGTH_MARGIN = 1.5  # times the normal clips' length, up or down, that is still no surprise
 SESSIONS = "sessions"  # the fact of a member that counts them; absent where none are known
+DAYS = "days"  # the fact that counts those of them that are days; the others are recordings
 FEW_SESSIONS = 10  # below, what the next day brings is not to be told from them
+NUMBERS = ("none", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 NEAR_MARGIN = 10.0  # dB around the normal clips' near levels that is still no surprise
 LEVEL_MARGIN = 3.0  # dB around the bank's near/far level ratios that is still no surprise
 
@@ -98,14 +100,17 @@ class Section:
     @property
     def caveat(self) -> str:
         """What the threshold's promise does not cover: other days than a few; empty if nothing."""
-        count = int(self.members[0].facts.get(SESSIONS, FEW_SESSIONS))
-        if count >= FEW_SESSIONS:
+        facts = self.members[0].facts
+        if not 1 <= facts.get(SESSIONS, FEW_SESSIONS) < FEW_SESSIONS:
             return ""
-        which = "this one" if count == 1 else f"these {count}"
+        count, days = int(facts[SESSIONS]), facts.get(DAYS)
+        # A detector that was written before they were told apart says both.
+        kinds = ["recording"] * (days != count) + ["day"] * (days != 0)
+        many = "s" * (count > 1)
         return (
-            f"{len(self.clips)} clips from {count} recording{'s' * (count > 1)} or day"
-            f"{'s' * (count > 1)}: the threshold holds for {which}; expect more alarms on "
-            "another day"
+            f"{len(self.clips)} clips from {count} {' or '.join(kind + many for kind in kinds)}: "
+            f"the threshold holds for {'these' if many else 'this'} {NUMBERS[count]}; "
+            "expect more alarms on another day"
         )
 
     @cached_property
