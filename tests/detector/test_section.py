@@ -123,7 +123,7 @@ def test_a_level_far_from_all_normal_clips_is_doubted(gain, reason, tmp_path):
         ({"sessions": 2.0, "days": 2.0}, "3 clips from 2 days: the threshold holds for these two;"),
         ({"sessions": 1.0, "days": 0.0}, "from 1 recording: the threshold holds for this one;"),
         ({"sessions": 1.0, "days": 1.0}, "from 1 day: the threshold holds for this one;"),
-        ({"sessions": 9.0, "days": 2.0}, "9 recordings or days: the threshold holds for these nine"),
+        ({"sessions": 9.0, "days": 2.0}, "from 9 recordings or days: the threshold holds for"),
         ({"sessions": 3.0}, "3 recordings or days: the threshold holds for these three;"),
         ({"sessions": 10.0, "days": 0.0}, ""), ({}, ""), ({"sessions": float("nan")}, ""),
     ],
