@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import nearfar as nf
+from conftest import TESTS
 from nearfar.cli import show
 from nearfar.detector.member import Member
 from nearfar.detector.section import Section, TrainingClip
@@ -51,6 +52,16 @@ def test_what_one_threshold_means_is_counted_for_each_domain(mixed, capsys):
     assert len(rows(out, "saw")) == 1  # of one domain: its threshold alone
     # Only where it is far beyond what was asked, and by name.
     assert re.findall(r"far more .* in (\w+) clips of (.*); --thr", out) == [("target", "fan")]
+
+
+def test_the_page_shows_what_is_printed(capsys):
+    # Of 1,000 clips 99 may be above: six targets, and so 93 sources.
+    fan = section(range(990), [0.5, 1.5, 2.5, 3.5, *range(5000, 5006)])
+    show.thresholds(nf.Detector(SYSTEM, {("fan", "00"): fan}, false_alarm_rate=0.1), None)
+    page = (TESTS.parent / "docs" / "outputs.md").read_text(encoding="utf-8")
+    lines = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
+    [row] = [n for n, line in enumerate(lines) if " of 990 " in line]
+    assert f"    {lines[row - 1]}\n    {lines[row]}\n" in page
 
 
 def test_a_detector_of_one_domain_is_told_as_ever(mixed, capsys):
