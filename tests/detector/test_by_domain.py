@@ -224,6 +224,8 @@ def test_a_fit_by_domain_is_the_same_fit(dcase, tmp_path):
     }
     dead = write(tmp_path / "section_00_target_test_normal_0000.wav",
                  machine_sound(np.random.default_rng(0)) * [[1], [0]])  # fmt: skip
+    apart = apart.with_false_alarm_rate(0.3)
+    assert len({apart.threshold("fan", domain=d).value for d in (*DOMAINS, None)}) == 3
     silent = apart.score([nf.Clip(dead, machine="fan", domain="target")], skip_bad=True)[0]
     assert not silent.judged
     assert silent.threshold == apart.threshold("fan", domain="target").value
