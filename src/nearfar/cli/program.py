@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 from typing import Annotated, Any
 
@@ -15,6 +17,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from nearfar.cli.options import DATA, OUTPUT, SPEED, SYSTEM
+from nearfar.cli.usage import UsageError, explained
 from nearfar.version import __version__
 
 COMPLETE = "_NEARFAR_COMPLETE"  # what a shell's script asks us by
@@ -77,6 +80,11 @@ class Command(TyperCommand):
         for parameter in self.params:
             _dressed(parameter)
 
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Take the arguments; a mistake in them knows its command."""
+        with _of(ctx):
+            return super().parse_args(ctx, args)
+
     def get_params(self, ctx: Any) -> Any:
         """The parameters, panel by panel; --help, which is made late, is one of them."""
         found: Any = super().get_params(ctx)
@@ -87,6 +95,16 @@ class Command(TyperCommand):
             found,
             key=lambda p: order.index(p.rich_help_panel) if p.rich_help_panel in order else -1,
         )
+
+
+@contextmanager
+def _of(ctx: Any) -> Iterator[None]:
+    """Give usage errors their command, for its help is the way out; some come without."""
+    try:
+        yield
+    except UsageError as error:
+        error.ctx = error.ctx or ctx
+        raise
 
 
 def _dressed(parameter: Any) -> None:
@@ -110,7 +128,8 @@ class Program(TyperGroup):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Take flags of the program from wherever they stand."""
-        return super().parse_args(ctx, hoisted(args))
+        with _of(ctx):
+            return super().parse_args(ctx, hoisted(args))
 
     def get_params(self, ctx: Any) -> Any:
         """The parameters, without types of switches."""
@@ -121,12 +140,20 @@ class Program(TyperGroup):
         return found
 
     def main(self, *args: Any, **given: Any) -> Any:
-        """Run it, or answer a shell that completes a command."""
+        """Run it, or answer a shell that completes a command; one line for a mistake of usage."""
         if COMPLETE in os.environ:
             from typer.completion import completion_init  # type: ignore[attr-defined]
 
             completion_init()  # the shells' own ways, which are not set up without its options
-        return super().main(*args, **given)
+        try:
+            code = super().main(*args, **{**given, "standalone_mode": False})
+        except UsageError as error:
+            if type(error).__name__ == "NoArgsIsHelpError":  # nearfar alone: its text is the help
+                error.show()
+            else:
+                typer.echo(f"error: {explained(error)}", err=True)
+            code = error.exit_code
+        sys.exit(code)  # None of a command that came to its end: 0
 
 
 def hoisted(args: list[str]) -> list[str]:

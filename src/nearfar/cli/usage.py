@@ -1,0 +1,85 @@
+"""Mistakes in how a command was called, as one line: what, which value, the way out.
+
+The command-line library would draw boxes of several lines, which neither `grep` nor a log can use.
+"""
+
+from __future__ import annotations
+
+import difflib
+from typing import Any
+
+import typer
+
+from nearfar.errors import printable
+
+# Every mistake of usage is one. The library moved its errors between versions; this name stayed.
+UsageError: Any = typer.BadParameter.__mro__[1]
+
+
+def explained(error: Any) -> str:
+    """A usage error as one printable line; `error` is a `UsageError`.
+
+    >>> import typer
+    >>> explained(typer.BadParameter("it is far", param_hint="--near"))
+    '--near: it is far; see nearfar --help'
+    """
+    said = _said(error).strip().rstrip(".?")
+    question = "?" if "did you mean" in said.casefold() else ";"
+    see = "See" if question == "?" else "see"
+    return printable(f"{said}{question} {see} {_command(error.ctx)} --help")
+
+
+def _command(context: Any) -> str:
+    """What to type for the help of whatever was called, as in "nearfar weights check"."""
+    names: list[str] = []
+    # The program's own name is left out: it may be "python -m nearfar", or a path.
+    while context is not None and context.parent is not None:
+        names.insert(0, str(context.info_name))
+        context = context.parent
+    return " ".join(["nearfar", *names])
+
+
+def _said(error: Any) -> str:
+    kind = type(error).__name__
+    if kind == "NoSuchOption":
+        # The best alone: the help has the others.
+        guesses = difflib.get_close_matches(error.option_name, error.possibilities or (), n=1)
+        guess = f"; did you mean {guesses[0]}?" if guesses else ""
+        return f"no such option {error.option_name}{guess}"
+    if kind == "MissingParameter":
+        return f"{_place(error)} is missing"
+    if isinstance(error, typer.BadParameter):
+        return f"{_place(error)}: {_wrong(error)}"
+    return _small(error.message).replace(". Did", "; did")
+
+
+def _small(text: str) -> str:
+    return text[:1].lower() + text[1:]
+
+
+def _place(error: Any) -> str:
+    """Whose value it is: an option as it is typed, an argument as help writes it."""
+    if error.param is None:
+        return str(error.param_hint or "a value").strip("'\"")
+    if error.param.param_type_name == "argument":
+        return str(error.param.name).upper()
+    return str(max(error.param.opts, key=len))  # -o, --output: the long one says what it is
+
+
+def _wrong(error: Any) -> str:
+    """What is wrong with a value; newer libraries check values by pydantic, which tells more."""
+    cause: Any = error.__cause__
+    if type(cause).__name__ != "ValidationError":
+        return _small(error.message)
+    first = cause.errors()[0]
+    bounds = first.get("ctx", {})
+    words = {
+        "int_parsing": "it is a whole number",
+        "int_from_float": "it is a whole number",
+        "float_parsing": "it is a number",
+        "greater_than_equal": f"it is at least {bounds.get('ge')}",
+        "less_than_equal": f"it is at most {bounds.get('le')}",
+    }.get(first["type"])
+    if words is None:
+        return str(first["msg"]).removeprefix("Value error, ")
+    return f"{first['input']!r}; {words}"

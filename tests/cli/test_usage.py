@@ -1,0 +1,62 @@
+"""Mistakes in how a command was called: one line, with its way out."""
+
+import pytest
+import typer
+
+from command import failed
+from nearfar.cli.usage import explained
+from nearfar.errors import LONGEST
+
+MISTAKES = [  # arguments, what the line names, whose help is the way out
+    ("fot", ("fot", "did you mean 'fit'?"), ""),
+    ("weights chek", ("chek", "did you mean 'check'?"), " weights"),
+    ("fit --sytem s4", ("--sytem", "did you mean --system?"), " fit"),
+    ("fit --machine", ("--machine", "requires an argument"), " fit"),
+    ("fit", ("DATA is missing",), " fit"),
+    ("fit x", ("--output is missing",), " fit"),
+    ("score", ("DETECTOR is missing",), " score"),
+    ("weights check", ("WEIGHTS is missing",), " weights check"),
+    ("check x --near a", ("--near", "'a'", "whole number"), " check"),
+    ("check x --near 0", ("--near", "at least 1"), " check"),
+    ("check x --clip-seconds abc", ("--clip-seconds", "'abc'", "number"), " check"),
+    (
+        "fit x -o y --channel-order up",
+        ("--channel-order", "'up'", "'near-far', 'far-near'"),
+        " fit",
+    ),
+    ("completion ksh", ("SHELL", "'ksh'", "'bash', 'zsh', 'fish'"), " completion"),
+    ("cache one two", ("unexpected", "one two"), " cache"),
+    ("cache --clear=1", ("--clear",), " cache"),
+    ("--bogus", ("--bogus",), ""),
+]
+
+
+@pytest.mark.parametrize(("args", "words", "command"), MISTAKES)
+def test_a_mistake_is_one_line_that_names_the_value_and_the_help(run, args, words, command):
+    result = run(*args.split())
+    line = failed(result, *words)
+    assert line.casefold().endswith(f"see nearfar{command} --help")
+    assert result[1] == ""
+
+
+@pytest.mark.parametrize("argument", ["x" * 5000, "a\x1b[31m\n\r\tb", "\udcff", "--\x1b]0;\x07é"])
+def test_an_argument_neither_paints_nor_fills_the_terminal(run, argument):
+    for args in ([argument], ["fit", "x", "-o", "y", "--channel-order", argument]):
+        line = failed(run(*args)).removeprefix("error: ")
+        assert line.isprintable()
+        assert len(line) <= LONGEST
+        assert line.endswith("--help")
+
+
+@pytest.mark.parametrize("command", ["", "weights"])
+def test_no_command_shows_the_help(run, command):
+    _, out, err = run(*command.split())
+    assert "Usage: " in out + err
+    assert "error: " not in out + err
+
+
+def test_a_mistake_of_an_older_library_is_told_too():
+    # Without what newer ones know: neither a command nor a cause.
+    assert explained(typer.BadParameter("'a' is not a valid integer.", param_hint="'--near'")) == (
+        "--near: 'a' is not a valid integer; see nearfar --help"
+    )
