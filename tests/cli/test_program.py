@@ -2,12 +2,14 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 
 import pytest
 from typer.main import get_command
 
+from conftest import first_quick
 from nearfar.cli import main as cli
 from nearfar.cli.options import DATA, OUTPUT, SPEED, SYSTEM, write_json
 from nearfar.cli.program import EXIT_CODES, METAVARS, PANEL_OF, hoisted, voice
@@ -41,7 +43,9 @@ def test_every_option_has_a_panel_an_explanation_and_no_type_of_a_switch(name):
     assert panels == sorted(panels, key=order.index)
     for option in found:
         assert option.metavar == "" or not option.is_flag, option.name
-        assert option.help or option.name in ("channel_order", "help"), option.name
+        assert option.help, option.name
+    for argument in COMMANDS[name].params:
+        assert argument.help, argument.name
 
 
 def test_an_option_stands_in_the_same_panel_whatever_the_command():
@@ -62,13 +66,26 @@ def test_the_tables_name_options_that_exist_or_are_coming():
     assert set(METAVARS) <= there
 
 
-@pytest.mark.parametrize("name", ["", *COMMANDS])
+@pytest.mark.parametrize("name", ["", "weights", *COMMANDS])
 def test_every_help_tells_the_exit_codes_and_no_noise(name, run):
     code, out, _ = run(*name.split(), "--help")
     assert code == 0
     told = " ".join(out.split())
     assert EXIT_CODES in told
-    assert "bool" not in told
+    for noise in ("bool", "list[", "<int", "<str", "<path", "<float", "Path]", "TEXT", "INTEGER"):
+        assert noise not in told, noise
+
+
+@pytest.mark.parametrize("name", first_quick([*COMMANDS]))
+def test_every_help_fits_a_terminal_of_80_columns_and_breaks_no_line_early(name, run, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    _, out, _ = run(*name.split(), "--help")
+    lines = out.splitlines()
+    assert max(map(len, lines)) <= 80
+    about = " ".join(out.partition("╭")[0].split())
+    for paragraph in COMMANDS[name].help.split("\n\n"):
+        assert paragraph in about  # as it stands in the source, but for where lines end
+        assert "\n" not in paragraph
 
 
 def test_the_codes_are_those_of_the_program():
@@ -99,6 +116,9 @@ def test_completion_is_a_script_that_asks_this_program(run, shell):
     assert code == 0
     assert f"complete_{shell}" in out
     assert "_NEARFAR_COMPLETE" in out
+    if shutil.which(shell):  # it reads a script without running it
+        done = subprocess.run([shell, "-n"], input=out, capture_output=True, text=True)
+        assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_what_the_script_asks_is_answered():

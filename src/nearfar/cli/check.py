@@ -11,6 +11,7 @@ import typer
 from nearfar.cli.options import (
     BatchSize,
     Cache,
+    Channels,
     ClipSeconds,
     Device,
     Far,
@@ -40,7 +41,7 @@ def check(
     weights: Weights = None,
     settings: Settings = None,
     machine: Machine = None,
-    channel_order: Order = Order.near_far,
+    channel_order: Channels = Order.near_far,
     near: Near = None,
     far: Far = None,
     pair: Pair = None,

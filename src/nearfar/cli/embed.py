@@ -10,6 +10,7 @@ import typer
 from nearfar.cli.options import (
     BatchSize,
     Cache,
+    Channels,
     ClipSeconds,
     Device,
     Far,
@@ -39,7 +40,7 @@ def embed(
         str, typer.Option("-s", "--system", help="Whose front end and embedder; see systems.")
     ] = "s3-eat",  # an encoder as published: what embeddings are asked for most
     settings: Settings = None,
-    channel_order: Order = Order.near_far,
+    channel_order: Channels = Order.near_far,
     near: Near = None,
     far: Far = None,
     pair: Pair = None,

@@ -13,6 +13,7 @@ import typer
 
 from nearfar.cli.options import (
     Cache,
+    Channels,
     ClipSeconds,
     Device,
     Far,
@@ -93,7 +94,7 @@ def finetune(
     ] = None,
     replace: Replace = False,
     machine: Machine = None,
-    channel_order: Order = Order.near_far,
+    channel_order: Channels = Order.near_far,
     near: Near = None,
     far: Far = None,
     pair: Pair = None,

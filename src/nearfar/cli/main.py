@@ -19,7 +19,7 @@ from nearfar.cli.check import check
 from nearfar.cli.embed import embed
 from nearfar.cli.finetune import finetune
 from nearfar.cli.fit import fit, score, threshold
-from nearfar.cli.program import EXIT_CODES, Command, Program, completion, start, voice
+from nearfar.cli.program import Command, Program, completion, start, voice
 from nearfar.cli.progress import Interrupted, show_warning
 from nearfar.cli.reproduce import reproduce
 from nearfar.cli.sound import inspect, mask, simulate
@@ -32,7 +32,6 @@ from nearfar.text import one_line
 app = typer.Typer(
     cls=Program,
     help="Hears when a machine starts to sound wrong, from one microphone near it and one far.",
-    epilog=EXIT_CODES,
     no_args_is_help=True,
     add_completion=False,  # two options in every help, to install what shells rarely need
     pretty_exceptions_enable=False,  # what is no NearfarError is a bug: show where

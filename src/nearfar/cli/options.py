@@ -41,6 +41,9 @@ class Order(StrEnum):
     far_near = "far-near"
 
 
+Channels = Annotated[
+    Order, typer.Option("--channel-order", help="Which channel of your files comes first.")
+]
 SystemName = Annotated[
     str | None,
     typer.Option(

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
+from inspect import cleandoc
 from typing import Annotated, Any
 
 import typer
@@ -18,13 +19,15 @@ from typer.core import TyperCommand, TyperGroup
 
 from nearfar.cli.options import DATA, OUTPUT, SPEED, SYSTEM
 from nearfar.cli.usage import UsageError, explained
+from nearfar.text import one_line
 from nearfar.version import __version__
 
 COMPLETE = "_NEARFAR_COMPLETE"  # what a shell's script asks us by
 EXIT_CODES = (
-    "Exit codes: 0 fine; 1 an anomaly was found (with --fail-on-anomaly), or weights check failed; "
-    "2 a mistake in what was asked or in the data, told in one line; 3 some clips were not judged "
-    "(with --fail-on-anomaly); 130 interrupted (Ctrl-C); 143 ended (SIGTERM)."
+    "Exit codes: 0 fine; 1 an anomaly was found (with --fail-on-anomaly), a clip stands out "
+    "(check), or weights check failed; 2 a mistake in what was asked or in the data, told in one "
+    "line; 3 some clips were not judged (with --fail-on-anomaly); 130 interrupted (Ctrl-C); 143 "
+    "ended (SIGTERM)."
 )
 ANYWHERE = (  # may stand behind the command too: that is where one thinks of them
     "-q", "--quiet", "-v", "--verbose", "-V", "--version",
@@ -49,6 +52,11 @@ METAVARS = {
     "settings": "PART.SETTING=VALUE", "vary": "PART.SETTING=[VALUE, …]", "part": "FILE.PY:CLASS",
     "machine": "NAME", "exclude": "NAME", "machines": "NAME,NAME", "section": "NAME",
     "system": "NAME", "weights": "PLACE", "device": "DEVICE", "describe": "NAME",
+    "near": "N", "far": "N", "batch_size": "N", "workers": "N", "keep": "N", "seed": "N",
+    "seeds": "N", "lora": "RANK", "clip_seconds": "SECONDS", "false_alarm_rate": "SHARE",
+    "tau": "DISTANCE", "output": "PATH", "plot": "PATH", "csv": "FILE", "truth": "FILE",
+    "config": "FILE", "detector": "FOLDER", "scores": "FOLDER", "loss": "NAME", "adapt": "NAME",
+    "table": "NAME", "precision": "NAME", "preset": "NAME",
 }  # fmt: skip
 
 
@@ -76,6 +84,9 @@ class Command(TyperCommand):
 
     def __init__(self, name: str | None, **given: Any) -> None:
         given["epilog"] = given.get("epilog") or EXIT_CODES
+        # Broken where the terminal ends, not where the source does.
+        paragraphs = cleandoc(given.get("help") or "").split("\n\n")
+        given["help"] = "\n\n".join(map(one_line, paragraphs)) or None
         super().__init__(name, **given)
         for parameter in self.params:
             _dressed(parameter)
@@ -97,6 +108,10 @@ class Command(TyperCommand):
         )
 
 
+def _no_type(**_: Any) -> None:
+    return None
+
+
 @contextmanager
 def _of(ctx: Any) -> Iterator[None]:
     """Give usage errors their command, for its help is the way out; some come without."""
@@ -111,6 +126,8 @@ def _dressed(parameter: Any) -> None:
     """Give a parameter its panel, and a value's name that people understand."""
     name = str(parameter.name)
     if parameter.param_type_name != "option":
+        parameter.metavar = parameter.metavar or name.upper()
+        parameter.display_type_rich = _no_type  # newer libraries would name it a second time
         return
     parameter.rich_help_panel = parameter.rich_help_panel or PANEL_OF.get(name, SYSTEM)
     if parameter.is_flag:  # "<bool>" beside a switch is noise
@@ -119,7 +136,26 @@ def _dressed(parameter: Any) -> None:
         parameter.metavar = METAVARS.get(name)
 
 
-class Program(TyperGroup):
+class Group(TyperGroup):
+    """Commands under one name; its help has no types of switches, and the exit codes.
+
+    >>> Group(name="hums").epilog == EXIT_CODES
+    True
+    """
+
+    def __init__(self, **given: Any) -> None:
+        super().__init__(**{**given, "epilog": given.get("epilog") or EXIT_CODES})
+
+    def get_params(self, ctx: Any) -> Any:
+        """The parameters, without types of switches."""
+        found: Any = super().get_params(ctx)
+        for parameter in found:
+            if parameter.param_type_name == "option" and parameter.is_flag:
+                parameter.metavar = ""
+        return found
+
+
+class Program(Group):
     """The program: some of its flags may stand behind the command.
 
     >>> hoisted(["score", "d", "today", "-q"])
@@ -130,14 +166,6 @@ class Program(TyperGroup):
         """Take flags of the program from wherever they stand."""
         with _of(ctx):
             return super().parse_args(ctx, hoisted(args))
-
-    def get_params(self, ctx: Any) -> Any:
-        """The parameters, without types of switches."""
-        found: Any = super().get_params(ctx)
-        for parameter in found:
-            if parameter.param_type_name == "option" and parameter.is_flag:
-                parameter.metavar = ""
-        return found
 
     def main(self, *args: Any, **given: Any) -> Any:
         """Run it, or answer a shell that completes a command; one line for a mistake of usage."""

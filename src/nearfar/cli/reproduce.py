@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nearfar.cli.options import Cache, Device, Order, Workers
+from nearfar.cli.options import Cache, Channels, Device, Order, Workers
 from nearfar.cli.progress import Interrupted, Session
 from nearfar.errors import SettingError
 
@@ -44,7 +44,7 @@ def reproduce(
     any_data: Annotated[
         bool, typer.Option("--any-data", help="Take other data or encoders; no report's column.")
     ] = False,
-    channel_order: Order = Order.near_far,
+    channel_order: Channels = Order.near_far,
     device: Device = "auto",
     workers: Workers = None,
     cache: Cache = True,

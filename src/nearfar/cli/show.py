@@ -207,7 +207,8 @@ def verdicts(scores: Scores, csv: Path | None) -> None:
             v.clip.name,
             *("–" if v.clip.time is None else v.clip.time.isoformat(" ") for _ in timed),
             number(v.score, 4),
-            number(100 * v.percentile, 1),
+            # 0–1, as everywhere; of n self-scores three decimals tell all, up to n = 1,000.
+            f"{v.percentile:.3f}" if v.judged else "–",
             _called(v),
             v.nearest,
         )

@@ -10,17 +10,19 @@ from typing import Annotated, Any
 import typer
 
 from nearfar.cli.options import (
+    Channels,
     ClipSeconds,
     Far,
     Json,
     Machine,
     Near,
+    Order,
     Pair,
     Replace,
     Salvage,
     TimePattern,
-    channels_of,
     on_disk,
+    order_of,
     write_json,
 )
 from nearfar.cli.progress import progress_bar
@@ -28,8 +30,6 @@ from nearfar.errors import SettingError, in_shell
 from nearfar.files import check_output, is_picture
 
 Seed = Annotated[int, typer.Option(min=0, help="Of everything that is drawn.")]
-# A plain word, no Enum as in `options`: who reads the sound refuses others.
-Order = Annotated[str, typer.Option(help="Channels of your files: near-far or far-near.")]
 
 
 class FrontendName(StrEnum):
@@ -102,7 +102,7 @@ def inspect(
         list[Path], typer.Argument(help="DCASE folders, folders of recordings, CSVs, or files.")
     ],
     machine: Machine = None,
-    channel_order: Order = "near-far",
+    channel_order: Channels = Order.near_far,
     clip_seconds: ClipSeconds = None,
     near: Near = None,
     far: Far = None,
@@ -125,10 +125,10 @@ def inspect(
         replace=replace,
     )  # fmt: skip
     # Nothing is refused here, or a data set with one bad clip could not be looked at.
-    order: Any = channel_order
+    order = order_of(channel_order, near, far)
     clips = Clips.open(
-        data, machine=machine, clip_seconds=clip_seconds, channels=channels_of(near, far),
-        pair=pair, salvage=salvage, time_pattern=time_pattern,
+        data, machine=machine, clip_seconds=clip_seconds, pair=pair, salvage=salvage,
+        time_pattern=time_pattern,
     )  # fmt: skip
     found = inspection.inspect_clips(clips, order=order)
     if not write_json(as_json, found.as_dict() if as_json is not None else None):
@@ -145,7 +145,7 @@ def mask(
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="setting=value, as in floor=0.1; repeatable.")
     ] = None,
-    channel_order: Order = "near-far",
+    channel_order: Channels = Order.near_far,
     replace: Replace = False,
 ) -> None:
     """Clean the near channel with the far one, to be heard."""
@@ -161,8 +161,7 @@ def mask(
     part: Any = CoherenceMask() if frontend is FrontendName.mask else FarCancel()
     for assignment in settings or ():
         part = with_setting(part, assignment)
-    order: Any = channel_order
-    audio = check(read(clip, order=order), name=str(clip), channels=2)
+    audio = check(read(clip, order=channel_order.value), name=str(clip), channels=2)
     clean = part(audio)  # (1, samples)
     if stats:
         show.cleaned(audio, part, clean)

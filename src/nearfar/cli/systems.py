@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from nearfar.cli.options import Cache, Json, Order, Settings, Weights, Workers
+from nearfar.cli.options import Cache, Channels, Json, Order, Settings, Weights, Workers
 from nearfar.cli.progress import Session
 from nearfar.errors import SettingError
 from nearfar.system.named import published, system_of
@@ -42,7 +42,7 @@ def features(
     ] = None,
     # The 120 of the report's vector by default; others move with gain or operating point.
     everything: Annotated[bool, typer.Option("--all", help="All 151 candidates.")] = False,
-    channel_order: Order = Order.near_far,
+    channel_order: Channels = Order.near_far,
     seed: Annotated[int, typer.Option(min=0, help="Of the null distances.")] = 0,
     json: Json = None,
     workers: Workers = None,

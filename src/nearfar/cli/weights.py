@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nearfar.cli.program import Command
+from nearfar.cli.program import Command, Group
 from nearfar.errors import WeightsError, needs
 
 if TYPE_CHECKING:
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from nearfar.embedder.eat.weights import Weights as Opened
 
 app = typer.Typer(
+    cls=Group,
     no_args_is_help=True,
     help="Weights of the EAT encoder: make them of a fairseq checkpoint, check them.",
 )
