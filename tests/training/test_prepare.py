@@ -1,6 +1,7 @@
-"""From clips to log-mels on disk: known again without being opened, first error first."""
+"""From clips to log-mels on disk: known again without being opened, all errors in one."""
 
 import os
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from conftest import write
 from finetune_sounds import write_lengths
 from nearfar.clips import Clips
-from nearfar.errors import AudioError, StorageError
+from nearfar.errors import AudioError, NearfarWarning, StorageError
 from nearfar.frontend import CoherenceMask, Near
 from nearfar.runtime.runtime import Runtime
 from nearfar.training.examples import prepare as of_prepare
@@ -73,11 +74,48 @@ def test_workers_change_nothing_and_progress_ends(clips, tmp_path):
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_the_first_clip_in_order_is_named(clips, store, workers):
+def test_all_clips_that_cannot_be_used_are_named_in_one_go(clips, store, workers):
     for i in (9, 4):
         write(clips[i].path, np.zeros((2, 16_000), np.float32))
-    with pytest.raises(AudioError, match=clips[4].path.name):
+    clips[6].path.write_bytes(b"no sound")
+    with pytest.raises(AudioError, match=f"3 of {len(clips)} .*{clips[4].path.name}") as caught:
         prepared(clips, store, workers)
+    found = caught.value.faults
+    assert len(found) == 3
+    for i, fault in zip((4, 6, 9), found, strict=True):
+        assert clips[i].path.name in fault
+        assert "skip_bad=True" in fault  # its way out, in Python's words
+
+
+def test_what_listing_found_is_told_with_the_rest_before_any_clip_is_heard(
+    clips, store, monkeypatch
+):
+    write(clips[2].path, np.zeros((2, 16_000), np.float32))
+    listed = replace(clips[5], fault=f"{clips[5].name}: mp3 is not read")
+    monkeypatch.setattr(of_prepare, "_run", lambda *what: pytest.fail("heard in vain"))
+    both = Clips([*clips[:5], listed, *clips[6:]])
+    with pytest.raises(AudioError) as caught:
+        prepared(both, store)
+    assert [
+        name in fault
+        for name, fault in zip((clips[2].name, "mp3 is not read"), caught.value.faults, strict=True)
+    ] == [True, True]
+
+
+def test_clips_left_out_leave_the_others_as_they_are(clips, store, tmp_path):
+    whole = prepared(clips, MelStore.open(tmp_path / "whole", "key"))
+    write(clips[4].path, np.zeros((2, 16_000), np.float32))
+    with pytest.warns(NearfarWarning, match=f"left out: .*{clips[4].path.name}"):
+        left = prepare(clips, Near(), None, Runtime(), "near-far", store, skip_bad=True)
+    assert left == [None if i == 4 else source for i, source in enumerate(whole)]
+
+
+def test_other_channels_of_a_file_are_other_sounds(tmp_path, store):
+    rng = np.random.default_rng(0)
+    path = write(tmp_path / "four.wav", 0.1 * rng.standard_normal((4, 16_000)))
+    one, other = (Clips.open(path, channels=pair) for pair in ((1, 2), (3, 4)))
+    (first,), (second,) = prepared(one, store), prepared(other, store)
+    assert first.digest != second.digest  # the first one's note is not taken for the second's
 
 
 def test_a_store_emptied_meanwhile_is_said(clips, store, monkeypatch):

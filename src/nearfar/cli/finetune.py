@@ -23,9 +23,12 @@ from nearfar.cli.options import (
     Pair,
     Replace,
     Salvage,
+    SkipBad,
+    TimePattern,
     Weights,
     Workers,
     channels_of,
+    order_of,
 )
 from nearfar.cli.progress import Session
 from nearfar.errors import DatasetError, SettingError, did_you_mean, needs
@@ -99,7 +102,9 @@ def finetune(
     far: Far = None,
     pair: Pair = None,
     salvage: Salvage = False,
+    time_pattern: TimePattern = None,
     clip_seconds: ClipSeconds = None,
+    skip_bad: SkipBad = False,
     device: Device = "auto",
     workers: Workers = None,
     cache: Cache = True,
@@ -120,7 +125,9 @@ def finetune(
         check_matplotlib()  # now: a picture is drawn after hours
     flags = {"seed": seed, "loss": loss, "lora": lora, "adapt": adapt}
     recipe, training = _settings(system, weights, settings or (), flags)
-    opened = {"pair": pair, "salvage": salvage, "channels": channels_of(near, far)}
+    order_of(channel_order, near, far)  # refuses what contradicts itself
+    opened = {"pair": pair, "salvage": salvage, "time_pattern": time_pattern,
+              "channels": channels_of(near, far)}  # fmt: skip
     clips = _clips(data, machine, clip_seconds, exclude or (), opened)
     run = _imported()  # after what costs nothing to refuse: PyTorch takes seconds
     # Asked before the run, which then returns at once: "wrote" would not be true.
@@ -131,7 +138,7 @@ def finetune(
         )
         run(
             recipe, clips, training, runtime, out=output, resume=resume,
-            order=channel_order.value, watch=session.watch,
+            order=channel_order.value, skip_bad=skip_bad, watch=session.watch,
         )  # fmt: skip
     if not _leads():
         return

@@ -74,7 +74,9 @@ def refuse_faults(clips: Sequence[Clip]) -> None:
     text = f"{len(bad)} of {len(clips)} files cannot be used: {bad[0].fault}{rest}"
     if len(text) > 500:
         text = f"{len(bad)} of {len(clips)} files cannot be used: {bad[0].fault}"[:500]
-    raise DatasetError(text)
+    error = DatasetError(text)
+    error.faults = tuple(str(DatasetError(clip.fault)) for clip in bad if len(bad) > 1)
+    raise error
 
 
 def proxy_classes(

@@ -77,7 +77,7 @@ def embed(
     """
     for chain in chains:
         chain.check(runtime)
-    looked = partial(_refusal, clips, channels_of(chains), order, runtime)
+    looked = partial(refusal, clips, channels_of(chains), order, runtime)
     if not skip_bad and any(clip.fault for clip in clips):
         raise looked([], 0)  # listing found it out: no clip is embedded in vain
     made = partial(
@@ -106,17 +106,25 @@ def embed(
     return heard, {place: str(fault) for place, fault in faults.items()}
 
 
-def _refusal(
+def refusal(
     clips: Sequence[Clip],
     needs: int,
     order: ChannelOrder,
     runtime: Runtime,
-    known: list[NearfarError],
-    seen: int,
+    known: Sequence[NearfarError] = (),
+    seen: int = 0,
 ) -> NearfarError:
     """All that cannot be used: what is known of the clips seen, and a look at all others.
 
     A person mends a hundred files in one go, not one a run.
+
+    Args:
+        clips: of which one at least cannot be used.
+        needs: channels.
+        order: which file channel is near.
+        runtime: workers, progress.
+        known: what is wrong with the first clips.
+        seen: how many those are.
     """
     rest = clips[seen:]
     looks = (Checkup(rest[i : i + BATCH], needs, order) for i in range(0, len(rest), BATCH))

@@ -96,6 +96,7 @@ def finetune(
     out: str | os.PathLike[str],
     resume: bool = False,
     order: ChannelOrder = "near-far",
+    skip_bad: bool = False,
     watch: Watch | None = None,
 ) -> System:
     """Train a system's encoder to tell proxy classes apart (report §2.2).
@@ -117,6 +118,7 @@ def finetune(
             finished, and a log, .jsonl.
         resume: go on with a training that was stopped; begin one where there is none.
         order: which channel of a file is near.
+        skip_bad: leave out clips that cannot be used, with a warning each, instead of stopping.
         watch: called with what the log gets.
 
     Returns:
@@ -126,7 +128,8 @@ def finetune(
     Raises:
         SettingError: a system that cannot be trained, another training to go on with, NaN loss.
         WeightsError: no weights, or weights that nearfar trained already.
-        DatasetError, AudioError: clips that cannot be used, or one class only.
+        DatasetError, AudioError, NearfarError: clips that cannot be used, all of them in one error,
+            or one class only.
         StorageError: `out` is there already, or cannot be written.
     """
     settings, runtime = settings or FineTuning(), runtime or Runtime()
@@ -138,7 +141,7 @@ def finetune(
     team = Team(runtime.device)
     _refuse_existing(files, resume)
     with team.first():  # the others find the log-mels that the first has stored
-        found = examples(clips, system.frontend, eat.frames, settings, runtime, order)
+        found = examples(clips, system.frontend, eat.frames, settings, runtime, order, skip_bad)
     try:
         task = _Task(system, eat, weights, found, settings, files, team, order)
         run, finished = task.run, resume and files.out.exists()  # hashes what begins, not later

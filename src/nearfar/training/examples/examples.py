@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nearfar.clips import Clips, proxy_classes
-from nearfar.clips.training import check_training, refuse_faults
+from nearfar.clips.training import check_training
 from nearfar.embedder.crops import crop
 from nearfar.embedder.eat.features import MAX_FRAMES, PADDING, PATCH, check_frames
 from nearfar.errors import DatasetError, SettingError, warn
@@ -122,6 +122,7 @@ def examples(
     settings: FineTuning,
     runtime: Runtime,
     order: ChannelOrder = "near-far",
+    skip_bad: bool = False,
 ) -> Examples:
     """Prepare normal clips for training.
 
@@ -132,14 +133,20 @@ def examples(
     Raises:
         DatasetError: test clips or anomalies, one class only, one sound in two classes; one domain
             only where domains are to be adapted.
-        AudioError: a clip that cannot be used.
+        AudioError, NearfarError: clips that cannot be used, all of them; not with `skip_bad`, which
+            leaves them out with a warning.
         SettingError: a front end with two channels.
         StorageError: no room for the log-mels.
     """
     of_clip = _checked(clips, frontend, frames, settings, order)
     mels = MelStore.open(runtime.cache, store_key(frontend))
     try:
-        sources = prepare(clips, frontend, frames, runtime, order, mels)
+        found = prepare(clips, frontend, frames, runtime, order, mels, skip_bad)
+        sources = [source for source in found if source is not None]
+        if len(sources) < len(clips):  # the others may be of one class only
+            usable = zip(clips, found, strict=True)
+            clips = Clips(clip for clip, source in usable if source is not None)
+            of_clip = _checked(clips, frontend, frames, settings, order)
         kept = _distinct(clips, sources, of_clip)
     except BaseException:
         mels.close()
@@ -293,7 +300,6 @@ def _checked(
     if frontend.channels != 1:
         raise SettingError(f"{frontend!r} gives {frontend.channels} channels; EAT hears one")
     check_training(clips, "train")
-    refuse_faults(clips)
     domains = {clip.domain for clip in clips}
     if settings.adaptation == "dann" and not domains.issuperset(DOMAINS):
         refuse_one_domain(next((d for d in DOMAINS if d in domains), None))

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 from nearfar.embedder.eat.embed import REVISION
 from nearfar.embedder.eat.features import MAX_FRAMES, PATCH, features, frames_of
 from nearfar.embedding.chain import identity
-from nearfar.errors import AudioError, NearfarError, StorageError
+from nearfar.embedding.rows import refusal
+from nearfar.errors import AudioError, NearfarError, StorageError, several, warn
 from nearfar.runtime import workers
 from nearfar.runtime.threads import one_thread
 from nearfar.sound import audio
@@ -62,36 +63,68 @@ def prepare(
     runtime: Runtime,
     order: ChannelOrder,
     mels: MelStore,
-) -> list[Source]:
+    skip_bad: bool = False,
+) -> list[Source | None]:
     """Fill a store with the log-mels of clips, and return the sound of each.
 
     Those that are in it are not read again. Where `frames` is None, a clip may not be longer than
-    the encoder reads.
+    the encoder reads. With `skip_bad` a clip that cannot be used has None, and a warning.
 
     Raises:
-        AudioError: the first clip in order that cannot be used.
+        AudioError, NearfarError: clips that cannot be used, all of them in one: what was not heard
+            yet is then read and checked, no more.
         StorageError: no room for the log-mels.
     """
+    looked = partial(refusal, clips, frontend.needs, order, runtime)
+    if not skip_bad and any(clip.fault for clip in clips):
+        raise looked()  # listing found it out: nothing is heard in vain
     stamps = [_stamp(clip, order) for clip in clips]
     found = [mels.source(stamp) if stamp else None for stamp in stamps]
     missing = [i for i, source in enumerate(found) if source is None]
     if missing:
         check_room(mels.folder, sum(_size(clips[i]) for i in missing))
     made = partial(_Job, frontend=frontend, frames=frames, order=order, folder=mels.folder)
-    for i, result in _run(made, clips, stamps, missing, runtime):
-        if isinstance(result, NearfarError):
-            raise result
-        found[i] = result
-    if any(source is None or source.digest not in mels for source in found):
+    faults: dict[int, NearfarError] = {}
+    with closing(_run(made, clips, stamps, missing, runtime)) as results:
+        for i, result in results:
+            if isinstance(result, NearfarError):
+                faults[i] = result
+                if not skip_bad:
+                    break
+            else:
+                found[i] = result
+    if faults and not skip_bad:  # out here, where the workers are gone
+        raise looked(list(faults.values()), max(faults) + 1)
+    lost = (i for i, source in enumerate(found) if source is None or source.digest not in mels)
+    if any(i not in faults for i in lost):
         raise StorageError(
             f"{mels.folder}: log-mels were removed while others were computed; do not empty the "
             "cache meanwhile, and start again"
         )
-    sources = [source for source in found if source is not None]
-    for clip, source in zip(clips, sources, strict=True):
-        with _naming(clip):  # it may have been stored for another number of frames
-            frames_of(source.samples, frames)
-    return sources
+    faults |= _too_long(clips, found, frames)
+    if faults and not skip_bad:
+        raise several(
+            [faults[i] for i in sorted(faults)],
+            f"{len(faults)} of {len(clips)} clips cannot be used; leave them out with --skip-bad",
+        )
+    for i in sorted(faults):
+        warn(f"left out: {faults[i]}")
+    return [None if i in faults else source for i, source in enumerate(found)]
+
+
+def _too_long(
+    clips: Clips, sources: Sequence[Source | None], frames: int | None
+) -> dict[int, NearfarError]:
+    """Places of clips that were stored for another number of frames than is read now."""
+    faults: dict[int, NearfarError] = {}
+    for i, (clip, source) in enumerate(zip(clips, sources, strict=True)):
+        try:
+            with _naming(clip):
+                if source is not None:
+                    frames_of(source.samples, frames)
+        except AudioError as error:
+            faults[i] = error
+    return faults
 
 
 @contextmanager
@@ -109,7 +142,7 @@ def _run(
     stamps: Sequence[str],
     missing: Sequence[int],
     runtime: Runtime,
-) -> Iterator[tuple[int, Source | NearfarError]]:
+) -> Generator[tuple[int, Source | NearfarError], None, None]:
     """Places of clips and what they gave, job by job."""
     progress = runtime.progress or (lambda what, done, of: None)
     # Four jobs a worker: one that meets long clips does not keep the others waiting.
@@ -141,7 +174,7 @@ def _stored(job: _Job, store: MelStore, clip: Clip, stamp: str) -> Source | Near
             store.note(stamp, source)
         return source
     except NearfarError as error:
-        return error  # the first in the clips' order is raised, whichever worker meets one
+        return error  # told with all others, whichever worker meets one
 
 
 def _mel(job: _Job, clip: Clip, sound: audio.Audio) -> Float32:
@@ -160,8 +193,11 @@ def _mel(job: _Job, clip: Clip, sound: audio.Audio) -> Float32:
 
 
 def _size(clip: Clip) -> int:
-    """Bytes that a clip's log-mel takes, by the file's header."""
-    stop = audio.duration(clip.path) if clip.stop is None else clip.stop  # none of it is read
+    """Bytes that a clip's log-mel takes, by the file's header; 0 of one that has none."""
+    try:  # none of it is read
+        stop = audio.duration(clip.path) if clip.stop is None else clip.stop
+    except AudioError:  # said by whoever reads it
+        return 0
     own = n_frames(round((stop - clip.start) * audio.SAMPLE_RATE))
     return ROW * PATCH * max(1, -(-min(own, MAX_FRAMES) // PATCH))
 
@@ -172,6 +208,9 @@ def _stamp(clip: Clip, order: ChannelOrder) -> str:
     The times are the file system's, so that a copy put in its place is noticed too.
     """
     parts: list[object] = [__version__, order, clip.start, clip.stop]  # another may read otherwise
+    # Only where they are said: what was stored without them stays known.
+    parts += [("channels", clip.channels)] * (clip.channels is not None)
+    parts += ["salvage"] * clip.salvage
     try:
         for path in (clip.path, clip.far):
             if path is not None:
