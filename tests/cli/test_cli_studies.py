@@ -1,6 +1,10 @@
 """The commands ablate and evaluate: what goes together, said before any work."""
 
+import json
+
 import pytest
+
+from conftest import first_quick
 
 VARY = ("--vary", "whitening.shrinkage=[0.01,0.1]")
 
@@ -21,6 +25,8 @@ VARY = ("--vary", "whitening.shrinkage=[0.01,0.1]")
         (("--scores", "."), "--scores needs --truth FILE"),
         (("data", "--json", "no such folder/a.json"), "cannot be written to"),
         (("data", "-s", "s5"), "no system 's5'; it has: logmel"),
+        (("data", "--detector", "d", "--channel-order", "far-near"), "d has its own"),
+        (("data", "--near", "3"), "--near and --far go together"),
     ],
 )
 def test_evaluate_refuses(run, arguments, said):
@@ -57,3 +63,23 @@ def test_a_json_of_somebody_is_not_written_over(run, tmp_path, command):
     mine.write_text('{"versions": {"nearfar": "0.1"}}')  # an earlier result
     assert "data: no such file" in run(*command, "--json", mine)[2]
     assert "call it a.json" in run(*command, "--json", tmp_path / "a.wav")[2]
+
+
+PARTS = {  # commands that give the same whatever the data are cut into
+    "evaluate": ("evaluate", "-s", "logmel", "--set", "embedder.n_mels=20", "--json", "-"),
+    "lomo": ("evaluate", "-s", "logmel", "--lomo", "--vary", "rule.metric=[cosine,euclidean]",
+             "--json", "-"),
+    "ablate": ("ablate", "-s", "s4", "--json", "-"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", first_quick(PARTS))
+def test_machines_in_several_folders_are_judged_as_in_one(run, dcase, name):
+    command, *rest = PARTS[name]
+    tail = ("enrichment",) * (command == "ablate")
+    found = []
+    for data in ((dcase,), (dcase / "fan", dcase / "pump")):
+        code, out, err = run(command, *data, *tail, *rest)
+        assert code == 0, err
+        found.append(json.loads(out))
+    assert found[0] == found[1]

@@ -10,7 +10,7 @@ import nearfar as nf
 from conftest import machine_sound, write
 from nearfar.cli.options import write_json
 from nearfar.errors import DatasetError, StorageError
-from nearfar.study.data import described, is_result, open_test, rule_of, simulated_label
+from nearfar.study.data import Source, described, is_result, open_test, rule_of, simulated_label
 
 
 class Answer:
@@ -46,6 +46,59 @@ def test_the_test_split_is_all_that_is_judged(dcase):
     test = open_test(dcase)
     assert {c.split for c in test} == {"test"}
     assert len(test) == 24
+
+
+def listed(rows, path):
+    """A CSV of (clip, split, label)."""
+    lines = [
+        f"{clip.path},{clip.machine},{clip.domain},{split},{label}" for clip, split, label in rows
+    ]
+    path.write_text("\n".join(["path,machine,domain,split,label", *lines]) + "\n")
+    return path
+
+
+def test_several_places_are_one_data_set(dcase, tmp_path):
+    whole = Source.of(dcase)
+    parts = Source.of([dcase / "pump", dcase / "fan", dcase / "fan"])
+    for split in ("train", "test"):
+        # In another order, and a clip that two places have is one.
+        assert set(parts.open(split)) == set(whole.open(split))
+        assert len(parts.open(split)) == len(whole.open(split))
+        assert parts.open(split, ["fan"]).machines == ("fan",)
+    assert str(parts).startswith(f"{dcase / 'pump'}, ")
+    with pytest.raises(DatasetError, match="no machine 'fn'; did you mean 'fan'"):
+        parts.open("train", ["fn"])
+
+
+def test_one_list_may_fit_and_another_judge(dcase, tmp_path):
+    train, test = (nf.Clips.open(dcase, split=s) for s in ("train", "test"))
+    fit = listed([(c, "train", "normal") for c in train], tmp_path / "fit.csv")
+    judge = listed([(c, "test", c.label) for c in test], tmp_path / "judge.csv")
+    both = Source.of([fit, judge])
+    assert [c.path for c in both.open("train")] == [c.path for c in train]
+    assert [c.path for c in open_test(both)] == [c.path for c in test]
+    with pytest.raises(DatasetError, match="no train clips"):
+        Source.of([judge, judge]).open("train")
+    with pytest.raises(DatasetError, match=r"gone: no such file"):
+        Source.of([fit, tmp_path / "gone"]).open("train")  # nothing is left out in silence
+
+
+def test_how_clips_are_listed_is_said_once(dcase):
+    how = {"machine": "hum", "salvage": True, "channels": (2, 1)}
+    for places in ((dcase / "fan",), (dcase / "fan", dcase / "fan" / "train")):
+        clips = Source(places, how).open("train")
+        assert clips.machines == ("hum",)
+        assert {(c.salvage, c.channels) for c in clips} == {(True, (2, 1))}
+
+
+def test_several_simulated_sets_are_all_named(tmp_path):
+    for name in ("a", "b", "c"):
+        (tmp_path / name).mkdir()
+        if name != "c":
+            text = f'{{"label": "SIMULATED v1 {name}"}}'
+            (tmp_path / name / "manifest.json").write_text(text)
+    said = simulated_label([tmp_path / name for name in ("c", "b", "a")])
+    assert said == "SIMULATED v1 b; SIMULATED v1 a"
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from nearfar.cli.options import (
     ClipSeconds,
     Device,
     Far,
+    Machine,
     Near,
     Order,
     Pair,
@@ -40,6 +41,7 @@ def embed(
         str, typer.Option("-s", "--system", help="Whose front end and embedder; see systems.")
     ] = "s3-eat",  # an encoder as published: what embeddings are asked for most
     settings: Settings = None,
+    machine: Machine = None,
     channel_order: Channels = Order.near_far,
     near: Near = None,
     far: Far = None,
@@ -70,8 +72,9 @@ def embed(
     # A file named twice, by itself and by its folder, is one clip.
     order = order_of(channel_order, near, far)
     clips = Clips.open(
-        data, clip_seconds=clip_seconds, pair=pair, salvage=salvage, time_pattern=time_pattern
-    )
+        data, machine=machine, clip_seconds=clip_seconds, pair=pair, salvage=salvage,
+        time_pattern=time_pattern,
+    )  # fmt: skip
     with Session(workers, cache, device, batch_size) as session:
         table = embeddings(  # its rows: (clips, dim)
             clips, recipe.chain, session.runtime, order=order, skip_bad=skip_bad

@@ -12,19 +12,25 @@ from nearfar.cli.options import (
     BatchSize,
     Cache,
     Channels,
+    ClipSeconds,
     Device,
     Far,
     Json,
+    Machine,
     Near,
     Order,
+    Pair,
     Parts,
     Replace,
+    Salvage,
     Settings,
     SkipBad,
     SystemName,
+    TimePattern,
     Weights,
     Workers,
     Year,
+    channels_of,
     on_disk,
     order_of,
     write_json,
@@ -66,7 +72,9 @@ Vary = Annotated[
 
 
 def ablate(
-    data: Annotated[Path, typer.Argument(help="DCASE folder, or CSV with labels.")],
+    data: Annotated[
+        list[Path], typer.Argument(help="DCASE folders, or CSVs and folders with labels.")
+    ],
     claim: Annotated[
         str,
         typer.Argument(
@@ -80,7 +88,14 @@ def ablate(
     truth: Truth = None,
     output: Json = None,
     replace: Replace = False,
+    machine: Machine = None,
     channel_order: Channels = Order.near_far,
+    near: Near = None,
+    far: Far = None,
+    pair: Pair = None,
+    salvage: Salvage = False,
+    time_pattern: TimePattern = None,
+    clip_seconds: ClipSeconds = None,
     device: Device = "auto",
     batch_size: BatchSize = None,
     workers: Workers = None,
@@ -92,25 +107,33 @@ def ablate(
     """
     from nearfar.study import ablation
     from nearfar.study.claims import find_claim
-    from nearfar.study.data import is_result
+    from nearfar.study.data import Source, is_result
 
     found = find_claim(claim)
     check_output(
-        on_disk(output), endings=(".json",), inputs=[data, truth, *(weights or ())], ours=is_result,
-        replace=replace,
+        on_disk(output), endings=(".json",), ours=is_result, replace=replace,
+        inputs=[*data, truth, *(weights or ())],
     )  # fmt: skip
     # A claim that is not about this system is refused here: an ablation takes many fits.
     variants = found.variants(system_of(system or DEFAULT, settings, weights))
+    order = order_of(channel_order, near, far)
+    source = Source(
+        tuple(data),
+        {"machine": machine, "pair": pair, "salvage": salvage, "time_pattern": time_pattern,
+         "clip_seconds": clip_seconds},
+    )  # fmt: skip
     with Session(workers, cache, device, batch_size) as session:
         result = ablation.ablate(
-            data, variants, session.runtime, claim=claim, sentence=found.sentence, truth=truth,
-            order=channel_order.value,
+            source, variants, session.runtime, claim=claim, sentence=found.sentence, truth=truth,
+            order=order,
         )  # fmt: skip
     _tell(result, output)
 
 
 def evaluate(
-    data: Annotated[Path | None, typer.Argument(help="DCASE folder, or CSV with labels.")] = None,
+    data: Annotated[
+        list[Path] | None, typer.Argument(help="DCASE folders, or CSVs and folders with labels.")
+    ] = None,
     system: SystemName = None,
     weights: Weights = None,
     settings: Settings = None,
@@ -129,9 +152,14 @@ def evaluate(
     ] = None,
     lomo: Lomo = False,
     vary: Vary = None,
+    machine: Machine = None,
     channel_order: Channels = Order.near_far,
     near: Near = None,
     far: Far = None,
+    pair: Pair = None,
+    salvage: Salvage = False,
+    time_pattern: TimePattern = None,
+    clip_seconds: ClipSeconds = None,
     part: Parts = None,
     any_frontend: AnyFrontend = False,
     skip_bad: SkipBad = False,
@@ -142,22 +170,31 @@ def evaluate(
 ) -> None:
     """Print the rows of the report's Table 2 and Ω with a 95 % interval."""
     from nearfar.study.assessment import of_data, of_files
-    from nearfar.study.data import is_result
+    from nearfar.study.data import Source, is_result
     from nearfar.study.lomo import study
 
     check_output(
         on_disk(output), endings=(".json",), ours=is_result, replace=replace,
-        inputs=[data, detector, scores, truth, *(weights or ())],
+        inputs=[*(data or ()), detector, scores, truth, *(weights or ())],
     )  # fmt: skip
     _check_lomo(
         lomo, vary, ("--scores", scores), ("--detector", detector), ("--skip-bad", skip_bad)
     )
-    if (data is None) == (scores is None):  # score files carry no clips, clips no scores
+    if bool(data) == (scores is not None):  # score files carry no clips, clips no scores
         raise SettingError("give DATA to evaluate a system on, or --scores DIR with --truth FILE")
     # Each is a whole answer to what is judged; a detector has its system and settings inside.
     if (scores is not None) + (detector is not None) + bool(system or settings) > 1:
         raise SettingError("-s/--set, --detector and --scores exclude each other; give one of them")
     order = order_of(channel_order, near, far)
+    if detector is not None and channel_order is not Order.near_far:
+        raise SettingError(f"--channel-order: {detector} has its own; leave one of the two out")
+    source = Source(
+        tuple(data or ()),
+        {"machine": machine, "pair": pair, "salvage": salvage, "time_pattern": time_pattern,
+         "clip_seconds": clip_seconds,
+         # As in score: a detector has an order, and clips of files unlike its own say theirs.
+         "channels": channels_of(near, far) if detector else None},
+    )  # fmt: skip
     year: Any = None if rule is None else rule.value
     name = system or DEFAULT
     if scores is not None:
@@ -165,14 +202,14 @@ def evaluate(
     else:
         recipe: Any = None if detector else system_of(name, settings, weights)
         with Session(workers, cache, device, batch_size) as session:
-            if data is not None and vary:
+            if vary:
                 result = study(
-                    data, recipe, vary, session.runtime, truth=truth, floor=floor, rule=year,
+                    source, recipe, vary, session.runtime, truth=truth, floor=floor, rule=year,
                     name=name, order=order, any_frontend=any_frontend,
                 )  # fmt: skip
             else:
                 result = of_data(
-                    data, recipe, session.runtime, detector=detector, types=types_of(part),
+                    source, recipe, session.runtime, detector=detector, types=types_of(part),
                     # Of a detector: where its encoders have their weights now.
                     weights=weights or (), truth=truth, floor=floor, rule=year, skip_bad=skip_bad,
                     name=name, order=order, any_frontend=any_frontend,

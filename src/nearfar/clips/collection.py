@@ -20,6 +20,14 @@ StrPath = str | os.PathLike[str]
 T = TypeVar("T")
 
 
+class NoClips(DatasetError):
+    """A place that can be read, but has no clips of the split asked for.
+
+    >>> issubclass(NoClips, DatasetError)
+    True
+    """
+
+
 class Clips(Sequence[Clip]):
     """Clips in a fixed order, unchangeable; a slice or a sum of `Clips` is `Clips`.
 
@@ -246,7 +254,7 @@ class Clips(Sequence[Clip]):
             chosen = _wanted(clips.machines, machines, str, one)
             clips = cls(clip for clip in clips if clip.machine in chosen)
             if not clips:
-                raise DatasetError(f"{one}: no {split or ''} clips in it; look at its folders' "
+                raise NoClips(f"{one}: no {split or ''} clips in it; look at its folders' "
                                    "names")  # fmt: skip
             found |= dict.fromkeys(_renamed(clips, machine, one))
         said = (
@@ -298,8 +306,8 @@ def _of_dcase(
     clips = [clip for folder in found for clip in folders.dcase_clips(folder, split, how)]
     if not clips:  # one machine without the split is normal, all of them are a mistake
         names = ", ".join(n for n, s in words.SPLITS.items() if split in (None, s))
-        raise DatasetError(f"{root}: no {split or 'DCASE'} clips; looked for machines' folders "
-                           f"with one of these in them: {names}")  # fmt: skip
+        raise NoClips(f"{root}: no {split or 'DCASE'} clips; looked for machines' folders "
+                      f"with one of these in them: {names}")  # fmt: skip
     folders.check_once(clips)
     return clips
 

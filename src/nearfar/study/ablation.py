@@ -21,7 +21,7 @@ from nearfar.parts.data import to_data
 from nearfar.runtime.runtime import Runtime
 from nearfar.scores.truth import Truth, read_truth
 from nearfar.study.claims import Variant
-from nearfar.study.data import open_test, rule_of, simulated_label
+from nearfar.study.data import Places, open_test, rule_of, simulated_label
 from nearfar.study.scored import score_all
 from nearfar.text import aligned
 from nearfar.version import versions
@@ -169,7 +169,7 @@ class Ablation:
 
 
 def ablate(
-    data: Path,
+    data: Places,
     variants: Sequence[Variant],
     runtime: Runtime | None = None,
     *,
@@ -183,7 +183,7 @@ def ablate(
     """Fit, score and evaluate variants of a system, and compare each with the first.
 
     Args:
-        data: DCASE folder, or CSV with labels.
+        data: DCASE folder, or CSV with labels; several of them, or a `Source`.
         variants: the reference first. A member is the same fit in every variant that has it; where
             one variant needs two channels, the clips of all are told apart by both channels.
         runtime: how to compute; without a cache a temporary one serves all variants.

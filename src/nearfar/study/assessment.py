@@ -18,7 +18,7 @@ from nearfar.metrics.official import evaluate
 from nearfar.runtime.runtime import Runtime
 from nearfar.scores.files import read_scores
 from nearfar.scores.truth import Truth, read_truth
-from nearfar.study.data import described, open_test, rule_of
+from nearfar.study.data import Places, Source, described, open_test, rule_of
 from nearfar.system.presets import logmel
 from nearfar.version import versions
 
@@ -85,7 +85,7 @@ def of_files(folder: Path, truth: Path | None, rule: RuleName | None) -> Result:
 
 
 def of_data(
-    data: Path | None,
+    data: Places | None,
     system: System | Ensemble | None,
     runtime: Runtime,
     *,
@@ -103,7 +103,7 @@ def of_data(
     """Evaluate a system, or a detector, on the test clips of a data set.
 
     Args:
-        data: DCASE folder or CSV.
+        data: DCASE folder or CSV, several of them, or a `Source`.
         system: fitted on the train split; not looked at with a detector.
         runtime: how to compute.
         detector: a detector's folder.
@@ -122,6 +122,7 @@ def of_data(
     """
     if data is None or (system is None and detector is None):
         raise SettingError("give a DCASE folder or a CSV, and a system or a detector to evaluate")
+    data = Source.of(data)
     test = open_test(data)
     left_out: list[str] = []
     if detector is not None:
@@ -165,7 +166,7 @@ def _above(
     return replace(plain, lines=lines, floor=figures)
 
 
-def _of_machines(test: Clips, machines: Sequence[str], data: Path) -> Clips:
+def _of_machines(test: Clips, machines: Sequence[str], data: Source) -> Clips:
     known = Clips(c for c in test if c.machine in machines)
     if not len(known):
         raise DatasetError(
@@ -177,15 +178,15 @@ def _of_machines(test: Clips, machines: Sequence[str], data: Path) -> Clips:
 
 def _fit(
     system: System | Ensemble,
-    data: Path,
+    data: Source,
     runtime: Runtime,
     order: ChannelOrder,
     skip_bad: bool,
     any_frontend: bool,
 ) -> Detector:
-    train = Clips.open(data, split="train")
+    train = data.open("train")
     # A folder with normal/ and abnormal/ has no splits: what was fitted would be judged.
-    if shared := set(train) & set(Clips.open(data, split="test")):
+    if shared := set(train) & set(data.open("test")):
         raise DatasetError(
             f"{data}: {len(shared)} clips are for fitting and for judging alike; fit on normal "
             "ones kept apart and give --detector, or a CSV with a column split"
@@ -193,12 +194,12 @@ def _fit(
     return fit(system, train, runtime, order=order, skip_bad=skip_bad, any_frontend=any_frontend)
 
 
-def _floor(data: Path, fitted: Detector, runtime: Runtime, skip_bad: bool) -> Detector | str:
+def _floor(data: Source, fitted: Detector, runtime: Runtime, skip_bad: bool) -> Detector | str:
     """`logmel` fitted on the same data, or a line that says why there is none."""
     if fitted.system == logmel():  # it is the floor
         return ""
     try:
-        train = Clips.open(data, split="train", machines=fitted.machines)
+        train = data.open("train", fitted.machines)
     except DatasetError:  # a detector is also judged on a folder of test clips alone
         return "floor: none, the data have no training clips to fit logmel on"
     with warnings.catch_warnings():  # what is wrong with the data has been said

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from nearfar.clips import Clips
-from nearfar.errors import DatasetError
+from nearfar.clips.collection import NoClips
+from nearfar.errors import DatasetError, did_you_mean
 from nearfar.parts.data import to_data
 
 if TYPE_CHECKING:
@@ -15,8 +18,63 @@ if TYPE_CHECKING:
     from nearfar.system.system import Ensemble, System
 
 
+@dataclass(frozen=True)
+class Source:
+    """Where a study's clips lie, and how they are listed.
+
+    Args:
+        places: DCASE folders, folders, CSVs or files. One that has clips of one split only gives
+            those, if another has the rest: fit.csv and judge.csv.
+        opened: further arguments of `Clips.open`, such as `pair` and `salvage`.
+
+    >>> str(Source.of("fan")), str(Source((Path("fan"), Path("pump"))))
+    ('fan', 'fan, pump')
+    """
+
+    places: tuple[Path, ...]
+    opened: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, data: Places) -> Source:
+        """What was given as one: a place, several, or a source already."""
+        if isinstance(data, Source):
+            return data
+        return cls((Path(data),) if isinstance(data, str | Path) else tuple(map(Path, data)))
+
+    def __str__(self) -> str:
+        return ", ".join(map(str, self.places))
+
+    def open(self, split: str, machines: Sequence[str] | None = None) -> Clips:
+        """The clips of one split.
+
+        Raises:
+            DatasetError: no place has any, an unknown machine, or as `Clips.open`.
+        """
+        if len(self.places) == 1:
+            return Clips.open(self.places[0], split, machines, **self.opened)
+        found: dict[Any, None] = {}
+        empty: list[NoClips] = []
+        for place in self.places:
+            try:
+                found |= dict.fromkeys(Clips.open(place, split, **self.opened))
+            except NoClips as nothing:
+                empty.append(nothing)
+        if not found and empty:
+            raise empty[0]
+        clips = Clips(found)
+        # Asked of all together: one machine may lie in one place, the next in another.
+        for name in machines or ():
+            if name not in clips.machines:
+                known = did_you_mean(name, clips.machines)
+                raise DatasetError(f"{self}: no machine {name!r}; {known}")
+        return Clips(c for c in clips if machines is None or c.machine in machines)
+
+
+Places = Source | Path | str | Sequence[Path | str]
+
+
 def described(
-    data: Path, name: str, system: System | Ensemble
+    data: Places, name: str, system: System | Ensemble
 ) -> tuple[dict[str, Any], tuple[str, ...]]:
     """What a result says of how it was made, and the line above it for simulated data."""
     settings = {"name": name, "system": to_data(system)}
@@ -26,10 +84,14 @@ def described(
     return {**settings, "data": simulated}, (simulated,)
 
 
-def simulated_label(data: Path) -> str:
-    """What a simulated data set says of itself in its manifest; "" for other data."""
+def simulated_label(data: Places) -> str:
+    """What simulated data sets say of themselves in their manifests; "" for other data."""
+    return "; ".join(dict.fromkeys(filter(None, map(_label, Source.of(data).places))))
+
+
+def _label(place: Path) -> str:
     try:
-        said = json.loads((data / "manifest.json").read_text(encoding="utf-8"))["label"]
+        said = json.loads((place / "manifest.json").read_text(encoding="utf-8"))["label"]
     except (OSError, ValueError, KeyError, TypeError):  # none, or somebody else's
         return ""
     # A number from simulated data is never shown without these words.
@@ -69,13 +131,14 @@ def is_result(path: Path) -> bool:
     return isinstance(versions, dict) and "nearfar" in versions
 
 
-def open_test(data: Path) -> Clips:
+def open_test(data: Places) -> Clips:
     """The test split of a data set.
 
     Raises:
         DatasetError: it has none.
     """
-    test = Clips.open(data, split="test")
+    data = Source.of(data)
+    test = data.open("test")
     # A CSV need not say "test": its labels tell that it is for judging.
     if any(c.split != "test" and c.label is None for c in test):
         raise DatasetError(f"{data}: has no test clips; give a DCASE folder, or a CSV with labels")

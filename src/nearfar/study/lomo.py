@@ -32,7 +32,7 @@ from nearfar.study.choice import (
     refuse_one,
 )
 from nearfar.study.claims import Variant
-from nearfar.study.data import described, open_test, rule_of
+from nearfar.study.data import Places, described, open_test, rule_of
 from nearfar.study.grid import grid
 from nearfar.study.scored import score_all
 from nearfar.system.presets import logmel
@@ -171,7 +171,7 @@ class Study:
 
 
 def study(
-    data: Path,
+    data: Places,
     system: AnySystem,
     vary: Sequence[str],
     runtime: Runtime | None = None,
@@ -187,7 +187,7 @@ def study(
     """Fit and score all combinations of some settings, and choose leave-one-machine-out.
 
     Args:
-        data: DCASE folder, or CSV with labels.
+        data: DCASE folder, or CSV with labels; several of them, or a `Source`.
         system: as given; always among the candidates.
         vary: as in `grid`.
         runtime: how to compute; without a cache a temporary one serves all candidates.

@@ -17,11 +17,12 @@ from nearfar.errors import DatasetError
 from nearfar.runtime.runtime import Runtime
 from nearfar.scores.verdict import Scores
 from nearfar.sound.audio import ChannelOrder
+from nearfar.study.data import Places, Source
 from nearfar.system.system import AnySystem
 
 
 def score_all(
-    data: Path,
+    data: Places,
     test: Clips,
     systems: Sequence[AnySystem],
     runtime: Runtime,
@@ -36,7 +37,7 @@ def score_all(
     besides members that a later one shares.
 
     Args:
-        data: DCASE folder or CSV, for its train split.
+        data: as in `ablate`, for its train split.
         test: the clips to score.
         systems: at least one.
         runtime: how to compute; without a cache a temporary one serves all systems.
@@ -51,7 +52,7 @@ def score_all(
         AudioError: a clip that cannot be used.
         SettingError: a trained encoder behind another front end than its own.
     """
-    train = Clips.open(data, split="train", machines=test.machines)
+    train = Source.of(data).open("train", test.machines)
     _check_sections(train, test)  # before any clip is read
     chains = [member.chain for system in systems for member in system.members]
     # A cache for residual rows above all: members that differ in a rule ask for the same ones.
