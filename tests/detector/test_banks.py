@@ -8,8 +8,10 @@ import pytest
 from safetensors.numpy import save
 
 import nearfar as nf
-from nearfar.detector.folder.banks import read_section, section_data, tensors_of
+from conftest import refused
+from nearfar.detector.folder.banks import bank_of, owner, read_section, section_data, tensors_of
 from nearfar.detector.member import Member
+from nearfar.detector.origin import Origin
 from nearfar.detector.section import Section, TrainingClip
 from nearfar.errors import FormatError
 from nearfar.scoring.whiten import Whitening
@@ -45,8 +47,16 @@ def back(kept, folder, system=BOTH, *, tensors=None, entry=None, dims=(DIM, DIM)
     """Written and read again, with some of it changed on the way."""
     content = save({**tensors_of(kept), **(tensors or {})})
     (folder / "bank").write_bytes(content)
-    told = {"bank": "bank", "sha256": hashlib.sha256(content).hexdigest(), **section_data(kept)}
-    return read_section(folder, told | (entry or {}), system, dims)
+    return read_section(folder, entry_of(kept, content) | (entry or {}), system, known(dims))
+
+
+def entry_of(kept, content):
+    told = {"machine": "fan", "section": "00", "bank": "bank"}
+    return told | {"sha256": hashlib.sha256(content).hexdigest(), **section_data(kept)}
+
+
+def known(dims=(DIM, DIM)):
+    return [Origin(f"embedder {i}", dim) for i, dim in enumerate(dims)]
 
 
 def test_everything_comes_back_bit_for_bit(tmp_path):
@@ -120,3 +130,54 @@ def test_a_bank_is_looked_for_in_the_folder_and_nowhere_else(tmp_path):
     (tmp_path / "bank").write_bytes(b"somebody's")
     found = back(section(), inside, entry={"bank": "../bank"})
     assert found.clips == section().clips  # its name alone counts
+
+
+# ---- whose it is ---------------------------------------------------------------------------------
+
+FAN = owner("fan", "00", known())
+
+
+def given(folder, whose):
+    """A section read as that of fan 00, of a bank that says to be somebody's."""
+    content = bank_of(section(), whose)
+    (folder / "bank").write_bytes(content)
+    return read_section(folder, entry_of(section(), content), BOTH, known())
+
+
+def test_a_bank_is_its_own_machines_and_equal_content_is_equal_bytes(tmp_path):
+    assert given(tmp_path, FAN).clips == section().clips
+    turned = dict(reversed(FAN.items()))
+    assert bank_of(section(), turned) == bank_of(section(), FAN) == (tmp_path / "bank").read_bytes()
+    assert bank_of(section(), owner("pump", "00", known())) != bank_of(section(), FAN)
+
+
+def test_to_others_a_bank_with_an_owner_is_a_bank(tmp_path):
+    """An early nearfar, or any program that reads safetensors."""
+    from safetensors.numpy import load
+
+    found, wanted = load(bank_of(section(), FAN)), tensors_of(section())
+    assert set(found) == set(wanted)
+    for name, tensor in wanted.items():
+        np.testing.assert_array_equal(found[name], tensor, strict=True)
+
+
+@pytest.mark.parametrize(
+    ("whose", "said"),
+    [
+        (owner("pump", "00", known()), "is of pump 00, not of fan 00"),
+        (owner("fan", "01", known()), "is of fan 01, not of fan 00"),
+        (owner("fan", "00", known()[::-1]), "is of other members"),
+        (owner("fan", "00", known()[:1]), "is of other members"),
+        (owner("fan\n\x1b[31m", "00", known()), "not of fan 00"),
+        ({}, "not of fan 00"),
+    ],
+)
+def test_a_bank_of_another_is_refused_in_one_line(whose, said, tmp_path):
+    refused(lambda: given(tmp_path, whose), "bank: is of", said, "again", error=FormatError)
+
+
+@pytest.mark.parametrize("text", ["", "[1]", "[[1]]", "7", "null", "{", "[" * 10_000])
+def test_what_is_no_owner_of_ours_says_nothing(text, tmp_path):
+    content = save(tensors_of(section()), metadata={"nearfar": text})
+    (tmp_path / "bank").write_bytes(content)
+    assert read_section(tmp_path, entry_of(section(), content), BOTH, known()).seconds == 10.0

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import nearfar as nf
+from conftest import refused
 from nearfar.detector.detector import Detector
 from nearfar.detector.folder.index import (
     ADAPTED,
@@ -68,9 +69,31 @@ def test_it_says_what_people_ask_for(folder):
         assert section["bank"] == f"bank-{section['sha256'][:32]}.safetensors"
 
 
-def test_sections_with_equal_banks_share_a_file(folder):
-    assert len(list(folder.glob("bank-*"))) == 1
+def test_sections_with_equal_rows_have_a_bank_each(folder):
+    assert len(list(folder.glob("bank-*"))) == 2
     assert list(read(folder).sections) == [("fan", "00"), ("fan", "01")]
+
+
+def test_swapped_banks_do_not_load(folder):
+    """By their names on disk, or in an index that somebody wrote anew."""
+    first, second = (
+        folder / s["bank"] for s in json.loads((folder / INDEX).read_text())["sections"]
+    )
+    names = [first.name, second.name]
+    for old, new in ((first, folder / "x"), (second, first), (folder / "x", second)):
+        old.rename(new)
+    refused(lambda: read(folder), names[0], "is of fan 01, not of fan 00", error=FormatError)
+
+    def swap(data):
+        one, other = data["sections"]
+        kept = {name: one[name] for name in ("bank", "sha256")}
+        one.update({name: other[name] for name in kept})
+        other.update(kept)
+
+    for old, new in ((first, folder / "x"), (second, first), (folder / "x", second)):
+        old.rename(new)
+    assert read(folder).sections
+    refused(lambda: read(changed(folder, swap)), names[1], "of fan 01, not of fan 00")
 
 
 def test_only_an_adaptation_needs_the_newer_format(tmp_path):

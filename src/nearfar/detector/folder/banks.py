@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,16 +12,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nearfar.detector.member import Member
+from nearfar.detector.origin import Origin
 from nearfar.detector.section import Section, TrainingClip
 from nearfar.errors import FormatError
 from nearfar.scoring.adapt import Adaptation, Adapted
 from nearfar.scoring.whiten import Whitening
 
 LEARNED = "adaptation."  # before the name of what an adaptation learned, in a bank's file
+OWNER = "nearfar"  # the only key of a bank's metadata: safetensors writes several in any order
 
 
 def read_section(
-    folder: Path, entry: Mapping[str, Any], system: Any, dims: Sequence[int]
+    folder: Path, entry: Mapping[str, Any], system: Any, known: Sequence[Origin]
 ) -> Section:
     """One section, as its entry in the index and its bank describe it.
 
@@ -28,17 +31,19 @@ def read_section(
         folder: the detector's.
         entry: of the section in the index.
         system: whose members the bank has.
-        dims: numbers a row of each member.
+        known: what the embedder of each member was; as recorded, for to ask an encoder would open
+            its weights.
 
     Raises:
-        FormatError: damaged, truncated, or parts that do not fit each other.
+        FormatError: damaged, truncated, another section's, or parts that do not fit each other.
     """
     # By its name alone: a path in a folder from elsewhere must not lead out of it.
-    tensors = _read_bank(folder / Path(entry["bank"]).name, entry["sha256"])
-    facts = zip(entry["facts"], dims, strict=True)
+    wanted = owner(str(entry["machine"]), str(entry["section"]), known)
+    tensors = _read_bank(folder / Path(entry["bank"]).name, entry["sha256"], wanted)
+    facts = zip(entry["facts"], known, strict=True)
     members = tuple(
-        _member(tensors, i, fact, dim, recipe.adaptation)
-        for i, ((fact, dim), recipe) in enumerate(zip(facts, system.members, strict=True))
+        _member(tensors, i, fact, origin.dim, recipe.adaptation)
+        for i, ((fact, origin), recipe) in enumerate(zip(facts, system.members, strict=True))
     )
     clips = tuple(TrainingClip(str(name), str(digest)) for name, digest in entry["clips"])
     # The hash is only of the bank: an index written by hand may still not fit it.
@@ -84,7 +89,43 @@ def section_data(section: Section) -> dict[str, Any]:
     }
 
 
-def _read_bank(path: Path, wanted: str) -> dict[str, NDArray[Any]]:
+def owner(machine: str, section: str, known: Sequence[Origin]) -> dict[str, Any]:
+    """Whose a bank is: the machine, the section, and the embedder of each member."""
+    return {"machine": machine, "section": section, "members": [o.fingerprint for o in known]}
+
+
+def bank_of(section: Section, whose: Mapping[str, Any]) -> bytes:
+    """A bank's file: the tensors of a section, and whose they are; equal ones are equal bytes."""
+    from safetensors.numpy import save as to_bytes
+
+    text = json.dumps(whose, sort_keys=True, separators=(",", ":"))
+    return to_bytes(tensors_of(section), metadata={OWNER: text})
+
+
+def _owner_in(content: bytes) -> dict[str, Any] | None:
+    """Whose a bank says that it is; None where it says nothing, as those of an early nearfar."""
+    try:
+        # The header is its own length, 8 bytes, and JSON; the tensors behind it are not touched.
+        header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
+        return dict(json.loads(header["__metadata__"][OWNER]))
+    except (ValueError, LookupError, TypeError, RecursionError):
+        return None
+
+
+def _check_owner(name: str, content: bytes, wanted: Mapping[str, Any]) -> None:
+    """Refuse a bank of another section: what it says would be true, but not of this machine."""
+    found = _owner_in(content)
+    if found is None or found == wanted:
+        return
+    his, ours = (f"{w.get('machine')} {w.get('section')}" for w in (found, wanted))
+    if his == ours:
+        his, ours = "other members", "those of its system"
+    raise FormatError(
+        f"{name}: is of {his}, not of {ours}; copy the whole detector again, or fit again"
+    )
+
+
+def _read_bank(path: Path, wanted: str, whose: Mapping[str, Any]) -> dict[str, NDArray[Any]]:
     # Here: `import nearfar` loads neither.
     from safetensors import SafetensorError
     from safetensors.numpy import load as from_bytes
@@ -93,6 +134,7 @@ def _read_bank(path: Path, wanted: str) -> dict[str, NDArray[Any]]:
         content = path.read_bytes()
     except OSError as error:
         raise FormatError(f"{path.name}: cannot be read ({error.strerror}); fit again") from None
+    _check_owner(path.name, content, whose)  # first: a bank that was swapped is not damaged
     # Read once and hashed in memory, so what was checked is what is used.
     if hashlib.sha256(content).hexdigest() != wanted:
         raise FormatError(

@@ -17,11 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nearfar.detector.folder.banks import (
-    read_section,
-    section_data,
-    tensors_of,
-)
+from nearfar.detector.folder.banks import bank_of, owner, read_section, section_data
 from nearfar.detector.folder.disk import alone, check_folder, write_folder
 from nearfar.detector.folder.weights import as_data, copy_weights, drop_weights, located
 from nearfar.detector.folder.weights import from_data as embedders_from_data
@@ -132,15 +128,13 @@ def _entries(
     content: Content, thresholds: Mapping[tuple[str, str], float]
 ) -> tuple[list[dict[str, Any]], dict[str, bytes]]:
     """What the index says of each section, and the banks by the names of their files."""
-    from safetensors.numpy import save as to_bytes
-
     entries, banks = [], {}
     for key, section in content.sections.items():
-        tensors = to_bytes(tensors_of(section))
-        digest = hashlib.sha256(tensors).hexdigest()
+        bank = bank_of(section, owner(*key, content.origins))
+        digest = hashlib.sha256(bank).hexdigest()
         # Named by what it holds: saved again it is the same file, changed it is another.
         file = f"bank-{digest[:32]}.safetensors"
-        banks[file] = tensors
+        banks[file] = bank
         entry = {"machine": key[0], "section": key[1], "bank": file, "sha256": digest}
         entries.append(entry | {"threshold": thresholds[key]} | section_data(section))
     return entries, banks
@@ -202,7 +196,6 @@ def _content(
         known = _origins(data, system)
         # Before the banks: weights that are not theirs are refused first.
         system = located(system, known, folder, weights)
-        dims = [o.dim for o in known]  # as recorded; asking an encoder would open its weights
         sections = {}
         for entry in data["sections"]:
             key = str(entry["machine"]), str(entry["section"])
@@ -210,7 +203,7 @@ def _content(
                 raise FormatError(
                     f"machine {key[0]}, section {key[1]} is there twice; fit it again"
                 )
-            sections[key] = read_section(folder, entry, system, dims)
+            sections[key] = read_section(folder, entry, system, known)
         if not sections:
             raise FormatError("a detector without sections; fit it again")
         rate = check_rate(data["false_alarm_rate"])
