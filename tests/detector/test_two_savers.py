@@ -1,12 +1,18 @@
 """Two that save one detector at once: whoever comes last, the folder is whole."""
 
+import json
+import shutil
+import threading
+from itertools import count
+
 import pytest
 
 import nearfar as nf
-from conftest import finish
-from nearfar.detector.folder import index
-from nearfar.detector.folder.disk import write_folder
-from nearfar.errors import FormatError
+from conftest import finish, refused
+from nearfar.detector import detector
+from nearfar.detector.folder import disk, index
+from nearfar.detector.folder.disk import alone, write_folder
+from nearfar.errors import FormatError, StorageError
 from processes import python, tree
 
 pytest.importorskip("fcntl", reason="locks are those of POSIX")
@@ -92,3 +98,108 @@ def test_a_reader_looks_again_though_the_first_writer_is_back(two, tmp_path, mon
     monkeypatch.setattr(index, "_content", beside_writers)
     assert nf.load(folder).machines == whole.machines
     assert len(calls) == 2
+
+
+# ---- the lock itself -----------------------------------------------------------------------------
+
+
+def elsewhere(call):
+    """What another writer gets, for whom a lock of ours is a lock: a value, or an error."""
+    found = []
+
+    def work():
+        try:
+            found.append(call())
+        except BaseException as error:
+            found.append(error)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    return found[0]
+
+
+def take(folder, **given):
+    with alone(folder, **given) as locked:
+        return locked
+
+
+def test_who_has_the_lock_may_ask_again_and_others_wait(tmp_path, monkeypatch):
+    monkeypatch.setattr(disk, "WAIT", 0.0)
+    (folder := tmp_path / "det").mkdir()
+    (tmp_path / "link").symlink_to(folder)
+    with alone(folder):
+        assert take(folder)
+        assert take(tmp_path / "link")  # by another of its names
+        assert take(tmp_path / "other")
+        for name in ("det", "link"):
+            error = elsewhere(lambda name=name: take(tmp_path / name))
+            assert isinstance(error, StorageError), error
+            assert str(error).startswith(f"{tmp_path / name}: another nearfar has been writing it")
+            assert "choose another folder" in str(error)
+        assert elsewhere(lambda: take(tmp_path / "other")) is True
+    assert elsewhere(lambda: take(folder)) is True
+
+
+def test_a_writer_is_waited_for_up_to_a_limit(tmp_path, monkeypatch):
+    """By a clock of the test's own."""
+    now, folder = [0.0], tmp_path / "det"
+    slept = []
+
+    def sleep(seconds):
+        slept.append(seconds)
+        now[0] += seconds
+
+    monkeypatch.setattr(disk, "monotonic", lambda: now[0])
+    monkeypatch.setattr(disk, "sleep", sleep)
+    with alone(folder):
+        assert isinstance(elsewhere(lambda: take(folder)), StorageError)
+    assert sum(slept) == pytest.approx(disk.WAIT, abs=2 * disk.PAUSE)
+    # One that leaves in time is no fault.
+    other = alone(folder)
+    turns = count()
+    monkeypatch.setattr(disk, "sleep", lambda _: next(turns) == 3 and other.__exit__(*[None] * 3))
+    assert elsewhere(other.__enter__) is True
+    assert take(folder)
+    assert next(turns) == 4
+
+
+def test_no_folder_is_made_only_to_be_locked(tmp_path):
+    assert not take(tmp_path / "none", make=False)
+    assert not (tmp_path / "none").exists()
+
+
+def test_a_lock_that_is_refused_writes_nothing(two, monkeypatch):
+    monkeypatch.setattr(disk, "WAIT", 0.0)
+    before = tree(two[0])
+    with alone(two[0]):
+        assert isinstance(elsewhere(lambda: nf.load(two[1]).save(two[0])), StorageError)
+    assert tree(two[0]) == before
+
+
+def test_a_rate_does_not_put_the_detector_before_a_fit_back(run, two, tmp_path, monkeypatch):
+    """The fit saves between load and save of the other: it must wait, or would be undone."""
+    folder = tmp_path / "shared"
+    shutil.copytree(two[0], folder)
+    fitted, monkeyed = nf.load(two[1]), detector.read
+    monkeypatch.setattr(disk, "WAIT", 0.0)
+    tried = []
+
+    def beside_a_fit(*arguments):
+        content = monkeyed(*arguments)
+        tried.append(elsewhere(lambda: fitted.save(folder)))
+        return content
+
+    monkeypatch.setattr(detector, "read", beside_a_fit)
+    assert run("threshold", folder, "--false-alarm-rate", 0.3)[0] == 0
+    monkeypatch.undo()
+    assert [type(error) for error in tried] == [StorageError]
+    assert json.loads((folder / "detector.json").read_text())["false_alarm_rate"] == 0.3
+    fitted.save(folder)  # the fit that waited is the last
+    assert nf.load(folder).machines == fitted.machines
+
+
+def test_a_rate_for_no_detector_makes_no_folder(run, tmp_path):
+    code, _, err = run("threshold", tmp_path / "none", "--false-alarm-rate", 0.3)
+    assert (code, err.count("\n"), list(tmp_path.iterdir())) == (2, 1, [])
+    refused(lambda: nf.load(tmp_path / "none"), "is no folder")

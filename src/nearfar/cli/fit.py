@@ -186,13 +186,18 @@ def threshold(
     """
     from nearfar.cli import show
     from nearfar.detector.detector import load
+    from nearfar.detector.folder.disk import alone
 
-    fitted = drawn = load(detector, types_of(part))
-    # The self-scores lie in the folder: others of them are taken, and no clip is heard.
-    if false_alarm_rate is not None:
-        drawn = drawn.with_false_alarm_rate(false_alarm_rate)
-    if threshold_by_domain is not None:
-        drawn = drawn.with_threshold_by_domain(threshold_by_domain)
-    if drawn is not fitted:
+    if false_alarm_rate is None and threshold_by_domain is None:
+        show.thresholds(load(detector, types_of(part)), None)
+        return
+    # All the while: a fit that saved in between would be undone by what was loaded before it.
+    with alone(detector, make=False):
+        # The self-scores lie in the folder: others of them are taken, and no clip is heard.
+        drawn = load(detector, types_of(part))
+        if false_alarm_rate is not None:
+            drawn = drawn.with_false_alarm_rate(false_alarm_rate)
+        if threshold_by_domain is not None:
+            drawn = drawn.with_threshold_by_domain(threshold_by_domain)
         drawn.save(detector)
-    show.thresholds(drawn, detector if drawn is not fitted else None)
+    show.thresholds(drawn, detector)

@@ -4,49 +4,97 @@ from __future__ import annotations
 
 import os
 import re
+import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from time import monotonic, sleep
 
 from nearfar.errors import StorageError
 from nearfar.files import STALE, as_bytes, atomic_file, file_age, storage_errors, write_text
 
 BANK = "bank-"  # what the name of a bank in a detector folder begins with
 WEIGHTS = "weights-"  # and that of a folder with a copy of an encoder's weights
+WAIT = 60.0  # s for another writer; the largest weights are copied in less
+PAUSE = 0.02  # s between two looks whether it is gone
 _BANK_NAME = re.compile(BANK + r"[0-9a-f]{32}\.safetensors")
 _OUR_NAME = re.compile(rf"{_BANK_NAME.pattern}|{WEIGHTS}[0-9a-f]{{16}}")
+_thread = threading.local()  # of its own to each thread: to others a lock of ours is a lock
 
 
 @contextmanager
-def alone(folder: Path) -> Iterator[bool]:
-    """The folder, made if need be, and no other writer in it until the body is done.
+def alone(folder: Path, *, make: bool = True) -> Iterator[bool]:
+    """The folder, and no other writer in it until the body is done.
+
+    Within it the same thread may ask again: what is read and then saved is held all the while.
+
+    Args:
+        folder: of a detector.
+        make: make it if need be; else nobody is kept out of a folder that is not there.
 
     Yields:
         Are others kept out? Not on Windows, nor on a disk that knows no locks.
 
     Raises:
-        StorageError: the folder cannot be made.
+        StorageError: the folder cannot be made, or another writer did not leave for `WAIT` seconds.
     """
     with storage_errors(folder):
-        handle = _locked(folder)
+        handle = None if _is_held(folder) else _locked(folder, make)
+    if handle is None:
+        yield _is_held(folder)
+        return
+    key = _key(os.fstat(handle))
+    _held().add(key)
     try:
-        yield handle is not None
+        yield True
     finally:
-        if handle is not None:
-            os.close(handle)  # and with it the lock, as the system does for a writer that is killed
+        _held().discard(key)
+        os.close(handle)  # and with it the lock, as the system does for a writer that is killed
 
 
-def _locked(folder: Path) -> int | None:
+def _held() -> set[tuple[int, int]]:
+    """The folders whose locks this thread has."""
+    found: set[tuple[int, int]] = _thread.__dict__.setdefault("held", set())
+    return found
+
+
+def _key(state: os.stat_result) -> tuple[int, int]:
+    return state.st_dev, state.st_ino
+
+
+def _is_held(folder: Path) -> bool:
+    # By what it is, not by its name: several may lead to it.
+    try:
+        return _key(folder.stat()) in _held()
+    except OSError:
+        return False
+
+
+def _locked(folder: Path, make: bool) -> int | None:
     """The folder itself, opened and locked: a file for the lock would be left behind in it."""
+    latest = monotonic() + WAIT
     while True:
-        folder.mkdir(parents=True, exist_ok=True)
+        if make:
+            folder.mkdir(parents=True, exist_ok=True)
+        elif not folder.is_dir():
+            return None
         try:
             import fcntl
         except ModuleNotFoundError:
             return None
         handle = os.open(folder, os.O_RDONLY)
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX)
+            # Not as the system waits for a lock, which may be for ever.
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(handle)
+            if monotonic() >= latest:
+                raise StorageError(
+                    f"{folder}: another nearfar has been writing it for {WAIT:.0f} s; wait until "
+                    "it is done, end it, or choose another folder"
+                ) from None
+            sleep(PAUSE)
+            continue
         except OSError:
             os.close(handle)
             return None
