@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import percentileofscore, zscore
+from scipy.stats import binomtest, percentileofscore, zscore
 
 from nearfar.errors import SettingError
 from nearfar.parts.valid import check_rate
 from nearfar.scoring.calibrate import (
+    AlarmRate,
     Calibration,
     Percentile,
     Raw,
@@ -83,6 +84,28 @@ def test_in_19_of_20_draws_the_rate_is_below_the_bound(n, rate):
     bound = threshold(uniform[0], rate)
     assert np.mean(np.array(rates_kept) <= bound.confident) == pytest.approx(0.95, abs=0.015)
     assert np.mean(rates_kept) == pytest.approx(bound.expected, rel=0.1)
+
+
+@given(st.integers(1, 400).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
+@settings(max_examples=60, deadline=None)
+def test_the_bound_of_a_rate_is_that_of_clopper_and_pearson(counts):
+    """One-sided: of an interval of 90 % there is one in twenty on each side."""
+    interval = binomtest(*counts).proportion_ci(0.9, method="exact")
+    got = AlarmRate(*counts)
+    assert got.confident == pytest.approx(interval.high, abs=1e-7)
+    for wanted in (0.01, 0.1, 0.4):
+        if abs(interval.low - wanted) > 1e-6:
+            twice = got.expected >= 2 * wanted
+            assert got.breaks(wanted) == (twice and interval.low > wanted)
+
+
+@given(many, rates)
+@settings(max_examples=60, deadline=None)
+def test_a_threshold_says_of_itself_what_its_clips_say_of_it(scores, rate):
+    distinct = np.unique(scores)
+    drawn = threshold(distinct, rate)
+    counted = AlarmRate(int((distinct > drawn.value).sum()), len(distinct))
+    assert (drawn.expected, drawn.confident) == (counted.expected, counted.confident)
 
 
 @given(many, many, rates)
@@ -166,6 +189,12 @@ def test_explain_is_one_line_of_plain_numbers_and_fits_the_threshold(rate, clips
         needed = int(text.split("at least ")[1].split()[0])
         assert needed >= clips
         assert abs(needed + 1 - math.ceil(1 / Fraction(rate))) <= 1
+
+
+def test_explain_names_the_domain_whose_clips_these_are():
+    assert "of normal source clips)" in Threshold(1.0, 0.1, 99, "source").explain(10)
+    few = Threshold(1.0, 0.01, 10, "target").explain(10)
+    assert few.startswith("1 % needs at least 99 normal target clips, there are 10: expect 9.1 %")
 
 
 def test_explain_of_the_smallest_rate_there_is():

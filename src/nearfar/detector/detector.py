@@ -183,8 +183,8 @@ class Detector:
         alone = [m for (m, s), judge in changed._judges.items() if not judge.alarm_rates()]
         if by_domain and alone:
             warn(
-                f"{named(list(dict.fromkeys(alone)))}: a threshold for all clips, not by domain: "
-                "no normal clips of both domains that may judge"
+                f"{named(list(dict.fromkeys(alone)))}: one threshold for all clips; by domain "
+                "takes normal clips of both, source and target, that no encoder was trained on"
             )
         return changed
 
