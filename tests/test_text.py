@@ -65,10 +65,31 @@ def test_no_name_is_uncounted(names):
 
 
 def test_forty_two_alike_are_one_line_with_a_count_and_names():
-    said = [f"left out: day {d}/ZOOM{n:04d}.WAV: {n / 7:.2f} dB" for d in (1, 2) for n in range(21)]
+    said = [f"day {d}/ZOOM{n:04d}.WAV: {n / 7:.2f} dB" for d in (1, 2) for n in range(21)]
     (line,) = alike(said)
     assert line == f"{said[0]} (and 41 more like it: 1/ZOOM0001.WAV, 1/ZOOM0002.WAV, "\
         "1/ZOOM0003.WAV and 38 more)"  # fmt: skip
+
+
+@pytest.mark.parametrize("count", [2, 3, 12, 500])
+@pytest.mark.parametrize("name", ["day 1/ZOOM{:04d}.WAV", "hall/a b, c {}.wav", "x{}"])
+def test_of_clips_left_out_none_goes_without_its_name(name, count):
+    names = [name.format(n) for n in range(count)]
+    lines = alike(f"left out: {one}: {n / 7:.2f} s are short" for n, one in enumerate(names))
+    assert lines[0].startswith(f"left out: {names[0]}: 0.00 s are short (and {count - 1} more")
+    told = ", ".join(lines).replace(", left out: ", ", ")
+    for one in names:
+        assert told.count(one) >= 1
+    assert max(map(len, lines)) <= 500
+    # Not a line each: two hundred are read by nobody.
+    assert len(lines) <= 2 + sum(len(one) + 2 for one in names) / 400
+
+
+def test_clips_left_out_for_two_reasons_are_two_lines():
+    said = ["left out: a.wav: silent", "left out: b.wav: empty", "left out: c.wav: silent"]
+    assert alike(said) == [
+        "left out: a.wav: silent (and 1 more like it: c.wav)", "left out: b.wav: empty"
+    ]  # fmt: skip
 
 
 def test_what_is_not_alike_stays_apart_and_in_order():

@@ -7,6 +7,8 @@ import re
 from collections.abc import Iterable, Sequence
 
 NAMED = 3  # of many names; a person looks at the first, a program reads a file
+LINE = 480  # characters of a line that sums up many; printed, it has a word in front
+LEFT_OUT = "left out: "  # how a message begins that says why a clip was not used
 # What sounds are called in messages: no blank, a suffix, and perhaps the span of a part.
 _FILE = re.compile(r"[^\s,;:'\"()]+\.[A-Za-z][A-Za-z0-9]{1,4}(?:@[\d:.-]*\d)?(?![\w.])")
 _NUMBER = re.compile(r"[-+]?\d+(?:\.\d+)?")
@@ -74,23 +76,59 @@ def named(names: Sequence[str]) -> str:
     return ", ".join(names[:NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
+def in_rows(names: Sequence[str], length: int) -> list[str]:
+    """All names, in rows of no more characters than `length`, if no name is longer.
+
+    >>> in_rows(["a.wav", "b.wav", "c.wav"], 12)
+    ['a.wav, b.wav', 'c.wav']
+    """
+    rows: list[str] = []
+    for name in names:
+        if rows and len(rows[-1]) + 2 + len(name) <= length:
+            rows[-1] += f", {name}"
+        else:
+            rows.append(name)
+    return rows
+
+
 def alike(messages: Iterable[str]) -> list[str]:
     """One line for messages that differ in file names and numbers alone, the first one in full.
 
     In the order of the first of each kind. Messages without a file's name stay as they are, each
-    once: what differs in them may be a machine.
+    once: what differs in them may be a machine. Of clips left out every one is named, in as many
+    lines as that takes: nothing goes without its name.
 
     >>> alike(["a.wav: 3 s are short", "fan: few clips", "b.wav: 2.5 s are short"])
     ['a.wav: 3 s are short (and 1 more like it: b.wav)', 'fan: few clips']
     """
     kinds: dict[str, list[str]] = {}
     for message in dict.fromkeys(messages):
-        plain = _NUMBER.sub("0", _FILE.sub("FILE", message)) if _FILE.search(message) else message
-        kinds.setdefault(plain, []).append(message)
-    return [
-        first + (f" (and {len(others)} more like it: {named(_files(others))})" if others else "")
-        for first, *others in kinds.values()
-    ]
+        kinds.setdefault(_kind(message), []).append(message)
+    return [line for kind in kinds.values() for line in _summed(*kind)]
+
+
+def _kind(message: str) -> str:
+    """What alike messages have in common."""
+    about = message
+    if message.startswith(LEFT_OUT):  # the clip's name, which may have blanks in it, goes
+        about = message.removeprefix(LEFT_OUT).partition(": ")[2]
+    elif not _FILE.search(message):
+        return message
+    return _NUMBER.sub("0", _FILE.sub("FILE", about))
+
+
+def _summed(first: str, *others: str) -> list[str]:
+    """Messages of one kind as one line, or as several that name all clips left out."""
+    if not others:
+        return [first]
+    count = f"and {len(others)} more like it"
+    if not first.startswith(LEFT_OUT):
+        return [f"{first} ({count}: {named(_files(others))})"]
+    names = [message.removeprefix(LEFT_OUT).partition(": ")[0] for message in others]
+    if len(line := f"{first} ({count}: {', '.join(names)})") <= LINE:
+        return [line]
+    below = [LEFT_OUT + row for row in in_rows(names, LINE - len(LEFT_OUT))]
+    return [f"{first} ({count}, named below)", *below]
 
 
 def _files(messages: Sequence[str]) -> list[str]:

@@ -44,7 +44,7 @@ def test_fit_says_what_it_leaves_out(run, press, tmp_path):
     assert "1 of 14 clips: near over far more than 10 dB from the median" in err
     code, _, err = run(*given, "-o", tmp_path / "without", "--exclude-suspects")
     assert code == 0
-    assert "press: fitted without 1 suspects: c05.wav" in err
+    assert "press: fitted without 1 suspect: c05.wav" in err
     index = json.loads((tmp_path / "without" / "detector.json").read_text())
     assert "c05.wav" not in json.dumps(index)
 

@@ -139,10 +139,10 @@ def test_features(run, dcase, tmp_path):
     assert code == 0
     assert len(out.splitlines()) >= 121
     code, out, _ = run("features", clip, "--json", "-")
-    values = json.loads(out)
+    values = json.loads(out)["features"]
     assert list(values) == list(nf.DIF().names)
     code, out, _ = run("features", clip, "--all", "--json", "-")
-    assert len(json.loads(out)) == 151
+    assert len(json.loads(out)["features"]) == 151
     code, out, _ = run("features", "--select", dcase, "--keep", 5, "--json", "-")
     chosen = json.loads(out)
     assert code == 0

@@ -17,7 +17,7 @@ def test_an_option_has_one_default_in_every_command():
             # Annotations are text here: the names that `options` gives them.
             if parameter.annotation in SHARED and command.__module__ != "nearfar.cli.sound":
                 defaults.setdefault(parameter.annotation, set()).add(parameter.default)
-    assert set(defaults) >= {"Cache", "Workers", "SkipBad", "Order", "Settings"}
+    assert set(defaults) >= {"Cache", "Workers", "SkipBad", "Channels", "Settings"}
     assert {name for name, found in defaults.items() if len(found) > 1} == set()
 
 

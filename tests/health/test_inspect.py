@@ -219,7 +219,7 @@ def test_what_only_a_fit_refuses_is_listed(tmp_path):
     ((name, reason),) = report.refused
     assert name.endswith("short.wav")
     assert "need at least" in reason
-    assert "1 clips would be refused by fit:" in str(report)
+    assert "1 clip would be refused by fit:" in str(report)
     assert len(clips) == 3
 
 
@@ -272,7 +272,7 @@ def test_the_clipped_share_is_that_of_the_file(monkeypatch, tmp_path):
 def test_as_data_it_is_json(mixed):
     whole = inspect_clips(mixed).as_dict()
     again = json.loads(json.dumps(whole, allow_nan=False))
-    assert again["version"] == 1
+    assert again["schema"] == 1
     assert [m["machine"] for m in again["machines"]] == ["fan", "pump"]
     assert {b["clip"].rsplit("/")[-1] for b in again["broken"]} == {
         "empty.wav", "nan.wav", "text.wav",

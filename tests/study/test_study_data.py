@@ -10,7 +10,7 @@ import nearfar as nf
 from conftest import machine_sound, write
 from nearfar.cli.options import write_json
 from nearfar.errors import DatasetError, StorageError
-from nearfar.study.data import Source, described, is_result, open_test, rule_of, simulated_label
+from nearfar.study.data import Given, described, is_result, open_test, rule_of, simulated_label
 
 
 class Answer:
@@ -58,8 +58,8 @@ def listed(rows, path):
 
 
 def test_several_places_are_one_data_set(dcase, tmp_path):
-    whole = Source.of(dcase)
-    parts = Source.of([dcase / "pump", dcase / "fan", dcase / "fan"])
+    whole = Given.of(dcase)
+    parts = Given.of([dcase / "pump", dcase / "fan", dcase / "fan"])
     for split in ("train", "test"):
         # In another order, and a clip that two places have is one.
         assert set(parts.open(split)) == set(whole.open(split))
@@ -74,19 +74,19 @@ def test_one_list_may_fit_and_another_judge(dcase, tmp_path):
     train, test = (nf.Clips.open(dcase, split=s) for s in ("train", "test"))
     fit = listed([(c, "train", "normal") for c in train], tmp_path / "fit.csv")
     judge = listed([(c, "test", c.label) for c in test], tmp_path / "judge.csv")
-    both = Source.of([fit, judge])
+    both = Given.of([fit, judge])
     assert [c.path for c in both.open("train")] == [c.path for c in train]
     assert [c.path for c in open_test(both)] == [c.path for c in test]
     with pytest.raises(DatasetError, match="no train clips"):
-        Source.of([judge, judge]).open("train")
+        Given.of([judge, judge]).open("train")
     with pytest.raises(DatasetError, match=r"gone: no such file"):
-        Source.of([fit, tmp_path / "gone"]).open("train")  # nothing is left out in silence
+        Given.of([fit, tmp_path / "gone"]).open("train")  # nothing is left out in silence
 
 
 def test_how_clips_are_listed_is_said_once(dcase):
     how = {"machine": "hum", "salvage": True, "channels": (2, 1)}
     for places in ((dcase / "fan",), (dcase / "fan", dcase / "fan" / "train")):
-        clips = Source(places, how).open("train")
+        clips = Given(places, how).open("train")
         assert clips.machines == ("hum",)
         assert {(c.salvage, c.channels) for c in clips} == {(True, (2, 1))}
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -15,10 +17,12 @@ from nearfar.cli.options import (
     ClipSeconds,
     Device,
     Far,
+    Json,
     Machine,
     Near,
     Order,
     Pair,
+    Replace,
     Salvage,
     Settings,
     SkipBad,
@@ -26,11 +30,21 @@ from nearfar.cli.options import (
     TimePattern,
     Weights,
     Workers,
+    on_disk,
     order_of,
+    write_json,
 )
 from nearfar.cli.progress import Session
 from nearfar.errors import in_shell
+from nearfar.files import check_output
 from nearfar.system.named import system_of
+from nearfar.text import counted
+
+if TYPE_CHECKING:
+    from nearfar.clips import Clip
+    from nearfar.health.suspects import Suspect
+
+SCHEMA = 1  # of the JSON; raised when a program that reads it could err
 
 
 def check(
@@ -49,6 +63,8 @@ def check(
     time_pattern: TimePattern = None,
     clip_seconds: ClipSeconds = None,
     skip_bad: SkipBad = False,
+    as_json: Json = None,
+    replace: Replace = False,
     device: Device = "auto",
     batch_size: BatchSize = None,
     workers: Workers = None,
@@ -63,6 +79,10 @@ def check(
     from nearfar.detector.fitting import suspects
     from nearfar.health.suspects import lines
 
+    check_output(  # before anything is heard
+        on_disk(as_json), endings=(".json",), inputs=[*data, *(weights or ())], ours=is_check,
+        replace=replace,
+    )  # fmt: skip
     recipe = system_of(system or "s4", settings, weights)
     # What a fit would take, and no more: a test folder holds anomalies by right.
     order = order_of(channel_order, near, far)
@@ -72,11 +92,31 @@ def check(
     )  # fmt: skip
     with Session(workers, cache, device, batch_size) as session:
         found = suspects(recipe, clips, session.runtime, order=order, skip_bad=skip_bad)
-    counts = Counter(clip.machine for clip in clips)
-    for line in lines(found, counts).values():
-        typer.echo(in_shell(line))
-    standing = len({suspect.clip for suspect in found})
-    typer.echo(f"{standing} of {len(clips)} clips stand out" if found else
-               f"{len(clips)} clips: none stands out")  # fmt: skip
+    if not write_json(as_json, _as_dict(found, clips) if as_json is not None else None):
+        counts = Counter(clip.machine for clip in clips)
+        for line in lines(found, counts).values():
+            typer.echo(in_shell(line))
+        standing = len({suspect.clip for suspect in found})
+        typer.echo(f"{standing} of {len(clips)} clips stand out" if found else
+                   f"{counted(len(clips), 'clip')}: none stands out")  # fmt: skip
     if found:
         raise typer.Exit(1)
+
+
+def _as_dict(found: Sequence[Suspect], clips: Sequence[Clip]) -> dict[str, Any]:
+    """What a program reads."""
+    return {
+        "schema": SCHEMA,
+        "suspects": [suspect.as_dict() for suspect in found],
+        "clips": len(clips),
+    }
+
+
+def is_check(path: Path) -> bool:
+    """Is a file plainly the JSON of a check?"""
+    try:
+        with path.open(encoding="utf-8") as file:
+            head = file.read(80)
+    except (OSError, ValueError):
+        return False
+    return re.match(r'\{\s*"schema": \d+,\s*"suspects": \[', head) is not None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections import Counter
 from collections.abc import Iterable
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from nearfar.system.system import Ensemble, System
 
 
+SCHEMA = 1  # of the JSON of features; raised when a program that reads it could err
 SPREADS = ("lr_corr", "shift", "spread")  # nan where a fit has none
 
 
@@ -296,7 +298,7 @@ def features(data: Path, everything: bool, json: Path | None, order: Any) -> Non
     audio = check(read(data, order=order), name=str(data), channels=2)
     chosen = DIF(names=CANDIDATES if everything else NAMES)
     values = dict(zip(chosen.names, chosen([audio])[0].tolist(), strict=True))
-    if write_json(json, values):
+    if write_json(json, {"schema": SCHEMA, "features": values}):
         return
     table = _table("feature", "value", "unit", "family", "formula", right=("value",))
     for feature in TABLE:
@@ -304,6 +306,16 @@ def features(data: Path, everything: bool, json: Path | None, order: Any) -> Non
             value = number(values[feature.name], 4)
             table.add_row(feature.name, value, feature.unit, feature.family, feature.formula)
     console().print(table)
+
+
+def is_features(path: Path) -> bool:
+    """Is a file plainly the JSON of features, or of a selection of them?"""
+    try:
+        with path.open(encoding="utf-8") as file:
+            head = file.read(80)
+    except (OSError, ValueError):
+        return False
+    return re.match(r'\{\s*"schema": \d+,\s*"(features|names)": ', head) is not None
 
 
 def selection(found: Selection, json: Path | None) -> None:
@@ -314,7 +326,7 @@ def selection(found: Selection, json: Path | None) -> None:
         n: d if np.isfinite(d) else None  # JSON has no nan
         for n, d in zip(CANDIDATES, found.shifts.tolist(), strict=True)
     }
-    if write_json(json, {"names": found.names, "shift": shifts}):
+    if write_json(json, {"schema": SCHEMA, "names": found.names, "shift": shifts}):
         return
     table = _table("feature", "shift", "kept", "in the 120", right=("shift",))
     # What the domain moves least stands first; nan, where no distance is defined, last.

@@ -146,6 +146,8 @@ def mask(
         list[str] | None, typer.Option("--set", help="setting=value, as in floor=0.1; repeatable.")
     ] = None,
     channel_order: Channels = Order.near_far,
+    near: Near = None,
+    far: Far = None,
     replace: Replace = False,
 ) -> None:
     """Clean the near channel with the far one, to be heard."""
@@ -161,7 +163,8 @@ def mask(
     part: Any = CoherenceMask() if frontend is FrontendName.mask else FarCancel()
     for assignment in settings or ():
         part = with_setting(part, assignment)
-    audio = check(read(clip, order=channel_order.value), name=str(clip), channels=2)
+    order = order_of(channel_order, near, far)
+    audio = check(read(clip, order=order), name=str(clip), channels=2)
     clean = part(audio)  # (1, samples)
     if stats:
         show.cleaned(audio, part, clean)

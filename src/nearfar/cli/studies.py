@@ -107,7 +107,7 @@ def ablate(
     """
     from nearfar.study import ablation
     from nearfar.study.claims import find_claim
-    from nearfar.study.data import Source, is_result
+    from nearfar.study.data import Given, is_result
 
     found = find_claim(claim)
     check_output(
@@ -117,7 +117,7 @@ def ablate(
     # A claim that is not about this system is refused here: an ablation takes many fits.
     variants = found.variants(system_of(system or DEFAULT, settings, weights))
     order = order_of(channel_order, near, far)
-    source = Source(
+    source = Given(
         tuple(data),
         {"machine": machine, "pair": pair, "salvage": salvage, "time_pattern": time_pattern,
          "clip_seconds": clip_seconds},
@@ -170,7 +170,7 @@ def evaluate(
 ) -> None:
     """Print the rows of the report's Table 2 and Ω with a 95 % interval."""
     from nearfar.study.assessment import of_data, of_files
-    from nearfar.study.data import Source, is_result
+    from nearfar.study.data import Given, is_result
     from nearfar.study.lomo import study
 
     check_output(
@@ -188,7 +188,7 @@ def evaluate(
     order = order_of(channel_order, near, far)
     if detector is not None and channel_order is not Order.near_far:
         raise SettingError(f"--channel-order: {detector} has its own; leave one of the two out")
-    source = Source(
+    source = Given(
         tuple(data or ()),
         {"machine": machine, "pair": pair, "salvage": salvage, "time_pattern": time_pattern,
          "clip_seconds": clip_seconds,

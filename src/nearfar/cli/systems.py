@@ -7,9 +7,23 @@ from typing import Annotated
 
 import typer
 
-from nearfar.cli.options import Cache, Channels, Json, Order, Settings, Weights, Workers
+from nearfar.cli.options import (
+    Cache,
+    Channels,
+    Far,
+    Json,
+    Near,
+    Order,
+    Replace,
+    Settings,
+    Weights,
+    Workers,
+    on_disk,
+    order_of,
+)
 from nearfar.cli.progress import Session
 from nearfar.errors import SettingError
+from nearfar.files import check_output
 from nearfar.system.named import published, system_of
 
 
@@ -43,8 +57,11 @@ def features(
     # The 120 of the report's vector by default; others move with gain or operating point.
     everything: Annotated[bool, typer.Option("--all", help="All 151 candidates.")] = False,
     channel_order: Channels = Order.near_far,
+    near: Near = None,
+    far: Far = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the null distances.")] = 0,
     json: Json = None,
+    replace: Replace = False,
     workers: Workers = None,
     cache: Cache = True,
 ) -> None:
@@ -52,16 +69,20 @@ def features(
     from nearfar.cli import show
     from nearfar.study.features import choose_features
 
+    check_output(
+        on_disk(json), endings=(".json",), inputs=[data], ours=show.is_features, replace=replace
+    )
+    order = order_of(channel_order, near, far)
     if select:
         if keep is not None and tau is not None:
             raise SettingError("give --keep or --tau, not both")
         # No device: the features are arithmetic on the processor.
         with Session(workers, cache) as session:
             found = choose_features(
-                data, session.runtime, keep=keep, tau=tau, seed=seed, order=channel_order.value
+                data, session.runtime, keep=keep, tau=tau, seed=seed, order=order
             )
         show.selection(found, json)
     elif keep is not None or tau is not None:  # which would do nothing, in silence
         raise SettingError("--keep and --tau go with --select DATA")
     else:
-        show.features(data, everything, json, channel_order.value)
+        show.features(data, everything, json, order)

@@ -153,10 +153,9 @@ def side_of(path: Path, chosen: Pairing | None = None) -> tuple[str, str] | None
 def _paired_as(files: Sequence[Path], chosen: Pairing) -> list[Recording]:
     sides = [(side, file) for file in files if (side := chosen.side(file.name))]
     near, far = ({s[0]: f for s, f in sides if s[1] == which} for which in ("near", "far"))
-    if rest := [file.name for file in files if not chosen.side(file.name)]:
-        more = f" and {len(rest) - 3} more" if len(rest) > 3 else ""
-        warn(f"{files[0].parent}: neither near nor far by --pair, left out: "
-             f"{', '.join(rest[:3])}{more}")  # fmt: skip
+    for file in files:
+        if not chosen.side(file.name):
+            warn(f"left out: {file}: neither near nor far by --pair")
     return joined(near, far)
 
 

@@ -10,8 +10,9 @@ import numpy as np
 
 from nearfar.detector.member import Member
 from nearfar.errors import DatasetError, Once, warn
-from nearfar.health.suspects import NAMED, Suspect, lines
+from nearfar.health.suspects import Suspect, lines
 from nearfar.scoring.calibrate import Percentile
+from nearfar.text import counted, in_rows
 
 if TYPE_CHECKING:
     from nearfar.clips import Clip
@@ -80,15 +81,10 @@ def warn_of_suspects(suspects: Sequence[Suspect], clips: Sequence[Clip], once: O
 
 
 def warn_left_out(clips: Sequence[Clip]) -> None:
-    """Say which suspects a fit goes on without, one line a machine."""
+    """Say which suspects a fit goes on without, all of them: one line a machine, or more."""
     for machine in sorted({clip.machine for clip in clips}):
         names = sorted(clip.file for clip in clips if clip.machine == machine)
-        shown: list[str] = []
-        length = 0
-        for name in names[:NAMED]:
-            length += len(name)
-            if shown and length > 350:  # a line is read whole, or not at all
-                break
-            shown.append(name)
-        more = f" and {len(names) - len(shown)} more" if len(names) > len(shown) else ""
-        warn(f"{machine}: fitted without {len(names)} suspects: {', '.join(shown)}{more}")
+        first, *others = in_rows(names, 350)
+        warn(f"{machine}: fitted without {counted(len(names), 'suspect')}: {first}")
+        for row in others:
+            warn(f"{machine}: and without {row}")

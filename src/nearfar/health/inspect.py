@@ -6,6 +6,7 @@ Nothing stops at a clip that cannot be used: it is listed with its reason.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
@@ -16,7 +17,7 @@ import numpy as np
 from nearfar.clips import Clip
 from nearfar.errors import AudioError, NearfarError
 from nearfar.frontend import CoherenceMask
-from nearfar.health.suspects import FLOOR, KINDS, Suspect, by_look, is_twice
+from nearfar.health.suspects import FLOOR, Suspect, by_look, is_twice
 from nearfar.health.suspects import lines as suspect_lines
 from nearfar.sound import audio as audio_file
 from nearfar.sound import spectral
@@ -25,10 +26,11 @@ from nearfar.sound.channels import relate
 from nearfar.sound.lag import Lag
 from nearfar.sound.look import Look, look
 from nearfar.sound.recorded import Recorded
-from nearfar.text import aligned, one_line
+from nearfar.text import aligned, counted, one_line
 
 CLIPPED = 0.999  # of full scale; 16-bit recordings end at 0.99997
 BROKEN_SHOWN = 20  # lines of the text; the report itself has all
+SCHEMA = 1  # of the JSON; raised when a program that reads it could err
 _NAN = float("nan")
 
 
@@ -96,9 +98,9 @@ class Inspection:
         told = list(suspect_lines(self.suspects, self._counts).values())
         lags = [_lag_text(name, lag) for name, lag in self.lags]
         broken, refused = ([why for _, why in clips] for clips in (self.broken, self.refused))
-        lines += _listed("clips cannot be used:", broken)
-        lines += _listed("clips would be refused by fit:", refused)
-        lines += _listed("clips are of two recorders, far behind near:", lags)
+        lines += _listed("cannot be used:", broken)
+        lines += _listed("would be refused by fit:", refused)
+        lines += _listed("of two recorders, far behind near:", lags)
         lines += told
         return "\n".join(lines)
 
@@ -107,18 +109,13 @@ class Inspection:
         return {m.machine: m.clips for m in self.machines}
 
     def as_dict(self) -> dict[str, Any]:
-        """Everything as plain data for JSON, version 1; what is no number is null.
+        """Everything as plain data for JSON; what is no number is null.
 
-        Keys: `version`; `machines`, a list with the fields of `MachineReport`; `broken` and
+        Keys: `schema`; `machines`, a list with the fields of `MachineReport`; `broken` and
         `refused`, lists of {clip, reason}; `suspects`, a list of {machine, clip, file, kind,
         value, usual, says}; `lags`, a list of {clip, begin_ms, end_ms, drift_ppm}.
         """
-        suspects = [
-            {"machine": s.clip.machine, "clip": s.clip.name, "file": str(s.clip.path),
-             "kind": s.kind, "value": s.value, "usual": s.usual,
-             "says": KINDS[s.kind].format(usual=s.usual)}
-            for s in self.suspects
-        ]  # fmt: skip
+        suspects = [suspect.as_dict() for suspect in self.suspects]
         lags = [
             {"clip": name, "begin_ms": lag.begin, "end_ms": lag.end, "drift_ppm": lag.drift}
             for name, lag in self.lags
@@ -127,7 +124,7 @@ class Inspection:
             [{"clip": name, "reason": reason} for name, reason in clips]
             for clips in (self.broken, self.refused)
         )
-        whole = {"version": 1, "machines": [asdict(m) for m in self.machines], "broken": broken,
+        whole = {"schema": SCHEMA, "machines": [asdict(m) for m in self.machines], "broken": broken,
                  "refused": refused, "suspects": suspects, "lags": lags}  # fmt: skip
         plain: dict[str, Any] = _plain(whole)
         return plain
@@ -145,7 +142,11 @@ def _plain(value: Any) -> Any:
 def _listed(title: str, lines: Sequence[str]) -> list[str]:
     more = len(lines) - BROKEN_SHOWN
     shown = [f"  {line}" for line in lines[:BROKEN_SHOWN]]
-    return [f"{len(lines)} {title}", *shown, *[f"  and {more} more"] * (more > 0)] if lines else []
+    return (
+        [f"{counted(len(lines), 'clip')} {title}", *shown, *[f"  and {more} more"] * (more > 0)]
+        if lines
+        else []
+    )
 
 
 def _lag_text(name: str, lag: Lag) -> str:
@@ -160,7 +161,7 @@ def is_inspection(path: Path) -> bool:
     try:
         with path.open(encoding="utf-8") as file:
             head: str = file.read(40).replace(" ", "")
-        return head.startswith('{\n"version":1,\n"machines":')
+        return re.match(r'\{\n"(schema|version)":\d+,\n"machines":', head) is not None
     except (OSError, ValueError):
         return False
 

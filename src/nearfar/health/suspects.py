@@ -49,6 +49,14 @@ class Suspect:
     usual: str = ""  # the same of the machine's other clips
     alone: bool = True  # False where most clips of the machine are so: nothing to leave out
 
+    def as_dict(self) -> dict[str, str]:
+        """A flat row for JSON."""
+        return {
+            "machine": self.clip.machine, "clip": self.clip.name, "file": str(self.clip.path),
+            "kind": self.kind, "value": self.value, "usual": self.usual,
+            "says": KINDS[self.kind].format(usual=self.usual),
+        }  # fmt: skip
+
 
 KINDS = {  # what a line says; {usual} is of the machine's other clips
     "score": "far from the others by self-score (median {usual}); listen to them",

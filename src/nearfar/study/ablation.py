@@ -21,7 +21,7 @@ from nearfar.parts.data import to_data
 from nearfar.runtime.runtime import Runtime
 from nearfar.scores.truth import Truth, read_truth
 from nearfar.study.claims import Variant
-from nearfar.study.data import Places, open_test, rule_of, simulated_label
+from nearfar.study.data import SCHEMA, Places, open_test, rule_of, simulated_label
 from nearfar.study.scored import score_all
 from nearfar.text import aligned
 from nearfar.version import versions
@@ -141,6 +141,7 @@ class Ablation:
         about = {"claim": self.claim, "sentence": self.sentence} if self.claim else {}
         data = {"data": self.simulated} if self.simulated else {}
         return {
+            "schema": SCHEMA,
             **about,
             "rule": self.reference.evaluation.rule,
             "reference": self.reference.variant.name,
@@ -183,7 +184,7 @@ def ablate(
     """Fit, score and evaluate variants of a system, and compare each with the first.
 
     Args:
-        data: DCASE folder, or CSV with labels; several of them, or a `Source`.
+        data: DCASE folder, or CSV with labels; several of them, or a `Given`.
         variants: the reference first. A member is the same fit in every variant that has it; where
             one variant needs two channels, the clips of all are told apart by both channels.
         runtime: how to compute; without a cache a temporary one serves all variants.

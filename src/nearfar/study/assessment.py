@@ -18,7 +18,7 @@ from nearfar.metrics.official import evaluate
 from nearfar.runtime.runtime import Runtime
 from nearfar.scores.files import read_scores
 from nearfar.scores.truth import Truth, read_truth
-from nearfar.study.data import Places, Source, described, open_test, rule_of
+from nearfar.study.data import SCHEMA, Given, Places, described, open_test, rule_of
 from nearfar.system.presets import logmel
 from nearfar.version import versions
 
@@ -58,6 +58,7 @@ class Result:
         """What a program reads."""
         extra = {} if self.floor is None else {"floor": dict(self.floor)}
         return {
+            "schema": SCHEMA,
             **self.evaluation.to_dict(),
             **extra,
             "settings": {**self.settings, "bootstrap_seed": 0},  # what `evaluate` takes by itself
@@ -103,7 +104,7 @@ def of_data(
     """Evaluate a system, or a detector, on the test clips of a data set.
 
     Args:
-        data: DCASE folder or CSV, several of them, or a `Source`.
+        data: DCASE folder or CSV, several of them, or a `Given`.
         system: fitted on the train split; not looked at with a detector.
         runtime: how to compute.
         detector: a detector's folder.
@@ -122,7 +123,7 @@ def of_data(
     """
     if data is None or (system is None and detector is None):
         raise SettingError("give a DCASE folder or a CSV, and a system or a detector to evaluate")
-    data = Source.of(data)
+    data = Given.of(data)
     test = open_test(data)
     left_out: list[str] = []
     if detector is not None:
@@ -166,7 +167,7 @@ def _above(
     return replace(plain, lines=lines, floor=figures)
 
 
-def _of_machines(test: Clips, machines: Sequence[str], data: Source) -> Clips:
+def _of_machines(test: Clips, machines: Sequence[str], data: Given) -> Clips:
     known = Clips(c for c in test if c.machine in machines)
     if not len(known):
         raise DatasetError(
@@ -178,7 +179,7 @@ def _of_machines(test: Clips, machines: Sequence[str], data: Source) -> Clips:
 
 def _fit(
     system: System | Ensemble,
-    data: Source,
+    data: Given,
     runtime: Runtime,
     order: ChannelOrder,
     skip_bad: bool,
@@ -194,7 +195,7 @@ def _fit(
     return fit(system, train, runtime, order=order, skip_bad=skip_bad, any_frontend=any_frontend)
 
 
-def _floor(data: Source, fitted: Detector, runtime: Runtime, skip_bad: bool) -> Detector | str:
+def _floor(data: Given, fitted: Detector, runtime: Runtime, skip_bad: bool) -> Detector | str:
     """`logmel` fitted on the same data, or a line that says why there is none."""
     if fitted.system == logmel():  # it is the floor
         return ""

@@ -18,8 +18,11 @@ if TYPE_CHECKING:
     from nearfar.system.system import Ensemble, System
 
 
+SCHEMA = 1  # of the JSON of evaluate and ablate; raised when a program that reads it could err
+
+
 @dataclass(frozen=True)
-class Source:
+class Given:
     """Where a study's clips lie, and how they are listed.
 
     Args:
@@ -27,7 +30,7 @@ class Source:
             those, if another has the rest: fit.csv and judge.csv.
         opened: further arguments of `Clips.open`, such as `pair` and `salvage`.
 
-    >>> str(Source.of("fan")), str(Source((Path("fan"), Path("pump"))))
+    >>> str(Given.of("fan")), str(Given((Path("fan"), Path("pump"))))
     ('fan', 'fan, pump')
     """
 
@@ -35,9 +38,9 @@ class Source:
     opened: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, data: Places) -> Source:
+    def of(cls, data: Places) -> Given:
         """What was given as one: a place, several, or a source already."""
-        if isinstance(data, Source):
+        if isinstance(data, Given):
             return data
         return cls((Path(data),) if isinstance(data, str | Path) else tuple(map(Path, data)))
 
@@ -70,7 +73,7 @@ class Source:
         return Clips(c for c in clips if machines is None or c.machine in machines)
 
 
-Places = Source | Path | str | Sequence[Path | str]
+Places = Given | Path | str | Sequence[Path | str]
 
 
 def described(
@@ -86,7 +89,7 @@ def described(
 
 def simulated_label(data: Places) -> str:
     """What simulated data sets say of themselves in their manifests; "" for other data."""
-    return "; ".join(dict.fromkeys(filter(None, map(_label, Source.of(data).places))))
+    return "; ".join(dict.fromkeys(filter(None, map(_label, Given.of(data).places))))
 
 
 def _label(place: Path) -> str:
@@ -137,7 +140,7 @@ def open_test(data: Places) -> Clips:
     Raises:
         DatasetError: it has none.
     """
-    data = Source.of(data)
+    data = Given.of(data)
     test = data.open("test")
     # A CSV need not say "test": its labels tell that it is for judging.
     if any(c.split != "test" and c.label is None for c in test):

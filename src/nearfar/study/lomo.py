@@ -32,7 +32,7 @@ from nearfar.study.choice import (
     refuse_one,
 )
 from nearfar.study.claims import Variant
-from nearfar.study.data import Places, described, open_test, rule_of
+from nearfar.study.data import SCHEMA, Places, described, open_test, rule_of
 from nearfar.study.grid import grid
 from nearfar.study.scored import score_all
 from nearfar.system.presets import logmel
@@ -141,6 +141,7 @@ class Study:
             figures = choice.floor.to_dict()
             floor = {"floor": {"system": "logmel", **figures, "difference": asdict(choice.above)}}
         return {
+            "schema": SCHEMA,
             **choice.honest.to_dict(),
             "lomo": {
                 "chosen": chosen,
@@ -187,7 +188,7 @@ def study(
     """Fit and score all combinations of some settings, and choose leave-one-machine-out.
 
     Args:
-        data: DCASE folder, or CSV with labels; several of them, or a `Source`.
+        data: DCASE folder, or CSV with labels; several of them, or a `Given`.
         system: as given; always among the candidates.
         vary: as in `grid`.
         runtime: how to compute; without a cache a temporary one serves all candidates.

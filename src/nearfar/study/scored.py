@@ -17,7 +17,7 @@ from nearfar.errors import DatasetError
 from nearfar.runtime.runtime import Runtime
 from nearfar.scores.verdict import Scores
 from nearfar.sound.audio import ChannelOrder
-from nearfar.study.data import Places, Source
+from nearfar.study.data import Given, Places
 from nearfar.system.system import AnySystem
 
 
@@ -52,7 +52,7 @@ def score_all(
         AudioError: a clip that cannot be used.
         SettingError: a trained encoder behind another front end than its own.
     """
-    train = Source.of(data).open("train", test.machines)
+    train = Given.of(data).open("train", test.machines)
     _check_sections(train, test)  # before any clip is read
     chains = [member.chain for system in systems for member in system.members]
     # A cache for residual rows above all: members that differ in a rule ask for the same ones.

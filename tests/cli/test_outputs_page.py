@@ -1,0 +1,100 @@
+"""docs/outputs.md names the keys that JSON really has, and no others."""
+
+import json
+import re
+
+import pytest
+
+from conftest import TESTS, first_quick, machine_sound, write
+
+PAGE = (TESTS.parent / "docs" / "outputs.md").read_text(encoding="utf-8")
+PLAIN = ("-s", "logmel", "--set", "embedder.n_mels=20")
+
+
+def documented(title):
+    section = re.split(r"^### ", PAGE, flags=re.MULTILINE)
+    (text,) = (part for part in section if part.splitlines()[0] == title)
+    return re.findall(r"^\| `([^`]+)` \|", text, flags=re.MULTILINE)
+
+
+def found(data, path):
+    """Is there something at a path, such as `floor.difference` or `rows[].name`?"""
+    for name in path.split("."):
+        plain = name.removesuffix("[]")
+        if not isinstance(data, dict) or plain not in data:
+            return False
+        data = data[plain]
+        if name != plain:
+            if not data:
+                return False
+            data = data[0]
+    return True
+
+
+@pytest.fixture(scope="module")
+def press(tmp_path_factory):
+    """Clips of which one has its channels exchanged."""
+    import numpy as np
+
+    root = tmp_path_factory.mktemp("press") / "press"
+    rng = np.random.default_rng(4)
+    for i in range(12):
+        audio = machine_sound(rng)
+        write(root / f"c{i:02d}.wav", audio[::-1] if i == 5 else audio)
+    return root
+
+
+COMMANDS = {
+    "evaluate": ("evaluate", "{dcase}", *PLAIN),
+    "evaluate --lomo": ("evaluate", "{dcase}", *PLAIN, "--lomo", "--vary",
+                        "rule.metric=[cosine,euclidean]"),
+    "ablate": ("ablate", "{dcase}", "enrichment"),
+    "inspect": ("inspect", "{press}"),
+    "check": ("check", "{press}", *PLAIN),
+    "features": ("features", "{press}/c00.wav"),
+    "features --select": ("features", "--select", "{dcase}"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("title", first_quick(["check", *(t for t in COMMANDS if t != "check")]))
+def test_the_page_names_the_keys_of_the_json(run, dcase, press, title):
+    args = [arg.format(dcase=dcase, press=press) for arg in COMMANDS[title]]
+    code, out, err = run(*args, "--workers", 1, "--json", "-") if title != "inspect" else (
+        run(*args, "--json", "-"))  # fmt: skip
+    assert code in (0, 1), err
+    data = json.loads(out)
+    assert next(iter(data.items())) == ("schema", 1)  # in front, where a program looks first
+    told = documented(title)
+    extra = documented("evaluate") if "--lomo" in title else []
+    top = {path.split(".")[0].removesuffix("[]") for path in (*told, *extra)}
+    assert set(data) == top
+    for path in told:
+        assert found(data, path), path
+
+
+def test_the_page_names_every_column_of_the_scores():
+    from pathlib import Path
+
+    from nearfar.clips import Clip
+    from nearfar.scores.verdict import Verdict
+
+    row = Verdict.none(Clip(Path("a.wav")), 1.0, "").as_dict()
+    table = PAGE.partition("## The score table")[2].partition("\n## ")[0]
+    assert re.findall(r"^\| `([^`]+)` \|", table, flags=re.MULTILINE) == list(row)
+
+
+@pytest.mark.parametrize("name", ["check", "inspect", "features"])
+def test_json_goes_over_no_recording_and_over_its_own(run, press, tmp_path, name):
+    clip = press / "c00.wav"
+    before = clip.read_bytes()
+    args = [name, clip if name == "features" else press, *PLAIN * (name == "check")]
+    code, _, err = run(*args, "--json", clip)
+    assert (code, err.count("\n")) == (2, 1)
+    assert clip.read_bytes() == before
+    mine = tmp_path / "mine.json"
+    mine.write_text('{"phone": 1}')
+    code, _, err = run(*args, "--json", mine)
+    assert (code, "--replace" in err, mine.read_text()) == (2, True, '{"phone": 1}')
+    for _ in range(2):  # made anew, for it is plainly an earlier output
+        assert run(*args, "--json", tmp_path / "out.json")[0] in (0, 1)
+        assert json.loads((tmp_path / "out.json").read_text())["schema"] == 1
