@@ -70,33 +70,45 @@ def fit(
     any_frontend: AnyFrontend = False,
     skip_bad: SkipBad = False,
     exclude_suspects: ExcludeSuspects = False,
+    replace: Replace = False,
     device: Device = "auto",
     batch_size: BatchSize = None,
     workers: Workers = None,
     cache: Cache = True,
 ) -> None:
-    """Learn what normal sounds like; write a detector."""
+    """Learn what normal sounds like; write a detector.
+
+    A detector that was there is kept as DETECTOR.previous until the next fit. One of other
+    machines or sections, or of more than twice the clips of any, is only replaced with --replace.
+    """
     from nearfar.cli import show
     from nearfar.clips import Clips
     from nearfar.detector.fitting import fit as fit_system
-    from nearfar.detector.folder.index import check_target
+    from nearfar.detector.folder.index import check_target, kept_as
+    from nearfar.detector.folder.replacing import check_keeping, check_loss
+    from nearfar.embedder.contract import weights_of
 
     replaced = check_target(output)  # first: minutes of work must not end in "cannot be written"
     recipe = system_of(system or "s4", settings, weights, false_alarm_rate)
+    inputs = [*data, *(weights_of(member.embedder) for member in recipe.members)]
+    keep = check_keeping(output, inputs, replace)
     # Law 4: of a data set with both, a fit never opens the test folder.
     order = order_of(channel_order, near, far)
     clips = Clips.open(
         data, split="train", machine=machine, clip_seconds=clip_seconds, pair=pair,
         salvage=salvage, time_pattern=time_pattern,
     )  # fmt: skip
+    if replaced:
+        check_loss(output, clips, replace)  # by what is listed: nothing is heard yet
     with Session(workers, cache, device, batch_size) as session:
         detector = fit_system(
             recipe, clips, session.runtime, order=order, skip_bad=skip_bad,
             any_frontend=any_frontend, exclude_suspects=exclude_suspects,
             threshold_by_domain=bool(threshold_by_domain),
         )  # fmt: skip
-    detector.save(output, weights="copy" if copy_weights else "keep")
-    show.fitted(detector, output, replaced)
+    kept = kept_as(output) if keep else None
+    detector.save(output, weights="copy" if copy_weights else "keep", previous=keep)
+    show.fitted(detector, output, replaced, kept)
 
 
 def score(

@@ -69,8 +69,8 @@ def _table(*columns: str, right: tuple[str, ...] = ()) -> Table:
     return table
 
 
-def fitted(detector: Detector, output: Path, replaced: bool) -> None:
-    """What `fit` learned, per machine."""
+def fitted(detector: Detector, output: Path, replaced: bool, kept: Path | None) -> None:
+    """What `fit` learned, per machine; and where the detector that it replaced is kept."""
     numbers = ("source", "target", "rows", "LR_corr", "shift", "spread", "threshold")
     table = _table("machine", "section", *numbers, right=numbers)
     for (machine, name), section in detector.sections.items():
@@ -99,9 +99,10 @@ def fitted(detector: Detector, output: Path, replaced: bool) -> None:
     # Their threshold may mislead: to this encoder any sound of them is new.
     if unheard := detector.unheard_machines:
         out.print(f"machines the encoder was not trained on: {', '.join(unheard)}")
-    out.print(
-        f"wrote {output}" + (", replacing the detector there" if replaced else ""), markup=False
-    )
+    tail = ", replacing the detector there" if replaced else ""
+    if replaced:
+        tail += f"; the one before is kept as {kept}" if kept else "; the one before is not kept"
+    out.print(f"wrote {output}{tail}", markup=False)
 
 
 def _without_targets(detector: Detector) -> list[str]:

@@ -228,7 +228,11 @@ class Detector:
         return self._judges[self._known(machine, section)].alarm_rates()
 
     def save(
-        self, folder: str | os.PathLike[str], weights: Literal["keep", "copy"] = "keep"
+        self,
+        folder: str | os.PathLike[str],
+        weights: Literal["keep", "copy"] = "keep",
+        *,
+        previous: bool = False,
     ) -> Path:
         """Write the detector to a folder, whole or not at all; see `nearfar.detector.folder`.
 
@@ -236,9 +240,12 @@ class Detector:
             folder: made if it is not there.
             weights: "keep" leaves an encoder's weights where they are and remembers their hash,
                 "copy" puts them into the folder too, which can then be taken elsewhere.
+            previous: keep the detector that is replaced beside it, as FOLDER.previous, in place of
+                the one kept before; `nearfar fit` does. One that is damaged is not kept.
 
         Raises:
-            StorageError: the folder cannot be written; a detector that was there still is.
+            StorageError: the folder cannot be written, or something else is called FOLDER.previous;
+                a detector that was there still is.
             SettingError: a part has a value that is no plain data.
             WeightsError: weights to be copied are gone.
         """
@@ -251,7 +258,9 @@ class Detector:
             self.system, self.sections, self.order, self.false_alarm_rate, known,
             self.threshold_by_domain,
         )  # fmt: skip
-        write(Path(folder), content, thresholds, with_weights=weights == "copy")
+        write(
+            Path(folder), content, thresholds, with_weights=weights == "copy", previous=previous
+        )  # fmt: skip
         return Path(folder)
 
     @cached_property

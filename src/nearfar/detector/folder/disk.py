@@ -11,7 +11,15 @@ from pathlib import Path
 from time import monotonic, sleep
 
 from nearfar.errors import StorageError
-from nearfar.files import STALE, as_bytes, atomic_file, file_age, storage_errors, write_text
+from nearfar.files import (
+    STALE,
+    as_bytes,
+    atomic_file,
+    file_age,
+    sha256,
+    storage_errors,
+    write_text,
+)
 
 BANK = "bank-"  # what the name of a bank in a detector folder begins with
 WEIGHTS = "weights-"  # and that of a folder with a copy of an encoder's weights
@@ -127,7 +135,7 @@ def write_folder(
     check_folder(folder, index)
     with storage_errors(folder):
         existed = folder.exists()
-        old = _named_banks(folder / index)  # before it is replaced
+        old = named_banks(folder / index)  # before it is replaced
         folder.mkdir(parents=True, exist_ok=True)
         new: list[Path] = []
         try:
@@ -135,7 +143,9 @@ def write_folder(
                 _write_new(folder / name, content, new)
             write_text(folder / index, index_text)  # from here on it is the new detector
         except BaseException:
-            if not _reads(folder / index, index_text):  # Ctrl-C may come just after the rename
+            if not reads(
+                folder / index, as_bytes(index_text)
+            ):  # Ctrl-C may come just after the rename
                 _remove(new)
                 if not existed:
                     with suppress(OSError):
@@ -147,7 +157,7 @@ def write_folder(
         _remove(
             p
             for p in list(folder.iterdir())
-            if _is_ours(p, index)
+            if is_ours(p, index)
             and p.is_file()
             and p.name not in files
             and (not stale or file_age(p) > stale)
@@ -168,25 +178,33 @@ def check_folder(folder: Path, index: str) -> bool:
             raise StorageError(f"{folder}: is a file; choose another name for the detector")
         if (folder / index).exists():
             return True
-        if folder.exists() and not all(_is_ours(p, index) for p in folder.iterdir()):
+        if folder.exists() and not all(is_ours(p, index) for p in folder.iterdir()):
             raise StorageError(
                 f"{folder}: has other files in it and no {index}; choose a new folder"
             )
         return False
 
 
-def _is_ours(path: Path, index: str) -> bool:
+def is_ours(path: Path, index: str) -> bool:
     """A bank, weights, or what a killed writer left behind; all else in it is somebody's."""
     half_written = path.name.startswith((f".{BANK}", f".{index}.", f".{WEIGHTS}"))
     return half_written or _OUR_NAME.fullmatch(path.name) is not None
 
 
-def _named_banks(index: Path) -> set[str]:
+def named_banks(index: Path) -> set[str]:
     """Banks that an index names, by their pattern: it may be damaged, or of another version."""
     try:
         return set(_BANK_NAME.findall(index.read_text(errors="replace")))
     except OSError:
         return set()
+
+
+def whole_bank(path: Path) -> bool:
+    """Does a bank hold what its name says, which is the hash of it?"""
+    try:
+        return sha256(path).startswith(path.stem.removeprefix(BANK))
+    except OSError:
+        return False
 
 
 def _write_new(path: Path, content: bytes, new: list[Path]) -> None:
@@ -199,9 +217,10 @@ def _write_new(path: Path, content: bytes, new: list[Path]) -> None:
         file.write(content)
 
 
-def _reads(path: Path, text: str) -> bool:
+def reads(path: Path, content: bytes) -> bool:
+    """Is that what a file holds?"""
     try:
-        return path.read_bytes() == as_bytes(text)
+        return path.read_bytes() == content
     except OSError:
         return False
 

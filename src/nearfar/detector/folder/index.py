@@ -10,7 +10,7 @@ import hashlib
 import json
 import platform
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nearfar.detector.folder.banks import bank_of, owner, read_section, section_data
-from nearfar.detector.folder.disk import alone, check_folder, write_folder
+from nearfar.detector.folder.disk import BANK, alone, check_folder, write_folder
+from nearfar.detector.folder.previous import has_whole_banks, keeping, previous_of, sweep
 from nearfar.detector.folder.weights import as_data, copy_weights, drop_weights, located
 from nearfar.detector.folder.weights import from_data as embedders_from_data
 from nearfar.detector.origin import Origin, origins
@@ -73,7 +74,8 @@ def check_target(folder: Path) -> bool:
     if there:
         with storage_errors(folder):
             head = (folder / INDEX).read_bytes()
-        if b'"nearfar"' not in head:
+        # One that was cut short is told by the banks beside it.
+        if b'"nearfar"' not in head and not any(folder.glob(f"{BANK}*")):
             raise StorageError(f"{folder}: its {INDEX} is not ours; choose a new folder")
     return there
 
@@ -84,6 +86,7 @@ def write(
     thresholds: Mapping[tuple[str, str], float],
     *,
     with_weights: bool = False,
+    previous: bool = False,
 ) -> None:
     """Write a detector; the one that was there survives any failure.
 
@@ -92,9 +95,10 @@ def write(
         content: what to write.
         thresholds: of each section, for people who read the file; drawn again when it is loaded.
         with_weights: put a copy of the encoders' weights into the folder.
+        previous: keep the one that was there, if it is whole, beside the folder.
 
     Raises:
-        StorageError: the folder cannot be written.
+        StorageError: the folder cannot be written, or what was there cannot be kept.
         SettingError: a part has a value that is no plain data.
         WeightsError: weights to be copied are gone.
     """
@@ -102,7 +106,34 @@ def write(
     text = _text(content, entries)
     was_there = check_target(folder)
     with alone(folder) as locked:
-        _write_whole(folder, content, text, banks, was_there, with_weights, 0 if locked else STALE)
+        stale = 0 if locked else STALE
+        sweep(folder, stale=stale)
+        kept = previous and kept_as(folder) is not None
+        places = [origin.place for origin in content.origins]
+        with keeping(folder, places) if kept else nullcontext():
+            _write_whole(folder, content, text, banks, was_there, with_weights, stale)
+
+
+def kept_as(folder: Path) -> Path | None:
+    """Where the detector of a folder would be kept; None if there is none that is whole."""
+    try:
+        _read_index(folder / INDEX, newer=True)
+    except FormatError:
+        return None
+    return previous_of(folder) if has_whole_banks(folder) else None
+
+
+def clip_counts(folder: Path) -> dict[tuple[str, str], int]:
+    """How many clips each machine and section of a detector was fitted on, by its index alone.
+
+    Raises:
+        FormatError: a damaged index, or one of a newer nearfar.
+    """
+    data = _read_index(folder / INDEX)
+    try:
+        return {(str(e["machine"]), str(e["section"])): len(e["clips"]) for e in data["sections"]}
+    except (LookupError, TypeError):
+        raise FormatError(f"{folder / INDEX}: not as nearfar writes it; fit again") from None
 
 
 def _write_whole(
@@ -121,7 +152,7 @@ def _write_whole(
                 folder.rmdir()
         raise
     # Only now: until the new index stands, the old detector needs its copies.
-    drop_weights(content.origins, folder)
+    drop_weights(content.origins, folder, stale=stale)
 
 
 def _entries(
@@ -222,7 +253,8 @@ def _content(
         ) from None
 
 
-def _read_index(path: Path) -> dict[str, Any]:
+def _read_index(path: Path, *, newer: bool = False) -> dict[str, Any]:
+    """An index that is whole; of a newer nearfar, where that is asked for, as it is."""
     try:
         with storage_errors(path):
             text = path.read_bytes().decode()
@@ -243,6 +275,8 @@ def _read_index(path: Path) -> dict[str, Any]:
         raise FormatError(f"{path}: not a nearfar detector")
     if data["format"] < 1:
         raise FormatError(f"{path}: format {data['format']}, there is none below 1; fit again")
+    if newer and data["format"] > FORMAT:
+        return data
     if data["format"] > FORMAT:
         raise FormatError(
             f"{path}: format {data['format']}, this nearfar {__version__} reads up to {FORMAT}; "

@@ -78,14 +78,20 @@ def copy_name(origin: Origin) -> str:
     return WEIGHTS + hashlib.sha256(origin.fingerprint.encode()).hexdigest()[:16]
 
 
-def drop_weights(known: Iterable[Origin], folder: Path) -> None:
-    """Remove copies of weights that the detector in a folder does not need any more."""
+def drop_weights(known: Iterable[Origin], folder: Path, *, stale: float = STALE) -> None:
+    """Remove copies of weights that the detector in a folder does not need any more.
+
+    Args:
+        known: what it needs.
+        folder: of the detector.
+        stale: s, the age from which half a copy has lost its writer; 0 if the caller is `alone`.
+    """
     needed = {copy_name(origin) for origin in known}
     for path in folder.glob(f"{WEIGHTS}*"):
         if path.name not in needed:
             shutil.rmtree(path, ignore_errors=True)
     for path in folder.glob(f".{WEIGHTS}*"):  # half a copy, whose writer was killed
-        if file_age(path) > STALE:
+        if not stale or file_age(path) > stale:
             shutil.rmtree(path, ignore_errors=True)
 
 
