@@ -1,14 +1,15 @@
 """Nothing half-written is ever found."""
 
 import os
+import tempfile
 from pathlib import Path
 
 import pytest
 
-from conftest import refused
+from conftest import finish, refused
 from nearfar.errors import StorageError
-from nearfar.files import MAKER, atomic_file, check_output, is_picture, write_text
-from processes import no_space, tree
+from nearfar.files import HALF, MAKER, atomic_file, check_output, is_picture, sweep, write_text
+from processes import no_space, python, tree
 
 # ---- atomic files --------------------------------------------------------------------------------
 
@@ -184,3 +185,80 @@ def test_a_picture_of_ours_says_so(tmp_path):
     assert not is_picture(tmp_path / "none.png")
     (tmp_path / "a.png").write_bytes(b"\x89PNG Software\x00" + MAKER.encode())
     assert is_picture(tmp_path / "a.png")
+
+
+# ---- what is half written and nobody's -----------------------------------------------------------
+
+WRITER = """
+import os, signal, sys
+from pathlib import Path
+from nearfar.files import atomic_file
+
+with atomic_file(Path(sys.argv[1])) as file:
+    file.write(b"half of it")
+    file.flush()
+    if sys.argv[2] == "die":
+        os.kill(os.getpid(), signal.SIGKILL)
+    print("writing", flush=True)
+    sys.stdin.readline()
+"""
+posix = pytest.mark.skipif(os.name == "nt", reason="locks")
+
+
+def half_written(folder):
+    return [p.name for p in folder.iterdir() if p.name.startswith(".")]
+
+
+@posix
+def test_what_a_killed_writer_left_goes_with_the_next_file_there(tmp_path):
+    finish(python(WRITER, tmp_path / "one.json", "die"))
+    assert len(half_written(tmp_path)) == 1
+    write_text(tmp_path / "other.csv", "a,b")
+    assert tree(tmp_path) == {Path("other.csv"): b"a,b"}
+
+
+@posix
+def test_a_writer_at_work_is_left_alone(tmp_path):
+    writer = python(WRITER, tmp_path / "one.json", "live", stdin=-1)
+    assert writer.stdout.readline() == "writing\n"
+    for _ in range(2):
+        write_text(tmp_path / "one.json", "of another")
+        assert len(half_written(tmp_path)) == 1
+    assert finish(writer, "go on\n") is not None
+    assert writer.returncode == 0
+    assert tree(tmp_path) == {Path("one.json"): b"half of it"}
+
+
+@posix
+def test_one_that_is_swept_before_it_is_locked_is_begun_again(tmp_path, monkeypatch):
+    """The moment between a file's making and its lock, in which its writer seems gone."""
+    real, made = tempfile.mkstemp, []
+
+    def swept(*arguments, **given):
+        made.append(real(*arguments, **given))
+        if len(made) == 1:
+            sweep(tmp_path)
+        return made[-1]
+
+    monkeypatch.setattr(tempfile, "mkstemp", swept)
+    write_text(tmp_path / "a.txt", "whole")
+    assert len(made) == 2
+    assert tree(tmp_path) == {Path("a.txt"): b"whole"}
+
+
+@pytest.mark.parametrize("locks", [True, False])
+def test_nothing_of_somebody_is_swept(tmp_path, monkeypatch, locks):
+    if not locks:  # it goes by age, then
+        monkeypatch.setattr("nearfar.files._lock", lambda _: None)
+    ours = f".a.json.abcd_123{HALF}"
+    mine = ["a.nearfar", ".hidden", ".a.json.abcd1234", f".a.json.ABCD1234{HALF}", f".a{HALF}"]
+    for name in (ours, *mine):
+        (tmp_path / name).write_text("x")
+        os.utime(tmp_path / name, (0, 0))
+    (tmp_path / f".b.abcd_123{HALF}").mkdir()
+    sweep(tmp_path)
+    assert sorted(half_written(tmp_path)) == sorted([*mine[1:], f".b.abcd_123{HALF}"])
+    (tmp_path / ours).write_text("new")
+    sweep(tmp_path)
+    assert (tmp_path / ours).exists() != (locks and os.name != "nt")
+    sweep(tmp_path / "none")

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
@@ -15,7 +16,9 @@ from nearfar.errors import StorageError
 
 DETECTOR = "detector.json"  # lies in a detector's folder, and tells one
 MAKER = "drawn by nearfar"  # in the metadata of pictures
-STALE = 3600.0  # s; a half-written file older than this has lost its writer
+STALE = 3600.0  # s; where there are no locks, what is half written and older has lost its writer
+HALF = ".nearfar"  # ends the name of a file that is not whole yet
+_HALF_NAME = re.compile(r"\..*\.[a-z0-9_]{8}" + re.escape(HALF), re.DOTALL)
 
 
 def check_output(
@@ -127,20 +130,82 @@ def atomic_file(path: Path) -> Iterator[IO[bytes]]:
                 yield stream
             return
         path = path.resolve()  # what a link points to is replaced, not the link
-        # In the same folder: a rename across disks would be a copy. The name is cut, for with
-        # what is put around it a long one would be longer than file systems take.
-        handle, name = tempfile.mkstemp(prefix=f".{path.name[:40]}.", dir=path.parent)
-        part = Path(name)
+        sweep(path.parent)
+        handle, part = _begun(path)
         try:
             with os.fdopen(handle, "wb") as file:
                 yield file
                 file.flush()
                 os.fsync(file.fileno())  # or a power cut leaves the new name with no content
-            part.chmod(0o644)  # mkstemp's are for their owner alone
-            part.replace(path)
+                # Open, and so locked, until it has its name: what is whole must not be swept.
+                if os.name != "nt":
+                    _named(part, path)
+            if os.name == "nt":  # which renames no file that is open
+                _named(part, path)
         except BaseException:  # Ctrl-C, too
             part.unlink(missing_ok=True)
             raise
+
+
+def _named(part: Path, path: Path) -> None:
+    part.chmod(0o644)  # mkstemp's are for their owner alone
+    part.replace(path)
+
+
+def _begun(path: Path) -> tuple[int, Path]:
+    """A new file beside a place, open and locked, for what will have its name."""
+    while True:
+        # In the same folder: a rename across disks would be a copy. The name is cut, for with
+        # what is put around it a long one would be longer than file systems take.
+        handle, name = tempfile.mkstemp(
+            prefix=f".{path.name[:40]}.", suffix=HALF, dir=path.parent
+        )  # fmt: skip
+        part = Path(name)
+        # Between the two steps it looked as if its writer were gone.
+        if _lock(handle) is not False and part.exists():
+            return handle, part
+        os.close(handle)
+        part.unlink(missing_ok=True)
+
+
+def _lock(handle: int) -> bool | None:
+    """Lock a file; False if another has it, None where there are no locks.
+
+    The system lets go of it when the process ends, however that comes.
+    """
+    try:
+        import fcntl
+
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return True
+    except BlockingIOError:
+        return False
+    except (ModuleNotFoundError, OSError):
+        return None
+
+
+def sweep(folder: Path) -> None:
+    """Remove from a folder what is half written, by writers that were killed.
+
+    Those at work hold locks on theirs. Where there are none (Windows, some disks) it is by age.
+    """
+    # To tidy up is no reason to fail: a folder that cannot be listed may still be written to.
+    with suppress(OSError), os.scandir(folder) as entries:
+        for name in [e.name for e in entries if _HALF_NAME.fullmatch(e.name)]:
+            _sweep_one(folder / name)
+
+
+def _sweep_one(path: Path) -> None:
+    with suppress(OSError):
+        if path.is_symlink() or not path.is_file():  # neither is ours, and a pipe would wait
+            return
+        handle = os.open(path, os.O_RDWR)  # some network disks lock only what can be written
+        try:
+            locked = _lock(handle)
+            if locked or (locked is None and file_age(path) > STALE):
+                path.unlink()
+        finally:
+            os.close(handle)
 
 
 def write_text(path: Path, text: str) -> None:

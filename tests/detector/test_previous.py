@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import sys
 import tempfile
 from errno import ENOSPC
 from itertools import count
@@ -304,8 +305,7 @@ print(step, sorted(seen, key=str))
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 @pytest.mark.parametrize("had", [pytest.param(1, marks=pytest.mark.slow), 2])
 def test_killed_at_any_step_both_are_whole(tmp_path, had):
-    path = os.pathsep.join([str(Path(__file__).parent), str(Path(__file__).parents[1])])
-    environment = {**os.environ, "PYTHONPATH": f"{path}{os.pathsep}{os.environ['PYTHONPATH']}"}
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     said = output(python(KILLED, tmp_path, had, env=environment))
     steps = int(said.split()[0])
     assert steps > 15

@@ -2,7 +2,9 @@
 
 import hashlib
 import json
+import os
 import shutil
+import sys
 
 import numpy as np
 import pytest
@@ -11,8 +13,10 @@ import soundfile
 import nearfar as nf
 from conftest import first_quick
 from nearfar import sim
+from nearfar.sim import stress
 from nearfar.sim.plan import PRESETS
 from nearfar.sound.audio import read
+from processes import output, python
 
 TINY = {"machines": ["fan", "valveEmu"]}
 
@@ -192,3 +196,74 @@ def test_what_does_not_exist_is_named(tmp_path):
     (tmp_path / "mine" / "letter.txt").write_text("x")
     with pytest.raises(nf.NearfarError, match="has other files"):
         sim.simulate(tmp_path / "mine", "mini")
+
+
+# Everything but the sounds is real; in a process of its own, for it forks. Each child is killed
+# one step later than the one before.
+KILLED = """
+import os, signal, sys
+from dataclasses import replace
+from pathlib import Path
+import numpy as np
+from nearfar import sim
+from nearfar.sim import dataset, plan
+from nearfar.sim.scene import Rendered
+from processes import tree
+
+small = replace(plan.PRESETS["mini"], source=1, target=1, test=1)
+plan.PRESETS = dataset.PRESETS = {"mini": small}
+one = Rendered(*[np.zeros((2, 160), np.float32)] * 3, truth={})
+dataset.render = lambda key, seed: one
+os.fsync = lambda _: None
+
+STEPS = {"os.chmod", "os.rename", "os.remove", "os.mkdir", "open"}
+work, turn, armed = Path(sys.argv[1]), 0, False
+
+def hook(event, arguments):
+    global turn
+    if armed and event in STEPS and str(work) in str(arguments):
+        if turn == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        turn -= 1
+
+def simulate(out):
+    return sim.simulate(out, "mini", 0, machines=["fan"])
+
+sys.addaudithook(hook)
+simulate(work / "whole")
+wanted, left = tree(work / "whole"), 0
+for step in range(int(sys.argv[2])):
+    out = work / str(step)
+    child = os.fork()
+    if not child:
+        turn, armed = step, True
+        simulate(out)
+        armed = False
+        os._exit(0)
+    ended = os.waitpid(child, 0)[1]
+    left += bool(list(out.rglob(".*.nearfar"))) if out.exists() else 0
+    simulate(out)
+    assert tree(out) == wanted, (step, set(tree(out)) ^ set(wanted))
+    if not ended:
+        break
+print(step, left, ended)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.parametrize("steps", [12, pytest.param(500, marks=pytest.mark.slow)])
+def test_killed_at_any_step_and_run_again_nothing_half_written_stays(tmp_path, steps):
+    """The manifest and the first clips; and, slow, until the set is whole."""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    said = output(python(KILLED, tmp_path, steps, env=environment))
+    last, left, ended = map(int, said.split())
+    assert left >= last // 4  # it did leave something behind
+    assert last == 11 if steps == 12 else (last > 30 and not ended)
+
+
+def test_killed_at_its_first_file_the_folder_is_still_free(tmp_path, monkeypatch):
+    monkeypatch.setattr(stress, "_contents", lambda *_: [("nan.wav", b"quick to make")])
+    (out := tmp_path / "out").mkdir()
+    (out / ".manifest.json.abcd1234.nearfar").write_text("{")
+    sim.write_stress(out)
+    assert not list(out.glob(".*"))

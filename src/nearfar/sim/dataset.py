@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from nearfar.errors import FormatError, SettingError, StorageError
-from nearfar.files import atomic_file, sha256, storage_errors, write_text
+from nearfar.files import atomic_file, sha256, storage_errors, sweep, write_text
 from nearfar.runtime import workers as processes
 from nearfar.sim.plan import PRESETS, Item, machines_of, plan
 from nearfar.sim.scene import render
@@ -133,6 +133,7 @@ def _prepare(out: Path, settings: dict[str, Any]) -> dict[str, dict[str, Any]]:
         out.mkdir(parents=True, exist_ok=True)
         present = _settings_of(out)
         if present is None:
+            sweep(out)  # a run that was killed at its very first file is no set of somebody
             if any(out.iterdir()):
                 raise StorageError(f"{out}: has other files in it; choose a new folder")
             # First of all, so that a folder says what it will be before it has a clip.

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nearfar.errors import SettingError, StorageError, did_you_mean
-from nearfar.files import atomic_file, storage_errors, write_text
+from nearfar.files import atomic_file, storage_errors, sweep, write_text
 from nearfar.sim.dataset import label
 from nearfar.sim.machines import MACHINES
 from nearfar.sim.scene import ClipKey, render
@@ -53,6 +53,7 @@ def write_stress(out: Path, seed: int = 0, machine: str = "fan") -> list[Path]:
     expected = _expected(machine, seed)
     with storage_errors(out):
         out.mkdir(parents=True, exist_ok=True)
+        sweep(out)  # what a run left that was killed at its first file
         there = {p.name for p in out.iterdir()}
         if EXPECTED in there:
             if (out / EXPECTED).read_text(errors="replace") != expected:
