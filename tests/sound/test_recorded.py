@@ -45,6 +45,29 @@ def test_the_rounded_crest_of_a_tone_is_not_clipped(crest: float) -> None:
     assert measure(tone[None].astype(np.float32), 48_000).clipped == (0.0,)
 
 
+def tops(sound: np.ndarray) -> float:
+    """The definition, sample by sample: three equal in a row, four times the next value's count."""
+    found = 0
+    for turned in (sound, -sound):
+        values, counts = np.unique(turned, return_counts=True)
+        row = "111" in "".join(str(int(x == values[-1])) for x in turned)
+        if len(values) > 1 and row and values[-1] != 0 and counts[-1] >= 4 * counts[-2]:
+            found += counts[-1]
+    return found / len(sound)
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_shares_of_all_kinds_of_sound_are_those_of_the_definition(seed: int) -> None:
+    """Coarse steps, fine ones and floats; the value below a top near it or far from it."""
+    rng = np.random.default_rng(seed)
+    low, high = np.sort(rng.normal(size=2)) * rng.choice([1e-3, 1.0, 1e3])
+    sound = np.repeat(rng.normal(size=500), rng.integers(1, 4))
+    sound = np.clip(rng.choice([0.1, 1.0, 50.0]) * sound, low, high)
+    step = (high - low) / rng.choice([1, 2, 30, 5_000, 1e9])
+    sound = (step * np.round(sound / step)).astype(np.float32)
+    assert measure(sound[None], 16_000).clipped == (pytest.approx(tops(sound), abs=1e-9),)
+
+
 def test_zeros_offset_and_constants() -> None:
     sound = np.zeros((3, 1_000), np.float32)
     sound[0, ::4] = 0.5

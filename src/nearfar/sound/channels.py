@@ -27,12 +27,9 @@ def relate(audio: Audio) -> tuple[float, float]:
     Source:
         The report (§2.3) names LR correlation; of its readings this one gives the three tiers.
     """
-    near, far = (_centred(channel) for channel in audio)
+    (near, *of_near), (far, *of_far) = (_sums(channel) for channel in audio)
     n = near.size
-    powers, means = (
-        [float(np.dot(x, x)) for x in (near, far)],
-        [float(x.mean()) for x in (near, far)],
-    )
+    powers, means = zip(of_near, of_far, strict=True)
     # What is left of the mean is small: subtracting it from the sums loses no digits.
     # Σ(x − m)² = Σx² − n m²: no second copy of a channel.
     near_power, far_power = (p - n * m * m for p, m in zip(powers, means, strict=True))
@@ -42,10 +39,10 @@ def relate(audio: Audio) -> tuple[float, float]:
     return product / math.sqrt(near_power * far_power), 10.0 * math.log10(near_power / far_power)
 
 
-def _centred(channel: Audio) -> Audio:
-    """The channel without its mean, if that is more than a small part of it."""
-    mean = float(channel.mean())
-    if channel.size * mean * mean <= DC_SHARE * float(np.dot(channel, channel)):
-        return channel
+def _sums(channel: Audio) -> tuple[Audio, float, float]:
+    """The channel, its sum of squares and its mean; centred, if the mean is no small part of it."""
+    power, mean = float(np.dot(channel, channel)), float(channel.mean())
+    if channel.size * mean * mean <= DC_SHARE * power:
+        return channel, power, mean
     centred: Audio = channel - np.float32(mean)
-    return centred
+    return centred, float(np.dot(centred, centred)), float(centred.mean())

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
+from numpy.typing import NDArray
 
 from nearfar.sound.audio import SAMPLE_RATE, Audio
 from nearfar.sound.channels import relate
@@ -93,12 +95,17 @@ def coherence(audio: Audio) -> float:
     if count < 8:  # of few windows even noise seems coherent
         return _NAN
     starts = np.linspace(0, audio.shape[1] - WINDOW, count).astype(np.int64)
-    pieces = audio[:, starts[:, None] + np.arange(WINDOW)]  # (2, windows, samples)
-    window = np.hanning(WINDOW).astype(np.float32)
+    # `take` lays them as they are summed up, which an index in brackets does not.
+    pieces = audio.take(starts[:, None] + np.arange(WINDOW), axis=1)  # (2, windows, samples)
     pieces = pieces - pieces.mean(axis=2, keepdims=True)
-    near, far = np.fft.rfft(pieces * window, axis=2)  # (windows, bins) each
+    near, far = np.fft.rfft(pieces * _hann(), axis=2)  # (windows, bins) each
     cross = np.abs((near * far.conj()).sum(axis=0)) ** 2
     powers = (np.abs(near) ** 2).sum(axis=0) * (np.abs(far) ** 2).sum(axis=0)
     # The edges hold what is left of the mean, and half a bin.
     cross, powers = cross[2:-1], powers[2:-1]
     return float(np.mean(cross[powers > 0] / powers[powers > 0])) if powers.any() else _NAN
+
+
+@cache
+def _hann() -> NDArray[np.float32]:
+    return np.hanning(WINDOW).astype(np.float32)

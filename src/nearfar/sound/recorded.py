@@ -9,7 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 _TOP = 3  # equal samples in a row at the extreme; noise and tones reach that by rounding too, so:
+_FIRST = 4_096  # samples that show it mostly, where there is anything to show
 _PILED = 4  # times as many samples lie at a flat top as at the next value below it
+_NEAR = (1e-4, 1e-2, 2.0)  # times a channel's range, within which the next value is looked for
 _DC_SHARE = 0.01  # of a channel's power, up to which its mean may be subtracted afterwards
 
 
@@ -44,7 +46,8 @@ def measure(audio: NDArray[np.float32], sample_rate: int, salvaged: str = "") ->
         return Recorded(
             sample_rate,
             tuple(_clipped(channel) for channel in audio),
-            tuple(1.0 - np.count_nonzero(channel) / channel.size for channel in audio),
+            # Of bools: NumPy counts floats four times as slowly.
+            tuple(1.0 - np.count_nonzero(channel != 0) / channel.size for channel in audio),
             tuple(_level(channel) for channel in audio),
             salvaged,
         )
@@ -57,21 +60,34 @@ def _clipped(x: NDArray[np.float32]) -> float:
     the extreme repeats by chance, but the value below it repeats more; on the rounded crest of a
     tone the extreme has up to 1 / (√2 − 1) = 2.4 times the samples of the next value.
     """
-    low, high = float(x.min()), float(x.max())
+    low, high = x.min(), x.max()
     if low == high:
         return 0.0  # dead, not clipped
-    return (_flat(x, high, upper=True) + _flat(x, low, upper=False)) / x.size
+    return (_flat(x, high, low) + _flat(x, low, high)) / x.size
 
 
-def _flat(x: NDArray[np.float32], extreme: float, *, upper: bool) -> int:
-    at = np.flatnonzero(x == extreme)
-    in_a_row = at.size >= _TOP and bool(np.any(at[_TOP - 1 :] - at[: 1 - _TOP] == _TOP - 1))
+def _flat(x: NDArray[np.float32], extreme: np.float32, other: np.float32) -> int:
+    """Samples of a flat top at one of a channel's two extremes."""
+    top = x == extreme
+    count = int(np.count_nonzero(top))
     # Zero as an extreme is a pause of a channel with an offset, not a top.
-    if not in_a_row or extreme == 0:
+    if count < _TOP or extreme == 0 or not (_in_a_row(top[:_FIRST]) or _in_a_row(top)):
         return 0
-    rest = x[x != extreme]
-    following = rest.max() if upper else rest.min()
-    return int(at.size) if at.size >= _PILED * np.count_nonzero(rest == following) else 0
+    for share in _NEAR:
+        border = extreme - np.float32(share) * (extreme - other)
+        near = x >= border if extreme > other else x <= border
+        if (found := int(np.count_nonzero(near)) - count) > 0:
+            break
+    # The next value has at most all that are near; only where these are many it is looked for.
+    if count < _PILED * found:
+        rest = x[np.flatnonzero(near ^ top)]
+        following = rest.max() if extreme > other else rest.min()
+        found = int(np.count_nonzero(rest == following))
+    return count if count >= _PILED * found else 0
+
+
+def _in_a_row(top: NDArray[np.bool_]) -> bool:
+    return bool(np.any(top[2:] & top[1:-1] & top[:-2]))
 
 
 def _level(x: NDArray[np.float32]) -> float:
