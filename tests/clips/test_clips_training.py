@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from clip_files import refused
 from nearfar.clips import Clip, Clips, proxy_classes
-from nearfar.clips.training import recording_blocks, session_of
+from nearfar.clips.training import recording_blocks, session_of, sessions_of
 from nearfar.errors import SettingError
 
 SOME = Clips(
@@ -76,3 +79,97 @@ def test_a_day_alone_is_cut_into_neighbours_and_data_sets_are_not():
     dcase = [Clip(Path(f"2024-11-04/section_00_source_train_normal_{i:04d}.wav")) for i in range(9)]
     assert len(set(recording_blocks(dcase, 10))) == 9
     assert session_of(Clip(Path("2024-13-45/a.wav"))) is None
+
+
+def grouped(clips, folds=10):
+    """Which clips share a block, as sets of their places: numbers are no matter."""
+    blocks = recording_blocks(clips, folds)
+    assert set(blocks) == set(range(len(set(blocks))))
+    return {frozenset(np.flatnonzero(blocks == block).tolist()) for block in blocks}
+
+
+@pytest.mark.parametrize(
+    ("folder", "day"),
+    [
+        ("2024-11-04/ZOOM0001", "2024-11-04"), ("2024-11-04/near", "2024-11-04"),
+        ("20241104_0830", "2024-11-04"), ("04.11.2024", "2024-11-04"), ("241104", "2024-11-04"),
+        ("2024/11/04", "2024-11-04"), ("2024-11-04/08-30", "2024-11-04"), ("day03", "day03"),
+        ("2024-11-04/normal", "2024-11-04"), ("week 1/day03", "week 1/day03"),
+        ("pump7", None), ("2024-11-04/pump7", None), ("normal", None), ("ZOOM0001", None),
+    ],
+)  # fmt: skip
+def test_a_folder_says_its_day_as_it_says_its_machine(folder, day):
+    assert session_of(Clip(Path("hall", folder, "a.wav"))) == day
+
+
+def test_a_recording_over_midnight_is_of_one_day():
+    began = datetime(2024, 11, 4, 23, 50)
+    night = [
+        Clip(Path("n.wav"), start=60.0 * i, stop=60.0 * i + 60, time=began + timedelta(minutes=i))
+        for i in range(20)
+    ]
+    morning = [Clip(Path("m.wav"), time=datetime(2024, 11, 5, 9, i)) for i in range(20)]
+    assert grouped([*night, *morning]) == {frozenset(range(20)), frozenset(range(20, 40))}
+    assert session_of(Clip(Path("a.wav"), start=9.0, time=datetime.min)) == "0001-01-01"
+
+
+def test_a_clip_without_a_time_is_of_its_folders_day():
+    timed = [Clip(Path(f"p/day03/{i}.wav"), time=datetime(2024, 11, 4, 9, i)) for i in range(3)]
+    untimed = [Clip(Path("p/day03/test.wav")), Clip(Path("p/day04/test.wav"))]
+    assert sessions_of([*untimed, *timed]) == ["2024-11-04", "day04"] + ["2024-11-04"] * 3
+    # A folder that is no day holds whatever was put there.
+    plain = [Clip(Path("p/a.wav"), time=datetime(2024, 11, 4)), Clip(Path("p/b.wav"))]
+    assert sessions_of(plain) == ["2024-11-04", None]
+
+
+def test_days_above_a_machine_count_where_there_are_several():
+    days = [Clip(Path(f"2024-11-{d:02d}/pump7/{i}.wav")) for d in (4, 5) for i in range(3)]
+    assert sessions_of(days) == ["2024-11-04"] * 3 + ["2024-11-05"] * 3
+    assert sessions_of(days[:3]) == [None] * 3  # as likely the day of a copy
+
+
+def test_a_day_alone_is_cut_between_its_recordings():
+    """Parts of one recording in two folds would judge each other."""
+    hours = [Clip(Path(f"2024-11-04/{h}.wav"), start=float(i), stop=i + 1.0)
+             for h in range(4) for i in range(20)]  # fmt: skip
+    assert grouped(hours) == {frozenset(range(20 * h, 20 * h + 20)) for h in range(4)}
+    # One that is most of all clips has to be cut itself; the rest is not.
+    long = [Clip(Path("2024-11-04/long.wav"), start=float(i), stop=i + 1.0) for i in range(50)]
+    blocks = recording_blocks([*hours[:20], *long], 10)
+    assert (len(set(blocks[:20])), len(set(blocks[20:]))) == (1, 10)
+
+
+def test_times_of_several_zones_are_in_one_order():
+    east = timezone(timedelta(hours=5))
+    began = datetime(2024, 11, 4, 8, tzinfo=UTC)
+    clips = [
+        Clip(Path(f"{'ba'[i % 2]}{i:02d}.wav"), time=(began + timedelta(minutes=i)).astimezone(
+            (UTC, east)[i % 2])) for i in range(40)
+    ]  # fmt: skip
+    blocks = recording_blocks(clips, 10)
+    assert np.count_nonzero(np.diff(blocks)) == 9  # neighbours in time, whoever wrote it down
+    naive = [Clip(Path("z.wav"), time=datetime(2024, 11, 4, 8)), Clip(Path("y.wav"))]
+    assert len(recording_blocks([*clips, *naive], 10)) == 42
+
+
+recordings = st.tuples(st.integers(0, 3), st.integers(1, 12))  # day, parts
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(recordings, min_size=1, max_size=8), st.integers(2, 10), st.randoms())
+def test_no_session_and_no_recording_is_parted_unless_it_is_most_of_all(drawn, folds, random):
+    clips = [
+        Clip(Path(f"2024-11-{day + 1:02d}/{r}.wav"), start=float(i), stop=i + 1.0)
+        for r, (day, count) in enumerate(drawn)
+        for i in range(count)
+    ]
+    blocks = recording_blocks(clips, folds)
+    for together in (session_of, lambda clip: clip.path):
+        for name in {together(clip) for clip in clips}:
+            mine = [i for i, clip in enumerate(clips) if together(clip) == name]
+            if 2 * len(mine) <= len(clips):
+                assert len(set(blocks[mine])) == 1
+    assert len(set(blocks)) >= min(2, len(clips))  # else there is nothing to be held against
+    order = random.sample(range(len(clips)), len(clips))
+    shuffled = grouped([clips[i] for i in order], folds)
+    assert {frozenset(order[i] for i in block) for block in shuffled} == grouped(clips, folds)

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import warnings
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -27,6 +28,7 @@ from nearfar.sound.fbank import n_frames
 from nearfar.training import FineTuning
 from nearfar.training.examples.examples import (
     Examples,
+    _pieces,
     batches,
     buckets,
     crop_rng,
@@ -276,6 +278,33 @@ def test_neighbouring_parts_of_a_recording_are_held_out_together(tmp_path):
         assert sum(c.machine == "pump" for c in held) == 1
         found.append({c.name for c in held})
     assert found[0] == found[1]
+
+
+RECORDINGS = st.tuples(st.integers(0, 2), st.integers(1, 15), st.booleans())  # day, parts, cut
+
+
+@given(st.lists(RECORDINGS, min_size=1, max_size=8), st.sampled_from([2, 3, 10, 20]), st.randoms())
+@settings(max_examples=60)
+def test_what_is_held_out_together_is_a_file_or_neighbours_in_a_recording(drawn, folds, random):
+    """Days are no matter here: of few of them no share could be drawn."""
+    clips = []
+    for r, (day, count, cut) in enumerate(drawn):
+        whole = Clip(Path(f"2024-11-{day + 1:02d}/{r}.wav"))
+        clips += parts_of(whole.path, count) if cut else [whole]
+    random.shuffle(clips)
+    blocks = _pieces(clips, folds)
+    parts = [clip.stop is not None for clip in clips]
+    recordings = {clip.path for clip, part in zip(clips, parts, strict=True) if part}
+    for block in range(max(blocks) + 1):
+        mine = sorted((clips[i] for i in np.flatnonzero(blocks == block)), key=lambda c: c.start)
+        assert len({clip.path for clip in mine}) == 1  # none is empty, none of two files
+        assert [c.start for c in mine] == [mine[0].start + i for i in range(len(mine))]
+    for path in recordings:
+        mine = [i for i, clip in enumerate(clips) if clip.path == path]
+        sizes = np.unique(blocks[mine], return_counts=True)[1]
+        # As few pieces as fill the folds with those of the others, and all of nearly one size.
+        assert len(sizes) == min(len(mine), -(-folds // len(recordings)))
+        assert np.ptp(sizes) <= 1
 
 
 @given(st.lists(st.integers(1, 12), min_size=1, max_size=6), st.sampled_from([0.05, 0.1, 0.3, 0.5]))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-import re
+import os
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
@@ -12,10 +14,10 @@ from numpy.typing import NDArray
 
 from nearfar.clips.clip import Clip, parse_name
 from nearfar.clips.collection import Clips
+from nearfar.clips.words import date_of, is_day, names_machine
 from nearfar.errors import DatasetError, SettingError
 
-# 2024-11-04, 20241104 or 2024_11_04, as recorders name a day's folder.
-_DAY = re.compile(r"(19|20)\d\d([-_.]?)(0[1-9]|1[0-2])\2(0[1-9]|[12]\d|3[01])")
+_HALVES = ("near", "far", "ch1", "ch2", "tr1", "tr2")  # folders of a pair's two files
 
 
 def check_training(clips: Clips | Sequence[Clip], doing: str = "fit") -> None:
@@ -114,29 +116,80 @@ def session_of(clip: Clip) -> str | None:
     """What a clip was recorded in one go with: its day, or the long recording it is a part of.
 
     Returns:
-        The day, of the clip's time or of a folder named like a date; else the file of a part;
-        None for a file of its own, and for one with a name of the DCASE form.
+        The day on which its recording began, by the clip's time or a folder named like a date; a
+        folder of a session (`day03`); else the file of a part; None for a file of its own, and for
+        one with a name of the DCASE form.
 
     >>> session_of(Clip(Path("zoom/2024-11-04/ZOOM0001.WAV")))
     '2024-11-04'
     >>> session_of(Clip(Path("hour.wav"), start=10.0, stop=20.0)), session_of(Clip(Path("a.wav")))
     ('hour.wav', None)
     """
+    whole = clip.start == 0 and clip.stop is None
     if parse_name(clip.path.name) is not None:  # its data set's folds are published ones
-        return None if _whole(clip) else str(clip.path)
-    # When clips carry no time the folder's name is all that is left of the day.
+        return None if whole else str(clip.path)
     if clip.time is not None:
-        return clip.time.date().isoformat()
-    folder = clip.path.parent
-    if folder.name.casefold() in ("near", "far"):  # halves of a pair lie one folder deeper
-        folder = folder.parent
-    if day := _DAY.fullmatch(folder.name):
-        return "-".join((folder.name[:4], day[3], day[4]))
-    return None if _whole(clip) else str(clip.path)
+        # A recording over midnight is one: its parts are of the evening that it began on.
+        return _began(clip.time, clip.start).date().isoformat()
+    # When clips carry no time the folder's name is all that is left of the day.
+    return _day_of(clip.path.parent) or (None if whole else str(clip.path))
 
 
-def _whole(clip: Clip) -> bool:
-    return clip.start == 0 and clip.stop is None
+def sessions_of(clips: Sequence[Clip]) -> list[str | None]:
+    """`session_of` each clip, and what only the others tell.
+
+    One without a time, in a folder such as `day03` whose other clips are all of one day, is of that
+    day. Days above the machine's own folder (`2024-11-04/pump7`) are days where there are several:
+    one alone may be that of a copy.
+    """
+    found = [session_of(clip) for clip in clips]
+    days: dict[Path, set[str]] = {}
+    for clip, name in zip(clips, found, strict=True):
+        if clip.time is not None and name is not None and _day_of(clip.path.parent):
+            days.setdefault(clip.path.parent, set()).add(name)
+    above: dict[int, str] = {}
+    for i, clip in enumerate(clips):
+        own = days.get(clip.path.parent, set())
+        if clip.time is None and len(own) == 1:
+            found[i] = next(iter(own))
+        elif (
+            found[i] in (None, str(clip.path))
+            and parse_name(clip.path.name) is None
+            and (day := _day_of(clip.path.parent, machines=1))
+        ):
+            above[i] = day
+    if len(set(above.values())) > 1:
+        for i, day in above.items():
+            found[i] = day
+    return found
+
+
+def _began(time: datetime, start: float) -> datetime:
+    try:
+        return time - timedelta(seconds=start)
+    except OverflowError:  # a clock of the year 1
+        return time
+
+
+@lru_cache(maxsize=4096)  # a folder has many clips
+def _day_of(folder: Path, machines: int = 0) -> str | None:
+    """The day, or the session, that a folder and those above it are named by.
+
+    It goes up to the first name that is a machine's, or past as many as are given.
+    """
+    parts = Path(os.path.abspath(folder)).parts[1:]  # `.` has a name, too
+    named: list[str] = []
+    for i in range(len(parts) - 1, -1, -1):
+        name, above = parts[i], parts[max(i - 2, 0) : i]
+        if (day := date_of(name)) is not None:  # an hour below it is a part of it
+            return day
+        if is_day(name, above):
+            named.insert(0, name)
+        elif name.casefold() not in _HALVES and names_machine(name, above):
+            machines -= 1
+            if machines < 0:
+                break
+    return date_of("-".join(named)) or "/".join(named) or None  # 2024/11/04, or week 1/day03
 
 
 def recording_blocks(clips: Sequence[Clip], folds: int) -> NDArray[np.int64]:
@@ -148,23 +201,52 @@ def recording_blocks(clips: Sequence[Clip], folds: int) -> NDArray[np.int64]:
 
     Returns:
         (n,) block numbers. A file that is one clip, of no known day, is a block. A session
-        (`session_of`) is one block; one of more than half of the clips makes as many blocks of
-        consecutive parts as there are folds.
+        (`sessions_of`) is one block; one of more than half of the clips makes as many blocks of
+        consecutive parts as there are folds, each recording in one of them if it can.
     """
-    sessions = [session_of(clip) for clip in clips]
-    named = sorted({name for name in sessions if name is not None})
     blocks: NDArray[np.int64] = np.empty(len(clips), dtype=np.int64)
-    singles = [i for i, name in enumerate(sessions) if name is None]
+    members: dict[str, list[int]] = {}
+    singles: list[int] = []
+    for i, name in enumerate(sessions_of(clips)):
+        (singles if name is None else members.setdefault(name, [])).append(i)
     blocks[singles] = np.arange(len(singles))
     used = len(singles)
-    for session in named:
-        parts = [i for i, name in enumerate(sessions) if name == session]
-        # Files without a time are in the order of their names, as recorders number them.
-        parts.sort(key=lambda i: (str(clips[i].time or ""), str(clips[i].path), clips[i].start))
+    for session in sorted(members):
+        parts = members[session]
         # Neighbours in two folds judge each other: self-scores and thresholds too low. A lone
         # session must be cut all the same: without it too little is left to be held against.
-        pieces = folds if 2 * len(parts) > len(clips) else 1
-        pieces_here = min(pieces, len(parts))  # a recording of three parts has no four blocks
-        blocks[parts] = used + np.arange(len(parts)) * pieces_here // len(parts)
-        used += pieces_here
+        cut = 2 * len(parts) > len(clips)
+        pieces = _pieces(clips, parts, folds) if cut else dict.fromkeys(parts, (0, 0))
+        number = {piece: used + k for k, piece in enumerate(sorted(set(pieces.values())))}
+        blocks[parts] = [number[pieces[i]] for i in parts]
+        used += len(number)
     return blocks
+
+
+def _pieces(clips: Sequence[Clip], parts: Sequence[int], folds: int) -> dict[int, tuple[int, int]]:
+    """The piece of a session that each of its parts is in, by place; pieces follow each other."""
+    recordings: dict[Path, list[int]] = {}
+    # Files without a time are in the order of their names, as recorders number them.
+    for i in sorted(parts, key=lambda i: (_moment(clips[i]), str(clips[i].path), clips[i].start)):
+        recordings.setdefault(clips[i].path, []).append(i)
+    count = min(folds, len(parts))  # a recording of three parts has no four pieces
+    pieces: dict[int, tuple[int, int]] = {}
+    before = 0
+    for number, mine in enumerate(recordings.values(), 1):
+        if 2 * len(mine) > len(clips):  # cut itself, as above
+            pieces |= {i: (number, turn * count // len(mine)) for turn, i in enumerate(mine)}
+        else:
+            pieces |= dict.fromkeys(mine, (0, before * count // len(parts)))
+        before += len(mine)
+    return pieces
+
+
+def _moment(clip: Clip) -> tuple[bool, float]:
+    """To sort by; times of several zones are one order, those without a zone are taken for UTC."""
+    if clip.time is None:
+        return (False, 0.0)
+    zone = clip.time.tzinfo or UTC
+    return (
+        True,
+        (clip.time.replace(tzinfo=zone) - datetime(2000, 1, 1, tzinfo=UTC)).total_seconds(),
+    )

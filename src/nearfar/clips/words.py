@@ -130,6 +130,19 @@ def is_day(name: str, above: Sequence[str] = ()) -> bool:
     return any((m := p.fullmatch(name)) and _possible(m) for p in (*_DAYS, *_TIMES))
 
 
+def date_of(name: str) -> str | None:
+    """The date that a folder is named by, as ISO 8601; None if it is none, or only part of one.
+
+    >>> date_of("04.11.2024"), date_of("20241104T0830"), date_of("11-04"), date_of("20249904")
+    ('2024-11-04', '2024-11-04', None, None)
+    """
+    for pattern in _DAYS:
+        if (match := pattern.fullmatch(name)) and _possible(match):
+            year = match["year"] if len(match["year"]) == 4 else f"20{match['year']}"
+            return f"{year}-{match['month']}-{match['day']}"
+    return None
+
+
 def _possible(match: re.Match[str]) -> bool:
     fields = {k: int(v) for k, v in match.groupdict().items() if v is not None}
     return all(low <= fields.get(k, low) <= high for k, (low, high) in _ALLOWED.items())

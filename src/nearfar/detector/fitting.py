@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from nearfar.clips.clip import Clip
 from nearfar.clips.collection import Clips, by_section
-from nearfar.clips.training import check_training, recording_blocks, session_of
+from nearfar.clips.training import check_training, recording_blocks, sessions_of
 from nearfar.detector.checks import check_section, warn_left_out, warn_of_fit, warn_of_suspects
 from nearfar.detector.detector import Detector
 from nearfar.detector.member import Member, NormalRows, assign_folds, fit_member, pool_sizes
@@ -359,13 +359,15 @@ def _fit_member(draft: _Draft, fits: _Fits) -> Member:
 
 
 def _session_fact(draft: _Draft) -> dict[str, float]:
-    """How many sessions the clips are of; nothing where a file of its own is among them."""
-    group = draft.normals.group
-    sessions = {session_of(clip) for clip, _ in group}
-    if None in sessions:
+    """How many sessions the clips are of, a file of its own being one; nothing where all are."""
+    clips = [clip for clip, _ in draft.normals.group]
+    sessions = sessions_of(clips)
+    known = {name for name in sessions if name is not None}
+    # One stray file among 80 clips of 4 recordings must not take the word of these away.
+    if not known:
         return {}
-    days = sessions - {str(clip.path) for clip, _ in group}  # the others are files of many parts
-    return {SESSIONS: float(len(sessions)), DAYS: float(len(days))}
+    days = known - {str(clip.path) for clip in clips}  # the others are files of many parts
+    return {SESSIONS: float(len(known) + sessions.count(None)), DAYS: float(len(days))}
 
 
 def _pools(draft: _Draft, fits: _Fits) -> list[Pool]:

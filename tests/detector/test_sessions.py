@@ -1,0 +1,79 @@
+"""Normals of few sessions: what is promised is said to hold for these, and is kept for others."""
+
+from dataclasses import replace
+from datetime import datetime
+
+import numpy as np
+import pytest
+
+import nearfar as nf
+from conftest import RATE, write
+from nearfar.detector import fitting
+
+pytestmark = pytest.mark.filterwarnings("ignore::nearfar.NearfarWarning")
+
+SECONDS, PARTS, SESSIONS = 2, 20, 4
+
+
+def session(rng, seconds):
+    """A hum whose speed and level, and a hall whose noise, are this session's alone."""
+    t = np.arange(round(seconds * RATE)) / RATE
+    turns = 50 * (1 + 0.03 * rng.standard_normal())
+    hum = sum(np.sin(2 * np.pi * turns * k * t + rng.uniform(0, 6)) / k for k in (1, 2, 4, 7, 11))
+    loud, hall = 10 ** (rng.normal(0, [1, 4]) / 20)
+    near, far, shared = rng.standard_normal((3, len(t)))
+    noise = np.convolve(shared, np.ones(6) / 6, "same") * hall
+    both = [hum * loud + 0.4 * near + noise, 0.3 * hum * loud + 0.2 * far + 1.5 * noise]
+    return 0.02 * np.stack(both)
+
+
+@pytest.fixture(scope="module")
+def hall(tmp_path_factory):
+    """`few/`: four long recordings; `new/`: short ones of as many days."""
+    root = tmp_path_factory.mktemp("hall")
+    rng = np.random.default_rng(60)
+    for i in range(SESSIONS):
+        write(root / "few" / f"{i}.wav", session(rng, SECONDS * PARTS))
+    for i in range(30):
+        write(root / "new" / f"{i}.wav", session(rng, SECONDS))
+    return root
+
+
+def few(hall):
+    return nf.Clips.open(hall / "few", clip_seconds=SECONDS)
+
+
+def flagged(detector, hall):
+    """Share of normal clips of other sessions above the threshold."""
+    scores = detector.score(nf.Clips.open(hall / "new"))
+    return np.mean([v.score > v.threshold for v in scores])
+
+
+def caveat(detector):
+    (section,) = detector.sections.values()
+    return section.caveat
+
+
+def test_a_threshold_of_four_recordings_is_kept_by_others(hall, monkeypatch):
+    detector = nf.fit(nf.s4(), few(hall))
+    said = caveat(detector)
+    assert "80 clips from 4 recordings" in said
+    assert "more alarms" in said
+    assert "\n" not in said
+    promised = detector.threshold("few").confident
+    assert flagged(detector, hall) <= promised
+    # Held out one by one, neighbours of one recording vouch for each other.
+    monkeypatch.setattr(fitting, "recording_blocks", lambda clips, folds: np.arange(len(clips)))
+    assert flagged(nf.fit(nf.s4(), few(hall)), hall) > 2 * promised
+
+
+def test_a_stray_file_does_not_take_the_line_away(hall):
+    stray = nf.Clips.open(hall / "new")[0]
+    detector = nf.fit(nf.logmel(), [*few(hall), replace(stray, machine="few")])
+    assert "81 clips from 5 recordings" in caveat(detector)
+    assert caveat(nf.fit(nf.logmel(), nf.Clips.open(hall / "new"))) == ""  # nothing is known
+
+
+def test_a_lone_day_says_so(hall):
+    day = [replace(c, time=datetime(2024, 11, 4, 9, 0, int(c.start))) for c in few(hall)]
+    assert "80 clips from 1 recording or day:" in caveat(nf.fit(nf.logmel(), day))
