@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -14,11 +15,14 @@ from contextlib import contextmanager
 from functools import partial
 from itertools import chain, islice
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from nearfar.errors import NearfarError, NearfarWarning
 from nearfar.parts.own import user_files, user_module
 from nearfar.runtime.runtime import Runtime
+
+if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
@@ -28,6 +32,15 @@ Outcome = tuple[Result, list[str]]  # of a job: what it gave, and its warnings
 # a worker needs a second job to go on with while an earlier one, or whoever takes the results, is
 # slow. More would gain nothing but a longer queue of finished results in this process's memory.
 AHEAD = 2
+GRACE = 2.0  # s for a job to leave what it does and tidy up, when nobody wants its result any more
+
+# What tells a worker's job to end; Windows has no signal that is free, nor needs a real one.
+_WAKE = signal.SIGTERM if os.name == "nt" else signal.SIGUSR1
+_working, _leaving = threading.Event(), threading.Event()  # of this process, if it is a worker
+
+
+class _Left(BaseException):
+    """Ends a job where it is; no Exception, for a job may handle those."""
 
 
 def run(task: Callable[[Job], Result], jobs: Iterable[Job], workers: int) -> Iterator[Result]:
@@ -57,9 +70,10 @@ def _in_processes(
 ) -> Iterator[Result]:
     import multiprocessing
 
-    pool = ProcessPoolExecutor(
-        workers, multiprocessing.get_context("spawn"), _start_worker, (user_files(),)
-    )
+    context = multiprocessing.get_context("spawn")
+    # Of this pipe nothing is read but its end, which comes when we close it, or are killed.
+    heard, told = context.Pipe(duplex=False)
+    pool = ProcessPoolExecutor(workers, context, _start_worker, (user_files(), heard))
     try:
         flying: deque[Future[Outcome[Result]]] = deque()
         _submit(pool, task, islice(jobs, AHEAD * workers), flying)
@@ -72,8 +86,16 @@ def _in_processes(
             "a worker process was killed (out of memory?) or could not start; "
             "try again with --workers 1"
         ) from None
+    except Exception:
+        raise
+    except BaseException:
+        # Ctrl-C, SIGTERM, or nobody asks for more: a job may take hours, and is not waited for.
+        told.close()
+        raise
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+        told.close()
+        heard.close()
 
 
 def _submit(
@@ -96,7 +118,7 @@ def _told(outcome: Outcome[Result]) -> Result:
 
 def _recorded(task: Callable[[Job], Result], job: Job) -> Outcome[Result]:
     """A job's result and its warnings, which a worker process has nobody to tell."""
-    with warnings.catch_warnings(record=True) as caught:
+    with warnings.catch_warnings(record=True) as caught, _may_be_left():
         warnings.simplefilter("always", NearfarWarning)
         result = task(job)
     messages = [str(w.message) for w in caught if issubclass(w.category, NearfarWarning)]
@@ -116,22 +138,52 @@ def _interrupts_held() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _start_worker(files: tuple[str, ...]) -> None:
+def _start_worker(files: tuple[str, ...], heard: Connection) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
-    # A parent that was killed can tell nobody: its workers would wait for jobs for ever.
-    threading.Thread(target=_follow_parent, daemon=True).start()
+    signal.signal(_WAKE, _leave)
+    threading.Thread(target=_follow_parent, args=(heard,), daemon=True).start()
     for file in files:
         user_module(Path(file))
 
 
-def _follow_parent() -> None:
-    """End this process, whatever it is doing, when the one that started it is gone."""
-    import multiprocessing
+def _follow_parent(heard: Connection) -> None:
+    """End this process, whatever it is doing, when the one that started it is gone or says so.
 
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()  # on a handle that the system closes, so SIGKILL is noticed too
-        os._exit(1)
+    A parent that was killed can tell nobody: its workers would wait for jobs for ever.
+    """
+    from multiprocessing import parent_process
+    from multiprocessing.connection import wait
+
+    parent = parent_process()
+    # Both are handles that the system closes, so SIGKILL is noticed too.
+    wait([heard] if parent is None else [heard, parent.sentinel])
+    _leaving.set()
+    if os.name == "nt":
+        import _thread
+
+        _thread.interrupt_main(_WAKE)
+    else:  # a real one: it wakes a job that sleeps or waits
+        signal.pthread_kill(threading.main_thread().ident or 0, _WAKE)
+    time.sleep(GRACE)  # by then the job has tidied up, and the process gone home by itself
+    os._exit(1)
+
+
+@contextmanager
+def _may_be_left() -> Iterator[None]:
+    """Where a job may be ended; elsewhere a worker hands its results on, and must not be."""
+    _working.set()
+    try:
+        if _leaving.is_set():
+            raise _Left
+        yield
+    finally:
+        _working.clear()
+
+
+def _leave(*_: object) -> None:
+    if _working.is_set():
+        _working.clear()  # once: what the job does to tidy up is not ended too
+        raise _Left
 
 
 def run_counted(
