@@ -27,6 +27,12 @@ def sleeping(folder):
     finally:
         told(folder, "tidy")
 
+def all_but_one(folder):
+    try:
+        pathlib.Path(folder, "first").touch(exist_ok=False)
+    except FileExistsError:
+        sleeping(folder)
+
 def busy(folder):
     told(folder, "begun")
     try:
@@ -44,7 +50,7 @@ def stubborn(folder):
             pass
 """
 PARENT = """
-import sys
+import sys, time
 from nearfar.cli import main
 from nearfar.runtime import workers
 import nearfar.clips.collection as collection
@@ -52,8 +58,8 @@ import long_jobs
 
 def slow(*_, **__):
     results = workers.run(job, [folder] * 6, workers=2)
-    for _ in results:  # held by a name, it would be closed late
-        pass
+    for _ in results:  # held by a name, they are closed late
+        time.sleep(36_000)
 
 folder, job = sys.argv[1], getattr(long_jobs, sys.argv[2])
 collection.Clips.open = slow
@@ -107,6 +113,14 @@ def told(tmp_path):
 def test_a_long_job_is_left_and_tidies_up(told, tmp_path, job, number):
     process = python(PARENT, told, job, env=environment(tmp_path))
     workers = ended(process, told, number)
+    assert pids(told, "tidy") == workers
+
+
+@pytest.mark.slow
+def test_jobs_are_left_whatever_their_results_wait_for(told, tmp_path):
+    """The one who takes the results is at work, not the one who waits for them."""
+    process = python(PARENT, told, "all_but_one", env=environment(tmp_path))
+    workers = ended(process, told)
     assert pids(told, "tidy") == workers
 
 

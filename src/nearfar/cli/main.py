@@ -76,8 +76,6 @@ def main() -> None:
         typer.echo(
             f"{interrupt}; what is finished is kept, the same command goes on from there", err=True
         )
-        # Frames that the error holds may hold jobs at work, which then are not waited for.
-        traceback.clear_frames(interrupt.__traceback__)
         sys.exit(interrupt.exit_code)
     except OSError as error:  # standard output is full or gone
         typer.echo(f"error: the output cannot be written ({error.strerror})", err=True)
