@@ -76,6 +76,11 @@ CASES: dict[str, tuple[str, ...]] = {
     "Places": (
         "score fan.detector normal --csv no/such/folder/today.csv",
         "embed normal -s logmel -o rows.csv",
+        "fit normal -s logmel --machine pump7 -o two.detector",
+        "fit few -s logmel --machine fan -o fan.detector",
+        "fit normal -s logmel -o broken.detector",
+        "fit normal -s logmel --machine fan -o mine.detector",
+        "fit normal -s logmel -o fan.detector.previous",
     ),
     "Warnings": (
         "fit bad -s logmel -o bad.detector --skip-bad",
@@ -189,6 +194,9 @@ def _make() -> None:
             raise RuntimeError(f"{command}: {said}")
     shutil.copytree("fan.detector", "broken.detector")
     Path("broken.detector/detector.json").write_text("{")
+    shutil.copytree("fan.detector", "mine.detector")
+    Path("mine.detector.previous").mkdir()
+    Path("mine.detector.previous/notes.txt").write_text("mine")
 
 
 def main() -> None:
