@@ -15,12 +15,14 @@ import nearfar as nf
 from nearfar import errors
 from nearfar.cli import main as cli
 from nearfar.errors import FLAGS, NearfarError, Once, in_python, in_shell, warn
+from nearfar.reproduce.run import reproduce
 from nearfar.runtime.runtime import Runtime
+from nearfar.study.assessment import of_data
+from nearfar.study.lomo import study
 
 FLAG = re.compile(r"(?<![\w-])--[a-z][a-z-]+")
 COMMAND = re.compile(r"\bnearfar [a-z]+ [^,;()]*")
-# What only the command line has: its own messages, and studies of data that no `nf.NAME` begins.
-SHELL_ALONE = {"cli", "study", "reproduce"}
+SHELL_ALONE = {"cli"}  # its own messages, which no call in Python meets
 SWITCHES = [name for name, form in FLAGS.items() if not form]
 
 
@@ -70,10 +72,10 @@ def test_no_flag_is_left_in_python_and_every_one_comes_back_in_a_shell(path, tex
 def test_every_argument_is_one_of_something_public(name):
     takers = [
         nf.fit, nf.load, nf.finetune, nf.Detector.score, nf.Clips.open, nf.Clip, Runtime,
-        nf.Detector.with_false_alarm_rate,
+        nf.Detector.with_false_alarm_rate, of_data, study, reproduce,
     ]  # fmt: skip
     known = {p for taker in takers for p in inspect.signature(taker).parameters}
-    coming = {"truth", "config", "near", "far", "replace", "exclude_suspects", "false_alarm_rate"}
+    coming = {"config", "near", "far", "replace", "exclude_suspects", "false_alarm_rate"}
     assert name in known | coming
 
 

@@ -27,8 +27,9 @@ from contextlib import contextmanager
 _NAME, _COUNT = r"[A-Z][A-Z_]+", r"\d[\d.]*"
 FLAGS = {
     "skip_bad": "", "any_frontend": "", "salvage": "", "replace": "", "exclude_suspects": "",
-    "resume": "", "machine": _NAME, "section": _NAME, "weights": _NAME, "truth": _NAME,
-    "config": _NAME, "near": _COUNT, "far": _COUNT, "clip_seconds": _COUNT,
+    "resume": "", "any_data": "", "machine": _NAME, "section": _NAME, "weights": _NAME,
+    "truth": _NAME, "config": _NAME, "detector": _NAME, "vary": _NAME, "seeds": _COUNT,
+    "near": _COUNT, "far": _COUNT, "clip_seconds": _COUNT,
     "workers": _COUNT, "batch_size": _COUNT, "device": r"cpu|cuda(?::\d+)?|mps",
     "pair": r"'NEAR=[^']*'", "order": r"near-far|far-near", "false_alarm_rate": _COUNT,
 }  # fmt: skip

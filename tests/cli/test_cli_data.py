@@ -9,9 +9,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
+from typer.main import get_command
 
 import nearfar as nf
-from conftest import machine_sound, refused, write
+from conftest import TESTS, first_quick, machine_sound, refused, write
+from nearfar.cli import main as cli
 from nearfar.cli.options import Order, channels_of, order_of
 from nearfar.errors import SettingError
 
@@ -110,3 +113,67 @@ def test_what_listing_finds_is_left_out_by_every_command(run, tmp_path: Path) ->
     with np.load(tmp_path / "rows.npz") as file:
         assert len(file["embeddings"]) == 4
     assert len(nf.load(tmp_path / "d").sections["press", "00"].clips) == 4
+
+
+@pytest.fixture(scope="module")
+def four(dcase, tmp_path_factory) -> Path:
+    """A machine with two channels of noise in front of near and far; and as mono pairs."""
+    root: Path = tmp_path_factory.mktemp("four")
+    rng = np.random.default_rng(0)
+    for file in sorted((Path(dcase) / "fan").rglob("*.wav")):
+        audio = soundfile.read(file, dtype="float32")[0].T
+        place = file.relative_to(dcase)
+        noise = 0.1 * rng.standard_normal(audio.shape).astype(np.float32)
+        write(root / "channels" / place, np.concatenate([noise, audio]), subtype="PCM_16")
+        for k, channel in enumerate(audio, 1):
+            mono = place.with_name(f"{place.stem}_{k}.wav")
+            write(root / "pairs" / mono, channel[None], subtype="PCM_16")
+    return root
+
+
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    first_quick(
+        [
+            ("channels", ("--near", 3, "--far", 4)),
+            ("pairs", ("--pair", "NEAR=*_1.wav,FAR=*_2.wav")),
+        ]
+    ),
+)
+def test_evaluate_hears_files_of_other_forms_as_it_hears_two_channels(
+    run, dcase, four: Path, tmp_path: Path, kind, options
+) -> None:
+    plain = ("-s", "logmel", "--set", "embedder.n_mels=20")
+    found = []
+    for data, more in ((dcase / "fan", ()), (four / kind, options)):
+        det = tmp_path / f"{kind}{len(found)}"
+        assert run("fit", data, *more, *plain, "-o", det)[0] == 0
+        for how in (plain, ("--detector", det)):
+            code, out, err = run("evaluate", data, *more, *how, "--no-floor", "--json", "-")
+            assert code == 0, err
+            said = json.loads(out)
+            found.append([said[key] for key in ("score", "interval", "machines")])
+    assert found[0] == found[1] == found[2] == found[3]
+
+
+def test_the_page_says_which_command_takes_which_option_of_data():
+    page = (TESTS.parent / "docs" / "data.md").read_text(encoding="utf-8")
+    lines = page.partition("## Which command takes what")[2].strip().splitlines()
+    head, _, *rows = ([cell.strip() for cell in line.strip("|").split("|")]
+                      for line in lines if line.startswith("|"))  # fmt: skip
+    program = get_command(cli.app)
+    told = {row[0].strip("`"): row[1:] for row in rows}
+    for name, cells in told.items():
+        params = program.commands[name].params
+        options = {option for p in params for option in p.opts}
+        (data,) = (p for p in params if p.name in ("data", "clip"))
+        has = [data.nargs == -1]
+        for title in head[2:]:
+            named = set(title.strip("`").split())
+            has.append(named <= options)
+            assert has[-1] or not named & options
+        assert [cell == "yes" for cell in cells] == has, name
+    # Whatever else opens DATA is in the table.
+    opens = {name for name, command in program.commands.items()
+             if any(p.name == "data" for p in getattr(command, "params", ()))}  # fmt: skip
+    assert opens <= set(told)

@@ -22,7 +22,7 @@ VARY = ("--vary", "whitening.shrinkage=[0.01,0.1]")
         (("data", "--detector", ".", "-s", "s4"), "exclude each other"),
         (("data", "--detector", ".", "--set", "rule.metric=cosine"), "exclude each other"),
         (("--scores", ".", "-s", "s4"), "exclude each other"),
-        (("--scores", "."), "--scores needs --truth FILE"),
+        (("--scores", "."), "no labels; give --truth FILE"),
         (("data", "--json", "no such folder/a.json"), "cannot be written to"),
         (("data", "-s", "s5"), "no system 's5'; it has: logmel"),
         (("data", "--detector", "d", "--channel-order", "far-near"), "d has its own"),

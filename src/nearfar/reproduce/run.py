@@ -157,7 +157,7 @@ def _check_device(precisions: set[str], runtime: Runtime) -> None:
             check_bf16(device)
     except SettingError:
         raise SettingError(
-            f"precision bf16: {device.type} here has no bfloat16 arithmetic; take --precision fp32"
+            f"precision bf16: {device.type} here has no bfloat16 arithmetic; take fp32"
         ) from None
 
 

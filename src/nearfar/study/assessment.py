@@ -79,7 +79,9 @@ def of_files(folder: Path, truth: Path | None, rule: RuleName | None) -> Result:
         FormatError, DatasetError: files that do not fit each other.
     """
     if truth is None:
-        raise SettingError("--scores needs --truth FILE (machine,section,file,domain,label)")
+        raise SettingError(
+            "scores of files have no labels; give --truth FILE (machine,section,file,domain,label)"
+        )
     # No floor: there is no sound to fit one on.
     result = evaluate(read_scores(folder), read_truth(truth), rule=rule)
     return Result(result, settings={"scores": folder.name, "truth": truth.name})

@@ -195,5 +195,5 @@ def refuse_one(machines: Sequence[str]) -> None:
     if len(set(machines)) < 2:
         raise DatasetError(
             f"only one machine, {machines[0]}, so there is no other to choose on; give the data of "
-            "several machines, or evaluate without --lomo"
+            "several machines, or evaluate one system, without a choice"
         )

@@ -68,7 +68,7 @@ def _assignments(text: str) -> list[tuple[str, str]]:
         tree = ast.Constant(None)
     if not path or not isinstance(tree, ast.List) or not tree.elts:
         raise SettingError(
-            f"--vary {text!r} is not part.setting=[value, …], as in {EXAMPLE} (words in quotes)"
+            f"{text!r} is not part.setting=[value, …], as in {EXAMPLE} (words in quotes)"
         )
     return [_assignment(path, listed, node) for node in tree.elts]
 
