@@ -55,3 +55,34 @@ def test_fit_and_score_take_clips_of_any_name(odd, tmp_path, monkeypatch, capfd)
     assert json.loads(data.read_text(encoding="utf-8"))
     names = {c.name for s in nf.load(detector).sections.values() for c in s.clips}
     assert any(os.fsencode(n).endswith(b"b\xff.wav") for n in names)
+
+
+BROKEN = {  # what is wrong with the file → bytes of a name, content, words of the reason
+    "no sound": (b"a\x1b[31m\xff\n.wav", b"words", ("not a readable WAV", "record it again")),
+    "empty": (b"b\x07\xff.wav", b"", ("0 bytes", "record it again")),
+    "mp3": (b"c\x1b\xff.mp3", b"words", ("mp3 is not read", "ffmpeg -i OLD.mp3 NEW.wav")),
+    "alone": (b"d\xff_near.wav", b"words", ("far microphone's file to it is missing",)),
+}
+
+
+@pytest.mark.parametrize("kind", BROKEN)
+def test_a_broken_file_of_any_name_is_told_what_is_wrong_with_it(odd, monkeypatch, capfd, kind):
+    folder, machine = odd
+    name, content, words = BROKEN[kind]
+    (folder / os.fsdecode(name)).write_bytes(content)
+    seen = run(monkeypatch, capfd, "inspect", folder, "--machine", machine).out
+    monkeypatch.setattr(
+        sys, "argv", ["nearfar", "check", str(folder), "--machine", machine, "-s", "logmel"]
+    )
+    with pytest.raises(SystemExit) as end:
+        cli.main()
+    out, err = capfd.readouterr()
+    assert (end.value.code, out, err.count("\n")) == (2, "", 1)
+    for stream in (seen, err):
+        assert all(c.isprintable() for c in stream.replace("\n", "")), ascii(stream)
+        for word in words:
+            assert word in stream
+        assert ("record it again" in stream) == ("record it again" in words)  # not the name's fault
+    lines = [line for line in seen.splitlines() if words[0] in line]
+    assert len(lines) == 1
+    assert lines[0].count("odd/") == 1  # the name is said once, not raw and escaped

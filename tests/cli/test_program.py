@@ -6,10 +6,11 @@ import shutil
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 from typer.main import get_command
 
-from conftest import first_quick
+from conftest import first_quick, write
 from nearfar.cli import main as cli
 from nearfar.cli.options import DATA, OUTPUT, SPEED, SYSTEM, write_json
 from nearfar.cli.program import EXIT_CODES, METAVARS, PANEL_OF, hoisted, voice
@@ -203,3 +204,14 @@ def test_features_as_json_are_one_text_on_standard_output(run, dcase, tmp_path):
     code, table, _ = run("features", clip, "--json", file)
     assert json.loads(file.read_text()) == json.loads(out)
     assert "unit" in table.splitlines()[0]
+
+
+@pytest.mark.parametrize("command", ["mask", "features", "check"])
+def test_a_way_out_is_one_that_the_command_has(run, tmp_path, command):
+    clip = write(tmp_path / "silent.wav", np.zeros((2, 32_000)))
+    code, _, err = run(command, clip, *(["-o", tmp_path / "out.wav"] if command == "mask" else []))
+    assert code == 2
+    assert "leave the clip out" in err
+    assert ("--skip-bad" in err) == any(
+        "--skip-bad" in option.opts for option in options(COMMANDS[command])
+    )

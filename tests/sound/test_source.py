@@ -307,3 +307,18 @@ def test_mutated_headers_are_a_sound_or_a_line(tmp_path: Path) -> None:
                 for salvage in (False, True):
                     with contextlib.suppress(NearfarError):
                         assert audio.read(path, salvage=salvage).ndim == 2
+
+
+@pytest.mark.parametrize(
+    "fault", [PermissionError(13, "Permission denied"), OSError(5, "Input/output error")]
+)
+def test_what_the_disk_refuses_is_no_fault_of_the_recording(tmp_path, monkeypatch, fault):
+    path = tmp_path / "a.wav"
+    path.write_bytes(b"RIFF")
+
+    def refuse(*_, **__):
+        raise fault
+
+    monkeypatch.setattr("nearfar.sound.source._layout", refuse)
+    line = refused(lambda: audio.read(path), "a.wav", fault.strerror, "permissions", "--skip-bad")
+    assert "record it again" not in line

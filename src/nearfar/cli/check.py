@@ -35,7 +35,7 @@ from nearfar.cli.options import (
     write_json,
 )
 from nearfar.cli.progress import Session
-from nearfar.errors import in_shell
+from nearfar.errors import in_shell, visible
 from nearfar.files import check_output
 from nearfar.system.named import system_of
 from nearfar.text import counted
@@ -95,7 +95,7 @@ def check(
     if not write_json(as_json, _as_dict(found, clips) if as_json is not None else None):
         counts = Counter(clip.machine for clip in clips)
         for line in lines(found, counts).values():
-            typer.echo(in_shell(line))
+            typer.echo(visible(in_shell(line)))
         standing = len({suspect.clip for suspect in found})
         typer.echo(f"{standing} of {len(clips)} clips stand out" if found else
                    f"{counted(len(clips), 'clip')}: none stands out")  # fmt: skip

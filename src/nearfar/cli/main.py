@@ -69,8 +69,8 @@ def main() -> None:
         if voice.verbose:
             traceback.print_exc()
         for fault in error.faults:  # in full, each on its own line; the error sums them up
-            typer.echo(f"fault: {in_shell(one_line(fault))}", err=True)
-        typer.echo(f"error: {in_shell(one_line(error))}", err=True)
+            typer.echo(f"fault: {voice.fitting(in_shell(one_line(fault)))}", err=True)
+        typer.echo(f"error: {voice.fitting(in_shell(one_line(error)))}", err=True)
         sys.exit(2)  # as the command-line library itself ends for an unknown option
     except Interrupted as interrupt:
         typer.echo(

@@ -7,6 +7,7 @@ stands in the same place in both.
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -70,6 +71,17 @@ class Voice:
     def __init__(self) -> None:
         self.quiet = False  # neither progress nor warnings
         self.verbose = False  # versions, times, tracebacks of errors
+        self.options: frozenset[str] = frozenset()  # of the command that runs
+
+    def fitting(self, text: str) -> str:
+        """A message whose way out is open to the command: not all can leave clips out.
+
+        >>> Voice().fitting("a.wav: silent; check it or leave the clip out with --skip-bad")
+        'a.wav: silent; check it or leave the clip out of the data'
+        """
+        if "--skip-bad" in self.options:
+            return text
+        return re.sub(r"(leave \w+( clip)? out) with --skip-bad", r"\1 of the data", text)
 
 
 voice = Voice()  # of this run; `start` sets it
@@ -95,6 +107,11 @@ class Command(TyperCommand):
         """Take the arguments; a mistake in them knows its command."""
         with _of(ctx):
             return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run it; messages fit what it can do."""
+        voice.options = frozenset(option for p in self.params for option in p.opts)
+        return super().invoke(ctx)
 
     def get_params(self, ctx: Any) -> Any:
         """The parameters, panel by panel; --help, which is made late, is one of them."""

@@ -36,7 +36,7 @@ from nearfar.cli.options import (
     write_json,
 )
 from nearfar.cli.progress import Session
-from nearfar.errors import SettingError
+from nearfar.errors import SettingError, visible
 from nearfar.files import check_output
 from nearfar.system.named import system_of, types_of
 
@@ -221,7 +221,8 @@ def _tell(result: Printable, output: Path | None) -> None:
     """Write what was asked for and print the rest."""
     # The file first: a closed pipe must not cost it.
     if not write_json(output, result.as_dict() if output is not None else None):
-        typer.echo(result.text + (f"\nwrote {output}" if output is not None else ""))
+        text = result.text + (f"\nwrote {output}" if output is not None else "")
+        typer.echo("\n".join(map(visible, text.split("\n"))))  # whatever score files are called
 
 
 def _check_lomo(lomo: bool, vary: list[str] | None, *others: tuple[str, Any]) -> None:

@@ -106,7 +106,8 @@ def foreign(file: Path) -> str:
     """Why a sound file of another format is not read, and the way out."""
     new = file.stem + ".wav"
     line = f"ffmpeg -i {shlex.quote(file.name)} {shlex.quote(new)}"
-    if len(line) > 160:  # a message has 500 characters
+    # A message has 500 characters, and a name that is escaped in it cannot be copied from there.
+    if len(line) > 160 or not file.name.isprintable():
         line = f"ffmpeg -i OLD{file.suffix} NEW.wav"
     lost = ("; what its codec removed stays lost, better record without loss"
             if file.suffix.lower() in LOSSY else "")  # fmt: skip

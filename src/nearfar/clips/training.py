@@ -48,8 +48,8 @@ def check_training(clips: Clips | Sequence[Clip], doing: str = "fit") -> None:
             )
         if clip.label == "anomaly":
             raise DatasetError(
-                f"{clip.name}: labelled anomalous; {doing} on normal clips only, as in "
-                "Clips.open(folder, split='train')"
+                f"{clip.name}: labelled anomalous; {doing} on normal clips only, those of the "
+                "train split"
             )
         if clip.split == "test":
             raise DatasetError(f"{clip.name}: a test clip; {doing} on the train split only")

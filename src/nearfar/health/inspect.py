@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from nearfar.clips import Clip
-from nearfar.errors import AudioError, NearfarError
+from nearfar.errors import AudioError, NearfarError, printable, visible
 from nearfar.frontend import CoherenceMask
 from nearfar.health.suspects import FLOOR, Suspect, by_look, is_twice
 from nearfar.health.suspects import lines as suspect_lines
@@ -93,16 +93,15 @@ class Inspection:
     lags: tuple[tuple[str, Lag], ...] = ()  # clip's name, far behind near; of two files only
 
     def __str__(self) -> str:
-        rows = [_HEADER, *(_row(machine) for machine in self.machines)]
+        rows = [_HEADER, *(tuple(map(visible, _row(machine))) for machine in self.machines)]
         lines = [aligned(rows), _LEGEND]
-        told = list(suspect_lines(self.suspects, self._counts).values())
+        told = map(visible, suspect_lines(self.suspects, self._counts).values())
         lags = [_lag_text(name, lag) for name, lag in self.lags]
         broken, refused = ([why for _, why in clips] for clips in (self.broken, self.refused))
         lines += _listed("cannot be used:", broken)
         lines += _listed("would be refused by fit:", refused)
         lines += _listed("of two recorders, far behind near:", lags)
-        lines += told
-        return "\n".join(lines)
+        return "\n".join([*lines, *told])
 
     @property
     def _counts(self) -> dict[str, int]:
@@ -151,9 +150,9 @@ def _listed(title: str, lines: Sequence[str]) -> list[str]:
 
 def _lag_text(name: str, lag: Lag) -> str:
     if math.isnan(lag.ms):
-        return f"{name}: no common sound found"
+        return f"{visible(name)}: no common sound found"
     drift = "" if math.isnan(lag.drift) else f", drift {lag.drift:+.0f} ppm"
-    return f"{name}: {lag.ms:+.1f} ms{drift}"
+    return f"{visible(name)}: {lag.ms:+.1f} ms{drift}"
 
 
 def is_inspection(path: Path) -> bool:
@@ -378,8 +377,9 @@ def _decibels(power: float) -> float:
 
 def _naming(clip: Clip, error: NearfarError) -> str:
     """One line that begins with the clip's name or path."""
-    text = one_line(error)
-    return text if text.startswith((clip.name, str(clip.path))) else f"{clip.name}: {text}"
+    text = one_line(error)  # of an error, where what does not print is spelled out
+    names = printable(clip.name), printable(str(clip.path))
+    return text if text.startswith(names) else f"{names[0]}: {text}"
 
 
 def _row(m: MachineReport) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 
 from nearfar.clips.clip import Clip
-from nearfar.errors import NearfarError
+from nearfar.errors import NearfarError, printable
 from nearfar.files import write_text
 from nearfar.text import counted
 
@@ -57,8 +57,8 @@ class Verdict:
         (False, False, None, 'empty file')
         """
         # Rows say whose they are: a reason that begins with the clip's name says it again.
-        for name in (f"{clip.name}: ", f"{clip.path}: "):
-            reason = reason.removeprefix(name)
+        for name in (clip.name, str(clip.path)):
+            reason = reason.removeprefix(f"{printable(name)}: ")
         return cls(clip, math.nan, math.nan, threshold, nearest="", warning=reason)
 
     @property

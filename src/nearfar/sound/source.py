@@ -63,8 +63,11 @@ def open_source(path: Path, *, salvage: bool = False) -> OpenedSound:
         raise AudioError(f"{path}: no such file")
     try:
         layout = _layout(path)
-    except (OSError, UnicodeError) as error:
+    except UnicodeDecodeError as error:
         raise _unreadable(path, reason(error)) from None
+    except (OSError, UnicodeError) as error:  # of the disk, or of the name: no fault of the sound
+        raise AudioError(f"{path}: cannot be read ({reason(error)}); see to its permissions, "
+                         "name and disk, or leave it out with --skip-bad") from None  # fmt: skip
     check_rate(layout.rate, path)
     if layout.fault:
         if not salvage:
@@ -209,7 +212,8 @@ def reason(error: Exception) -> str:
 def _layout(path: Path) -> Layout:
     size = path.stat().st_size
     if size == 0:
-        raise AudioError(f"{path}: the file is empty (0 bytes); record it again")
+        raise AudioError(f"{path}: the file is empty (0 bytes); "
+                         "record it again or leave it out with --skip-bad")  # fmt: skip
     with path.open("rb") as file:
         kind, start = _kind(file)
         try:
