@@ -29,6 +29,13 @@ FIT = "-s logmel -o new.detector"  # the quickest system: what is said is the sa
 
 # Title → what a person types; the folders and files are those of `_make`.
 CASES: dict[str, tuple[str, ...]] = {
+    "How a command is called": (
+        "fot normal",
+        "fit --sytem s4 normal",
+        "fit",
+        "check normal --near a",
+        "inspect normal --channel-order up",
+    ),
     "Recordings": (
         f"fit gone {FIT}",
         f"fit empty {FIT}",
@@ -42,6 +49,7 @@ CASES: dict[str, tuple[str, ...]] = {
         f"fit normal {FIT} --clip-seconds 0.1",
         "score fan.detector silent --machine fan",
         "mask normal/00.wav -o normal/00.wav",
+        "mask silent/00.wav -o clean.wav",
     ),
     "Lists of clips": (
         f"fit lists/column.csv {FIT}",
@@ -83,7 +91,7 @@ CASES: dict[str, tuple[str, ...]] = {
         "fit normal -s logmel -o fan.detector.previous",
     ),
     "Warnings": (
-        "fit bad -s logmel -o bad.detector --skip-bad",
+        "fit mixed -s logmel -o mixed.detector --skip-bad",
         "fit copies -s logmel -o copies.detector",
         "fit same -s s4 -o same.detector",
         "score fan.detector moved --machine fan",
@@ -157,7 +165,7 @@ def _make() -> None:
     for n in range(6):
         sound = _sound(n)
         _write(f"normal/{n:02d}.wav", sound)
-        _write(f"bad/{n:02d}.wav", sound)
+        _write(f"mixed/{n:02d}.wav", sound)
         _write(f"two/fan/{n:02d}.wav", sound)
         _write(f"two/pump/{n:02d}.wav", sound)
         _write(f"copies/{n:02d}.wav", _sound(n % 5))
@@ -166,7 +174,8 @@ def _make() -> None:
         _write(f"silent/{n:02d}.wav", sound * 0)
         _write(f"short/{n:02d}.wav", sound[:, :4000])
         _write(f"holes/{n:02d}.wav", np.where(np.arange(sound.shape[1]) == 7, np.nan, sound))
-    _write("bad/06.wav", _sound(6) * 0)
+    for n in (6, 7):
+        _write(f"mixed/{n:02d}.wav", _sound(n) * 0)
     _write("alone/a_near.wav", _sound(0)[:1])
     _write("moved/a.wav", _sound(9)[::-1])
     _write("long/a.wav", _sound(9, 6.0))

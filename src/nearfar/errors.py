@@ -275,6 +275,16 @@ def several(faults: Sequence[NearfarError], summary: str) -> NearfarError:
     return error
 
 
+def once_left_out(reason: str) -> str:
+    """Why a clip was left out, without the advice to leave it out.
+
+    >>> once_left_out("a.wav: silent; check it or leave the clip out with skip_bad=True")
+    'a.wav: silent; check it'
+    """
+    advice = r"[;,]?(?: or)? leave \w+(?: clip)? out with (?:--skip-bad|skip_bad=True)$"
+    return re.sub(advice, "", reason)
+
+
 def warn(message: str) -> None:
     """Say something that deserves a look."""
     # The stack level is where the one who warns was called.

@@ -40,7 +40,7 @@ class Figure:
 
 FIGURES: Mapping[str, Figure] = {
     "auc": Figure("AUC", "auc", "all", "all"),
-    "auc_source": Figure("AUC(s)", "auc", "source", "all"),  # anomalies of both domains
+    "auc_source": Figure("AUC(s)", "auc", "source", "all"),
     "auc_target": Figure("AUC(t)", "auc", "target", "all"),
     "pauc": Figure("pAUC", "pauc", "all", "all"),
     "pauc_source": Figure("pAUC(s)", "pauc", "source", "source"),
@@ -61,7 +61,7 @@ class YearRule:
     """
 
     name: str
-    symbol: str  # as tables print the number
+    symbol: str
     auc: tuple[str, ...]  # figures, one for each domain
     pauc: tuple[str, ...]  # the same; a figure may stand for both domains
     mean: Literal["harmonic", "arithmetic"]
@@ -104,13 +104,13 @@ class SectionResult:
     (0.9, None)
     """
 
-    auc: float  # all clips
+    auc: float
     pauc: float  # all clips, FPR ≤ 0.1, McClish
     auc_source: float | None  # source normals against the anomalies of both domains
     auc_target: float | None
     pauc_source: float | None  # within the domain; in the number of 2021 only
     pauc_target: float | None
-    auc_within_source: float | None  # within the domain; in the number of 2021 only
+    auc_within_source: float | None
     auc_within_target: float | None
     precision: float | None  # of the decisions; None without them
     precision_source: float | None
@@ -198,7 +198,7 @@ class Evaluation:
     confidence: float
     draws: int
     machines: Mapping[str, Mapping[str, SectionResult]]  # by name and section
-    summaries: Mapping[str, Summary]  # by machine
+    summaries: Mapping[str, Summary]
     overall: Summary
     table: Mapping[str, TableRow]  # by figure, and "total": the number of each machine alone
     doubt: str = ""  # why there is no interval though there are draws, or why it is too narrow

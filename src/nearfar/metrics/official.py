@@ -289,7 +289,7 @@ def _point(sections: Sequence[Joined], rule: YearRule) -> float:
 
 def _figures(sections: Sequence[Joined], rule: YearRule) -> Values:
     """The rule's figures on the clips as they are, (sections, figures)."""
-    everyone = [np.arange(len(section.files))[None, :] for section in sections]  # (1, clips) each
+    everyone = [np.arange(len(section.files))[None, :] for section in sections]
     figures = [FIGURES[name] for name in rule.figures]
     values = [measure(s, figures, clips) for s, clips in zip(sections, everyone, strict=True)]
     return np.concatenate(values)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 
 from nearfar.clips.clip import Clip
-from nearfar.errors import NearfarError, printable
+from nearfar.errors import NearfarError, once_left_out, printable
 from nearfar.files import write_text
 from nearfar.text import counted
 
@@ -59,7 +59,7 @@ class Verdict:
         # Rows say whose they are: a reason that begins with the clip's name says it again.
         for name in (clip.name, str(clip.path)):
             reason = reason.removeprefix(f"{printable(name)}: ")
-        return cls(clip, math.nan, math.nan, threshold, nearest="", warning=reason)
+        return cls(clip, math.nan, math.nan, threshold, nearest="", warning=once_left_out(reason))
 
     @property
     def judged(self) -> bool:

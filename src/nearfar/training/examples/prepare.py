@@ -22,7 +22,7 @@ from nearfar.embedder.eat.embed import REVISION
 from nearfar.embedder.eat.features import MAX_FRAMES, PATCH, features, frames_of
 from nearfar.embedding.chain import identity
 from nearfar.embedding.rows import refusal
-from nearfar.errors import AudioError, NearfarError, StorageError, several, warn
+from nearfar.errors import AudioError, NearfarError, StorageError, once_left_out, several, warn
 from nearfar.runtime import workers
 from nearfar.runtime.threads import one_thread
 from nearfar.sound import audio
@@ -108,7 +108,7 @@ def prepare(
             f"{len(faults)} of {len(clips)} clips cannot be used; leave them out with --skip-bad",
         )
     for i in sorted(faults):
-        warn(f"left out: {faults[i]}")
+        warn(f"left out: {once_left_out(str(faults[i]))}")
     return [None if i in faults else source for i, source in enumerate(found)]
 
 
