@@ -1,5 +1,7 @@
 """`nearfar finetune`: what it writes, says and refuses."""
 
+import shutil
+
 import pytest
 
 import nearfar as nf
@@ -116,3 +118,27 @@ def test_command_says_what_ctrl_c_leaves(command, data, tmp_path, monkeypatch):
     assert command(data, "-o", out, *SHORT)[0] == 2
     assert command(data, "-o", out, *SHORT, "--resume")[0] == 0
     assert sorted(p.name for p in tmp_path.iterdir()) == ["s1.jsonl", "s1.safetensors"]
+
+
+def test_all_bad_files_are_named_before_a_training_or_left_out_of_it(command, data, tmp_path):
+    mine = tmp_path / "mine"
+    shutil.copytree(data, mine)
+    bad = sorted((mine / "fan" / "train").iterdir())[2:4]
+    for path in bad:
+        path.write_bytes(b"no sound")
+    out, other = tmp_path / "s1.safetensors", tmp_path / "other.safetensors"
+    short = (*SHORT[:1], "training.epochs=1", *SHORT[2:], "--set", "embedder.embedder.frames=160")
+    code, told, err = command(mine, "-o", out, *short)
+    faults = [line for line in err.splitlines() if line.startswith("fault: ")]
+    assert (code, told, len(faults)) == (2, "", 2)
+    for path, fault in zip(bad, faults, strict=True):
+        assert path.name in fault
+        assert fault.endswith("--skip-bad")
+    assert not list(tmp_path.glob("*.safetensors"))
+    code, _, err = command(mine, "-o", out, *short, "--skip-bad")
+    assert code == 0
+    for path in bad:
+        assert path.name in err
+        path.unlink()
+    assert command(mine, "-o", other, *short)[0] == 0
+    assert other.read_bytes() == out.read_bytes()
