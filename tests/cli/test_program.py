@@ -87,6 +87,9 @@ def test_every_help_fits_a_terminal_of_80_columns_and_breaks_no_line_early(name,
     for paragraph in COMMANDS[name].help.split("\n\n"):
         assert paragraph in about  # as it stands in the source, but for where lines end
         assert "\n" not in paragraph
+    for option in options(COMMANDS[name]):
+        for word in option.help.replace("\\[", "[").split():
+            assert word in out, option.name  # neither cut nor folded
 
 
 def test_the_codes_are_those_of_the_program():

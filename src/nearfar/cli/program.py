@@ -50,7 +50,7 @@ PANELS = {
 PANEL_OF = {name: panel for panel, names in PANELS.items() for name in names}
 # What stands for a value, where a type alone says little.
 METAVARS = {
-    "settings": "PART.SETTING=VALUE", "vary": "PART.SETTING=[VALUE, …]", "part": "FILE.PY:CLASS",
+    "settings": "PART.SETTING=VALUE", "vary": "PART.SETTING=[…]", "part": "FILE.PY:CLASS",
     "machine": "NAME", "exclude": "NAME", "machines": "NAME,NAME", "section": "NAME",
     "system": "NAME", "weights": "PLACE", "device": "DEVICE", "describe": "NAME",
     "near": "N", "far": "N", "batch_size": "N", "workers": "N", "keep": "N", "seed": "N",
@@ -146,7 +146,9 @@ def _dressed(parameter: Any) -> None:
         parameter.metavar = parameter.metavar or name.upper()
         parameter.display_type_rich = _no_type  # newer libraries would name it a second time
         return
-    parameter.rich_help_panel = parameter.rich_help_panel or PANEL_OF.get(name, SYSTEM)
+    # Not all have one: older libraries make --help an option of another kind.
+    own = vars(parameter).get("rich_help_panel")
+    parameter.rich_help_panel = own or PANEL_OF.get(name, SYSTEM)
     if parameter.is_flag:  # "<bool>" beside a switch is noise
         parameter.metavar = ""
     elif parameter.metavar is None:  # else words to choose from, or a type

@@ -59,7 +59,9 @@ Lomo = Annotated[
 ]
 Truth = Annotated[
     Path | None,
-    typer.Option(help="machine,section,file,domain,label for clips without labels."),
+    typer.Option(
+        help="A CSV of machine, section, file, domain, label, for clips whose names tell no label."
+    ),
 ]
 Vary = Annotated[
     list[str] | None,
