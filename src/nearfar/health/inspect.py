@@ -45,7 +45,7 @@ class ClipStatistics:
     """
 
     near_level: float  # dBFS, rms; −inf for silence
-    far_level: float  # dBFS
+    far_level: float
     ratio: float  # near over far, dB: mean over frequencies of the log ratio of mean powers
     power_ratio: float  # near over far, dB: of the waveforms' powers, means removed
     lr_corr: float  # zero-lag correlation of the waveforms
@@ -68,7 +68,7 @@ class MachineReport:
     """
 
     machine: str
-    clips: int  # read
+    clips: int
     broken: int
     mono: int
     dead: int  # also by level

@@ -232,7 +232,7 @@ def check(audio: Audio, *, name: str, channels: int = 2) -> Audio:
 def _refuse_unusable(heard: Audio, name: str) -> None:
     """Stop at a channel that is not finite, not scaled to 1, or silent."""
     # Two reductions without a temporary: NaN and ±inf both survive a minimum or a maximum.
-    low, high = heard.min(axis=1), heard.max(axis=1)  # (channels,) each
+    low, high = heard.min(axis=1), heard.max(axis=1)
     for channel, (lowest, highest) in enumerate(zip(low, high, strict=True)):
         which = ("near", "far")[channel]
         if not (np.isfinite(lowest) and np.isfinite(highest)):

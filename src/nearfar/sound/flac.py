@@ -230,7 +230,7 @@ def _sums_up(data: bytes) -> bool:
 def _times(power: int) -> NDArray[np.uint16]:
     """(65536,) what is left of each polynomial of 16 bits times x to the 16 · 2^power."""
     factor = 0x8005
-    if power:  # the square of the one before, which is the table's for 1
+    if power:
         before = _times(power - 1)
         factor = int(before[before[1]])
     table = np.zeros(1, np.uint16)

@@ -20,13 +20,18 @@ CLEAR = 8.0  # times the correlation's own rms, from which a peak is no chance
 class Lag:
     """Lags at two places of a clip; nan where no common sound is found.
 
+    Args:
+        begin: ms by which far comes after near, in the clip's first seconds.
+        end: ms, in its last seconds.
+        apart: s between the two places.
+
     >>> round(Lag(begin=10.0, end=10.8, apart=8.0).drift)
     100
     """
 
-    begin: float  # ms by which far comes after near, in the clip's first seconds
-    end: float  # ms, in its last seconds
-    apart: float  # s between the two places
+    begin: float
+    end: float
+    apart: float
 
     @property
     def ms(self) -> float:

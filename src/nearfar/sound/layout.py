@@ -24,7 +24,7 @@ class Layout:
     sample: str  # a key of `WIDTHS`, or "flac"
     start: int = 0  # byte of the first sample
     frames: int = 0  # samples a channel; with a fault all that can be taken
-    big: bool = False  # big-endian
+    big: bool = False
     fault: str = ""  # how header and bytes disagree, with both numbers
     patched: bool = False  # FLAC: its decoder must be told `frames` in place of the header's
 

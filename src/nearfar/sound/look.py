@@ -22,6 +22,17 @@ _NAN = float("nan")
 class Look:
     """Numbers of one clip; nan and () where nobody knows, or one channel has no such number.
 
+    Args:
+        seconds: length.
+        levels: dBFS of each channel, rms with the mean removed; −inf for a constant.
+        ratio: near over far, dB: of the waveforms' powers.
+        lr_corr: zero-lag correlation of the waveforms, −1 to 1.
+        coherence: γ², 0–1, mean over frequencies.
+        sample_rate: Hz, of the file; 0 if unknown.
+        clipped: share of the file's samples on a flat top, 0–1, of each channel.
+        zeros: share of the file's samples that are exactly zero, 0–1, of each channel.
+        lag: of far behind near, where each has its own recorder.
+
     >>> hum = np.sin(np.arange(16_000, dtype=np.float32) / 10) / 2
     >>> found = look(np.stack([hum, hum / 2]))
     >>> round(found.levels[0], 1), round(found.ratio, 2), round(found.lr_corr, 3)
@@ -29,14 +40,14 @@ class Look:
     """
 
     seconds: float
-    levels: tuple[float, ...]  # dBFS, rms with the mean removed; −inf for a constant
-    ratio: float = _NAN  # near over far, dB: of the waveforms' powers
-    lr_corr: float = _NAN  # zero-lag correlation of the waveforms, −1 to 1
-    coherence: float = _NAN  # γ², 0–1, mean over frequencies
-    sample_rate: int = 0  # Hz, of the file; 0 if unknown
-    clipped: tuple[float, ...] = ()  # share of the file's samples on a flat top, 0–1
-    zeros: tuple[float, ...] = ()  # share of the file's samples that are exactly zero, 0–1
-    lag: Lag | None = None  # of far behind near, where each has its own recorder
+    levels: tuple[float, ...]
+    ratio: float = _NAN
+    lr_corr: float = _NAN
+    coherence: float = _NAN
+    sample_rate: int = 0
+    clipped: tuple[float, ...] = ()
+    zeros: tuple[float, ...] = ()
+    lag: Lag | None = None
 
 
 def look(audio: Audio, recorded: Recorded | None = None, *, two_files: bool = False) -> Look:
