@@ -542,3 +542,12 @@ def test_whole_files_are_blocks_of_their_own():
     assert len(set(recording_blocks(whole, 10))) == 7
     mixed = recording_blocks([*whole, *parts("hour.wav", 3)], 10)
     assert len(set(mixed)) == 8  # the three parts are one session
+
+
+def test_two_great_sessions_never_share_a_fold():
+    """Else what is left of the clips would be held against nearly all of them."""
+    blocks = np.repeat(np.arange(20), [40, 40, *[1] * 18])
+    for seed in range(100):
+        folds = assign_folds(blocks, np.zeros(len(blocks), np.int8), 10, seed)
+        assert np.bincount(folds).max() <= 42
+        assert len(np.unique(folds)) == 10

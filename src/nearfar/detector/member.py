@@ -148,7 +148,7 @@ def assign_folds(origin: Index, domain: NDArray[np.int8], folds: int, seed: int)
     Returns:
         (n,) fold numbers from 0.
     """
-    names = np.unique(origin)
+    names, sizes = np.unique(origin, return_counts=True)
     of_name = np.where(np.isin(names, origin[domain == TARGET]), TARGET, SOURCE)
     count = min(folds, len(names))  # with few clips each has a fold of its own
     rng = np.random.default_rng(seed)
@@ -156,6 +156,8 @@ def assign_folds(origin: Index, domain: NDArray[np.int8], folds: int, seed: int)
     turn = 0  # goes on from the sources to the targets, so that all folds are as large
     for which in (SOURCE, TARGET):
         mine = rng.permutation(np.flatnonzero(of_name == which))
+        # Large ones first, each to a fold of its own: two in one would leave nearly nothing.
+        mine = mine[np.argsort(-sizes[mine], kind="stable")]
         dealt[mine] = (turn + np.arange(len(mine))) % count
         turn += len(mine)
     return dealt[np.searchsorted(names, origin)]
