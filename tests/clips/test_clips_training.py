@@ -96,6 +96,7 @@ def grouped(clips, folds=10):
         ("2024/11/04", "2024-11-04"), ("2024-11-04/08-30", "2024-11-04"), ("day03", "day03"),
         ("2024-11-04/normal", "2024-11-04"), ("week 1/day03", "week 1/day03"),
         ("pump7", None), ("2024-11-04/pump7", None), ("normal", None), ("ZOOM0001", None),
+        ("2024", None), ("2024-11", None), ("2024/11", None), ("2024-W45", None), ("week 2", None),
     ],
 )  # fmt: skip
 def test_a_folder_says_its_day_as_it_says_its_machine(folder, day):

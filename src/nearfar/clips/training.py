@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
@@ -17,6 +18,8 @@ from nearfar.clips.collection import Clips
 from nearfar.clips.words import date_of, is_day, names_machine
 from nearfar.errors import DatasetError, SettingError
 
+# Years, months and weeks: days that no folder tells apart.
+_SPAN = re.compile(r"(?:20\d\d(?:[-_.]\d\d)?|(?:19|20)\d\d[-_]?W\d\d|week[-_ ]?\d+)", re.IGNORECASE)
 _HALVES = ("near", "far", "ch1", "ch2", "tr1", "tr2")  # folders of a pair's two files
 
 
@@ -189,7 +192,10 @@ def _day_of(folder: Path, machines: int = 0) -> str | None:
             machines -= 1
             if machines < 0:
                 break
-    return date_of("-".join(named)) or "/".join(named) or None  # 2024/11/04, or week 1/day03
+    whole = "-".join(named)
+    if _SPAN.fullmatch(whole) or all(_SPAN.fullmatch(name) for name in named):
+        return None  # of how many days they are nobody knows
+    return date_of(whole) or "/".join(named)  # 2024/11/04, or week 1/day03
 
 
 def recording_blocks(clips: Sequence[Clip], folds: int) -> NDArray[np.int64]:
