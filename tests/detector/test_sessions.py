@@ -71,7 +71,17 @@ def test_a_stray_file_does_not_take_the_line_away(hall):
     stray = nf.Clips.open(hall / "new")[0]
     detector = nf.fit(nf.logmel(), [*few(hall), replace(stray, machine="few")])
     assert "81 clips from 5 recordings" in caveat(detector)
-    assert caveat(nf.fit(nf.logmel(), nf.Clips.open(hall / "new"))) == ""  # nothing is known
+    alone = nf.Clips.open(hall / "new")
+    assert caveat(nf.fit(nf.logmel(), alone)) == ""  # nothing is known
+
+
+def test_one_session_of_most_clips_says_so_however_many_others_there_are(hall):
+    """Of a tenth of all clips above the threshold all may be of the others."""
+    alone = [replace(clip, machine="few") for clip in nf.Clips.open(hall / "new")]
+    one = [clip for clip in few(hall) if clip.path.stem == "0"]
+    said = caveat(nf.fit(nf.logmel(), [*one, *alone[:19]]))
+    assert "39 clips from 20 recordings, 20 of them from one:" in said
+    assert caveat(nf.fit(nf.logmel(), [*one, *alone[:20]])) == ""
 
 
 def test_a_lone_day_says_so(hall):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
@@ -165,6 +166,20 @@ def sessions_of(clips: Sequence[Clip]) -> list[str | None]:
         for i, day in above.items():
             found[i] = day
     return found
+
+
+def session_sizes(clips: Sequence[Clip]) -> list[int]:
+    """How many clips each session has, most first, a file of its own being one.
+
+    Nothing where all are files of their own: their sessions are not known.
+
+    >>> session_sizes([Clip(Path(f"day03/{i}.wav")) for i in range(4)] + [Clip(Path("stray.wav"))])
+    [4, 1]
+    """
+    sessions = sessions_of(clips)
+    sizes = Counter(name for name in sessions if name is not None)
+    # One stray file beside 80 clips of 4 recordings must not take the word of these away.
+    return sorted(sizes.values(), reverse=True) + [1] * sessions.count(None) if sizes else []
 
 
 def _began(time: datetime, start: float) -> datetime:

@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 
 from nearfar.clips.clip import Clip
 from nearfar.clips.collection import Clips, by_section
-from nearfar.clips.training import check_training, recording_blocks, sessions_of
+from nearfar.clips.training import check_training, recording_blocks, session_sizes, sessions_of
 from nearfar.detector.checks import check_section, warn_left_out, warn_of_fit, warn_of_suspects
 from nearfar.detector.detector import Detector
 from nearfar.detector.member import Member, NormalRows, assign_folds, fit_member, pool_sizes
 from nearfar.detector.origin import origins
-from nearfar.detector.section import DAYS, SESSIONS, Section, TrainingClip
+from nearfar.detector.section import DAYS, LARGEST, SESSIONS, Section, TrainingClip
 from nearfar.detector.standouts import Fitted, suspects_of
 from nearfar.detector.trained import check_frontend, fresh_clips, machine_facts, warn_untrained
 from nearfar.embedding.chain import Chain
@@ -359,15 +359,12 @@ def _fit_member(draft: _Draft, fits: _Fits) -> Member:
 
 
 def _session_fact(draft: _Draft) -> dict[str, float]:
-    """How many sessions the clips are of, a file of its own being one; nothing where all are."""
     clips = [clip for clip, _ in draft.normals.group]
-    sessions = sessions_of(clips)
-    known = {name for name in sessions if name is not None}
-    # One stray file among 80 clips of 4 recordings must not take the word of these away.
-    if not known:
+    if not (sizes := session_sizes(clips)):
         return {}
-    days = known - {str(clip.path) for clip in clips}  # the others are files of many parts
-    return {SESSIONS: float(len(known) + sessions.count(None)), DAYS: float(len(days))}
+    # The others are files of many parts.
+    days = {s for s in sessions_of(clips) if s is not None} - {str(c.path) for c in clips}
+    return {SESSIONS: float(len(sizes)), LARGEST: float(sizes[0]), DAYS: float(len(days))}
 
 
 def _pools(draft: _Draft, fits: _Fits) -> list[Pool]:

@@ -27,8 +27,9 @@ DOMAINS = {"source": SOURCE, "target": TARGET}
 LENGTH_MARGIN = 1.5  # times the normal clips' length, up or down, that is still no surprise
 SESSIONS = "sessions"  # the fact of a member that counts them; absent where none are known
 DAYS = "days"  # the fact that counts those of them that are days; the others are recordings
+LARGEST = "largest_session"  # beside it: clips of the one that has most of them
 FEW_SESSIONS = 10  # below, what the next day brings is not to be told from them
-NUMBERS = ("none", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+NUMBERS = dict(enumerate("none one two three four five six seven eight nine".split()))
 NEAR_MARGIN = 10.0  # dB around the normal clips' near levels that is still no surprise
 LEVEL_MARGIN = 3.0  # dB around the bank's near/far level ratios that is still no surprise
 
@@ -101,16 +102,20 @@ class Section:
     def caveat(self) -> str:
         """What the threshold's promise does not cover: other days than a few; empty if nothing."""
         facts = self.members[0].facts
-        if not 1 <= facts.get(SESSIONS, FEW_SESSIONS) < FEW_SESSIONS:
+        largest = int(facts.get(LARGEST, 0))
+        # All alarms asked for may be of the others: of these, and so of another day, twice as many.
+        most = facts.get(SESSIONS, 1) > 1 and 2 * largest > len(self.clips)
+        if not (most or 1 <= facts.get(SESSIONS, FEW_SESSIONS) < FEW_SESSIONS):
             return ""
         count, days = int(facts[SESSIONS]), facts.get(DAYS)
         # A detector that was written before they were told apart says both.
         kinds = ["recording"] * (days != count) + ["day"] * (days != 0)
         many = "s" * (count > 1)
         return (
-            f"{len(self.clips)} clips from {count} {' or '.join(kind + many for kind in kinds)}: "
-            f"the threshold holds for {'these' if many else 'this'} {NUMBERS[count]}; "
-            "expect more alarms on another day"
+            f"{len(self.clips)} clips from {count} {' or '.join(kind + many for kind in kinds)}"
+            f"{f', {largest} of them from one' * most}: the threshold holds for "
+            f"{'these' if many else 'this'} {NUMBERS.get(count, count)}; expect more alarms on "
+            "another day"
         )
 
     @cached_property
