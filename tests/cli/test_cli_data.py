@@ -13,7 +13,7 @@ import soundfile
 from typer.main import get_command
 
 import nearfar as nf
-from conftest import TESTS, first_quick, machine_sound, refused, write
+from conftest import TESTS, machine_sound, refused, write
 from nearfar.cli import main as cli
 from nearfar.cli.options import Order, channels_of, order_of
 from nearfar.errors import SettingError
@@ -133,12 +133,10 @@ def four(dcase, tmp_path_factory) -> Path:
 
 @pytest.mark.parametrize(
     ("kind", "options"),
-    first_quick(
-        [
-            ("channels", ("--near", 3, "--far", 4)),
-            ("pairs", ("--pair", "NEAR=*_1.wav,FAR=*_2.wav")),
-        ]
-    ),
+    [
+        ("channels", ("--near", 3, "--far", 4)),
+        pytest.param("pairs", ("--pair", "NEAR=*_1.wav,FAR=*_2.wav"), marks=pytest.mark.slow),
+    ],
 )
 def test_evaluate_hears_files_of_other_forms_as_it_hears_two_channels(
     run, dcase, four: Path, tmp_path: Path, kind, options

@@ -86,4 +86,4 @@ def test_one_session_of_most_clips_says_so_however_many_others_there_are(hall):
 
 def test_a_lone_day_says_so(hall):
     day = [replace(c, time=datetime(2024, 11, 4, 9, 0, int(c.start))) for c in few(hall)]
-    assert "80 clips from 1 recording or day:" in caveat(nf.fit(nf.logmel(), day))
+    assert "80 clips from 1 day:" in caveat(nf.fit(nf.logmel(), day))

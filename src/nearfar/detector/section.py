@@ -29,7 +29,7 @@ SESSIONS = "sessions"  # the fact of a member that counts them; absent where non
 DAYS = "days"  # the fact that counts those of them that are days; the others are recordings
 LARGEST = "largest_session"  # beside it: clips of the one that has most of them
 FEW_SESSIONS = 10  # below, what the next day brings is not to be told from them
-NUMBERS = dict(enumerate("none one two three four five six seven eight nine".split()))
+NUMBERS = ("none", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 NEAR_MARGIN = 10.0  # dB around the normal clips' near levels that is still no surprise
 LEVEL_MARGIN = 3.0  # dB around the bank's near/far level ratios that is still no surprise
 
@@ -111,11 +111,11 @@ class Section:
         # A detector that was written before they were told apart says both.
         kinds = ["recording"] * (days != count) + ["day"] * (days != 0)
         many = "s" * (count > 1)
+        these = f"these {NUMBERS[count] if count < FEW_SESSIONS else count}" if many else "this one"
         return (
             f"{len(self.clips)} clips from {count} {' or '.join(kind + many for kind in kinds)}"
-            f"{f', {largest} of them from one' * most}: the threshold holds for "
-            f"{'these' if many else 'this'} {NUMBERS.get(count, count)}; expect more alarms on "
-            "another day"
+            f"{f', {largest} of them from one' * most}: the threshold holds for {these}; "
+            "expect more alarms on another day"
         )
 
     @cached_property
