@@ -77,3 +77,15 @@ def test_a_pipe_gets_whole_names_and_warnings_apart(capsys):
     assert "ANOMALOUS" in out
     assert out.rstrip().endswith("1 of 2 clips anomalous")
     assert err == "warning: b.wav: clipped\n"
+
+
+def test_a_percentile_has_one_unit_on_the_screen_and_in_files(capsys):
+    shares = (0.0, 0.005, 0.5, 2 / 3, 1.0)
+    scores = Scores(replace(verdict(f"c{i}"), percentile=p) for i, p in enumerate(shares))
+    show.verdicts(scores, None)
+    head, *rows = capsys.readouterr().out.splitlines()
+    place = head.split().index("percentile")
+    told = [row.split()[place] for row in rows[: len(shares)]]
+    assert told == ["0.000", "0.005", "0.500", "0.667", "1.000"]  # three decimals of 0 to 1
+    written = [row["percentile"] for row in scores.as_dict()["scores"]]
+    assert [f"{value:.3f}" for value in written] == told
