@@ -396,11 +396,14 @@ promise itself (a beta-binomial law) says, or as fewer still where draws differ 
 *kept*: the interval's lower end is not above the promise, which is an upper bound. *within*: the
 promise lies within the interval. *bound held*: in how many of 100 draws no more of the new clips
 were above the threshold than the 95 % bound and the counting of {new} clips allow, 95 promised.
-**!** marks a cell that is not kept; with a true rate just as promised 1 in 40 would be.
+**!** marks a cell that is not kept; with a true rate just as promised 1 in 40 would be. Rates that
+so few clips cannot keep have one threshold, the largest score, and so the same cell.
 
 | cells | number | kept | within | bound held |
 |---|--:|--:|--:|--:|
 {tallies}
+
+{tables}
 
 ## More folds
 
