@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 _TOP = 3  # equal samples in a row at the extreme; noise and tones reach that by rounding too, so:
-_FIRST = 4_096  # samples that show it mostly, where there is anything to show
+_BLOCK = 4_096  # samples; the first of them show a row mostly, where there is any
 _PILED = 4  # times as many samples lie at a flat top as at the next value below it
 _NEAR = (1e-4, 1e-2, 2.0)  # times a channel's range, within which the next value is looked for
 _DC_SHARE = 0.01  # of a channel's power, up to which its mean may be subtracted afterwards
@@ -60,18 +60,27 @@ def _clipped(x: NDArray[np.float32]) -> float:
     the extreme repeats by chance, but the value below it repeats more; on the rounded crest of a
     tone the extreme has up to 1 / (√2 − 1) = 2.4 times the samples of the next value.
     """
-    low, high = x.min(), x.max()
+    begins = np.arange(0, x.size, _BLOCK)
+    lows, highs = np.minimum.reduceat(x, begins), np.maximum.reduceat(x, begins)
+    low, high = lows.min(), highs.max()
     if low == high:
         return 0.0  # dead, not clipped
-    return (_flat(x, high, low) + _flat(x, low, high)) / x.size
+    return (_flat(x, high, low, highs == high) + _flat(x, low, high, lows == low)) / x.size
 
 
-def _flat(x: NDArray[np.float32], extreme: np.float32, other: np.float32) -> int:
-    """Samples of a flat top at one of a channel's two extremes."""
+def _flat(
+    x: NDArray[np.float32], extreme: np.float32, other: np.float32, reached: NDArray[np.bool_]
+) -> int:
+    """Samples of a flat top at one of a channel's two extremes, which some blocks reach."""
+    blocks = np.flatnonzero(reached) * _BLOCK
+    # Most clips reach it in a block or two, and there once: the others need not be compared.
+    few = len(blocks) < _TOP
+    if few and sum(np.count_nonzero(x[b : b + _BLOCK] == extreme) for b in blocks) < _TOP:
+        return 0
     top = x == extreme
     count = int(np.count_nonzero(top))
     # Zero as an extreme is a pause of a channel with an offset, not a top.
-    if count < _TOP or extreme == 0 or not (_in_a_row(top[:_FIRST]) or _in_a_row(top)):
+    if count < _TOP or extreme == 0 or not (_in_a_row(top[:_BLOCK]) or _in_a_row(top)):
         return 0
     for share in _NEAR:
         border = extreme - np.float32(share) * (extreme - other)
