@@ -67,3 +67,16 @@ def test_inspect_cuts_as_fit_does(run, tmp_path):
     code, out, _ = run("inspect", tmp_path / "press", "--clip-seconds", 2)
     assert code == 0
     assert "cannot be used" not in out
+
+
+def test_check_names_every_clip_that_stands_out(run, tmp_path):
+    rng = np.random.default_rng(7)
+    for i in range(26):
+        audio = machine_sound(rng)
+        write(tmp_path / f"clip{i:02d}.wav", audio[[0, 0]] if i % 2 else audio)
+    code, out, _ = run("check", tmp_path, "--machine", "press", "--no-cache", "--workers", 1)
+    assert code == 1
+    assert "13 of 26 clips: both channels are one" in out
+    about = out[out.index("both channels are one") :]
+    for i in range(1, 26, 2):
+        assert f"clip{i:02d}.wav" in about

@@ -38,7 +38,7 @@ from nearfar.cli.progress import Session
 from nearfar.errors import in_shell, visible
 from nearfar.files import check_output
 from nearfar.system.named import system_of
-from nearfar.text import counted
+from nearfar.text import counted, in_rows
 
 if TYPE_CHECKING:
     from nearfar.clips import Clip
@@ -94,13 +94,25 @@ def check(
         found = suspects(recipe, clips, session.runtime, order=order, skip_bad=skip_bad)
     if not write_json(as_json, _as_dict(found, clips) if as_json is not None else None):
         counts = Counter(clip.machine for clip in clips)
-        for line in lines(found, counts).values():
+        for (machine, kind), line in lines(found, counts).items():
             typer.echo(visible(in_shell(line)))
+            group = [s for s in found if (s.clip.machine, s.kind) == (machine, kind)]
+            for row in _others(group, line):
+                typer.echo(visible(f"  and {row}"))
         standing = len({suspect.clip for suspect in found})
         typer.echo(f"{standing} of {len(clips)} clips stand out" if found else
                    f"{counted(len(clips), 'clip')}: none stands out")  # fmt: skip
     if found:
         raise typer.Exit(1)
+
+
+def _others(group: Sequence[Suspect], line: str) -> list[str]:
+    """The clips that a line has no room for: here, where one looks for them, all are named."""
+    found = re.search(r" and (\d+) more\)$", line)
+    if found is None:
+        return []
+    files = [s.clip.file for s in sorted(group, key=lambda one: one.clip.name)]  # as in the line
+    return in_rows(files[-int(found[1]) :], 94)  # characters
 
 
 def _as_dict(found: Sequence[Suspect], clips: Sequence[Clip]) -> dict[str, Any]:
