@@ -182,21 +182,14 @@ def evaluate(
     _check_lomo(
         lomo, vary, ("--scores", scores), ("--detector", detector), ("--skip-bad", skip_bad)
     )
-    if bool(data) == (scores is not None):  # score files carry no clips, clips no scores
-        raise SettingError("give DATA to evaluate a system on, or --scores DIR with --truth FILE")
-    # Each is a whole answer to what is judged; a detector has its system and settings inside.
-    if (scores is not None) + (detector is not None) + bool(system or settings) > 1:
-        raise SettingError("-s/--set, --detector and --scores exclude each other; give one of them")
+    _check_given(bool(data), scores, detector, bool(system or settings), channel_order)
     order = order_of(channel_order, near, far)
-    if detector is not None and channel_order is not Order.near_far:
-        raise SettingError(f"--channel-order: {detector} has its own; leave one of the two out")
-    source = Given(
-        tuple(data or ()),
-        {"machine": machine, "pair": pair, "salvage": salvage, "time_pattern": time_pattern,
-         "clip_seconds": clip_seconds,
-         # As in score: a detector has an order, and clips of files unlike its own say theirs.
-         "channels": channels_of(near, far) if detector else None},
-    )  # fmt: skip
+    source = Given(tuple(data or ()), {
+        "machine": machine, "pair": pair, "salvage": salvage, "time_pattern": time_pattern,
+        "clip_seconds": clip_seconds,
+        # As in score: a detector has an order, and clips of files unlike its own say theirs.
+        "channels": channels_of(near, far) if detector else None,
+    })  # fmt: skip
     year: Any = None if rule is None else rule.value
     name = system or DEFAULT
     if scores is not None:
@@ -225,6 +218,19 @@ def _tell(result: Printable, output: Path | None) -> None:
     if not write_json(output, result.as_dict() if output is not None else None):
         text = result.text + (f"\nwrote {output}" if output is not None else "")
         typer.echo("\n".join(map(visible, text.split("\n"))))  # whatever score files are called
+
+
+def _check_given(
+    data: bool, scores: Path | None, detector: Path | None, system: bool, channel_order: Order
+) -> None:
+    """Refuse what does not go together: `data` and `system`, were they given?"""
+    if data == (scores is not None):  # score files carry no clips, clips no scores
+        raise SettingError("give DATA to evaluate a system on, or --scores DIR with --truth FILE")
+    # Each is a whole answer to what is judged; a detector has its system and settings inside.
+    if (scores is not None) + (detector is not None) + system > 1:
+        raise SettingError("-s/--set, --detector and --scores exclude each other; give one of them")
+    if detector is not None and channel_order is not Order.near_far:
+        raise SettingError(f"--channel-order: {detector} has its own; leave one of the two out")
 
 
 def _check_lomo(lomo: bool, vary: list[str] | None, *others: tuple[str, Any]) -> None:
