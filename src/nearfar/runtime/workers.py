@@ -81,7 +81,7 @@ def _in_processes(
             # No name is given to future or result: it would keep megabytes until the next comes.
             yield _told(flying.popleft().result())
             _submit(pool, task, islice(jobs, 1), flying)
-    except BrokenProcessPool:
+    except (BrokenProcessPool, _Left):
         raise NearfarError(
             "a worker process was killed (out of memory?) or could not start; "
             "try again with --workers 1"

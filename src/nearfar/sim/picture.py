@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from nearfar.errors import SettingError, did_you_mean, needs
-from nearfar.files import MAKER, storage_errors
+from nearfar.files import MAKER, atomic_file, storage_errors
 from nearfar.sim.dataset import label
 from nearfar.sim.machines import MACHINES
 from nearfar.sim.scene import ClipKey, render
@@ -53,7 +53,8 @@ def draw(machine: str, folder: Path, seed: int = 0) -> Path:
     path = folder / f"{machine}.png"
     with storage_errors(path):
         folder.mkdir(parents=True, exist_ok=True)
-        figure.savefig(path, dpi=80, metadata={"Software": MAKER})
+    with atomic_file(path) as file:
+        figure.savefig(file, format="png", dpi=80, metadata={"Software": MAKER})
     return path
 
 
