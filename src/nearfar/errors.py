@@ -127,6 +127,8 @@ def visible(text: str) -> str:
     >>> visible("a" + chr(27) + "[31m.wav")
     'a\\x1b[31m.wav'
     """
+    if text.isprintable():  # nearly always, and at once
+        return text
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 

@@ -146,7 +146,7 @@ def score(
 
     As many rows as clips: with --skip-bad what cannot be used is a row "not judged".
     """
-    from nearfar.cli import show
+    from nearfar.cli.listing import verdicts
     from nearfar.clips import Clips
     from nearfar.detector.detector import load
     from nearfar.files import write_text
@@ -177,7 +177,7 @@ def score(
     if csv is not None:
         write_text(csv, scores.to_csv())  # first: a closed pipe must not cost the file
     if not write_json(as_json, scores.as_dict() if as_json is not None else None):
-        show.verdicts(scores, csv)
+        verdicts(scores, csv)
     # Only where it was asked for: to a shell these are failures, and a verdict is none.
     if fail_on_anomaly and any(v.anomalous for v in scores):
         raise typer.Exit(1)

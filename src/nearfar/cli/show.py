@@ -5,27 +5,25 @@ from __future__ import annotations
 import re
 import sys
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
 from nearfar.cli.options import write_json
 from nearfar.detector.section import DOMAINS
 from nearfar.embedder.contract import weights_of
 from nearfar.embedder.crops import Crops
-from nearfar.errors import AudioError, in_shell, printable, visible
+from nearfar.errors import AudioError, visible
 from nearfar.sound.audio import check, read
-from nearfar.text import alike, number
+from nearfar.text import number
 
 if TYPE_CHECKING:
     from nearfar.detector.detector import Detector
     from nearfar.frontend import Frontend
-    from nearfar.scores.verdict import Scores, Verdict
     from nearfar.sound.audio import Audio
     from nearfar.study.features import Selection
     from nearfar.system.presets import Preset
@@ -61,7 +59,8 @@ class PlainTable(Table):
         super().add_row(*(visible(c) if isinstance(c, str) else c for c in cells), **given)
 
 
-def _table(*columns: str, right: tuple[str, ...] = ()) -> Table:
+def table_of(*columns: str, right: Sequence[str] = ()) -> Table:
+    """A table without lines, its columns to the left but for those of `right`."""
     table = PlainTable(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     for column in columns:
         side = "right" if column in right else "left"
@@ -72,7 +71,7 @@ def _table(*columns: str, right: tuple[str, ...] = ()) -> Table:
 def fitted(detector: Detector, output: Path, replaced: bool, kept: Path | None) -> None:
     """What `fit` learned, per machine; and where the detector that it replaced is kept."""
     numbers = ("source", "target", "rows", "LR_corr", "shift", "spread", "threshold")
-    table = _table("machine", "section", *numbers, right=numbers)
+    table = table_of("machine", "section", *numbers, right=numbers)
     for (machine, name), section in detector.sections.items():
         # Of an ensemble those of the first member: a row for each would bury the threshold.
         facts = section.members[0].facts
@@ -126,7 +125,7 @@ def _draw_table(detector: Detector, out: Console) -> None:
     """Each threshold and how many clips drew it; by domain where that is what judges."""
     domains = tuple(DOMAINS) if detector.threshold_by_domain else ()
     columns = tuple(c for name in ("threshold", *domains) for c in (name, "clips"))
-    table = _table("machine", "section", *columns, right=columns)
+    table = table_of("machine", "section", *columns, right=columns)
     for machine, name in detector.sections:
         drawn = [detector.threshold(machine, name)]
         if known := detector.alarm_rates(machine, name):
@@ -172,7 +171,7 @@ def _rates(detector: Detector, out: Console) -> None:
     if not known:
         return
     columns = tuple(c for name in DOMAINS for c in (f"{name} above", "expect", "up to"))
-    table = _table("machine", "section", *columns, right=columns)
+    table = table_of("machine", "section", *columns, right=columns)
     far: dict[str, list[str]] = {}
     for (machine, name), of in known.items():
         cells = []
@@ -197,49 +196,12 @@ def _rates(detector: Detector, out: Console) -> None:
         )
 
 
-def verdicts(scores: Scores, csv: Path | None) -> None:
-    """One line a clip."""
-    right = ("score", "percentile")
-    # A column of dashes would tell nobody anything: most recordings do not say when they began.
-    timed = ("time",) * any(v.clip.time for v in scores)
-    columns = ("machine", "clip", *timed, "score", "percentile", "anomalous", "nearest")
-    table = _table(*columns, right=right)
-    for v in scores:
-        table.add_row(
-            v.clip.machine,
-            v.clip.name,
-            *("–" if v.clip.time is None else v.clip.time.isoformat(" ") for _ in timed),
-            number(v.score, 4),
-            # 0–1, as everywhere; of n self-scores three decimals tell all, up to n = 1,000.
-            f"{v.percentile:.3f}" if v.judged else "–",
-            _called(v),
-            v.nearest,
-        )
-    out = console()
-    out.print(table)
-    # On standard error: programs may read the table.
-    for line in alike(f"{v.clip.name}: {_doubt(v)}" for v in scores if v.warning):
-        print(f"warning: {in_shell(printable(line))}", file=sys.stderr)
-    out.print(scores.summary + (f"; wrote {csv}" if csv else ""), markup=False)
-
-
-def _called(verdict: Verdict) -> Text | str:
-    if not verdict.judged:
-        return Text("not judged", style="yellow")
-    # In capitals: a colour is lost in a pipe, and on some people.
-    return Text("ANOMALOUS", style="bold red") if verdict.anomalous else "no"
-
-
-def _doubt(verdict: Verdict) -> str:
-    return verdict.warning if verdict.judged else f"not judged, {verdict.warning}"
-
-
 def presets() -> None:
     """The report's Table 1, of the systems that are here."""
     from nearfar.system.named import published
     from nearfar.system.presets import PRESETS
 
-    table = _table(
+    table = table_of(
         "system", "preprocess", "feature", "training", "augmentation", "scoring", "ensemble",
         "trained parameters",
     )  # fmt: skip
@@ -301,7 +263,7 @@ def features(data: Path, everything: bool, json: Path | None, order: Any) -> Non
     values = dict(zip(chosen.names, chosen([audio])[0].tolist(), strict=True))
     if write_json(json, {"schema": SCHEMA, "features": values}):
         return
-    table = _table("feature", "value", "unit", "family", "formula", right=("value",))
+    table = table_of("feature", "value", "unit", "family", "formula", right=("value",))
     for feature in TABLE:
         if feature.name in values:
             value = number(values[feature.name], 4)
@@ -329,7 +291,7 @@ def selection(found: Selection, json: Path | None) -> None:
     }
     if write_json(json, {"schema": SCHEMA, "names": found.names, "shift": shifts}):
         return
-    table = _table("feature", "shift", "kept", "in the 120", right=("shift",))
+    table = table_of("feature", "shift", "kept", "in the 120", right=("shift",))
     # What the domain moves least stands first; nan, where no distance is defined, last.
     for i in np.argsort(found.shifts, kind="stable"):
         name = CANDIDATES[i]
@@ -367,7 +329,7 @@ def cleaned(audio: Audio, part: Frontend, clean: Audio) -> None:
         rows["mean of the mask"] = f"{seen.mask:.3f}"
         rows["share at its floor"] = f"{100 * seen.at_floor:.1f} %"
     rows["output over near"] = f"{lowered:+.1f} dB"
-    table = _table("", repr(part))
+    table = table_of("", repr(part))
     for name, value in rows.items():
         table.add_row(name, value)
     console().print(table)

@@ -1,0 +1,185 @@
+"""What `score` prints: a row a clip into a pipe, the rows worth a look onto a screen.
+
+A drawn table costs half a millisecond a row and keeps them all, so only short ones are drawn.
+Lines are written as they are made, and cost a fortieth of that.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.cells import cell_len
+from rich.text import Text
+
+from nearfar.cli.show import console, table_of
+from nearfar.errors import in_shell, printable, visible
+from nearfar.text import alike, counted, number
+
+if TYPE_CHECKING:
+    from nearfar.scores.verdict import Scores, Verdict
+
+Row = Sequence[str]
+
+LONG = 200  # rows; of more a screen shows the last, which are no better than others
+WORST = 20  # rows that are shown of a longer table, and machines of its summary
+COUNTS = ("clips", "anomalous", "not judged", "highest percentile")
+RIGHT = ("score", "percentile")  # columns whose digits stand below one another
+ALARM = "ANOMALOUS"  # in capitals: a colour is lost in a pipe, and on some people
+
+
+def verdicts(scores: Scores, csv: Path | None) -> None:
+    """Print the verdicts of a run: all of them into a pipe or a file, onto a screen the worst.
+
+    Args:
+        scores: of the run, in the order asked.
+        csv: where they were written too.
+    """
+    head = _head(scores)
+    if not sys.stdout.isatty():
+        written(head, lambda: (_row(v, head) for v in scores), RIGHT)
+    else:
+        if len(scores) > LONG:
+            _count(scores)
+        _draw(head, scores if len(scores) <= LONG else worst(scores))
+        if len(scores) > LONG:
+            console().print(
+                f"the {WORST} worst of {counted(len(scores), 'clip')}; for all of them, in the "
+                "order asked: --csv FILE, --json FILE, or a pipe, as in | less -S"
+            )
+    # On standard error: programs may read the table.
+    for line in alike(f"{v.clip.name}: {_doubt(v)}" for v in scores if v.warning):
+        print(f"warning: {in_shell(printable(line))}", file=sys.stderr)
+    console().print(scores.summary + (f"; wrote {csv}" if csv else ""), markup=False)
+
+
+def worst(scores: Iterable[Verdict], count: int = WORST) -> list[Verdict]:
+    """The verdicts to look at first.
+
+    Args:
+        scores: of any machines.
+        count: how many.
+
+    Returns:
+        Alarms before the others, each by percentile, which means the same for every machine, then
+        by how far the score lies above its threshold; equal ones in the order asked. What was not
+        judged is not among them: warnings name it.
+    """
+    judged = (v for v in scores if v.judged)
+    return sorted(
+        judged, key=lambda v: (v.anomalous, v.percentile, v.score - v.threshold), reverse=True
+    )[:count]
+
+
+def written(head: Row, rows: Callable[[], Iterable[Row]], right: Sequence[str]) -> None:
+    """Write rows to standard output as lines, columns below one another.
+
+    Args:
+        head: names of the columns.
+        rows: makes the rows. It is asked twice, for their widths and for themselves, so that
+            none need be kept.
+        right: columns that are flush right.
+    """
+    widths = [_width(name) for name in head]
+    for row in rows():
+        # No comprehension: this and the next loop are all that a long table costs.
+        for i, cell in enumerate(row):
+            if (wide := _width(cell)) > widths[i]:
+                widths[i] = wide
+    columns = [(wide, name in right) for wide, name in zip(widths, head, strict=True)]
+    for row in _after(head, rows()):
+        sys.stdout.write(_line(row, columns))
+
+
+def _after(head: Row, rows: Iterable[Row]) -> Iterator[Row]:
+    yield head
+    yield from rows
+
+
+def _line(row: Row, columns: Sequence[tuple[int, bool]]) -> str:
+    cells = [
+        # By what it takes on a screen: a Chinese character stands for two.
+        " " * (wide - _width(cell)) + cell if right else cell + " " * (wide - _width(cell))
+        for cell, (wide, right) in zip(row, columns, strict=True)
+    ]
+    return "  ".join(cells).rstrip() + "\n"
+
+
+def _width(text: str) -> int:
+    return len(text) if text.isascii() else cell_len(text)
+
+
+def _head(scores: Scores) -> Row:
+    # A column of dashes would tell nobody anything: most recordings do not say when they began.
+    timed = ("time",) * any(v.clip.time for v in scores)
+    return ("machine", "clip", *timed, "score", "percentile", "anomalous", "nearest")
+
+
+def _row(verdict: Verdict, head: Row) -> Row:
+    """The cells of a verdict, escaped where they do not print."""
+    time = verdict.clip.time
+    timed = ("–" if time is None else time.isoformat(" "),) * ("time" in head)
+    return (
+        visible(verdict.clip.machine),
+        visible(verdict.clip.name),
+        *timed,
+        number(verdict.score, 4),
+        _percentile(verdict.percentile),
+        _called(verdict),
+        visible(verdict.nearest),
+    )
+
+
+def _percentile(share: float) -> str:
+    # 0–1, as everywhere; of n self-scores three decimals tell all, up to n = 1,000.
+    return f"{share:.3f}" if share == share else "–"
+
+
+def _called(verdict: Verdict) -> str:
+    if not verdict.judged:
+        return "not judged"
+    return ALARM if verdict.anomalous else "no"
+
+
+def _doubt(verdict: Verdict) -> str:
+    return verdict.warning if verdict.judged else f"not judged, {verdict.warning}"
+
+
+def _draw(head: Row, scores: Iterable[Verdict]) -> None:
+    """The same rows in a table that is as wide as the screen, with colours."""
+    styles = {ALARM: "bold red", "not judged": "yellow"}
+    place = head.index("anomalous")
+    table = table_of(*head, right=RIGHT)
+    for verdict in scores:
+        row = _row(verdict, head)
+        called = Text(row[place], style=styles.get(row[place], ""))
+        table.add_row(*row[:place], called, *row[place + 1 :])
+    console().print(table)
+
+
+def _count(scores: Scores) -> None:
+    """What a long run found, a row a machine and section: those with most alarms."""
+    clips: Counter[tuple[str, str]] = Counter()
+    alarms: Counter[tuple[str, str]] = Counter()
+    silent: Counter[tuple[str, str]] = Counter()
+    highest: dict[tuple[str, str], float] = {}
+    for v in scores:
+        key = v.clip.machine, v.clip.section
+        clips[key] += 1
+        alarms[key] += v.anomalous
+        silent[key] += not v.judged
+        if v.judged:
+            highest[key] = max(v.percentile, highest.get(key, 0.0))
+    table = table_of("machine", "section", *COUNTS, right=COUNTS)
+    # What was not heard comes before what was found normal: nobody shall miss it below the cut.
+    order = sorted(clips, key=lambda key: (alarms[key], silent[key]), reverse=True)
+    for key in order[:WORST]:
+        numbers = (f"{n[key]:,}" for n in (clips, alarms, silent))
+        table.add_row(*key, *numbers, _percentile(highest.get(key, float("nan"))))
+    console().print(table)
+    if rest := order[WORST:]:
+        found = sum(alarms[key] for key in rest)
+        console().print(f"and {counted(len(rest), 'machine')} more with {counted(found, 'alarm')}")

@@ -1,0 +1,172 @@
+"""Verdicts as `score` prints them: all of them into a pipe, the worst onto a screen."""
+
+import io
+import sys
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import nearfar as nf
+from nearfar.cli import listing
+from nearfar.scores.verdict import Scores, Verdict
+
+CLIP = nf.Clip(Path("timed.wav"), machine="fan")
+
+
+def verdict(name, score=1.0, warning="", percentile=0.5, machine="fan"):
+    clip = nf.Clip(Path(f"{name}.wav"), machine=machine)
+    return Verdict(clip, score, percentile, 2.0, "a.wav", warning)
+
+
+class Screen(io.StringIO):
+    """A stream that somebody watches."""
+
+    def isatty(self):
+        return True
+
+
+def on_screen(monkeypatch, scores):
+    """The lines that a person gets."""
+    for name, value in {"COLUMNS": "160", "NO_COLOR": "1", "TERM": "dumb"}.items():
+        monkeypatch.setenv(name, value)
+    with monkeypatch.context() as patched:
+        patched.setattr(sys, "stdout", screen := Screen())
+        listing.verdicts(Scores(scores), None)
+    return screen.getvalue().splitlines()
+
+
+def test_what_was_not_judged_is_called_so_and_counted(capsys):
+    silent = [Verdict.none(verdict(n).clip, 2.0, f"{n}.wav: far is silent") for n in "bcd"]
+    listing.verdicts(Scores([verdict("a"), *silent]), None)
+    out, err = capsys.readouterr()
+    assert out.count("not judged") == 3 + 1
+    assert out.splitlines()[-1] == "0 of 1 clips anomalous, 3 not judged"
+    assert "nan" not in out
+    # The same about many is one line; files have them all.
+    assert err == ("warning: b.wav: not judged, far is silent (and 2 more like it: c.wav, d.wav)\n")
+
+
+def test_times_are_shown_where_any_clip_has_one(capsys):
+    listing.verdicts(Scores([verdict("a")]), None)
+    assert "time" not in capsys.readouterr().out
+    late = replace(verdict("b"), clip=replace(CLIP, time=datetime(2024, 11, 4, 6, 30, tzinfo=UTC)))
+    listing.verdicts(Scores([verdict("a"), late]), None)
+    out = capsys.readouterr().out
+    assert "time" in out
+    assert "2024-11-04 06:30:00+00:00" in out
+
+
+def test_a_pipe_gets_whole_names_and_warnings_apart(capsys):
+    long = "section_00_target_test_normal_0000_" + "x" * 80
+    listing.verdicts(Scores([verdict(long), verdict("b", 3.0, "clipped")]), None)
+    out, err = capsys.readouterr()
+    assert f"{long}.wav" in out
+    assert "ANOMALOUS" in out
+    assert out.rstrip().endswith("1 of 2 clips anomalous")
+    assert err == "warning: b.wav: clipped\n"
+
+
+def test_a_percentile_has_one_unit_on_the_screen_and_in_files(capsys):
+    shares = (0.0, 0.005, 0.5, 2 / 3, 1.0)
+    scores = Scores(replace(verdict(f"c{i}"), percentile=p) for i, p in enumerate(shares))
+    listing.verdicts(scores, None)
+    head, *rows = capsys.readouterr().out.splitlines()
+    place = head.split().index("percentile")
+    told = [row.split()[place] for row in rows[: len(shares)]]
+    assert told == ["0.000", "0.005", "0.500", "0.667", "1.000"]  # three decimals of 0 to 1
+    written = [row["percentile"] for row in scores.as_dict()["scores"]]
+    assert [f"{value:.3f}" for value in written] == told
+
+
+def test_a_pipe_gets_every_row_however_many_there_are(capsys):
+    scores = Scores(verdict(f"{i:04d}", score=i / 500) for i in range(3 * listing.LONG))
+    listing.verdicts(scores, None)
+    head, *rows, summary = capsys.readouterr().out.splitlines()
+    assert [row.split()[1] for row in rows] == [v.clip.name for v in scores]
+    assert sum("ANOMALOUS" in row for row in rows) == sum(v.anomalous for v in scores)
+    assert summary == scores.summary
+    # Numbers end where their column's name ends, words begin where it begins.
+    for row in rows:
+        assert row.index("0", len("fan      0000.wav")) < (end := head.index("score") + 5)
+        assert row[end] == " "
+        assert row[head.index("nearest") :] == "a.wav"
+
+
+def test_columns_stand_below_one_another_whatever_a_name_is_written_in(capsys):
+    # 风扇 takes four places on a screen; a letter of Latin takes one.
+    scores = Scores([verdict("x", machine="风扇"), verdict("x", machine="café")])
+    listing.verdicts(scores, None)
+    _, chinese, french, _ = capsys.readouterr().out.splitlines()
+    assert chinese.index("x.wav") + 2 == french.index("x.wav")
+
+
+def test_a_pipe_gets_no_character_that_does_not_print(capsys):
+    odd = verdict("a\x1b[31m\n\u202eb", machine="m\x07")
+    listing.verdicts(Scores([replace(odd, nearest="\x1b[2J.wav")]), None)
+    out = capsys.readouterr().out
+    assert out.count("\n") == 3
+    assert out.replace("\n", "").isprintable()
+    assert r"\x1b[31m" in out
+    assert r"\x1b[2J" in out
+
+
+def test_a_screen_gets_a_short_run_whole(monkeypatch):
+    lines = on_screen(monkeypatch, (verdict(f"{i:04d}") for i in range(listing.LONG)))
+    assert len(lines) == listing.LONG + 2
+    assert not any("--csv" in line for line in lines)
+
+
+def test_a_screen_gets_the_worst_of_a_long_run_a_summary_and_the_way_to_all(monkeypatch):
+    scores = [verdict(f"{i:04d}", i / 500, percentile=i / 1000) for i in range(listing.LONG + 1)]
+    silent = Verdict.none(verdict("dead").clip, 2.0, "dead.wav: far is silent")
+    alarm = verdict("pump", 3.0, percentile=0.9, machine="pump")
+    lines = on_screen(monkeypatch, [*scores, silent, alarm])
+    assert len(lines) < listing.WORST + 10
+    assert lines[1].split() == ["pump", "00", "1", "1", "0", "0.900"]
+    assert lines[2].split() == ["fan", "00", str(len(scores) + 1), "0", "1", "0.200"]
+    shown = [line.split()[1] for line in lines if ".wav" in line]
+    last = range(listing.LONG, listing.LONG + 1 - listing.WORST, -1)
+    assert shown == ["pump.wav", *(f"{i:04d}.wav" for i in last)]
+    assert f"{listing.WORST} worst of {len(scores) + 2} clips" in lines[-3]
+    assert "--csv FILE" in lines[-3]
+    assert lines[-1] == "1 of 202 clips anomalous, 1 not judged"
+
+
+def test_of_many_machines_those_with_alarms_come_first_and_the_rest_is_counted(monkeypatch):
+    quiet = [verdict(f"{i:04d}", machine=f"m{i:03d}") for i in range(listing.LONG)]
+    loud = [verdict("loud", 3.0, machine=name) for name in ("z1", "z2")]
+    lines = on_screen(monkeypatch, [*quiet, *loud])
+    assert [line.split()[0] for line in lines[1:4]] == ["z1", "z2", "m000"]
+    assert f"and {listing.LONG + 2 - listing.WORST} machines more with 0 alarms" in lines
+
+
+def test_the_worst_are_alarms_then_percentiles_then_excess_in_the_order_asked():
+    a, b = verdict("a", 2.5, percentile=1.0), verdict("b", 9.0, percentile=1.0)
+    near = replace(verdict("c", 1.9, percentile=1.0), threshold=5.0)
+    tied = replace(a, clip=CLIP)
+    none = Verdict.none(CLIP, 2.0, "silent")
+    assert listing.worst([none, near, a, tied, b]) == [b, a, tied, near]
+    assert listing.worst([near, b, a], 1) == [b]
+
+
+def test_rows_are_made_as_they_are_written():
+    made = []
+
+    def rows():
+        for i in range(5):
+            made.append(i)
+            yield (str(i),)
+
+    class Slow(io.StringIO):
+        def write(self, text):
+            asked.append((text, len(made)))
+            return super().write(text)
+
+    asked = []
+    before, sys.stdout = sys.stdout, Slow()
+    try:
+        listing.written(("n",), rows, right=())
+    finally:
+        sys.stdout = before
+    # Five to be measured; then each is written before the next is made.
+    assert asked == [("n\n", 5), *((f"{i}\n", 6 + i) for i in range(5))]
