@@ -38,6 +38,7 @@ from nearfar.embedding.jobs import (
 )
 from nearfar.errors import NearfarError, several
 from nearfar.runtime.cache import EmbeddingCache
+from nearfar.runtime.memory import keep_freed
 from nearfar.runtime.runtime import Runtime
 from nearfar.runtime.threads import one_thread
 from nearfar.runtime.workers import run_counted
@@ -138,6 +139,7 @@ def refusal(
 
 def embed_audio(audio: Audio, chains: tuple[Chain, ...], runtime: Runtime) -> Heard:
     """Embed one checked clip that is in memory already, without a cache."""
+    keep_freed()
     with one_thread():
         heard = [chain.hear(audio[: chain.frontend.needs]) for chain in chains]
         rows = tuple(c.rows([h], runtime)[0] for c, h in zip(chains, heard, strict=True))

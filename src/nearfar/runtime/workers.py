@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from nearfar.errors import NearfarError, NearfarWarning
 from nearfar.parts.own import user_files, user_module
+from nearfar.runtime.memory import keep_freed
 from nearfar.runtime.runtime import Runtime
 
 if TYPE_CHECKING:
@@ -62,6 +63,7 @@ def run(task: Callable[[Job], Result], jobs: Iterable[Job], workers: int) -> Ite
     if len(first) > 1:  # no more processes than jobs
         yield from _in_processes(task, chain(first, todo), len(first))
     else:
+        keep_freed()
         yield from map(task, chain(first, todo))
 
 
@@ -142,6 +144,7 @@ def _start_worker(files: tuple[str, ...], heard: Connection) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     signal.signal(_WAKE, _leave)
     threading.Thread(target=_follow_parent, args=(heard,), daemon=True).start()
+    keep_freed()
     for file in files:
         user_module(Path(file))
 
