@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from nearfar.errors import SettingError
 from nearfar.scoring.bank import MemoryBank
-from nearfar.scoring.rule import KNN, Rule
+from nearfar.scoring.rule import KNN, Rule, judged_beside
 
 METRICS = ("cosine", "euclidean")
 
@@ -91,3 +91,46 @@ def test_impossible_settings_are_one_line(settings):
     with pytest.raises(SettingError, match=r"KNN\.") as caught:
         KNN(**settings)
     assert "\n" not in str(caught.value)
+
+
+class Counting(MemoryBank):
+    """A bank that knows how often it was searched."""
+
+    def neighbours(self, *arguments, **named):
+        self.__dict__["searches"] = self.__dict__.get("searches", 0) + 1
+        return super().neighbours(*arguments, **named)
+
+
+class Doubled(KNN):
+    """Somebody's own, derived from ours."""
+
+    def __call__(self, z, bank, leave_out=None):
+        return 2 * super().__call__(z, bank, leave_out)
+
+
+@pytest.mark.parametrize("rule", [KNN(), KNN((1.0, -0.35, -0.05), "euclidean"), Doubled((1.0,))])
+def test_the_nearest_row_beside_a_score_is_the_one_that_a_search_finds(rule):
+    # Twins: of rows at the same distance the earlier is the nearest, whatever k is.
+    rows = np.repeat(bank_of().embeddings, 2, axis=0)
+    bank = Counting(rows, np.arange(len(rows)), np.zeros(len(rows), np.int8))
+    queries = np.concatenate([queries_of(), rows[:3]])
+    scores, distances, nearest = judged_beside(rule, queries, bank)
+    searches = bank.__dict__["searches"]
+    assert scores.tolist() == rule(queries, bank).tolist()
+    expected, places = bank.neighbours(queries, 1, rule.metric)
+    assert distances.tolist() == expected[:, 0].tolist()
+    assert nearest.tolist() == places[:, 0].tolist()
+    # One search for both, where the rule is known to weigh what it finds.
+    assert searches == (1 if type(rule) is KNN else 2)
+
+
+def test_a_rule_of_ones_own_is_asked_and_held_to_its_contract():
+    class Broken(Doubled):
+        def __call__(self, z, bank, leave_out=None):
+            return np.full(len(z), np.nan)
+
+    with pytest.raises(SettingError, match="NaN"):
+        judged_beside(Broken(), queries_of(), bank_of())
+    far = np.full((1, 4), 1e200)  # whose squared distance is no number any more
+    with np.errstate(over="ignore", invalid="ignore"), pytest.raises(SettingError, match="NaN"):
+        judged_beside(KNN((1.0, -1.0), "euclidean"), far, bank_of())

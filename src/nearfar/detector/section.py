@@ -14,9 +14,9 @@ from nearfar.detector.member import Member
 from nearfar.embedding.chain import Chain
 from nearfar.embedding.jobs import Heard
 from nearfar.scores.verdict import Verdict
-from nearfar.scoring.bank import SOURCE, TARGET, Rows
+from nearfar.scoring.bank import SOURCE, TARGET, Index, Rows
 from nearfar.scoring.calibrate import AlarmRate, Calibrated, Threshold, p_values, threshold
-from nearfar.scoring.rule import judged
+from nearfar.scoring.rule import judged, judged_beside
 from nearfar.text import counted
 
 if TYPE_CHECKING:
@@ -217,16 +217,21 @@ class Judge:
 
     def __call__(self, heard: Sequence[tuple[Clip, Heard]]) -> list[Verdict]:
         """One verdict a clip, in order."""
-        raw, queries = [], []
-        for recipe, member in zip(self._members, self._section.members, strict=True):
+        raw, first = [], int(np.argmax(self._weights))
+        for i, (recipe, member) in enumerate(
+            zip(self._members, self._section.members, strict=True)
+        ):
             place = self._chains.index(recipe.chain)
             z = member.scale(np.stack([what.rows[place] for _, what in heard]))  # (n, dim)
-            raw.append(judged(recipe.rule, z, member.bank))
-            queries.append(z)
-        scores = self._fuse(raw)
-        nearest, distances = self._nearest(queries)
+            if i == first:  # whose nearest clip is named: it says most of the score
+                scores, distances, rows = judged_beside(recipe.rule, z, member.bank)
+                nearest = self._named(member, rows)
+            else:
+                scores = judged(recipe.rule, z, member.bank)
+            raw.append(scores)
+        fused = self._fuse(raw)
         return [
-            self._verdict(clip, scores[i], nearest[i], self._doubt(what, float(distances[i])))
+            self._verdict(clip, fused[i], nearest[i], self._doubt(what, float(distances[i])))
             for i, (clip, what) in enumerate(heard)
         ]
 
@@ -250,14 +255,9 @@ class Judge:
             fused += weight * calibrated(scores)
         return fused
 
-    def _nearest(self, queries: Sequence[Rows]) -> tuple[list[str], Rows]:
-        """The nearest normal clip of each query, as the member with the largest weight sees it."""
-        first = int(np.argmax(self._weights))
-        member, metric = self._section.members[first], self._members[first].rule.metric
-        distances, rows = member.bank.neighbours(queries[first], 1, metric)
+    def _named(self, member: Member, rows: Index) -> list[str]:
         # A made row is called like the clip that it was made of.
-        names = [self._section.names[int(member.origin[row])] for row in rows[:, 0]]
-        return names, distances[:, 0]
+        return [self._section.names[int(member.origin[row])] for row in rows]
 
     def _doubt(self, what: Heard, distance: float) -> str:
         # The most telling doubt first; a verdict has room for one.

@@ -50,7 +50,30 @@ def judged(rule: Rule, z: Rows, bank: MemoryBank, leave_out: Index | None = None
             clip would pass for normal.
     """
     left = {} if leave_out is None else {"leave_out": leave_out}
-    scores = np.asarray(guarded(rule, rule, z, bank, kind="rule", **left))
+    return _checked(rule, z, guarded(rule, rule, z, bank, kind="rule", **left))
+
+
+def judged_beside(rule: Rule, z: Rows, bank: MemoryBank) -> tuple[Rows, Rows, Index]:
+    """The same, with each query's nearest row of the bank by the rule's metric.
+
+    Returns:
+        scores (n,), distances (n,) and rows (n,).
+
+    Raises:
+        SettingError: as `judged`.
+    """
+    # Of a class derived from ours only the call is known to be what its author meant.
+    if isinstance(rule, KNN) and type(rule).__call__ is KNN.__call__:
+        # The search is nearly all that a verdict costs, and it has found the nearest already.
+        distances, rows = bank.neighbours(z, rule.neighbours, rule.metric)
+        return _checked(rule, z, rule.weigh(distances)), distances[:, 0], rows[:, 0]
+    scores = judged(rule, z, bank)
+    distances, rows = bank.neighbours(z, 1, rule.metric)
+    return scores, distances[:, 0], rows[:, 0]
+
+
+def _checked(rule: Rule, z: Rows, said: object) -> Rows:
+    scores = np.asarray(said)
     if scores.dtype.kind not in "fiu":  # None of a forgotten return
         raise SettingError(f"{rule!r} gave no numbers; mend the rule")
     if scores.shape != (len(z),):
@@ -101,8 +124,11 @@ class KNN:
         Returns:
             (n,) Σ weightsⱼ · dⱼ.
         """
-        distances, _ = bank.neighbours(z, self.neighbours, self.metric, leave_out)
-        score = np.zeros(len(z))
+        return self.weigh(bank.neighbours(z, self.neighbours, self.metric, leave_out)[0])
+
+    def weigh(self, distances: Rows) -> Rows:
+        """(n, k) distances, ascending → (n,) scores."""
+        score = np.zeros(len(distances))
         for j, weight in enumerate(self.weights):  # not a matrix product: same bits for any n
             score += weight * distances[:, j]
         return score
