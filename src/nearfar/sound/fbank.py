@@ -16,6 +16,7 @@ from functools import cache
 import numpy as np
 
 from nearfar.errors import AudioError
+from nearfar.sound.fft import rfft
 from nearfar.sound.spectral import BLOCK, HOP, SAMPLE_RATE, Float32, blocks, frames, power
 
 FRAME = 400  # samples, 25 ms
@@ -123,9 +124,6 @@ class Scratch:
 
     def powers(self, framed: Float32) -> Float32:
         """Power spectra (k, 257) of frames (k, 400); valid until the next call."""
-        # scipy's FFT runs several float32 frames at once, numpy's does not; its import costs 0.2 s.
-        from scipy.fft import rfft
-
         k = len(framed)
         centred, padded = self.centred[:k], self.padded[:k]
         np.subtract(framed, framed.mean(axis=1, keepdims=True), out=centred)

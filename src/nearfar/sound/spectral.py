@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nearfar.errors import SettingError
+from nearfar.sound.fft import irfft, rfft
 
 Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]
@@ -126,9 +127,6 @@ def spectrum(framed: Sequence[Float32], window: Float32, scratch: Float32) -> Co
     Returns:
         (n_fft // 2 + 1, channels · k), C-ordered: the FFT writes it transposed at little cost.
     """
-    # scipy's FFT runs several float32 frames at once, numpy's does not; its import costs 0.2 s.
-    from scipy.fft import rfft
-
     k, n_fft = framed[0].shape
     windowed = scratch[: len(framed) * k * n_fft].reshape(len(framed), k, n_fft)
     for channel, into in zip(framed, windowed, strict=True):
@@ -226,8 +224,6 @@ class OverlapAdd:
 
     def add(self, first: int, block: Complex64) -> None:
         """Add frames `first`, `first` + 1, …; block: (n_fft // 2 + 1, frames)."""
-        from scipy.fft import irfft
-
         framed = irfft(block.T, self.n_fft, axis=1)  # (frames, n_fft)
         framed *= hann(self.n_fft)  # the window once more: the least squares of `istft`
         start, length = first * self.step, (len(framed) - 1) * self.step + 1
