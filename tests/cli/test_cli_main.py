@@ -7,6 +7,7 @@ import sys
 import warnings
 
 import pytest
+from typer.main import get_command
 
 from nearfar.cli import main as cli
 from nearfar.errors import DatasetError, NearfarError, NearfarWarning, several, warn
@@ -81,6 +82,26 @@ def test_every_command_is_there_once_in_the_order_of_the_help(run, monkeypatch):
     assert code == 0
     listed = [line.strip("│ ").split(" ")[0] for line in out.splitlines()]
     assert [word for word in listed if word in names] == names
+
+
+@pytest.mark.parametrize("command", cli.COMMANDS, ids=lambda command: command.__name__)
+def test_a_command_made_alone_is_what_it_is_among_all(command):
+    name = command.__name__
+    (found,) = cli.asked(["-q", name, "fit"])
+    assert found is command
+    alone, whole = (get_command(made).commands for made in (cli.program(found), cli.app))
+    assert list(alone) == [name]
+    told = [
+        [(p.name, p.opts, p.required, p.nargs) for p in made[name].params]
+        for made in (alone, whole)
+    ]
+    assert told[0] == told[1]
+    assert alone[name].help == whole[name].help
+
+
+def test_what_is_not_plainly_a_command_is_left_to_the_whole_program():
+    for arguments in ([], ["--help"], ["weights", "check"], ["scoer", "d"], ["-q"], ["-x", "fit"]):
+        assert cli.asked(arguments) == []
 
 
 def test_the_commands_and_their_help_need_no_arrays():

@@ -185,8 +185,8 @@ def test_a_rate_does_not_put_the_detector_before_a_fit_back(run, two, tmp_path, 
     monkeypatch.setattr(disk, "WAIT", 0.0)
     tried = []
 
-    def beside_a_fit(*arguments):
-        content = monkeyed(*arguments)
+    def beside_a_fit(*arguments, **named):
+        content = monkeyed(*arguments, **named)
         tried.append(elsewhere(lambda: fitted.save(folder)))
         return content
 

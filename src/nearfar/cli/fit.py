@@ -157,7 +157,7 @@ def score(
         check_output(
             path, endings=(ending,), inputs=inputs, ours=is_score_table, replace=replace
         )  # fmt: skip
-    fitted = load(detector, types_of(part), weights or ())
+    fitted = load(detector, types_of(part), weights or (), late=True)
     if false_alarm_rate is not None:
         fitted = fitted.with_false_alarm_rate(false_alarm_rate)
     if threshold_by_domain is not None:

@@ -7,10 +7,13 @@ not wait seconds for an encoder that it does not use.
 from __future__ import annotations
 
 import io
+import os
 import signal
 import sys
 import traceback
 import warnings
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import typer
 
@@ -19,7 +22,7 @@ from nearfar.cli.check import check
 from nearfar.cli.embed import embed
 from nearfar.cli.finetune import finetune
 from nearfar.cli.fit import fit, score, threshold
-from nearfar.cli.program import Command, Program, completion, start, voice
+from nearfar.cli.program import ANYWHERE, COMPLETE, Command, Program, completion, start, voice
 from nearfar.cli.progress import Interrupted, show_warning
 from nearfar.cli.reproduce import reproduce
 from nearfar.cli.sound import inspect, mask, simulate
@@ -29,25 +32,44 @@ from nearfar.cli.weights import cache
 from nearfar.errors import NearfarError, NearfarWarning, in_shell
 from nearfar.text import one_line
 
-app = typer.Typer(
-    cls=Program,
-    help="Hears when a machine starts to sound wrong, from one microphone near it and one far.",
-    no_args_is_help=True,
-    add_completion=False,  # two options in every help, to install what shells rarely need
-    pretty_exceptions_enable=False,  # what is no NearfarError is a bug: show where
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-
-
 COMMANDS = (  # in the order of the help: what most people need first
     check, fit, score, threshold, evaluate, systems, features,
     finetune, embed, ablate, reproduce, cache,
     simulate, inspect, mask, completion,
 )  # fmt: skip
-for command in COMMANDS:
-    app.command(cls=Command)(command)
-app.callback()(start)
-app.add_typer(cli_weights.app, name="weights")
+
+
+def program(*commands: Callable[..., Any]) -> typer.Typer:
+    """The command line with some of its commands, or with all and their groups."""
+    made = typer.Typer(
+        cls=Program,
+        help="Hears when a machine starts to sound wrong, from one microphone near it and one far.",
+        no_args_is_help=True,
+        add_completion=False,  # two options in every help, to install what shells rarely need
+        pretty_exceptions_enable=False,  # what is no NearfarError is a bug: show where
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    for command in commands or COMMANDS:
+        made.command(cls=Command)(command)
+    made.callback()(start)
+    if not commands:
+        made.add_typer(cli_weights.app, name="weights")
+    return made
+
+
+def asked(arguments: Sequence[str]) -> list[Callable[..., Any]]:
+    """The command that the arguments name; none if it is not plainly one.
+
+    To get the options of all commands ready takes a third as long as to score a clip.
+
+    >>> [command.__name__ for command in asked(["-q", "score", "d", "fit"])], asked(["--help"])
+    (['score'], [])
+    """
+    first = next((a for a in arguments if a not in ANYWHERE), "")
+    return [command for command in COMMANDS if command.__name__ == first]
+
+
+app = program()
 
 
 def main() -> None:
@@ -63,8 +85,10 @@ def main() -> None:
     warnings.showwarning = show_warning
     # In front of what PYTHONWARNINGS may say: a warning of ours belongs to the result.
     warnings.filterwarnings("always", category=NearfarWarning)
+    # A shell that completes a command asks for any of them.
+    named = [] if COMPLETE in os.environ else asked(sys.argv[1:])
     try:
-        app()
+        (program(*named) if named else app)()
     except NearfarError as error:
         if voice.verbose:
             traceback.print_exc()

@@ -85,7 +85,7 @@ class Detector:
         """Its fields alone, to be pickled or copied: what is worked out from them is made anew."""
         return {f.name: self.__dict__[f.name] for f in fields(self)}
 
-    @property
+    @cached_property  # each clip asks for it
     def machines(self) -> tuple[str, ...]:
         """Names of the machines it knows."""
         return tuple(dict.fromkeys(machine for machine, _ in self.sections))
@@ -150,6 +150,8 @@ class Detector:
             raise SettingError("sr is for arrays; files say their own sample rate")
         # All of them before the first is read: a wrong machine costs no hours of embedding.
         known = [self._assigned(c, machine, section) for c in clips]
+        for key in dict.fromkeys((c.machine, c.section) for c in known):
+            self._judge(key)  # nor does a damaged bank
         hearing = hear(
             known, self._checked_chains, runtime, order=self.order, digest=False,
             skip_bad=skip_bad, tell=False,
@@ -162,7 +164,7 @@ class Detector:
         )
 
     def _not_judged(self, clip: Clip, reason: str) -> Verdict:
-        held = self._judges[clip.machine, clip.section].held(clip.domain)
+        held = self._judge((clip.machine, clip.section)).held(clip.domain)
         return Verdict.none(clip, held.threshold.value, reason)
 
     def with_false_alarm_rate(self, rate: float) -> Detector:
@@ -180,7 +182,7 @@ class Detector:
         a warning.
         """
         changed = replace(self, threshold_by_domain=by_domain)
-        alone = [m for (m, s), judge in changed._judges.items() if not judge.alarm_rates()]
+        alone = [m for m, s in changed.sections if not changed._judge((m, s)).alarm_rates()]
         if by_domain and alone:
             warn(
                 f"{named(list(dict.fromkeys(alone)))}: one threshold for all clips; by domain "
@@ -204,7 +206,7 @@ class Detector:
         if domain is not None and domain not in DOMAINS:
             raise SettingError(f"domain {domain!r}; it is {' or '.join(DOMAINS)}, or None for all")
         key = self._known(machine, section)
-        drawn = self._judges[key].threshold(domain)
+        drawn = self._judge(key).threshold(domain)
         if drawn is None:
             alone = not self.sections[key].of_domain(str(domain)).any()
             raise DatasetError(
@@ -225,7 +227,7 @@ class Detector:
         Raises:
             DatasetError: an unknown machine or section.
         """
-        return self._judges[self._known(machine, section)].alarm_rates()
+        return self._judge(self._known(machine, section)).alarm_rates()
 
     def save(
         self,
@@ -277,12 +279,16 @@ class Detector:
     # Once for a detector: calibrations and thresholds are the same for every clip.
     @cached_property
     def _judges(self) -> dict[tuple[str, str], Judge]:
-        return {
-            key: Judge(
-                self.system, self.chains, section, self.false_alarm_rate, self.threshold_by_domain
-            )
-            for key, section in self.sections.items()
-        }
+        return {}
+
+    def _judge(self, key: tuple[str, str]) -> Judge:
+        """What judges the clips of a section that is known."""
+        if key not in self._judges:
+            self._judges[key] = Judge(
+                self.system, self.chains, self.sections[key], self.false_alarm_rate,
+                self.threshold_by_domain,
+            )  # fmt: skip
+        return self._judges[key]
 
     def _assigned(self, clip: Clip, machine: str | None, section: str | None) -> Clip:
         """The clip as the machine it is scored as, which must be known.
@@ -347,7 +353,7 @@ class Detector:
         verdicts: dict[int, Verdict] = {}  # by place in `heard`
         with one_thread():
             for key, places in by_section(clip for clip, _ in heard).items():
-                judged = self._judges[self._known(*key)]([heard[i] for i in places])
+                judged = self._judge(self._known(*key))([heard[i] for i in places])
                 verdicts.update(zip(places, judged, strict=True))
         return Scores(verdicts[i] for i in range(len(heard)))
 
@@ -356,6 +362,8 @@ def load(
     folder: str | os.PathLike[str],
     types: Sequence[type] = (),
     weights: str | os.PathLike[str] | Sequence[str] = (),
+    *,
+    late: bool = False,
 ) -> Detector:
     """Read a detector.
 
@@ -364,6 +372,8 @@ def load(
         types: classes of your own parts, if the system has any.
         weights: where the encoder's weights are now (several: of an ensemble), if neither in the
             folder nor where they were.
+        late: read and check what belongs to a machine when the first clip of it is scored, before
+            any is heard; of many machines, few of which are asked about, that is much sooner.
 
     Raises:
         FormatError: not a detector, from a newer nearfar, damaged, or with a part that is not ours.
@@ -373,7 +383,7 @@ def load(
         raise SettingError(f"load takes the folder of a detector, not {folder!r}"[:200])
     # A text is a sequence too, of letters.
     places = [os.fspath(weights)] if isinstance(weights, str | os.PathLike) else list(weights)
-    content = read(Path(folder), types, places)
+    content = read(Path(folder), types, places, late=late)
     return Detector(
         content.system, content.sections, content.order, content.false_alarm_rate, content.origins,
         content.threshold_by_domain,

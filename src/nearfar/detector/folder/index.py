@@ -9,9 +9,10 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
-from collections.abc import Mapping, Sequence
-from contextlib import nullcontext, suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ import numpy as np
 
 from nearfar.detector.folder.banks import bank_of, owner, read_section, section_data
 from nearfar.detector.folder.disk import BANK, alone, check_folder, write_folder
+from nearfar.detector.folder.late import LateSections
 from nearfar.detector.folder.previous import has_whole_banks, keeping, previous_of, sweep
 from nearfar.detector.folder.weights import as_data, copy_weights, drop_weights, located
 from nearfar.detector.folder.weights import from_data as embedders_from_data
@@ -192,13 +194,16 @@ def _text(content: Content, entries: Sequence[Mapping[str, Any]]) -> str:
     return json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False)
 
 
-def read(folder: Path, types: Sequence[type] = (), weights: Sequence[str] = ()) -> Content:
+def read(
+    folder: Path, types: Sequence[type] = (), weights: Sequence[str] = (), *, late: bool = False
+) -> Content:
     """Read what `write` wrote.
 
     Args:
         folder: of a detector.
         types: classes of the caller's own parts.
         weights: where the encoders' weights are, if not where they were.
+        late: read and check each section's bank when it is first asked for.
 
     Raises:
         FormatError: not a detector, from a newer nearfar, damaged, or with a part that is not ours.
@@ -208,42 +213,66 @@ def read(folder: Path, types: Sequence[type] = (), weights: Sequence[str] = ()) 
     for _ in range(RETRIES):
         data = _read_index(folder / INDEX)
         try:
-            return _content(folder, data, types, weights)
+            return _content(folder, data, types, weights, late)
         except FormatError:
             # A bank that is gone was perhaps replaced since. Twice, for of two writers in turn the
             # first may be back already, with its bank and an index that is the same again.
             if data == failed:
                 raise
             failed = data
-    return _content(folder, _read_index(folder / INDEX), types, weights)
+    return _content(folder, _read_index(folder / INDEX), types, weights, late)
 
 
 def _content(
-    folder: Path, data: dict[str, Any], types: Sequence[type], weights: Sequence[str]
+    folder: Path, data: dict[str, Any], types: Sequence[type], weights: Sequence[str], late: bool
 ) -> Content:
-    try:
+    with _as_written(folder):
         system = from_data(data["system"], types)
         _check_system(system)
         known = _origins(data, system)
         # Before the banks: weights that are not theirs are refused first.
         system = located(system, known, folder, weights)
-        sections = {}
+        readers: dict[tuple[str, str], Callable[[], Section]] = {}
         for entry in data["sections"]:
             key = str(entry["machine"]), str(entry["section"])
-            if key in sections:
+            if key in readers:
                 raise FormatError(
                     f"machine {key[0]}, section {key[1]} is there twice; fit it again"
                 )
-            sections[key] = read_section(folder, entry, system, known)
-        if not sections:
+            readers[key] = partial(_section, folder, data, entry, system, known, late)
+        if not readers:
             raise FormatError("a detector without sections; fit it again")
+        sections = LateSections(readers) if late else {k: get() for k, get in readers.items()}
         rate = check_rate(data["false_alarm_rate"])
         return Content(system, sections, _order(data), rate, known, _by_domain(data))
+
+
+def _section(
+    folder: Path, data: Mapping[str, Any], entry: Mapping[str, Any], system: Any,
+    known: Sequence[Origin], late: bool,
+) -> Section:  # fmt: skip
+    """One section; `late`, when `_content` is done and another detector may be there."""
+    if not late:
+        return read_section(folder, entry, system, known)
+    with _as_written(folder):
+        try:
+            return read_section(folder, entry, system, known)
+        except FormatError:
+            if _read_index(folder / INDEX, newer=True) == data:
+                raise
+            # A bank that is gone with its index is no damage.
+            raise FormatError("it was replaced while it was read; run it again") from None
+
+
+@contextmanager
+def _as_written(folder: Path) -> Iterator[None]:
+    """One line, no traceback, whatever a detector's files may hold that was changed by hand."""
+    try:
+        yield
     except WeightsError:  # the folder is sound, and the message says what to do
         raise
     except FormatError as error:
         raise FormatError(f"{folder}: {error}") from None
-    # Whatever a file may hold that was changed by hand: one line, no traceback.
     except (
         NearfarError, LookupError, TypeError, ValueError, AttributeError, OverflowError,
     ) as error:  # fmt: skip
