@@ -8,7 +8,7 @@ import pytest
 
 import nearfar as nf
 from conftest import RATE, write
-from nearfar.detector import fitting
+from nearfar.detector import normals
 
 pytestmark = pytest.mark.filterwarnings("ignore::nearfar.NearfarWarning")
 
@@ -63,7 +63,7 @@ def test_a_threshold_of_four_recordings_is_kept_by_others(hall, monkeypatch):
     promised = detector.threshold("few").confident
     assert flagged(detector, hall) <= promised
     # Held out one by one, neighbours of one recording vouch for each other.
-    monkeypatch.setattr(fitting, "recording_blocks", lambda clips, folds: np.arange(len(clips)))
+    monkeypatch.setattr(normals, "recording_blocks", lambda clips, folds: np.arange(len(clips)))
     assert flagged(nf.fit(nf.s4(), few(hall)), hall) > 2 * promised
 
 

@@ -23,7 +23,6 @@ from nearfar.embedder.contract import (
     innermost,
     is_embedder,
     is_two_step,
-    may_be_trained,
     training_of,
     weights_of,
     with_weights,
@@ -122,7 +121,6 @@ def test_who_offers_nothing_promises_nothing(embedder):
     assert is_embedder(embedder)
     assert not is_two_step(embedder)
     assert not has_residuals(embedder)
-    assert not may_be_trained(embedder)
     assert batch_of(embedder) == 1
     assert identity_of(embedder) == repr(embedder)
     assert weights_of(embedder) is training_of(embedder) is None
@@ -167,7 +165,6 @@ def test_nothing_is_opened_to_see_what_is_offered():
 
     assert is_embedder(Costly())
     assert not is_two_step(Costly())
-    assert may_be_trained(Costly())
 
 
 # ---- wrappers
@@ -190,7 +187,6 @@ def test_a_wrapper_answers_for_the_embedder_inside(wrap, tmp_path):
     assert files_of(wrap(plain)) == plain.files
     assert set(plain.files) == {"model.safetensors", "config.json"}
     assert training_of(wrap(plain)) is None
-    assert may_be_trained(wrap(plain))
     assert training_of(wrap(trained)) == trained.training is not None
     assert np.array_equal(wrap(plain)([noise(1)]), wrap(plain)([noise(1)]))
 

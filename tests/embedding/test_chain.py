@@ -203,9 +203,3 @@ def test_two_steps_give_the_rows_of_one_call(embedder):
     audios = [noise(1, 1.0, seed=i) for i in range(2)]
     assert chain.two_step == (embedder != nf.LogMel())
     assert np.array_equal(chain.rows(audios, nf.Runtime()), embedder(audios))
-
-
-def test_who_may_have_been_trained_is_told_without_opening_weights():
-    assert not Chain(nf.Near(), nf.LogMel()).trained
-    assert Chain(nf.Near(), nf.EAT("no such place")).trained
-    assert Chain(nf.Near(), nf.Crops(nf.EAT("no such place"))).trained

@@ -125,17 +125,16 @@ def test_the_first_of_two_steps_is_done_here_and_nothing_is_kept_of_it(clips, tm
             assert cache.get(waiting.key) is None
 
 
-def test_the_near_channels_digest_is_for_encoders_that_may_have_heard_it(clips):
-    assert {r.about.near for r in do_job(job(clips[:1], NEAR))} == {""}
-
-    class Trained(nf.LogMel):
-        training = "somehow"
-
-    chain = replace(NEAR, embedder=Trained())
-    (result,) = do_job(job(clips[:1], chain))
-    assert result.about.near == digest_of(clips[0].read()[:1])
-    (result,) = do_job(job(clips[:1], chain, digest=False))
-    assert result.about.near == result.about.digest == ""
+def test_the_near_channels_digest_is_there_when_a_fit_asks(clips):
+    """Of the near channel alone, so it is the same whatever chains hear; scoring needs none."""
+    near = digest_of(clips[0].read()[:1])
+    for chains in ((NEAR,), (STEREO,), (STEREO, NEAR)):
+        (result,) = do_job(replace(job(clips[:1], *chains), near=True))
+        assert result.about.near == near
+        (result,) = do_job(job(clips[:1], *chains, digest=False))
+        assert result.about.near == result.about.digest == ""
+    (result,) = do_job(job(clips[:1], STEREO))
+    assert result.about.near == ""
 
 
 def test_heard_alone_knows_nothing():

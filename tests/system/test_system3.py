@@ -112,14 +112,22 @@ def test_eat_alone_is_the_reports_formulas(train, test_clips):
 
 
 def test_the_ensemble_is_60_to_40(fitted, train, test_clips):
-    """Each member alone hears the same clips in the same folds, so its percentiles are the same."""
+    """Each member alone holds out the same clips together, so its percentiles are the same."""
     dif = nf.fit(presets.s3_dif(), train).score(test_clips)
-    both = fitted.score(test_clips)
-    for a, c in zip(dif, both, strict=True):
-        rest = (c.score - 0.6 * a.score) / 0.4  # the percentile of EAT
-        assert -1e-9 <= rest <= 1 + 1e-9
-        count = len(fitted.sections[c.clip.machine, "00"].clips)
-        assert abs(rest * count - round(rest * count)) < 1e-6  # of `count` self-scores
+    eat = nf.fit(presets.s3_eat(str(TINY)), train).score(test_clips)
+    for a, b, c in zip(dif, eat, fitted.score(test_clips), strict=True):
+        assert c.score == pytest.approx(0.6 * a.score + 0.4 * b.score, abs=1e-12)
+
+
+def test_a_member_alone_has_the_self_scores_that_it_has_inside(fitted, train):
+    """EAT alone hears one channel and System 3 two; clips lie in the same folds all the same."""
+    alone = nf.fit(presets.s3_eat(str(TINY)), train)
+    for key, section in fitted.sections.items():
+        own = alone.sections[key]
+        names = [clip.name for clip in section.clips]
+        inside = dict(zip(names, section.members[1].self_scores, strict=True))
+        found = [inside[clip.name] for clip in own.clips]
+        np.testing.assert_allclose(found, own.members[0].self_scores, rtol=1e-9)
 
 
 def test_the_literal_reading_sends_all_new_clips_to_the_top(train, test_clips):

@@ -9,32 +9,28 @@ from functools import cached_property
 from types import FunctionType
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nearfar.clips.clip import Clip
 from nearfar.clips.collection import Clips, by_section
-from nearfar.clips.training import check_training, recording_blocks, session_sizes, sessions_of
+from nearfar.clips.training import check_training, session_sizes, sessions_of
 from nearfar.detector.checks import check_section, warn_left_out, warn_of_fit, warn_of_suspects
 from nearfar.detector.detector import Detector
-from nearfar.detector.member import Member, NormalRows, assign_folds, fit_member, pool_sizes
+from nearfar.detector.member import Member, NormalRows, fit_member, pool_sizes
+from nearfar.detector.normals import Key, Normals
 from nearfar.detector.origin import origins
 from nearfar.detector.section import DAYS, LARGEST, SESSIONS, Section, TrainingClip
 from nearfar.detector.standouts import Fitted, suspects_of
 from nearfar.detector.trained import check_frontend, fresh_clips, machine_facts, warn_untrained
-from nearfar.embedding.chain import Chain
 from nearfar.embedding.hearing import Hearing, hear
-from nearfar.embedding.jobs import Heard
 from nearfar.embedding.residual import residual_rows
 from nearfar.errors import DatasetError, NearfarWarning, Once, SettingError
 from nearfar.health.suspects import Suspect
 from nearfar.runtime.runtime import Runtime, runtime_of
 from nearfar.runtime.threads import one_thread
-from nearfar.scoring.bank import SOURCE, TARGET, Index
+from nearfar.scoring.bank import TARGET, Index
 from nearfar.scoring.enrich import FromAudio, Pool
 from nearfar.sound.audio import ChannelOrder, check_order
 from nearfar.system.system import AnySystem, Ensemble, System
-
-Key = tuple[str, str]  # machine, section
 
 MONO_LIKE = 10.0  # dB near over far, from which most residual rows sound like mono recordings
 
@@ -222,42 +218,11 @@ class _Fits:
 
 
 @dataclass(frozen=True, eq=False)
-class _Normals:
-    """The normal clips of one machine and section, the same for all systems."""
-
-    key: Key
-    everything: Sequence[tuple[Clip, Heard]]  # copies too, to warn of
-    chains: tuple[Chain, ...]  # in the order of each clip's rows
-
-    @cached_property
-    def group(self) -> list[tuple[Clip, Heard]]:
-        """One clip for each audio (a target clip if any is), in an order of their own.
-
-        What is fitted must depend neither on the order of files nor on copies of them.
-        """
-        ordered = sorted(
-            self.everything, key=lambda pair: (pair[0].domain != "target", pair[0].name)
-        )
-        first: dict[str, tuple[Clip, Heard]] = {}
-        # By digest, not by name: renamed or copied files give the same folds and the same bank.
-        for pair in ordered:
-            first.setdefault(pair[1].digest, pair)
-        return [first[digest] for digest in sorted(first)]
-
-    @cached_property
-    def domain(self) -> NDArray[np.int8]:
-        """(n,); a clip of unknown domain counts as source."""
-        return np.array(
-            [TARGET if c.domain == "target" else SOURCE for c, _ in self.group], dtype=np.int8
-        )
-
-
-@dataclass(frozen=True, eq=False)
 class _Draft:
     """One member to be fitted on one machine and section; worked out no sooner than asked for."""
 
     member: System
-    normals: _Normals
+    normals: Normals
 
     @cached_property
     def table(self) -> NormalRows:
@@ -270,9 +235,7 @@ class _Draft:
     @cached_property
     def folds(self) -> Index:
         """(n,); parts of one recording are held out together."""
-        member = self.member
-        blocks = recording_blocks([clip for clip, _ in self.normals.group], member.folds)
-        return assign_folds(blocks, self.normals.domain, member.folds, member.seed)
+        return self.normals.folds(self.member.folds, self.member.seed)
 
     @cached_property
     def sizes(self) -> list[int]:
@@ -281,14 +244,14 @@ class _Draft:
 
     @property
     def targets(self) -> list[int]:
-        """Places of the target clips; as `_Normals.group` is distinct they are origins too."""
+        """Places of the target clips; as `Normals.group` is distinct they are origins too."""
         return np.flatnonzero(self.normals.domain == TARGET).tolist()
 
 
 def _detectors(hearing: Hearing, fits: _Fits) -> Iterator[Detector]:
     groups = sorted(by_section(clip for clip, _ in hearing.heard).items())
     sections = [
-        _Normals(key, [hearing.heard[place] for place in places], hearing.chains)
+        Normals(key, [hearing.heard[place] for place in places], hearing.chains)
         for key, places in groups
     ]
     for n, system in enumerate(fits.systems):
@@ -297,7 +260,7 @@ def _detectors(hearing: Hearing, fits: _Fits) -> Iterator[Detector]:
         yield _fit_system(n, system, sections, fits)
 
 
-def _fit_system(n: int, system: AnySystem, sections: Sequence[_Normals], fits: _Fits) -> Detector:
+def _fit_system(n: int, system: AnySystem, sections: Sequence[Normals], fits: _Fits) -> Detector:
     """The n-th system, on all sections."""
     progress, total = fits.runtime.progress, len(sections) * len(fits.systems)
     fitted = {}
@@ -311,7 +274,7 @@ def _fit_system(n: int, system: AnySystem, sections: Sequence[_Normals], fits: _
     return Detector(system, fitted, fits.order, system.false_alarm_rate, origins(system))
 
 
-def _fit_section(system: AnySystem, normals: _Normals, fits: _Fits) -> Section:
+def _fit_section(system: AnySystem, normals: Normals, fits: _Fits) -> Section:
     group, (machine, _), once = normals.group, normals.key, fits.once
     check_section(machine, normals.everything, group, once)
     fitted = []

@@ -156,11 +156,6 @@ def files_of(embedder: Any) -> Mapping[str, Path]:
     return {} if holder is None else dict(holder.files)
 
 
-def may_be_trained(embedder: Any) -> bool:
-    """Might it have heard clips in a training? Its weights are not opened for the answer."""
-    return _holder(embedder, "training") is not None
-
-
 def training_of(embedder: Any) -> Any:
     """How an embedder, or the one inside it, was trained; None for one that was not."""
     holder = _holder(embedder, "training")

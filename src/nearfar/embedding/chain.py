@@ -16,7 +16,6 @@ from nearfar.embedder.contract import (
     check,
     identity_of,
     is_two_step,
-    may_be_trained,
 )
 from nearfar.errors import SettingError
 from nearfar.files import sha256
@@ -65,11 +64,6 @@ class Chain:
     def two_step(self) -> bool:
         """Does the embedder prepare each clip and encode many? See `nearfar.embedder.contract`."""
         return is_two_step(self.embedder)
-
-    @property
-    def trained(self) -> bool:
-        """May the embedder have been trained on clips? See `nearfar.detector.trained`."""
-        return may_be_trained(self.embedder)
 
     def check(self, runtime: Runtime) -> None:
         """Refuse what cannot run here, before any clip is read.

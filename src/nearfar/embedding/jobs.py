@@ -35,7 +35,7 @@ class Heard:
     rows: tuple[Rows32, ...]  # one (dim,) a chain
     seconds: float
     digest: str = ""  # sha256 of the audio heard, hexadecimal; "" if nobody asked
-    near: str = ""  # the same of channel 0 alone, where an encoder may have been trained on it
+    near: str = ""  # the same of channel 0 alone: by it folds are dealt, and encoders know clips
     lr_corr: float = float("nan")  # zero-lag correlation of the channels, nan for one channel
     level: float = float("nan")  # near over far, dB
     identical: bool = False  # both channels the same, sample for sample
@@ -82,7 +82,8 @@ class Job:
     chains: tuple[Chain, ...]
     order: ChannelOrder
     runtime: Runtime
-    digest: bool
+    digest: bool  # whether hashes are wanted, of a cache too
+    near: bool = False  # whether the near channel's is wanted, too: a fit deals folds by it
 
 
 def do_job(job: Job) -> list[JobResult | NearfarError]:
@@ -117,14 +118,20 @@ def _embed_audios(
     good = [one for one in read if not isinstance(one, NearfarError)]
     audios = [one.audio for one in good]
     digests = [digest_of(audio) if job.digest else "" for audio in audios]
-    columns = [_column(job, chain, audios, digests, cache) for chain in job.chains]
-    trained = job.digest and any(chain.trained for chain in job.chains)
+    alone = any(chain.frontend.needs == 1 for chain in job.chains)
+    hashed = job.near or (job.digest and alone)
+    # Once for all: every chain that hears the near channel alone has the same.
+    near = [
+        (digest if len(audio) == 1 and job.digest else digest_of(audio[:1])) if hashed else ""
+        for audio, digest in zip(audios, digests, strict=True)
+    ]
+    columns = [
+        _column(chain, audios, near if chain.frontend.needs == 1 else digests, cache)
+        for chain in job.chains
+    ]
     abouts = [
-        replace(
-            describe(one.audio, digest, one.recorded, two_files=one.two_files),
-            near=digest_of(one.audio[:1]) if trained else "",
-        )
-        for one, digest in zip(good, digests, strict=True)
+        replace(describe(one.audio, digest, one.recorded, two_files=one.two_files), near=first)
+        for one, digest, first in zip(good, digests, near, strict=True)
     ]
     listened = map(JobResult, abouts, zip(*columns, strict=True))
     found = dict(zip(places, listened, strict=True))
@@ -196,24 +203,13 @@ def describe(
 
 
 def _column(
-    job: Job,
-    chain: Chain,
-    audios: Sequence[Audio],
-    digests: Sequence[str],
-    cache: EmbeddingCache,
+    chain: Chain, audios: Sequence[Audio], digests: Sequence[str], cache: EmbeddingCache
 ) -> list[Rows32 | Prepared]:
     """One chain's rows; it hears, and its cache is keyed by, the channels it needs and no others.
 
     So an embedding of the near channel is found again by a system that needs nothing else.
     """
-    needs = chain.frontend.needs
-    heard = [audio[:needs] for audio in audios]
-    if job.digest:
-        digests = [
-            digest if len(audio) == needs else digest_of(audio[:needs])
-            for audio, digest in zip(audios, digests, strict=True)
-        ]
-    return _embed(chain, heard, digests, cache)
+    return _embed(chain, [audio[: chain.frontend.needs] for audio in audios], digests, cache)
 
 
 def _embed(

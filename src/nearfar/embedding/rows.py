@@ -65,7 +65,7 @@ def embed(
         chains: what to compute of each clip; it is read once.
         runtime: workers and cache.
         order: which file channel is near.
-        digest: whether the audio's hash is wanted even without a cache.
+        digest: whether hashes, of all channels and of near, are wanted even without a cache.
         skip_bad: leave out clips that cannot be used instead of stopping.
 
     Returns:
@@ -87,6 +87,7 @@ def embed(
         order=order,
         runtime=Runtime(cache=runtime.cache),  # a job needs no more, and all it has is sent
         digest=digest or runtime.cache is not None,
+        near=digest,
     )
     heard: list[Heard | None] = []
     faults: dict[int, NearfarError] = {}  # by place
