@@ -27,9 +27,11 @@ def stub(**changes):
     return replace(data, **changes)
 
 
-def study(tables=TABLES, seeds=2, training=None, weights="published", precision="fp32", **data):
-    training = training or FineTuning()
-    return Request(tuple(tables), seeds_of(seeds), training, stub(**data), weights, precision)
+def study(
+    tables=TABLES, seeds=2, training=None, weights="published", precision="fp32", frozen="", **data
+):
+    training, found = training or FineTuning(), stub(**data)
+    return Request(tuple(tables), seeds_of(seeds), training, found, weights, precision, frozen)
 
 
 def cells(table):

@@ -1,9 +1,10 @@
 """What the report compares: each encoder differs in one thing, each pair in what it is about."""
 
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 
 import pytest
 
+from nearfar.embedder.dif import CANDIDATES
 from nearfar.embedder.eat import EAT
 from nearfar.errors import SettingError
 from nearfar.frontend import CoherenceMask, Near
@@ -11,12 +12,15 @@ from nearfar.reproduce.entries import (
     ENTRIES,
     PAIRS,
     TABLES,
+    UNTRAINED,
     encoders,
     entries_of,
     tables_of,
     with_precision,
 )
-from nearfar.system.presets import s1, s2, s3
+from nearfar.scoring.calibrate import Raw
+from nearfar.scoring.whiten import ZCA
+from nearfar.system.presets import s1, s2, s3, s3_eat, s4
 from nearfar.training import FineTuning
 from nearfar.training.settings import unusual
 
@@ -59,7 +63,7 @@ def test_every_entry_is_in_a_pair_and_every_pair_is_of_entries():
     assert named == set(ENTRIES)
     for name, entry in ENTRIES.items():
         assert entry.name == name
-        assert entry.encoder in ("", "published", *encoders(FineTuning()))
+        assert entry.encoder in (*UNTRAINED, *encoders(FineTuning()))
 
 
 def test_entries_come_once_in_their_order():
@@ -69,10 +73,40 @@ def test_entries_come_once_in_their_order():
     assert [e.name for e in entries_of(["3"])] == ["s1", "frozen", "near"]
 
 
+def test_readings_of_system_3_change_whitening_or_self_scores_and_nothing_else():
+    """Each in both paths, and no two are one; what they read is the report's other number."""
+    plain = {"s3": s3("w"), "s3-eat": s3_eat("w")}
+    found = {n: e for n, e in ENTRIES.items() if e.reads in plain}
+    assert {"s3-loo", "s3-lw", "s3-strong-loo", "s3-eat-raw", "s3-eat-lw-raw"} <= set(found)
+    assert len({repr(entry.make("w")) for entry in found.values()}) == len(found) == 13
+    for entry in found.values():
+        read, ours = entry.make("w"), plain[entry.reads]
+        assert read != ours
+        assert read.weights == ours.weights
+        for changed, member in zip(read.members, ours.members, strict=True):
+            kept = {"whitening": member.whitening, "self_scores": member.self_scores,
+                    "calibration": member.calibration}  # fmt: skip
+            assert replace(changed, **kept) == member
+    assert found["s3-lw"].make("w").members[1].whitening == ZCA("ledoit-wolf")
+    assert {m.self_scores for m in found["s3-loo"].make("w").members} == {"loo"}
+    assert found["s3-eat-raw"].make("w").calibration == Raw()
+
+
+def test_readings_train_nothing():
+    assert {entry.encoder for entry in entries_of(["readings"])} <= set(UNTRAINED)
+
+
+def test_features_are_chosen_among_all_candidates():
+    (entry,) = (e for e in ENTRIES.values() if e.selects)
+    assert (entry.reads, entry.encoder) == ("s4", "")
+    assert entry.make().embedder.names == CANDIDATES
+    assert replace(entry.make(), embedder=s4().embedder) == s4()
+
+
 def test_tables_by_name():
     assert tables_of("all") == list(TABLES)
     assert all(tables_of(name) == [name] for name in TABLES)
-    with pytest.raises(SettingError, match="no table '4'; it has: 1, 2, 3, all, text"):
+    with pytest.raises(SettingError, match="no table '4'; it has: 1, 2, 3, all, readings, text"):
         tables_of("4")
 
 

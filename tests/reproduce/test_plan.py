@@ -9,7 +9,15 @@ import pytest
 
 from nearfar.errors import SettingError
 from nearfar.frontend import CoherenceMask
-from nearfar.reproduce.entries import ENTRIES, PAIRS, TABLES, encoders, tables_of
+from nearfar.reproduce.entries import (
+    ENTRIES,
+    FROZEN_S3,
+    PAIRS,
+    TABLES,
+    UNTRAINED,
+    encoders,
+    tables_of,
+)
 from nearfar.reproduce.steps import plan
 from nearfar.reproduce.steps.plan import seeds_of
 from nearfar.training.settings import FineTuning
@@ -29,7 +37,12 @@ def changed(**more):
 
 def learnt(name):
     entry = ENTRIES.get(name.removeprefix("score ").split(",")[0])
-    return name.startswith("train") or bool(entry and entry.encoder not in ("", "published"))
+    return name.startswith("train") or bool(entry and entry.encoder not in UNTRAINED)
+
+
+def encoder(name):
+    """Of a step that scores."""
+    return ENTRIES[name[6:].split(",")[0]].encoder if name.startswith("score") else ""
 
 
 OTHER = {
@@ -68,8 +81,16 @@ def test_what_a_change_of_data_or_weights_changes():
     assert changed(sha256="other") == scores
     assert changed(train_sha256="other") == (everything - scores) | {n for n in scores if learnt(n)}
     assert changed(order="far-near") == everything
-    published = {n for n in scores if ENTRIES[n[6:].split(",")[0]].encoder == "published"}
+    published = {n for n in scores if encoder(n) in UNTRAINED[1:]}
     assert changed(weights="other") == published | {n for n in everything if learnt(n)}
+
+
+def test_an_encoder_of_its_own_changes_system_3_and_nothing_else():
+    own = changed(frozen="other")
+    assert own == {n for n in keys() if encoder(n) == FROZEN_S3}
+    assert {"score s3", "score s3-eat", "score s3-lw-loo"} <= own
+    assert not changed(frozen="published")  # the same bytes by another name
+    assert changed(frozen="other", weights="another") == own | changed(weights="another")
 
 
 def test_the_precision_of_what_is_scored():
@@ -104,7 +125,7 @@ def test_steps_are_those_that_the_pairs_need_each_after_its_needs(tables):
     steps = study(tables, seeds=3).steps()
     wanted = {n for t in tables for p in PAIRS[t] for n in (p.first, p.second)}
     assert {s.entry.name for s in steps if s.entry} == wanted
-    of = {ENTRIES[n].encoder for n in wanted} - {"", "published"}
+    of = {ENTRIES[n].encoder for n in wanted} - set(UNTRAINED)
     assert {s.encoder.name for s in steps if s.encoder} == of
     assert sum(s.kind == "train" for s in steps) == 3 * len(of)
     assert [s.name for s in steps if s.kind == "stereo"] == ["stereo statistics"] * (

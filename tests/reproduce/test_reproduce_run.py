@@ -4,8 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from conftest import TINY
 from nearfar.clips import Clip, Clips
-from nearfar.errors import DatasetError, SettingError
+from nearfar.embedder.eat.weights import open_weights
+from nearfar.errors import DatasetError, SettingError, WeightsError
 from nearfar.reproduce import run as of_run
 from nearfar.reproduce.data import Data
 from nearfar.reproduce.steps.records import Folder
@@ -23,10 +25,22 @@ def data(domains=("source", "target"), order="near-far"):
 
 
 def test_weights_are_asked_for_where_a_table_needs_them():
-    assert of_run._published(None, ["1"], official=True) is None
-    for table in ("2", "3", "text"):
+    assert of_run._published(None, None, ["1"], official=True) == (None, None)
+    for table in ("2", "3", "text", "readings"):
         with pytest.raises(SettingError, match="weights=… is missing"):
-            of_run._published(None, ["1", table], official=True)
+            of_run._published(None, None, ["1", table], official=True)
+
+
+def test_system_3_may_have_an_encoder_of_its_own():
+    tiny = open_weights(TINY)
+    assert of_run._published(None, TINY, ["readings"], official=False) == (None, tiny)
+    assert of_run._published(TINY, None, ["readings"], official=False) == (tiny, None)
+    assert of_run._published(TINY, TINY, ["text"], official=False) == (tiny, tiny)
+    assert of_run._published(TINY, "no such place", ["3"], official=False) == (tiny, None)
+    with pytest.raises(SettingError, match="weights=… is missing"):  # of System 1
+        of_run._published(None, TINY, ["2"], official=False)
+    with pytest.raises(WeightsError, match="EAT-large"):
+        of_run._published(None, TINY, ["readings"], official=True)
 
 
 @pytest.mark.parametrize(
@@ -38,6 +52,7 @@ def test_weights_are_asked_for_where_a_table_needs_them():
         ((data(), ["2"], FineTuning(seed=3)), SettingError, r"training\.seed"),
         ((data(["source"]), ["text"], FineTuning()), DatasetError, "DANN needs training clips"),
         ((data([None]), ["text"], FineTuning()), DatasetError, "DANN needs training clips"),
+        ((data(["source"]), ["readings"], FineTuning()), DatasetError, "choosing features needs"),
     ],
 )
 def test_what_a_step_would_find_out_after_hours(asked, kind, said):
@@ -45,7 +60,7 @@ def test_what_a_step_would_find_out_after_hours(asked, kind, said):
         of_run._check_asked(*asked)
 
 
-def test_one_domain_is_enough_for_tables_without_dann():
+def test_one_domain_is_enough_for_tables_that_do_not_compare_them():
     of_run._check_asked(data(["source"]), ["1", "2", "3"], FineTuning())
     of_run._check_asked(data(), ["text"], FineTuning(epochs=1))
 

@@ -1,17 +1,21 @@
 """A step is done with the weights that its key says, or not at all."""
 
 import shutil
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 
+import nearfar as nf
 from conftest import TINY
 from nearfar.errors import StorageError
 from nearfar.reproduce.steps.estimate import span
 from nearfar.reproduce.steps.records import Folder, Record
 from nearfar.reproduce.steps.work import Work
 from nearfar.runtime.runtime import Runtime
-from reproduced import study
+from nearfar.scores.files import read_scores
+from nearfar.study.features import choose_features
+from reproduced import stub, study
 
 
 def test_weights_that_changed_in_place_are_not_scored(tmp_path):
@@ -90,3 +94,26 @@ def test_a_training_that_goes_on_from_a_checkpoint_does_not_count_in_the_pace(
     )
     left = [line.rsplit("; left: some ", 1)[1] for line in said]
     assert left == [span(3 * ESTIMATED), span(2 * ESTIMATED), span(2 * ESTIMATED)]
+
+
+@pytest.mark.filterwarnings("ignore::nearfar.NearfarWarning")
+def test_features_chosen_on_the_data_are_those_of_the_command(dcase, tmp_path):
+    """And the scores are System 4's with them."""
+    train, test = (nf.Clips.open(dcase, split=split) for split in ("train", "test"))
+    (step,) = (s for s in study(["readings"]).steps() if s.entry.selects)
+    folder = Folder(tmp_path / "run")
+    folder.begin(resume=False)
+    data = stub(train=train, test=test)
+    plan = SimpleNamespace(folder=folder, study=SimpleNamespace(data=data), estimate=None)
+    work = Work.__new__(Work)
+    work.schedule, work.runtime = plan, Runtime(cache=tmp_path / "cache")
+    work.weights = work.frozen = ""
+    _, facts = work._score(step)
+    names = choose_features(dcase, work.runtime).names
+    assert facts["features"] == list(names)
+    system = replace(nf.s4(), embedder=nf.DIF(names))
+    verdicts = nf.fit(system, train).score(test)
+    wanted = {(v.clip.machine, v.clip.key): v.score for v in verdicts}
+    rows = read_scores(folder.scores(step)).rows
+    found = {(row.machine, row.file): row.score for row in rows}
+    assert found == pytest.approx(wanted, rel=1e-9)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nearfar.cli.options import Cache, Channels, Device, Order, Workers
+from nearfar.cli.options import SYSTEM, Cache, Channels, Device, Order, Workers
 from nearfar.cli.progress import Interrupted, Session
 from nearfar.errors import SettingError
 
@@ -28,7 +28,13 @@ def reproduce(
         str | None,
         typer.Option(help="The published encoder: a folder, a .safetensors file or a hub id."),
     ] = None,  # refused later, and only if a table needs it: table 1 does not
-    table: Annotated[str, typer.Option(help="1, 2, 3, text or all.")] = "all",
+    frozen_weights: Annotated[
+        str | None,
+        typer.Option(
+            rich_help_panel=SYSTEM, help="System 3's encoder, where it is another published one."
+        ),
+    ] = None,
+    table: Annotated[str, typer.Option(help="1, 2, 3, text, readings or all.")] = "all",
     seeds: Annotated[int, typer.Option(help="Trainings of each encoder; the report has 4.")] = 4,
     precision: Annotated[
         str, typer.Option(help="Products of encoders, in training and after: fp32 or bf16.")
@@ -66,7 +72,8 @@ def reproduce(
             outcome = run(
                 data, weights, output, tables=tables, seeds=seeds, training=training,
                 precision=products.precision, runtime=session.runtime, order=channel_order.value,
-                resume=resume, dry_run=dry_run, any_data=any_data, say=session.say,
+                resume=resume, dry_run=dry_run, any_data=any_data, frozen_weights=frozen_weights,
+                say=session.say,
             )  # fmt: skip
         except Interrupted as interrupt:
             if not (output / "steps").is_dir():  # nothing is there to go on with

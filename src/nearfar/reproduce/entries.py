@@ -6,15 +6,18 @@ needs, and the plan computes no others.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from nearfar.embedder.crops import Crops
+from nearfar.embedder.dif import CANDIDATES, DIF
 from nearfar.embedder.eat import EAT
 from nearfar.errors import SettingError, did_you_mean
 from nearfar.frontend import CoherenceMask, Frontend, Near
 from nearfar.scoring.adapt import MeanShift, Standardise, UnitLength
+from nearfar.scoring.calibrate import Raw
+from nearfar.scoring.whiten import ZCA
 from nearfar.system.presets import logmel, s1, s2, s3, s3_dif, s3_eat, s4
 from nearfar.system.system import AnySystem, Ensemble, System
 from nearfar.training.settings import FineTuning, unusual
@@ -22,10 +25,12 @@ from nearfar.training.settings import FineTuning, unusual
 if TYPE_CHECKING:
     from nearfar.embedder.eat.infer import Precision
 
-TableName = Literal["1", "2", "3", "text"]
-TABLES: tuple[TableName, ...] = ("1", "2", "3", "text")
+TableName = Literal["1", "2", "3", "text", "readings"]
+TABLES: tuple[TableName, ...] = ("1", "2", "3", "text", "readings")
 
 FROZEN = "published"  # stands for the encoder as its authors published it
+FROZEN_S3 = "published, of System 3"  # the same, unless a person names another one for it
+UNTRAINED = ("", FROZEN, FROZEN_S3)  # what an entry's encoder is where nothing is trained for it
 RANK = 16  # of LoRA (report §3.3)
 
 
@@ -57,8 +62,10 @@ class Entry:
     name: str  # in steps and files
     title: str  # in tables
     make: Callable[..., AnySystem]  # from as many places of weights as the system needs
-    encoder: str = ""  # whose weights those are: "" none, `FROZEN`, or an encoder's name
+    encoder: str = ""  # whose weights those are: of `UNTRAINED`, or an encoder's name
     seeds: Literal["once", "each", "all"] = "once"  # scored once, for each seed, or made of all
+    reads: str = ""  # the entry whose number in the report this may be as well
+    selects: bool = False  # are DIF's 120 features chosen among its candidates on the clips?
 
 
 @dataclass(frozen=True)
@@ -118,10 +125,43 @@ def _changed(**changes: Any) -> Callable[..., System]:
     return lambda weights: replace(s1(weights), **changes)
 
 
-def _literal(weights: str) -> Ensemble:
-    """System 3 with the report's literal leave-one-out self-scores."""
-    system = s3(weights)
-    return replace(system, members=tuple(replace(m, self_scores="loo") for m in system.members))
+def _read(make: Callable[..., AnySystem], **changes: Any) -> Callable[..., AnySystem]:
+    """A system with other parts in every member."""
+
+    def made(*weights: str) -> AnySystem:
+        system = make(*weights)
+        if isinstance(system, System):
+            return replace(system, **changes)
+        return replace(system, members=tuple(replace(m, **changes) for m in system.members))
+
+    return made
+
+
+# What the report does not say of System 3, and its numbers may have come from: how the correlation
+# is shrunk, and which self-scores make the percentiles. With n = 1,000 clips of 1,024 dimensions
+# literal ones send every new normal clip to percentile 1, unless much is shrunk.
+_SHRUNK: Mapping[str, tuple[str, Mapping[str, Any]]] = {
+    "": ("", {}),
+    "-strong": (", λ = 0.1", {"whitening": ZCA(0.1)}),
+    "-lw": (", λ by Ledoit–Wolf", {"whitening": ZCA("ledoit-wolf")}),
+}
+_JUDGED: Mapping[str, tuple[str, Mapping[str, Any]]] = {
+    "": ("", {}),
+    "-loo": (", literal leave-one-out", {"self_scores": "loo"}),
+    "-raw": (", uncalibrated", {"calibration": Raw()}),
+}
+
+
+def _readings() -> Iterator[Entry]:
+    """System 3 and its EAT path, each otherwise in one or two ways; of an ensemble none is raw."""
+    for name, title, make in (("s3-eat", "EAT alone", s3_eat), ("s3", "System 3", s3)):
+        for shrunk, (how, whitening) in _SHRUNK.items():
+            for judged, (by, change) in _JUDGED.items():
+                if shrunk + judged and not (name == "s3" and judged == "-raw"):
+                    made = _read(make, **whitening, **change)
+                    yield Entry(
+                        name + shrunk + judged, title + how + by, made, FROZEN_S3, reads=name
+                    )
 
 
 def with_precision(part: Any, precision: Precision) -> Any:
@@ -138,7 +178,7 @@ ENTRIES: Mapping[str, Entry] = {
     for entry in (
         Entry("s1", "System 1", s1, "mask", "each"),
         Entry("s2", "System 2", s2, "mask", "all"),
-        Entry("s3", "System 3", s3, FROZEN),
+        Entry("s3", "System 3", s3, FROZEN_S3),
         Entry("s4", "System 4", s4),
         Entry("logmel", "floor (log-mel)", logmel),
         Entry("frozen", "Frozen EAT (baseline)", _frozen, FROZEN),
@@ -154,8 +194,15 @@ ENTRIES: Mapping[str, Entry] = {
         Entry("unit-length", "L2 normalisation", _changed(adaptation=UnitLength()), "mask", "each"),
         Entry("z-score", "z-score", _changed(adaptation=Standardise()), "mask", "each"),
         Entry("s3-dif", "DIF alone (k = 3)", s3_dif),
-        Entry("s3-eat", "EAT alone", s3_eat, FROZEN),
-        Entry("s3-loo", "System 3, literal leave-one-out", _literal, FROZEN),
+        Entry("s3-eat", "EAT alone", s3_eat, FROZEN_S3),
+        *_readings(),
+        Entry(
+            "s4-selected",
+            "System 4, 120 features chosen on these clips",
+            _read(s4, embedder=DIF(CANDIDATES)),
+            reads="s4",
+            selects=True,
+        ),
     )
 }
 
@@ -186,7 +233,11 @@ PAIRS: Mapping[TableName, Sequence[Difference]] = {
         Difference("z-score over none", "z-score", "s1", "zscore"),
         Difference("System 3 over DIF alone", "s3", "s3-dif", "ensemble_over_dif"),
         Difference("System 3 over EAT alone", "s3", "s3-eat"),
-        Difference("System 3: literal over cross-fitted self-scores", "s3-loo", "s3"),
+    ),
+    "readings": tuple(
+        Difference(f"{entry.title} – over ours", entry.name, entry.reads)
+        for entry in ENTRIES.values()
+        if entry.reads
     ),
 }
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from nearfar.embedder.eat.weights import Weights
 from nearfar.errors import DatasetError, SettingError, StorageError, needs
 from nearfar.reproduce.data import Data, check_weights, hashed, look
-from nearfar.reproduce.entries import TABLES, TableName, encoders, entries_of
+from nearfar.reproduce.entries import FROZEN_S3, TABLES, TableName, encoders, entries_of
 from nearfar.reproduce.steps.plan import Request, seeds_of
 from nearfar.reproduce.steps.records import Folder
 from nearfar.reproduce.steps.schedule import Schedule
@@ -61,6 +61,7 @@ def reproduce(
     resume: bool = False,
     dry_run: bool = False,
     any_data: bool = False,
+    frozen_weights: str | None = None,
     say: Say = lambda line: None,
 ) -> Outcome:
     """Compute the report's tables, and write them beside the report's numbers.
@@ -78,6 +79,7 @@ def reproduce(
         resume: go on with a run that is there.
         dry_run: check everything, tell the plan and what it will take, and write nothing.
         any_data: take other data and encoders; the report's column is left out.
+        frozen_weights: System 3's encoder, where it is another published one than `weights`.
         say: called with each line of progress.
 
     Raises:
@@ -92,13 +94,13 @@ def reproduce(
     found, training = look(data, order, any_data), training or FineTuning()
     numbers = seeds_of(seeds)
     _check_asked(found, tables, training)
-    opened = _published(weights, tables, found.official)
-    if opened is not None:
+    opened, frozen = _published(weights, frozen_weights, tables, found.official)
+    if opened or frozen:
         _check_device({training.precision, precision}, runtime)
-    sha256 = "" if opened is None else opened.sha256
     found = hashed(found, runtime.progress)
-    study = Request(tuple(tables), numbers, training, found, sha256, precision)
-    schedule = Schedule(study, opened, folder, runtime)
+    hashes = [encoder.sha256 if encoder else "" for encoder in (opened, frozen)]
+    study = Request(tuple(tables), numbers, training, found, hashes[0], precision, hashes[1])
+    schedule = Schedule(study, opened or frozen, folder, runtime)
     if dry_run:
         return _dry(schedule, say)
     say(f"{found.label}: {found.told}")
@@ -106,9 +108,9 @@ def reproduce(
     schedule.check_disk()
     folder.begin(resume)
     with folder.locked(), _with_cache(runtime, folder) as cached:
-        work = Work(schedule, cached, weights or "", say)
+        work = Work(schedule, cached, weights or "", say, (frozen and frozen_weights) or "")
         work.all()
-        return _finished(schedule, opened, work.versions)
+        return _finished(schedule, opened, frozen, work.versions)
 
 
 def _dry(schedule: Schedule, say: Say) -> Outcome:
@@ -121,16 +123,20 @@ def _dry(schedule: Schedule, say: Say) -> Outcome:
     return Outcome(schedule.text, {})
 
 
-def _published(at: str | None, tables: Sequence[TableName], official: bool) -> Weights | None:
-    """The encoder that everything begins with; None where no table needs it."""
-    if not any(entry.encoder for entry in entries_of(tables)):
-        return None
+def _published(
+    at: str | None, frozen: str | None, tables: Sequence[TableName], official: bool
+) -> tuple[Weights | None, Weights | None]:
+    """The encoder that everything begins with, and System 3's own; None where no table needs it."""
+    wanted = {entry.encoder for entry in entries_of(tables)} - {""}
+    own = check_weights(frozen, official) if frozen and FROZEN_S3 in wanted else None
+    if not wanted - ({FROZEN_S3} if own else set()):
+        return None, own
     if not at:
         raise SettingError(
             "--weights is missing: the published encoder, a folder or a hub id such as "
             f"{PUBLISHED} (1.2 GB)"
         )
-    return check_weights(at, official)
+    return check_weights(at, official), own
 
 
 def _check_asked(data: Data, tables: Sequence[TableName], training: FineTuning) -> None:
@@ -140,10 +146,15 @@ def _check_asked(data: Data, tables: Sequence[TableName], training: FineTuning) 
     wanted = encoders(training, {entry.encoder for entry in entries_of(tables)})
     if data.order not in ("near-far", "far-near"):
         raise SettingError(f"channel order {data.order!r}; it is 'near-far' or 'far-near'")
-    if "dann" in wanted and not {"source", "target"} <= {clip.domain for clip in data.train}:
+    needing = {"DANN": "text"} if "dann" in wanted else {}
+    needing |= (
+        {"choosing features": "readings"} if any(e.selects for e in entries_of(tables)) else {}
+    )
+    if needing and not {"source", "target"} <= {clip.domain for clip in data.train}:
+        what, table = next(iter(needing.items()))
         raise DatasetError(
-            f"{data.path}: DANN needs training clips of both domains, source and target; give "
-            "them, or leave the table 'text' away"
+            f"{data.path}: {what} needs training clips of both domains, source and target; give "
+            f"them, or leave the table {table!r} away"
         )
 
 
@@ -169,9 +180,11 @@ def _refuse_launcher() -> None:
         )
 
 
-def _finished(schedule: Schedule, weights: Weights | None, versions: Mapping[str, str]) -> Outcome:
+def _finished(
+    schedule: Schedule, weights: Weights | None, frozen: Weights | None, versions: Mapping[str, str]
+) -> Outcome:
     """The tables, from scores that are all there."""
-    text, results = write(schedule, weights, versions)
+    text, results = write(schedule, weights, versions, frozen)
     schedule.folder.tell("tables", told={"tables": list(schedule.study.tables)})
     given = (w for step in schedule.steps for w in schedule.records[step.key].warnings)
     return Outcome(text, results, tuple(dict.fromkeys(given)))

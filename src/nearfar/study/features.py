@@ -45,15 +45,7 @@ def choose_features(
     seed: int = 0,
     order: ChannelOrder = "near-far",
 ) -> Selection:
-    """Choose among the candidate features as the report does (§2.1.2).
-
-    Args:
-        data: DCASE folder or CSV, for its train split.
-        runtime: how to compute.
-        keep: how many features; None without `tau` keeps as many as the report.
-        tau: keep shifts up to this.
-        seed: of the null distances.
-        order: which channel is near.
+    """As `chosen_features`, of the train split of a DCASE folder or CSV.
 
     Raises:
         DatasetError: test clips or anomalies among the clips.
@@ -64,6 +56,28 @@ def choose_features(
         raise DatasetError(
             f"{data}: has test clips or anomalies; features are chosen on normals only"
         )
+    return chosen_features(clips, runtime, keep=keep, tau=tau, seed=seed, order=order)
+
+
+def chosen_features(
+    clips: Clips,
+    runtime: Runtime,
+    *,
+    keep: int | None = None,
+    tau: float | None = None,
+    seed: int = 0,
+    order: ChannelOrder = "near-far",
+) -> Selection:
+    """Choose among the candidate features as the report does (§2.1.2).
+
+    Args:
+        clips: normal training clips.
+        runtime: how to compute.
+        keep: how many features; None without `tau` keeps as many as the report.
+        tau: keep shifts up to this.
+        seed: of the null distances.
+        order: which channel is near.
+    """
     # All candidates, not the 120 of the default: the excluded ones may move least here.
     heard = hear(clips, (Chain(Stereo(), DIF(names=CANDIDATES)),), runtime, order=order).heard
     shifts = shift(

@@ -18,6 +18,8 @@ from nearfar.parts.valid import is_whole
 from nearfar.reproduce.data import Data
 from nearfar.reproduce.entries import (
     FROZEN,
+    FROZEN_S3,
+    UNTRAINED,
     Entry,
     TableName,
     TrainedEncoder,
@@ -32,7 +34,8 @@ from nearfar.version import __version__
 if TYPE_CHECKING:
     from nearfar.embedder.eat.infer import Precision
 
-REVISION = 1  # raised when a step's result changes for the same key
+# Raised when a step's result changes for the same key; scores: folds are dealt by near channels.
+REVISION = {"train": 1, "score": 2, "stereo": 1}
 DIGITS = 12  # of a key, in the names of files
 MOST_SEEDS = 100
 
@@ -67,11 +70,15 @@ class Step:
             raise SettingError(f"step {self.name!r} trains nothing")
         return replace(self.encoder.settings, seed=self.seed)
 
-    def system(self, published: str, trained: Sequence[str]) -> AnySystem:
-        """Of a score: the system, from places of the published weights and of those of `needs`."""
+    def system(self, published: str, trained: Sequence[str], frozen: str = "") -> AnySystem:
+        """Of a score: the system, from places of the published weights and of those of `needs`.
+
+        `frozen` is that of System 3's encoder where it is another published one.
+        """
         if self.entry is None:
             raise SettingError(f"step {self.name!r} scores nothing")
-        places = {"": [], FROZEN: [published]}.get(self.entry.encoder, trained)
+        given = {"": [], FROZEN: [published], FROZEN_S3: [frozen or published]}
+        places = given.get(self.entry.encoder, trained)
         system: AnySystem = with_precision(self.entry.make(*places), self.precision)
         return system
 
@@ -92,6 +99,7 @@ class Request:
     data: Data
     weights: str  # sha256 of the published encoder; "" where no table needs one
     precision: Precision = "fp32"  # of encoders in the scored systems
+    frozen: str = ""  # sha256 of System 3's encoder; "" the same as `weights`
 
     def steps(self) -> list[Step]:
         """All steps; each comes after those it needs."""
@@ -104,7 +112,7 @@ class Request:
         stereo = [Step("stereo statistics", "stereo", key)] if "text" in self.tables else []
         # What trains nothing comes first: wrong data or weights show within minutes.
         quick = [s for e in wanted if not e.encoder for s in self._scores(e, ())]
-        frozen = [s for e in wanted if e.encoder == FROZEN for s in self._scores(e, ())]
+        frozen = [s for e in wanted if e.encoder in UNTRAINED[1:] for s in self._scores(e, ())]
         learnt: list[Step] = []  # each training, then what is scored with it
         for name, trainings in trained.items():
             learnt += trainings
@@ -131,12 +139,20 @@ class Request:
         name = f"score {entry.name}" + ("" if seed is None else f", seed {seed}")
         step = Step(name, "score", "", None, entry, seed, needs, self.precision)
         # Places of weights are no part of a result; what they hold is.
-        system = to_data(step.system(f"sha256:{self.weights}", [need.key for need in needs]))
-        key = self._key("score", self.data.sha256, system=system, nearfar=__version__)
+        other = f"sha256:{self.frozen}" if self.frozen else ""
+        trained = [need.key for need in needs]
+        system = to_data(step.system(f"sha256:{self.weights}", trained, other))
+        chosen = {"selects": True} if entry.selects else {}
+        key = self._key("score", self.data.sha256, system=system, nearfar=__version__, **chosen)
         return replace(step, key=key)
 
     def _key(self, kind: str, clips: str, **more: Any) -> str:
-        content = {"revision": REVISION, "kind": kind, "clips": clips, "order": self.data.order}
+        content = {
+            "revision": REVISION[kind],
+            "kind": kind,
+            "clips": clips,
+            "order": self.data.order,
+        }
         text = json.dumps({**content, **more}, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 

@@ -9,16 +9,17 @@ import traceback
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from nearfar.detector.fitting import fit
+from nearfar.embedder.dif import DIF
 from nearfar.embedder.eat.record import Training
 from nearfar.embedder.eat.weights import open_weights
 from nearfar.errors import NearfarError, NearfarWarning, SettingError, StorageError, WeightsError
-from nearfar.reproduce.entries import FROZEN
+from nearfar.reproduce.entries import FROZEN, FROZEN_S3
 from nearfar.reproduce.steps import stereo
 from nearfar.reproduce.steps.estimate import span
 from nearfar.reproduce.steps.plan import Step
@@ -27,6 +28,8 @@ from nearfar.reproduce.steps.schedule import Schedule
 from nearfar.runtime.runtime import Runtime
 from nearfar.scores.files import write_scores
 from nearfar.scores.join import ScoreTable
+from nearfar.study.features import chosen_features
+from nearfar.system.system import System
 from nearfar.version import __version__
 
 Say = Callable[[str], None]
@@ -47,6 +50,7 @@ class Work:
     runtime: Runtime  # with a cache
     weights: str  # where the published encoder is
     say: Say  # called with a line before each step
+    frozen: str = ""  # where System 3's is; "" the same
 
     def __post_init__(self) -> None:
         self.versions = _versions_of(self.schedule.estimate.speed.device)
@@ -125,19 +129,26 @@ class Work:
         folder, data = self.schedule.folder, self.schedule.study.data
         places = [str(folder.weights(need)) for need in step.needs]
         trained = [self._checked(need) for need in step.needs]
-        if step.entry is not None and step.entry.encoder == FROZEN:
-            self._check_published()
-        system = step.system(self.weights, places)
+        if step.entry is not None and step.entry.encoder in (FROZEN, FROZEN_S3):
+            self._check_published(of_s3=step.entry.encoder == FROZEN_S3)
+        system = step.system(self.weights, places, self.frozen)
+        facts: dict[str, Any] = {WEIGHTS: trained}
+        if step.entry is not None and step.entry.selects and isinstance(system, System):
+            names = chosen_features(data.train, self.runtime, order=data.order).names
+            system = replace(system, embedder=DIF(names))
+            facts["features"] = list(names)
         detector = fit(system, data.train, self.runtime, order=data.order)
         scores = detector.score(data.test, self.runtime)
         files = write_scores(folder.scores(step), ScoreTable.from_verdicts(scores))
-        return files, {WEIGHTS: trained}
+        return files, facts
 
-    def _check_published(self) -> None:
-        """The published encoder is still the one that all keys are of."""
-        if open_weights(self.weights).sha256 != self.schedule.study.weights:
+    def _check_published(self, of_s3: bool = False) -> None:
+        """The published encoder, or System 3's own, is still the one that all keys are of."""
+        study, other = self.schedule.study, of_s3 and self.frozen
+        place, known = (self.frozen, study.frozen) if other else (self.weights, study.weights)
+        if open_weights(place).sha256 != known:
             raise WeightsError(
-                f"{self.weights}: changed since the run began; put the file back, or begin anew"
+                f"{place}: changed since the run began; put the file back, or begin anew"
             )
 
     def _checked(self, step: Step) -> str:

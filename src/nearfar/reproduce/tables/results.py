@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -25,14 +25,18 @@ from nearfar.training.settings import unusual
 
 
 def write(
-    schedule: Schedule, weights: Weights | None, versions: Mapping[str, str]
+    schedule: Schedule,
+    weights: Weights | None,
+    versions: Mapping[str, str],
+    frozen: Weights | None = None,
 ) -> tuple[str, dict[str, Any]]:
     """Evaluate all scores, make the tables, write both files, and return what stands in them.
 
     Raises:
         FormatError, DatasetError: score files that were changed.
     """
-    path, made, head = schedule.folder.path, _tables(schedule), _head(schedule, weights, versions)
+    path, made = schedule.folder.path, _tables(schedule)
+    head = _head(schedule, (weights, frozen), versions)
     data = {**head, "tables": [table.to_data() for table in made], "steps": _steps(schedule)}
     text = "\n".join([_preface(schedule.study, head), *(table.markdown() for table in made)])
     write_text(path / "results.md", text)
@@ -63,7 +67,9 @@ def _figures(schedule: Schedule) -> Figures | None:
     return figures(scores, data.truth, data.rule) if scores else None
 
 
-def _head(schedule: Schedule, weights: Weights | None, now: Mapping[str, str]) -> dict[str, Any]:
+def _head(
+    schedule: Schedule, encoders: Sequence[Weights | None], now: Mapping[str, str]
+) -> dict[str, Any]:
     """What the numbers are of."""
     study, report = schedule.study, load()
     data, records = study.data, [schedule.records[step.key] for step in schedule.steps]
@@ -78,7 +84,8 @@ def _head(schedule: Schedule, weights: Weights | None, now: Mapping[str, str]) -
         },
         "report": {"title": report.title, "authors": list(report.authors)}
         if data.official else None,
-        "weights": weights and {"name": weights.architecture.name, "sha256": weights.sha256},
+        "weights": encoders[0] and _of(encoders[0]),
+        "frozen_weights": encoders[1] and _of(encoders[1]),
         "seeds": list(study.seeds),
         "training": study.training.to_data(),
         "precision": study.precision,
@@ -86,6 +93,10 @@ def _head(schedule: Schedule, weights: Weights | None, now: Mapping[str, str]) -
         "versions": [v for n, v in enumerate(versions) if v not in versions[:n]],
         "finished": max((r.finished for r in records), key=datetime.fromisoformat, default=""),
     }  # fmt: skip
+
+
+def _of(weights: Weights) -> dict[str, str]:
+    return {"name": weights.architecture.name, "sha256": weights.sha256}
 
 
 def _steps(schedule: Schedule) -> list[dict[str, Any]]:
@@ -105,11 +116,14 @@ def _steps(schedule: Schedule) -> list[dict[str, Any]]:
 
 def _preface(study: Request, head: Mapping[str, Any]) -> str:
     """What a reader must know before the numbers."""
-    data, weights = head["data"], head["weights"]
+    data = head["data"]
     changed = [f"`{name}={value}`" for name, value in unusual(head["training"]).items()]
-    encoder = "none"
-    if weights is not None:
-        encoder = f"{weights['name']}, sha256 {weights['sha256'][:12]}, {study.precision}"
+    places = {"": head["weights"], "; System 3's: ": head["frozen_weights"]}
+    encoder = "".join(
+        f"{whose}{it['name']}, sha256 {it['sha256'][:12]}, {study.precision}"
+        for whose, it in places.items()
+        if it
+    ).removeprefix("; ")
     versions = "; ".join(
         ", ".join(v if k == "machine" else f"{k} {v}" for k, v in one.items())
         for one in head["versions"]
@@ -119,7 +133,7 @@ def _preface(study: Request, head: Mapping[str, Any]) -> str:
     lines = [
         "# The report's tables, reproduced",
         f"**{study.data.label}**, {study.data.told}, sha256 {data['sha256'][:12]}. Encoder: "
-        f"{encoder}. Seeds: {', '.join(map(str, head['seeds']))}. Training: "
+        f"{encoder or 'none'}. Seeds: {', '.join(map(str, head['seeds']))}. Training: "
         f"{', '.join(changed) or 'all settings as they come'}.",
         "The report's numbers stand beside ours: "
         f"{', '.join(report['authors'])}, “{report['title']}”." if report

@@ -28,6 +28,7 @@ CAPTIONS = {
     "2": "Table 2: every machine, all four systems",
     "3": "Table 3: the components of System 1",
     "text": "Comparisons of the text",
+    "readings": "Other readings of Systems 3 and 4",
 }
 YES = {True: "yes", False: "no", None: DASH}
 INTERVAL = f"{100 * CONFIDENCE:g} % interval"
@@ -128,9 +129,9 @@ class Tables:
             return [self.machines(), self.pairs("2"), *self.single()]
         if name == "3":
             return [self.omegas("table3", CAPTIONS["3"], TABLE_3, s1=MASKED), self.pairs("3")]
-        entries = [entry.name for entry in entries_of(["text"])]
-        title = f"{CAPTIONS['text']}: the systems"
-        return [self.omegas("text-systems", title, entries), self.pairs("text")]
+        entries = [entry.name for entry in entries_of([name])]
+        title = f"{CAPTIONS[name]}: the systems"
+        return [self.omegas(f"{name}-systems", title, entries), self.pairs(name)]
 
     def machines(self) -> Table:
         """Table 2: every machine and figure; System 1 is its first seed, as the report's is one."""
@@ -217,6 +218,8 @@ class Tables:
             theirs = self.reported and f"; {self.reported.data.proxy_classes} in the report"
             told = f"{theirs} (docs/decisions.md)" if theirs else ""
             notes += [_UNIT_LENGTH, f"Proxy classes in training: {self.classes}{told}."]
+        if name == "readings":
+            notes.append(_READINGS)
         title, first = f"{CAPTIONS[name]}: differences", f"Δ{self._figures.symbol}"
         return self._table(f"{name}-differences", title, first, rows, notes)
 
@@ -245,6 +248,7 @@ class Tables:
         """What the report gives as an entry's Ω."""
         if self.reported is None:
             return None
+        name = ENTRIES[name].reads or name
         if name in TABLE_2:
             return _equal(self.reported.table2.omega[TABLE_2[name]])
         if name in TABLE_3:
@@ -258,6 +262,8 @@ class Tables:
         if pair.claim:
             return self.reported.claim(pair.claim)
         first, second = self._omega(pair.first), self._omega(pair.second)
+        if ENTRIES[pair.first].reads:  # two readings of one number
+            return None
         if first is None or first.value is None or second is None or second.value is None:
             return None
         return _equal(round(first.value - second.value, 2))
@@ -289,6 +295,10 @@ _ENSEMBLE = (
 _UNIT_LENGTH = (
     "L2 normalisation is 0.00 by construction: System 1's embeddings have length 1 already, and "
     "cosines see no length."
+)
+_READINGS = (
+    "Literal self-scores of fewer clips than dimensions send new normal clips to percentile 1, "
+    "where all are tied."
 )
 _DISTINGUISHABLE = (
     "Distinguishable: the interval leaves 0 out. Of many comparisons one in twenty does so by "
