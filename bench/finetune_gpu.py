@@ -13,6 +13,7 @@ import sys
 import time
 
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from nearfar.embedder.eat.architecture import Architecture, flops
 from nearfar.embedder.eat.model import Encoder
@@ -25,6 +26,25 @@ LARGE = Architecture(1024, 24, 16, 4096).projected()
 TINY = Architecture(64, 2, 4, 256).projected()
 FRAMES, CLASSES, STEPS, WARM = 1024, 77, 12, 4
 AIM = 0.45  # of the dense bf16 peak
+
+
+class Kernels(TorchDispatchMode):
+    """Counts what is launched inside: operators but for views and allocations.
+
+    An operator is one kernel or a few; on meta or CPU tensors the count is of operators, and what
+    it is good for is comparing passes with one another.
+    """
+
+    IDLE = ("empty", "empty_like", "empty_strided", "new_empty", "new_empty_strided", "detach")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.count = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        name = func.overloadpacket.__name__
+        self.count += not (func.is_view or name in self.IDLE)
+        return func(*args, **(kwargs or {}))
 
 
 def peak(device: torch.device, size: int) -> float:

@@ -44,6 +44,27 @@ def test_all_lengths_and_places_occur():
     assert max(b for _, b in short) > 155_000
 
 
+@given(
+    samples=st.integers(2 * STEP, 400_000),
+    shortest=st.floats(0.01, 1.0),
+    seed=st.integers(0, 1_000),
+)
+def test_a_length_that_is_given_is_one_of_those_that_are_drawn(samples, shortest, seed):
+    """All of them, evenly over 0 to 1, shortest first; the start is drawn as ever."""
+    rng = np.random.default_rng(seed)
+    grid = (np.arange(1_000) + 0.5) / 1_000
+    lengths = []
+    for place in grid:
+        start, stop = crop(samples, shortest, rng, place)
+        assert 0 <= start < stop <= samples
+        lengths.append((stop - start) // STEP)
+    drawn = {(b - a) // STEP for a, b in (crop(samples, shortest, rng) for _ in range(200))}
+    assert lengths == sorted(lengths)
+    assert drawn <= set(lengths) == set(range(lengths[0], lengths[-1] + 1))
+    counts = np.unique(lengths, return_counts=True)[1]
+    assert counts.max() - counts.min() <= 1
+
+
 def test_places_depend_on_length_and_seed_only():
     part = Crops(nf.LogMel())
     assert part.places(96_000) == Crops(nf.LogMel(n_mels=3)).places(96_000)

@@ -8,7 +8,14 @@ torch = pytest.importorskip("torch")
 from conftest import TINY
 from eat_folders import refused
 from nearfar.embedder.eat.architecture import Architecture, positions
-from nearfar.embedder.eat.model import AttentiveStatistics, Encoder, PatchEmbedding, load
+from nearfar.embedder.eat.model import (
+    AttentiveStatistics,
+    Encoder,
+    PatchEmbedding,
+    apart,
+    joined,
+    load,
+)
 from nearfar.embedder.eat.weights import open_weights
 
 SMALL = Architecture(dim=8, depth=3, heads=2, hidden=16, columns=4)
@@ -51,6 +58,38 @@ def test_patches_are_those_of_a_convolution():
     with torch.inference_mode():
         wanted = patches.proj(x[:, None])  # (batch, dim, columns, 8)
         assert torch.allclose(patches(x), wanted.flatten(2).transpose(1, 2), atol=1e-5)
+
+
+def test_clips_of_several_lengths_in_one_pass_are_as_if_alone():
+    """To rounding: rows and gradients; no clip hears another."""
+    made = encoder().double()
+    for parameter in made.parameters():
+        parameter.requires_grad_(True)
+    lengths = {16: 2, 48: 1, 64: 3}
+    tokens = [made.embed(mel(n, frames).double()) for frames, n in lengths.items()]
+
+    def slopes(found):
+        loss = sum((some**2).sum() for some in found)
+        return torch.autograd.grad(loss, list(made.blocks.parameters()), retain_graph=True)
+
+    alone = [made.through(some, 0) for some in tokens]
+    row, sizes = joined(tokens)
+    assert sizes == [(2, 9), (1, 25), (3, 33)]
+    together = apart(made.through(row, 0, None, sizes), sizes)
+    for one, other in zip(alone, together, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-10, atol=1e-12)
+    for one, other in zip(slopes(alone), slopes(together), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-8, atol=1e-10)
+
+
+def test_a_clip_that_is_thinned_is_thinned_in_all_its_tokens():
+    block = encoder().blocks[0].train()
+    block.drop_path = 0.5
+    row, sizes = joined([torch.ones(40, 3, 8), torch.ones(40, 5, 8)])
+    torch.manual_seed(0)
+    for some in apart(block._thinned(row, sizes), sizes):
+        assert set(some.unique().tolist()) == {0.0, 2.0}  # the mean stays what it was
+        assert bool((some == some[:, :1, :1]).all())
 
 
 def test_blocks_in_two_goes_are_the_blocks_in_one():

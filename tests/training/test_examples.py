@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from scipy.stats import ks_2samp
 
 import nearfar as nf
-from conftest import machine_sound, write
+from conftest import first_quick, machine_sound, write
 from finetune_sounds import contents, heard_features, write_lengths
 from nearfar.clips import Clip, Clips
 from nearfar.embedder.crops import STEP, crop
@@ -31,6 +32,7 @@ from nearfar.training.examples.examples import (
     _pieces,
     batches,
     buckets,
+    crop_places,
     crop_rng,
     examples,
     held_out,
@@ -475,6 +477,52 @@ def test_buckets_hold_every_place_once_and_one_length_each(lengths):
     assert sorted(i for places in found.values() for i in places) == list(range(len(lengths)))
     assert all(lengths[i] == length for length, places in found.items() for i in places)
     assert all(places == sorted(places) for places in found.values())
+
+
+# How long crops are
+
+
+MIX = (160_000,) * 5 + (176_000, 192_000)  # samples of the seven machines' clips
+
+
+def crop_lengths(size, seed, epoch, each):
+    """(full length, crop) of an epoch of the real mix, in samples, and the batches' lengths."""
+    made = pretend([0] * size, [False] * size)
+    cut = batches(made, FineTuning(seed=seed), epoch)
+    places = crop_places(seed, epoch, len(cut))
+    found, lengths = [], []
+    for batch, place in zip(cut, places, strict=True):
+        drawn = []
+        for i in batch:
+            samples = MIX[i % len(MIX)]
+            rng = crop_rng(seed, epoch, i)
+            first, last = crop(samples, 0.6, rng, None if each == "clip" else place)
+            drawn.append((samples, last - first))
+        found += drawn
+        lengths.append({length for _, length in drawn})
+    return found, lengths
+
+
+@pytest.mark.parametrize("drawn", first_quick([(0, 0), (1, 5), (7, 2)]))
+def test_lengths_of_an_epoch_are_those_of_clips_that_draw_for_themselves(drawn):
+    """Two-sample Kolmogorov–Smirnov, all clips and those of each length; three lengths a batch."""
+    own, many = crop_lengths(6_300, *drawn, "clip")
+    shared, few = crop_lengths(6_300, *drawn, "batch")
+    for full in (None, 160_000, 176_000, 192_000):
+        one, other = ([b for a, b in found if full in (None, a)] for found in (own, shared))
+        assert ks_2samp(one, other).pvalue > 0.05, full
+        assert (min(one), max(one)) == (min(other), max(other))
+    assert max(map(len, few)) <= 3 < 12 < min(map(len, many))
+
+
+@given(st.integers(0, 2**40), st.integers(0, 99), st.integers(1, 300))
+def test_every_part_of_the_lengths_has_one_batch(seed, epoch, count):
+    places = crop_places(seed, epoch, count)
+    assert sorted((places * count).astype(int).tolist()) == list(range(count))
+    assert places.tolist() == crop_places(seed, epoch, count).tolist()
+    if count > 20:
+        assert places.tolist() != crop_places(seed, epoch + 1, count).tolist()
+        assert places.tolist() != crop_places(seed + 1, epoch, count).tolist()
 
 
 def test_no_torch():

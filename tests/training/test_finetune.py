@@ -251,21 +251,21 @@ def test_a_clip_drawn_again_in_an_epoch_is_cut_elsewhere(clips, tmp_path, monkey
     one = a_loop(clips, replace(QUICK, balanced=True), tmp_path)
     cuts, crop = [], Examples.crop
 
-    def noted(self, i, rng):
-        mel = crop(self, i, rng)
-        cuts.append((i, mel.tobytes()))
+    def noted(self, i, rng, place):
+        mel = crop(self, i, rng, place)
+        cuts.append((i, mel.tobytes(), place))
         return mel
 
     monkeypatch.setattr(Examples, "crop", noted)
     one.epoch()
-    drawn = Counter(i for i, _ in cuts)
+    drawn = Counter(i for i, *_ in cuts)
     assert max(drawn.values()) > 1  # or this test says nothing
     assert len(set(cuts)) == len(cuts)
     first = {}
-    for i, mel in cuts:
-        first.setdefault(i, mel)
-    for i, mel in first.items():  # as where nothing is drawn twice
-        assert mel == crop(one.examples, i, crop_rng(QUICK.seed, 0, i)).tobytes()
+    for i, *rest in cuts:
+        first.setdefault(i, rest)
+    for i, (mel, place) in first.items():  # as where nothing is drawn twice
+        assert mel == crop(one.examples, i, crop_rng(QUICK.seed, 0, i), place).tobytes()
 
 
 def test_rates_of_layers_and_what_decays(clips, tmp_path):

@@ -7,6 +7,8 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from bench.finetune_gpu import Kernels
+
 from finetune_sounds import write_lengths
 from nearfar.clips import Clips
 from nearfar.embedder.eat.weights import open_weights
@@ -60,6 +62,41 @@ def test_a_clip_drawn_again_is_counted(found):
     loop = made(found)
     assert loop._counted([5, 7, 5]) == [(5, 0), (7, 0), (5, 1)]
     assert loop._counted([7]) == [(7, 1)]
+
+
+def kernels(loop, epoch=1):
+    """Launched by forward and backward, (kernels, lengths) of each step of an epoch."""
+    counted = []
+    for number, batch in enumerate(loop._batches(epoch - 1)):
+        loop.state.optimizer.zero_grad(set_to_none=True)
+        own = [(i, 0) for i in batch]
+        crops = loop._crops(own, epoch, loop._place(epoch, number))
+        with Kernels() as count:
+            loop._backward(own, crops, 1.0)
+        counted.append((count.count, len({len(crop) for crop in crops})))
+    return counted
+
+
+def test_a_batch_of_three_lengths_launches_less_than_twice_what_one_length_does(found):
+    """The tiny encoder has two blocks; with 24 what is done once a length weighs less."""
+    loop = made(found, batch_size=8)
+    whole = replace(found, frames=64)  # all clips padded or cut to one length
+    one = kernels(made(whole, batch_size=8))
+    assert {lengths for _, lengths in one} == {1}
+    mixed = kernels(loop)
+    assert max(lengths for _, lengths in mixed) > 1
+    assert max(count for count, _ in mixed) <= 2 * one[0][0]
+
+
+@pytest.mark.parametrize("lengths", ["batch", "clip"])
+def test_a_crops_place_is_the_batchs_or_nobodys(found, lengths):
+    loop = made(found, lengths=lengths)
+    places = [loop._place(2, n) for n in range(loop._each)]
+    if lengths == "clip":
+        assert set(places) == {None}
+    else:
+        assert places == [loop._place(2, n) for n in range(loop._each)]
+        assert sorted(int(p * loop._each) for p in places) == list(range(loop._each))
 
 
 def test_an_epoch_reports_each_step_and_itself(found):

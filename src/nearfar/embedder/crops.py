@@ -29,13 +29,17 @@ from nearfar.sound.audio import Audio
 STEP = 2_560  # samples, 160 ms: 16 frames, one column of patches
 
 
-def crop(samples: int, shortest: float, rng: np.random.Generator) -> tuple[int, int]:
+def crop(
+    samples: int, shortest: float, rng: np.random.Generator, place: float | None = None
+) -> tuple[int, int]:
     """Draw a part of a sound.
 
     Args:
         samples: its length.
         shortest: of the part, as a share of the whole, above 0 and up to 1.
         rng: what it is drawn from.
+        place: of its length among those that are possible, from 0, the shortest, to below 1; None
+            draws that too.
 
     Returns:
         first sample and last + 1; the length is a multiple of 2,560 samples, or the whole sound
@@ -46,7 +50,10 @@ def crop(samples: int, shortest: float, rng: np.random.Generator) -> tuple[int, 
         return 0, samples
     # Rounded up, so that no part is shorter than asked for; all lengths are equally likely.
     least = max(1, min(most, -(-round(shortest * samples) // STEP)))
-    length = STEP * int(rng.integers(least, most + 1))
+    if place is None:
+        length = STEP * int(rng.integers(least, most + 1))
+    else:
+        length = STEP * (least + int(place * (most + 1 - least)))
     # Any sample, not any step: an encoder then sees a sound at every offset from its patches.
     start = int(rng.integers(0, samples - length + 1))
     return start, start + length

@@ -31,6 +31,7 @@ class FineTuning:
     margin: float = 0.2  # m (report §3.3, ArcFace's): radians, of CosFace in cosine
     scale: float = 30.0  # s of any loss; ours
     shortest: float = 0.6  # of a temporal crop, as a share of the clip (report §2.2)
+    lengths: Literal["batch", "clip"] = "batch"  # a crop's length is drawn for; ours
     epochs: int = 20  # ours, as all below
     batch_size: int = 32  # clips a step, over all processes and accumulated parts
     learning_rate: float = 5e-5  # of the encoder's last layer, at its highest
@@ -90,7 +91,15 @@ _CHOICES = {
     "loss": ("arcface", "cosface", "elasticface", "magface"),
     "adaptation": ("none", "dann", "mixstyle"),
     "precision": ("fp32", "bf16"),
+    "lengths": ("batch", "clip"),
 }
+# What a training of an older nearfar did, which had not yet the setting.
+_BEFORE = {"lengths": "clip"}
+
+
+def as_then(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """A training's settings as data, with those that the nearfar of its time had not."""
+    return FineTuning().to_data() | _BEFORE | dict(settings)
 
 
 def unusual(settings: Mapping[str, Any]) -> dict[str, Any]:

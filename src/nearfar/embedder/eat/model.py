@@ -10,6 +10,7 @@ This file imports torch; import it inside functions only.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -23,6 +24,7 @@ from nearfar.errors import WeightsError
 
 VARIANCE_FLOOR = 1e-7  # under the root: its slope is infinite at 0
 HEAD_EPS = 1e-5  # of the AudioSet head's norm in the published code for Hugging Face
+Sizes = list[tuple[int, int]]  # (clips, tokens of each), one for each length
 
 
 class Attention(nn.Module):
@@ -38,9 +40,32 @@ class Attention(nn.Module):
         self.qkv = nn.Linear(dim, 3 * dim)
         self.proj = nn.Linear(dim, dim)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(batch, tokens, dim) → the same shape."""
-        return self.proj(attend(self.qkv(x), self.heads))  # type: ignore[no-any-return]
+    def forward(self, x: Tensor, sizes: Sizes | None = None) -> Tensor:
+        """(batch, tokens, dim) → the same shape; of `joined` clips, each hears itself alone."""
+        qkv = self.qkv(x)
+        if sizes is None:
+            return self.proj(attend(qkv, self.heads))  # type: ignore[no-any-return]
+        mixed = [attend(some, self.heads) for some in apart(qkv, sizes)]
+        return self.proj(joined(mixed)[0])  # type: ignore[no-any-return]
+
+
+def joined(tokens: Sequence[Tensor]) -> tuple[Tensor, Sizes]:
+    """Clips of several lengths, (clips, tokens, dim) each, as one row of tokens.
+
+    All but attention goes token by token: a layer is then one kernel, whatever the lengths. A mask
+    over all tokens, or padding, would keep a GPU from its fastest attention and compute more.
+
+    Returns:
+        (1, tokens of all clips, dim), and how many clips and tokens a clip each length has.
+    """
+    flat = torch.cat([some.flatten(0, 1) for some in tokens])
+    return flat[None], [(len(some), some.shape[1]) for some in tokens]
+
+
+def apart(x: Tensor, sizes: Sizes) -> list[Tensor]:
+    """What `joined` put together, (clips, tokens, any width) for each length."""
+    parts = torch.split(x[0], [clips * tokens for clips, tokens in sizes])
+    return [part.view(*size, -1) for part, size in zip(parts, sizes, strict=True)]
 
 
 def attend(qkv: Tensor, heads: int) -> Tensor:
@@ -84,17 +109,21 @@ class Block(nn.Module):
         self.mlp = MLP(shape.dim, shape.hidden)
         self.drop_path = 0.0  # chance to leave a clip's branch out while training
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(batch, tokens, dim) → the same shape."""
-        r = self.norm1(x + self._thinned(self.attn(x)))
-        return self.norm2(r + self._thinned(self.mlp(r)))  # type: ignore[no-any-return]
+    def forward(self, x: Tensor, sizes: Sizes | None = None) -> Tensor:
+        """(batch, tokens, dim), or `joined` clips → the same shape."""
+        r = self.norm1(x + self._thinned(self.attn(x, sizes), sizes))
+        return self.norm2(r + self._thinned(self.mlp(r), sizes))  # type: ignore[no-any-return]
 
-    def _thinned(self, branch: Tensor) -> Tensor:
-        """Stochastic depth (Huang et al., ECCV 2016)."""
+    def _thinned(self, branch: Tensor, sizes: Sizes | None) -> Tensor:
+        """Stochastic depth (Huang et al., ECCV 2016), clip by clip."""
         if not self.training or self.drop_path == 0:
             return branch
-        keep = 1 - self.drop_path
-        kept = torch.rand(len(branch), 1, 1, device=branch.device) < keep
+        keep, each = 1 - self.drop_path, sizes or [(len(branch), 1)]
+        kept = torch.rand(sum(n for n, _ in each), 1, 1, device=branch.device) < keep
+        if sizes is not None:  # a clip's draw is that of all its tokens
+            parts = torch.split(kept, [n for n, _ in sizes])
+            longer = [part.expand(-1, t, -1) for part, (_, t) in zip(parts, sizes, strict=True)]
+            kept = joined(longer)[0]
         return branch * kept.to(branch.dtype) / keep  # the mean stays what it is without
 
 
@@ -219,13 +248,16 @@ class Encoder(nn.Module):
         """
         return self.through(self.embed(mel), 0, layer)
 
-    def through(self, x: Tensor, first: int, last: int | None = None) -> Tensor:
+    def through(
+        self, x: Tensor, first: int, last: int | None = None, sizes: Sizes | None = None
+    ) -> Tensor:
         """Some of the blocks, one after the other.
 
         Args:
-            x: (batch, tokens, dim), CLS first: `embed`, or what the block before gave.
+            x: (batch, tokens, dim), CLS first: `embed`, or what the block before gave; or `joined`.
             first: how many blocks are behind it already.
             last: behind which block to end, as `layer` of `forward`.
+            sizes: what `joined` says; None: clips of one length.
 
         Returns:
             the same shape.
@@ -233,9 +265,9 @@ class Encoder(nn.Module):
         for block in self.blocks[first:last]:
             if self.checkpointing and self.training:
                 # The reentrant kind needs an input with a slope: above a frozen part there is none.
-                x = checkpoint(block, x, use_reentrant=False)
+                x = checkpoint(block, x, sizes, use_reentrant=False)
             else:
-                x = block(x)
+                x = block(x, sizes)
         return x
 
     def embed(self, mel: Tensor) -> Tensor:

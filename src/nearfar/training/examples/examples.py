@@ -42,7 +42,7 @@ T = TypeVar("T")
 FEWEST = 5  # clips a class must have to give one away
 LONGEST = FRAME + (MAX_FRAMES - 1) * HOP  # samples that the encoder reads at most
 DOMAINS = ("source", "target")  # by their number
-_ORDER, _CROP = 1, 2  # what is drawn: streams that never meet
+_ORDER, _CROP, _LENGTH = 1, 2, 3  # what is drawn: streams that never meet
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,8 +86,8 @@ class Examples:
         """An example at full length, (frames, 128): a view of the store, or padded or cut."""
         return self._fitted(self.mels[self.digests[i]])
 
-    def crop(self, i: int, rng: np.random.Generator) -> Float32:
-        """A part of an example, as `Crops` cuts a sound, (frames, 128).
+    def crop(self, i: int, rng: np.random.Generator, place: float | None = None) -> Float32:
+        """A part of an example, as `Crops` cuts a sound, (frames, 128); see `crop` for `place`.
 
         It is cut from the log-mel of the whole clip: 16 k frames of which the last two are padding,
         as for 2,560 k samples. That differs from the log-mel of the cut sound in two ways. The
@@ -96,7 +96,7 @@ class Examples:
         """
         mel = self.mels[self.digests[i]]
         samples = min(self.samples[i], LONGEST)
-        first, last = crop(samples, self.shortest, rng)
+        first, last = crop(samples, self.shortest, rng, place)
         if (first, last) == (0, samples):
             return self._fitted(mel)
         own = n_frames(last - first)
@@ -227,6 +227,21 @@ def split(batch: Sequence[T], parts: int) -> list[list[T]]:
 def crop_rng(seed: int, epoch: int, index: int, before: int = 0) -> np.random.Generator:
     """What the crop of an example is drawn from in an epoch, where it was drawn `before` times."""
     return _rng(seed, _CROP, epoch, index, *((before,) if before else ()))
+
+
+def crop_places(seed: int, epoch: int, batches: int) -> NDArray[np.float64]:
+    """Where among the possible lengths the crops of each batch of an epoch lie, (batches,), 0 to 1.
+
+    One number a batch, so that its clips end on as few lengths as they had before. Each batch gets
+    another of as many equal parts of 0 to 1: over an epoch crops are as long as if every clip drew
+    its own, and an epoch of few batches has short and long ones, too.
+
+    >>> sorted((4 * crop_places(seed=0, epoch=0, batches=4)).astype(int).tolist())
+    [0, 1, 2, 3]
+    """
+    rng = _rng(seed, _LENGTH, epoch)
+    places: NDArray[np.float64] = (rng.permutation(batches) + rng.random(batches)) / batches
+    return places
 
 
 def buckets(lengths: Sequence[int]) -> dict[int, list[int]]:

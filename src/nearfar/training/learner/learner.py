@@ -14,7 +14,15 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from nearfar.embedder.eat.architecture import POSITIONS, Architecture
-from nearfar.embedder.eat.model import AttentiveStatistics, Block, Encoder, Projection, load
+from nearfar.embedder.eat.model import (
+    AttentiveStatistics,
+    Block,
+    Encoder,
+    Projection,
+    apart,
+    joined,
+    load,
+)
 from nearfar.embedder.eat.weights import Weights
 from nearfar.training.learner.domains import Discriminator, MixStyle
 from nearfar.training.learner.lora import add_lora, merged
@@ -88,12 +96,21 @@ class Learner(nn.Module):
 
     def _tokens(self, mels: Sequence[Tensor]) -> list[Tensor]:
         """(clips, 1 + patches, dim) each, one for each length; mixed on the way in training."""
+        tokens = [self.encoder.embed(some) for some in mels]
         if self.mixstyle is None or not self.training:
-            return [self.encoder(some) for some in mels]
-        # Every length to the block where clips of all lengths mix, and only then on.
-        block, through = self.mixstyle.block, self.encoder.through
-        lower = [through(self.encoder.embed(some), 0, block) for some in mels]
-        return [through(some, block) for some in self.mixstyle(lower)]
+            return self._through(tokens, 0)
+        # To the block where clips of all lengths mix, and only then on.
+        lower = self._through(tokens, 0, self.mixstyle.block)
+        return self._through(self.mixstyle(lower), self.mixstyle.block)
+
+    def _through(
+        self, tokens: Sequence[Tensor], first: int, last: int | None = None
+    ) -> list[Tensor]:
+        """All lengths in one pass: small kernels, one for each length, leave a GPU waiting."""
+        if len(tokens) == 1:
+            return [self.encoder.through(tokens[0], first, last)]
+        together, sizes = joined(tokens)
+        return apart(self.encoder.through(together, first, last, sizes), sizes)
 
     def judge(self, mel: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Clips of one length, in eval mode: which have the nearest centre, and the mean loss."""

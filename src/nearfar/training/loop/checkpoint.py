@@ -23,7 +23,7 @@ from nearfar.embedder.eat.tensorfile import header, header_bytes
 from nearfar.errors import FormatError, SettingError, StorageError
 from nearfar.files import atomic_file
 from nearfar.training.learner.learner import CPU, Learner, changing, kept
-from nearfar.training.settings import FineTuning
+from nearfar.training.settings import as_then
 
 KEY = "nearfar"  # in the metadata
 FORMAT = 1  # a newer one is refused, not guessed at
@@ -123,8 +123,8 @@ def refuse_other(path: Path, was: Mapping[str, Any], now: Mapping[str, Any]) -> 
         SettingError: says what differs.
     """
     then = was.get("training")
-    if isinstance(then, Mapping):  # a setting that an older nearfar had not was as it is by default
-        was = {**was, "training": FineTuning().to_data() | dict(then)}
+    if isinstance(then, Mapping):
+        was = {**was, "training": as_then(then)}
     before, after = _flat(was), _flat(now)
     changed = [name for name in sorted(before | after) if before.get(name) != after.get(name)]
     if changed:

@@ -18,7 +18,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from nearfar.errors import DatasetError, SettingError
-from nearfar.training.examples.examples import Examples, batches, buckets, crop_rng, split
+from nearfar.training.examples.examples import (
+    Examples,
+    batches,
+    buckets,
+    crop_places,
+    crop_rng,
+    split,
+)
 from nearfar.training.learner.domains import reversal
 from nearfar.training.learner.learner import kept, seeded
 from nearfar.training.log import EpochLine, StepLine
@@ -55,7 +62,8 @@ class Loop:
         self._labels = torch.from_numpy(np.asarray(self.examples.labels, np.int64))
         self._domains = torch.from_numpy(self.examples.domains)
         self._held = [int(i) for i in np.flatnonzero(self.examples.held_out)]
-        self._steps = len(self._batches(0)) * self.settings.epochs
+        self._each = len(self._batches(0))  # steps an epoch
+        self._steps = self._each * self.settings.epochs
         self._began, self._first = time.monotonic(), self.state.step
         self._seconds = self._clips = 0.0  # spent on steps by this process, and clips in them
         self._seen: list[tuple[Sequence[int], Tensor]] = []  # statistics of the step's clips
@@ -97,6 +105,7 @@ class Loop:
         optimizer.zero_grad(set_to_none=True)
         parts = split(self._counted(batch), max(1, min(s.accumulation, len(batch) // self._least)))
         loss = torch.zeros((), device=self.team.device)
+        place = self._place(epoch, number)
         self._seen.clear()
         for i, part in enumerate(parts):
             own = part[self.team.rank :: self.team.size]
@@ -108,7 +117,8 @@ class Loop:
             ):
                 # Gradients are averaged over the processes: their shares may differ by a clip.
                 share = len(own) / len(batch)
-                loss = loss + share * self._backward(own, epoch, share * self.team.size)
+                crops = self._crops(own, epoch, place)
+                loss = loss + share * self._backward(own, crops, share * self.team.size)
         mean = float(self.team.total(loss))
         self._refuse(mean, "loss", epoch, batch)
         parameters = [p for group in optimizer.param_groups for p in group["params"]]
@@ -128,10 +138,27 @@ class Loop:
             self._drawn[i] += 1
         return counted
 
-    def _backward(self, own: Sequence[tuple[int, int]], epoch: int, weight: float) -> Tensor:
+    def _place(self, epoch: int, number: int) -> float | None:
+        """Where the length of a batch's crops lies; None where each clip draws its own."""
+        if self.settings.lengths == "clip":
+            return None
+        return float(crop_places(self.settings.seed, epoch - 1, self._each)[number])
+
+    def _crops(
+        self, own: Sequence[tuple[int, int]], epoch: int, place: float | None
+    ) -> list[NDArray[np.float32]]:
+        """A crop of each clip, (frames, 128); where its length lies is drawn for each, or given."""
+        seed = self.settings.seed
+        return [self.examples.crop(i, crop_rng(seed, epoch - 1, i, k), place) for i, k in own]
+
+    def _backward(
+        self,
+        own: Sequence[tuple[int, int]],
+        crops: Sequence[NDArray[np.float32]],
+        weight: float,
+    ) -> Tensor:
         """Gradients of some clips' mean loss times a weight, added to those there are."""
-        seed, clips = self.settings.seed, [i for i, _ in own]
-        crops = [self.examples.crop(i, crop_rng(seed, epoch - 1, i, k)) for i, k in own]
+        clips = [i for i, _ in own]
         mels, order = self._by_length(crops)
         labels = self._labels[clips].to(self.team.device)
         domains = self._domains[clips].to(self.team.device)
