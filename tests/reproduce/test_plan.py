@@ -47,7 +47,7 @@ def encoder(name):
 
 OTHER = {
     "precision": "bf16", "balanced": True, "checkpointing": True, "accumulation": 2, "epochs": 7,
-    "batch_size": 64,
+    "batch_size": 64, "lengths": "clip",
 }  # fmt: skip
 
 
