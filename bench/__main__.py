@@ -17,19 +17,21 @@ from pathlib import Path  # noqa: E402
 import numpy as np  # noqa: E402
 import scipy  # noqa: E402
 
+from bench.page import parsed, printed, processor  # noqa: E402
 from nearfar.files import write_text  # noqa: E402
 from nearfar.version import __version__  # noqa: E402
 
 SECTIONS = ("dif", "frontends", "fit", "selfscores", "bootstrap", "startup", "fbank", "eat")
 OUTPUT = Path(__file__).resolve().parents[1] / "docs" / "benchmarks.md"
+INTRO = (
+    "Printed by `make bench`, which writes the columns of the processor that it runs on and leaves "
+    "the others as they are; do not edit. What one core does is counted in processor time, which a "
+    "busy machine hardly changes; what several do, by the clock. All are medians; read the ratios, "
+    "each taken within one run."
+)
 
 
-def machine() -> str:
-    cpu = platform.processor() or platform.machine()
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        names = [x for x in info.read_text().splitlines() if x.startswith("model name")]
-        cpu = names[0].split(":", 1)[1].strip() if names else cpu
+def machine(cpu: str) -> str:
     return (
         f"{cpu}, {os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}, "
         f"numpy {np.__version__}, scipy {scipy.__version__}, nearfar {__version__}, "
@@ -39,12 +41,8 @@ def machine() -> str:
 
 def main() -> None:
     chosen = sys.argv[1:] or SECTIONS
-    parts = [
-        "# Benchmarks",
-        "Printed by `make bench`; do not edit. Times are medians; machines are noisy, so read the "
-        "ratios, each taken within one run.",
-        f"Machine: {machine()}.",
-    ]
+    maker, cpu = processor()
+    parts = [f"- {maker}: {machine(cpu)}."]
     for name in chosen:
         print(f"bench: {name}", file=sys.stderr, flush=True)
         parts.append(importlib.import_module(f"bench.{name}").run().strip())
@@ -52,8 +50,10 @@ def main() -> None:
     if sys.argv[1:]:
         print(text)
         return
+    page = parsed(OUTPUT.read_text(encoding="utf-8")) if OUTPUT.exists() else {}
+    page[maker] = parsed(text)[maker]
     OUTPUT.parent.mkdir(exist_ok=True)
-    write_text(OUTPUT, text)
+    write_text(OUTPUT, printed(page, INTRO))
     print(f"wrote {OUTPUT.name}", file=sys.stderr)
 
 

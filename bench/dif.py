@@ -38,17 +38,18 @@ def clip(seed: int, seconds: float = 10.0) -> NDArray[np.float32]:
 
 
 def milliseconds(works: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, float]:
-    """Medians, taken in turn so that a busy moment strikes all alike, each after a call to warm up.
+    """Medians of processor time, taken in turn so that a busy moment strikes all alike.
 
-    Without that call the quickest would pay for the caches that the slowest has filled.
+    Each after a call to warm up: without that call the quickest would pay for the caches that
+    the slowest has filled.
     """
     times: dict[str, list[float]] = {name: [] for name in works}
     for _ in range(rounds):
         for name, work in works.items():
             work()
-            start = time.perf_counter()
+            start = time.process_time()
             work()
-            times[name].append(1e3 * (time.perf_counter() - start))
+            times[name].append(1e3 * (time.process_time() - start))
     return {name: statistics.median(values) for name, values in times.items()}
 
 
@@ -201,8 +202,8 @@ def against_librosa(part: DIF, spread: Array) -> str:
     }
     took = milliseconds({"DIF": lambda: part([audio]), **works}, SLOW_ROUNDS)
     rows = [
-        "| the same 120 features, written with | ms | times DIF | differs by | at most |",
-        "|---|--:|--:|--:|---|",
+        "| the same 120 features, written with | ms | times DIF | differs by | at most by |",
+        "|---|--:|--:|--:|--:|",
     ]
     for name, way in ways.items():
         error = np.max([librosa_error(part, way, clip(seed), spread) for seed in range(5)], axis=0)

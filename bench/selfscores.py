@@ -58,9 +58,9 @@ def pools(system: nf.System, clips: NormalRows, folds: np.ndarray) -> list[Pool]
 def median(work: Callable[[], object], runs: int = RUNS) -> float:
     times = []
     for _ in range(runs):
-        start = time.perf_counter()
+        start = time.process_time()
         work()
-        times.append(time.perf_counter() - start)
+        times.append(time.process_time() - start)
     return statistics.median(times)
 
 
@@ -113,7 +113,10 @@ def _run() -> str:
     folds = assign_folds(wide.origin, wide.domain, FOLDS, seed=0)
     plain = replace(nf.s4(), enrichment=(), rule=nf.KNN((1.0, -0.35, -0.05), "euclidean"))
     least = {WIDE: floor(wide), NARROW: floor(narrow)}
-    rows = []
+    above: list[str] = []
+    rows = [
+        f"| linear algebra alone | {dim:,} | {took:.3f} | 1 | – |" for dim, took in least.items()
+    ]
     for name, system, clips in (
         ("λ = 0.01", plain, wide),
         ("λ by Ledoit and Wolf", replace(plain, whitening=nf.ZCA("ledoit-wolf")), wide),
@@ -123,10 +126,10 @@ def _run() -> str:
         alone, whole = timed(system, clips, folds)
         rows.append(f"| {name} | {dim:,} | {alone:.2f} | {alone / least[dim]:.1f} | {whole:.2f} |")
         if clips is wide and alone > LIMIT:
-            rows[-1] += f" **above the limit of {LIMIT} s**"
-    start = time.perf_counter()
+            above.append(name)
+    start = time.process_time()
     expected = by_eigenvectors(wide, folds, 0.01, plain.rule)
-    slow = time.perf_counter() - start
+    slow = time.process_time() - start
     got = _cross_fitted(plain, wide, [], folds)
     text = [
         "## Cross-fitted self-scores",
@@ -134,13 +137,13 @@ def _run() -> str:
         f"{SOURCE} source and {TARGET} target clips, {FOLDS} folds, each of which fits whitening, "
         f"tier, means and extra rows anew; one core, median of {RUNS}. The floor is linear algebra "
         "only: for each fold one product for the correlation, one Cholesky factorisation and one "
-        f"product to whiten all rows ({least[WIDE]:.2f} s at {WIDE:,} dimensions, "
-        f"{least[NARROW]:.3f} s at {NARROW}).",
+        "product to whiten all rows.",
         "",
         "| whitening | dimensions | seconds | × the floor | seconds of the whole fit |",
-        "|---|--:|--:|--:|--:|",
+        "|---|---|--:|--:|--:|",
         *rows,
         "",
+        *([f"Above the limit of {LIMIT} s: {', '.join(above)}.", ""] if above else []),
         f"With eigenvectors in each fold instead: {slow:.2f} s; largest relative difference of a "
         f"self-score {np.max(np.abs(got / expected - 1)):.1e} (λ = 0.01, {WIDE:,} dimensions).",
         "",
