@@ -10,8 +10,10 @@ import soundfile
 import nearfar as nf
 from nearfar.detector.member import Member
 from nearfar.detector.section import LEVEL_MARGIN, Judge, Section, TrainingClip
+from nearfar.detector.trained import MACHINE_HEARD
 from nearfar.embedding.jobs import Heard
 from nearfar.scoring.bank import SOURCE
+from nearfar.scoring.calibrate import ENOUGH
 
 EUCLIDEAN = nf.KNN((1.0,), "euclidean")
 QUIET, LOUD = -4.0, 11.0  # lowest and highest near/far ratio of the normal clips, dB
@@ -146,3 +148,52 @@ def test_parts_of_files_are_recordings_and_folders_of_dates_are_days(tmp_path):
         clips = nf.Clips.open(tmp_path / folder, machine="fan", clip_seconds=2)
         said = nf.fit(nf.logmel(), clips).sections["fan", "00"].caveat
         assert said.startswith(f"6 clips from {kind}: ")
+
+
+# ---- whose self-scores calibrate a member ----------------------------------------------------
+
+
+class Own:
+    """A calibration of a person's own."""
+
+    def fit(self, self_scores):
+        return lambda scores: scores
+
+
+def yardstick(calibration, fresh=ENOUGH, trained=True, known=True):
+    """How many self-scores calibrate a member, and their least, of 100 clips; fresh ones have 2."""
+    n = 100
+    facts = {MACHINE_HEARD: 1.0} if trained else {}
+    is_fresh = tuple(i < fresh for i in range(n))
+    scores = np.where(is_fresh, 2.0, 1.0)  # clips it was trained on lie nearer to the bank
+    one = Member(np.eye(n, 4, dtype=np.float32), np.arange(n), np.full(n, SOURCE, np.int8), None,
+                 scores, facts)  # fmt: skip
+    clips = tuple(TrainingClip(f"{i}.wav", "") for i in range(n))
+    section = Section((one,), clips, None, 10.0, fresh=is_fresh if known else None)
+    system = nf.System(nf.Near(), nf.LogMel(), rule=EUCLIDEAN, calibration=calibration)
+    found = section.yardstick(system, one)
+    judge = Judge(system, (system.chain,), section, 0.1)
+    return (len(found), found.min()), judge
+
+
+def test_a_trained_member_is_calibrated_on_clips_its_encoder_never_heard():
+    for calibration in (nf.Percentile(), nf.ZScore()):
+        assert yardstick(calibration)[0] == (ENOUGH, 2.0)
+    # A new clip as far as the fresh ones is in the middle of what is normal, not at its end.
+    assert yardstick(nf.ZScore())[1].threshold().value == 0.0
+    assert yardstick(nf.ZScore(clips="all"))[1].threshold().value > 1.0
+
+
+@pytest.mark.parametrize(
+    ("calibration", "more"),
+    [
+        (nf.Percentile(clips="all"), {}),
+        (nf.ZScore(clips="all"), {}),  # System 2's, the report's words
+        (nf.Percentile(), {"fresh": ENOUGH - 1}),
+        (nf.Percentile(), {"trained": False}),
+        (nf.ZScore(), {"known": False}),
+        (Own(), {}),
+    ],
+)
+def test_all_clips_calibrate_where_few_are_fresh_or_nothing_was_trained(calibration, more):
+    assert yardstick(calibration, **more)[0] == (100, 1.0)

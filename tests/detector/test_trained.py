@@ -1,5 +1,6 @@
 """Systems 1 and 2 around a trained encoder: head, front end, thresholds from unheard clips."""
 
+import warnings
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -236,6 +237,24 @@ def test_too_few_unheard_clips_are_said(fans, heard, tmp_path):
     with pytest.warns(nf.NearfarWarning, match="fan: the encoder was trained on all 12 clips"):
         detector = nf.fit(nf.s1(str(everything)), fans)
     assert detector.threshold("fan").clips == 12
+
+
+def test_a_fusion_calibrated_on_clips_that_its_encoder_knows_says_so_once(fans, heard, tmp_path):
+    """Four of twelve are fresh, too few; System 2 takes all by the report's word, and is silent."""
+    path = str(make_trained(tmp_path / "s1.safetensors", heard))
+    known = replace(nf.s1(path), calibration=nf.Percentile())
+    floor = replace(nf.logmel(), calibration=nf.Percentile())
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        nf.fit(nf.Ensemble((known, floor, known)), fans)
+    said = [str(w.message) for w in caught if "calibrate" in str(w.message)]
+    assert len(said) == 1
+    assert said[0].startswith("fan: 4 of 12 clips are new to the encoder, 30 would calibrate it")
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        nf.fit(nf.Ensemble((replace(known, calibration=nf.Raw()), floor)), fans)
+        nf.fit(nf.s2(path, path, path, path), fans)
+    assert not [w for w in caught if "calibrate" in str(w.message)]
 
 
 def test_an_ensemble_takes_clips_that_no_member_has_heard(fans, tmp_path):

@@ -207,3 +207,15 @@ def test_cells():
     assert [points(x, 1) for x in (4e-4, -4e-4, -6e-4, 0.01)] == ["0.0", "0.0", "−0.1", "+1.0"]
     odd = Table("x", "X", ["", "a|b"], [["one\ntwo | three", "4"]])
     assert cells(odd) == (["", "a\\|b"], [["one two \\| three", "4"]])
+
+
+def test_every_reading_has_the_one_number_of_the_report_beside_it():
+    found = all_tables(like_report(), REPORT)
+    head, body = cells(found["readings-systems"])
+    told = {row[0]: row[head.index("report")] for row in body}
+    assert {told[title] for title in told if title.startswith("EAT alone")} == {"60.96"}
+    assert {told[title] for title in told if title.startswith("System 3")} == {"62.34"}
+    assert {told[title] for title in told if title.startswith("System 4")} == {"62.15"}
+    # Two readings of one number: of their difference the report says nothing.
+    head, body = cells(found["readings-differences"])
+    assert {row[head.index("report")] for row in body} == {DASH}

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from scipy.stats import binomtest, percentileofscore, zscore
 
 from nearfar.errors import SettingError
+from nearfar.parts.data import from_data, to_data
 from nearfar.parts.valid import check_rate
 from nearfar.scoring.calibrate import (
     AlarmRate,
@@ -282,3 +283,14 @@ def test_self_scores_are_left_alone(calibration):
 def test_bad_tail(bad):
     with pytest.raises(SettingError, match=r"Percentile\.tail is .*'flat' or 'linear'"):
         Percentile(bad)
+
+
+@pytest.mark.parametrize("cls", [ZScore, Percentile])
+def test_whose_self_scores(cls):
+    with pytest.raises(SettingError, match=rf"{cls.__name__}\.clips is 'new'; it is 'fresh' or"):
+        cls(clips="new")
+    assert cls().clips == "fresh"
+    # Data of before the setting mean what was done then, and what does that has their data.
+    assert from_data({"type": cls.__name__}) == cls(clips="all")
+    assert "clips" not in to_data(cls(clips="all"))
+    assert from_data(to_data(cls())) == cls()

@@ -31,7 +31,8 @@ def test_system_2_is_four_times_system_1_z_scored_by_leave_one_out():
         (one,) = nf.s1(place).members
         assert (member.frontend, member.embedder, member.rule) == (
             one.frontend, one.embedder, one.rule)  # fmt: skip
-        assert (member.calibration, member.self_scores) == (nf.ZScore(), "loo")
+        # "Leave-one-out training set self-scores" (§2.4): of all clips.
+        assert (member.calibration, member.self_scores) == (nf.ZScore(clips="all"), "loo")
 
 
 def test_system_3_is_both_paths_in_percentiles():

@@ -11,11 +11,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nearfar.detector.member import Member
+from nearfar.detector.trained import MACHINE_HEARD
 from nearfar.embedding.chain import Chain
 from nearfar.embedding.jobs import Heard
 from nearfar.scores.verdict import Verdict
 from nearfar.scoring.bank import SOURCE, TARGET, Index, Rows
-from nearfar.scoring.calibrate import AlarmRate, Calibrated, Threshold, p_values, threshold
+from nearfar.scoring.calibrate import (
+    ENOUGH,
+    AlarmRate,
+    Calibrated,
+    Threshold,
+    p_values,
+    threshold,
+    wants_fresh,
+)
 from nearfar.scoring.rule import judged, judged_beside
 from nearfar.text import counted
 
@@ -91,6 +100,23 @@ class Section:
         if self.fresh is None or not any(self.fresh):
             return everybody
         return np.array(self.fresh)
+
+    def yardstick(self, recipe: System, member: Member) -> Rows:
+        """Self-scores that make a member's scores comparable.
+
+        Of a member whose encoder was trained, those of clips that no encoder was trained on, where
+        they are enough and its calibration asks for them; else all.
+        """
+        fresh, trained = self.fresh, MACHINE_HEARD in member.facts
+        if (
+            not trained
+            or fresh is None
+            or sum(fresh) < ENOUGH
+            or not wants_fresh(recipe.calibration)
+        ):
+            return member.self_scores
+        scores: Rows = member.self_scores[np.array(fresh)]
+        return scores
 
     def of_domain(self, domain: str) -> NDArray[np.bool_]:
         """The clips of a domain; one that did not say its own is in the bank as a source."""
@@ -178,7 +204,7 @@ class Judge:
         self._weights = np.array(system.weights) / sum(system.weights)  # (members,), sum 1
         self._chains = chains
         self._calibrated: list[Calibrated] = [
-            recipe.calibration.fit(member.self_scores)
+            recipe.calibration.fit(section.yardstick(recipe, member))
             for recipe, member in zip(system.members, section.members, strict=True)
         ]
         # Fused like any clip's, so that a threshold is one of the fused score.

@@ -12,6 +12,7 @@ from nearfar.embedder.contract import innermost, training_of
 from nearfar.embedder.eat import EAT
 from nearfar.errors import Once, SettingError
 from nearfar.parts.data import described, to_data
+from nearfar.scoring.calibrate import ENOUGH, wants_fresh
 
 if TYPE_CHECKING:
     from nearfar.embedder.contract import Embedder
@@ -80,11 +81,22 @@ def fresh_clips(
                 "low: fit on the files that it was trained on, cut alike",
             )
             break
+    # Of those that ask, some may have no trained encoder: then nothing is amiss with them.
+    asks = any(training_of(m.embedder) and wants_fresh(m.calibration) for m in system.members)
+    few = asks and sum(fresh) < min(ENOUGH, len(fresh))
     if not any(fresh):  # then all judge, see `Section.judges`
         once.warn(
             (machine, "all heard"),
             f"{machine}: the encoder was trained on all {len(fresh)} clips, so the threshold comes "
-            "out too low; fit on clips it has not heard too, or train with training.held_out",
+            f"out too low{' and calibrated scores too high' * few}; fit on clips it has not heard "
+            "too, or train with training.held_out",
+        )
+    elif few:
+        once.warn(
+            (machine, "few fresh"),
+            f"{machine}: {sum(fresh)} of {len(fresh)} clips are new to the encoder, {ENOUGH} would "
+            "calibrate it; with all of them, which it knows, its scores come out too high: fit on "
+            "more that it has not heard, or train with more training.held_out",
         )
     return fresh
 

@@ -8,17 +8,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nearfar.errors import SettingError
+from nearfar.parts.data import unsaved_as
 from nearfar.parts.valid import check_rate
 
 Values = NDArray[np.float64]
 Calibrated = Callable[[Values], Values]
+# Whose self-scores calibrate a member with a trained encoder: of clips that no encoder was trained
+# on, where they are `ENOUGH`, or of all clips. Self-scores of clips it was trained on are too low.
+Yardstick = Literal["fresh", "all"]
+ENOUGH = 30  # fresh clips: a standard deviation is known to 13 %, a percentile goes in steps of 3 %
 
 
 @runtime_checkable
@@ -49,9 +54,18 @@ class Raw:
 class ZScore:
     """Score minus the self-scores' mean, over their standard deviation (System 2, report §2.4).
 
+    `clips` says whose, where the encoder was trained: of "fresh" ones, which it was not trained on,
+    if they are enough, or of "all", the report's.
+
     >>> ZScore().fit(np.array([1.0, 3.0]))(np.array([2.0, 4.0]))
     array([0., 2.])
     """
+
+    # Detectors of before, and their scores, stay what they are: without it all clips are meant.
+    clips: Yardstick = field(default="fresh", kw_only=True, metadata=unsaved_as("all"))
+
+    def __post_init__(self) -> None:
+        _check_yardstick(self)
 
     def fit(self, self_scores: Values) -> Calibrated:
         """Take mean and standard deviation of (n,) self-scores."""
@@ -67,7 +81,7 @@ class Percentile:
 
     With `tail="flat"`, the report's, every score above the largest self-score is 1.0: ties exactly
     where pAUC looks. With `tail="linear"` it goes on rising, by 1/n for each distance between the
-    largest self-score and their median.
+    largest self-score and their median. `clips` is that of `ZScore`.
 
     >>> own, new = np.array([1.0, 2.0, 3.0, 4.0]), np.array([0.5, 2.0, 7.0])
     >>> Percentile().fit(own)(new).tolist()
@@ -77,8 +91,10 @@ class Percentile:
     """
 
     tail: Literal["flat", "linear"] = "flat"
+    clips: Yardstick = field(default="fresh", kw_only=True, metadata=unsaved_as("all"))
 
     def __post_init__(self) -> None:
+        _check_yardstick(self)
         if self.tail not in ("flat", "linear"):
             raise SettingError(f"Percentile.tail is {self.tail!r}; it is 'flat' or 'linear'")
 
@@ -96,6 +112,21 @@ class Percentile:
             return share
 
         return calibrated
+
+
+def wants_fresh(calibration: Calibration) -> bool:
+    """Does it ask for self-scores of fresh clips? A part of a person's own takes all.
+
+    >>> wants_fresh(Percentile()), wants_fresh(ZScore(clips="all")), wants_fresh(Raw())
+    (True, False, False)
+    """
+    return isinstance(calibration, ZScore | Percentile) and calibration.clips == "fresh"
+
+
+def _check_yardstick(part: ZScore | Percentile) -> None:
+    if part.clips not in ("fresh", "all"):
+        name = type(part).__name__
+        raise SettingError(f"{name}.clips is {part.clips!r}; it is 'fresh' or 'all'")
 
 
 @dataclass(frozen=True)
