@@ -128,10 +128,10 @@ def test_the_file_says_what_was_heard(trained, clips):
     assert training.frontend["type"] == "CoherenceMask"
     assert training.machines == {"fan", "pump"}
     assert training.settings == QUICK.to_data()
-    best = training.provenance["best"]
-    chosen = min(epochs(out), key=lambda e: (-e["held_out_accuracy"], e["held_out_loss"]))
-    assert best["epoch"] == chosen["epoch"]
-    assert best["accuracy"] == chosen["held_out_accuracy"]
+    best, last = training.provenance["best"], epochs(out)[-1]
+    assert training.provenance["chosen_by"] == "last epoch"
+    assert best["epoch"] == last["epoch"] == QUICK.epochs
+    assert best["accuracy"] == last["held_out_accuracy"]
     assert training.provenance["run"]["weights"] == open_weights(TINY).sha256
 
 
@@ -143,7 +143,13 @@ def test_the_best_epoch_is_the_most_right_then_the_lower_loss():
     assert Best(2).beats(Best(1))  # none held out: the last
 
 
-def test_the_weights_of_the_best_epoch_are_kept(clips, tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("choose", "wanted", "said"),
+    [("last", 4, "last epoch"), ("held-out", 2, "accuracy on held-out normals")],
+)
+def test_the_weights_of_the_chosen_epoch_are_kept(
+    clips, tmp_path, monkeypatch, choose, wanted, said
+):
     judged = iter([(0.5, 1.0), (0.9, 1.0), (0.9, 2.0), (0.7, 0.1)])
     monkeypatch.setattr(loop.Loop, "_held_out", lambda self: next(judged))
     seen, epoch = [], loop.Loop.epoch
@@ -155,10 +161,11 @@ def test_the_weights_of_the_best_epoch_are_kept(clips, tmp_path, monkeypatch):
 
     monkeypatch.setattr(loop.Loop, "epoch", noted)
     out = tmp_path / "s1.safetensors"
-    finetune(system(TINY), clips, replace(QUICK, epochs=4), CPU, out=out)
-    assert nf.EAT(str(out)).training.provenance["best"]["epoch"] == 2
+    finetune(system(TINY), clips, replace(QUICK, epochs=4, choose=choose), CPU, out=out)
+    told = nf.EAT(str(out)).training.provenance
+    assert (told["best"]["epoch"], told["chosen_by"]) == (wanted, said)
     for name, x in tensors(out).items():
-        assert np.array_equal(x, seen[1][name.removeprefix("model.")].numpy()), name
+        assert np.array_equal(x, seen[wanted - 1][name.removeprefix("model.")].numpy()), name
 
 
 def test_judging_changes_nothing(clips, tmp_path):

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 
 import nearfar as nf
-from conftest import TESTS, TINY, finish, free_port, stop
+from conftest import TESTS, TINY, finish, first_quick, free_port, stop
 from finetune_sounds import QUICK, system, write_classes
 from nearfar.errors import FormatError, SettingError, StorageError, WeightsError
 from nearfar.sound.audio import digest_of
@@ -44,7 +45,15 @@ def die():
 
 def watch(entry):
     if isinstance(entry, StepLine) and kill == f"step {entry.step}":
+        Often.last.check(wait=True)
         die()
+
+class Often(run.Saver):  # a clock of its own: a checkpoint after every second step or so
+    def __init__(self, *args, **kwargs):
+        ticks = iter(range(0, 10**9, 300))
+        super().__init__(*args, **kwargs, clock=lambda: next(ticks))
+        Often.last = self
+run.Saver = Often
 
 if kill == "written":  # a checkpoint is whole, but has not got its name yet
     sync = os.fsync
@@ -186,7 +195,7 @@ class Stop(Exception):
 
 
 def stopped(clips, out, epoch, **changed):
-    """A training that was stopped in the middle of an epoch."""
+    """A training that was stopped in an epoch, after its first step."""
 
     def watch(entry):
         if isinstance(entry, StepLine) and entry.epoch == epoch:
@@ -194,8 +203,8 @@ def stopped(clips, out, epoch, **changed):
 
     settings = replace(SETTINGS, **changed)
     with pytest.raises(Stop):
-        finetune(system(TINY), clips, settings, CPU, out=out, watch=watch)
-    assert out.with_suffix(".checkpoint.safetensors").exists() == (epoch > 1)
+        finetune(system(TINY), clips, settings, CPU, out=out, watch=watch, checkpoint_minutes=0)
+    assert out.with_suffix(".checkpoint.safetensors").exists()
 
 
 def refused(error, match, *args, **kwargs):
@@ -203,6 +212,49 @@ def refused(error, match, *args, **kwargs):
         finetune(*args, CPU, **kwargs)
     assert "\n" not in str(caught.value)
     return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "number", first_quick([signal.SIGINT, signal.SIGTERM]), ids=lambda number: number.name
+)
+def test_who_stops_it_waits_for_a_step_and_loses_nothing(clips, whole, tmp_path, number):
+    """In the middle of an epoch, long before a checkpoint is due."""
+    out, steps = tmp_path / "s1.safetensors", []
+    before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+
+    def watch(entry):
+        if isinstance(entry, StepLine):
+            steps.append(entry.step)
+            if entry.step == 5:
+                os.kill(os.getpid(), number)
+
+    with pytest.raises((KeyboardInterrupt, SystemExit)) as told:
+        finetune(system(TINY), clips, SETTINGS, CPU, out=out, watch=watch)
+    assert told.type is (KeyboardInterrupt if number == signal.SIGINT else SystemExit)
+    assert before == (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM))
+    assert steps == [1, 2, 3, 4, 5]
+    finetune(system(TINY), clips, SETTINGS, CPU, out=out, resume=True, watch=watch)
+    assert steps == [1, 2, 3, 4, 5, *range(7, 17)]  # the sixth was done, and not told any more
+    assert out.read_bytes() == whole.read_bytes()
+    logged = [(x["step"], x["loss"]) for x in lines(out.with_suffix(".jsonl"))]
+    assert logged == [(x["step"], x["loss"]) for x in lines(whole.with_suffix(".jsonl"))]
+
+
+@pytest.mark.parametrize("step", first_quick([6, 1, 4, 8, 16]))
+def test_stopped_after_any_step_the_best_epoch_is_the_same(clips, tmp_path, step):
+    """Drawn twice in an epoch, clips must be cut as they would have been; the best be kept."""
+    settings = replace(SETTINGS, choose="held-out", balanced=True, accumulation=2)
+    whole, out = tmp_path / "whole.safetensors", tmp_path / "s1.safetensors"
+    finetune(system(TINY), clips, settings, CPU, out=whole)
+
+    def watch(entry):
+        if isinstance(entry, StepLine) and entry.step == step:
+            raise Stop
+
+    with pytest.raises(Stop):
+        finetune(system(TINY), clips, settings, CPU, out=out, watch=watch, checkpoint_minutes=0)
+    finetune(system(TINY), clips, settings, CPU, out=out, resume=True)
+    assert out.read_bytes() == whole.read_bytes()
 
 
 def test_goes_on_only_with_the_same_training(clips, tmp_path):
@@ -258,20 +310,26 @@ def test_the_log_has_an_epoch_before_its_checkpoint_and_once(clips, tmp_path, mo
     out = tmp_path / "s1.safetensors"
     save, logged = checkpoint.save, []
 
-    def killed(path, state, run):
+    def killed(path, taken):
+        if taken.facts["batches"]:  # in the middle of an epoch
+            return
         found = [x["epoch"] for x in lines(out.with_suffix(".jsonl")) if "rate" not in x]
         logged.append(found)
         if len(logged) == 2:
             raise Stop
-        save(path, state, run)
+        save(path, taken)
         if len(logged) == 4:
             raise Stop
 
     monkeypatch.setattr(checkpoint, "save", killed)
+
+    def again():
+        finetune(system(TINY), clips, SETTINGS, CPU, out=out, resume=True, checkpoint_minutes=0)
+
     for _ in range(2):
         with pytest.raises(Stop):
-            finetune(system(TINY), clips, SETTINGS, CPU, out=out, resume=True)
-    finetune(system(TINY), clips, SETTINGS, CPU, out=out, resume=True)
+            again()
+    again()
     assert logged == [[1], [1, 2], [1, 2], [1, 2, 3], [1, 2, 3, 4]]
 
 
@@ -292,7 +350,7 @@ def test_damaged_checkpoints(clips, tmp_path, damage):
             {
                 "truncated": content[:-100],
                 "empty": b"",
-                "newer": content.replace(rb"{\"format\": 1", rb"{\"format\": 9"),
+                "newer": content.replace(rb"{\"format\": 2", rb"{\"format\": 9"),
             }[damage]
         )
     told = refused(FormatError, "delete it", system(TINY), clips, SETTINGS, out=out, resume=True)
@@ -301,7 +359,7 @@ def test_damaged_checkpoints(clips, tmp_path, damage):
 
 
 def test_a_full_disk_keeps_the_last_checkpoint(clips, tmp_path):
-    """With nothing held out the last epoch is exported: it needs all that a checkpoint has."""
+    """It is said in one line, no later than at the next step."""
     whole, out = tmp_path / "whole.safetensors", tmp_path / "full" / "s1.safetensors"
     out.parent.mkdir()
     settings = replace(SETTINGS, held_out=0.0)
@@ -313,8 +371,10 @@ def test_a_full_disk_keeps_the_last_checkpoint(clips, tmp_path):
             resource.setrlimit(resource.RLIMIT_FSIZE, (500_000, hard))
 
     try:
-        with pytest.raises(StorageError, match="No checkpoint of epoch 3: that of epoch 2") as told:
-            finetune(system(TINY), clips, settings, CPU, out=out, watch=watch)
+        with pytest.raises(
+            StorageError, match=r"No checkpoint of step [89]: the one before"
+        ) as told:
+            finetune(system(TINY), clips, settings, CPU, out=out, watch=watch, checkpoint_minutes=0)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert "\n" not in str(told.value)
@@ -337,9 +397,9 @@ def test_a_loss_that_is_no_number(clips, whole, tmp_path, monkeypatch):
 
     monkeypatch.setattr(Examples, "crop", poisoned)
     with pytest.raises(SettingError, match="the loss is nan in epoch 3, step ") as told:
-        finetune(system(TINY), clips, SETTINGS, CPU, out=out)
+        finetune(system(TINY), clips, SETTINGS, CPU, out=out, checkpoint_minutes=0)
     assert f"with {bad.name};" in str(told.value)
-    assert "the checkpoint of epoch 2 is kept" in str(told.value)
+    assert re.search(r"the checkpoint of step (8|9|10|11) is kept", str(told.value))
     assert "\n" not in str(told.value)
     monkeypatch.undo()
     finetune(system(TINY), clips, SETTINGS, CPU, out=out, resume=True)

@@ -121,12 +121,13 @@ def test_what_is_no_number_stops_and_names_the_clips(found, value):
     with pytest.raises(SettingError, match=found.clips[3].name) as error:
         loop._refuse(value, "loss", 1, [3, 4])
     assert "no checkpoint was due" in str(error.value)
+    loop.state.saved = 7
     statistics = torch.tensor([[0.0, 1.0], [0.0, value]])
     loop._seen.append(([1, 2], statistics))
     with pytest.raises(SettingError, match=found.clips[2].name) as error:
         loop._refuse(value, "gradient", 2, [3])
     assert found.clips[3].name not in str(error.value)
-    assert "the checkpoint of epoch 1 is kept" in str(error.value)
+    assert "the checkpoint of step 7 is kept" in str(error.value)
 
 
 def test_batch_norm_needs_two_of_every_process(found):

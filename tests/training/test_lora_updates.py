@@ -79,16 +79,20 @@ def test_a_checkpoint_has_only_what_changes(clips, tmp_path, monkeypatch):
     from safetensors import safe_open
 
     point, names = tmp_path / "s1.checkpoint.safetensors", set()
-    save = checkpoint.save
+    save, snapshot = checkpoint.save, checkpoint.snapshot
 
-    def noted(path, state, run):
+    def copied(state, run):
         state.best = replace(state.best, epoch=0)  # another one was the best
-        save(path, state, run)
+        return snapshot(state, run)
+
+    def noted(path, taken):
+        save(path, taken)
         with safe_open(path, framework="np") as file:
             names.update(file.keys())
 
+    monkeypatch.setattr(checkpoint, "snapshot", copied)
     monkeypatch.setattr(checkpoint, "save", noted)
-    settings = replace(SHORT, epochs=1, lora=4, adaptation="dann")
+    settings = replace(SHORT, epochs=1, lora=4, adaptation="dann", choose="held-out")
     finetune(system(TINY), clips, settings, CPU, out=tmp_path / "s1.safetensors")
     assert not point.exists()
     kinds = Counter(name.split(".")[0] for name in names)
@@ -108,8 +112,9 @@ def test_the_best_updates_come_back_from_a_checkpoint(tmp_path):
 
     there, back = state(0), state(1)
     there.weights = {n: x + 1 for n, x in kept(there.learner.encoder).items()}
-    checkpoint.save(point, there, {})
-    checkpoint.restore(point, back, {})
+    run = {"training": replace(settings, choose="held-out").to_data()}
+    checkpoint.save(point, checkpoint.snapshot(there, run))
+    checkpoint.restore(point, back, run)
     assert back.weights.keys() == there.weights.keys()
     assert all(torch.equal(x, back.weights[n]) for n, x in there.weights.items())
     best = exported(back.learner.encoder, back.weights)

@@ -7,7 +7,7 @@ from dataclasses import fields, replace
 import pytest
 
 from nearfar.errors import SettingError
-from nearfar.training.settings import MAGFACE_MOST, FineTuning, unusual
+from nearfar.training.settings import MAGFACE_MOST, FineTuning, as_then, unusual
 
 NUMBERS = [f.name for f in fields(FineTuning) if type(f.default) in (int, float)]
 WORDS = [f.name for f in fields(FineTuning) if type(f.default) is str]
@@ -43,6 +43,15 @@ def test_what_is_unusual_is_what_was_changed():
     changed = {"epochs": 5, "loss": "cosface", "balanced": True}
     assert unusual(FineTuning(**changed).to_data()) == changed
     assert unusual(FineTuning().to_data()) == {}
+
+
+def test_what_an_older_training_had_no_setting_for_is_as_it_did_then():
+    """It cut each clip by itself and kept the best epoch; what else is new changed nothing."""
+    data = FineTuning(epochs=5).to_data()
+    older = {name: data[name] for name in data if name not in ("lengths", "choose", "lora")}
+    assert as_then(older) == {**data, "lengths": "clip", "choose": "held-out"}
+    assert as_then(data) == data
+    assert unusual(older) == {"epochs": 5, "lengths": "clip", "choose": "held-out"}
 
 
 def test_data_are_json_and_back():

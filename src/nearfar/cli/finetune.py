@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from nearfar.cli.options import (
+    OUTPUT,
     Cache,
     Channels,
     ClipSeconds,
@@ -59,6 +60,13 @@ Adapt = Annotated[
         "training.adaptation."
     ),
 ]
+CheckpointMinutes = Annotated[
+    float,
+    typer.Option(
+        min=0, help="Between two checkpoints, of gigabytes; 0: after each step.",
+        rich_help_panel=OUTPUT,
+    ),
+]  # fmt: skip
 Exclude = Annotated[list[str] | None, typer.Option(help="Train without this machine; repeatable.")]
 
 OF_TRAINING = "training."  # what the names of the training's settings begin with
@@ -91,6 +99,7 @@ def finetune(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with a training that was stopped.")
     ] = False,
+    checkpoint_minutes: CheckpointMinutes = 10.0,
     exclude: Exclude = None,
     plot: Annotated[
         Path | None, typer.Option(help="Draw loss and accuracy; a .png, .svg or .pdf file.")
@@ -111,8 +120,8 @@ def finetune(
 ) -> None:
     """Train an encoder to tell normal operating conditions apart; write its weights.
 
-    A checkpoint after each epoch and a log, .jsonl, lie beside the output. Several GPUs: start it
-    with torchrun --no-python --nproc-per-node 4 nearfar finetune …, or with accelerate launch.
+    A checkpoint of every ten minutes and a log, .jsonl, lie beside the output. Several GPUs: start
+    it with torchrun --no-python --nproc-per-node 4 nearfar finetune …, or with accelerate launch.
     """
     from nearfar.embedder.eat import EAT
     from nearfar.training.curves import check_matplotlib, draw
@@ -139,6 +148,7 @@ def finetune(
         run(
             recipe, clips, training, runtime, out=output, resume=resume,
             order=channel_order.value, skip_bad=skip_bad, watch=session.watch,
+            checkpoint_minutes=checkpoint_minutes,
         )  # fmt: skip
     if not _leads():
         return
@@ -266,7 +276,7 @@ def _kept(output: Path) -> Iterator[None]:
     except BaseException as error:  # Ctrl-C is no Exception; errors say themselves what is kept
         kept = _checkpoint(output)
         if not isinstance(error, Exception) and kept.exists() and _leads():
-            typer.echo(f"{kept}: all finished epochs; --resume goes on with them", err=True)
+            typer.echo(f"{kept}: --resume goes on from there", err=True)
         raise
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -55,7 +55,8 @@ _BEGIN = b'{"epoch": '  # of every line: what begins otherwise is no log
 class Log:
     """A JSONL file that grows while the training runs.
 
-    The training goes on after the epoch `after`; later lines, of one that was killed, are dropped.
+    The training goes on after the epoch `after` and the step `step`; later lines, of one that was
+    killed, are dropped.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -69,9 +70,9 @@ class Log:
         StorageError: the file cannot be written.
     """
 
-    def __init__(self, path: Path, after: int = 0) -> None:
+    def __init__(self, path: Path, after: int = 0, step: int = 0) -> None:
         self._path = path
-        kept = [line for line in lines(path) if line["epoch"] <= after] if after else []
+        kept = [line for line in lines(path) if _before(line, after, step)]
         write_text(path, "".join(map(_text, kept)))
         with storage_errors(path):
             self._file = path.open("a", encoding="utf-8")
@@ -113,6 +114,11 @@ def is_log(path: Path) -> bool:
     with storage_errors(path), path.open("rb") as file:
         begin = file.read(len(_BEGIN))
     return _BEGIN.startswith(begin)
+
+
+def _before(line: Mapping[str, Any], epoch: int, step: int) -> bool:
+    """Is a line of an epoch that was done, or of a step of the one that was stopped?"""
+    return bool(line["epoch"] <= epoch or ("rate" in line and line["step"] <= step))
 
 
 def _text(line: dict[str, Any]) -> str:

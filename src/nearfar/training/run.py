@@ -11,9 +11,9 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
-from contextlib import nullcontext, suppress
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +28,7 @@ from nearfar.embedder.eat.record import HEARD_DIGITS, KEY, Training
 from nearfar.embedder.eat.weights import PREFIX, Weights, open_weights
 from nearfar.errors import SettingError, StorageError, WeightsError
 from nearfar.parts.data import to_data
+from nearfar.parts.valid import number
 from nearfar.runtime.runtime import Progress, Runtime
 from nearfar.sound.audio import ChannelOrder
 from nearfar.system.system import System
@@ -39,6 +40,7 @@ from nearfar.training.loop import checkpoint
 from nearfar.training.loop.checkpoint import Best, State
 from nearfar.training.loop.loop import Loop
 from nearfar.training.loop.optimizer import adamw
+from nearfar.training.loop.saving import MINUTES, Saver
 from nearfar.training.loop.team import Team
 from nearfar.training.settings import FineTuning
 from nearfar.version import __version__
@@ -47,6 +49,8 @@ if TYPE_CHECKING:
     from nearfar.clips import Clips
 
 SUFFIX = ".safetensors"
+# By the setting; False where no normals are held out.
+_CHOSEN = {False: "last epoch", "last": "last epoch", "held-out": "accuracy on held-out normals"}
 
 
 @dataclass(frozen=True)
@@ -98,13 +102,15 @@ def finetune(
     order: ChannelOrder = "near-far",
     skip_bad: bool = False,
     watch: Watch | None = None,
+    checkpoint_minutes: float = MINUTES,
 ) -> System:
     """Train a system's encoder to tell proxy classes apart (report §2.2).
 
     The system's own front end is applied first. All layers are trained, or updates of low rank
     (`training.lora`), and with them attentive statistics pooling, a projection and the centres of
-    the classes; the centres are not kept. A checkpoint is written after each epoch: killed at any
-    moment, `resume` ends with the same weights, on a CPU bit for bit at the same number of threads.
+    the classes; the centres are not kept. A checkpoint is written every few minutes, beside the
+    training, at its end, and when Ctrl-C or SIGTERM stops it: killed at any moment, `resume` ends
+    with the same weights, on a CPU bit for bit at the same number of threads.
 
     Of several processes that a launcher starts each takes its share of every batch. BatchNorm sees
     a share at a time: all end with the same weights, but not with those of one process.
@@ -120,10 +126,12 @@ def finetune(
         order: which channel of a file is near.
         skip_bad: leave out clips that cannot be used, with a warning each, instead of stopping.
         watch: called with what the log gets.
+        checkpoint_minutes: between two checkpoints, of several processes at the end of the epoch;
+            0 writes one after each step.
 
     Returns:
-        the system with the weights of the epoch that was right most often on held-out normals, or
-        of the last one where none are held out.
+        the system with the weights of the last epoch, or, as `training.choose` says, of the one
+        that was right most often on held-out normals, where any are held out.
 
     Raises:
         SettingError: a system that cannot be trained, another training to go on with, NaN loss.
@@ -133,6 +141,7 @@ def finetune(
         StorageError: `out` is there already, or cannot be written.
     """
     settings, runtime = settings or FineTuning(), runtime or Runtime()
+    number("checkpoint_minutes", checkpoint_minutes, 0, 1e6)
     files = Files.beside(out)
     eat = _encoder(system)
     weights = _published(eat)  # all that can be refused is, before hours of work
@@ -143,7 +152,7 @@ def finetune(
     with team.first():  # the others find the log-mels that the first has stored
         found = examples(clips, system.frontend, eat.frames, settings, runtime, order, skip_bad)
     try:
-        task = _Task(system, eat, weights, found, settings, files, team, order)
+        task = _Task(system, eat, weights, found, settings, files, team, order, checkpoint_minutes)
         run, finished = task.run, resume and files.out.exists()  # hashes what begins, not later
         if finished:
             _refuse_other_result(files.out, run)
@@ -169,6 +178,7 @@ class _Task:
     files: Files
     team: Team
     order: ChannelOrder
+    minutes: float  # between two checkpoints
 
     @cached_property
     def run(self) -> dict[str, Any]:
@@ -188,24 +198,34 @@ class _Task:
 
     def train(self, tell: Watch) -> State:
         """All epochs that are left; of several processes one writes and tells."""
-        leads, state = self.team.leads, self._begin()
-        if leads:
-            self.files.tidy()
-        tell = tell if leads else _nothing
-        with Log(self.files.log, state.epoch) if leads else nullcontext(_nothing) as log:
+        state, epochs = self._begin(), self.settings.epochs
+        if not self.team.leads:
+            loop = Loop(state, self.found, self.settings, self.team, _nothing)
+            while state.epoch < epochs:
+                loop.epoch()
+            return state
+        self.files.tidy()
+        with Log(self.files.log, state.epoch, state.step) as log, self._saver() as save:
 
             def report(entry: StepLine) -> None:
                 log(entry)
+                # Of several processes each has its own BatchNorm until the epoch ends.
+                if self.team.size == 1:
+                    save(state)
                 tell(entry)
 
             loop = Loop(state, self.found, self.settings, self.team, report)
-            while state.epoch < self.settings.epochs:
+            while state.epoch < epochs:
                 done = loop.epoch()
                 log(done)  # before its checkpoint: a line too many is cut off when going on
-                if leads:
-                    checkpoint.save(self.files.checkpoint, state, self.run)
-                tell(done)  # after it: who stops here loses nothing
+                save(state, last=state.epoch == epochs)
+                tell(done)
         return state
+
+    def _saver(self) -> Saver:
+        copy = partial(checkpoint.snapshot, run=self.run)
+        write = partial(checkpoint.save, self.files.checkpoint)
+        return Saver(copy, write, self.minutes, listens=self.team.size == 1)
 
     def _begin(self) -> State:
         """Where the checkpoint says, or at the beginning."""
@@ -244,7 +264,7 @@ class _Task:
             "clips": len(found),
             "epochs": state.epoch,
             "best": asdict(best),
-            "chosen_by": "last epoch" if best.accuracy is None else "accuracy on held-out normals",
+            "chosen_by": _CHOSEN[best.accuracy is not None and self.settings.choose],
             "run": self.run,
         }
         return Training(

@@ -1,7 +1,7 @@
 """Where a training stands, in a file: killed at any moment, it goes on to the same weights.
 
-One safetensors file beside the result, replaced after each epoch in one rename: weights, both of
-AdamW's moments, the best weights so far unless they are these, and as JSON what training it is.
+One safetensors file beside the result, replaced in one rename: weights, both of AdamW's moments,
+the best weights so far unless they are these, and as JSON what training it is and how far.
 Randomness needs no state: all of it is drawn from (seed, epoch, step).
 
 This file imports torch; import it inside functions only.
@@ -26,7 +26,8 @@ from nearfar.training.learner.learner import CPU, Learner, changing, kept
 from nearfar.training.settings import as_then
 
 KEY = "nearfar"  # in the metadata
-FORMAT = 1  # a newer one is refused, not guessed at
+_COUNTED = ("epoch", "step", "batches", "loss", "clips")  # of a State, in the metadata
+FORMAT = 2  # a newer one is refused, not guessed at; 1 knew of whole epochs only
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ class Best:
 
 @dataclass
 class State:
-    """A training between two epochs: `State(pupil, adamw(pupil, settings))` at its beginning.
+    """A training between two steps: `State(pupil, adamw(pupil, settings))` at its beginning.
 
     >>> begun = State(learner=None, optimizer=None)  # as an outline
     >>> begun.epoch, begun.step, begun.best is None
@@ -62,29 +63,56 @@ class State:
     optimizer: torch.optim.AdamW
     epoch: int = 0  # how many are done
     step: int = 0  # how many of the optimizer's are done
+    batches: int = 0  # how many of them in the epoch that runs; 0 between two epochs
+    loss: float = 0.0  # sum over the clips of those
+    clips: int = 0  # in those
+    saved: int = 0  # step of the last checkpoint; 0: there is none
     best: Best | None = None  # so far
-    weights: dict[str, Tensor] | None = None  # what training changes of the encoder, at its best
+    weights: dict[str, Tensor] | None = None  # of the encoder where the best are not the last
 
 
-def save(path: Path, state: State, run: Mapping[str, Any]) -> None:
+@dataclass(frozen=True)
+class Snapshot:
+    """A training at one moment, on the host: it may go on while this is written.
+
+    >>> Snapshot({"learner.a": torch.zeros(2)}, {"step": 8}).facts["step"]
+    8
+    """
+
+    tensors: Mapping[str, Tensor]
+    facts: Mapping[str, Any]  # JSON-ready
+
+
+def snapshot(state: State, run: Mapping[str, Any]) -> Snapshot:
+    """A copy of all that a training needs to go on."""
+    tensors = {name: x.to(CPU, copy=True) for name, x in _parts(state)}
+    if state.weights is not None and _moved_on(state.best, state.epoch, state.batches):
+        # Never changed in place, so not copied.
+        tensors |= {f"best.{name}": x for name, x in state.weights.items()}
+    counted = {name: getattr(state, name) for name in _COUNTED}
+    best = None if state.best is None else asdict(state.best)
+    return Snapshot(tensors, {"format": FORMAT, "run": dict(run), **counted, "best": best})
+
+
+def save(path: Path, taken: Snapshot) -> None:
     """Write a checkpoint; the one before is there until this one is whole.
 
     Raises:
         StorageError: disk full, no permission.
     """
-    tensors = dict(_parts(state))
-    if state.weights is not None and state.best is not None and state.best.epoch != state.epoch:
-        tensors |= {f"best.{name}": x for name, x in state.weights.items()}
-    best = None if state.best is None else asdict(state.best)
-    place = {"epoch": state.epoch, "step": state.step, "best": best}
-    facts = {"format": FORMAT, "run": dict(run), **place}
     try:
-        write_tensors(path, tensors, {KEY: json.dumps(facts, ensure_ascii=False)})
+        write_tensors(path, taken.tensors, {KEY: json.dumps(taken.facts, ensure_ascii=False)})
     except StorageError as error:
-        before = f"that of epoch {state.epoch - 1} is kept" if path.is_file() else "none is there"
+        before = "the one before is kept" if path.is_file() else "none is there"
         raise StorageError(
-            f"{error}. No checkpoint of epoch {state.epoch}: {before}, --resume goes on from there"
+            f"{error}. No checkpoint of step {taken.facts['step']}: {before}, --resume goes on "
+            "from there"
         ) from None
+
+
+def _moved_on(best: Best | None, epoch: int, batches: int) -> bool:
+    """Has the learner other weights now than those of the best epoch?"""
+    return best is not None and (best.epoch != epoch or batches > 0)
 
 
 def restore(path: Path, state: State, run: Mapping[str, Any]) -> None:
@@ -101,19 +129,26 @@ def restore(path: Path, state: State, run: Mapping[str, Any]) -> None:
         if not isinstance(facts["run"], dict):
             raise ValueError("it does not say of which training")
         refuse_other(path, facts["run"], run)
-        epoch, step, best = facts["epoch"], facts["step"], Best(**facts["best"])
+        counted = {name: facts.get(name, 0) for name in _COUNTED}
+        epoch, step = facts["epoch"], facts["step"]
+        best = None if facts["best"] is None else Best(**facts["best"])
+        choosing = run["training"]["choose"] != "last" and best is not None
+        moved_on = choosing and _moved_on(best, epoch, counted["batches"])
         with safe_open(path, framework="pt") as file:
             for name, tensor in _parts(state):
                 tensor.copy_(_whole(file.get_tensor(name), tensor))
-            now = changing(state.learner.encoder) if best.epoch != epoch else {}
+            now = changing(state.learner.encoder) if moved_on else {}
             best_ones = {n: _whole(file.get_tensor(f"best.{n}"), x).clone() for n, x in now.items()}
     except (SettingError, FormatError):
         raise
     except (SafetensorError, LookupError, TypeError, ValueError, OSError) as error:
         raise _damaged(path, error) from None
     _set_steps(state, step)
-    state.epoch, state.step, state.best = epoch, step, best
-    state.weights = best_ones or kept(state.learner.encoder)  # the best may be these
+    for name, value in counted.items():
+        setattr(state, name, value)
+    state.best, state.saved = best, step
+    if choosing:
+        state.weights = best_ones or kept(state.learner.encoder)  # the best may be these
 
 
 def refuse_other(path: Path, was: Mapping[str, Any], now: Mapping[str, Any]) -> None:

@@ -44,7 +44,8 @@ class Loop:
     """What an epoch needs.
 
     `Loop(state, examples, settings, Team("cpu"), print).epoch()` trains one epoch, prints a
-    `StepLine` for each step, and returns its `EpochLine`; a checkpoint is the caller's.
+    `StepLine` for each step, and returns its `EpochLine`; a checkpoint is the caller's. Of an epoch
+    that was stopped in the middle it trains what is left.
 
     >>> FEWEST * Team("cpu").size  # examples that it must have to train on
     2
@@ -70,7 +71,7 @@ class Loop:
         self._drawn: Counter[int] = Counter()  # how often each example was, in this epoch
 
     def epoch(self) -> EpochLine:
-        """Train one epoch, judge the held-out normals, keep the weights if they are the best.
+        """Train one epoch, judge the held-out normals, keep the weights if they are to be chosen.
 
         Raises:
             SettingError: a loss or gradient that is not finite, and no step was taken with it; or
@@ -78,26 +79,37 @@ class Loop:
         """
         began, epoch = time.monotonic(), self.state.epoch + 1
         self.state.learner.train()
-        self._drawn.clear()
-        total = count = 0.0
+        self._steps_of(epoch)
+        self.team.average(self.state.learner)
+        accuracy, held_out_loss = self._held_out()
+        self._refuse(held_out_loss or 0.0, HELD_OUT, epoch, self._held)
+        mean = self.state.loss / self.state.clips
+        self.state.epoch, self.state.batches = epoch, 0
+        self.state.loss, self.state.clips = 0.0, 0
+        best = Best(epoch, accuracy, held_out_loss)
+        if self.settings.choose == "last":
+            self.state.best = best  # its weights are the learner's own: no copy of gigabytes
+        elif best.beats(self.state.best):
+            self.state.best, self.state.weights = best, kept(self.state.learner.encoder)
+        return EpochLine(
+            epoch, self.settings.epochs, self.state.step, mean, held_out_loss, accuracy,
+            self._speed, time.monotonic() - began,
+        )  # fmt: skip
+
+    def _steps_of(self, epoch: int) -> None:
+        """The steps of an epoch that are not done yet."""
+        state, self._drawn = self.state, Counter()
         for number, batch in enumerate(self._batches(epoch - 1)):
+            if number < state.batches:  # before this process; counted, for what is drawn again
+                self._counted(batch)
+                continue
             start = time.monotonic()
             loss = self._step(epoch, number, batch)
             self._seconds += time.monotonic() - start
             self._clips += len(batch)
-            total, count = total + loss * len(batch), count + len(batch)
+            state.loss, state.clips = state.loss + loss * len(batch), state.clips + len(batch)
+            state.batches = number + 1
             self.report(self._entry(epoch, loss))
-        self.team.average(self.state.learner)
-        accuracy, held_out_loss = self._held_out()
-        self._refuse(held_out_loss or 0.0, HELD_OUT, epoch, self._held)
-        self.state.epoch = epoch
-        best = Best(epoch, accuracy, held_out_loss)
-        if best.beats(self.state.best):
-            self.state.best, self.state.weights = best, kept(self.state.learner.encoder)
-        return EpochLine(
-            epoch, self.settings.epochs, self.state.step, total / count, held_out_loss, accuracy,
-            self._speed, time.monotonic() - began,
-        )  # fmt: skip
 
     def _step(self, epoch: int, number: int, batch: Sequence[int]) -> float:
         """One step of the optimizer on one batch; the batch's mean loss."""
@@ -238,8 +250,8 @@ class Loop:
         ] or batch
         names = ", ".join(self.examples.clips[i].name for i in bad[:SHOWN])
         more = f" and {len(bad) - SHOWN} more" if len(bad) > SHOWN else ""
-        kept = f"the checkpoint of epoch {epoch - 1} is kept"
-        kept = kept if epoch > 1 else "no checkpoint was due"
+        saved = self.state.saved
+        kept = f"the checkpoint of step {saved} is kept" if saved else "no checkpoint was due"
         step = "" if what == HELD_OUT else f", step {self.state.step + 1}"
         raise SettingError(
             f"the {what} is {value} in epoch {epoch}{step}, with {names}{more}; look at these "
