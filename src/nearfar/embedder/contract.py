@@ -16,6 +16,9 @@ by itself; whoever wants to know asks the function named here, never the embedde
     prepare, encode      two steps (`TwoStep`): a cheap one for a clip alone, which
                          worker processes take, and a costly one for many clips,
                          on a device (see `nearfar.embedder.eat`)                    `is_two_step`
+    preparation: str     what `prepare` depends on but the audio: embedders for
+                         which it is equal prepare alike, and one does it for all
+                                                                                `preparation_of`
     residuals(audio, s, level=…)    rows for another far channel
                          (see `nearfar.embedder.dif`)                              `has_residuals`
     check(runtime)       refuses what cannot run here, before any clip is read       `check`
@@ -96,6 +99,13 @@ def is_embedder(part: object) -> TypeGuard[Embedder]:
 def is_two_step(part: object) -> TypeGuard[TwoStep]:
     """Is it an embedder that works in two steps?"""
     return is_embedder(part) and _offers(part, "prepare", "encode")
+
+
+def preparation_of(embedder: Any) -> str:
+    """What the first of two steps depends on but the audio; "" if the embedder does not say."""
+    said = str(embedder.preparation) if _offers(embedder, "preparation") else ""
+    # With its class: one derived from EAT inherits the promise, and may prepare otherwise.
+    return said and f"{type(embedder).__module__}.{type(embedder).__qualname__} {said}"
 
 
 def has_residuals(part: object) -> TypeGuard[Residuals]:

@@ -19,6 +19,7 @@ from nearfar.embedder.contract import (
     identity_of,
     is_embedder,
     is_two_step,
+    preparation_of,
     training_of,
 )
 from nearfar.errors import SettingError
@@ -109,8 +110,18 @@ class Crops:
     @property
     def fingerprint(self) -> str:
         """The embedder's, and how clips are cut."""
+        return f"{self.embedder.fingerprint}, {self._cut}"
+
+    @property
+    def preparation(self) -> str:
+        """How clips are cut, and what the embedder inside makes of a part; "" if it is silent."""
+        inner = preparation_of(self.embedder) if is_two_step(self.embedder) else "audio"
+        return inner and f"{inner}, {self._cut}"
+
+    @property
+    def _cut(self) -> str:
         # The 1 rises when the same settings would cut otherwise.
-        return f"{self.embedder.fingerprint}, crops-1 {self.n} {self.shortest} {self.seed}"
+        return f"crops-1 {self.n} {self.shortest} {self.seed}"
 
     @property
     def identity(self) -> str:

@@ -16,6 +16,7 @@ from nearfar.embedder.contract import (
     check,
     identity_of,
     is_two_step,
+    preparation_of,
 )
 from nearfar.errors import SettingError
 from nearfar.files import sha256
@@ -64,6 +65,12 @@ class Chain:
     def two_step(self) -> bool:
         """Does the embedder prepare each clip and encode many? See `nearfar.embedder.contract`."""
         return is_two_step(self.embedder)
+
+    @property
+    def preparation(self) -> tuple[Frontend, str] | None:
+        """Chains for which this is equal prepare clips alike; None: nobody knows."""
+        said = preparation_of(self.embedder) if self.two_step else ""
+        return (self.frontend, said) if said else None
 
     def check(self, runtime: Runtime) -> None:
         """Refuse what cannot run here, before any clip is read.

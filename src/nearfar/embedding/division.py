@@ -118,7 +118,9 @@ def waiting_bytes(result: JobResult | NearfarError) -> int:
     """Bytes of a clip that wait for their second step."""
     if isinstance(result, NearfarError):
         return 0
-    return sum(_weight(row.features) for row in result.rows if isinstance(row, Prepared))
+    # Chains that prepare alike share one object, here and on its way from a worker.
+    features = [row.features for row in result.rows if isinstance(row, Prepared)]
+    return sum(map(_weight, {id(some): some for some in features}.values()))
 
 
 def _weight(features: Any) -> int:

@@ -12,6 +12,7 @@ import numpy as np
 
 from nearfar.embedder.contract import Rows32, batch_of
 from nearfar.embedding.chain import Chain
+from nearfar.embedding.sharing import Sharing
 from nearfar.errors import AudioError, NearfarError
 from nearfar.runtime.cache import EmbeddingCache
 from nearfar.runtime.runtime import Runtime
@@ -125,8 +126,9 @@ def _embed_audios(
         (digest if len(audio) == 1 and job.digest else digest_of(audio[:1])) if hashed else ""
         for audio, digest in zip(audios, digests, strict=True)
     ]
+    sharing = Sharing(job.chains)
     columns = [
-        _column(chain, audios, near if chain.frontend.needs == 1 else digests, cache)
+        _column(chain, audios, near if chain.frontend.needs == 1 else digests, cache, sharing)
         for chain in job.chains
     ]
     abouts = [
@@ -203,17 +205,25 @@ def describe(
 
 
 def _column(
-    chain: Chain, audios: Sequence[Audio], digests: Sequence[str], cache: EmbeddingCache
+    chain: Chain,
+    audios: Sequence[Audio],
+    digests: Sequence[str],
+    cache: EmbeddingCache,
+    sharing: Sharing,
 ) -> list[Rows32 | Prepared]:
     """One chain's rows; it hears, and its cache is keyed by, the channels it needs and no others.
 
     So an embedding of the near channel is found again by a system that needs nothing else.
     """
-    return _embed(chain, [audio[: chain.frontend.needs] for audio in audios], digests, cache)
+    return _embed(chain, [audio[: chain.frontend.needs] for audio in audios], digests, cache, sharing)
 
 
 def _embed(
-    chain: Chain, audios: Sequence[Audio], digests: Sequence[str], cache: EmbeddingCache
+    chain: Chain,
+    audios: Sequence[Audio],
+    digests: Sequence[str],
+    cache: EmbeddingCache,
+    sharing: Sharing,
 ) -> list[Rows32 | Prepared]:
     """One (dim,) row a clip, from the cache or computed; or what the second step needs."""
     what, dim = chain.key, chain.embedder.dim  # an encoder looks at its file for these
@@ -223,12 +233,11 @@ def _embed(
         i: row for i, row in enumerate(found) if row is not None and row.shape == (dim,)
     }
     missing = [i for i in range(len(audios)) if i not in rows]
-    heard = [chain.hear(audios[i]) for i in missing]
     if chain.two_step:
-        for i, audio in zip(missing, heard, strict=True):
-            rows[i] = Prepared(chain.prepare(audio), keys[i])
+        for i in missing:
+            rows[i] = Prepared(sharing.prepare(chain, i, audios[i]), keys[i])
     elif missing:
-        fresh = chain.rows(heard, Runtime())
+        fresh = chain.rows([sharing.hear(chain, i, audios[i]) for i in missing], Runtime())
         rows.update(zip(missing, fresh, strict=True))
         cache.put((keys[i], row) for i, row in zip(missing, fresh, strict=True) if keys[i])
     return [rows[i] for i in range(len(audios))]

@@ -114,6 +114,11 @@ class EAT:
             f"precision={self.precision}"
         )
 
+    @property
+    def preparation(self) -> str:
+        """What a log-mel depends on but the audio: never on the weights."""
+        return f"eat-{REVISION} frames={self.frames}"
+
     def __call__(self, audios: Sequence[Audio]) -> Float32:
         """(1, samples) float32 each, at 16 kHz → (batch, dim).
 
