@@ -10,7 +10,7 @@ import torch
 
 import nearfar as nf
 from command import failed
-from nearfar.embedder.eat.infer import engine
+from nearfar.embedder.eat.engines import engine
 from nearfar.embedder.eat.model import AttentiveStatistics, Projection, load
 from nearfar.embedder.eat.record import HEARD_DIGITS, Training
 from nearfar.embedder.eat.weights import open_weights

@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nearfar.embedder.eat.infer import ACCELERATED, POOLING, TOKENS, Engine, engine
+from nearfar.embedder.eat.engines import engine
+from nearfar.embedder.eat.infer import ACCELERATED, POOLING, TOKENS, Engine
 from nearfar.embedder.eat.weights import open_weights
 from nearfar.errors import SettingError
 

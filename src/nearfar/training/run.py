@@ -24,6 +24,7 @@ from nearfar.embedder.contract import with_weights
 from nearfar.embedder.crops import Crops
 from nearfar.embedder.eat import EAT
 from nearfar.embedder.eat.device import check_bf16, choose
+from nearfar.embedder.eat.engines import release
 from nearfar.embedder.eat.record import HEARD_DIGITS, KEY, Training
 from nearfar.embedder.eat.weights import PREFIX, Weights, open_weights
 from nearfar.errors import SettingError, StorageError, WeightsError
@@ -148,6 +149,7 @@ def finetune(
     check_rank(settings.lora, weights.architecture.dim)
     _check_precision(settings, runtime)
     team = Team(runtime.device)
+    release()  # encoders that scored something: gigabytes of the device that this needs
     _refuse_existing(files, resume)
     with team.first():  # the others find the log-mels that the first has stored
         found = examples(clips, system.frontend, eat.frames, settings, runtime, order, skip_bad)

@@ -208,6 +208,6 @@ class EAT:
 
     def _engine(self, runtime: Runtime) -> Engine:
         self.check(runtime)
-        from nearfar.embedder.eat.infer import engine
+        from nearfar.embedder.eat.engines import engine
 
         return engine(self._opened(), self.precision, runtime.device)

@@ -6,7 +6,6 @@ This file imports torch; import it inside functions only.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import lru_cache
 from typing import Literal
 
 import numpy as np
@@ -15,7 +14,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from nearfar.embedder.eat import model
-from nearfar.embedder.eat.architecture import Architecture
 from nearfar.embedder.eat.device import choose
 from nearfar.embedder.eat.fast import packed
 from nearfar.embedder.eat.weights import Weights
@@ -26,7 +24,6 @@ Precision = Literal["fp32", "bf16"]
 Head = Callable[[Tensor], Tensor]  # (batch, tokens, dim) → (batch, dim)
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
-KEPT = 8  # encoders kept in memory: a seed ensemble calls them in turn
 # Tokens at a time; a clip of 10 s has 513. A CPU is as quick with one such clip in fp32 as with
 # many, and nearly so with two in bf16.
 TOKENS = {"fp32": 513, "bf16": 1_026}
@@ -56,6 +53,7 @@ class Engine:
 
     >>> import json, tempfile
     >>> from pathlib import Path
+    >>> from nearfar.embedder.eat.architecture import Architecture
     >>> from nearfar.embedder.eat.tensorfile import header_bytes
     >>> from nearfar.embedder.eat.weights import open_weights
     >>> small = Architecture(dim=8, depth=1, heads=2, hidden=16, columns=4)
@@ -174,29 +172,3 @@ def _no_memory(error: Exception) -> bool:
     return isinstance(error, torch.OutOfMemoryError | MemoryError) or any(
         some in str(error) for some in words
     )
-
-
-def engine(weights: Weights, precision: Precision, device: str) -> Engine:
-    """The engine of a weights file, made once."""
-    stat = weights.path.stat()
-    # Heads are in the config: the same tensors with others are another encoder.
-    file = (str(weights.path.resolve()), stat.st_size, stat.st_mtime_ns)
-    return _engine(_Same(weights, (*file, weights.architecture)), precision, device)
-
-
-class _Same:
-    """Weights that are equal if their file is: what the engine is remembered by."""
-
-    def __init__(self, weights: Weights, key: tuple[str, int, int, Architecture]) -> None:
-        self.weights, self.key = weights, key
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Same) and other.key == self.key
-
-    def __hash__(self) -> int:
-        return hash(self.key)
-
-
-@lru_cache(maxsize=KEPT)
-def _engine(same: _Same, precision: Precision, device: str) -> Engine:
-    return Engine(same.weights, precision, device)
