@@ -215,7 +215,9 @@ def _column(
 
     So an embedding of the near channel is found again by a system that needs nothing else.
     """
-    return _embed(chain, [audio[: chain.frontend.needs] for audio in audios], digests, cache, sharing)
+    return _embed(
+        chain, [audio[: chain.frontend.needs] for audio in audios], digests, cache, sharing
+    )
 
 
 def _embed(
