@@ -5,7 +5,7 @@ import torch
 
 import nearfar as nf
 from conftest import DATA
-from nearfar.embedder.eat.device import choose
+from nearfar.embedder.eat.device import choose, tf32
 from nearfar.runtime.runtime import Runtime
 from nearfar.testing import noise
 
@@ -26,6 +26,24 @@ def test_cuda_asked_for_and_absent(monkeypatch):
     with pytest.raises(nf.NearfarError, match=r"device=.cpu"):
         nf.EAT(TINY).encode([nf.EAT(TINY).prepare(noise(1, 1.0))], Runtime(device="cuda"))
     assert choose("auto").type in ("cpu", "mps")
+
+
+@pytest.mark.parametrize("before", [False, True])
+def test_quick_products_are_so_inside_only(before):
+    matmul, inside = torch.backends.cuda.matmul, []
+    usual, matmul.allow_tf32 = matmul.allow_tf32, before
+
+    def fails():
+        with tf32():
+            inside.append(matmul.allow_tf32)
+            raise ZeroDivisionError
+
+    try:
+        with pytest.raises(ZeroDivisionError):
+            fails()
+        assert (inside, matmul.allow_tf32) == ([True], before)
+    finally:
+        matmul.allow_tf32 = usual
 
 
 def test_bf16_where_the_processor_has_none(monkeypatch):

@@ -127,7 +127,7 @@ def test_the_file_says_what_was_heard(trained, clips):
     assert training.heard == {d[:HEARD_DIGITS] for d in digests - training.held_out}
     assert training.frontend["type"] == "CoherenceMask"
     assert training.machines == {"fan", "pump"}
-    assert training.settings == QUICK.to_data()
+    assert training.settings == replace(QUICK, precision="fp32").to_data()
     best, last = training.provenance["best"], epochs(out)[-1]
     assert training.provenance["chosen_by"] == "last epoch"
     assert best["epoch"] == last["epoch"] == QUICK.epochs

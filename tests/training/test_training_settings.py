@@ -43,6 +43,8 @@ def test_what_is_unusual_is_what_was_changed():
     changed = {"epochs": 5, "loss": "cosface", "balanced": True}
     assert unusual(FineTuning(**changed).to_data()) == changed
     assert unusual(FineTuning().to_data()) == {}
+    assert unusual(FineTuning(precision="fp32").to_data()) == {}  # what "auto" comes to on a CPU
+    assert unusual(FineTuning(precision="bf16").to_data()) == {"precision": "bf16"}
 
 
 def test_what_an_older_training_had_no_setting_for_is_as_it_did_then():

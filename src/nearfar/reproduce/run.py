@@ -92,6 +92,8 @@ def reproduce(
     _refuse_launcher()
     folder.check(resume)
     found, training = look(data, order, any_data), training or FineTuning()
+    if training.precision == "auto":  # as all else in this run
+        training = replace(training, precision=precision)
     numbers = seeds_of(seeds)
     _check_asked(found, tables, training)
     opened, frozen = _published(weights, frozen_weights, tables, found.official)

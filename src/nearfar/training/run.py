@@ -11,7 +11,7 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -23,7 +23,7 @@ import torch
 from nearfar.embedder.contract import with_weights
 from nearfar.embedder.crops import Crops
 from nearfar.embedder.eat import EAT
-from nearfar.embedder.eat.device import check_bf16, choose
+from nearfar.embedder.eat.device import choose, has_bf16, tf32
 from nearfar.embedder.eat.engines import release
 from nearfar.embedder.eat.record import HEARD_DIGITS, KEY, Training
 from nearfar.embedder.eat.weights import PREFIX, Weights, open_weights
@@ -38,7 +38,8 @@ from nearfar.training.learner.learner import exported, learner
 from nearfar.training.learner.lora import check_rank
 from nearfar.training.log import EpochLine, Log, StepLine, Watch, is_log
 from nearfar.training.loop import checkpoint
-from nearfar.training.loop.checkpoint import Best, State
+from nearfar.training.loop.average import Average
+from nearfar.training.loop.checkpoint import Best, State, averaged
 from nearfar.training.loop.loop import Loop
 from nearfar.training.loop.optimizer import adamw
 from nearfar.training.loop.saving import MINUTES, Saver
@@ -147,7 +148,7 @@ def finetune(
     eat = _encoder(system)
     weights = _published(eat)  # all that can be refused is, before hours of work
     check_rank(settings.lora, weights.architecture.dim)
-    _check_precision(settings, runtime)
+    settings = _with_precision(settings, choose(runtime.device))
     team = Team(runtime.device)
     release()  # encoders that scored something: gigabytes of the device that this needs
     _refuse_existing(files, resume)
@@ -159,7 +160,9 @@ def finetune(
         if finished:
             _refuse_other_result(files.out, run)
         if not finished or files.checkpoint.exists():  # killed between the result and this
-            state = task.train(_telling(runtime.progress, watch))
+            # Who has chosen bf16 for the encoder needs no exact products in its head either.
+            with tf32() if settings.precision == "bf16" else nullcontext():
+                state = task.train(_telling(runtime.progress, watch))
             if team.leads:
                 task.write(state)
     finally:
@@ -235,6 +238,8 @@ class _Task:
         shares = domain_shares(self.found, self.settings.balanced) if dann else (0.5, 0.5)
         pupil = learner(self.weights, len(self.found.classes), self.settings, shares)
         state = State(pupil.to(self.team.device), adamw(pupil, self.settings))
+        if self.settings.ema:
+            state.average = Average(pupil, self.settings.ema)
         if self.files.checkpoint.exists():
             checkpoint.restore(self.files.checkpoint, state, self.run)
         return state
@@ -247,7 +252,8 @@ class _Task:
             "config": json.dumps(encoder.shape.config(), sort_keys=True),
             KEY: self._record(state).to_text(),
         }
-        tensors = {PREFIX + n: x for n, x in exported(encoder, state.weights).items()}
+        with averaged(state):
+            tensors = {PREFIX + n: x for n, x in exported(encoder, state.weights).items()}
         checkpoint.write_tensors(out, tensors, metadata)
         open_weights(out)  # what nobody could open must not cost the checkpoint
         self.files.checkpoint.unlink(missing_ok=True)
@@ -325,16 +331,17 @@ def _published(eat: EAT) -> Weights:
     return weights
 
 
-def _check_precision(settings: FineTuning, runtime: Runtime) -> None:
-    device = choose(runtime.device)
-    try:
-        if settings.precision == "bf16":
-            check_bf16(device)
-    except SettingError:
+def _with_precision(settings: FineTuning, device: torch.device) -> FineTuning:
+    """The settings with the precision that "auto" means here; it stands in the result."""
+    if settings.precision == "auto":
+        bf16 = device.type == "cuda" and has_bf16(device)  # on a CPU runs shall stay comparable
+        return replace(settings, precision="bf16" if bf16 else "fp32")
+    if settings.precision == "bf16" and not has_bf16(device):
         raise SettingError(
             f"training.precision is 'bf16', and {device.type} here has no bfloat16 arithmetic; "
             "take --set training.precision=fp32"
-        ) from None
+        )
+    return settings
 
 
 def _refuse_existing(files: Files, resume: bool) -> None:

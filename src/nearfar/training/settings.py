@@ -40,6 +40,9 @@ class FineTuning:
     weight_decay: float = 0.05  # AdamW's; none for biases, norms and CLS
     warmup: float = 0.1  # share of all steps in which the rate rises; then it falls as a cosine
     drop_path: float = 0.0  # chance to leave out a branch of the last block, rising linearly to it
+    ema: float = (
+        0.0  # decay of a moving average of the weights, as 0.999; 0: the weights themselves
+    )
     gradient_norm: float = 1.0  # gradients are scaled down to it; 0 leaves them
     balanced: bool = False  # draw classes evenly instead of clips
     held_out: float = 0.1  # share of the normals never trained on
@@ -48,7 +51,8 @@ class FineTuning:
     choose: Literal["last", "held-out"] = "last"
     accumulation: int = 1  # parts a batch is computed in, where memory is short
     checkpointing: bool = False  # keep no activations: less memory, a third more time
-    precision: Literal["fp32", "bf16"] = "fp32"  # of the products; weights stay in float32
+    # Of the products; weights stay in float32. "auto": bf16 on a GPU that has it, else fp32.
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
     lora: int = 0  # rank of low-rank updates of the frozen encoder; 0 trains every layer
     adaptation: Literal["none", "dann", "mixstyle"] = "none"  # of source and target domain
     seed: int = 0  # of everything that is drawn
@@ -93,7 +97,7 @@ MAGFACE_MOST = 0.98  # its margins reach 1.6 times that, π/2: beyond, cos(θ + 
 _CHOICES = {
     "loss": ("arcface", "cosface", "elasticface", "magface"),
     "adaptation": ("none", "dann", "mixstyle"),
-    "precision": ("fp32", "bf16"),
+    "precision": ("auto", "fp32", "bf16"),
     "lengths": ("batch", "clip"),
     "choose": ("last", "held-out"),
 }
@@ -110,6 +114,7 @@ def unusual(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Of a training's settings as data, those that are not as they come."""
     usual = FineTuning().to_data()
     then = as_then(settings)
+    usual["precision"] = "fp32" if then["precision"] == "fp32" else "auto"  # what that comes to
     return {name: value for name, value in then.items() if value != usual.get(name)}
 
 
@@ -125,6 +130,7 @@ _RANGES: dict[str, tuple[float, float]] = {
     "weight_decay": (0, 1),
     "warmup": (0, 1),
     "drop_path": (0, 0.9),
+    "ema": (0, 1 - 1e-9),
     "gradient_norm": (0, 1e6),
     "held_out": (0, 0.5),
     "accumulation": (1, 65_536),

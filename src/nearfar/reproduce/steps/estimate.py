@@ -132,7 +132,7 @@ class _Cost:
         once = 0.0 if front in self._heard else clips * length * (READ + MASK) / self.workers
         self._heard.add(front)
         heard = clips * (1 - s.held_out) * s.epochs
-        reached = TRAINS * self.speed.products[s.precision]
+        reached = TRAINS * self.speed.products[_precision(s)]
         products = 3 * heard * self._pass(CROP * length) / reached
         return once + products + STEP * heard / s.batch_size
 
@@ -162,9 +162,14 @@ class _Cost:
             return 0.0
         s, tokens = self.training, self.data.seconds * FRAMES_A_SECOND / PATCH * ROWS
         clips = min(s.batch_size, len(self.data.train)) / s.accumulation
-        each = ACTIVATIONS[s.precision] * tokens * self.shape.dim * self.shape.depth
+        each = ACTIVATIONS[_precision(s)] * tokens * self.shape.dim * self.shape.depth
         kept = CHECKPOINTED if s.checkpointing else 1.0
         return 4.0 * file_size(self.shape.projected()) + clips * each * kept
+
+
+def _precision(settings: FineTuning) -> str:
+    """Of the products; a run has said what "auto" is before it is priced."""
+    return "bf16" if settings.precision == "bf16" else "fp32"
 
 
 def span(seconds: float) -> str:

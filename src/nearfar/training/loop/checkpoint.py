@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from nearfar.embedder.eat.tensorfile import header, header_bytes
 from nearfar.errors import FormatError, SettingError, StorageError
 from nearfar.files import atomic_file
 from nearfar.training.learner.learner import CPU, Learner, changing, kept
+from nearfar.training.loop.average import Average
 from nearfar.training.settings import as_then
 
 KEY = "nearfar"  # in the metadata
@@ -67,8 +69,14 @@ class State:
     loss: float = 0.0  # sum over the clips of those
     clips: int = 0  # in those
     saved: int = 0  # step of the last checkpoint; 0: there is none
+    average: Average | None = None  # of the weights, where training.ema asks for one
     best: Best | None = None  # so far
     weights: dict[str, Tensor] | None = None  # of the encoder where the best are not the last
+
+
+def averaged(state: State) -> AbstractContextManager[None]:
+    """Inside, the learner has the weights that are judged and written."""
+    return nullcontext() if state.average is None else state.average.instead(state.learner)
 
 
 @dataclass(frozen=True)
@@ -198,6 +206,8 @@ def _parts(state: State) -> Iterator[tuple[str, Tensor]]:
     for name, buffer in state.learner.named_buffers():
         if buffer.is_floating_point():  # the running statistics of BatchNorm
             yield f"learner.{name}", buffer
+    if state.average is not None:
+        yield from ((f"average.{name}", x) for name, x in state.average.tensors.items())
 
 
 def _set_steps(state: State, step: int) -> None:

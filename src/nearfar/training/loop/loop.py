@@ -29,7 +29,7 @@ from nearfar.training.examples.examples import (
 from nearfar.training.learner.domains import reversal
 from nearfar.training.learner.learner import kept, seeded
 from nearfar.training.log import EpochLine, StepLine
-from nearfar.training.loop.checkpoint import Best, State
+from nearfar.training.loop.checkpoint import Best, State, averaged
 from nearfar.training.loop.optimizer import schedule, set_rates
 from nearfar.training.loop.team import Team
 from nearfar.training.settings import FineTuning
@@ -81,8 +81,9 @@ class Loop:
         self.state.learner.train()
         self._steps_of(epoch)
         self.team.average(self.state.learner)
-        accuracy, held_out_loss = self._held_out()
-        self._refuse(held_out_loss or 0.0, HELD_OUT, epoch, self._held)
+        with averaged(self.state):
+            accuracy, held_out_loss = self._held_out()
+            self._refuse(held_out_loss or 0.0, HELD_OUT, epoch, self._held)
         mean = self.state.loss / self.state.clips
         self.state.epoch, self.state.batches = epoch, 0
         self.state.loss, self.state.clips = 0.0, 0
@@ -90,7 +91,8 @@ class Loop:
         if self.settings.choose == "last":
             self.state.best = best  # its weights are the learner's own: no copy of gigabytes
         elif best.beats(self.state.best):
-            self.state.best, self.state.weights = best, kept(self.state.learner.encoder)
+            with averaged(self.state):
+                self.state.best, self.state.weights = best, kept(self.state.learner.encoder)
         return EpochLine(
             epoch, self.settings.epochs, self.state.step, mean, held_out_loss, accuracy,
             self._speed, time.monotonic() - began,
@@ -139,6 +141,8 @@ class Loop:
         self._refuse(norm, "gradient", epoch, batch)
         set_rates(optimizer, self._share(self.state.step))
         optimizer.step()
+        if self.state.average is not None:
+            self.state.average.follow(self.state.learner, self.state.step)
         self.state.step += 1
         return mean
 
