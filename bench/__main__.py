@@ -1,4 +1,7 @@
-"""`make bench`: run every benchmark, then write docs/benchmarks.md in one go."""
+"""`make bench`: run every benchmark, then write its column of docs/benchmarks.md in one go.
+
+`python -m bench NAME …` prints some of them, `python -m bench --write NAME …` writes these alone.
+"""
 
 from __future__ import annotations
 
@@ -40,18 +43,20 @@ def machine(cpu: str) -> str:
 
 
 def main() -> None:
-    chosen = sys.argv[1:] or SECTIONS
+    """Print the sections named; without any, or behind --write, put them on the page."""
+    write, chosen = sys.argv[1:2] == ["--write"], [a for a in sys.argv[1:] if a != "--write"]
     maker, cpu = processor()
     parts = [f"- {maker}: {machine(cpu)}."]
-    for name in chosen:
+    for name in chosen or SECTIONS:
         print(f"bench: {name}", file=sys.stderr, flush=True)
         parts.append(importlib.import_module(f"bench.{name}").run().strip())
     text = "\n\n".join(parts) + "\n"
-    if sys.argv[1:]:
+    if chosen and not write:
         print(text)
         return
     page = parsed(OUTPUT.read_text(encoding="utf-8")) if OUTPUT.exists() else {}
-    page[maker] = parsed(text)[maker]
+    # Some of them again: what was measured before on such a processor stays beside them.
+    page[maker] = (page.get(maker, {}) if chosen else {}) | parsed(text)[maker]
     OUTPUT.parent.mkdir(exist_ok=True)
     write_text(OUTPUT, printed(page, INTRO))
     print(f"wrote {OUTPUT.name}", file=sys.stderr)

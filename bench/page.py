@@ -112,10 +112,11 @@ def _of_maker(block: Block, maker: str, others: set[str], alone: bool) -> Block 
 
 
 def printed(page: Page, intro: str) -> str:
-    """The whole page: sections and their blocks in the order of the first maker that has them."""
+    """The whole page: sections and their blocks in the order of the maker that has most of them."""
     makers = sorted(page)
     parts = [TITLE, intro, "\n".join(f"- {maker}: {page[maker][''][0]}" for maker in makers)]
-    titles = dict.fromkeys(title for maker in makers for title in page[maker] if title)
+    fullest = sorted(makers, key=lambda maker: -len(page[maker]))
+    titles = dict.fromkeys(title for maker in fullest for title in page[maker] if title)
     for title in titles:
         known = {maker: page[maker][title] for maker in makers if title in page[maker]}
         parts += [f"## {title}", *_merged(known, len(makers))]
