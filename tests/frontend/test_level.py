@@ -45,3 +45,16 @@ def test_each_channel_has_its_own_level():
     scaled, exponents = normalised(audio, 0)
     assert exponents == (2, -19)
     assert scaled[:, 0].tolist() == [0.75, 0.5]
+
+
+# The ends of what float32 holds in full, and beyond them.
+@pytest.mark.parametrize(
+    "peak", [1.0, 1e9, 3.3e38, *(2.0**e for e in (126, -125, -126, -127, -149))]
+)
+def test_scaled_samples_are_those_of_ldexp_to_the_bit(peak):
+    x = np.random.default_rng(0).uniform(-1, 1, (2, 500))
+    x[:, 7] = [1.0, -0.5]
+    audio = (x * peak).astype(np.float32)
+    scaled, exponents = normalised(audio, 3)
+    expected = [np.ldexp(c, -e) for c, e in zip(audio, exponents, strict=True)]
+    assert scaled[:, 3:-3].tobytes() == np.stack(expected).tobytes()

@@ -8,6 +8,8 @@ import numpy as np
 
 from nearfar.sound.audio import Audio
 
+LARGEST = 126  # exponent whose power of two, and its inverse, is a normal float32
+
 
 def normalised(audio: Audio, half: int, length: int | None = None) -> tuple[Audio, tuple[int, int]]:
     """Scale each channel by a power of two to a peak between 0.5 and 1: no bit is lost.
@@ -26,5 +28,10 @@ def normalised(audio: Audio, half: int, length: int | None = None) -> tuple[Audi
     exponents = [0, 0]
     for i, channel in enumerate(audio):
         exponents[i] = exponent = math.frexp(max(-float(channel.min()), float(channel.max())))[1]
-        np.ldexp(channel, -exponent, out=out[i, half : half + channel.size])
+        into = out[i, half : half + channel.size]
+        if abs(exponent) <= LARGEST:
+            # `ldexp` gives the same bits, but without AVX-512 one at a time: 40 times as slow.
+            np.multiply(channel, np.float32(2.0**-exponent), out=into)
+        else:
+            np.ldexp(channel, -exponent, out=into)
     return out, (exponents[0], exponents[1])
