@@ -20,13 +20,14 @@ from finetune_sounds import contents, heard_features, write_lengths
 from nearfar.clips import Clip, Clips
 from nearfar.embedder.crops import STEP, crop
 from nearfar.embedder.eat.features import PADDING, features
-from nearfar.errors import AudioError, DatasetError, NearfarWarning, SettingError
+from nearfar.errors import AudioError, DatasetError, NearfarError, NearfarWarning, SettingError
 from nearfar.frontend import Near
 from nearfar.runtime.runtime import Runtime
 from nearfar.sound import audio
 from nearfar.sound.audio import digest_of
 from nearfar.sound.fbank import n_frames
 from nearfar.training import FineTuning
+from nearfar.training.examples import prepare
 from nearfar.training.examples.examples import (
     Examples,
     _pieces,
@@ -180,14 +181,44 @@ def test_copies_count_once_with_a_warning(clips, made, tmp_path):
     assert contents(again) == contents(made)
 
 
-def test_one_sound_in_two_classes_is_refused(clips, tmp_path):
+@pytest.fixture
+def contradicted(clips, tmp_path):
+    """The clips, and a source clip's sound once more as a target clip."""
     source, target = (next(c for c in clips if c.domain == d) for d in ("source", "target"))
     liar = tmp_path / target.path.name
     shutil.copy(source.path, liar)
-    with pytest.raises(DatasetError, match="the same audio as") as error:
-        examples(Clips([*clips, replace(target, path=liar)]), Near(), None, SETTINGS, Runtime())
+    return Clips([*clips, replace(target, path=liar)]), source
+
+
+def test_one_sound_in_two_classes_is_refused(contradicted):
+    with pytest.raises(DatasetError, match="the same near channel as") as error:
+        examples(contradicted[0], Near(), None, SETTINGS, Runtime())
     assert "fan 00 source" in one_line(error)
     assert "fan 00 target" in str(error.value)
+
+
+@pytest.mark.parametrize("job", [4, 256])
+def test_or_left_out_whole_with_a_warning_each(contradicted, job, monkeypatch):
+    """Of few clips after their log-mels were made, of many before."""
+    monkeypatch.setattr(prepare, "JOB", job)
+    clips, source = contradicted
+    with pytest.warns(NearfarWarning, match="left out: .* the same near channel as") as said:
+        made = examples(clips, Near(), None, SETTINGS, Runtime(), skip_bad=True)
+    assert len([w for w in said if "left out" in str(w.message)]) == 2
+    assert len(made) == len(clips) - 2
+    assert source not in made.clips
+
+
+def test_of_many_clips_all_faults_are_known_before_the_first_log_mel(
+    contradicted, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(prepare, "JOB", 4)
+    clips, _ = contradicted
+    silent = write(tmp_path / "silent.wav", np.zeros((2, 16_000), np.float32))
+    bad = Clips([*clips, replace(clips[0], path=silent)])
+    with pytest.raises(NearfarError, match="3 of 21 clips cannot be used"):
+        examples(bad, Near(), None, SETTINGS, Runtime(cache=tmp_path))
+    assert not list(tmp_path.rglob("*.npy"))
 
 
 @pytest.mark.parametrize("workers", [1, 2])

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nearfar.cli.options import SYSTEM, Cache, Channels, Device, Order, Workers
+from nearfar.cli.options import DATA, SYSTEM, Cache, Channels, Device, Order, Workers
 from nearfar.cli.progress import Interrupted, Session
 from nearfar.errors import SettingError
 
@@ -50,6 +50,15 @@ def reproduce(
     any_data: Annotated[
         bool, typer.Option("--any-data", help="Take other data or encoders; no report's column.")
     ] = False,
+    skip_bad: Annotated[
+        bool,
+        typer.Option(
+            "--skip-bad",
+            rich_help_panel=DATA,
+            help="Train without clips that cannot be used, and name them in the results; "
+            "test clips stay in, with a score that says nothing.",
+        ),
+    ] = False,
     channel_order: Channels = Order.near_far,
     device: Device = "auto",
     workers: Workers = None,
@@ -73,6 +82,7 @@ def reproduce(
                 data, weights, output, tables=tables, seeds=seeds, training=training,
                 precision=products.precision, runtime=session.runtime, order=channel_order.value,
                 resume=resume, dry_run=dry_run, any_data=any_data, frozen_weights=frozen_weights,
+                skip_bad=skip_bad,
                 say=session.say,
             )  # fmt: skip
         except Interrupted as interrupt:

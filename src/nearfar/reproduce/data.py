@@ -11,9 +11,9 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import product
 from pathlib import Path
 
@@ -58,6 +58,8 @@ class Data:
     train_sha256: str = ""  # of the training files with their names
     sha256: str = ""  # of all files
     seconds: float = 0.0  # of a clip, mean
+    left_out_clips: tuple[str, ...] = ()  # training clips left out by --skip-bad, each with why
+    not_judged: Mapping[Clip, str] = field(default_factory=dict)  # test clips likewise, with why
 
     @property
     def label(self) -> str:
@@ -71,7 +73,10 @@ class Data:
         told = f"{len(self.machines)} machine{'s' * (len(self.machines) > 1)}"
         if self.left_out:
             told += f" (left out, without test clips: {', '.join(self.left_out)})"
-        return f"{told}, {len(self.train):,} training and {len(self.test):,} test clips"
+        told += f", {len(self.train):,} training and {len(self.test):,} test clips"
+        counts = {"left out": len(self.left_out_clips), "not judged": len(self.not_judged)}
+        bad = ", ".join(f"{count} {how}" for how, count in counts.items() if count)
+        return told + (f" ({bad})" if bad else "")
 
     @property
     def machines(self) -> tuple[str, ...]:
@@ -79,10 +84,16 @@ class Data:
         return self.test.machines
 
 
-def look(path: Path, order: audio.ChannelOrder = "near-far", any_data: bool = False) -> Data:
+def look(
+    path: Path,
+    order: audio.ChannelOrder = "near-far",
+    any_data: bool = False,
+    skip_bad: bool = False,
+) -> Data:
     """Find the clips of a DCASE folder or CSV and check that the tables can be made of them.
 
-    Nothing is read but names; `hashed` does the rest. `any_data`: also of other than the report's.
+    Nothing is read but names; `hashed` does the rest. `any_data`: also of other than the report's;
+    `skip_bad`: what listing finds wrong is for `reproduce.bad`.
 
     Raises:
         DatasetError: no labels, missing machines, another year's machines, other numbers of clips,
@@ -91,7 +102,7 @@ def look(path: Path, order: audio.ChannelOrder = "near-far", any_data: bool = Fa
     test, train = open_test(path), Clips.open(path, split="train")
     simulated = _simulated(path, [*train, *test])
     official = not (simulated or any_data)
-    refuse_faults([*train, *test])
+    refuse_faults([] if skip_bad else [*train, *test])
     if official:
         _check_machines(path, train, test)
     for clip in test:
@@ -123,7 +134,7 @@ def hashed(data: Data, progress: Progress | None = None) -> Data:
     Raises:
         AudioError: a file that cannot be read, is too short, or lacks a channel.
     """
-    clips = [*data.train, *data.test]
+    clips = [*data.train, *(clip for clip in data.test if clip not in data.not_judged)]
     seen = _seen(clips, progress)
     rows = [_row(clip, seen[clip.path, clip.far][0]) for clip in clips]
     ends = [seen[c.path, c.far][1] if c.stop is None else c.stop for c in clips]
@@ -133,6 +144,7 @@ def hashed(data: Data, progress: Progress | None = None) -> Data:
             raise AudioError(f"{clip.name}: {end - clip.start:.3g} s, {need}")
     seconds = sum(end - c.start for end, c in zip(ends, clips, strict=True)) / len(clips)
     train_sha256 = _sha256(rows[: len(data.train)])
+    rows += [_row(clip, "not judged") for clip in data.not_judged]
     return replace(data, train_sha256=train_sha256, sha256=_sha256(rows), seconds=seconds)
 
 

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from nearfar.embedder.eat.weights import Weights
 from nearfar.errors import DatasetError, SettingError, StorageError, needs
-from nearfar.reproduce.data import Data, check_weights, hashed, look
+from nearfar.reproduce.bad import heard
+from nearfar.reproduce.data import Data, check_weights, look
 from nearfar.reproduce.entries import FROZEN_S3, TABLES, TableName, encoders, entries_of
 from nearfar.reproduce.steps.plan import Request, seeds_of
 from nearfar.reproduce.steps.records import Folder
@@ -62,6 +63,7 @@ def reproduce(
     dry_run: bool = False,
     any_data: bool = False,
     frozen_weights: str | None = None,
+    skip_bad: bool = False,
     say: Say = lambda line: None,
 ) -> Outcome:
     """Compute the report's tables, and write them beside the report's numbers.
@@ -80,6 +82,8 @@ def reproduce(
         dry_run: check everything, tell the plan and what it will take, and write nothing.
         any_data: take other data and encoders; the report's column is left out.
         frozen_weights: System 3's encoder, where it is another published one than `weights`.
+        skip_bad: go on without training clips that cannot be used, and with test clips that cannot
+            be judged; both are named beside the tables, see `reproduce.bad`.
         say: called with each line of progress.
 
     Raises:
@@ -91,7 +95,7 @@ def reproduce(
     runtime, folder = runtime or Runtime(), Folder(out)
     _refuse_launcher()
     folder.check(resume)
-    found, training = look(data, order, any_data), training or FineTuning()
+    found, training = look(data, order, any_data, skip_bad), training or FineTuning()
     if training.precision == "auto":  # as all else in this run
         training = replace(training, precision=precision)
     numbers = seeds_of(seeds)
@@ -99,7 +103,7 @@ def reproduce(
     opened, frozen = _published(weights, frozen_weights, tables, found.official)
     if opened or frozen:
         _check_device({training.precision, precision}, runtime)
-    found = hashed(found, runtime.progress)
+    found = heard(found, runtime, skip_bad)
     hashes = [encoder.sha256 if encoder else "" for encoder in (opened, frozen)]
     study = Request(tuple(tables), numbers, training, found, hashes[0], precision, hashes[1])
     schedule = Schedule(study, opened or frozen, folder, runtime)

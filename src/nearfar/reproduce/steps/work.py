@@ -14,11 +14,13 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from nearfar.clips import Clips
 from nearfar.detector.fitting import fit
 from nearfar.embedder.dif import DIF
 from nearfar.embedder.eat.record import Training
 from nearfar.embedder.eat.weights import open_weights
 from nearfar.errors import NearfarError, NearfarWarning, SettingError, StorageError, WeightsError
+from nearfar.reproduce.bad import with_not_judged
 from nearfar.reproduce.entries import FROZEN, FROZEN_S3
 from nearfar.reproduce.steps import stereo
 from nearfar.reproduce.steps.estimate import span
@@ -138,8 +140,9 @@ class Work:
             system = replace(system, embedder=DIF(names))
             facts["features"] = list(names)
         detector = fit(system, data.train, self.runtime, order=data.order)
-        scores = detector.score(data.test, self.runtime)
-        files = write_scores(folder.scores(step), ScoreTable.from_verdicts(scores))
+        heard = Clips(clip for clip in data.test if clip not in data.not_judged)
+        scores = ScoreTable.from_verdicts(detector.score(heard, self.runtime))
+        files = write_scores(folder.scores(step), with_not_judged(scores, tuple(data.not_judged)))
         return files, facts
 
     def _check_published(self, of_s3: bool = False) -> None:
@@ -172,8 +175,6 @@ class Work:
             self.say(f"warning: {warning}")
         kind: type[NearfarError] = type(error) if isinstance(error, NearfarError) else NearfarError
         name = "" if isinstance(error, NearfarError) else f"{type(error).__name__}: "
-        if "skip_bad=True" in what:
-            what += "; nearfar reproduce leaves nothing out"
         raise kind(
             f"{step.name} failed: {name}{what} (log: {folder.log}); what is done is kept, mend it "
             "and go on with --resume"

@@ -10,6 +10,7 @@ from typing import Any
 from nearfar.clips import proxy_classes
 from nearfar.embedder.eat.weights import Weights
 from nearfar.files import write_text
+from nearfar.reproduce.bad import told as told_of_bad
 from nearfar.reproduce.entries import entries_of
 from nearfar.reproduce.reported import load
 from nearfar.reproduce.steps.plan import Request
@@ -81,6 +82,7 @@ def _head(
             "label": data.label, "machines": list(data.machines),
             "training_clips": len(data.train), "test_clips": len(data.test),
             "sha256": data.sha256, "channel_order": data.order,
+            "left_out": list(data.left_out_clips), "not_judged": list(data.not_judged.values()),
         },
         "report": {"title": report.title, "authors": list(report.authors)}
         if data.official else None,
@@ -140,4 +142,6 @@ def _preface(study: Request, head: Mapping[str, Any]) -> str:
         else "The report's numbers are for other recordings, so they are left out here.",
         f"{told}; {versions}. Everything behind these tables, with hashes: results.json.",
     ]  # fmt: skip
+    if bad := told_of_bad(study.data):
+        lines.insert(2, bad)  # beside whose numbers these are
     return "\n\n".join(lines) + "\n"

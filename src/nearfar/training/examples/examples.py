@@ -27,7 +27,7 @@ from nearfar.sound.audio import ChannelOrder, to_order
 from nearfar.sound.fbank import FRAME, n_frames
 from nearfar.sound.spectral import HOP
 from nearfar.training.examples.mels import BANDS, MelStore, Source
-from nearfar.training.examples.prepare import prepare, store_key
+from nearfar.training.examples.prepare import looked_through, prepare, store_key, usable
 
 if TYPE_CHECKING:
     from nearfar.clips import Clip
@@ -141,13 +141,16 @@ def examples(
     of_clip = _checked(clips, frontend, frames, settings, order)
     mels = MelStore.open(runtime.cache, store_key(frontend))
     try:
+        given, clips = clips, looked_through(clips, frontend, runtime, order, mels, skip_bad)
         found = prepare(clips, frontend, frames, runtime, order, mels, skip_bad)
-        sources = [source for source in found if source is not None]
-        if len(sources) < len(clips):  # the others may be of one class only
-            usable = zip(clips, found, strict=True)
-            clips = Clips(clip for clip, source in usable if source is not None)
+        pairs = [(c, source) for c, source in zip(clips, found, strict=True) if source is not None]
+        # One sound in two classes again: of few clips nobody has looked through.
+        clips = Clips(clip for clip, _ in pairs)
+        good = usable(clips, [source.near for _, source in pairs], skip_bad)
+        clips, sources = Clips(clips[i] for i in good), [pairs[i][1] for i in good]
+        if len(clips) < len(given):  # the others may be of one class only
             of_clip = _checked(clips, frontend, frames, settings, order)
-        kept = _distinct(clips, sources, of_clip)
+        kept = _distinct(clips, sources)
     except BaseException:
         mels.close()
         raise
@@ -338,24 +341,14 @@ def refuse_one_domain(only: str | None) -> NoReturn:
     )
 
 
-def _distinct(
-    clips: Clips, sources: Sequence[Source], of_clip: dict[Clip, ProxyClass]
-) -> list[int]:
-    """One clip for each near channel, in the order of their hashes."""
+def _distinct(clips: Clips, sources: Sequence[Source]) -> list[int]:
+    """One clip for each near channel, all of one class, in the order of their hashes."""
     first: dict[str, int] = {}
     copies: list[str] = []
     for i in sorted(range(len(clips)), key=lambda i: clips[i].name):
         kept = first.setdefault(sources[i].near, i)
-        if kept == i:
-            continue
-        one, other = of_clip[clips[kept]], of_clip[clips[i]]
-        same = f"{clips[i].name}: the same audio as {clips[kept].name}"
-        if one != other:
-            raise DatasetError(
-                f"{same}, in the classes {' '.join(other)} and {' '.join(one)}; leave one of them "
-                "out"
-            )
-        copies.append(same)
+        if kept != i:
+            copies.append(f"{clips[i].name}: the same audio as {clips[kept].name}")
     if copies:
         more = f" ({len(copies)} such copies in all)" if len(copies) > 1 else ""
         warn(f"{copies[0]}; they count as one{more}")

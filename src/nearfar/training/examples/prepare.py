@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from nearfar.clips.collection import Clips
+from nearfar.clips.survey import Seen, faults_of, refuse, survey
 from nearfar.embedder.eat.embed import REVISION
 from nearfar.embedder.eat.features import MAX_FRAMES, PATCH, features, frames_of
 from nearfar.embedding.chain import identity
@@ -32,7 +34,7 @@ from nearfar.training.examples.mels import ROW, MelStore, Source, check_room
 from nearfar.version import __version__
 
 if TYPE_CHECKING:
-    from nearfar.clips import Clip, Clips
+    from nearfar.clips import Clip
     from nearfar.frontend import Frontend
     from nearfar.runtime.runtime import Runtime
     from nearfar.sound.audio import ChannelOrder
@@ -54,6 +56,47 @@ class _Job:
 def store_key(frontend: Frontend) -> str:
     """Everything but the sound that a log-mel depends on, as text."""
     return f"mel|eat-{REVISION}|{identity(frontend)}"
+
+
+def looked_through(
+    clips: Clips,
+    frontend: Frontend,
+    runtime: Runtime,
+    order: ChannelOrder,
+    mels: MelStore,
+    skip_bad: bool = False,
+) -> Clips:
+    """The clips that can be trained on: a minute of reading before many of masks and log-mels.
+
+    Of few that are not in the store nothing is read here: making their log-mels is as quick.
+
+    Raises:
+        AudioError, DatasetError, NearfarError: as `usable`.
+    """
+    stamps = [_stamp(clip, order) for clip in clips]
+    found = [mels.source(stamp) if stamp else None for stamp in stamps]
+    missing = [i for i, source in enumerate(found) if source is None]
+    if len(missing) <= JOB:
+        return clips
+    read = survey([clips[i] for i in missing], frontend.needs, order, runtime)
+    news = dict(zip(missing, read, strict=True))
+    seen = [news[i] if source is None else source.near for i, source in enumerate(found)]
+    return Clips(clips[i] for i in usable(clips, seen, skip_bad))
+
+
+def usable(clips: Clips, seen: Sequence[Seen], skip_bad: bool = False) -> list[int]:
+    """Places of the clips that can be trained on; with `skip_bad` others have a warning each.
+
+    Raises:
+        AudioError, DatasetError, NearfarError: clips that cannot be used, or one near channel in
+            two classes, all of them in one.
+    """
+    faults = faults_of(clips, seen)
+    if not skip_bad:
+        refuse(faults, len(clips))
+    for fault in faults.values():
+        warn(f"left out: {once_left_out(str(fault))}")
+    return [i for i in range(len(clips)) if i not in faults]
 
 
 def prepare(
