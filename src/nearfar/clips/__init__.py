@@ -1,7 +1,7 @@
 """What a clip is, where clips come from, which of them may be learned from.
 
-Only names are read here, no sound; with `clip_seconds` also the lengths. What lies in a folder is
-listed or refused by name, never left out in silence.
+Clips are listed by their names alone, with `clip_seconds` also by their lengths; only `survey`
+reads them. What lies in a folder is listed or refused by name, never left out in silence.
 """
 
 from nearfar.clips.clip import Clip, Name, parse_name

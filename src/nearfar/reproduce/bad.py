@@ -20,6 +20,7 @@ from nearfar.reproduce.data import ANY, Data, hashed
 from nearfar.runtime.runtime import Runtime
 from nearfar.scores.join import ScoredFile, ScoreTable
 from nearfar.scores.truth import section_name
+from nearfar.text import counted
 
 MOST = 0.01  # share of a machine's clips that may be bad beside the report's numbers
 
@@ -71,13 +72,13 @@ def told(data: Data) -> str:
     lines = []
     if data.left_out_clips:
         lines.append(
-            f"Left out of training, {len(data.left_out_clips)} clips: "
+            f"Left out of training, {counted(len(data.left_out_clips), 'clip')}: "
             f"{'; '.join(data.left_out_clips)}."
         )
     if data.not_judged:
         lines.append(
-            f"Not judged, {len(data.not_judged)} test clips, which have the median score of their "
-            f"machine's others in every system: {'; '.join(data.not_judged.values())}."
+            f"Not judged, with the median score of its machine's others in every system, "
+            f"{counted(len(data.not_judged), 'test clip')}: {'; '.join(data.not_judged.values())}."
         )
     return f"**Not the whole set** (--skip-bad). {' '.join(lines)}" if lines else ""
 
