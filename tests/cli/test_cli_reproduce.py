@@ -34,6 +34,17 @@ def test_settings_are_those_of_every_training(called):
     assert given["precision"] == "bf16"
 
 
+def test_an_encoder_of_system_3_and_going_on_without_bad_clips(called):
+    _, given = called(lambda: Outcome("tables", {}))
+    assert (given["frozen_weights"], given["skip_bad"]) == (None, False)
+    _, given = called(
+        lambda: Outcome("tables", {}), "--frozen-weights", "EAT_DIR", "--skip-bad",
+        "--table", "readings",
+    )  # fmt: skip
+    assert (given["frozen_weights"], given["skip_bad"]) == ("EAT_DIR", True)
+    assert given["tables"] == ["readings"]
+
+
 @pytest.mark.parametrize(
     ("assignment", "said"),
     [
