@@ -35,6 +35,28 @@ class TwoStep:
         return np.array([[p[0], len(prepared)] for p in first], dtype=np.float32)
 
 
+@dataclass(frozen=True)
+class Encoder(TwoStep):
+    """Two log-mels of its own a clip; its rows are their sums, so that each bit of them counts."""
+
+    seed: int = 0
+
+    @property
+    def preparation(self):
+        return "two sums"
+
+    @property
+    def fingerprint(self):
+        return f"encoder {self.seed}"
+
+    def prepare(self, audio):
+        folded = audio[0, :6000].reshape(-1, 3)
+        return [folded, folded[:7] * np.float32(1.1)]
+
+    def encode(self, prepared, runtime):
+        return np.array([[self.seed + a.sum(), b.sum()] for a, b in prepared], np.float32)
+
+
 def overlapping(path, count: int) -> Sequence[nf.Clip]:
     """So many clips of a second, each a millisecond later in one short recording."""
     seconds = 1.1 + count / 1000

@@ -17,6 +17,8 @@ from finetune_sounds import contents, heard_features, write_lengths
 from nearfar.clips import Clips
 from nearfar.errors import NearfarWarning, StorageError
 from nearfar.frontend import Near
+from nearfar.runtime import arrays
+from nearfar.runtime.arrays import clear_stores, stored_bytes
 from nearfar.runtime.runtime import Runtime
 from nearfar.sound import audio
 from nearfar.sound.audio import digest_of
@@ -24,7 +26,7 @@ from nearfar.training import FineTuning
 from nearfar.training.examples import mels as melstore
 from nearfar.training.examples import prepare
 from nearfar.training.examples.examples import examples
-from nearfar.training.examples.mels import MelStore, check_room, clear_stores, stored_bytes
+from nearfar.training.examples.mels import MelStore, check_room
 
 SETTINGS = FineTuning(held_out=0.2, batch_size=4)
 
@@ -249,7 +251,7 @@ def test_closing_lets_go_of_a_temporary_store_and_keeps_another(tmp_path):
 
 def test_few_files_are_open_at_a_time(clips, made, tmp_path, monkeypatch):
     """Each is a descriptor of the process: thousands of clips would be more than it may have."""
-    monkeypatch.setattr(melstore, "OPEN", 3)
+    monkeypatch.setattr(arrays, "OPEN", 3)
     other = examples(clips, Near(), None, SETTINGS, Runtime(cache=tmp_path))
     assert contents(other) == contents(made)
     assert len(other.mels._maps) <= 3
@@ -272,7 +274,7 @@ def test_what_an_earlier_format_left_is_told_shown_and_cleared(tmp_path, run, mo
     ) as told:
         MelStore.open(tmp_path, "k")
     assert len(told) == 1
-    assert "log-mels for training, 1" in run("cache")[1]
+    assert "log-mels for training and scoring, 1" in run("cache")[1]
     assert stored_bytes(tmp_path) == now + 10_000_000
     assert run("cache", "--clear")[0] == 0
     assert stored_bytes(tmp_path) == 0

@@ -9,6 +9,7 @@ import pytest
 from conftest import write
 from finetune_sounds import write_lengths
 from nearfar.clips import Clips
+from nearfar.embedding.kept import stamp_of
 from nearfar.errors import AudioError, NearfarWarning, StorageError
 from nearfar.frontend import CoherenceMask, Near
 from nearfar.runtime.runtime import Runtime
@@ -40,17 +41,17 @@ def test_a_key_is_the_front_ends_settings():
 
 def test_a_stamp_changes_with_the_file_the_order_and_the_part(clips):
     clip = clips[0]
-    stamp = of_prepare._stamp(clip, "near-far")
-    assert stamp == of_prepare._stamp(clip, "near-far") != ""
-    assert of_prepare._stamp(clip, "far-near") != stamp
+    stamp = stamp_of(clip, "near-far")
+    assert stamp == stamp_of(clip, "near-far") != ""
+    assert stamp_of(clip, "far-near") != stamp
     facts = os.stat(clip.path)
     copy = clip.path.with_suffix(".copy")
     copy.write_bytes(clip.path.read_bytes())
     os.utime(copy, ns=(facts.st_atime_ns, facts.st_mtime_ns))
     copy.replace(clip.path)  # of one size, time and content: still not the file that was read
-    assert of_prepare._stamp(clip, "near-far") != stamp
+    assert stamp_of(clip, "near-far") != stamp
     clip.path.unlink()
-    assert of_prepare._stamp(clip, "near-far") == ""
+    assert stamp_of(clip, "near-far") == ""
 
 
 def test_room_is_asked_for_as_much_as_is_written(clips, store, monkeypatch):
@@ -136,7 +137,7 @@ def test_a_front_end_that_makes_no_numbers_is_named(clips, store):
 def test_a_silent_swap_of_the_file_is_heard_but_not_remembered(clips, store, monkeypatch):
     """What is written while it is read has a sound that nobody can vouch for."""
     stamps = iter(range(10_000))
-    monkeypatch.setattr(of_prepare, "_stamp", lambda clip, order: f"{next(stamps)}")
+    monkeypatch.setattr(of_prepare, "stamp_of", lambda clip, order: f"{next(stamps)}")
     prepared(clips, store)
     assert not list(store.folder.glob("*.note"))
     assert list(store.folder.glob("*.npy"))

@@ -129,8 +129,8 @@ def cache(
     clear: Annotated[bool, typer.Option("--clear", help="Empty it.")] = False,
 ) -> None:
     """Show where embeddings are kept, how many and how large; with --clear, empty the cache."""
+    from nearfar.runtime.arrays import clear_stores, stored_bytes
     from nearfar.runtime.cache import cache_size, clear_cache, default_cache
-    from nearfar.training.examples.mels import clear_stores, stored_bytes
 
     folder = default_cache()
     if clear:  # both kinds: who frees a disk does not want to know what is in it
@@ -145,7 +145,7 @@ def cache(
     else:
         typer.echo(f"{folder}: {size.entries} embeddings, {_readable(size.bytes)}")
     if mels := stored_bytes(folder):
-        typer.echo(f"{folder}: log-mels for training, {_readable(mels)}")
+        typer.echo(f"{folder}: log-mels for training and scoring, {_readable(mels)}")
 
 
 def _readable(count: float) -> str:

@@ -36,6 +36,7 @@ from nearfar.embedding.jobs import (
     do_job,
     open_cache,
 )
+from nearfar.embedding.kept import do_kept_job, features_of
 from nearfar.errors import NearfarError, several
 from nearfar.runtime.cache import EmbeddingCache
 from nearfar.runtime.memory import keep_freed
@@ -85,7 +86,7 @@ def embed(
         Job,
         chains=chains,
         order=order,
-        runtime=Runtime(cache=runtime.cache),  # a job needs no more, and all it has is sent
+        runtime=Runtime(cache=runtime.cache, keep=runtime.keep),  # it needs no more of it
         digest=digest or runtime.cache is not None,
         near=digest,
     )
@@ -158,7 +159,8 @@ def _results(
     here = replace(runtime, workers=division.workers)
     group: list[JobResult | NearfarError] = []
     weight = 0  # bytes of the group so far
-    for results in run_counted(do_job, jobs, here, "listening", len(clips), len):
+    task = do_kept_job if runtime.keep and runtime.cache is not None else do_job
+    for results in run_counted(task, jobs, here, "listening", len(clips), len):
         while results:  # emptied, so that nothing is kept that was handed on
             group.append(results.pop(0))
             waiting = waiting_bytes(group[-1])
@@ -203,7 +205,7 @@ def _column_encoded(
     done = {i: row for i, row in enumerate(column) if not isinstance(row, Prepared)}
     if waiting:
         # (waiting, dim); without a digest there is no key, and nothing to keep a row under.
-        fresh = chain.encode([p.features for p in waiting.values()], runtime)
+        fresh = chain.encode([features_of(p) for p in waiting.values()], runtime)
         cache.put((p.key, row) for p, row in zip(waiting.values(), fresh, strict=True) if p.key)
         done.update(zip(waiting, fresh, strict=True))
     return [done[i] for i in range(len(column))]

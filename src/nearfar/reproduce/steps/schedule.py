@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from functools import cached_property
 from pathlib import Path
 
 from nearfar.embedder.eat.weights import Weights
@@ -10,6 +11,8 @@ from nearfar.errors import StorageError
 from nearfar.reproduce.steps.estimate import Speed, estimate, measure, size, span
 from nearfar.reproduce.steps.plan import DIGITS, Request
 from nearfar.reproduce.steps.records import Folder, standing
+from nearfar.reproduce.steps.shared import Shared
+from nearfar.runtime.arrays import stored_bytes
 from nearfar.runtime.runtime import Runtime
 
 
@@ -31,6 +34,7 @@ class Schedule:
         self._cache = runtime.cache or folder.path  # as `run` makes one there
         self.steps = study.steps()
         self.records = {s.key: record for s in self.steps if (record := folder.done(s))}
+        self.shared = Shared.of(self.steps)
         self.left = [step for step in self.steps if step.key not in self.records]
         speed, shape = Speed("cpu", {}), None if weights is None else weights.architecture
         if shape is not None and self.left:
@@ -51,7 +55,30 @@ class Schedule:
         return (
             f"{len(self.steps)} steps{done}; left: some {span(sum(e.seconds))} on "
             f"{e.speed.device}, memory {size(e.memory)}, disk {size(e.disk)} and in the cache "
-            f"{size(e.cache)} (estimates from arithmetic)"
+            f"{size(e.cache + self.kept)} (estimates from arithmetic){self._without}"
+        )
+
+    @property
+    def kept(self) -> float:
+        """Bytes of log-mels that are kept for encoders behind one front end; 0 without room."""
+        return self._wanted if self.keeps else 0.0
+
+    @cached_property
+    def keeps(self) -> bool:
+        """Is there room for them? Without they are prepared anew for each encoder."""
+        try:
+            self._check(self._wanted)
+        except StorageError:
+            return False
+        return True
+
+    @property
+    def _without(self) -> str:
+        if self.keeps:
+            return ""
+        return (
+            f"; no room to keep {size(self._wanted)} of log-mels too, so each encoder prepares its "
+            "own, which takes longer"
         )
 
     @property
@@ -66,15 +93,20 @@ class Schedule:
         data = self.study.data
         return "\n".join([f"{data.label}: {data.told}", *rows, self.told])
 
+    @cached_property
+    def _wanted(self) -> float:
+        return self.shared.bytes(self.left, self.study.data)
+
     def check_disk(self) -> None:
         """Refuse disks that are too small for what will be written, with a `StorageError`."""
-        from nearfar.training.examples.mels import stored_bytes
+        self._check(self.kept)
 
+    def _check(self, kept: float) -> None:
         run, cache = self.folder.path, self._cache
         # What is there already is replaced, or not written again.
         wanted = (
             (run, self.estimate.disk, self.folder.replaced()),
-            (cache, self.estimate.cache, stored_bytes(cache)),
+            (cache, self.estimate.cache + kept, stored_bytes(cache)),
         )
         needed: dict[int, tuple[Path, float]] = {}  # by disk: both may lie on one
         for path, count, there in wanted:

@@ -63,6 +63,7 @@ class Work:
         folder.tell("begin", told={"steps": len(plan.steps), "left": len(plan.left),
                                    "versions": self.versions})  # fmt: skip
         spent = measured = expected = 0.0  # seconds: of steps done, as estimated, of all before
+        self._tidy(plan.left)  # a killed run may have left some
         for n, step in enumerate(plan.left):
             seconds = plan.estimate.seconds[n]
             # What was measured so far corrects the estimate of the rest.
@@ -80,8 +81,13 @@ class Work:
                 measured += 0.0 if going_on else seconds
             plan.records[step.key] = record
             expected += seconds
+            self._tidy(plan.left[n + 1 :])
             if self.runtime.progress is not None:
                 self.runtime.progress("step", n + 1, len(plan.left))
+
+    def _tidy(self, left: Sequence[Step]) -> None:
+        if self.runtime.cache is not None:
+            self.schedule.shared.tidy(self.runtime.cache, left)
 
     def _one(self, step: Step) -> Record:
         folder, given, began = self.schedule.folder, list[str](), time.monotonic()
@@ -139,9 +145,12 @@ class Work:
             names = chosen_features(data.train, self.runtime, order=data.order).names
             system = replace(system, embedder=DIF(names))
             facts["features"] = list(names)
-        detector = fit(system, data.train, self.runtime, order=data.order)
+        plan = self.schedule
+        # Encoders behind one front end are given the same log-mels: the first one keeps them.
+        runtime = replace(self.runtime, keep=plan.keeps and bool(plan.shared.among(step)))
+        detector = fit(system, data.train, runtime, order=data.order)
         heard = Clips(clip for clip in data.test if clip not in data.not_judged)
-        scores = ScoreTable.from_verdicts(detector.score(heard, self.runtime))
+        scores = ScoreTable.from_verdicts(detector.score(heard, runtime))
         files = write_scores(folder.scores(step), with_not_judged(scores, tuple(data.not_judged)))
         return files, facts
 

@@ -6,8 +6,6 @@ would otherwise go through a pipe and wait in memory.
 
 from __future__ import annotations
 
-import hashlib
-import os
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -23,6 +21,7 @@ from nearfar.clips.survey import Seen, faults_of, refuse, survey
 from nearfar.embedder.eat.embed import REVISION
 from nearfar.embedder.eat.features import MAX_FRAMES, PATCH, features, frames_of
 from nearfar.embedding.chain import identity
+from nearfar.embedding.kept import stamp_of
 from nearfar.embedding.rows import refusal
 from nearfar.errors import AudioError, NearfarError, StorageError, once_left_out, several, warn
 from nearfar.runtime import workers
@@ -31,7 +30,6 @@ from nearfar.sound import audio
 from nearfar.sound.audio import digest_of
 from nearfar.sound.fbank import n_frames
 from nearfar.training.examples.mels import ROW, MelStore, Source, check_room
-from nearfar.version import __version__
 
 if TYPE_CHECKING:
     from nearfar.clips import Clip
@@ -121,7 +119,7 @@ def prepare(
     looked = partial(refusal, clips, frontend.needs, order, runtime)
     if not skip_bad and any(clip.fault for clip in clips):
         raise looked()  # listing found it out: nothing is heard in vain
-    stamps = [_stamp(clip, order) for clip in clips]
+    stamps = [stamp_of(clip, order) for clip in clips]
     found = [mels.source(stamp) if stamp else None for stamp in stamps]
     missing = [i for i, source in enumerate(found) if source is None]
     if missing:
@@ -213,7 +211,7 @@ def _stored(job: _Job, store: MelStore, clip: Clip, stamp: str) -> Source | Near
         source = Source(digest_of(sound), digest_of(sound[:1]), sound.shape[1])
         if source.digest not in store:
             store.add(source.digest, _mel(job, clip, sound))
-        if stamp and stamp == _stamp(clip, job.order):  # nobody wrote to the file meanwhile
+        if stamp and stamp == stamp_of(clip, job.order):  # nobody wrote to the file meanwhile
             store.note(stamp, source)
         return source
     except NearfarError as error:
@@ -243,23 +241,3 @@ def _size(clip: Clip) -> int:
         return 0
     own = n_frames(round((stop - clip.start) * audio.SAMPLE_RATE))
     return ROW * PATCH * max(1, -(-min(own, MAX_FRAMES) // PATCH))
-
-
-def _stamp(clip: Clip, order: ChannelOrder) -> str:
-    """What changes when a clip's sound does, without reading it; "" if it is not there.
-
-    The times are the file system's, so that a copy put in its place is noticed too.
-    """
-    parts: list[object] = [__version__, order, clip.start, clip.stop]  # another may read otherwise
-    # Only where they are said: what was stored without them stays known.
-    parts += [("channels", clip.channels)] * (clip.channels is not None)
-    parts += ["salvage"] * clip.salvage
-    try:
-        for path in (clip.path, clip.far):
-            if path is not None:
-                facts = os.stat(path)
-                parts += [os.path.abspath(path), facts.st_size, facts.st_mtime_ns]
-                parts += [facts.st_ctime_ns, facts.st_ino]
-    except OSError:
-        return ""
-    return hashlib.sha256(repr(parts).encode()).hexdigest()
