@@ -15,7 +15,6 @@ from nearfar.cli.options import (
     BatchSize,
     ByDomain,
     Cache,
-    Channels,
     ClipSeconds,
     Device,
     ExcludeSuspects,
@@ -41,8 +40,18 @@ from nearfar.cli.options import (
     write_json,
 )
 from nearfar.cli.progress import Session
+from nearfar.errors import visible, warn
 from nearfar.files import check_output
 from nearfar.system.named import system_of, types_of
+
+# None where it is not said: a detector that was there may know it.
+ToldChannels = Annotated[
+    Order | None,
+    typer.Option(
+        "--channel-order",
+        help="Which channel of your files comes first: near-far, or as the detector there has it.",
+    ),
+]
 
 
 def fit(
@@ -55,7 +64,7 @@ def fit(
     weights: Weights = None,
     settings: Settings = None,
     machine: Machine = None,
-    channel_order: Channels = Order.near_far,
+    channel_order: ToldChannels = None,
     near: Near = None,
     far: Far = None,
     pair: Pair = None,
@@ -80,35 +89,60 @@ def fit(
 
     A detector that was there is kept as DETECTOR.previous until the next fit. One of other
     machines or sections, or of more than twice the clips of any, is only replaced with --replace.
+    Of one of the same machines the false-alarm rate, thresholds by domain and the channel order
+    stay as they are, unless they are said again.
     """
     from nearfar.cli import show
     from nearfar.clips import Clips
     from nearfar.detector.fitting import fit as fit_system
     from nearfar.detector.folder.index import check_target, kept_as
     from nearfar.detector.folder.replacing import check_keeping, check_loss
+    from nearfar.detector.refit import Told, strangers, told_there
     from nearfar.embedder.contract import weights_of
 
+    same: tuple[str, ...] = ()
     replaced = check_target(output)  # first: minutes of work must not end in "cannot be written"
     recipe = system_of(system or "s4", settings, weights, false_alarm_rate)
     inputs = [*data, *(weights_of(member.embedder) for member in recipe.members)]
     keep = check_keeping(output, inputs, replace)
+    said = Told(
+        recipe.false_alarm_rate if _says_rate(false_alarm_rate, settings) else None,
+        order_of(channel_order or Order.near_far, near, far) if channel_order or near or far
+        else None,
+        threshold_by_domain,
+    )  # fmt: skip
     # Law 4: of a data set with both, a fit never opens the test folder.
-    order = order_of(channel_order, near, far)
     clips = Clips.open(
         data, split="train", machine=machine, clip_seconds=clip_seconds, pair=pair,
         salvage=salvage, time_pattern=time_pattern,
     )  # fmt: skip
     if replaced:
         check_loss(output, clips, replace)  # by what is listed: nothing is heard yet
+        said, same = said.or_as(told_there(output, clips.machines), recipe.false_alarm_rate)
     with Session(workers, cache, device, batch_size) as session:
         detector = fit_system(
-            recipe, clips, session.runtime, order=order, skip_bad=skip_bad,
+            recipe, clips, session.runtime, order=said.order or "near-far", skip_bad=skip_bad,
             any_frontend=any_frontend, exclude_suspects=exclude_suspects,
-            threshold_by_domain=bool(threshold_by_domain),
+            threshold_by_domain=bool(said.by_domain),
         )  # fmt: skip
+    if said.false_alarm_rate is not None:
+        detector = detector.with_false_alarm_rate(said.false_alarm_rate)
     kept = kept_as(output) if keep else None
+    strange = strangers(output, detector) if replaced else {}
     detector.save(output, weights="copy" if copy_weights else "keep", previous=keep)
+    for name, (alarms, judged) in strange.items():
+        where = f" (kept as {kept})" if kept else ""
+        warn(
+            f"{name}: {alarms} of {judged} of its clips are anomalous to the detector that was "
+            f"there{where}; is it the same machine, recorded alike?"
+        )
     show.fitted(detector, output, replaced, kept)
+    if same:
+        typer.echo(visible(f"kept from the detector there: {', '.join(same)}"))
+
+
+def _says_rate(rate: float | None, settings: list[str] | None) -> bool:
+    return rate is not None or any(s.startswith("false_alarm_rate=") for s in settings or ())
 
 
 def score(

@@ -27,7 +27,7 @@ from nearfar.detector.folder.weights import from_data as embedders_from_data
 from nearfar.detector.origin import Origin, origins
 from nearfar.detector.section import Section
 from nearfar.embedder.contract import weights_of
-from nearfar.errors import FormatError, NearfarError, StorageError, WeightsError
+from nearfar.errors import FormatError, NearfarError, SettingError, StorageError, WeightsError
 from nearfar.files import STALE, storage_errors
 from nearfar.parts.data import from_data, to_data
 from nearfar.parts.valid import check_rate
@@ -135,6 +135,20 @@ def clip_counts(folder: Path) -> dict[tuple[str, str], int]:
     try:
         return {(str(e["machine"]), str(e["section"])): len(e["clips"]) for e in data["sections"]}
     except (LookupError, TypeError):
+        raise FormatError(f"{folder / INDEX}: not as nearfar writes it; fit again") from None
+
+
+def told(folder: Path) -> tuple[set[str], float, ChannelOrder, bool]:
+    """Machines, false-alarm rate, channel order and whether by domain, by the index alone.
+
+    Raises:
+        FormatError: a damaged index, or one of a newer nearfar.
+    """
+    data = _read_index(folder / INDEX)
+    try:
+        machines = {str(e["machine"]) for e in data["sections"]}
+        return machines, check_rate(data["false_alarm_rate"]), _order(data), _by_domain(data)
+    except (LookupError, TypeError, SettingError):
         raise FormatError(f"{folder / INDEX}: not as nearfar writes it; fit again") from None
 
 
