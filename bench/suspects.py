@@ -27,7 +27,7 @@ AMONG = (1, 2, 4)  # anomalies put among a machine's source clips
 OUTPUT = Path(__file__).resolve().parents[1] / "docs" / "training-data.md"
 CUES = {
     "score": "its own score by a bank made without it: 8 MAD above the median, and 4 times it",
-    "ratio": "near/far ratio more than 10 dB from the median",
+    "ratio": "near/far ratio more than 10 dB from the median; of the other sign, 6 dB and 8 MAD",
     "near floor": "near at or below −90 dBFS, which is ±1 of 16 bits",
     "far floor": "the same of far",
     "twice": "\\|LR_corr\\| ≥ 0.999, or mean coherence ≥ 0.99",
@@ -98,7 +98,8 @@ TEXT = """# Training data are not believed without a look
 Printed by `python -m bench.suspects`; do not edit. {label}. Machine: {machine}.
 
 `nearfar fit` names, at its end, every clip that stands out from its machine's; `nearfar check DATA`
-says the same and writes nothing (exit code 1 if there is any); `nearfar inspect` says what can be
+says the same, beside all clips that cannot be used, and writes nothing (exit code 1 if any stands
+out, 2 if any cannot be used); `nearfar inspect` says what can be
 said without a system. Nothing is left out unless it is asked for: `fit --exclude-suspects`, in
 Python `fit(..., exclude_suspects=True)`, which names what it left out.
 
@@ -112,6 +113,11 @@ Python `fit(..., exclude_suspects=True)`, which names what it left out.
 * Clips that share a fault hide one another. Those that lie apart in robust units, a fifth at most,
   are held out together and judged by a bank made of the others.
 * What most clips of a machine have is said, but left in: there would be no others to fit on.
+* A score is told as so many times the median of those of the others, all without the clips held
+  out together. It is no score that a threshold is drawn from: that holds out clips by folds.
+* Where the threshold is the score of such a clip, and twice that of any other, `fit` says so.
+* With fewer than 12 clips of each domain a machine is not judged by score: `fit`, `check` say so.
+* Counts are of the clips given, those that cannot be used among them.
 * Clipping, zeros and sample rate are those of the file, before it was resampled.
 
 ## Clean sets

@@ -119,7 +119,7 @@ def test_suspects_are_one_line_a_machine_and_kind():
     found = [Suspect(clip, kind, "") for kind in ("twice", "clipped") for clip in clips[:2]]
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
-        warn_of_suspects(found, clips, Once())
+        warn_of_suspects(found, {"fan": len(clips)}, Once())
     assert len(said) == 2
     assert all(str(w.message).startswith("fan: 2 of 9 clips: ") for w in said)
     assert all("0.wav, 1.wav" in str(w.message) for w in said)

@@ -89,3 +89,36 @@ def test_a_look_changes_no_score(tmp_path):
 def test_nothing_left_is_one_line(tmp_path):
     clips = recordings(tmp_path, 3, n=2)
     refused(lambda: nf.fit(nf.s4(), clips, exclude_suspects=True), "at least 3")
+
+
+def test_a_threshold_of_faulty_clips_is_said_with_the_way_out(tmp_path):
+    clips = recordings(tmp_path, 1, n=20)
+    rng, t = np.random.default_rng(5), np.arange(24_000) / RATE
+    faults = {  # three kinds, so that none is near another
+        "c03.wav": np.sin(2 * np.pi * 5000 * t),
+        "c09.wav": np.sign(np.sin(2 * np.pi * 300 * t)),
+        "c15.wav": rng.standard_normal(24_000) * (np.sin(2 * np.pi * 7 * t) > 0.9),
+    }
+    for name, fault in faults.items():
+        sound = hum(rng, 24_000) + 0.3 * np.stack([fault, 0.3 * fault])
+        write(tmp_path / "press" / name, np.clip(sound, -0.9, 0.9))
+    detector, said = said_by(lambda: nf.fit(nf.s4(), clips))
+    (named,) = [text for text in said if "by self-score" in text]
+    assert "fit with exclude_suspects=True" in named
+    (deaf,) = [text for text in said if "its threshold" in text]
+    assert f"{detector.threshold('press').value:.4g}" in deaf
+    assert "fit with exclude_suspects=True" in deaf
+    # One of thirty lies above what one in ten may exceed: the threshold is another's.
+    _, said = said_by(lambda: nf.fit(nf.s4(), recordings(tmp_path / "one", 1, (5,))))
+    assert any("by self-score" in text for text in said)
+    assert not any("its threshold" in text for text in said)
+
+
+def test_self_scores_are_those_that_draw_the_threshold(tmp_path):
+    clips = recordings(tmp_path, 4, n=20)
+    detector = nf.fit(nf.s4(), clips)
+    own = detector.self_scores("press")
+    assert own.shape == (20,)
+    assert sorted(own)[-2] == detector.threshold("press").value  # ⌊0.1·21⌋ − 1 = 1 above
+    own[:] = 0  # a copy
+    assert detector.threshold("press").value > 0

@@ -92,10 +92,35 @@ def test_a_machine_that_is_wrong_throughout_is_said_but_not_left_out():
     assert all(suspect.alone for suspect in by_look(machine({3}, levels=(-30.0, -92.0))))
 
 
-def test_both_groups_of_level_are_told():
+def test_both_levels_are_told_and_the_few_are_named():
     (line,) = lines(by_look(machine({3, 17}, levels=(-50.0, -58.0))), {"fan": 30}).values()
-    assert "c03.wav -50 dBFS" in line
-    assert "28 at -30 to -30 dBFS: c00.wav" in line
+    assert line.endswith("(c03.wav -50 dBFS, c17.wav -50 dBFS)")
+    assert "than the others (-30 dBFS)" in line
+    assert line.count(".wav") == 2
+    # Mostly off: the few that are on come first, and no clip is to be left out.
+    most = by_look(machine(set(range(30)) - {3, 17}, levels=(-50.0, -58.0)))
+    (line,) = lines(most, {"fan": 30}).values()
+    assert "than the others (-30 dBFS: c03.wav, c17.wav)" in line
+    assert not any(suspect.alone for suspect in most)
+
+
+def test_swapped_channels_that_were_nearly_as_loud_are_named():
+    """+4 dB that turns to −4 is 8 dB off: no other place, but the other microphone."""
+    rng = np.random.default_rng(1)
+    usual = [replace(GOOD, ratio=4 + 0.3 * rng.standard_normal()) for _ in range(30)]
+    heard = [(clip(i), what) for i, what in enumerate(usual)]
+    turned = [(c, replace(w, ratio=-w.ratio) if i in (3, 17) else w)
+              for i, (c, w) in enumerate(heard)]  # fmt: skip
+    assert named(turned) == {"ratio": {3, 17}}
+    same_sign = [(c, replace(w, ratio=12.0) if i == 3 else w) for i, (c, w) in enumerate(heard)]
+    assert named(same_sign) == {}
+    # Where it is always near 0 dB, or goes up and down, a sign says nothing.
+    small = [(c, replace(w, ratio=w.ratio - 3 if i != 3 else -2.0))
+             for i, (c, w) in enumerate(heard)]  # fmt: skip
+    assert named(small) == {}
+    wide = [(clip(i), replace(GOOD, ratio=4 + 2 * rng.standard_normal())) for i in range(30)]
+    wide[3] = (wide[3][0], replace(GOOD, ratio=-3.5))
+    assert named(wide) == {}
 
 
 def test_target_clips_are_compared_with_target_clips():

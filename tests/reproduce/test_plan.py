@@ -48,7 +48,7 @@ def encoder(name):
 OTHER = {
     "lengths": "clip", "choose": "held-out",
     "precision": "bf16", "balanced": True, "checkpointing": True, "accumulation": 2, "epochs": 7,
-    "batch_size": 64, "lengths": "clip",
+    "batch_size": 64,
 }  # fmt: skip
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -35,7 +37,14 @@ from nearfar.cli.options import (
     write_json,
 )
 from nearfar.cli.progress import Session
-from nearfar.errors import in_shell, visible
+from nearfar.errors import (
+    AudioError,
+    DatasetError,
+    NearfarError,
+    NearfarWarning,
+    in_shell,
+    visible,
+)
 from nearfar.files import check_output
 from nearfar.system.named import system_of
 from nearfar.text import counted, in_rows
@@ -76,7 +85,7 @@ def check(
     stop before it fits.
     """
     from nearfar.clips import Clips
-    from nearfar.detector.fitting import suspects
+    from nearfar.detector.fitting import look_over
     from nearfar.health.suspects import lines
 
     check_output(  # before anything is heard
@@ -90,20 +99,51 @@ def check(
         data, split="train", machine=machine, clip_seconds=clip_seconds, pair=pair,
         salvage=salvage, time_pattern=time_pattern,
     )  # fmt: skip
+    faulty: NearfarError | None = None
     with Session(workers, cache, device, batch_size) as session:
-        found = suspects(recipe, clips, session.runtime, order=order, skip_bad=skip_bad)
-    if not write_json(as_json, _as_dict(found, clips) if as_json is not None else None):
+        look = partial(look_over, recipe, clips, session.runtime, order=order)
+        try:
+            found, few = look(skip_bad=skip_bad)
+        except (AudioError, DatasetError) as error:
+            # Both lists at once: who mends files does not want to be called again.
+            faulty = error
+            found, few = _without_bad(look, error)
+    if not write_json(as_json, _as_dict(found, clips, faulty) if as_json is not None else None):
         counts = Counter(clip.machine for clip in clips)
         for (machine, kind), line in lines(found, counts).items():
             typer.echo(visible(in_shell(line)))
             group = [s for s in found if (s.clip.machine, s.kind) == (machine, kind)]
             for row in _others(group, line):
                 typer.echo(visible(f"  and {row}"))
+        for line in few:
+            typer.echo(visible(line))
+        bad = _lines(faulty)
+        usable = f"{len(clips) - len(bad)} of {len(clips)} clips" if bad else counted(
+            len(clips), "clip"
+        )  # fmt: skip
         standing = len({suspect.clip for suspect in found})
-        typer.echo(f"{standing} of {len(clips)} clips stand out" if found else
-                   f"{counted(len(clips), 'clip')}: none stands out")  # fmt: skip
+        typer.echo(f"{standing} of {counted(len(clips), 'clip')} stand out" if found else
+                   f"{usable}: none stands out")  # fmt: skip
+    if faulty is not None:
+        raise faulty
     if found:
         raise typer.Exit(1)
+
+
+def _without_bad(
+    look: Callable[..., tuple[tuple[Suspect, ...], tuple[str, ...]]], error: NearfarError
+) -> tuple[tuple[Suspect, ...], tuple[str, ...]]:
+    """What stands out among the clips that can be used; the error itself tells of the others."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", NearfarWarning)
+            return look(skip_bad=True)
+    except NearfarError:  # too few are left, or it was none of a clip's faults
+        raise error from None
+
+
+def _lines(faulty: NearfarError | None) -> tuple[str, ...]:
+    return () if faulty is None else faulty.faults or (str(faulty),)
 
 
 def _others(group: Sequence[Suspect], line: str) -> list[str]:
@@ -115,12 +155,15 @@ def _others(group: Sequence[Suspect], line: str) -> list[str]:
     return in_rows(files[-int(found[1]) :], 94)  # characters
 
 
-def _as_dict(found: Sequence[Suspect], clips: Sequence[Clip]) -> dict[str, Any]:
+def _as_dict(
+    found: Sequence[Suspect], clips: Sequence[Clip], faulty: NearfarError | None
+) -> dict[str, Any]:
     """What a program reads."""
     return {
         "schema": SCHEMA,
         "suspects": [suspect.as_dict() for suspect in found],
         "clips": len(clips),
+        "faults": list(_lines(faulty)),
     }
 
 

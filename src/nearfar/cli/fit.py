@@ -98,6 +98,7 @@ def fit(
     from nearfar.detector.folder.index import check_target, kept_as
     from nearfar.detector.folder.replacing import check_keeping, check_loss
     from nearfar.detector.refit import Told, strangers, told_there
+    from nearfar.detector.standouts import too_few
     from nearfar.embedder.contract import weights_of
 
     same: tuple[str, ...] = ()
@@ -137,6 +138,10 @@ def fit(
             f"there{where}; is it the same machine, recorded alike?"
         )
     show.fitted(detector, output, replaced, kept)
+    for line in too_few(
+        detector.sections
+    ):  # who reads no word of suspects may think there are none
+        typer.echo(visible(line))
     if same:
         typer.echo(visible(f"kept from the detector there: {', '.join(same)}"))
 

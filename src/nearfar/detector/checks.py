@@ -2,24 +2,45 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
+from types import FunctionType
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from nearfar.detector.member import Member
-from nearfar.errors import DatasetError, Once, warn
+from nearfar.errors import DatasetError, Once, SettingError, warn
 from nearfar.health.suspects import Suspect, lines
 from nearfar.scoring.calibrate import Percentile
+from nearfar.scoring.enrich import FromAudio
+from nearfar.system.system import Ensemble, System
 from nearfar.text import counted, in_rows
 
 if TYPE_CHECKING:
     from nearfar.clips import Clip
+    from nearfar.detector.detector import Detector
     from nearfar.embedding.jobs import Heard
-    from nearfar.system.system import Ensemble, System
 
+MONO_LIKE = 10.0  # dB near over far, from which most residual rows sound like mono recordings
 FEWEST = 3  # different clips; with two, each would be judged by one
+
+
+def check_systems(systems: Sequence[object]) -> None:
+    """Refuse what is no system, and none at all."""
+    if not systems:
+        raise SettingError("no systems to fit; give at least one")
+    for system in systems:
+        if not isinstance(system, System | Ensemble):
+            raise SettingError(
+                f"fit takes a system first, not {_shown(system)}: fit(nf.s4(), clips)"
+            )
+
+
+def _shown(given: object) -> str:
+    """What was given for a system, in a word or two."""
+    if isinstance(given, FunctionType):  # nf.s4 for nf.s4()
+        return f"the function {given.__name__} without its brackets"
+    return repr(given) if isinstance(given, str) else type(given).__name__
 
 
 def check_section(
@@ -74,10 +95,67 @@ def warn_of_fit(
         )
 
 
-def warn_of_suspects(suspects: Sequence[Suspect], clips: Sequence[Clip], once: Once) -> None:
-    """Name the clips that stand out, one line a machine and kind, at the end of a fit."""
-    for matter, line in lines(suspects, Counter(clip.machine for clip in clips)).items():
+def warn_of_levels(
+    machine: str, recipe: System, sizes: Sequence[int], levels: Sequence[float], path: str,
+    once: Once,
+) -> None:  # fmt: skip
+    """Say where residual rows lose the far channel.
+
+    Args:
+        machine: whose clips they are.
+        recipe: one member.
+        sizes: residual rows of each target clip, for each enrichment.
+        levels: near over far of each target clip, dB.
+        path: leads to the member in --set.
+        once: through which warnings go.
+    """
+    if not levels or not np.median(levels) > MONO_LIKE:  # nan of one channel is not above
+        return
+    for enrichment, size in zip(recipe.enrichment, sizes, strict=True):
+        if size and isinstance(enrichment, FromAudio) and not enrichment.match_levels:
+            once.warn(
+                (machine, "mono-like"),
+                f"{machine}: near is {np.median(levels):.0f} dB louder than far, so the sounds "
+                "that the fit makes up to have more target clips have hardly any far in them and "
+                "help less; leave it if the microphones stand as they should, or mix both at equal "
+                f"levels with --set {path}enrichment.ResidualAugmentation.match_levels=True",
+            )
+
+
+def warn_of_suspects(suspects: Sequence[Suspect], counts: dict[str, int], once: Once) -> None:
+    """Name the clips that stand out, one line a machine and kind, at the end of a fit.
+
+    Args:
+        suspects: of all machines.
+        counts: clips of each machine, as they were given.
+        once: through which warnings go.
+    """
+    for matter, line in lines(suspects, counts).items():
         once.warn(matter, line)
+
+
+def warn_of_deafness(detector: Detector, suspects: Sequence[Suspect], once: Once) -> None:
+    """Say where clips that stand out draw the threshold: then hardly anything is above it.
+
+    It is said from twice the highest score of the other clips.
+    """
+    out = {(s.clip.machine, s.clip.section, s.clip.name) for s in suspects if s.alone}
+    if not out:  # most fits: no threshold is drawn for this alone
+        return
+    for key, section in detector.sections.items():
+        ours = np.array([(*key, clip.name) in out for clip in section.clips])
+        rest = section.judges & ~ours
+        if not (ours.any() and rest.any()):
+            continue
+        drawn, others = detector.threshold(*key).value, detector.self_scores(*key)[rest].max()
+        # Of scores below 0, as a z-score has them, twice means nothing.
+        if others > 0 and drawn > 2 * others:
+            once.warn(
+                (*key, "deaf"),
+                f"{key[0]}: its threshold, {drawn:.4g}, is the score of a clip that stands out; "
+                f"no other clip is above {others:.4g}, so faults may stay below the threshold: fit "
+                "with --exclude-suspects",
+            )
 
 
 def warn_left_out(clips: Sequence[Clip]) -> None:

@@ -13,7 +13,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeGuard
 
-from numpy.typing import ArrayLike
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from nearfar.clips.clip import Clip
 from nearfar.clips.collection import Clips, by_section
@@ -228,6 +229,16 @@ class Detector:
             DatasetError: an unknown machine or section.
         """
         return self._judge(self._known(machine, section)).alarm_rates()
+
+    def self_scores(self, machine: str, section: str = "00") -> NDArray[np.float64]:
+        """(clips,) scores of the normal clips of one machine and section, each held out.
+
+        In the order of the section's clips and in the unit of its threshold.
+
+        Raises:
+            DatasetError: an unknown machine or section.
+        """
+        return self._judges[self._known(machine, section)].own.copy()
 
     def save(
         self,

@@ -3,23 +3,31 @@
 from __future__ import annotations
 
 import warnings
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from types import FunctionType
 
 import numpy as np
 
 from nearfar.clips.clip import Clip
 from nearfar.clips.collection import Clips, by_section
 from nearfar.clips.training import check_training, session_sizes, sessions_of
-from nearfar.detector.checks import check_section, warn_left_out, warn_of_fit, warn_of_suspects
+from nearfar.detector.checks import (
+    check_section,
+    check_systems,
+    warn_left_out,
+    warn_of_deafness,
+    warn_of_fit,
+    warn_of_levels,
+    warn_of_suspects,
+)
 from nearfar.detector.detector import Detector
 from nearfar.detector.member import Member, NormalRows, fit_member, pool_sizes
 from nearfar.detector.normals import Key, Normals
 from nearfar.detector.origin import origins
 from nearfar.detector.section import DAYS, LARGEST, SESSIONS, Section, TrainingClip
-from nearfar.detector.standouts import Fitted, suspects_of
+from nearfar.detector.standouts import Fitted, suspects_of, too_few
 from nearfar.detector.trained import check_frontend, fresh_clips, machine_facts, warn_untrained
 from nearfar.embedding.hearing import Hearing, hear
 from nearfar.embedding.residual import residual_rows
@@ -30,9 +38,7 @@ from nearfar.runtime.threads import one_thread
 from nearfar.scoring.bank import TARGET, Index
 from nearfar.scoring.enrich import FromAudio, Pool
 from nearfar.sound.audio import ChannelOrder, check_order
-from nearfar.system.system import AnySystem, Ensemble, System
-
-MONO_LIKE = 10.0  # dB near over far, from which most residual rows sound like mono recordings
+from nearfar.system.system import AnySystem, System
 
 
 def fit(
@@ -87,8 +93,21 @@ def suspects(
 
     Args and errors are those of `fit`.
     """
+    return look_over(system, clips, runtime, order=order, skip_bad=skip_bad)[0]
+
+
+def look_over(
+    system: AnySystem,
+    clips: Clips,
+    runtime: Runtime | None = None,
+    *,
+    order: ChannelOrder = "near-far",
+    skip_bad: bool = False,
+) -> tuple[tuple[Suspect, ...], tuple[str, ...]]:
+    """`suspects`, and a line for each machine that has too few clips to judge them by score."""
     fits = _Fits((system,), runtime_of(runtime), order)
-    return tuple(_suspects(_heard(fits, clips, skip_bad, any_frontend=True), fits))
+    found, few = _suspects(_heard(fits, clips, skip_bad, any_frontend=True), fits)
+    return tuple(found), tuple(few)
 
 
 def fit_many(
@@ -118,13 +137,7 @@ def fit_many(
         As `fit`, for any of the systems, before the first detector; only what a fit itself finds,
         such as more neighbours than clips, when its system has its turn.
     """
-    if not systems:
-        raise SettingError("no systems to fit; give at least one")
-    for system in systems:
-        if not isinstance(system, System | Ensemble):
-            raise SettingError(
-                f"fit takes a system first, not {_shown(system)}: fit(nf.s4(), clips)"
-            )
+    check_systems(systems)
     fits = _Fits(systems, runtime_of(runtime), order)
     hearing = _heard(fits, clips, skip_bad, any_frontend)
     if exclude_suspects:
@@ -140,6 +153,7 @@ def _heard(fits: _Fits, clips: Sequence[Clip], skip_bad: bool, any_frontend: boo
     check_order(fits.order)  # refuse a wrong order before any work
     check_training(clips)
     clips = clips if isinstance(clips, Clips) else Clips(clips)
+    fits.counts |= Counter(clip.machine for clip in clips)
     _check_encoders(fits, any_frontend)
     # One pass for the chains of all systems: reading and embedding cost far more than fitting.
     chains = [member.chain for system in fits.systems for member in system.members]
@@ -151,31 +165,25 @@ def _heard(fits: _Fits, clips: Sequence[Clip], skip_bad: bool, any_frontend: boo
     return hearing
 
 
-def _suspects(hearing: Hearing, fits: _Fits) -> list[Suspect]:
-    """Those that the first system's fit would name, each in silence."""
+def _suspects(hearing: Hearing, fits: _Fits) -> tuple[list[Suspect], list[str]]:
+    """Those that the first system's fit would name, in silence, and what it could not judge."""
     quiet = _Fits(fits.systems[:1], fits.runtime, fits.order)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", NearfarWarning)  # the fit itself will say all of it
-        for _ in _detectors(hearing, quiet):
-            pass
-    return quiet.suspects
+        few = [
+            line for detector in _detectors(hearing, quiet) for line in too_few(detector.sections)
+        ]
+    return quiet.suspects, few
 
 
 def _without_suspects(hearing: Hearing, fits: _Fits) -> Hearing:
     """What was heard but for the clips that stand out, and copies of these."""
-    found = {suspect.clip for suspect in _suspects(hearing, fits) if suspect.alone}
+    found = {suspect.clip for suspect in _suspects(hearing, fits)[0] if suspect.alone}
     bad = {what.digest for clip, what in hearing.heard if clip in found}
     left = [clip for clip, what in hearing.heard if what.digest in bad]
     warn_left_out(left)
     kept = tuple(pair for pair in hearing.heard if pair[1].digest not in bad)
     return replace(hearing, heard=kept)
-
-
-def _shown(given: object) -> str:
-    """What was given for a system, in a word or two."""
-    if isinstance(given, FunctionType):  # nf.s4 for nf.s4()
-        return f"the function {given.__name__} without its brackets"
-    return repr(given) if isinstance(given, str) else type(given).__name__
 
 
 def _check_encoders(fits: _Fits, any_frontend: bool) -> None:
@@ -199,6 +207,7 @@ class _Fits:
     once: Once = field(default_factory=Once)
     known: dict[System, dict[Key, Member]] = field(default_factory=dict)
     suspects: list[Suspect] = field(default_factory=list)  # of the system that is fitted now
+    counts: dict[str, int] = field(default_factory=dict)  # clips of each machine, as given
 
     @cached_property
     def last(self) -> dict[System, int]:
@@ -270,8 +279,11 @@ def _fit_system(n: int, system: AnySystem, sections: Sequence[Normals], fits: _F
         if progress is not None:
             progress("fitting", done, total)
     fits.let_go(n)
-    warn_of_suspects(fits.suspects, [clip for s in sections for clip, _ in s.group], fits.once)
-    return Detector(system, fitted, fits.order, system.false_alarm_rate, origins(system))
+    warn_of_suspects(fits.suspects, fits.counts, fits.once)
+    rate = system.false_alarm_rate
+    detector = Detector(system, fitted, fits.order, rate, origins(system))
+    warn_of_deafness(detector, fits.suspects, fits.once)
+    return detector
 
 
 def _fit_section(system: AnySystem, normals: Normals, fits: _Fits) -> Section:
@@ -281,7 +293,9 @@ def _fit_section(system: AnySystem, normals: Normals, fits: _Fits) -> Section:
     for i, (member, weight) in enumerate(zip(system.members, system.weights, strict=True)):
         # Also of a member that is fitted already: an equal one needs its own --set.
         draft = _Draft(member, normals)
-        _warn_of_levels(draft, f"members.{i}." if len(system.members) > 1 else "", once)
+        path = f"members.{i}." if len(system.members) > 1 else ""
+        levels = [group[k][1].level for k in draft.targets]
+        warn_of_levels(machine, member, draft.sizes, levels, path, once)
         fitted.append(Fitted(member, fits.member(draft), draft.table, draft.folds, weight))
     members = [one.member for one in fitted]
     warn_of_fit(system, machine, members, once)
@@ -295,22 +309,6 @@ def _fit_section(system: AnySystem, normals: Normals, fits: _Fits) -> Section:
         fresh,
         _level_range([what.look.levels[0] for _, what in group if what.look is not None]),
     )
-
-
-def _warn_of_levels(draft: _Draft, path: str, once: Once) -> None:
-    """Say where residual rows lose the far channel; `path` leads to the member in --set."""
-    machine, _ = draft.normals.key
-    levels = [draft.normals.group[i][1].level for i in draft.targets]
-    if not levels or not np.median(levels) > MONO_LIKE:  # nan of one channel is not above
-        return
-    for enrichment, size in zip(draft.member.enrichment, draft.sizes, strict=True):
-        if size and isinstance(enrichment, FromAudio) and not enrichment.match_levels:
-            once.warn(
-                (machine, "mono-like"),
-                f"{machine}: near is {np.median(levels):.0f} dB above far, so most residual rows "
-                f"sound like mono recordings; --set {path}enrichment.ResidualAugmentation."
-                "match_levels=True mixes at equal levels",
-            )
 
 
 def _fit_member(draft: _Draft, fits: _Fits) -> Member:

@@ -209,6 +209,7 @@ class Judge:
         ]
         # Fused like any clip's, so that a threshold is one of the fused score.
         fused = self._fuse([m.self_scores for m in section.members])
+        self.own = fused  # (clips,)
         self._all = Held.of(fused[section.judges], false_alarm_rate)
         # Of a domain without clips that may judge there is nothing to draw from.
         self._domains = {

@@ -7,7 +7,7 @@ a few rows cannot bend, are all held out together and judged by a bank made with
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from nearfar.clips.clip import Clip
 from nearfar.detector.member import Member, NormalRows, fit_member
+from nearfar.detector.section import Section
 from nearfar.embedding.jobs import Heard
 from nearfar.health.suspects import Suspect, by_look, by_score
 from nearfar.runtime.threads import one_thread
@@ -114,11 +115,30 @@ def _far(
     return far
 
 
+def too_few(sections: Mapping[tuple[str, str], Section]) -> list[str]:
+    """A line for each machine of whose clips none can be judged by score, so few there are."""
+    lines = {}
+    for (machine, _), section in sections.items():
+        sizes = [len(g) for g in _alike(section.members[0].domain[: len(section.clips)],
+                                        section.fresh)]  # fmt: skip
+        if max(sizes) < FEWEST:
+            # Of a domain, or of those that an encoder heard, or did not.
+            of = " of one kind" * (len(sizes) > 1)
+            lines[machine] = (
+                f"{machine}: too few clips{of} to judge by score ({max(sizes)} of {FEWEST})"
+            )
+    return list(lines.values())
+
+
+def _alike(domain: NDArray[np.int8], fresh: Sequence[bool] | None) -> list[Index]:
+    """Places of clips of one domain, all or none known to an encoder."""
+    kind = 2 * domain.astype(np.int64) + (0 if fresh is None else np.array(fresh, np.int64))
+    return [np.flatnonzero(kind == one) for one in np.unique(kind)]
+
+
 def _groups(table: NormalRows, fresh: Sequence[bool] | None) -> list[Index]:
-    """Places of clips that may be compared: of one domain, all or none known to an encoder."""
-    kind = 2 * table.domain.astype(np.int64) + (0 if fresh is None else np.array(fresh, np.int64))
-    groups = (np.flatnonzero(kind == one) for one in np.unique(kind))
-    return [group for group in groups if len(group) >= FEWEST]
+    """Those of them that are enough to be compared."""
+    return [group for group in _alike(table.domain, fresh) if len(group) >= FEWEST]
 
 
 def _fused(

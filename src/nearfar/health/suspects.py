@@ -19,6 +19,8 @@ from nearfar.clips import Clip
 from nearfar.sound.look import Look
 
 RATIO = 10.0  # dB from the median near/far ratio; a few dB are weather, ten are another place
+# Swapped channels turn the sign: at +4 dB they are no more than 8 dB off.
+TURNED, TURNED_MADS = 6.0, 8.0  # dB, and MAD, from the median, with the other sign
 FLOOR = -90.0  # dBFS; ±1 of 16 bits is −90.3
 TWICE_COHERENCE, TWICE_CORRELATION = 0.99, 0.999  # from which two channels are one
 CLIPPED = 0.001  # share of samples on a flat top
@@ -59,9 +61,10 @@ class Suspect:
 
 
 KINDS = {  # what a line says; {usual} is of the machine's other clips
-    "score": "far from the others by self-score (median {usual}); listen to them",
-    "ratio": "near over far more than 10 dB from the median {usual}; were the microphones swapped "
-    "or moved?",
+    # Times, for what is held out here is not what is held out for a threshold.
+    "score": "far from the others by self-score (× their median); listen to them, or fit with "
+    "--exclude-suspects",
+    "ratio": "near over far is far from the median {usual}; were the microphones swapped or moved?",
     "near floor": "the near microphone is at the noise floor; is it connected?",
     "far floor": "the far microphone is at the noise floor; is it connected?",
     "twice": "both channels are one, up to gain or noise; is the far microphone connected?",
@@ -100,8 +103,9 @@ def by_score(clips: Sequence[Clip], flagged: Mask, scores: Values, usual: float)
         scores: (n,) of each clip by a bank that was made without it.
         usual: their median.
     """
+    # A rule's scores may be no distances: of a median of 0 or below there are no times.
     return [
-        Suspect(clips[i], "score", f"{scores[i]:.3g}", f"{usual:.3g}")
+        Suspect(clips[i], "score", f"×{scores[i] / usual:.3g}" if usual > 0 else "")
         for i in _places(unexplained(clips, flagged))
     ]
 
@@ -169,8 +173,10 @@ def _ratio(heard: Heard) -> list[Suspect]:
     for group in comparable(clips):
         group = group[np.isfinite(ratios[group])]
         if len(group) >= FEWEST:
-            medians[group] = np.median(ratios[group])
-            flagged[group] = np.abs(ratios[group] - medians[group]) > RATIO
+            medians[group] = usual = np.median(ratios[group])
+            off = np.abs(ratios[group] - usual)
+            turned = (ratios[group] * usual < 0) & (off > TURNED_MADS * np.median(off))
+            flagged[group] = (off > RATIO) | (turned & (off > TURNED))
     return [
         Suspect(clips[i], "ratio", f"{ratios[i]:+.1f} dB", f"{medians[i]:+.1f} dB")
         for i in _places(unexplained(clips, flagged))
@@ -260,12 +266,14 @@ def _off(heard: Heard) -> list[Suspect]:
             continue
         flagged = np.zeros(len(clips), dtype=np.bool_)
         flagged[order[:cut]] = True
-        loud = f"{len(order) - cut} at {sorted_[cut]:.0f} to {sorted_[-1]:.0f} dBFS: " + ", ".join(
-            [clips[i].file for i in order[cut : cut + 3]] + ["…"] * (len(order) - cut > 3)
-        )
+        alone = cut <= len(order) / 2
+        ends = dict.fromkeys(f"{level:.0f}" for level in (sorted_[cut], sorted_[-1]))
+        loud = f"{' to '.join(ends)} dBFS"
+        if not alone:  # then the loud ones are those to look at
+            names = [clips[i].file for i in order[cut : cut + 3]]
+            loud += f": {', '.join(names)}{', …' * (len(order) - cut > 3)}"
         found += [
-            Suspect(clips[i], "off", f"{heard[i][1].levels[0]:.0f} dBFS", loud,
-                    alone=cut <= len(order) / 2)
+            Suspect(clips[i], "off", f"{heard[i][1].levels[0]:.0f} dBFS", loud, alone=alone)
             for i in _places(unexplained(clips, flagged))
         ]  # fmt: skip
     return found

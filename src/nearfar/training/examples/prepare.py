@@ -71,7 +71,7 @@ def looked_through(
     Raises:
         AudioError, DatasetError, NearfarError: as `usable`.
     """
-    stamps = [_stamp(clip, order) for clip in clips]
+    stamps = [stamp_of(clip, order) for clip in clips]
     found = [mels.source(stamp) if stamp else None for stamp in stamps]
     missing = [i for i, source in enumerate(found) if source is None]
     if len(missing) <= JOB:
