@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING
 from rich.cells import cell_len
 from rich.text import Text
 
+from nearfar.cli.progress import show_warning
 from nearfar.cli.show import console, table_of
-from nearfar.errors import in_shell, printable, visible
+from nearfar.errors import printable, visible
 from nearfar.text import alike, counted, number
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def verdicts(scores: Scores, csv: Path | None) -> None:
             )
     # On standard error: programs may read the table.
     for line in alike(f"{v.clip.name}: {_doubt(v)}" for v in scores if v.warning):
-        print(f"warning: {in_shell(printable(line))}", file=sys.stderr)
+        show_warning(printable(line))
     console().print(scores.summary + (f"; wrote {csv}" if csv else ""), markup=False)
 
 

@@ -22,7 +22,17 @@ from nearfar.cli.check import check
 from nearfar.cli.embed import embed
 from nearfar.cli.finetune import finetune
 from nearfar.cli.fit import fit, score, threshold
-from nearfar.cli.program import ANYWHERE, COMPLETE, Command, Program, completion, start, voice
+from nearfar.cli.lines import tell
+from nearfar.cli.program import (
+    ANYWHERE,
+    COMPLETE,
+    Command,
+    Program,
+    completion,
+    exit_codes,
+    start,
+    voice,
+)
 from nearfar.cli.progress import Interrupted, show_warning
 from nearfar.cli.reproduce import reproduce
 from nearfar.cli.sound import inspect, mask, simulate
@@ -37,6 +47,13 @@ COMMANDS = (  # in the order of the help: what most people need first
     finetune, embed, ablate, reproduce, cache,
     simulate, inspect, mask, completion,
 )  # fmt: skip
+ENDINGS = {  # those that end in more ways than others
+    check: exit_codes("a clip stands out"),
+    score: exit_codes(
+        "an anomaly was found (with --fail-on-anomaly)",
+        "none was, but some clips were not judged (with --fail-on-anomaly)",
+    ),
+}
 
 
 def program(*commands: Callable[..., Any]) -> typer.Typer:
@@ -50,7 +67,7 @@ def program(*commands: Callable[..., Any]) -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     for command in commands or COMMANDS:
-        made.command(cls=Command)(command)
+        made.command(cls=Command, epilog=ENDINGS.get(command))(command)
     made.callback()(start)
     if not commands:
         made.add_typer(cli_weights.app, name="weights")
@@ -93,16 +110,17 @@ def main() -> None:
         if voice.verbose:
             traceback.print_exc()
         for fault in error.faults:  # in full, each on its own line; the error sums them up
-            typer.echo(f"fault: {voice.fitting(in_shell(one_line(fault)))}", err=True)
-        typer.echo(f"error: {voice.fitting(in_shell(one_line(error)))}", err=True)
+            tell("fault", voice.fitting(in_shell(one_line(fault))))
+        tell("error", voice.fitting(in_shell(one_line(error))))
         sys.exit(2)  # as the command-line library itself ends for an unknown option
     except Interrupted as interrupt:
-        typer.echo(
-            f"{interrupt}; what is finished is kept, the same command goes on from there", err=True
-        )
+        # A shell that asks for completions shows its own line again, and nothing was begun.
+        if COMPLETE not in os.environ:
+            kept = "; what is finished is kept, the same command goes on from there"
+            tell("", f"{interrupt}{kept if voice.keeps else ''}")
         sys.exit(interrupt.exit_code)
     except OSError as error:  # standard output is full or gone
-        typer.echo(f"error: the output cannot be written ({error.strerror})", err=True)
+        tell("error", f"the output cannot be written ({error.strerror})")
         sys.exit(2)
     finally:
         for number, handler in before.items():  # tests call this within a process that goes on

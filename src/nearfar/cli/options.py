@@ -99,7 +99,10 @@ ClipSeconds = Annotated[
 ]
 # None leaves it to the system, or to what a detector was fitted with.
 Rate = Annotated[
-    float | None, typer.Option(help="Share of normal clips that may be called anomalous, 0–1.")
+    float | None,
+    typer.Option(
+        help="Share of normal clips that may be called anomalous, 0–1; 0.1 if never said."
+    ),
 ]
 Machine = Annotated[str | None, typer.Option(help="Name of the machine, if the data do not say.")]
 # One meaning everywhere. A file has the table beside it on the screen; of a dash nothing else is

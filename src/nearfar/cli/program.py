@@ -18,17 +18,33 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from nearfar.cli.lines import tell
 from nearfar.cli.options import DATA, OUTPUT, SPEED, SYSTEM
 from nearfar.cli.usage import UsageError, explained
 from nearfar.text import one_line
 from nearfar.version import __version__
 
 COMPLETE = "_NEARFAR_COMPLETE"  # what a shell's script asks us by
-EXIT_CODES = (
-    "Exit codes: 0 fine; 1 an anomaly was found (with --fail-on-anomaly), a clip stands out "
-    "(check), or weights check failed; 2 a mistake in what was asked or in the data, told in one "
-    "line; 3 some clips were not judged (with --fail-on-anomaly); 130 interrupted (Ctrl-C); 143 "
-    "ended (SIGTERM)."
+
+
+def exit_codes(one: str = "", three: str = "") -> str:
+    """How a command ends, where it has the codes 1 and 3 with what they mean.
+
+    >>> "; 1 " in exit_codes(), "; 1 a clip stands out; 2 " in exit_codes("a clip stands out")
+    (False, True)
+    """
+    codes = (
+        "0 fine", one and f"1 {one}",
+        "2 a mistake in what was asked or in the data, told in one line", three and f"3 {three}",
+        "130 interrupted (Ctrl-C)", "143 ended (SIGTERM)",
+    )  # fmt: skip
+    return f"Exit codes: {'; '.join(filter(None, codes))}."
+
+
+EXIT_CODES = exit_codes(  # of all commands together; a command's own help has its own
+    "an anomaly was found (score --fail-on-anomaly), a clip stands out (check), or weights differ "
+    "(weights check)",
+    "some clips were not judged (score --fail-on-anomaly)",
 )
 ANYWHERE = (  # may stand behind the command too: that is where one thinks of them
     "-q", "--quiet", "-v", "--verbose", "-V", "--version",
@@ -72,6 +88,7 @@ class Voice:
         self.quiet = False  # neither progress nor warnings
         self.verbose = False  # versions, times, tracebacks of errors
         self.options: frozenset[str] = frozenset()  # of the command that runs
+        self.keeps = False  # does it keep what is finished when it is stopped?
 
     def fitting(self, text: str) -> str:
         """A message whose way out is open to the command: not all can leave clips out.
@@ -90,12 +107,12 @@ voice = Voice()  # of this run; `start` sets it
 class Command(TyperCommand):
     """A command whose help has panels, no types of switches, and the exit codes.
 
-    >>> Command("hum", params=[]).epilog == EXIT_CODES
+    >>> Command("hum", params=[]).epilog == exit_codes()
     True
     """
 
     def __init__(self, name: str | None, **given: Any) -> None:
-        given["epilog"] = given.get("epilog") or EXIT_CODES
+        given["epilog"] = given.get("epilog") or exit_codes()
         # Broken where the terminal ends, not where the source does.
         paragraphs = cleandoc(given.get("help") or "").split("\n\n")
         given["help"] = "\n\n".join(map(one_line, paragraphs)) or None
@@ -111,7 +128,15 @@ class Command(TyperCommand):
     def invoke(self, ctx: Any) -> Any:
         """Run it; messages fit what it can do."""
         voice.options = frozenset(option for p in self.params for option in p.opts)
+        # Embeddings in the cache; a simulation has its data set.
+        voice.keeps = bool(ctx.params.get("cache", self.name == "simulate"))
         return super().invoke(ctx)
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Print the help."""
+        from nearfar.cli import manual  # draws with a library that no other run waits for
+
+        manual.show(self, ctx, (DATA, SYSTEM, OUTPUT, SPEED))
 
     def get_params(self, ctx: Any) -> Any:
         """The parameters, panel by panel; --help, which is made late, is one of them."""
@@ -198,7 +223,7 @@ class Program(Group):
             if type(error).__name__ == "NoArgsIsHelpError":  # nearfar alone: its text is the help
                 error.show()
             else:
-                typer.echo(f"error: {explained(error)}", err=True)
+                tell("error", explained(error))
             code = error.exit_code
         sys.exit(code)  # None of a command that came to its end: 0
 

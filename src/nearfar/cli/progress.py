@@ -25,6 +25,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from nearfar.cli.lines import tell
 from nearfar.cli.program import voice
 from nearfar.errors import in_shell
 from nearfar.runtime.runtime import Progress as Report
@@ -62,7 +63,7 @@ def show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
     """A warning on standard error."""
     # File and line, which Python would add, are of our source: no help to who runs a command.
     if not voice.quiet:
-        typer.echo(f"warning: {in_shell(one_line(message))}", err=True)
+        tell("warning", in_shell(one_line(message)))
 
 
 class Session:

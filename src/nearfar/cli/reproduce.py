@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from nearfar.cli.lines import tell
 from nearfar.cli.options import DATA, SYSTEM, Cache, Channels, Device, Order, Workers
-from nearfar.cli.progress import Interrupted, Session
+from nearfar.cli.program import voice
+from nearfar.cli.progress import Interrupted, Session, show_warning
 from nearfar.errors import SettingError
 
 if TYPE_CHECKING:
@@ -89,18 +91,17 @@ def reproduce(
             if not (output / "steps").is_dir():  # nothing is there to go on with
                 raise
             # Said here, where the folder's name is known: `main` says less.
-            typer.echo(f"{output}: {interrupt}; finished steps are kept, --resume goes on "
-                       "from there", err=True)  # fmt: skip
+            tell("", f"{output}: {interrupt}; finished steps are kept, --resume goes on from there")
             raise SystemExit(interrupt.exit_code) from None
     typer.echo(outcome.text)
     if dry_run:
         return
     # After the tables: above them nobody would see these any more.
     for warning in outcome.warnings[:SHOWN]:
-        typer.echo(f"warning: {warning}", err=True)
-    if len(outcome.warnings) > SHOWN:
+        show_warning(warning)
+    if len(outcome.warnings) > SHOWN and not voice.quiet:
         more = len(outcome.warnings) - SHOWN
-        typer.echo(f"and {more} more warnings, in {output / 'log.jsonl'}", err=True)
+        tell("", f"and {more} more warnings, in {output / 'log.jsonl'}")
     typer.echo(f"wrote {output / 'results.md'} and {output / 'results.json'}")
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nearfar.cli.program import Command, Group
+from nearfar.cli.program import Command, Group, exit_codes
 from nearfar.errors import WeightsError, needs
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def convert(
     _describe(written)
 
 
-@app.command(cls=Command)
+@app.command(cls=Command, epilog=exit_codes("the features differ"))
 def check(
     weights: Annotated[str, typer.Argument(help="Folder, .safetensors file, or hub id.")],
     against: Annotated[
@@ -48,10 +48,7 @@ def check(
         ),
     ] = None,
 ) -> None:
-    """Show what weights are and whether they are whole; with --against, compare features.
-
-    Exit code 1: the features differ.
-    """
+    """Show what weights are and whether they are whole; with --against, compare features."""
     from nearfar.embedder.eat.selftest import COSINE, MOST, compare_features, damaged_tensor
     from nearfar.embedder.eat.weights import open_weights
 
