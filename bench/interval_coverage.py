@@ -35,9 +35,10 @@ PAGE = """# How far the intervals can be trusted
 
 Printed by `python -m bench.interval_coverage`; do not edit.
 
-`evaluate` and `compare` give an interval: percentiles of a bootstrap that draws clips again, with
-replacement, in each **cell**: a machine and section, a domain (source, target), a label (normal,
-anomaly). With few clips a cell that interval is too narrow, and it says so:
+`nearfar evaluate` and, in Python, `nf.compare` give an interval: percentiles of a bootstrap
+that draws clips again, with replacement, in each **cell**: a machine and
+section, a domain (source, target), a label (normal, anomaly).
+With few clips a cell that interval is too narrow, and it says so:
 
 * **No interval** where all draws give the same number: one clip a cell, all scores equal, every
   anomaly above every normal clip. A bootstrap can only draw again what it has seen, so 100 to 100

@@ -17,8 +17,11 @@ from nearfar.errors import (
     Once,
     did_you_mean,
     first_line,
+    in_python,
+    in_shell,
     needs,
     several,
+    unusable,
     warn,
 )
 
@@ -120,3 +123,22 @@ def test_what_one_job_has_said_later_ones_do_not_repeat_whatever_the_words():
         once.warn(("pump", "shift"), "pump")
         other.warn(("fan", "shift"), "another once")
     assert [str(w.message) for w in said] == ["fan: 0", "fan again: 0", "pump", "another once"]
+
+
+# ---- many clips at once --------------------------------------------------------------------------
+
+
+def test_nobody_is_told_to_leave_out_all_there_is():
+    reason = "{}.wav: silent; check it or leave the clip out with --skip-bad"
+    faults = [AudioError(reason.format(i)) for i in range(3)]
+    for total in (3, 4):
+        error = unusable(faults, total)
+        assert ("skip_bad" in str(error)) is (total == 4)
+        assert [f"{i}.wav" in str(error) for i in range(3)] == [True] * 3
+    assert "skip_bad" not in str(unusable(faults[:1], 1))
+
+
+def test_the_near_only_way_out_is_a_system_in_both_languages():
+    said = "use a near-only system (-s logmel)"
+    assert in_python(said) == "use a near-only system (nf.logmel())"
+    assert in_shell(in_python(said)) == said

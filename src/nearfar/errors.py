@@ -23,6 +23,8 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
+from nearfar.text import alike
+
 # Flags that an argument stands for, by what a value of it looks like in a message; "" is a switch.
 _NAME, _COUNT = r"[A-Z][A-Z_]+", r"\d[\d.]*"
 FLAGS = {
@@ -79,6 +81,7 @@ def _to_python(text: str) -> str:
             text,
         )
     text = re.sub(r"(?<![\w-])--part file\.py:(\w+)", r"load(dir, types=(\1,))", text)
+    text = re.sub(r"(?<![\w-])-s (logmel|s4)\b", r"nf.\1()", text)
     return re.sub(r"(?<![\w-])--set ([\w.]+=[\w.\[\]]*\w\]?)", r"with_setting(…, '\1')", text)
 
 
@@ -117,6 +120,7 @@ def _to_shell(text: str) -> str:
         )
     # A refused value is told by its argument's name, at the begin of a line.
     text = re.sub(r"^(clip_seconds|false_alarm_rate|batch_size)(?= )", _begun, text)
+    text = re.sub(r"\bnf\.(logmel|s4)\(\)", r"-s \1", text)
     text = re.sub(r"load\(dir, types=\((\w+),\)\)", r"--part file.py:\1", text)
     return re.sub(r"with_setting\(…, '([^']*)'\)", r"--set \1", text)
 
@@ -270,11 +274,29 @@ def several(faults: Sequence[NearfarError], summary: str) -> NearfarError:
     if len(faults) == 1:
         return faults[0]
     kinds = {type(fault) for fault in faults}
-    line = f"{summary}: {faults[0]}"
+    # One cause of many is all that there is to say; of several the first stands for them.
+    causes = alike(map(str, faults))
+    line = f"{summary}: {causes[0] if len(causes) == 1 else faults[0]}"
     # Of one kind they stay that: who catches an AudioError of one clip catches two as well.
     error = (kinds.pop() if len(kinds) == 1 else NearfarError)(line)
     error.faults = tuple(map(str, faults))
     return error
+
+
+def unusable(faults: Sequence[NearfarError], total: int) -> NearfarError:
+    """One error for all clips that cannot be used, with a way out that leaves something.
+
+    Args:
+        faults: at least one, a clip each.
+        total: how many clips there are.
+
+    >>> unusable([AudioError("a.wav: silent; check it or leave the clip out with --skip-bad")], 1)
+    AudioError('a.wav: silent; check it')
+    """
+    summary = f"{len(faults)} of {total} clips cannot be used"
+    if len(faults) < total:
+        return several(faults, f"{summary}; leave them out with --skip-bad")
+    return several([type(fault)(once_left_out(str(fault))) for fault in faults], summary)
 
 
 def once_left_out(reason: str) -> str:

@@ -80,7 +80,7 @@ def _refuse_taken(
         raise StorageError(f"{path}: lies in a detector; choose another folder")
     if path.exists() and not known and not replace:
         raise StorageError(
-            f"{path}: is there already, and not plainly an earlier output of this kind; choose "
+            f"{path}: is there already, and nothing in it says that this command wrote it; choose "
             "another name, or write over it with --replace"
         )
 

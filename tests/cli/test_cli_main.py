@@ -10,7 +10,15 @@ import pytest
 from typer.main import get_command
 
 from nearfar.cli import main as cli
-from nearfar.errors import DatasetError, NearfarError, NearfarWarning, several, warn
+from nearfar.cli.program import COMPLETE, voice
+from nearfar.errors import (
+    AudioError,
+    DatasetError,
+    NearfarError,
+    NearfarWarning,
+    several,
+    warn,
+)
 
 
 @pytest.fixture
@@ -57,12 +65,29 @@ def test_a_bug_is_not_hidden(ending):
         ending(lambda: 1 / 0)
 
 
-def test_ctrl_c_says_that_nothing_is_lost_and_gives_the_handler_back(ending):
+def test_ctrl_c_says_that_nothing_is_lost_and_gives_the_handler_back(ending, monkeypatch):
     before = signal.getsignal(signal.SIGINT)
-    code, out, err = ending(lambda: signal.raise_signal(signal.SIGINT))
-    assert (code, out, err.count("\n")) == (130, "", 1)
-    assert "goes on from there" in err
-    assert signal.getsignal(signal.SIGINT) is before
+    for keeps in (True, False):
+        monkeypatch.setattr(voice, "keeps", keeps)
+        code, out, err = ending(lambda: signal.raise_signal(signal.SIGINT))
+        assert (code, out, err.count("\n")) == (130, "", 1)
+        assert ("goes on from there" in err) is keeps
+        assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_a_shell_that_completes_is_not_told_of_ctrl_c(ending, monkeypatch):
+    monkeypatch.setenv(COMPLETE, "complete_bash")
+    assert ending(lambda: signal.raise_signal(signal.SIGINT)) == (130, "", "")
+
+
+def test_one_cause_of_many_files_is_one_line_and_verbose_names_them_all(ending, monkeypatch):
+    faults = [AudioError(f"day/c{i:02d}.wav: mono") for i in range(28)]
+    code, _, err = ending(raising(several(faults, "28 of 30 clips")))
+    assert (code, err.count("\n")) == (2, 1)
+    assert "day/c00.wav: mono (and 27 more like it: day/c01.wav, " in err
+    monkeypatch.setattr(voice, "verbose", True)
+    _, _, err = ending(raising(several(faults, "28 of 30 clips")))
+    assert err.count("fault: ") == 28
 
 
 def test_our_warnings_are_said_each_time_whatever_the_filters(ending):

@@ -26,3 +26,30 @@ def test_what_changes_a_result_or_hides_a_fault_is_asked_for():
         for name, parameter in inspect.signature(command).parameters.items():
             if name in ("skip_bad", "any_frontend", "copy_weights", "resume", "any_data", "clear"):
                 assert parameter.default is False, (command.__name__, name)
+
+
+# ---- what is written is named --------------------------------------------------------------------
+
+
+def test_files_are_named_at_the_end_unless_standard_output_is_a_table(tmp_path, capsys):
+    from pathlib import Path
+
+    from nearfar.cli.lines import Ledger, ledger
+    from nearfar.cli.options import write_csv, write_json
+
+    assert not write_csv(tmp_path / "a.csv", "a\n")
+    assert not write_json(tmp_path / "a.json", {})
+    ledger.close()
+    told = capsys.readouterr().out.splitlines()
+    assert told == [f"wrote {tmp_path / 'a.csv'}", f"wrote {tmp_path / 'a.json'}"]
+    write_json(tmp_path / "a.json", {})
+    assert write_csv(Path("-"), "a\n")
+    ledger.close()
+    assert capsys.readouterr().out == "a\n"
+    assert (Ledger().files, ledger.files, ledger.taken) == ([], [], False)
+
+
+def test_two_tables_do_not_fit_one_output(run):
+    from command import failed
+
+    failed(run("score", "d", "today", "--csv", "-", "--json", "-"), "--csv -", "--json -")

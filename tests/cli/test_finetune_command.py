@@ -128,11 +128,9 @@ def test_all_bad_files_are_named_before_a_training_or_left_out_of_it(command, da
     out, other = tmp_path / "s1.safetensors", tmp_path / "other.safetensors"
     short = (*SHORT[:1], "training.epochs=1", *SHORT[2:], "--set", "embedder.embedder.frames=160")
     code, told, err = command(mine, "-o", out, *short)
-    faults = [line for line in err.splitlines() if line.startswith("fault: ")]
-    assert (code, told, len(faults)) == (2, "", 2)
-    for path, fault in zip(bad, faults, strict=True):
-        assert path.name in fault
-        assert fault.endswith("--skip-bad")
+    assert (code, told, err.count("--skip-bad: ")) == (2, "", 1)
+    for path in bad:
+        assert path.name in err  # one cause of both: one line has it
     assert not list(tmp_path.glob("*.safetensors"))
     code, _, err = command(mine, "-o", out, *short, "--skip-bad")
     assert code == 0

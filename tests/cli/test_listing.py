@@ -31,13 +31,13 @@ def on_screen(monkeypatch, scores):
         monkeypatch.setenv(name, value)
     with monkeypatch.context() as patched:
         patched.setattr(sys, "stdout", screen := Screen())
-        listing.verdicts(Scores(scores), None)
+        listing.verdicts(Scores(scores))
     return screen.getvalue().splitlines()
 
 
 def test_what_was_not_judged_is_called_so_and_counted(capsys):
     silent = [Verdict.none(verdict(n).clip, 2.0, f"{n}.wav: far is silent") for n in "bcd"]
-    listing.verdicts(Scores([verdict("a"), *silent]), None)
+    listing.verdicts(Scores([verdict("a"), *silent]))
     out, err = capsys.readouterr()
     assert out.count("not judged") == 3 + 1
     assert out.splitlines()[-1] == "0 of 1 clips anomalous, 3 not judged"
@@ -47,10 +47,10 @@ def test_what_was_not_judged_is_called_so_and_counted(capsys):
 
 
 def test_times_are_shown_where_any_clip_has_one(capsys):
-    listing.verdicts(Scores([verdict("a")]), None)
+    listing.verdicts(Scores([verdict("a")]))
     assert "time" not in capsys.readouterr().out
     late = replace(verdict("b"), clip=replace(CLIP, time=datetime(2024, 11, 4, 6, 30, tzinfo=UTC)))
-    listing.verdicts(Scores([verdict("a"), late]), None)
+    listing.verdicts(Scores([verdict("a"), late]))
     out = capsys.readouterr().out
     assert "time" in out
     assert "2024-11-04 06:30:00+00:00" in out
@@ -58,7 +58,7 @@ def test_times_are_shown_where_any_clip_has_one(capsys):
 
 def test_a_pipe_gets_whole_names_and_warnings_apart(capsys):
     long = "section_00_target_test_normal_0000_" + "x" * 80
-    listing.verdicts(Scores([verdict(long), verdict("b", 3.0, "clipped")]), None)
+    listing.verdicts(Scores([verdict(long), verdict("b", 3.0, "clipped")]))
     out, err = capsys.readouterr()
     assert f"{long}.wav" in out
     assert "ANOMALOUS" in out
@@ -69,7 +69,7 @@ def test_a_pipe_gets_whole_names_and_warnings_apart(capsys):
 def test_a_percentile_has_one_unit_on_the_screen_and_in_files(capsys):
     shares = (0.0, 0.005, 0.5, 2 / 3, 1.0)
     scores = Scores(replace(verdict(f"c{i}"), percentile=p) for i, p in enumerate(shares))
-    listing.verdicts(scores, None)
+    listing.verdicts(scores)
     head, *rows = capsys.readouterr().out.splitlines()
     place = head.split().index("percentile")
     told = [row.split()[place] for row in rows[: len(shares)]]
@@ -80,7 +80,7 @@ def test_a_percentile_has_one_unit_on_the_screen_and_in_files(capsys):
 
 def test_a_pipe_gets_every_row_however_many_there_are(capsys):
     scores = Scores(verdict(f"{i:04d}", score=i / 500) for i in range(3 * listing.LONG))
-    listing.verdicts(scores, None)
+    listing.verdicts(scores)
     head, *rows, summary = capsys.readouterr().out.splitlines()
     assert [row.split()[1] for row in rows] == [v.clip.name for v in scores]
     assert sum("ANOMALOUS" in row for row in rows) == sum(v.anomalous for v in scores)
@@ -95,14 +95,14 @@ def test_a_pipe_gets_every_row_however_many_there_are(capsys):
 def test_columns_stand_below_one_another_whatever_a_name_is_written_in(capsys):
     # 风扇 takes four places on a screen; a letter of Latin takes one.
     scores = Scores([verdict("x", machine="风扇"), verdict("x", machine="café")])
-    listing.verdicts(scores, None)
+    listing.verdicts(scores)
     _, chinese, french, _ = capsys.readouterr().out.splitlines()
     assert chinese.index("x.wav") + 2 == french.index("x.wav")
 
 
 def test_a_pipe_gets_no_character_that_does_not_print(capsys):
     odd = verdict("a\x1b[31m\n\u202eb", machine="m\x07")
-    listing.verdicts(Scores([replace(odd, nearest="\x1b[2J.wav")]), None)
+    listing.verdicts(Scores([replace(odd, nearest="\x1b[2J.wav")]))
     out = capsys.readouterr().out
     assert out.count("\n") == 3
     assert out.replace("\n", "").isprintable()

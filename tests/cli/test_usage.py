@@ -60,3 +60,20 @@ def test_a_mistake_of_an_older_library_is_told_too():
     assert explained(typer.BadParameter("'a' is not a valid integer.", param_hint="'--near'")) == (
         "--near: 'a' is not a valid integer; see nearfar --help"
     )
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [("--fail", "--fail-on-anomaly"), ("--compare", None),
+     ("--trashold-pooled", "--threshold-pooled"),
+     ("--sallvage", "--salvage"), ("--false", "--false-alarm-rate")],
+)  # fmt: skip
+def test_a_guess_is_near_or_none_is_made(run, given, meant):
+    line = failed(run("score", "d", "today", given), given)
+    assert (f"did you mean {meant}?" if meant else "; see") in line
+    assert ("did you mean" in line) is bool(meant)
+
+
+@pytest.mark.parametrize("rate", ["1%", "0,05"])
+def test_a_rate_that_is_none_tells_what_one_looks_like(run, rate):
+    failed(run("threshold", "d", "--false-alarm-rate", rate), repr(rate), "as in 0.01")

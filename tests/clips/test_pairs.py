@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import pytest
@@ -94,3 +95,20 @@ def test_all_faults_are_refused_in_one_line(tmp_path: Path) -> None:
     clips = Clips.open(tmp_path / "pump")
     refused(lambda: refuse_faults(clips), "6 of 7", "a.mp3", "d.mp3", "and 2 more", "--skip-bad")
     refuse_faults(clips[:1])
+
+
+def test_a_pattern_that_fits_nothing_is_the_mistake_that_is_told(tmp_path: Path) -> None:
+    lay(tmp_path / "pump", *(f"m{i:02d}_{side}.wav" for i in range(14) for side in "LR"))
+    with pytest.warns(NearfarWarning) as said:
+        refused(
+            lambda: Clips.open(tmp_path / "pump", pair="NEAR=*_1.wav,FAR=*_2.wav"),
+            "--pair NEAR=*_1.wav,FAR=*_2.wav", "none of 28 files", "m00_L.wav",
+        )  # fmt: skip
+    assert ["28 files" in str(w.message) for w in said] == [True]  # not a line a file
+
+
+def test_the_line_that_converts_works_from_where_one_stands(tmp_path: Path) -> None:
+    lay(tmp_path / "pump", "a b.m4a")
+    clips = Clips.open(tmp_path / "pump")
+    told = shlex.split(clips[0].fault.partition("convert it, ")[2].partition(";")[0])
+    assert told == ["ffmpeg", "-i", *(str(tmp_path / "pump" / f"a b.{e}") for e in ("m4a", "wav"))]

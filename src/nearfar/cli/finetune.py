@@ -35,6 +35,7 @@ from nearfar.cli.progress import Session
 from nearfar.errors import DatasetError, SettingError, did_you_mean, needs
 from nearfar.files import check_output, is_picture
 from nearfar.system.named import system_of
+from nearfar.text import counted
 
 if TYPE_CHECKING:
     from nearfar.clips import Clips
@@ -293,7 +294,7 @@ def _summary(output: Path, training: Training | None, system: str, finished: boo
         else f"{100 * best['accuracy']:.1f} % of {held} held-out normals in their class"
     )
     return (
-        f"{done}: {len(training.classes)} classes of {len(training.machines)} machines, "
+        f"{done}: {len(training.classes)} classes of {counted(len(training.machines), 'machine')}, "
         f"epoch {best['epoch']} of {epochs}, {right}\n"
         f"next: nearfar fit DATA -s {system} --weights {output} -o DETECTOR"
     )

@@ -16,6 +16,7 @@ from nearfar.cli.options import (
     ByDomain,
     Cache,
     ClipSeconds,
+    Csv,
     Device,
     ExcludeSuspects,
     Far,
@@ -35,8 +36,10 @@ from nearfar.cli.options import (
     Weights,
     Workers,
     channels_of,
+    check_stdout,
     on_disk,
     order_of,
+    write_csv,
     write_json,
 )
 from nearfar.cli.progress import Session
@@ -155,7 +158,7 @@ def score(
     data: Annotated[list[Path], typer.Argument(help="Files, folders or CSVs of new recordings.")],
     machine: Machine = None,
     section: Annotated[str | None, typer.Option(help="Section, if the data do not say.")] = None,
-    csv: Annotated[Path | None, typer.Option("--csv", help="Write the table to a file.")] = None,
+    csv: Csv = None,
     as_json: Json = None,
     fail_on_anomaly: Annotated[
         bool,
@@ -188,13 +191,13 @@ def score(
     from nearfar.cli.listing import verdicts
     from nearfar.clips import Clips
     from nearfar.detector.detector import load
-    from nearfar.files import write_text
     from nearfar.scores.verdict import is_score_table
 
     inputs = [detector, *data, *(weights or ())]
-    for path, ending in ((csv, ".csv"), (on_disk(as_json), ".json")):  # before clips are heard
+    check_stdout(csv, as_json)
+    for path, ending in ((csv, ".csv"), (as_json, ".json")):  # before clips are heard
         check_output(
-            path, endings=(ending,), inputs=inputs, ours=is_score_table, replace=replace
+            on_disk(path), endings=(ending,), inputs=inputs, ours=is_score_table, replace=replace
         )  # fmt: skip
     fitted = load(detector, types_of(part), weights or (), late=True)
     if false_alarm_rate is not None:
@@ -213,10 +216,11 @@ def score(
         scores = fitted.score(
             clips, session.runtime, machine=machine, section=section, skip_bad=skip_bad
         )
-    if csv is not None:
-        write_text(csv, scores.to_csv())  # first: a closed pipe must not cost the file
-    if not write_json(as_json, scores.as_dict() if as_json is not None else None):
-        verdicts(scores, csv)
+    # First: a closed pipe must not cost the files.
+    taken = write_csv(csv, scores.to_csv() if csv is not None else "")
+    taken |= write_json(as_json, scores.as_dict() if as_json is not None else None)
+    if not taken:
+        verdicts(scores)  # files are named at the command's end
     # Only where it was asked for: to a shell these are failures, and a verdict is none.
     if fail_on_anomaly and any(v.anomalous for v in scores):
         raise typer.Exit(1)

@@ -45,6 +45,27 @@ def wrapped(text: str, width: int | None, indent: str = "  ") -> str:
     )  # fmt: skip
 
 
+class Ledger:
+    """What a command has written: named at its end, unless standard output is a table of its own.
+
+    >>> Ledger().files, Ledger().taken
+    ([], False)
+    """
+
+    def __init__(self) -> None:
+        self.files: list[str] = []
+        self.taken = False  # by JSON or CSV that a program reads
+
+    def close(self) -> None:
+        """Name the files, and forget them."""
+        for file in [] if self.taken else self.files:
+            say(f"wrote {file}")
+        self.__init__()  # type: ignore[misc]
+
+
+ledger = Ledger()  # of this run
+
+
 def say(line: str) -> None:
     """Print a line of a result on standard output."""
     typer.echo("\n".join(wrapped(one, columns(sys.stdout)) for one in line.split("\n")))

@@ -9,7 +9,6 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.cells import cell_len
@@ -32,12 +31,11 @@ RIGHT = ("score", "percentile")  # columns whose digits stand below one another
 ALARM = "ANOMALOUS"  # in capitals: a colour is lost in a pipe, and on some people
 
 
-def verdicts(scores: Scores, csv: Path | None) -> None:
+def verdicts(scores: Scores) -> None:
     """Print the verdicts of a run: all of them into a pipe or a file, onto a screen the worst.
 
     Args:
         scores: of the run, in the order asked.
-        csv: where they were written too.
     """
     head = _head(scores)
     if not sys.stdout.isatty():
@@ -54,7 +52,7 @@ def verdicts(scores: Scores, csv: Path | None) -> None:
     # On standard error: programs may read the table.
     for line in alike(f"{v.clip.name}: {_doubt(v)}" for v in scores if v.warning):
         show_warning(printable(line))
-    console().print(scores.summary + (f"; wrote {csv}" if csv else ""), markup=False)
+    console().print(scores.summary, markup=False)  # files are named at the command's end
 
 
 def worst(scores: Iterable[Verdict], count: int = WORST) -> list[Verdict]:

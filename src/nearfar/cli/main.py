@@ -39,8 +39,8 @@ from nearfar.cli.sound import inspect, mask, simulate
 from nearfar.cli.studies import ablate, evaluate
 from nearfar.cli.systems import features, systems
 from nearfar.cli.weights import cache
-from nearfar.errors import NearfarError, NearfarWarning, in_shell
-from nearfar.text import one_line
+from nearfar.errors import NearfarError, NearfarWarning, in_shell, printable
+from nearfar.text import alike, one_line
 
 COMMANDS = (  # in the order of the help: what most people need first
     check, fit, score, threshold, evaluate, systems, features,
@@ -109,8 +109,10 @@ def main() -> None:
     except NearfarError as error:
         if voice.verbose:
             traceback.print_exc()
-        for fault in error.faults:  # in full, each on its own line; the error sums them up
-            tell("fault", voice.fitting(in_shell(one_line(fault))))
+        # What many files share is one line. A single cause stands in the error itself.
+        causes = list(error.faults) if voice.verbose else alike(error.faults)
+        for fault in causes if len(causes) > 1 else ():
+            tell("fault", printable(voice.fitting(in_shell(one_line(fault)))))
         tell("error", voice.fitting(in_shell(one_line(error))))
         sys.exit(2)  # as the command-line library itself ends for an unknown option
     except Interrupted as interrupt:

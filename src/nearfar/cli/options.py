@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nearfar.errors import SettingError
+from nearfar.cli import offers
+from nearfar.cli.lines import ledger
+from nearfar.errors import SettingError, visible
 
 if TYPE_CHECKING:
     from nearfar.sound.audio import ChannelOrder
@@ -47,7 +49,10 @@ Channels = Annotated[
 SystemName = Annotated[
     str | None,
     typer.Option(
-        "-s", "--system", help="A preset (s4 if not given; see nearfar systems) or file.py:name."
+        "-s",
+        "--system",
+        autocompletion=offers.systems,
+        help="A preset (s4 if not given; see nearfar systems) or file.py:name.",
     ),
 ]
 Settings = Annotated[
@@ -113,11 +118,16 @@ Json = Annotated[
         "--json", metavar="PATH|-", help="Write JSON to a file, or - for standard output."
     ),
 ]
+# As --json; a table of its own name, for what reads tables.
+Csv = Annotated[
+    Path | None,
+    typer.Option("--csv", metavar="PATH|-", help="Write CSV to a file, or - for standard output."),
+]
 STDOUT = Path("-")
 
 
 def on_disk(path: Path | None) -> Path | None:
-    """The file that --json names; None for standard output, or where nothing was asked."""
+    """The file that --json or --csv names; None for standard output, or where nothing was asked."""
     return None if path == STDOUT else path
 
 
@@ -127,16 +137,36 @@ def write_json(path: Path | None, data: Any) -> bool:
     Returns:
         Is standard output taken by it, so that no table may follow?
     """
-    from nearfar.files import write_text
-
     if path is None:
         return False
-    text = json.dumps(data, indent=1, ensure_ascii=False)
+    return _write(path, json.dumps(data, indent=1, ensure_ascii=False) + "\n")
+
+
+def write_csv(path: Path | None, text: str) -> bool:
+    """Write what --csv asks for, as `write_json` does."""
+    return path is not None and _write(path, text)
+
+
+def _write(path: Path, text: str) -> bool:
+    from nearfar.files import write_text
+
     if path == STDOUT:
-        typer.echo(text)
-        return True
-    write_text(path, text + "\n")
-    return False
+        ledger.taken = True
+        typer.echo(text, nl=False)
+    else:
+        write_text(path, text)
+        ledger.files.append(visible(str(path)))
+    return path == STDOUT
+
+
+def check_stdout(csv: Path | None, as_json: Path | None) -> None:
+    """Refuse two tables on one standard output.
+
+    Raises:
+        SettingError: both are a dash.
+    """
+    if csv == as_json == STDOUT:
+        raise SettingError("--csv - and --json -: standard output takes one; give a file to one")
 
 
 # ---- what files really are -----------------------------------------------------------------------
@@ -187,7 +217,7 @@ Replace = Annotated[
     bool,
     typer.Option(
         "--replace", rich_help_panel=OUTPUT,
-        help="Write over what is there though it is not plainly the same thing, made anew.",
+        help="Write over what is there, even if it is no earlier result of this command.",
     ),
 ]  # fmt: skip
 TimePattern = Annotated[

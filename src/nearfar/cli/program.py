@@ -18,7 +18,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from nearfar.cli.lines import tell
+from nearfar.cli.lines import ledger, tell
 from nearfar.cli.options import DATA, OUTPUT, SPEED, SYSTEM
 from nearfar.cli.usage import UsageError, explained
 from nearfar.text import one_line
@@ -77,6 +77,16 @@ METAVARS = {
 }  # fmt: skip
 
 
+# What messages advise, by what a command must have for that; else what is said instead.
+_ADVICE = (
+    ("--skip-bad", r"(leave \w+( clip)? out) with --skip-bad", r"\1 of the data"),
+    ("--system", r",? or use a near-only system \(-s logmel\)", ""),
+    ("--pair", r",? or pair them with --pair '[^']*'", ""),
+    # Whoever names a folder of recordings first has the two the wrong way round.
+    ("--output", r"(?<=; )(make one with nearfar fit DATA -o DIR)", r"DETECTOR comes first; \1"),
+)
+
+
 class Voice:
     """How much a run of the program tells beside its results.
 
@@ -96,9 +106,10 @@ class Voice:
         >>> Voice().fitting("a.wav: silent; check it or leave the clip out with --skip-bad")
         'a.wav: silent; check it or leave the clip out of the data'
         """
-        if "--skip-bad" in self.options:
-            return text
-        return re.sub(r"(leave \w+( clip)? out) with --skip-bad", r"\1 of the data", text)
+        for option, advice, instead in _ADVICE:
+            if option not in self.options:
+                text = re.sub(advice, instead, text)
+        return text
 
 
 voice = Voice()  # of this run; `start` sets it
@@ -130,7 +141,13 @@ class Command(TyperCommand):
         voice.options = frozenset(option for p in self.params for option in p.opts)
         # Embeddings in the cache; a simulation has its data set.
         voice.keeps = bool(ctx.params.get("cache", self.name == "simulate"))
-        return super().invoke(ctx)
+        try:
+            done = super().invoke(ctx)
+        except typer.Exit:  # an anomaly, say: what was written is there all the same
+            ledger.close()
+            raise
+        ledger.close()
+        return done
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Print the help."""
@@ -257,7 +274,8 @@ def start(
     ] = False,
 ) -> None:
     """Set how much is told; these flags may stand behind a command too."""
-    voice.quiet, voice.verbose = quiet, verbose
+    voice.quiet, voice.verbose, voice.keeps = quiet, verbose, False
+    ledger.__init__()  # type: ignore[misc]  # an earlier run of this process may have failed
     if verbose:
         python = ".".join(map(str, sys.version_info[:3]))
         typer.echo(f"nearfar {__version__}, Python {python}, {sys.platform}", err=True)

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from nearfar.cli import offers
+from nearfar.cli.lines import say
 from nearfar.cli.options import (
     AnyFrontend,
     BatchSize,
@@ -80,8 +82,9 @@ def ablate(
     claim: Annotated[
         str,
         typer.Argument(
+            autocompletion=offers.claims,
             help="coefficients, fusion, enrichment, channels, families, adaptation, members, "
-            "selfscores or percentile."
+            "selfscores or percentile.",
         ),
     ],
     system: SystemName = None,
@@ -216,8 +219,8 @@ def _tell(result: Printable, output: Path | None) -> None:
     """Write what was asked for and print the rest."""
     # The file first: a closed pipe must not cost it.
     if not write_json(output, result.as_dict() if output is not None else None):
-        text = result.text + (f"\nwrote {output}" if output is not None else "")
-        typer.echo("\n".join(map(visible, text.split("\n"))))  # whatever score files are called
+        for line in result.text.split("\n"):
+            say(visible(line))  # whatever score files are called
 
 
 def _check_given(

@@ -13,6 +13,7 @@ import typer
 from nearfar.errors import printable
 
 # Every mistake of usage is one. The library moved its errors between versions; this name stayed.
+AS_IN = {"false_alarm_rate": "0.01", "tau": "0.5"}  # what values of an option look like
 UsageError: Any = typer.BadParameter.__mro__[1]
 
 
@@ -43,14 +44,23 @@ def _said(error: Any) -> str:
     kind = type(error).__name__
     if kind == "NoSuchOption":
         # The best alone: the help has the others.
-        guesses = difflib.get_close_matches(error.option_name, error.possibilities or (), n=1)
-        guess = f"; did you mean {guesses[0]}?" if guesses else ""
-        return f"no such option {error.option_name}{guess}"
+        parameters = [] if error.ctx is None else error.ctx.command.params
+        known = [o for p in parameters for o in (*p.opts, *p.secondary_opts) if o[:1] == "-"]
+        guess = _guess(error.option_name, known)
+        return f"no such option {error.option_name}{guess and f'; did you mean {guess}?'}"
     if kind == "MissingParameter":
         return f"{_place(error)} is missing"
     if isinstance(error, typer.BadParameter):
         return f"{_place(error)}: {_wrong(error)}"
     return _small(error.message).replace(". Did", "; did")
+
+
+def _guess(given: str, known: list[str]) -> str:
+    """The option that was meant, "" if none is near: one begun so, else one spelled so."""
+    begun = [option for option in known if option.startswith(given)] if len(given) > 3 else []
+    bare = {option.lstrip("-"): option for option in known}  # dashes are alike in all
+    spelled = difflib.get_close_matches(given.lstrip("-"), bare, n=1, cutoff=0.7)
+    return begun[0] if len(begun) == 1 else bare[spelled[0]] if spelled else ""
 
 
 def _small(text: str) -> str:
@@ -76,7 +86,7 @@ def _wrong(error: Any) -> str:
     words = {
         "int_parsing": "it is a whole number",
         "int_from_float": "it is a whole number",
-        "float_parsing": "it is a number",
+        "float_parsing": f"it is a number, as in {AS_IN.get(str(error.param.name), '10')}",
         "greater_than_equal": f"it is at least {bounds.get('ge')}",
         "less_than_equal": f"it is at most {bounds.get('le')}",
     }.get(first["type"])

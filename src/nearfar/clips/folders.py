@@ -16,6 +16,7 @@ from nearfar.clips.pairs import Pairing, Recording, beside, halves, joined, reco
 from nearfar.clips.words import SPLITS, Place
 from nearfar.errors import DatasetError, warn
 from nearfar.sound import audio
+from nearfar.text import counted
 
 _ASIDE = {"supplemental", "__macosx"}  # folders that hold no clips
 _DEEPEST = 5  # folders below DATA in which a machine is looked for: data/dcase2026t2/…/raw/fan
@@ -225,7 +226,7 @@ def plain_clips(
             place = words.place_of(folder)
             clips += [named_clip(recording, place, how.clock) for recording in found]
     if not clips:
-        raise DatasetError(_nothing(root, aside))
+        raise DatasetError(_nothing(root, aside, how.pair))
     if aside:  # said, for a machine might be called so
         warn(f"{root}: not fitted on, anomalies by their folders' names: {_few(aside, root)}")
     if not named:
@@ -233,12 +234,22 @@ def plain_clips(
     return clips
 
 
-def _nothing(root: Path, aside: list[Path]) -> str:
+def _nothing(root: Path, aside: list[Path], pair: Pairing | None) -> str:
     if aside:
         return (f"{root}: only anomalies by their folders' names ({_few(aside, root)}); fit on "
                 "recordings of normal operation")  # fmt: skip
+    if pair is not None and (sounds := _sounds(root)):
+        return (f"{root}: --pair NEAR={pair.near},FAR={pair.far} fits none of "
+                f"{counted(len(sounds), 'file')}, such as {sounds[0]}; say how they are called"
+                )  # fmt: skip
     return (f"{root}: no clips; looked for DCASE machines (folders with train or test in them) "
             f"and for {', '.join(audio.SUFFIXES)} files")  # fmt: skip
+
+
+def _sounds(root: Path) -> list[str]:
+    """Names of all sound files below a folder."""
+    return [file.name for _, files, _ in walk(root, deepest=_ENDLESS) for file in files
+            if file.suffix.lower() in audio.SUFFIXES]  # fmt: skip
 
 
 def _few(folders: list[Path], root: Path) -> str:

@@ -13,6 +13,7 @@ from typing import NamedTuple
 from nearfar.clips.clip import parse_name
 from nearfar.errors import SettingError, warn
 from nearfar.sound import audio
+from nearfar.text import LEFT_OUT, alike, counted
 
 LOSSY = {".3gp", ".aac", ".ac3", ".amr", ".m4a", ".m4b", ".mka", ".mp2", ".mp3", ".mpc", ".oga",
          ".ogg", ".opus", ".ra", ".spx", ".weba", ".wma"}  # fmt: skip
@@ -104,10 +105,10 @@ def recordings(files: Iterable[Path], chosen: Pairing | None = None) -> list[Rec
 
 def foreign(file: Path) -> str:
     """Why a sound file of another format is not read, and the way out."""
-    new = file.stem + ".wav"
-    line = f"ffmpeg -i {shlex.quote(file.name)} {shlex.quote(new)}"
+    # With its folder: it is typed where nearfar was called.
+    line = f"ffmpeg -i {shlex.quote(str(file))} {shlex.quote(str(file.with_suffix('.wav')))}"
     # A message has 500 characters, and a name that is escaped in it cannot be copied from there.
-    if len(line) > 160 or not file.name.isprintable():
+    if len(line) > 200 or not str(file).isprintable():
         line = f"ffmpeg -i OLD{file.suffix} NEW.wav"
     lost = ("; what its codec removed stays lost, better record without loss"
             if file.suffix.lower() in LOSSY else "")  # fmt: skip
@@ -154,9 +155,13 @@ def side_of(path: Path, chosen: Pairing | None = None) -> tuple[str, str] | None
 def _paired_as(files: Sequence[Path], chosen: Pairing) -> list[Recording]:
     sides = [(side, file) for file in files if (side := chosen.side(file.name))]
     near, far = ({s[0]: f for s, f in sides if s[1] == which} for which in ("near", "far"))
-    for file in files:
-        if not chosen.side(file.name):
-            warn(f"left out: {file}: neither near nor far by --pair")
+    neither = [f"{LEFT_OUT}{f}: neither near nor far by --pair"
+               for f in files if not chosen.side(f.name)]  # fmt: skip
+    if neither and not sides:  # a pattern that is wrong: no name of a file tells more
+        neither = [f"{LEFT_OUT}{files[0].parent}: {counted(len(neither), 'file')}, none of them "
+                   "near or far by --pair"]  # fmt: skip
+    for line in alike(neither):
+        warn(line)
     return joined(near, far)
 
 

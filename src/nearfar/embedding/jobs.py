@@ -86,6 +86,11 @@ class Job:
     digest: bool  # whether hashes are wanted, of a cache too
     near: bool = False  # whether the near channel's is wanted, too: a fit deals folds by it
 
+    @property
+    def hashes_near(self) -> bool:
+        """Is the near channel hashed by itself: to deal folds, or as all that a chain hears?"""
+        return self.near or (self.digest and any(c.frontend.needs == 1 for c in self.chains))
+
 
 def do_job(job: Job) -> list[JobResult | NearfarError]:
     """What each clip gave, in their order, or why it cannot be used."""
@@ -119,11 +124,11 @@ def _embed_audios(
     good = [one for one in read if not isinstance(one, NearfarError)]
     audios = [one.audio for one in good]
     digests = [digest_of(audio) if job.digest else "" for audio in audios]
-    alone = any(chain.frontend.needs == 1 for chain in job.chains)
-    hashed = job.near or (job.digest and alone)
     # Once for all: every chain that hears the near channel alone has the same.
     near = [
-        (digest if len(audio) == 1 and job.digest else digest_of(audio[:1])) if hashed else ""
+        (digest if len(audio) == 1 and job.digest else digest_of(audio[:1]))
+        if job.hashes_near
+        else ""
         for audio, digest in zip(audios, digests, strict=True)
     ]
     sharing = Sharing(job.chains)

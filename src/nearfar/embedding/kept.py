@@ -111,7 +111,6 @@ class _Keeper:
 
     def __init__(self, job: Job) -> None:
         self.job, self.needs = job, channels_of(job.chains)
-        self.trained = any(chain.trained for chain in job.chains)
         self.root = Path(job.runtime.cache or "") / FOLDER
         self.notes = ArrayStore(self.root / NOTES)
         self.stores: dict[Any, ArrayStore] = {
@@ -128,13 +127,13 @@ class _Keeper:
     def recalled(self, stamp: str, cache: EmbeddingCache) -> JobResult | None:
         """What a clip gave, if that is known without reading it."""
         about = _about(self.notes.noted(self._note(stamp))) if stamp else None
-        if about is None or (self.trained and not about.near):
+        if about is None or (self.job.hashes_near and not about.near):
             return None
         rows = [self._row(about, *wanted, cache) for wanted in self.wanted]
         known = [row for row in rows if row is not None]
         if len(known) < len(rows):
             return None
-        return JobResult(about if self.trained else replace(about, near=""), tuple(known))
+        return JobResult(about if self.job.hashes_near else replace(about, near=""), tuple(known))
 
     def _row(
         self, about: Heard, chain: Chain, key: str, dim: int, cache: EmbeddingCache

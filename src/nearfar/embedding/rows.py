@@ -37,7 +37,7 @@ from nearfar.embedding.jobs import (
     open_cache,
 )
 from nearfar.embedding.kept import do_kept_job, features_of
-from nearfar.errors import NearfarError, several
+from nearfar.errors import NearfarError, unusable
 from nearfar.runtime.cache import EmbeddingCache
 from nearfar.runtime.memory import keep_freed
 from nearfar.runtime.runtime import Runtime
@@ -133,10 +133,7 @@ def refusal(
     looks = (Checkup(rest[i : i + BATCH], needs, order) for i in range(0, len(rest), BATCH))
     found = run_counted(do_checkup, looks, runtime, "checking", len(rest), len)
     faults = [*known, *(fault for some in found for fault in some if fault is not None)]
-    return several(
-        faults,
-        f"{len(faults)} of {len(clips)} clips cannot be used; leave them out with --skip-bad",
-    )
+    return unusable(faults, len(clips))
 
 
 def embed_audio(audio: Audio, chains: tuple[Chain, ...], runtime: Runtime) -> Heard:

@@ -219,7 +219,8 @@ def check(audio: Audio, *, name: str, channels: int = 2) -> Audio:
     if audio.shape[0] < channels:
         raise AudioError(
             f"{name}: {audio.shape[0]} channel, need {channels} (near, far); "
-            "give two mono files as x_near.wav and x_far.wav, or use a near-only system (-s logmel)"
+            "give two mono files as x_near.wav and x_far.wav, or pair them with --pair "
+            "'NEAR=*_L.wav,FAR=*_R.wav', or use a near-only system (-s logmel)"
         )
     heard = audio[:channels]
     if heard.shape[1] < SHORTEST * SAMPLE_RATE:

@@ -23,7 +23,7 @@ from nearfar.embedder.eat.features import MAX_FRAMES, PATCH, features, frames_of
 from nearfar.embedding.chain import identity
 from nearfar.embedding.kept import stamp_of
 from nearfar.embedding.rows import refusal
-from nearfar.errors import AudioError, NearfarError, StorageError, once_left_out, several, warn
+from nearfar.errors import AudioError, NearfarError, StorageError, once_left_out, unusable, warn
 from nearfar.runtime import workers
 from nearfar.runtime.threads import one_thread
 from nearfar.sound import audio
@@ -144,10 +144,7 @@ def prepare(
         )
     faults |= _too_long(clips, found, frames)
     if faults and not skip_bad:
-        raise several(
-            [faults[i] for i in sorted(faults)],
-            f"{len(faults)} of {len(clips)} clips cannot be used; leave them out with --skip-bad",
-        )
+        raise unusable([faults[i] for i in sorted(faults)], len(clips))
     for i in sorted(faults):
         warn(f"left out: {once_left_out(str(faults[i]))}")
     return [None if i in faults else source for i, source in enumerate(found)]

@@ -1,0 +1,56 @@
+"""What a shell offers where an option or an argument takes one of several words.
+
+Imported when a shell asks, not before: other runs need not know them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+
+def systems(incomplete: str) -> list[str]:
+    """Presets of systems.
+
+    >>> systems("s3-")
+    ['s3-dif', 's3-eat']
+    """
+    from nearfar.system.presets import PRESETS
+
+    return _begun(PRESETS, incomplete)
+
+
+def claims(incomplete: str) -> list[str]:
+    """Claims of the report.
+
+    >>> claims("fu")
+    ['fusion']
+    """
+    from nearfar.study.claims import CLAIMS
+
+    return _begun(CLAIMS, incomplete)
+
+
+def sizes(incomplete: str) -> list[str]:
+    """Presets of simulated data.
+
+    >>> sizes("s")
+    ['small', 'stress']
+    """
+    from nearfar.sim.plan import PRESETS
+
+    return _begun((*PRESETS, "stress"), incomplete)
+
+
+def machines(incomplete: str) -> list[str]:
+    """Machines that can be simulated.
+
+    >>> machines("valve")
+    ['valveEmu']
+    """
+    from nearfar.sim.machines import MACHINES
+
+    return _begun(MACHINES, incomplete)
+
+
+def _begun(words: Iterable[str], incomplete: str) -> list[str]:
+    return [word for word in words if word.startswith(incomplete)]
