@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nearfar.text import NAMED, aligned, alike, named, number, one_line
+from nearfar.text import NAMED, aligned, alike, figure, named, number, one_line
 
 cells = st.text("aΩ–1 ", max_size=6)
 
@@ -109,3 +109,10 @@ def test_parts_of_a_recording_are_names_too():
 def test_names_of_letters_are_names_too():
     said = ["press/left.WAV: silent", "press/right.WAV: silent"]
     assert alike(said) == ["press/left.WAV: silent (and 1 more like it: press/right.WAV)"]
+
+
+@given(st.floats(0.01, 1e7))
+def test_a_figure_has_three_digits_that_tell_and_no_power_of_ten(value):
+    told = figure(value)
+    assert "e" not in told
+    assert abs(float(told.replace(",", "")) - value) <= 0.0051 * value

@@ -66,6 +66,18 @@ def number(value: float, digits: int = 2) -> str:
     )
 
 
+def figure(value: float) -> str:
+    """A speed or a count as people read it: three digits that tell, no power of ten.
+
+    >>> figure(1664.2), figure(14.44), figure(0.5)
+    ('1,660', '14.4', '0.5')
+    """
+    if not math.isfinite(value):
+        return "–"
+    rounded = float(f"{value:.3g}")
+    return f"{rounded:,.0f}" if abs(rounded) >= 100 else f"{rounded:g}"
+
+
 def named(names: Sequence[str]) -> str:
     """The first few names, and how many more there are.
 

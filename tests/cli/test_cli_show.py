@@ -35,3 +35,15 @@ def test_the_smallest_shift_stands_first_and_none_last(capsys):
     rows = [line.split()[0] for line in capsys.readouterr().out.splitlines()]
     assert rows[1] == CANDIDATES[-1]
     assert rows[len(CANDIDATES)] == CANDIDATES[0]
+
+
+def test_a_narrow_terminal_lists_systems_without_breaking_a_word(monkeypatch, capsys):
+    monkeypatch.setattr(show, "width_of", lambda _: 80)
+    show.presets()
+    told = capsys.readouterr().out
+    for word in (
+        "303,888,385",
+        "preprocess: 4 × CoherenceMask",
+        "ensemble: percentile 0.60 + 0.40",
+    ):
+        assert word in told

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import nearfar as nf
 from nearfar.cli import listing
+from nearfar.cli.program import voice
 from nearfar.scores.verdict import Scores, Verdict
 
 CLIP = nf.Clip(Path("timed.wav"), machine="fan")
@@ -170,3 +171,13 @@ def test_rows_are_made_as_they_are_written():
         sys.stdout = before
     # Five to be measured; then each is written before the next is made.
     assert asked == [("n\n", 5), *((f"{i}\n", 6 + i) for i in range(5))]
+
+
+def test_quiet_has_no_warning_of_clips_that_were_not_judged(monkeypatch, capsys):
+    scores = Scores([Verdict.none(nf.Clip(Path("a.wav"), machine="fan"), 0.5, "it is mono")])
+    for quiet in (False, True):
+        monkeypatch.setattr(voice, "quiet", quiet)
+        listing.verdicts(scores)
+        out, err = capsys.readouterr()
+        assert "not judged" in out
+        assert bool(err) is not quiet

@@ -30,7 +30,7 @@ from nearfar.cli.program import voice
 from nearfar.errors import in_shell
 from nearfar.runtime.runtime import Progress as Report
 from nearfar.runtime.runtime import Runtime
-from nearfar.text import alike, one_line
+from nearfar.text import alike, figure, one_line
 from nearfar.training.log import EpochLine, StepLine
 
 TRAINING = "training"  # what a training reports its steps as
@@ -118,7 +118,7 @@ class Session:
         if isinstance(entry, EpochLine):
             share = entry.held_out_accuracy
             right = "" if share is None else f", {100 * share:.1f} % of held-out normals right"
-            self.say(f"{told}{right}, {entry.clips_per_s:.3g} clips/s")
+            self.say(f"{told}{right}, {figure(entry.clips_per_s)} clips/s")
         for task in self._bar.tasks:
             # Known by its text alone, which changes with every entry.
             if task.description in (TRAINING, self._told):
@@ -173,5 +173,5 @@ class _Speed(ProgressColumn):
         if not speed:
             return Text("")
         unit = UNITS.get(task.description, "steps")
-        text = f"{speed:.3g} {unit}/s" if speed >= 1 else f"{1 / speed:.3g} s/{unit[:-1]}"
+        text = f"{figure(speed)} {unit}/s" if speed >= 1 else f"{figure(1 / speed)} s/{unit[:-1]}"
         return Text(text, style="progress.data.speed")

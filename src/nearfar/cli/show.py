@@ -13,6 +13,8 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from nearfar.cli.lines import columns as width_of
+from nearfar.cli.lines import say
 from nearfar.cli.options import write_json
 from nearfar.detector.section import DOMAINS
 from nearfar.embedder.contract import weights_of
@@ -208,10 +210,23 @@ def presets() -> None:
     # Made with the weights each is meant for; none of them is opened.
     for name, preset in PRESETS.items():
         table.add_row(name, *_summary(preset, preset(name, published(name))))
+    _print_or_list(table)
     out = console()
-    out.print(table)
     out.print("nearfar systems NAME prints one as Python that can be run.")
     out.print("EAT needs --weights: a folder, a file or a hub id; s1 and s2 what finetune wrote.")
+
+
+def _print_or_list(table: Table) -> None:
+    """A table; where a terminal is too narrow for it, an entry of a few lines for each row."""
+    out, width = console(), width_of(sys.stdout)
+    # Measured where there is room: a console's own answer is never wider than itself.
+    if width is None or Console(width=10_000).measure(table).maximum <= width:
+        out.print(table)
+        return
+    titles = [str(column.header) for column in table.columns]
+    for cells in zip(*(map(str, column.cells) for column in table.columns), strict=True):
+        told = ", ".join(f"{t}: {c}" for t, c in zip(titles[1:], cells[1:], strict=True))
+        say(f"{cells[0]}  {told}")
 
 
 def _summary(preset: Preset, system: System | Ensemble) -> tuple[str, ...]:
@@ -264,6 +279,8 @@ def features(data: Path, everything: bool, json: Path | None, order: Any) -> Non
     if write_json(json, {"schema": SCHEMA, "features": values}):
         return
     table = table_of("feature", "value", "unit", "family", "formula", right=("value",))
+    for column in table.columns[:-1]:  # a formula has words to be broken between, a name none
+        column.no_wrap = True
     for feature in TABLE:
         if feature.name in values:
             value = number(values[feature.name], 4)
@@ -329,7 +346,8 @@ def cleaned(audio: Audio, part: Frontend, clean: Audio) -> None:
         rows["mean of the mask"] = f"{seen.mask:.3f}"
         rows["share at its floor"] = f"{100 * seen.at_floor:.1f} %"
     rows["output over near"] = f"{lowered:+.1f} dB"
-    table = table_of("", repr(part))
+    say(f"front end: {part!r}")
+    table = table_of("figure", "value", right=("value",))
     for name, value in rows.items():
         table.add_row(name, value)
     console().print(table)
