@@ -71,13 +71,42 @@ def test_what_lies_before_a_damaged_frame_is_salvaged(
     data, whole, begins = made(path)
     at = begins[frame] + offset
     path.write_bytes(data[:at] + bytes(b ^ 0x55 for b in data[at : at + 4]) + data[at + 4 :])
-    refused(lambda: audio.read(path), "hurt.flac", "damaged", error=AudioError)
+    told = refused(
+        lambda: audio.read(path), "hurt.flac", "damaged", "of 40000", "--salvage", error=AudioError
+    )
     with pytest.warns(NearfarWarning, match=r"hurt\.flac: salvaged .*damaged.* of 40000 samples"):
         some, recorded = audio.read_recorded(path, salvage=True)
     # The decoder reports an error with the sample before it.
     assert frame * BLOCK - 1 <= some.shape[1] <= frame * BLOCK
     np.testing.assert_array_equal(some, whole[:, : some.shape[1]])
     assert "of 40000" in recorded.salvaged
+    assert f"{some.shape[1]} of" in told  # what salvage would take is what is said
+
+
+@pytest.mark.parametrize("frames", [1, 4, 9])
+def test_a_total_that_ends_with_a_frame_hides_none_behind_it(tmp_path: Path, frames: int) -> None:
+    """As a recorder that died leaves it: the total is of whole frames, and more were written."""
+    path = tmp_path / "x.flac"
+    data, whole, _ = made(path)
+    packed = int.from_bytes(data[18:26], "big") >> 36 << 36 | frames * BLOCK
+    path.write_bytes(data[:18] + packed.to_bytes(8, "big") + data[26:])
+    refused(lambda: audio.read(path), str(frames * BLOCK), "40000", "--salvage", error=AudioError)
+    with pytest.warns(NearfarWarning, match="salvaged 40000 samples"):
+        np.testing.assert_array_equal(audio.read(path, salvage=True), whole)
+
+
+@pytest.mark.parametrize("frames", [40_000, 9 * BLOCK, 700])
+def test_a_second_flac_behind_the_first_is_told(tmp_path: Path, frames: int) -> None:
+    made(tmp_path / "second.flac", frames)
+    path = tmp_path / "x.flac"
+    data, whole, _ = made(path)
+    more = (tmp_path / "second.flac").read_bytes()
+    path.write_bytes(data + more)
+    refused(lambda: audio.read(path), "40000", str(len(more)), "second FLAC", error=AudioError)
+    with pytest.warns(NearfarWarning, match="salvaged 40000 samples"):
+        np.testing.assert_array_equal(audio.read(path, salvage=True), whole)
+    path.write_bytes(data)  # the same name again, whole: nothing is remembered of what was there
+    np.testing.assert_array_equal(audio.read(path), whole)
 
 
 def test_pieces_on_both_sides_of_a_damaged_frame_are_whole(tmp_path: Path) -> None:

@@ -6,11 +6,13 @@ Sources: Apple's AIFF 1.3 and AIFF-C drafts, Sun's audio(4).
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
 from typing import BinaryIO
 
 from nearfar.errors import AudioError
+from nearfar.sound.behind import Behind, behind, chunks
 from nearfar.sound.layout import WIDTHS, Layout, integer, judged
-from nearfar.sound.riff import MOST_CHUNKS, lossy
+from nearfar.sound.riff import lossy, one_format
 
 _FLOATS = {b"fl32": "f32", b"FL32": "f32", b"fl64": "f64", b"FL64": "f64"}
 _LOSSY = {b"ulaw": "µ-law", b"ULAW": "µ-law", b"alaw": "A-law", b"ALAW": "A-law",
@@ -30,30 +32,23 @@ def aiff_layout(file: BinaryIO, size: int) -> Layout:
     Raises:
         AudioError: no sound, no or an impossible format, a coding that loses something.
     """
-    comm = None
-    sound = None  # position and length of the sound chunk's content
-    position = 12
-    for _ in range(MOST_CHUNKS):
-        file.seek(position)
-        head = file.read(8)
-        if len(head) < 8:
-            break
-        length = int.from_bytes(head[4:], "big")
-        if head[:4] == b"COMM":
-            comm = file.read(min(length, 22))
-        elif head[:4] == b"SSND":
+    comm: bytes | None = None
+    sound: tuple[int, int] | None = None  # position and length of the sound chunk's content
+    # The format may follow the sound, so the walk goes on.
+    for name, length, position in chunks(file, 12, size, ">"):
+        if name == b"COMM":
+            comm = one_format(comm, file.read(min(length, 22)))
+        elif name == b"SSND" and sound is None:
             offset = int.from_bytes(file.read(4), "big")
-            sound = position + 16 + offset, length - 8 - offset
-        position += 8 + length + length % 2
-        # The format may follow the sound, so the walk goes on; a cut chunk ends it.
-        if position >= size or (comm and sound):
-            break
+            sound = position + 8 + offset, max(length - 8 - offset, 0)
     if comm is None or len(comm) < 18 or sound is None:
         raise AudioError("its header has no format or no sound")
-    return _layout(comm, *sound, size)
+    return _layout(comm, *sound, size, lambda end: behind(file, end, size, ">", b"SSND"))
 
 
-def _layout(comm: bytes, start: int, length: int, size: int) -> Layout:
+def _layout(
+    comm: bytes, start: int, length: int, size: int, after: Callable[[int], Behind]
+) -> Layout:
     channels, frames, bits = struct.unpack(">HIH", comm[:8])
     coding = comm[18:22] or b"NONE"
     if name := _LOSSY.get(coding):
@@ -66,10 +61,12 @@ def _layout(comm: bytes, start: int, length: int, size: int) -> Layout:
     sample = _FLOATS.get(coding) or integer(bits, -(-bits // 8), left=True)
     block = WIDTHS[sample] * channels
     there = max(size - start, 0)
-    taken, fault = judged(frames * block, there, block, frames * block == length)
+    most = min(max(length, frames * block), there)
+    follows = after(start + most)
+    taken, fault = judged(frames * block, there, block, follows)
     if frames * block != length and frames * block <= there:
         # The two headers of one file: which is right cannot be known, the bytes can.
-        taken = min(max(length, frames * block), there) // block
+        taken = (there if follows.left and not follows.chunks else most) // block
         fault = (f"its header says {frames * block} bytes of sound, its sound chunk {length}: "
                  f"the recorder did not finish the file ({there} bytes are there)")  # fmt: skip
     rate = _extended(comm[8:18])
@@ -99,5 +96,5 @@ def au_layout(file: BinaryIO, size: int) -> Layout:
     block = WIDTHS[_AU[coding]] * channels
     there = max(size - start, 0)
     claimed = None if length == 0xFFFFFFFF else length  # Sun's own "not known"
-    frames, fault = judged(claimed, there, block, whole=claimed == there)
+    frames, fault = judged(claimed, there, block, Behind(there - (claimed or 0)))
     return Layout("AU", rate, channels, _AU[coding], start, frames, big, fault)

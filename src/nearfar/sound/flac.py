@@ -21,6 +21,9 @@ from nearfar.sound.layout import Layout
 
 _TAILS = (1 << 16, 1 << 22)  # bytes; the first has the last frame of all usual files
 _READ = (8, 16, 24)  # bits that libsndfile decodes
+_MAGIC, _MAGIC_LAST = b"fLaC\0\0\0\x22", b"fLaC\x80\0\0\x22"  # with its first block's head
+_ENDS: dict[tuple[int, ...], int] = {}  # a file as it is → where a second FLAC begins in it
+_MOST_ENDS = 4_096
 _BLOCKS = {1: 192, **{n: 576 << (n - 2) for n in range(2, 6)},
            **{n: 256 << (n - 8) for n in range(8, 16)}}  # fmt: skip
 
@@ -46,7 +49,11 @@ def flac_layout(file: BinaryIO, size: int, start: int = 0) -> Layout:
     if bits not in _READ:
         raise AudioError(f"FLAC of {bits} bits; convert to 16 or 24")
     largest = int.from_bytes(head[10:12], "big")
-    frames, fault = _frames(file, size, start + 42, total, largest, channels)
+    end = _again(file, start, size)
+    frames, fault = _frames(file, end, start + 42, total, largest, channels)
+    if end < size:
+        fault = fault or (f"{frames} samples by its header, and a second FLAC of {size - end} "
+                          "bytes lies behind them")  # fmt: skip
     return Layout("FLAC", rate, channels, "flac", start, frames, fault=fault,
                   patched=frames != total)  # fmt: skip
 
@@ -110,6 +117,35 @@ class Patched(io.RawIOBase):
         super().close()
 
 
+def _again(file: BinaryIO, start: int, size: int) -> int:
+    """Where a second FLAC begins in a file that is two, put together; else the file's end."""
+    try:
+        told = os.fstat(file.fileno())
+    except OSError:  # no file of the disk
+        return _second(file, start, size)
+    key = told.st_dev, told.st_ino, told.st_mtime_ns, size, start
+    if key not in _ENDS:
+        # A long recording is opened for each of its clips, and this reads the whole of it.
+        while len(_ENDS) >= _MOST_ENDS:
+            _ENDS.pop(next(iter(_ENDS)))
+        _ENDS[key] = _second(file, start, size)
+    return _ENDS[key]
+
+
+def _second(file: BinaryIO, start: int, size: int) -> int:
+    position, before = start + 4, b""
+    file.seek(position)
+    while piece := file.read(_TAILS[-1]):
+        joined = before + piece
+        # The signature, and the length of the one block that must follow: never by chance.
+        for begin in (_MAGIC, _MAGIC_LAST):
+            if (at := joined.find(begin)) >= 0:
+                return position - len(before) + at
+        position += len(piece)
+        before = joined[1 - len(_MAGIC) :]
+    return size
+
+
 def _frames(
     file: BinaryIO, size: int, start: int, total: int, largest: int, channels: int
 ) -> tuple[int, str]:
@@ -122,7 +158,8 @@ def _frames(
         found = list(_headers(tail, largest, channels))
         # Most files: a frame near the end reaches what the header says. A cut file's does not.
         for at, begin, block in reversed(found[-64:]):
-            if begin + block == total:
+            # Another frame right behind it: the total is that of a header never finished.
+            if begin + block == total and not any(total == later for _, later, _ in found):
                 if _sums_up(tail[at:]) or _decodes(file, begin, block):
                     return total, ""
                 return begin, (f"truncated or damaged in its last frame, {begin} of {total} "

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from nearfar.errors import AudioError
+from nearfar.sound.behind import Behind
 
 # Bytes of one sample. s24in32 is ALSA's S24_LE: the lower three of four bytes are the sample.
 WIDTHS = {"u8": 1, "s8": 1, "s16": 2, "s24": 3, "s32": 4, "s24in32": 4, "f32": 4, "f64": 8}
@@ -34,23 +35,30 @@ class Layout:
         return WIDTHS[self.sample] * self.channels
 
 
-def judged(claimed: int | None, there: int, block: int, whole: bool) -> tuple[int, str]:
+def judged(claimed: int | None, there: int, block: int, behind: Behind) -> tuple[int, str]:
     """Frames that can be taken, and how header and bytes disagree.
 
     Args:
         claimed: bytes of sound by the header; None where it says that it does not know.
         there: bytes from the first sample to the end of the file.
         block: bytes of a frame.
-        whole: what follows the claimed bytes is no sound.
+        behind: what follows the claimed bytes.
 
-    >>> judged(8_000, 4_000, 4, whole=True)
+    >>> judged(8_000, 4_000, 4, Behind())
     (1000, 'truncated, 4000 of 8000 bytes of sound are there')
     """
     if claimed is None:
         return there // block, ""
     if claimed > there:
         return there // block, f"truncated, {there} of {claimed} bytes of sound are there"
-    if not whole:
+    if behind.sounds:
+        # The chunk between them is no sound, so the first alone can be taken in one piece.
+        return claimed // block, (f"it has several chunks of sound, {claimed} bytes in the first "
+                                  f"and {behind.sounds} behind it")  # fmt: skip
+    if behind.left and behind.chunks:
+        return claimed // block, (f"its header says {claimed} bytes of sound, and {behind.left} "
+                                  "bytes of no chunk lie at its end")  # fmt: skip
+    if behind.left:
         return there // block, (f"its header says {claimed} bytes of sound, {there} lie behind it: "
                                 "the recorder did not finish the file")  # fmt: skip
     if claimed % block:

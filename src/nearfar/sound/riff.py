@@ -5,26 +5,20 @@ Sources: Microsoft's Multimedia Programming Interface 1.0, EBU Tech 3306, Sonic 
 
 from __future__ import annotations
 
-import os
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import BinaryIO
 
 from nearfar.errors import AudioError
+from nearfar.sound.behind import MOST_CHUNKS, Behind, behind, behind_w64, chunks
 from nearfar.sound.layout import Layout, integer, judged
 
-MOST_CHUNKS = 1_000  # a file of a million empty chunks would else be walked for minutes
-# Chunks that are known behind the sound, so that a cut one of them is no sound left unread.
-_KNOWN = {b"LIST", b"bext", b"iXML", b"id3 ", b"ID3 ", b"cue ", b"fact", b"PEAK", b"smpl", b"JUNK",
-          b"PAD ", b"FLLR", b"_PMX", b"axml", b"chna", b"inst", b"acid", b"afsp", b"levl",
-          b"minf", b"elm1", b"regn", b"umid", b"DGDA", b"MD5 ", b"SAUR", b"LGWV"}  # fmt: skip
 _CODINGS = {
     0x0002: "ADPCM", 0x0006: "A-law", 0x0007: "µ-law", 0x0011: "ADPCM", 0x0031: "GSM",
     0x0040: "ADPCM", 0x0045: "ADPCM", 0x0050: "MPEG", 0x0055: "MP3", 0x0064: "ADPCM",
     0x00FF: "AAC", 0x0160: "WMA", 0x0161: "WMA", 0x0162: "WMA", 0x1600: "AAC", 0x1610: "AAC",
     0x674F: "Vorbis", 0x6750: "Vorbis", 0x6751: "Vorbis", 0x676F: "Vorbis", 0x704F: "Opus",
 }  # fmt: skip
-_W64_TAIL = bytes.fromhex("f3acd3118cd100c04f8edb8a")  # of every chunk's name but the first
 _W64_RIFF = bytes.fromhex("2e91cf11a5d628db04c10000")
 
 
@@ -38,6 +32,17 @@ def lossy(coding: str) -> AudioError:
     'MP3 inside; record without loss, as WAV or FLAC'
     """
     return AudioError(f"{coding} inside; record without loss, as WAV or FLAC")
+
+
+def one_format(before: bytes | None, found: bytes) -> bytes:
+    """The one format that a header tells; AudioError where it tells two.
+
+    >>> one_format(b"16 bits", b"16 bits") == one_format(None, b"16 bits")
+    True
+    """
+    if before not in (None, found):
+        raise AudioError("its header has two formats that differ")
+    return found
 
 
 def riff_layout(file: BinaryIO, size: int) -> Layout:
@@ -55,15 +60,15 @@ def riff_layout(file: BinaryIO, size: int) -> Layout:
     order = ">" if kind == b"RIFX" else "<"
     fmt: bytes | None = None
     long: int | None = None  # bytes of sound by RF64's own chunk
-    for name, length, position in _chunks(file, 12, size, order):
+    for name, length, position in chunks(file, 12, size, order):
         if name == b"fmt ":
-            fmt = file.read(min(length, 64))
+            fmt = one_format(fmt, file.read(min(length, 64)))
         elif name == b"ds64" and kind in (b"RF64", b"BW64"):
             long = int.from_bytes(file.read(min(length, 24))[8:16], "little")
         elif name == b"data":
             claimed = _claimed(length, long, size - position)
             return _layout(fmt, order, _kind(kind), position, size, claimed,
-                           lambda end: _no_sound(file, end, size, order))  # fmt: skip
+                           lambda end: behind(file, end, size, order, b"data"))  # fmt: skip
     raise AudioError(_no_data(fmt))
 
 
@@ -81,10 +86,10 @@ def w64_layout(file: BinaryIO, size: int) -> Layout:
         if length < 0:
             break
         if head[:4] == b"fmt ":
-            fmt = file.read(min(length, 64))
+            fmt = one_format(fmt, file.read(min(length, 64)))
         elif head[:4] == b"data":
             return _layout(fmt, "<", "W64", position + 24, size, length,
-                           lambda end: _no_w64_sound(file, end, size))  # fmt: skip
+                           lambda end: behind_w64(file, end, size))  # fmt: skip
         position += 24 + length + -length % 8
         if position > size:  # a length of 64 bits may be none that a file can be moved to
             break
@@ -104,22 +109,6 @@ def _no_data(fmt: bytes | None) -> str:
     return "no sound in it" if fmt else "its header has no format and no sound"
 
 
-def _chunks(
-    file: BinaryIO, position: int, size: int, order: str
-) -> Iterator[tuple[bytes, int, int]]:
-    """Name, length and position of the content of each chunk; the file stands at the content."""
-    for _ in range(MOST_CHUNKS):
-        file.seek(position)
-        head = file.read(8)
-        if len(head) < 8:
-            return
-        length = struct.unpack(order + "I", head[4:])[0]
-        yield head[:4], length, position + 8
-        position += 8 + length + length % 2  # chunks begin at even positions
-        if position > size:
-            return
-
-
 def _claimed(length: int, long: int | None, there: int) -> int | None:
     """Bytes of sound that the header promises; None for a placeholder of who writes to a pipe."""
     if long is not None and length == 0xFFFFFFFF:
@@ -131,7 +120,7 @@ def _claimed(length: int, long: int | None, there: int) -> int | None:
 
 def _layout(
     fmt: bytes | None, order: str, kind: str, start: int, size: int,
-    claimed: int | None, no_sound: Callable[[int], bool],
+    claimed: int | None, after: Callable[[int], Behind],
 ) -> Layout:  # fmt: skip
     if fmt is None or len(fmt) < 16:
         raise AudioError("its header has no format before the sound")
@@ -142,8 +131,8 @@ def _layout(
         left = True
     sample = _sample(tag, channels, block, bits, left)
     there = size - start
-    whole = claimed is None or claimed > there or no_sound(start + claimed)
-    frames, fault = judged(claimed, there, block, whole)
+    follows = Behind() if claimed is None or claimed > there else after(start + claimed)
+    frames, fault = judged(claimed, there, block, follows)
     return Layout(kind, rate, channels, sample, start, frames, order == ">", fault)
 
 
@@ -163,31 +152,3 @@ def _sample(tag: int, channels: int, block: int, bits: int, left: bool) -> str:
     # `bits` is the container's there: only the plain kind can have fewer bits than its bytes.
     found = integer(bits, width, left=left and bits % 8 == 0)
     return "u8" if found == "s8" else found  # WAV alone has its 8 bits unsigned
-
-
-def _no_sound(file: BinaryIO, end: int, size: int, order: str) -> bool:
-    """Whether nothing but chunks lies from the end of the sound to the end of the file."""
-    # Some writers leave out the byte that makes an odd length even.
-    return any(_tail(file, end + pad, size, order) for pad in ({0, end % 2}))
-
-
-def _tail(file: BinaryIO, position: int, size: int, order: str) -> bool:
-    for name, length, content in _chunks(file, position, size, order):
-        if name in _KNOWN:
-            return True
-        if not all(32 <= letter < 127 for letter in name) or content + length > size:
-            return False
-        position = content + length + length % 2
-    if position >= size:
-        return True
-    # Less than a chunk's head: padding if it is empty, else the last samples.
-    file.seek(position)
-    return size - position < 8 and not any(file.read(8))
-
-
-def _no_w64_sound(file: BinaryIO, end: int, size: int) -> bool:
-    position = end + -end % 8
-    if position >= size:
-        return True
-    file.seek(position, os.SEEK_SET)
-    return file.read(16)[4:] == _W64_TAIL

@@ -25,7 +25,7 @@ from nearfar.sound.riff import is_w64, lossy, riff_layout, w64_layout
 SUFFIXES = (".wav", ".wave", ".w64", ".rf64", ".bwf", ".aif", ".aiff", ".au", ".flac")
 RATES = (1_000, 1_000_000)  # Hz; a header outside is damaged, and 1 Hz would become gigabytes
 _PIECE = 1 << 22  # frames; what is allocated before its decoding has shown that it is there
-_SMALL = 1 << 12  # frames; pieces of what is damaged somewhere
+_SMALLER = (1 << 12, 1 << 6, 1)  # frames; pieces of what is damaged somewhere
 _LOSSY = ("MP3", "AAC", "Ogg Vorbis", "Ogg Opus", "Ogg Speex", "WMA", "AMR")
 _OTHERS = ("M4A", "CAF", "WavPack", "Monkey's Audio", "TTA", "Ogg FLAC", "Ogg")
 _READERS: dict[str, Callable[[BinaryIO, int], Layout]] = {
@@ -163,15 +163,19 @@ class OpenedSound:
 
     def _decode(self, first: int, last: int, chosen: Sequence[int] | slice) -> NDArray[np.float32]:
         pieces, why = self._decoded(first, last, chosen, _PIECE)
-        if why and self._salvage:
+        if why:
             # An error takes along the piece that it falls into: smaller ones lose less, and single
             # samples nothing but the damaged frame.
-            for size in (_SMALL, 1):
+            stop = last
+            for size in _SMALLER:
                 at = first + sum(piece.shape[1] for piece in pieces)
-                stop = last if size > 1 else min(last, at + _SMALL)
-                pieces += self._decoded(at, stop, chosen, size)[0]
+                pieces += self._decoded(at, min(last, stop), chosen, size)[0]
+                stop = first + sum(piece.shape[1] for piece in pieces) + size
         if why and not (self._salvage and pieces):
-            raise AudioError(f"{self._path}: damaged or truncated ({why})")
+            there = sum(piece.shape[1] for piece in pieces)
+            out = "; --salvage takes what is there" if there else ""
+            raise AudioError(f"{self._path}: damaged or truncated, {there} of {last - first} "
+                             f"samples are there ({why}){out}")  # fmt: skip
         return pieces[0] if len(pieces) == 1 else np.concatenate(pieces, axis=1)
 
     def _decoded(
