@@ -11,7 +11,8 @@ import soundfile
 from tools import fuzz
 from tools.fuzzing import sounds
 
-from nearfar.errors import DatasetError
+from conftest import refused
+from nearfar.errors import AudioError, DatasetError
 from nearfar.sound import audio
 
 
@@ -37,6 +38,35 @@ def test_a_short_read_is_found(tmp_path):
     assert "other samples" in sounds.compared(-whole, made, path)
     header = replace(made, damage="header")
     assert "bytes of samples read" in sounds.compared(whole[:20], header, path)
+
+
+@pytest.mark.parametrize("plain", [p for p in sounds.PLAIN if p[0] != "CAF"],
+                         ids=lambda p: "-".join(map(str, p)))  # fmt: skip
+def test_sound_that_no_header_counts_would_be_missed(plain, tmp_path):
+    """A reader that goes by the header alone is found out, whatever lies between."""
+    damages = set()
+    for seed in range(12):
+        rng = np.random.default_rng(seed)
+        made = sounds.make(rng, plain, frames=50)
+        longer = sounds.prolonged(made, rng)
+        path = tmp_path / f"made{made.suffix}"
+        path.write_bytes(longer.data)
+        assert longer.there == len(longer.samples) > 50
+        told = sounds.compared(made.samples, longer, path)
+        assert told == f"50 samples read, {longer.there} are there"
+        refused(lambda path=path: audio.read(path), "made", error=AudioError)
+        damages.add(longer.damage)
+    assert len(damages) == (1 if plain[0] == "AU" else 3)
+
+
+def test_a_second_flac_would_be_missed(tmp_path):
+    rng = np.random.default_rng(0)
+    made = next(s for s in (sounds.packed(rng, 50) for _ in range(100)) if s.suffix == ".flac")
+    longer = sounds.prolonged(made, rng)
+    path = tmp_path / "made.flac"
+    path.write_bytes(longer.data)
+    assert "50 samples read" in sounds.compared(made.samples, longer, path)
+    refused(lambda: audio.read(path), "second FLAC", error=AudioError)
 
 
 @pytest.mark.parametrize(("told", "coding"), [(1, "PCM_24"), (1, "PCM_16"), (2, "FLOAT")])

@@ -40,6 +40,8 @@ PACKED = (
 OWN_SUFFIX = {"WAV": ".wav", "WAVEX": ".wav", "RF64": ".rf64", "W64": ".w64", "AIFF": ".aiff",
               "AU": ".au", "CAF": ".caf", "FLAC": ".flac", "OGG": ".ogg",
               "MP3": ".mp3"}  # fmt: skip
+BIG = ("RIFX", "AIFF", "AU", "CAF")  # containers whose sizes begin with their high byte
+W64_NAME = bytes.fromhex("f3acd3118cd100c04f8edb8a")  # the end of the name of every W64 chunk
 SIZES = (0, 1, 44, 0x7FFF_0000, 0x7FFF_FFFF, 0x8000_0000, 0xFFFF_FFFE, 0xFFFF_FFFF)
 
 
@@ -133,7 +135,7 @@ def wrong_size(sound: Sound, rng: np.random.Generator) -> Sound:
     if not sound.start:
         return _wrong_total(sound, rng) if sound.data[:4] == b"fLaC" else sound
     data = bytearray(sound.data)
-    big = sound.form.startswith(("RIFX", "AIFF", "AU", "CAF"))
+    big = sound.form.startswith(BIG)
     true = len(data) - sound.start
     told = pick((true // 2, true + 44, max(true - 44, 0), true - 1, true + sound.block,
                  *SIZES, int(rng.integers(2**32))), rng)  # fmt: skip
@@ -153,7 +155,9 @@ def wrong_size(sound: Sound, rng: np.random.Generator) -> Sound:
 def _wrong_total(sound: Sound, rng: np.random.Generator) -> Sound:
     """STREAMINFO's number of samples, 36 bits behind byte 21, made smaller or larger."""
     data, true = bytearray(sound.data), len(sound.samples)
-    told = pick((0, true // 2, true + 1, true * 2, 2**36 - 1, max(true - 1, 1)), rng)
+    # A recorder that died had written whole frames of libFLAC's 4,096 samples.
+    told = pick((0, true // 2, true + 1, true * 2, 2**36 - 1, max(true - 1, 1),
+                 max(true // 8192, 1) * 4096), rng)  # fmt: skip
     data[21] = data[21] & 0xF0 | told >> 32
     data[22:26] = (told & 0xFFFF_FFFF).to_bytes(4, "big")
     return replace(sound, data=bytes(data), damage="size")
@@ -166,6 +170,52 @@ def tailed(sound: Sound, rng: np.random.Generator) -> Sound:
     chunk = b"LIST" + size.to_bytes(4, "little") + rng.bytes(size + size % 2)
     tail = (chunk, bytes(size), rng.bytes(size))[kind]
     return replace(sound, data=sound.data + tail, damage="tail")
+
+
+def prolonged(sound: Sound, rng: np.random.Generator) -> Sound:
+    """More sound than the header counts: behind the container's end, or in a chunk of its own."""
+    if not sound.start and sound.data[:4] != b"fLaC":
+        return sound
+    frames = int(rng.integers(1, 2 * len(sound.samples)))
+    drawn = sound.samples[rng.integers(0, len(sound.samples), frames)]
+    samples = np.concatenate([sound.samples, drawn])
+    if not sound.start:
+        buffer = io.BytesIO()
+        soundfile.write(buffer, drawn, RATE, format="FLAC", subtype=sound.form.split()[1])
+        return replace(sound, data=sound.data + buffer.getvalue(), samples=samples,
+                       there=len(samples), damage="a second FLAC")  # fmt: skip
+    container, coding = sound.form.split()
+    big = container in BIG
+    bits = 8 if coding == "PCM_U8" else 16
+    more = _raw(np.rint(drawn * 2 ** (bits - 1)).astype(np.int64), drawn, coding, big)
+    known = _chunk(container, b"ANNO" if container == "AIFF" else b"LIST", b"text")
+    # A block of PCM_U8 or 24 bits may leave an odd end, which a chunk is padded to.
+    odd = bytes(_padding(container, len(sound.data)))
+    if container != "AU" and rng.random() < 0.5:
+        name, head = (b"SSND", bytes(8)) if container == "AIFF" else (b"data", b"")
+        between = odd + known if rng.random() < 0.3 else odd
+        more, damage = between + _chunk(container, name, head + more), "a second chunk"
+    elif container != "AU" and rng.random() < 0.5:
+        more, damage = odd + known + more, "sound behind a chunk"
+    else:
+        damage = "sound behind the end"
+    return replace(sound, data=sound.data + more, samples=samples, there=len(samples),
+                   damage=damage)  # fmt: skip
+
+
+def _chunk(container: str, name: bytes, content: bytes) -> bytes:
+    if container == "W64":
+        length = (24 + len(content)).to_bytes(8, "little")
+        chunk = name + W64_NAME + length + content
+    else:
+        width = 8 if container == "CAF" else 4
+        chunk = name + len(content).to_bytes(width, "big" if container in BIG else "little")
+        chunk += content
+    return chunk + bytes(_padding(container, len(chunk)))
+
+
+def _padding(container: str, size: int) -> int:
+    return -size % (8 if container == "W64" else 2)
 
 
 def noisy(sound: Sound, rng: np.random.Generator) -> Sound:
@@ -191,7 +241,16 @@ def as_it_is(sound: Sound, rng: np.random.Generator) -> Sound:
 
 
 Damage = Callable[[Sound, np.random.Generator], Sound]
-DAMAGES: tuple[Damage, ...] = (as_it_is, shortened, wrong_size, tailed, noisy, headed, anything)
+DAMAGES: tuple[Damage, ...] = (
+    as_it_is,
+    shortened,
+    wrong_size,
+    tailed,
+    prolonged,
+    noisy,
+    headed,
+    anything,
+)
 
 
 # ---- one case --------------------------------------------------------------------------------
