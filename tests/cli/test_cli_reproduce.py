@@ -84,3 +84,4 @@ def test_a_signal_says_how_to_go_on_where_there_is_something(called, tmp_path, b
     (code, _, err), _ = called(interrupted)
     assert (code, err.count("\n")) == (128 + number, 1)
     assert ("--resume goes on from there" in err) == begun
+    assert "same command" not in err

@@ -12,7 +12,7 @@ from finetune_sounds import write_classes
 torch = pytest.importorskip("torch")
 
 
-from nearfar.training.loop import loop
+from nearfar.training.loop import loop, saving
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -112,7 +112,9 @@ def test_command_says_what_ctrl_c_leaves(command, data, tmp_path, monkeypatch):
     monkeypatch.setattr(loop.Loop, "_step", interrupted)
     code, _, err = command(data, "-o", out, *SHORT)
     assert code == 130
-    assert "s1.checkpoint.safetensors: --resume goes on from there" in err
+    assert err.startswith("interrupted; ")
+    assert err.endswith("s1.checkpoint.safetensors: --resume goes on from there\n")
+    assert err.count("\n") == 1
     monkeypatch.undo()
     assert command(data, "-o", out, *SHORT)[0] == 2
     assert command(data, "-o", out, *SHORT, "--resume")[0] == 0
@@ -139,3 +141,18 @@ def test_all_bad_files_are_named_before_a_training_or_left_out_of_it(command, da
         path.unlink()
     assert command(mine, "-o", other, *short)[0] == 0
     assert other.read_bytes() == out.read_bytes()
+
+
+def test_a_training_stopped_before_its_first_step_is_begun_anew_by_the_same_command(
+    command, data, tmp_path, monkeypatch
+):
+    out = tmp_path / "s1.safetensors"
+    monkeypatch.setattr(loop.Loop, "epoch", lambda _: signal.raise_signal(signal.SIGTERM))
+    monkeypatch.setattr(saving, "_SIGNALS", ())  # asked twice: at once, without a checkpoint
+    code, _, err = command(data, "-o", out, *SHORT)
+    assert (code, err.count("\n")) == (143, 1)
+    assert "the same command" in err
+    assert "--resume" not in err
+    monkeypatch.undo()
+    assert (tmp_path / "s1.jsonl").read_text() == ""
+    assert command(data, "-o", out, *SHORT)[0] == 0

@@ -1,13 +1,14 @@
 """What a person sees while a command runs: a bar on a terminal, and lines that survive it."""
 
 import io
+import signal
 import warnings
 
 import pytest
 from rich.console import Console
 from rich.progress import Progress
 
-from nearfar.cli.progress import Session
+from nearfar.cli.progress import Interrupted, Session
 from nearfar.errors import warn
 from nearfar.runtime.cache import default_cache
 from nearfar.training.log import EpochLine, StepLine
@@ -31,6 +32,21 @@ def test_the_runtime_is_what_the_options_say():
     assert (runtime.workers, runtime.device, runtime.batch_size) == (3, "cpu", 4)
     assert runtime.cache == default_cache()
     assert Session(None, cache=False).runtime.cache is None
+
+
+@pytest.mark.parametrize(
+    ("cache", "told"), [(False, None), (True, "what was heard is in the cache")]
+)
+def test_who_stops_a_command_hears_what_the_cache_keeps(cache, told):
+    with pytest.raises(Interrupted) as stopped, Session(1, cache=cache):
+        raise Interrupted(signal.SIGTERM)
+    assert stopped.value.told.startswith("terminated" if told is None else f"terminated; {told}")
+    assert (stopped.value.kept is None) == (told is None)
+    end = Interrupted(signal.SIGINT)
+    end.kept = ""  # the command knows better
+    with pytest.raises(Interrupted) as stopped, Session(1, cache=cache):
+        raise end
+    assert stopped.value.told == "interrupted"
 
 
 def test_warnings_wait_until_the_bar_is_gone_and_are_said_once(capsys, recwarn):

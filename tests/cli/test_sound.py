@@ -35,6 +35,32 @@ def test_simulate_says_what_it_is(run, tmp_path):
     assert "SIMULATED v1 seed 7" in (tmp_path / "s" / "manifest.json").read_text()
 
 
+def test_simulate_stopped_says_what_is_kept_if_anything_is(capsys, monkeypatch, tmp_path):
+    from nearfar.cli import main
+    from nearfar.sim import dataset
+    from nearfar.sim.scene import Rendered
+
+    def ended(clips):
+        def render(*_):
+            if len(list(tmp_path.rglob("*.wav"))) == clips:
+                signal.raise_signal(signal.SIGTERM)
+            return Rendered(np.zeros((2, 160)), np.zeros((2, 160)), np.zeros((2, 160)), {})
+
+        monkeypatch.setattr(dataset, "render", render)
+        monkeypatch.setattr(
+            "sys.argv", ["nearfar", "simulate", str(tmp_path / "s"), "--workers", "1"]
+        )
+        with pytest.raises(SystemExit) as end:
+            main.main()
+        return end.value.code, capsys.readouterr().err
+
+    assert ended(0) == (143, "terminated\n")
+    assert not (tmp_path / "s").exists()
+    code, err = ended(2)
+    assert (code, err.count("\n")) == (143, 1)
+    assert "clips that are finished are kept, the same command goes on" in err
+
+
 def test_simulate_stress(run, tmp_path):
     code, out, _ = run("simulate", tmp_path, "--preset", "stress")
     assert code == 0

@@ -32,9 +32,9 @@ def test_a_folder_may_be_a_text(tmp_path):
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"workers": 0}, "workers is 0; it is a number of processes from 1 up"),
-        ({"workers": True}, "workers is True; it is a number of processes from 1 up"),
-        ({"workers": 2.0}, "workers is 2.0; it is a number of processes from 1 up"),
+        ({"workers": 0}, "workers is 0; it is a number of processes from 1 to 1024"),
+        ({"workers": True}, "workers is True; it is a number of processes from 1 to 1024"),
+        ({"workers": 2.0}, "workers is 2.0; it is a number of processes from 1 to 1024"),
         ({"batch_size": 0}, "batch_size is 0; it is a number of clips from 1 up"),
         ({"batch_size": "8"}, "batch_size is '8'; it is a number of clips from 1 up"),
         ({"device": None}, "device is None; it is auto, cpu, cuda, cuda:1 … or mps"),

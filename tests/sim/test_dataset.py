@@ -184,6 +184,28 @@ def test_another_set_in_the_folder_is_refused(mini, change, words):
     assert content(mini) == before
 
 
+def test_a_run_that_made_no_clip_binds_its_folder_to_nothing(tmp_path, monkeypatch):
+    out = tmp_path / "set"
+    with pytest.raises(nf.NearfarError, match="number of processes"):
+        sim.simulate(out, "mini", 1, workers=10**20, **TINY)
+    assert not out.exists()
+
+    class Stopped(BaseException):
+        """Ctrl-C."""
+
+    def stop(*_):
+        raise Stopped
+
+    monkeypatch.setattr("nearfar.sim.dataset.render", stop)
+    with pytest.raises(Stopped):
+        sim.simulate(out, "mini", 1, **TINY)
+    assert not out.exists()
+    out.mkdir()  # somebody's own folder stays, empty as it was
+    with pytest.raises(Stopped):
+        sim.simulate(out, "mini", 1, **TINY)
+    assert not list(out.iterdir())
+
+
 def test_what_does_not_exist_is_named(tmp_path):
     with pytest.raises(nf.NearfarError, match="no preset 'big'; it has: dev, mini, small, stress"):
         sim.simulate(tmp_path / "x", "big")

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from nearfar.errors import StorageError
-from nearfar.training.log import EpochLine, Log, StepLine, is_log, lines
+from nearfar.training.log import EpochLine, Log, StepLine, is_begun, is_log, lines
 
 
 def epoch(n):
@@ -68,6 +68,18 @@ def test_what_is_a_log(path, tmp_path):
     assert not is_log(other)
     assert lines(other) == []
     assert is_log(path)
+
+
+def test_a_log_of_no_whole_epoch_is_of_a_training_that_was_killed_early(path, tmp_path):
+    begun, steps = tmp_path / "begun.jsonl", path.read_text().splitlines(keepends=True)
+    assert not is_begun(begun)  # there is none
+    assert not is_begun(path)  # it has epochs
+    begun.write_text("")
+    assert is_begun(begun)
+    begun.write_text("".join(line for line in steps if '"rate"' in line) + steps[0][:20])
+    assert is_begun(begun)
+    begun.write_text('{"text": "mine"}\n')
+    assert not is_begun(begun)
 
 
 def test_a_place_that_cannot_be_written(tmp_path):

@@ -31,7 +31,7 @@ from nearfar.cli.options import (
     channels_of,
     order_of,
 )
-from nearfar.cli.progress import Session
+from nearfar.cli.progress import Interrupted, Session
 from nearfar.errors import DatasetError, SettingError, did_you_mean, needs
 from nearfar.files import check_output, is_picture
 from nearfar.system.named import system_of
@@ -271,13 +271,17 @@ def _checkpoint(output: Path) -> Path:
 
 @contextmanager
 def _kept(output: Path) -> Iterator[None]:
-    """Say what is kept of a training that Ctrl-C stops."""
+    """Say what is kept of a training that Ctrl-C or SIGTERM stops."""
     try:
         yield
-    except BaseException as error:  # Ctrl-C is no Exception; errors say themselves what is kept
+    except Interrupted as interrupt:
         kept = _checkpoint(output)
-        if not isinstance(error, Exception) and kept.exists() and _leads():
-            typer.echo(f"{kept}: --resume goes on from there", err=True)
+        if not _leads():  # one of several processes speaks
+            interrupt.kept = ""
+        elif kept.exists():
+            interrupt.kept = f"{kept}: --resume goes on from there"
+        else:
+            interrupt.kept = "no step of the training is kept yet, the same command begins it anew"
         raise
 
 

@@ -116,10 +116,9 @@ def main() -> None:
         tell("error", voice.fitting(in_shell(one_line(error))))
         sys.exit(2)  # as the command-line library itself ends for an unknown option
     except Interrupted as interrupt:
-        # A shell that asks for completions shows its own line again, and nothing was begun.
+        # A shell that completes a command shows its own line again, and nothing was begun.
         if COMPLETE not in os.environ:
-            kept = "; what is finished is kept, the same command goes on from there"
-            tell("", f"{interrupt}{kept if voice.keeps else ''}")
+            tell("", printable(interrupt.told))
         sys.exit(interrupt.exit_code)
     except OSError as error:  # standard output is full or gone
         tell("error", f"the output cannot be written ({error.strerror})")

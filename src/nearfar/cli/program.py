@@ -98,7 +98,6 @@ class Voice:
         self.quiet = False  # neither progress nor warnings
         self.verbose = False  # versions, times, tracebacks of errors
         self.options: frozenset[str] = frozenset()  # of the command that runs
-        self.keeps = False  # does it keep what is finished when it is stopped?
 
     def fitting(self, text: str) -> str:
         """A message whose way out is open to the command: not all can leave clips out.
@@ -140,7 +139,6 @@ class Command(TyperCommand):
         """Run it; messages fit what it can do."""
         voice.options = frozenset(option for p in self.params for option in p.opts)
         # Embeddings in the cache; a simulation has its data set.
-        voice.keeps = bool(ctx.params.get("cache", self.name == "simulate"))
         try:
             done = super().invoke(ctx)
         except typer.Exit:  # an anomaly, say: what was written is there all the same
@@ -274,7 +272,7 @@ def start(
     ] = False,
 ) -> None:
     """Set how much is told; these flags may stand behind a command too."""
-    voice.quiet, voice.verbose, voice.keeps = quiet, verbose, False
+    voice.quiet, voice.verbose = quiet, verbose
     ledger.__init__()  # type: ignore[misc]  # an earlier run of this process may have failed
     if verbose:
         python = ".".join(map(str, sys.version_info[:3]))

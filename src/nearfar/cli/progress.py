@@ -28,8 +28,8 @@ from rich.text import Text
 from nearfar.cli.lines import tell
 from nearfar.cli.program import voice
 from nearfar.errors import in_shell
+from nearfar.runtime.runtime import MOST_WORKERS, Runtime
 from nearfar.runtime.runtime import Progress as Report
-from nearfar.runtime.runtime import Runtime
 from nearfar.text import alike, figure, one_line
 from nearfar.training.log import EpochLine, StepLine
 
@@ -50,13 +50,24 @@ class Interrupted(BaseException):
     """Ctrl-C, or SIGTERM. Not KeyboardInterrupt, which the command-line library keeps to itself.
 
     >>> end = Interrupted(signal.SIGTERM)
-    >>> str(end), end.exit_code
+    >>> end.told, end.exit_code
     ('terminated', 143)
+    >>> end.kept = "s1.checkpoint.safetensors: --resume goes on from there"
+    >>> end.told
+    'terminated; s1.checkpoint.safetensors: --resume goes on from there'
     """
+
+    # What is left of the work, and how to go on; None: nobody has said anything yet.
+    kept: str | None = None
 
     def __init__(self, number: int) -> None:
         super().__init__("interrupted" if number == signal.SIGINT else "terminated")
         self.exit_code = 128 + number  # as shells count
+
+    @property
+    def told(self) -> str:
+        """The line that a command ends with."""
+        return f"{self}; {self.kept}" if self.kept else str(self)
 
 
 def show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
@@ -83,7 +94,7 @@ class Session:
         self._told = TRAINING  # what the bar of a training says now
         self._waiting: list[str] = []
         self.runtime = Runtime(
-            workers=workers or os.cpu_count() or 1,
+            workers=workers or min(os.cpu_count() or 1, MOST_WORKERS),
             cache=default_cache() if cache else None,
             progress=report,
             device=device,
@@ -98,6 +109,9 @@ class Session:
 
     def __exit__(self, *what: Any) -> None:
         self._bar.__exit__(*what)
+        # Commands that keep more than what they heard have said so already, or will.
+        if isinstance(end := what[1], Interrupted) and end.kept is None and self.runtime.cache:
+            end.kept = "what was heard is in the cache, the same command goes on from there"
         warnings.showwarning = show_warning
         for message in alike(self._waiting):  # each once: workers repeat one another
             show_warning(message)

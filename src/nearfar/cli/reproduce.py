@@ -88,11 +88,13 @@ def reproduce(
                 say=session.say,
             )  # fmt: skip
         except Interrupted as interrupt:
-            if not (output / "steps").is_dir():  # nothing is there to go on with
-                raise
-            # Said here, where the folder's name is known: `main` says less.
-            tell("", f"{output}: {interrupt}; finished steps are kept, --resume goes on from there")
-            raise SystemExit(interrupt.exit_code) from None
+            # Said here, where the folder's name is known. Without steps nothing is there to go on
+            # with.
+            begun = (output / "steps").is_dir()
+            interrupt.kept = (
+                f"finished steps are kept in {output}, --resume goes on from there" if begun else ""
+            )
+            raise
     typer.echo(outcome.text)
     if dry_run:
         return

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -26,9 +28,10 @@ from nearfar.cli.options import (
     order_of,
     write_json,
 )
-from nearfar.cli.progress import progress_bar
+from nearfar.cli.progress import Interrupted, progress_bar
 from nearfar.errors import SettingError, in_shell
 from nearfar.files import check_output, is_picture
+from nearfar.runtime.runtime import MOST_WORKERS
 
 SIZES = (  # numbers of sim.plan, which this module does not wait for
     "mini: 156 clips of 3 machines, 3 s each; small: 1,330 of 7, 5 s; dev: 8,400 of 7, of the real "
@@ -89,16 +92,29 @@ def simulate(
         typer.echo(f"wrote {sim.draw(machine, folder, seed)}")
 
 
+@contextmanager
+def _kept(out: Path) -> Iterator[None]:
+    """Say what is kept of a simulation that Ctrl-C or SIGTERM stops."""
+    from nearfar.sim.dataset import MANIFEST
+
+    try:
+        yield
+    except Interrupted as interrupt:
+        if (out / MANIFEST).exists():  # else no clip was finished
+            interrupt.kept = "clips that are finished are kept, the same command goes on from there"
+        raise
+
+
 def _simulate(
     out: Path, preset: str, seed: int, machines: list[str] | None, workers: int | None, stems: bool
 ) -> None:
     from nearfar import sim
 
     bar, progress = progress_bar()
-    with bar:
+    with bar, _kept(out):
         written = sim.simulate(
             out, preset, seed, machines=machines, stems=stems,
-            workers=workers or os.cpu_count() or 1, progress=progress,
+            workers=workers or min(os.cpu_count() or 1, MOST_WORKERS), progress=progress,
         )  # fmt: skip
     there = written.clips - written.rendered  # a set that was stopped goes on where it was
     tail = f" ({there} were there already)" if there else ""

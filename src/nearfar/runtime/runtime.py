@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nearfar.errors import SettingError
-from nearfar.parts.valid import whole
+from nearfar.parts.valid import is_whole, whole
 
 Progress = Callable[[str, int, int], None]  # (what, done, of)
+MOST_WORKERS = 1024  # processes; each is a whole Python, and more cores than that has no machine
 
 
 @dataclass(frozen=True)
@@ -17,7 +18,7 @@ class Runtime:
     """How to compute, never what: no field changes a score by more than rounding.
 
     Args:
-        workers: processes that read and embed clips; 1 stays in this process.
+        workers: processes that read and embed clips, 1 to 1024; 1 stays in this process.
         cache: folder of the embedding cache; None keeps nothing.
         progress: called as `progress(what, done, of)`.
         device: of encoders: "auto" (CUDA, then MPS, then CPU), "cpu", "cuda", "cuda:1", "mps".
@@ -38,7 +39,7 @@ class Runtime:
     keep: bool = False
 
     def __post_init__(self) -> None:
-        whole("workers", self.workers, 1, what="a number of processes")
+        check_workers(self.workers)
         if self.cache is not None:  # frozen, so by the back door: a text becomes a Path
             object.__setattr__(self, "cache", Path(self.cache))
         # Which devices there are, torch knows; it is asked when an encoder needs one.
@@ -46,6 +47,21 @@ class Runtime:
             raise SettingError(f"device is {self.device!r}; it is auto, cpu, cuda, cuda:1 … or mps")
         if self.batch_size is not None:
             whole("batch_size", self.batch_size, 1, what="a number of clips")
+
+
+def check_workers(workers: object) -> None:
+    """Refuse what is no number of processes that a machine could bear.
+
+    Raises:
+        SettingError: says what it may be.
+
+    >>> check_workers(10**30)
+    Traceback (most recent call last):
+    nearfar.errors.SettingError: workers is 1e+30; it is a number of processes from 1 to 1024
+    """
+    # Of an absurd number the digits would be the whole message.
+    shown = 1e30 if is_whole(workers, 10**30) else workers
+    whole("workers", shown, 1, MOST_WORKERS, what="a number of processes")
 
 
 def runtime_of(given: object) -> Runtime:

@@ -14,7 +14,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from typing import Any
 from nearfar.errors import FormatError, SettingError, StorageError
 from nearfar.files import atomic_file, sha256, storage_errors, sweep, write_text
 from nearfar.runtime import workers as processes
+from nearfar.runtime.runtime import check_workers
 from nearfar.sim.plan import PRESETS, Item, machines_of, plan
 from nearfar.sim.scene import render
 from nearfar.sim.version import SIM_VERSION
@@ -74,26 +76,30 @@ def simulate(
         progress: called as `progress(what, done, of)`.
 
     Raises:
-        SettingError: unknown preset or machine, a negative seed, or a folder with other settings.
+        SettingError: unknown preset or machine, a negative seed, a number of processes that is
+            none, or a folder with other settings.
         StorageError: the folder cannot be written; what is finished stays.
     """
     machines_of(preset)  # refuses an unknown one
     if seed < 0:
         raise SettingError(f"seed {seed}; it is a whole number from 0 up")
+    check_workers(workers)  # before there is a folder
     items = plan(PRESETS[preset], seed, machines)
     names = list(dict.fromkeys(item.key.machine for item in items))
     settings = {"version": SIM_VERSION, "seed": seed, "preset": preset, "machines": names,
                 "stems": stems}  # fmt: skip
-    done = _prepare(out, settings)
-    todo = [item for item in items if item.file not in done]  # found whole, by its sum
-    jobs = [_Rendering(item, str(out), seed, stems) for item in todo]
-    with storage_errors(out), (out / JOURNAL).open("a", encoding="utf-8") as journal:
-        for n, entry in enumerate(processes.run(_write_clip, jobs, workers), 1):
-            journal.write("\n" * (n == 1) + json.dumps(entry) + "\n")  # the last line may be torn
-            journal.flush()  # a killed run loses the clips in the making, no finished one
-            done[entry["file"]] = entry
-            if progress is not None:
-                progress("rendering", n, len(jobs))
+    with _undone_if_empty(out):
+        done = _prepare(out, settings)
+        todo = [item for item in items if item.file not in done]  # found whole, by its sum
+        jobs = [_Rendering(item, str(out), seed, stems) for item in todo]
+        with storage_errors(out), (out / JOURNAL).open("a", encoding="utf-8") as journal:
+            for n, entry in enumerate(processes.run(_write_clip, jobs, workers), 1):
+                # In front of the first: the last line that is there may be torn.
+                journal.write("\n" * (n == 1) + json.dumps(entry) + "\n")
+                journal.flush()  # a killed run loses the clips in the making, no finished one
+                done[entry["file"]] = entry
+                if progress is not None:
+                    progress("rendering", n, len(jobs))
     _finish(out, settings, [done[item.file] for item in items])
     return Written(out, label(seed), len(items), len(todo))
 
@@ -145,6 +151,23 @@ def _prepare(out: Path, settings: dict[str, Any]) -> dict[str, dict[str, Any]]:
     if differ:
         raise SettingError(f"{out}: holds a set with {'; '.join(differ)}; choose another folder")
     return {e["file"]: e for e in _journal(out) if _is_whole(out, e, settings["stems"])}
+
+
+@contextmanager
+def _undone_if_empty(out: Path) -> Iterator[None]:
+    """Of a run that ends before its first clip leave nothing that binds the folder to its seed."""
+    there, begun = out.exists(), not (out / MANIFEST).exists()
+    try:
+        yield
+    except BaseException:  # Ctrl-C too
+        with suppress(OSError):
+            bare = {p.name for p in out.iterdir()} <= {MANIFEST, JOURNAL}
+            if begun and bare and not _journal(out):
+                (out / JOURNAL).unlink(missing_ok=True)
+                (out / MANIFEST).unlink(missing_ok=True)
+                if not there:
+                    out.rmdir()
+        raise
 
 
 def _settings_of(out: Path) -> dict[str, Any] | None:

@@ -116,6 +116,14 @@ def is_log(path: Path) -> bool:
     return _BEGIN.startswith(begin)
 
 
+def is_begun(path: Path) -> bool:
+    """Is this the log of a training that was killed within its first epoch, or in its first line?
+
+    A finished training's has an epoch at least.
+    """
+    return path.is_file() and is_log(path) and not any("rate" not in x for x in lines(path))
+
+
 def _before(line: Mapping[str, Any], epoch: int, step: int) -> bool:
     """Is a line of an epoch that was done, or of a step of the one that was stopped?"""
     return bool(line["epoch"] <= epoch or ("rate" in line and line["step"] <= step))

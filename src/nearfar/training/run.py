@@ -36,7 +36,7 @@ from nearfar.system.system import System
 from nearfar.training.examples.examples import Examples, domain_shares, examples
 from nearfar.training.learner.learner import exported, learner
 from nearfar.training.learner.lora import check_rank
-from nearfar.training.log import EpochLine, Log, StepLine, Watch, is_log
+from nearfar.training.log import EpochLine, Log, StepLine, Watch, is_begun, is_log
 from nearfar.training.loop import checkpoint
 from nearfar.training.loop.average import Average
 from nearfar.training.loop.checkpoint import Best, State, averaged
@@ -360,7 +360,8 @@ def _refuse_existing(files: Files, resume: bool) -> None:
             f"{files.checkpoint}: a training that was stopped; --resume goes on with it, or delete "
             "it to begin anew"
         )
-    if files.log.exists():
+    # Killed before its first checkpoint a training has nothing that a new one could spoil.
+    if files.log.exists() and not is_begun(files.log):
         first = ", --resume to go on with a training" if is_log(files.log) else ""
         raise StorageError(
             f"{files.log}: is there already, and the log would replace it; choose another name for "
