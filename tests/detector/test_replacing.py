@@ -12,7 +12,7 @@ from conftest import machine_sound, refused, write
 from nearfar.clips import Clip, Clips
 from nearfar.detector.folder.index import INDEX
 from nearfar.detector.folder.previous import previous_of
-from nearfar.detector.folder.replacing import check_keeping, check_loss
+from nearfar.detector.folder.replacing import check_fitted, check_keeping, check_loss
 from nearfar.detector.member import Member
 from nearfar.detector.section import Section, TrainingClip
 from nearfar.errors import StorageError
@@ -77,6 +77,17 @@ def test_others_or_far_fewer_are_asked_about(det, new, was, would):
     )  # fmt: skip
     assert len(line) <= 500
     check_loss(det, clips(new), replace=True)
+
+
+def test_what_was_heard_is_asked_about_again(det):
+    check_fitted(det, detector({FAN: 10, PUMP: 6}).sections, replace=False)
+    few = detector({FAN: 20, PUMP: 4}).sections
+    refused(
+        lambda: check_fitted(det, few, replace=False), "pump7 (11 clips), fan (20 clips)",
+        "of what could be used", "one of pump7 (4 clips), fan (20 clips).", "or --replace",
+        error=StorageError,
+    )  # fmt: skip
+    check_fitted(det, few, replace=True)
 
 
 def test_clips_that_cannot_be_used_do_not_count(det):
@@ -186,3 +197,19 @@ def test_a_fit_says_where_the_one_before_is(fit, tmp_path):
     assert (code, err.count("\n"), "--replace" in err) == (2, 1, True)
     assert fit(press, det, "--replace")[1].splitlines()[-1].endswith("the one before is not kept")
     assert nf.load(det).machines == nf.load(kept).machines == ("press",)
+
+
+def test_silent_clips_do_not_take_a_detector_of_many(fit, tmp_path):
+    det = tmp_path / "det"
+    assert fit(recorded(tmp_path / "fan", 10), det)[0] == 0
+    before, bad = tree(det), recorded(tmp_path / "bad" / "fan", 4, 1)
+    for i in range(6):  # listed as ten, heard as four
+        write(bad / f"silent{i}.wav", np.zeros((2, 16000)))
+    code, told, err = fit(bad, det, "--skip-bad")
+    line = next(x for x in err.splitlines() if x.startswith("error:"))
+    assert (code, told) == (2, "")
+    assert "fan (10 clips); of what could be used this fit would make it one of fan (4 cl" in line
+    assert line.endswith("Choose another folder, or --replace")
+    assert (tree(det), (tmp_path / "det.previous").exists()) == (before, False)
+    assert fit(bad, det, "--skip-bad", "--replace")[0] == 0
+    assert nf.load(det).machines == ("fan",)

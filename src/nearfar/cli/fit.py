@@ -99,7 +99,7 @@ def fit(
     from nearfar.clips import Clips
     from nearfar.detector.fitting import fit as fit_system
     from nearfar.detector.folder.index import check_target, kept_as
-    from nearfar.detector.folder.replacing import check_keeping, check_loss
+    from nearfar.detector.folder.replacing import check_fitted, check_keeping, check_loss
     from nearfar.detector.refit import Told, strangers, told_there
     from nearfar.detector.standouts import too_few
     from nearfar.embedder.contract import weights_of
@@ -129,6 +129,8 @@ def fit(
             any_frontend=any_frontend, exclude_suspects=exclude_suspects,
             threshold_by_domain=bool(said.by_domain),
         )  # fmt: skip
+    if replaced:
+        check_fitted(output, detector.sections, replace)  # what was heard may be far less
     if said.false_alarm_rate is not None:
         detector = detector.with_false_alarm_rate(said.false_alarm_rate)
     kept = kept_as(output) if keep else None

@@ -138,7 +138,6 @@ class Command(TyperCommand):
     def invoke(self, ctx: Any) -> Any:
         """Run it; messages fit what it can do."""
         voice.options = frozenset(option for p in self.params for option in p.opts)
-        # Embeddings in the cache; a simulation has its data set.
         try:
             done = super().invoke(ctx)
         except typer.Exit:  # an anomaly, say: what was written is there all the same

@@ -1,4 +1,4 @@
-"""What a fit is asked before it hears anything: would a detector be lost that nobody meant?"""
+"""What a fit is asked before it hears, and again before it saves: who would lose a detector?"""
 
 from __future__ import annotations
 
@@ -6,12 +6,16 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from nearfar.clips.collection import Clips
 from nearfar.detector.folder.index import INDEX, clip_counts
 from nearfar.detector.folder.previous import PREVIOUS, check_place, previous_of
 from nearfar.errors import FormatError, StorageError
 from nearfar.text import counted
+
+if TYPE_CHECKING:
+    from nearfar.detector.section import Section
 
 Counts = Mapping[tuple[str, str], int]  # (machine, section) → clips
 FEWER = 0.5  # of the clips that there were: a fit on less is asked about
@@ -63,8 +67,29 @@ def check_loss(folder: Path, clips: Clips, replace: bool) -> None:
         StorageError: other machines or sections, fewer than `FEWER` of the clips of any, or an
             index that does not say.
     """
+    new = Counter((clip.machine, clip.section) for clip in clips if not clip.fault)
     # Without clips there is no fit, which says so itself.
-    if replace or not len(clips):
+    if len(clips):
+        _refuse_loss(folder, new, replace, "this would make it one of")
+
+
+def check_fitted(folder: Path, sections: Mapping[tuple[str, str], Section], replace: bool) -> None:
+    """The same when the clips have been heard: silent ones and copies are in no detector.
+
+    Args:
+        folder: of a detector, which is still there.
+        sections: of the one that would replace it.
+        replace: the user has asked for it.
+
+    Raises:
+        StorageError: as of `check_loss`.
+    """
+    new = {key: len(section.clips) for key, section in sections.items()}
+    _refuse_loss(folder, new, replace, "of what could be used this fit would make it one of")
+
+
+def _refuse_loss(folder: Path, new: Counts, replace: bool, would: str) -> None:
+    if replace:
         return
     try:
         old = clip_counts(folder)
@@ -73,12 +98,14 @@ def check_loss(folder: Path, clips: Clips, replace: bool) -> None:
             f"{folder}: its {INDEX} is damaged or of a newer nearfar, so nobody knows what would "
             "be lost; choose another folder, or --replace"
         ) from None
-    new = Counter((clip.machine, clip.section) for clip in clips if not clip.fault)
-    changed = {key for key in {*old, *new} if new[key] < FEWER * old.get(key, 0) or key not in old}
+    changed = {
+        key for key in {*old, *new}
+        if new.get(key, 0) < FEWER * old.get(key, 0) or key not in old
+    }  # fmt: skip
     if changed:
         raise StorageError(
-            f"{folder} is a detector of {_told(old, changed)}; this would make it one of "
-            f"{_told(new, changed)}. Choose another folder, or --replace"
+            f"{folder} is a detector of {_told(old, changed)}; {would} {_told(new, changed)}. "
+            "Choose another folder, or --replace"
         )
 
 
