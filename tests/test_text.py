@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nearfar.text import NAMED, aligned, alike, figure, named, number, one_line
+from nearfar.text import NAMED, aligned, alike, figure, named, number, one_line, turned
 
 cells = st.text("aΩ–1 ", max_size=6)
 
@@ -116,3 +116,14 @@ def test_a_figure_has_three_digits_that_tell_and_no_power_of_ten(value):
     told = figure(value)
     assert "e" not in told
     assert abs(float(told.replace(",", "")) - value) <= 0.0051 * value
+
+
+def test_a_table_too_wide_is_turned_and_keeps_every_cell():
+    facts = [(f"fan{i}", *(f"{i}.{k}00" for k in range(8))) for i in range(9)]
+    rows = [("machine", *"abcdefgh"), *facts]
+    assert turned(rows, None) == aligned(rows)
+    assert turned(rows, 1000) == aligned(rows)
+    told = turned(rows, 40)
+    assert max(map(len, told.split("\n"))) <= 40
+    for row in rows:
+        assert all(cell in told.split() for cell in row)

@@ -32,6 +32,26 @@ def aligned(rows: Sequence[Sequence[str]]) -> str:
     )
 
 
+def turned(rows: Sequence[Sequence[str]], width: int | None) -> str:
+    """As `aligned`; what is wider than `width` has a line for each column of it instead.
+
+    >>> print(turned([("machine", "Ω", "pAUC"), ("fan", "64.41", "52.00")], 15))
+    machine    fan
+    Ω        64.41
+    pAUC     52.00
+    """
+    text = aligned(rows)
+    if width is None or len(text.partition("\n")[0]) <= width or len(rows) < 2:
+        return text
+    blocks: list[list[Sequence[str]]] = [[rows[0]]]
+    for row in rows[1:]:
+        told = aligned(list(zip(*blocks[-1], row, strict=True)))
+        if len(blocks[-1]) > 1 and len(told.partition("\n")[0]) > width:
+            blocks.append([rows[0]])
+        blocks[-1].append(row)
+    return "\n\n".join(aligned(list(zip(*block, strict=True))) for block in blocks)
+
+
 def counted(count: int, what: str) -> str:
     """How many of something.
 

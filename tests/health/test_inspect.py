@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 import nearfar as nf
-from conftest import write
+from conftest import machine_sound, write
+from nearfar.clips import Clips
 from nearfar.detector.fitting import suspects
 from nearfar.errors import AudioError, SettingError
 from nearfar.health.inspect import clip_statistics, inspect_clips
@@ -278,3 +279,13 @@ def test_as_data_it_is_json(mixed):
         "empty.wav", "nan.wav", "text.wav",
     }  # fmt: skip
     assert {s["kind"] for s in again["suspects"]} <= set(KINDS)
+
+
+def test_mono_clips_are_named(tmp_path):
+    write(tmp_path / "pump" / "one.wav", machine_sound(np.random.default_rng(0))[:1])
+    write(tmp_path / "pump" / "two.wav", machine_sound(np.random.default_rng(1)))
+    found = inspect_clips(Clips.open(tmp_path / "pump"))
+    assert [name.endswith("pump/one.wav") for name in found.mono] == [True]
+    told = str(found).split("\n")
+    assert f"  {found.mono[0]}" in told
+    assert max(map(len, found.text(60).partition("ratio:")[0].split("\n"))) <= 60

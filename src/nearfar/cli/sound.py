@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
@@ -12,6 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from nearfar.cli import offers
+from nearfar.cli.lines import columns, say
 from nearfar.cli.options import (
     Channels,
     ClipSeconds,
@@ -156,7 +158,8 @@ def inspect(
     )  # fmt: skip
     found = inspection.inspect_clips(clips, order=order)
     if not write_json(as_json, found.as_dict() if as_json is not None else None):
-        typer.echo(in_shell(str(found)))
+        for line in in_shell(found.text(columns(sys.stdout))).split("\n"):
+            say(line)
 
 
 def mask(

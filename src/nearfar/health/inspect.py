@@ -26,7 +26,7 @@ from nearfar.sound.channels import relate
 from nearfar.sound.lag import Lag
 from nearfar.sound.look import Look, look
 from nearfar.sound.recorded import Recorded
-from nearfar.text import aligned, counted, one_line
+from nearfar.text import counted, one_line, turned
 
 CLIPPED = 0.999  # of full scale; 16-bit recordings end at 0.99997
 BROKEN_SHOWN = 20  # lines of the text; the report itself has all
@@ -90,22 +90,24 @@ class Inspection:
     broken: tuple[tuple[str, str], ...]  # clip's name, reason
     refused: tuple[tuple[str, str], ...] = ()  # could be looked at, but a fit would not take them
     suspects: tuple[Suspect, ...] = ()  # stand out from their machine's clips
+    mono: tuple[str, ...] = ()  # names of clips of one channel
     lags: tuple[tuple[str, Lag], ...] = ()  # clip's name, far behind near; of two files only
 
     def __str__(self) -> str:
+        return self.text()
+
+    def text(self, width: int | None = None) -> str:
+        """What is printed, the table in at most so many characters a line if it can."""
         rows = [_HEADER, *(tuple(map(visible, _row(machine))) for machine in self.machines)]
-        lines = [aligned(rows), _LEGEND]
-        told = map(visible, suspect_lines(self.suspects, self._counts).values())
+        lines = [turned(rows, width), _LEGEND]
+        counts = {m.machine: m.clips for m in self.machines}
         lags = [_lag_text(name, lag) for name, lag in self.lags]
         broken, refused = ([why for _, why in clips] for clips in (self.broken, self.refused))
         lines += _listed("cannot be used:", broken)
+        lines += _listed("of one channel, which systems of two refuse:", self.mono)
         lines += _listed("would be refused by fit:", refused)
         lines += _listed("of two recorders, far behind near:", lags)
-        return "\n".join([*lines, *told])
-
-    @property
-    def _counts(self) -> dict[str, int]:
-        return {m.machine: m.clips for m in self.machines}
+        return "\n".join([*lines, *map(visible, suspect_lines(self.suspects, counts).values())])
 
     def as_dict(self) -> dict[str, Any]:
         """Everything as plain data for JSON; what is no number is null.
@@ -215,6 +217,7 @@ def inspect_clips(
         tuple(broken),
         tuple(refused),
         tuple(_suspects(everything)),
+        tuple(visible(one.clip.name) for one in everything if one.channels == 1),
         tuple((one.clip.name, one.look.lag) for one in everything if one.look.lag is not None),
     )
 
