@@ -56,6 +56,7 @@ def test_a_clean_machine_gives_no_line():
         ("clipped", {"clipped": (0.0, 0.02)}),
         ("zeros", {"zeros": (0.2, 0.0)}),
         ("off", {"levels": (-45.0, -53.0)}),
+        ("loud", {"levels": (-18.0, -26.0)}),
         ("length", {"seconds": 7.0}),
         ("rate", {"sample_rate": 44_100}),
         ("lag", {"lag": Lag(-500.0, -500.0, 0.0)}),
@@ -97,11 +98,35 @@ def test_both_levels_are_told_and_the_few_are_named():
     assert line.endswith("(c03.wav -50 dBFS, c17.wav -50 dBFS)")
     assert "than the others (-30 dBFS)" in line
     assert line.count(".wav") == 2
-    # Mostly off: the few that are on come first, and no clip is to be left out.
-    most = by_look(machine(set(range(30)) - {3, 17}, levels=(-50.0, -58.0)))
-    (line,) = lines(most, {"fan": 30}).values()
-    assert "than the others (-30 dBFS: c03.wav, c17.wav)" in line
-    assert not any(suspect.alone for suspect in most)
+
+
+@pytest.mark.parametrize("loud", [{7}, {3, 17}, set(range(14))])
+def test_the_few_that_are_loud_are_named_and_not_all_others(loud):
+    """Whether they were disturbed or all others off: the few are what there is to look at."""
+    heard = machine(loud, levels=(-18.0, -26.0))
+    found = by_look(heard)
+    assert {int(s.clip.path.stem[1:]) for s in found} == loud
+    assert {s.kind for s in found} == {"loud"}
+    assert all(s.alone for s in found)  # so that they can be left out
+    (line,) = lines(found, {"fan": 30}).values()
+    assert line.startswith(f"fan: {len(loud)} of 30 clips: much louder than the others (-30 dBFS)")
+
+
+def test_of_equal_groups_the_quiet_one_is_named():
+    assert named(machine(set(range(15)), levels=(-50.0, -58.0))) == {"off": set(range(15))}
+    assert named(machine(set(range(16)), levels=(-50.0, -58.0))) == {"loud": set(range(16, 30))}
+
+
+def test_loud_and_quiet_clips_are_told_apart():
+    heard = machine({3}, levels=(-14.0, -22.0))
+    heard[9] = (heard[9][0], replace(GOOD, levels=(-55.0, -63.0)))
+    heard[11] = (heard[11][0], replace(GOOD, levels=(-72.0, -80.0)))
+    assert named(heard) == {"loud": {3}, "off": {9, 11}}
+    # Everywhere another level: then none is the machine's own, and none is to be left out.
+    steps = [
+        (c, replace(w, levels=(-80.0 + 11 * (i % 6), -90.0))) for i, (c, w) in enumerate(heard)
+    ]
+    assert not any(s.alone for s in by_look(steps) if s.kind in ("loud", "off"))
 
 
 def test_swapped_channels_that_were_nearly_as_loud_are_named():

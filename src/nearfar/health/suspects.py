@@ -26,7 +26,7 @@ TWICE_COHERENCE, TWICE_CORRELATION = 0.99, 0.999  # from which two channels are 
 CLIPPED = 0.001  # share of samples on a flat top
 CLIPPED_FROM = -60.0  # dBFS; in a quieter clip the steps of 16 bits are flat tops
 ZEROS = 0.02  # share of exact zeros, above what the level and the machine's other clips explain
-OFF = 10.0  # dB between the quiet and the loud clips of a machine that is sometimes off
+OFF = 10.0  # dB between clips of a machine that is on and off, or disturbed
 LENGTH = 0.05  # share by which a length is one of its own
 USUAL = 0.8  # share of clips that agree, from which the others' length or rate is their own
 FEWEST = 5  # clips from which there is a median to be far from
@@ -71,6 +71,7 @@ KINDS = {  # what a line says; {usual} is of the machine's other clips
     "clipped": "samples clipped; turn the gain down",
     "zeros": "samples exactly zero; were some lost?",
     "off": "much quieter than the others ({usual}); was the machine off?",
+    "loud": "much louder than the others ({usual}); disturbed, or the others with the machine off?",
     "length": "a length of their own (the others: {usual}); cut them alike",
     "rate": "a sample rate of their own (the others: {usual}); another recorder?",
     "lag": "far lies behind near by more than 30 ms; were both recorders started together?",
@@ -251,32 +252,30 @@ def _chance(level: float) -> float:
     return math.erf(0.5 / (32_768 * 10 ** (level / 20)) / math.sqrt(2))
 
 
-def _off(heard: Heard) -> list[Suspect]:
-    clips = [c for c, _ in heard]
-    found: list[Suspect] = []
+def _level(heard: Heard) -> list[Suspect]:
+    """Groups of level other than the largest: quieter, the machine was off; louder, disturbed."""
+    clips, levels = [c for c, _ in heard], np.array([w.levels[0] for _, w in heard])
+    usual: dict[int, str] = {}  # by place
+    flagged = {kind: np.zeros(len(clips), dtype=np.bool_) for kind in ("off", "loud")}
     for group in comparable(clips):
-        live = [i for i in group.tolist() if heard[i][1].levels[0] > FLOOR]
+        live = group[levels[group] > FLOOR]  # what is below it has a line of its own
         if len(live) < FEWEST:
             continue
-        order = sorted(live, key=lambda i: heard[i][1].levels[0])
-        sorted_ = np.array([heard[i][1].levels[0] for i in order])
-        gaps = np.diff(sorted_)
-        cut = int(np.argmax(gaps)) + 1
-        if gaps[cut - 1] < OFF:
-            continue
-        flagged = np.zeros(len(clips), dtype=np.bool_)
-        flagged[order[:cut]] = True
-        alone = cut <= len(order) / 2
-        ends = dict.fromkeys(f"{level:.0f}" for level in (sorted_[cut], sorted_[-1]))
-        loud = f"{' to '.join(ends)} dBFS"
-        if not alone:  # then the loud ones are those to look at
-            names = [clips[i].file for i in order[cut : cut + 3]]
-            loud += f": {', '.join(names)}{', …' * (len(order) - cut > 3)}"
-        found += [
-            Suspect(clips[i], "off", f"{heard[i][1].levels[0]:.0f} dBFS", loud, alone=alone)
-            for i in _places(unexplained(clips, flagged))
-        ]  # fmt: skip
-    return found
+        live = live[np.argsort(levels[live], kind="stable")]
+        parts = np.split(live, np.flatnonzero(np.diff(levels[live]) >= OFF) + 1)
+        # Of equal groups the louder: a machine that runs is what a detector is to learn.
+        main = max(range(len(parts)), key=lambda k: (len(parts[k]), k))
+        ends = dict.fromkeys(f"{levels[i]:.0f}" for i in (parts[main][0], parts[main][-1]))
+        for k, part in enumerate(parts):
+            if k != main:
+                flagged["off" if k < main else "loud"][part] = True
+                usual.update(dict.fromkeys(part.tolist(), f"{' to '.join(ends)} dBFS"))
+    alone = len(usual) <= len(clips) / 2
+    return [
+        Suspect(clips[i], kind, f"{levels[i]:.0f} dBFS", usual[i], alone=alone)
+        for kind, mask in flagged.items()
+        for i in _places(unexplained(clips, mask))
+    ]
 
 
 def _length(heard: Heard) -> list[Suspect]:
@@ -360,7 +359,7 @@ def _absolute(
 
 
 _RULES: tuple[Callable[[Heard], list[Suspect]], ...] = (
-    _ratio, _floor(0), _floor(1), _twice, _clipped, _zeros, _off, _length, _rate, _lag, _drift,
+    _ratio, _floor(0), _floor(1), _twice, _clipped, _zeros, _level, _length, _rate, _lag, _drift,
 )  # fmt: skip
 
 
