@@ -1,6 +1,7 @@
 """Verdicts as `score` prints them: all of them into a pipe, the worst onto a screen."""
 
 import io
+import subprocess
 import sys
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -181,3 +182,26 @@ def test_quiet_has_no_warning_of_clips_that_were_not_judged(monkeypatch, capsys)
         out, err = capsys.readouterr()
         assert "not judged" in out
         assert bool(err) is not quiet
+
+
+LONG_RUN = """
+from pathlib import Path
+import nearfar as nf
+from nearfar.cli.listing import verdicts
+from nearfar.scores.verdict import Scores, Verdict
+clip = nf.Clip(Path("a.wav"), machine="fan")
+verdicts(Scores([Verdict(clip, 1.0, 0.5, 2.0, "b.wav", "clipped")] * 20_000))
+print("said to nobody")
+raise SystemExit(3)
+"""
+
+
+def test_who_reads_only_the_first_rows_gets_no_error_and_the_exit_code():
+    run = subprocess.Popen(
+        [sys.executable, "-c", LONG_RUN], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert run.stdout.readline().startswith("machine")
+    run.stdout.close()  # as head does
+    assert run.stderr.read() == "warning: a.wav: clipped\n"
+    run.stderr.close()
+    assert run.wait() == 3

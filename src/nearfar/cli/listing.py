@@ -6,6 +6,7 @@ Lines are written as they are made, and cost a fortieth of that.
 
 from __future__ import annotations
 
+import os
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -39,7 +40,12 @@ def verdicts(scores: Scores) -> None:
     """
     head = _head(scores)
     if not sys.stdout.isatty():
-        written(head, lambda: (_row(v, head) for v in scores), RIGHT)
+        try:
+            written(head, lambda: (_row(v, head) for v in scores), RIGHT)
+            sys.stdout.flush()
+        except BrokenPipeError:
+            # Who reads has seen enough, as `head` has. Warnings and the exit code still say all.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     else:
         if len(scores) > LONG:
             _count(scores)
