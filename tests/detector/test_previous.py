@@ -93,14 +93,25 @@ def test_its_weights_are_kept_with_it_and_large_files_once(tmp_path, monkeypatch
     assert not list(det.glob("weights-*"))  # the new one needs none
     detector(2).save(det, previous=True)
     assert tree(kept) != first
-    # In the other direction: banks and weights of one that stays are one file twice.
+    # In the other direction: weights of one that stays are one file twice.
     again = detector(0, system).save(det, weights="copy")
     detector(1, system).save(again, weights="copy", previous=True)
     for path in kept.glob("weights-*/*"):
         there = det / path.relative_to(kept)
         assert path.samefile(there) == links
-    index = kept / INDEX
-    assert index.stat().st_nlink == 1  # whoever edits one in place changes that one
+    # Whoever edits or damages one in place changes that one.
+    assert all(path.stat().st_nlink == 1 for path in (kept / INDEX, *kept.glob("bank-*")))
+
+
+def test_damage_in_place_takes_one_of_the_two(det):
+    """A bank of both, for they were fitted on the same clips: a disk's error is not shared."""
+    detector(0).save(det, previous=True)
+    (bank,) = det.glob("bank-*")
+    assert (previous_of(det) / bank.name).is_file()
+    with bank.open("r+b") as file:
+        file.truncate(10)
+    refused(lambda: nf.load(det), bank.name)
+    assert number_of(previous_of(det)) == 0
 
 
 def test_one_that_is_damaged_is_not_kept_and_the_one_before_stays(det, tmp_path):

@@ -112,18 +112,23 @@ def keeping(folder: Path, inputs: Iterable[str] = ()) -> Iterator[None]:
 
 
 def _copy(folder: Path, to: Path, index: bytes) -> None:
-    """The detector once more, by links: what is large is on the disk once."""
+    """The detector once more, weights by links: what is large is on the disk once."""
     to.mkdir()
+    # No links: these are small, and what damages or edits one in place would take both.
     for name in sorted(named_banks(folder / DETECTOR)):
-        _link(folder / name, to / name)
+        _write(to / name, (folder / name).read_bytes())
     for weights in folder.iterdir():
         if weights.is_dir() and is_ours(weights, DETECTOR) and not weights.name.startswith("."):
             (to / weights.name).mkdir()
             for file in weights.iterdir():
                 _link(file, to / weights.name / file.name)
-    # No link: an index is small, and one that somebody edits in place would change both.
-    with atomic_file(to / DETECTOR) as copy:
-        copy.write(index)
+    _write(to / DETECTOR, index)
+
+
+def _write(path: Path, content: bytes) -> None:
+    """On the disk before it takes the place of the one before."""
+    with atomic_file(path) as copy:
+        copy.write(content)
 
 
 def _link(file: Path, to: Path) -> None:
