@@ -6,7 +6,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nearfar.text import NAMED, aligned, alike, figure, named, number, one_line, turned
+from nearfar.text import (
+    NAMED,
+    aligned,
+    alike,
+    figure,
+    lasting,
+    named,
+    number,
+    one_line,
+    plain,
+    turned,
+)
 
 cells = st.text("aΩ–1 ", max_size=6)
 
@@ -127,3 +138,22 @@ def test_a_table_too_wide_is_turned_and_keeps_every_cell():
     assert max(map(len, told.split("\n"))) <= 40
     for row in rows:
         assert all(cell in told.split() for cell in row)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [(10.0, "10 s"), (90.0, "90 s"), (119.9, "120 s"), (120.0, "2 min"), (1200.0, "20 min"),
+     (1234.0, "1,234 s"), (999.7, "1,000 s"), (86_400.0, "1,440 min"), (0.5, "0.5 s")],
+)  # fmt: skip
+def test_a_length_of_time_is_said_as_people_do(seconds, said):
+    assert lasting(seconds) == said
+
+
+@given(st.floats(0.001, 1e9))
+def test_a_length_of_time_has_no_exponent(seconds):
+    assert "e" not in lasting(seconds)
+
+
+def test_plain_data_have_no_number_that_json_lacks():
+    given = {"a": [math.nan, 1, (math.inf, "x", None, True)], "b": -math.inf}
+    assert plain(given) == {"a": [None, 1, [None, "x", None, True]], "b": None}

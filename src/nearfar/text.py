@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 NAMED = 3  # of many names; a person looks at the first, a program reads a file
 LINE = 480  # characters of a line that sums up many; printed, it has a word in front
@@ -96,6 +97,31 @@ def figure(value: float) -> str:
         return "–"
     rounded = float(f"{value:.3g}")
     return f"{rounded:,.0f}" if abs(rounded) >= 100 else f"{rounded:g}"
+
+
+def lasting(seconds: float) -> str:
+    """A length of time as people say it.
+
+    >>> lasting(10), lasting(1200), lasting(1234), lasting(0.256)
+    ('10 s', '20 min', '1,234 s', '0.256 s')
+    """
+    minutes = round(seconds / 60)
+    if minutes >= 2 and abs(seconds - 60 * minutes) < 0.05:
+        return f"{minutes:,} min"
+    return f"{seconds:,.0f} s" if seconds >= 999.5 else f"{seconds:.3g} s"
+
+
+def plain(value: Any) -> Any:
+    """Data for JSON: numbers that it does not know as null.
+
+    >>> plain({"ratio": float("nan"), "s": (1.0, float("inf"))})
+    {'ratio': None, 's': [1.0, None]}
+    """
+    if isinstance(value, dict):
+        return {key: plain(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def named(names: Sequence[str]) -> str:

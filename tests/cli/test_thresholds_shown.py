@@ -68,7 +68,7 @@ def test_a_detector_of_one_domain_is_told_as_ever(mixed, capsys):
     alone = nf.Detector(SYSTEM, {k: s for k, s in mixed.sections.items() if k[0] == "saw"})
     show.thresholds(alone, None)
     out = capsys.readouterr().out
-    assert out.splitlines()[-1].startswith("threshold: about ")
+    assert out.splitlines()[-1].startswith("threshold: 10 % asked for: at most about ")
     assert len(out.splitlines()) == 3
 
 
@@ -81,9 +81,11 @@ def test_by_domain_each_threshold_is_told_with_its_clips_and_too_few_by_name(mix
     drawn = [apart.threshold("fan", domain=d) for d in (None, "source", "target")]
     assert shown[2:] == [w for t in drawn for w in (f"{t.value:.4f}", str(t.clips))]
     assert rows(out, "saw")[0][-4:] == ["–"] * 4
-    lines = [line for line in out.splitlines() if line.startswith("fan, pump: ")]
+    lines = [line for line in out.splitlines() if line.startswith("fan, pump, each: ")]
     assert "of normal source clips" in lines[0]
-    assert "5 % needs at least 19 normal target clips, there are 10: expect 9.1 %" in lines[1]
+    assert (
+        "5 % needs at least 19 normal target clips, there are 10: at most about 9.1 %" in lines[1]
+    )
     assert "far more" not in out
 
 

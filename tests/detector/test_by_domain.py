@@ -235,7 +235,8 @@ def test_a_machine_of_one_domain_is_named(dcase):
     clips = [c for c in nf.Clips.open(dcase, split="train") if (c.machine, c.domain) != (
         "pump", "target")]  # fmt: skip
     with pytest.warns(
-        nf.NearfarWarning, match="^pump: one threshold for all clips; by domain takes"
+        nf.NearfarWarning,
+        match="^pump: still one threshold for all clips, as is right for a machine of one",
     ):
         apart = nf.fit(nf.logmel(), clips, threshold_by_domain=True)
     assert (len(apart.alarm_rates("fan")), apart.alarm_rates("pump")) == (2, {})

@@ -29,7 +29,7 @@ def member(*rows):
     )
 
 
-def judge(*members, weights=None):
+def judge(*members, weights=None, usual=10.0):
     """Members whose embedders differ, so that each has a row of its own in what is heard."""
     systems = tuple(
         nf.System(frontend=nf.Near() if i else nf.Far(), embedder=nf.LogMel(), rule=EUCLIDEAN)
@@ -37,7 +37,7 @@ def judge(*members, weights=None):
     )
     system = nf.Ensemble(systems, weights=weights or (1.0,) * len(systems))
     clips = tuple(TrainingClip(name, "") for name in NAMES)
-    section = Section(members, clips, (QUIET, LOUD), seconds=10.0)
+    section = Section(members, clips, (QUIET, LOUD), seconds=usual)
     return Judge(system, tuple(s.chain for s in systems), section, 0.1)
 
 
@@ -148,6 +148,19 @@ def test_parts_of_files_are_recordings_and_folders_of_dates_are_days(tmp_path):
         clips = nf.Clips.open(tmp_path / folder, machine="fan", clip_seconds=2)
         said = nf.fit(nf.logmel(), clips).sections["fan", "00"].caveat
         assert said.startswith(f"6 clips from {kind}: ")
+
+
+def test_a_length_of_its_own_is_told_as_people_say_it():
+    def doubt(usual, seconds):
+        heard = Heard((np.array((0.5, 0.0), np.float32),), seconds=seconds)
+        return judge(member((0, 0), (1, 0), (5, 5)), usual=usual)([(CLIP, heard)])[0].warning
+
+    # 20 min scored by clips of 10 s can be cut; 5 s cannot.
+    assert doubt(10.0, 1200.0).startswith("20 min long, normal clips were 10 s: ")
+    assert doubt(10.0, 1200.0).endswith("record 10 s, or cut with clip_seconds=10")
+    assert doubt(10.0, 5.0).endswith("; record 10 s")
+    assert doubt(1200.0, 3600.0).endswith("record 20 min, or cut with clip_seconds=1200")
+    assert doubt(10.0, 12.0) == ""
 
 
 # ---- whose self-scores calibrate a member ----------------------------------------------------

@@ -281,11 +281,31 @@ def test_as_data_it_is_json(mixed):
     assert {s["kind"] for s in again["suspects"]} <= set(KINDS)
 
 
-def test_mono_clips_are_named(tmp_path):
-    write(tmp_path / "pump" / "one.wav", machine_sound(np.random.default_rng(0))[:1])
+def test_a_narrow_table_is_turned(tmp_path):
     write(tmp_path / "pump" / "two.wav", machine_sound(np.random.default_rng(1)))
     found = inspect_clips(Clips.open(tmp_path / "pump"))
-    assert [name.endswith("pump/one.wav") for name in found.mono] == [True]
-    told = str(found).split("\n")
-    assert f"  {found.mono[0]}" in told
     assert max(map(len, found.text(60).partition("ratio:")[0].split("\n"))) <= 60
+
+
+def test_a_mono_clip_among_others_is_named_and_is_no_yardstick(tmp_path):
+    clips = press(tmp_path, wrong={5}, change=lambda x: x[:1])
+    report = inspect_clips(clips)
+    ((name, why),) = report.refused
+    assert name.endswith("c05.wav")
+    assert "mono" in why
+    assert "would be refused by fit" in str(report)
+    assert "c05.wav" in str(report)
+    # A machine of mono clips alone is for systems that take them.
+    alone = press(tmp_path / "alone", wrong=range(12), change=lambda x: x[:1])
+    assert inspect_clips(alone).refused == ()
+
+
+def test_inspect_counts_as_a_fit_does(tmp_path):
+    clips = press(tmp_path, wrong={3}, change=lambda x: x[::-1])
+    (tmp_path / "press" / "empty.wav").write_bytes(b"")
+    clips = nf.Clips.open(tmp_path / "press")
+    assert "press: 1 of 13 clips: near over far" in str(inspect_clips(clips))
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        nf.fit(nf.s4(), clips, skip_bad=True)
+    assert any("press: 1 of 13 clips: near over far" in str(w.message) for w in said)

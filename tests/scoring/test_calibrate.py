@@ -152,16 +152,22 @@ def test_a_rate_is_returned_as_a_float():
 
 # ---- what it means for a person
 
-NEEDS = "{} % needs at least {} normal clips, there are {}: expect {} % false alarms; with 95 %"
+ASKED = (
+    "{} % asked for: at most about {} false alarms an hour with {} s clips ({} % of normal clips); "
+)
+
+NEEDS = (
+    "{} % needs at least {} normal clips, there are {}: at most about {} % false alarms; with 95 %"
+)
 
 
 @pytest.mark.parametrize(
     ("rate", "clips", "seconds", "words"),
     [
-        (0.1, 999, 10, "about 36 false alarms an hour with 10 s clips (10 % of normal clips); "),
-        (0.01, 99, 10, "about 3.6 false alarms an hour with 10 s clips (1 % of normal clips); "),
-        (0.1, 10, 10, "about 32.7 false alarms an hour with 10 s clips (9.09 % of normal clips); "),
-        (0.5, 99, 1, "about 1800 false alarms an hour with 1 s clips (50 % of normal clips); "),
+        (0.1, 999, 10, ASKED.format(10, 36, 10, 10)),
+        (0.01, 99, 10, ASKED.format(1, 3.6, 10, 1)),
+        (0.1, 10, 10, ASKED.format(10, 32.7, 10, 9.09)),
+        (0.5, 99, 1, ASKED.format(50, 1800, 1, 50)),
         (0.01, 98, 10, NEEDS.format(1, 99, 98, 1)),
         (0.1, 8, 10, NEEDS.format(10, 9, 8, 11)),
         (0.3, 2, 10, NEEDS.format(30, 3, 2, 33)),
@@ -173,7 +179,7 @@ def test_explain(rate, clips, seconds, words):
     text = got.explain(seconds)
     assert text.startswith(words)
     assert got.confident > got.expected
-    assert text.count("up to") == 1  # a bound, and only there
+    assert text.count("up to") == 1  # the bound with confidence, and only there
 
 
 @given(rates, st.integers(1, 5000), st.floats(1, 7200))
@@ -184,7 +190,7 @@ def test_explain_is_one_line_of_plain_numbers_and_fits_the_threshold(rate, clips
     assert "\n" not in text
     assert "e+" not in text
     assert "inf" not in text
-    assert got.reachable == text.startswith("about")
+    assert got.reachable == ("asked for: at most about" in text)
     assert got.reachable == (1 / (clips + 1) <= rate)
     if not got.reachable:
         needed = int(text.split("at least ")[1].split()[0])
@@ -195,7 +201,9 @@ def test_explain_is_one_line_of_plain_numbers_and_fits_the_threshold(rate, clips
 def test_explain_names_the_domain_whose_clips_these_are():
     assert "of normal source clips)" in Threshold(1.0, 0.1, 99, "source").explain(10)
     few = Threshold(1.0, 0.01, 10, "target").explain(10)
-    assert few.startswith("1 % needs at least 99 normal target clips, there are 10: expect 9.1 %")
+    assert few.startswith(
+        "1 % needs at least 99 normal target clips, there are 10: at most about 9.1 %"
+    )
 
 
 def test_explain_of_the_smallest_rate_there_is():

@@ -86,8 +86,9 @@ def fitted(detector: Detector, output: Path, replaced: bool, kept: Path | None) 
         )
     out = console()
     out.print(table)
+    made = any(s.members[0].facts["rows"] > len(s.clips) for s in detector.sections.values())
     out.print(
-        "rows: of the memory bank, enriched. LR_corr: correlation of near and far.\n"
+        f"rows: of the memory bank{', enriched' * made}. LR_corr: correlation of near and far.\n"
         "shift: distance of target from source, spread: of the source clips, in whitened units",
         markup=False,
     )
@@ -157,6 +158,8 @@ def _explain(detector: Detector, out: Console) -> None:
     for text, machines in lines.items():
         everybody = len(machines) == len(detector.sections)
         who = "threshold" if everybody else ", ".join(machines)
+        if len(machines) > 1:  # an hour of false alarms is of each, not of all together
+            who = "each threshold" if everybody else f"{who}, each"
         out.print(f"{who}: {text}")
     if not detector.threshold_by_domain:
         _rates(detector, out)
@@ -189,7 +192,7 @@ def _rates(detector: Detector, out: Console) -> None:
     out.print(table)
     out.print(
         "above: of the domain's normal clips, held out, how many are above the threshold.\n"
-        "expect: how many new ones will be; up to: not more, with 95 % confidence"
+        "expect: at most about so many of new ones; up to: not more, with 95 % confidence"
     )
     for domain, machines in far.items():
         out.print(

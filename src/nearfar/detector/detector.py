@@ -186,8 +186,9 @@ class Detector:
         alone = [m for m, s in changed.sections if not changed._judge((m, s)).alarm_rates()]
         if by_domain and alone:
             warn(
-                f"{named(list(dict.fromkeys(alone)))}: one threshold for all clips; by domain "
-                "takes normal clips of both, source and target, that no encoder was trained on"
+                f"{named(list(dict.fromkeys(alone)))}: still one threshold for all clips, as is "
+                "right for a machine of one condition; thresholds by domain need normal clips of "
+                "two, source and target, that no encoder was trained on"
             )
         return changed
 

@@ -26,7 +26,7 @@ from nearfar.scoring.calibrate import (
     wants_fresh,
 )
 from nearfar.scoring.rule import judged, judged_beside
-from nearfar.text import counted
+from nearfar.text import counted, lasting
 
 if TYPE_CHECKING:
     from nearfar.clips import Clip
@@ -84,7 +84,7 @@ class Section:
     near: tuple[float, float] | None = None
 
     def __repr__(self) -> str:
-        return f"<Section: {counted(len(self.clips), 'clip')} of {self.seconds:.3g} s>"
+        return f"<Section: {counted(len(self.clips), 'clip')} of {lasting(self.seconds)}>"
 
     def __getstate__(self) -> dict[str, Any]:
         """Its fields alone; what is worked out from them is made anew."""
@@ -294,9 +294,11 @@ class Judge:
             return "both channels are identical; is the far microphone connected?"
         usual = self._section.seconds
         if not usual / LENGTH_MARGIN <= what.seconds <= usual * LENGTH_MARGIN:
+            # A short one cannot be cut to be longer.
+            cut = f", or cut with clip_seconds={float(f'{usual:.4g}'):.10g}"
             return (
-                f"{what.seconds:.3g} s long, normal clips were {usual:.3g} s: scores are not "
-                f"comparable; record {usual:.3g} s, or cut with clip_seconds={usual:.3g}"
+                f"{lasting(what.seconds)} long, normal clips were {lasting(usual)}: scores are not "
+                f"comparable; record {lasting(usual)}{cut * (what.seconds > usual)}"
             )
         return self._odd_ratio(what.level) or self._odd_level(what)
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ from nearfar.sound.channels import relate
 from nearfar.sound.lag import Lag
 from nearfar.sound.look import Look, look
 from nearfar.sound.recorded import Recorded
-from nearfar.text import counted, one_line, turned
+from nearfar.text import counted, one_line, plain, turned
 
 CLIPPED = 0.999  # of full scale; 16-bit recordings end at 0.99997
 BROKEN_SHOWN = 20  # lines of the text; the report itself has all
@@ -90,7 +90,6 @@ class Inspection:
     broken: tuple[tuple[str, str], ...]  # clip's name, reason
     refused: tuple[tuple[str, str], ...] = ()  # could be looked at, but a fit would not take them
     suspects: tuple[Suspect, ...] = ()  # stand out from their machine's clips
-    mono: tuple[str, ...] = ()  # names of clips of one channel
     lags: tuple[tuple[str, Lag], ...] = ()  # clip's name, far behind near; of two files only
 
     def __str__(self) -> str:
@@ -100,14 +99,17 @@ class Inspection:
         """What is printed, the table in at most so many characters a line if it can."""
         rows = [_HEADER, *(tuple(map(visible, _row(machine))) for machine in self.machines)]
         lines = [turned(rows, width), _LEGEND]
-        counts = {m.machine: m.clips for m in self.machines}
+        told = map(visible, suspect_lines(self.suspects, self._counts).values())
         lags = [_lag_text(name, lag) for name, lag in self.lags]
         broken, refused = ([why for _, why in clips] for clips in (self.broken, self.refused))
         lines += _listed("cannot be used:", broken)
-        lines += _listed("of one channel, which systems of two refuse:", self.mono)
         lines += _listed("would be refused by fit:", refused)
         lines += _listed("of two recorders, far behind near:", lags)
-        return "\n".join([*lines, *map(visible, suspect_lines(self.suspects, counts).values())])
+        return "\n".join([*lines, *told])
+
+    @property
+    def _counts(self) -> dict[str, int]:
+        return {m.machine: m.clips + m.broken for m in self.machines}  # as fit and check count
 
     def as_dict(self) -> dict[str, Any]:
         """Everything as plain data for JSON; what is no number is null.
@@ -127,17 +129,8 @@ class Inspection:
         )
         whole = {"schema": SCHEMA, "machines": [asdict(m) for m in self.machines], "broken": broken,
                  "refused": refused, "suspects": suspects, "lags": lags}  # fmt: skip
-        plain: dict[str, Any] = _plain(whole)
-        return plain
-
-
-def _plain(value: Any) -> Any:
-    """Numbers that JSON does not know as null."""
-    if isinstance(value, dict):
-        return {key: _plain(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(inner) for inner in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+        found: dict[str, Any] = plain(whole)
+        return found
 
 
 def _listed(title: str, lines: Sequence[str]) -> list[str]:
@@ -212,12 +205,16 @@ def inspect_clips(
             refused += [(clip.name, reason)] if reason else []
     machines = (_machine(name, seen[name], counts.get(name, 0)) for name in sorted(seen))
     everything = [one for name in sorted(seen) for one in seen[name]]
+    # A machine of nothing but mono clips is for systems of one channel.
+    pairs = {one.clip.machine for one in everything if one.channels > 1}
+    mono = [o.clip.name for o in everything if o.channels == 1 and o.clip.machine in pairs]
+    why = "mono, its machine's other clips have two channels, which most systems need"
+    refused += [(n, f"{printable(n)}: {why}") for n in mono if n not in dict(refused)]
     return Inspection(
         tuple(machines),
         tuple(broken),
         tuple(refused),
-        tuple(_suspects(everything)),
-        tuple(visible(one.clip.name) for one in everything if one.channels == 1),
+        tuple(_suspects(everything, dict(refused))),
         tuple((one.clip.name, one.look.lag) for one in everything if one.look.lag is not None),
     )
 
@@ -268,7 +265,7 @@ def _common(clip: Clip) -> tuple[Audio, Recorded]:
     )
 
 
-def _suspects(seen: Sequence[_Seen]) -> list[Suspect]:
+def _suspects(seen: Sequence[_Seen], refused: Collection[str]) -> list[Suspect]:
     """As a fit finds them, machine by machine and section by section."""
     groups: dict[tuple[str, str], list[tuple[Clip, Look]]] = {}
     for one in seen:
@@ -276,7 +273,12 @@ def _suspects(seen: Sequence[_Seen]) -> list[Suspect]:
         if one.clip.split != "test" and one.clip.label != "anomaly":
             key = one.clip.machine, one.clip.section
             groups.setdefault(key, []).append((one.clip, one.look))
-    return [suspect for group in groups.values() for suspect in by_look(group)]
+    found: list[Suspect] = []
+    for group in groups.values():
+        # What a fit refuses is named as well, but is no yardstick of the others.
+        found += by_look([(clip, what) for clip, what in group if clip.name not in refused])
+        found += [suspect for suspect in by_look(group) if suspect.clip.name in refused]
+    return found
 
 
 def clip_statistics(

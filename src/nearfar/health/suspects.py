@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from nearfar.clips import Clip
 from nearfar.sound.look import Look
+from nearfar.text import lasting
 
 RATIO = 10.0  # dB from the median near/far ratio; a few dB are weather, ten are another place
 # Swapped channels turn the sign: at +4 dB they are no more than 8 dB off.
@@ -90,7 +91,7 @@ def by_look(heard: Sequence[tuple[Clip, Look]]) -> list[Suspect]:
         whole is no suspect: conditions may change.
     """
     found: list[Suspect] = []
-    for rule in _RULES:
+    for rule in _RULES if heard else ():  # of no clips there is no median
         found += rule(heard)
     return found
 
@@ -280,9 +281,7 @@ def _level(heard: Heard) -> list[Suspect]:
 
 def _length(heard: Heard) -> list[Suspect]:
     usual = float(np.median([what.seconds for _, what in heard]))
-    return _own(
-        heard, "length", usual, LENGTH * usual, lambda what: what.seconds, lambda s: f"{s:.3g} s"
-    )
+    return _own(heard, "length", usual, LENGTH * usual, lambda what: what.seconds, lasting)
 
 
 def _rate(heard: Heard) -> list[Suspect]:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from nearfar.errors import SettingError
 from nearfar.parts.data import unsaved_as
 from nearfar.parts.valid import check_rate
+from nearfar.text import lasting
 
 Values = NDArray[np.float64]
 Calibrated = Callable[[Values], Values]
@@ -214,13 +215,13 @@ class Threshold:
         """What the threshold means for a person, in one line.
 
         >>> Threshold(2.0, 0.1, 999).explain(10)
-        'about 36 false alarms an hour with 10 s clips (10 % of normal clips); with 95 % confidence up to 41.8 an hour (12 %)'
+        '10 % asked for: at most about 36 false alarms an hour with 10 s clips (10 % of normal clips); with 95 % confidence up to 41.8 an hour (12 %)'
         >>> Threshold(2.0, 0.01, 19).explain(10)
-        '1 % needs at least 99 normal clips, there are 19: expect 5 % false alarms; with 95 % confidence up to 52.5 an hour (15 %)'
+        '1 % needs at least 99 normal clips, there are 19: at most about 5 % false alarms; with 95 % confidence up to 52.5 an hour (15 %)'
         """  # noqa: E501 - a line as it is printed
         hour = 3600 / clip_seconds
         normal = f"normal {self.domain} clips" if self.domain else "normal clips"
-        # The only "up to": it is a bound, the other two are expectations.
+        # Both are bounds: one of what is expected, one of what chance may bring.
         bound = (
             f"; with 95 % confidence up to {_digits(self.confident * hour)} an hour "
             f"({_digits(100 * self.confident, 2)} %)"
@@ -230,12 +231,13 @@ class Threshold:
             needed = math.ceil(min(1 / self.wanted, 1e15) - 1e-9) - 1
             return (
                 f"{100 * self.wanted:g} % needs at least {needed} {normal}, there are "
-                f"{self.clips}: expect {_digits(100 * self.expected, 2)} % false alarms{bound}"
+                f"{self.clips}: at most about {_digits(100 * self.expected, 2)} % false alarms"
+                f"{bound}"
             )
         return (
-            f"about {_digits(self.expected * hour)} false alarms an hour with "
-            f"{_digits(clip_seconds)} s clips ({_digits(100 * self.expected)} % of {normal})"
-            f"{bound}"
+            f"{100 * self.wanted:g} % asked for: at most about {_digits(self.expected * hour)} "
+            f"false alarms an hour with {lasting(clip_seconds)} clips "
+            f"({_digits(100 * self.expected)} % of {normal}){bound}"
         )
 
 
