@@ -120,3 +120,13 @@ def test_score_takes_it_for_one_run(run, detector_folder, dcase, tmp_path):
         wanted = nf.load(folder).with_threshold_by_domain(by_domain).score(clips)
         assert path.read_text() == wanted.to_csv()
     assert {p.name: p.read_bytes() for p in folder.iterdir() if p.is_file()} == before
+
+
+def test_without_clips_of_both_domains_no_columns_of_dashes_stay(mixed, capsys):
+    alone = nf.Detector(SYSTEM, {k: s for k, s in mixed.sections.items() if k[0] == "saw"})
+    with pytest.warns(nf.NearfarWarning, match="^saw: still one threshold"):
+        apart = alone.with_threshold_by_domain()
+    show.thresholds(apart, None)
+    out = capsys.readouterr().out
+    assert "–" not in out
+    assert out.splitlines()[0].split() == ["machine", "section", "threshold", "clips"]

@@ -126,7 +126,8 @@ def thresholds(detector: Detector, written: Path | None) -> None:
 
 def _draw_table(detector: Detector, out: Console) -> None:
     """Each threshold and how many clips drew it; by domain where that is what judges."""
-    domains = tuple(DOMAINS) if detector.threshold_by_domain else ()
+    apart = any(detector.alarm_rates(*key) for key in detector.sections)  # else dashes, for good
+    domains = tuple(DOMAINS) if detector.threshold_by_domain and apart else ()
     columns = tuple(c for name in ("threshold", *domains) for c in (name, "clips"))
     table = table_of("machine", "section", *columns, right=columns)
     for machine, name in detector.sections:

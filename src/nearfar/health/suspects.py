@@ -91,7 +91,7 @@ def by_look(heard: Sequence[tuple[Clip, Look]]) -> list[Suspect]:
         whole is no suspect: conditions may change.
     """
     found: list[Suspect] = []
-    for rule in _RULES if heard else ():  # of no clips there is no median
+    for rule in _RULES if heard else ():
         found += rule(heard)
     return found
 
@@ -105,7 +105,6 @@ def by_score(clips: Sequence[Clip], flagged: Mask, scores: Values, usual: float)
         scores: (n,) of each clip by a bank that was made without it.
         usual: their median.
     """
-    # A rule's scores may be no distances: of a median of 0 or below there are no times.
     return [
         Suspect(clips[i], "score", f"×{scores[i] / usual:.3g}" if usual > 0 else "")
         for i in _places(unexplained(clips, flagged))
