@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parents[1] / "src" / "nearfar"
 # What everybody may import; each of these has a row of its own below.
 GROUND = {"errors", "files", "parts", "runtime", "text", "version"}
 MAY_IMPORT: dict[str, set[str]] = {
-    "errors": set(),
+    "errors": {"text"},
     "version": set(),
     "text": set(),
     "files": {"errors"},
