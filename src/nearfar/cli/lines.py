@@ -33,8 +33,8 @@ def wrapped(text: str, width: int | None, indent: str = "  ") -> str:
     """A line as several of at most `width` characters; a longer word stays whole.
 
     >>> print(wrapped("a.wav: 3 s are short", 14))
-    a.wav: 3 s
-      are short
+    a.wav: 3 s are
+      short
     """
     if width is None or len(text) <= width:
         return text
