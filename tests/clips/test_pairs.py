@@ -35,6 +35,42 @@ def test_halves_in_folders(tmp_path: Path, halves: tuple[str, str]) -> None:
     assert clip.machine == "pump"
 
 
+@pytest.mark.parametrize(
+    ("near", "far"),
+    [
+        ("1_NEAR.wav", "1_Far.WAV"),
+        ("1_near.wav", "1_far.flac"),
+        ("1_Tr1.WAV", "1_Tr2.wav"),
+        ("near/1.wav", "far/1.WAV"),
+        ("ch1/1.flac", "ch2/1.wav"),
+    ],
+)
+def test_endings_need_not_agree(tmp_path: Path, near: str, far: str) -> None:
+    lay(tmp_path / "pump", near, far)
+    clips = Clips.open(tmp_path / "pump")
+    assert names(clips) == [(Path(near).name, Path(far).name)]
+    assert faults(clips) == []
+
+
+def test_endings_that_leave_open_which_belong_together(tmp_path: Path) -> None:
+    """Nothing is lost where two files of one side are alike but for their endings."""
+    lay(tmp_path / "pump", "1_near.wav", "1_near.flac", "1_far.aif")
+    assert len(faults(Clips.open(tmp_path / "pump"))) == 3
+    lay(tmp_path / "pump", "1_far.flac")  # what agrees to the letter goes first
+    clips = Clips.open(tmp_path / "pump")
+    pairs = [pair for pair in names(clips) if pair[1]]
+    assert ("1_near.flac", "1_far.flac") in pairs
+    assert {name for pair in names(clips) for name in pair if name} == {
+        "1_near.wav", "1_near.flac", "1_far.aif", "1_far.flac",
+    }  # fmt: skip
+
+
+def test_a_number_behind_a_dot_is_no_ending(tmp_path: Path) -> None:
+    lay(tmp_path / "pump", "rec.2_n.wav", "rec.3_f.wav")
+    clips = Clips.open(tmp_path / "pump", pair="NEAR=*_n.wav,FAR=*_f.wav")
+    assert len(faults(clips)) == 2
+
+
 def test_a_pattern_pairs(tmp_path: Path) -> None:
     lay(tmp_path / "pump", "a_1.wav", "a_2.WAV", "b_1.wav", "b_2.wav", "c_3.wav")
     with pytest.warns(NearfarWarning, match=r"c_3\.wav"):

@@ -12,6 +12,7 @@ from nearfar.clips import words
 from nearfar.clips.clip import Clip, parse_name, told
 from nearfar.clips.lists import table
 from nearfar.clips.moments import Clock, time_of
+from nearfar.clips.others import warn_of_others
 from nearfar.clips.pairs import Pairing, Recording, beside, halves, joined, recordings, side_of
 from nearfar.clips.words import SPLITS, Place
 from nearfar.errors import DatasetError, warn
@@ -120,6 +121,7 @@ def _split_clips(folder: Path, machine: str, split: str, how: How) -> list[Clip]
     clips = []
     for sub, files, folders in walk(folder, deepest=_ENDLESS):
         place = replace(words.place_of(sub), machine=machine, split=split)
+        warn_of_others(files)
         found = recordings(files, how.pair) + _pairs_of_halves(folders)
         if sub == folder:
             for recording in found:
@@ -212,6 +214,7 @@ def plain_clips(
                            "normal operation only")  # fmt: skip
     clips, places, aside = [], set(), []
     for folder, files, folders in walk(root, deepest=_ENDLESS):
+        warn_of_others(files)
         found = recordings(files, how.pair) + _pairs_of_halves(folders)
         for sub in folders:
             if split_of(sub):
@@ -290,6 +293,7 @@ def _pairs_of_halves(folders: list[Path]) -> list[Recording]:
         sides: list[dict[str, Path]] = []
         for half in both:
             files = listing(half)[0] if half != Path() else []
+            warn_of_others(files)
             found += [r for r in recordings(files) if r.fault]  # foreign ones
             sides.append({f.name: f for f in files if f.suffix.lower() in audio.SUFFIXES})
         found += joined(*sides)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -130,7 +130,14 @@ def halves(folders: list[Path]) -> list[list[Path]]:
 
 
 def joined(near: dict[str, Path], far: dict[str, Path]) -> list[Recording]:
-    """Pairs by key; what has no partner has a fault."""
+    """Pairs by key; what has no partner has a fault.
+
+    Args:
+        near, far: by what the two names share. It may end differently, in .wav and .WAV or .flac,
+            where that leaves one way to pair.
+    """
+    renamed = {b: a for a, b in _loosely(near.keys() - far.keys(), far.keys() - near.keys())}
+    far = {renamed.get(key, key): file for key, file in far.items()}
     found = [Recording(near[key], far[key]) for key in sorted(near.keys() & far.keys())]
     for key in sorted(near.keys() ^ far.keys()):
         missing = "far" if key in near else "near"
@@ -141,6 +148,19 @@ def joined(near: dict[str, Path], far: dict[str, Path]) -> list[Recording]:
     return found
 
 
+def _loosely(some: Iterable[str], others: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """Keys that differ in the endings of sound files alone, each with its only partner."""
+    found: dict[str, tuple[list[str], list[str]]] = {}
+    for side, keys in enumerate((some, others)):
+        for key in keys:
+            stem, suffix = os.path.splitext(key)
+            loose = stem if suffix.lower() in audio.SUFFIXES else key
+            found.setdefault(loose, ([], []))[side].append(key)
+    for ones, twos in found.values():
+        if len(ones) == len(twos) == 1:
+            yield ones[0], twos[0]
+
+
 def side_of(path: Path, chosen: Pairing | None = None) -> tuple[str, str] | None:
     """`x_near.wav` → (x.wav, near). In a DCASE name such an end is an attribute."""
     if chosen is not None:
@@ -149,7 +169,7 @@ def side_of(path: Path, chosen: Pairing | None = None) -> tuple[str, str] | None
     if match is None or parse_name(path.name) is not None:
         return None
     family = "side" if match[2].lower() in ("near", "far") else match[2].lower()[:2]
-    return f"{match[1]}{path.suffix}|{family}", match[2].lower()
+    return f"{family}|{match[1]}{path.suffix}", match[2].lower()
 
 
 def _paired_as(files: Sequence[Path], chosen: Pairing) -> list[Recording]:
@@ -173,6 +193,12 @@ def _paired(files: Sequence[Path]) -> list[Recording]:
             groups.setdefault(side[0], {})[side[1]] = file
         else:
             found.append(Recording(file))
+    lone: dict[str, list[str]] = {side: [] for side in ("near", "far")}
+    for key, ends in groups.items():
+        if len(ends) == 1 and (which := _SIDES.get(next(iter(ends)))):
+            lone[which].append(key)
+    for key, other in _loosely(lone["near"], lone["far"]):
+        groups[key] |= groups.pop(other)
     near: dict[str, Path] = {}
     far: dict[str, Path] = {}
     complete = any(_is_pair(ends) for ends in groups.values())
