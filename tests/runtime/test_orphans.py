@@ -16,6 +16,7 @@ pytestmark = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="ne
 # The jobs say who they are, then sleep far longer than the test may take.
 PARENT = """
 import sys
+sys.warnoptions.clear()  # as anybody runs it: Python's own process for tidying up may warn
 from nearfar.runtime import workers
 from orphan_jobs import sleep_long
 
@@ -74,8 +75,9 @@ def test_a_killed_parent_leaves_no_worker(tmp_path):
     pids = [int(p.name) for p in told.iterdir()]
     assert all(map(is_running, pids))
     parent.kill()
-    parent.communicate()
+    _, said = parent.communicate()  # all that wrote there are gone
     wait_for(lambda: not any(map(is_running, pids)))
+    assert said == ""
 
 
 def test_terminated_is_said_in_one_line():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 import time
 import warnings
@@ -73,6 +74,7 @@ def _in_processes(
     import multiprocessing
 
     context = multiprocessing.get_context("spawn")
+    _hush_tracker()
     # Of this pipe nothing is read but its end, which comes when we close it, or are killed.
     heard, told = context.Pipe(duplex=False)
     pool = ProcessPoolExecutor(workers, context, _start_worker, (user_files(), heard))
@@ -98,6 +100,22 @@ def _in_processes(
         pool.shutdown(wait=True, cancel_futures=True)
         told.close()
         heard.close()
+
+
+def _hush_tracker() -> None:
+    """Start Python's process that tidies up after one that was killed, so that it says nothing.
+
+    It would print a warning of leaked semaphores, which it has removed by then.
+    """
+    if os.name == "nt":
+        return
+    from multiprocessing import resource_tracker
+
+    sys.warnoptions.append("ignore::UserWarning:multiprocessing.resource_tracker")
+    try:
+        resource_tracker.ensure_running()
+    finally:
+        sys.warnoptions.pop()
 
 
 def _submit(
