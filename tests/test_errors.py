@@ -6,7 +6,7 @@ import warnings
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from nearfar import errors
@@ -19,7 +19,9 @@ from nearfar.errors import (
     first_line,
     in_python,
     in_shell,
+    name_in,
     needs,
+    printable,
     several,
     unusable,
     warn,
@@ -142,3 +144,19 @@ def test_the_near_only_way_out_is_a_system_in_both_languages():
     said = "use a near-only system (-s logmel)"
     assert in_python(said) == "use a near-only system (nf.logmel())"
     assert in_shell(in_python(said)) == said
+
+
+@given(st.text(max_size=40), st.text(max_size=40))
+def test_two_names_never_print_as_one(one, other):
+    """But for a backslash, which is not escaped itself: names on Windows are full of them."""
+    assume("\\" not in one + other)
+    assert (printable(one) == printable(other)) == (one == other)
+    assert printable(one).isprintable()
+    assert printable(printable(one)) == printable(one)
+
+
+def test_a_name_in_front_is_found_as_it_is_printed():
+    line = str(AudioError("a\nb.wav: silent"))
+    assert line == r"a\nb.wav: silent"
+    assert name_in(line, "x.wav", "a\nb.wav") == r"a\nb.wav"
+    assert name_in(line, "a") == ""

@@ -142,14 +142,14 @@ def printable(message: str) -> str:
     Names may hold line breaks, escapes that repaint a terminal, and bytes that are no text.
 
     >>> printable("a" + chr(10) + "b" + chr(27) + "[31m.wav: no such file")
-    'a b\\x1b[31m.wav: no such file'
+    'a\\nb\\x1b[31m.wav: no such file'
     >>> cut = printable("a.wav: " + "x" * 1000 + "; record it again")
     >>> len(cut), cut.endswith("; record it again")
     (500, True)
     """
-    # Libraries' messages have several lines; a line of ours is read by `grep` and by cron (law 6).
-    joined = " ".join(message.split()) if len(message.splitlines()) > 1 else message
-    shown = visible(joined)
+    # A line is read by `grep` and by cron (law 6). As tables have it, not with a blank for a line
+    # break: that may be another file's name.
+    shown = visible(message)
     if len(shown) <= LONGEST:
         return shown
     tail = LONGEST // 3  # the way out stands at the end
@@ -244,6 +244,8 @@ class NearfarWarning(UserWarning):
     ...     warn("fan: 12 normal clips are few")
     """
 
+    about: str = ""  # the file's name in the text, as printed, if it is of one file of many
+
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """The tail of an error message about an unknown name: a guess, then what exists.
@@ -309,10 +311,27 @@ def once_left_out(reason: str) -> str:
     return re.sub(advice, "", reason)
 
 
-def warn(message: str) -> None:
-    """Say something that deserves a look."""
-    # The stack level is where the one who warns was called.
-    warnings.warn(printable(in_python(message)), NearfarWarning, stacklevel=3)
+def warn(message: str, about: str = "") -> None:
+    """Say something that deserves a look.
+
+    Args:
+        message: one line.
+        about: the file's name in it, where other files may give the same: no program could tell
+            it from the words around it, whatever the file is called.
+    """
+    said = NearfarWarning(printable(in_python(message)))
+    said.about = printable(in_python(about))
+    warnings.warn(said, stacklevel=3)  # the stack level is where the one who warns was called
+
+
+def name_in(message: str, *names: object) -> str:
+    """The name that a message begins with, as it is printed; "" if it is none of these.
+
+    >>> name_in("Rec 01.wav: silent", "hall/Rec 01.wav", "Rec 01.wav")
+    'Rec 01.wav'
+    """
+    printed = (printable(str(name)) for name in names)
+    return next((name for name in printed if message.startswith(f"{name}: ")), "")
 
 
 class Once:
@@ -344,7 +363,7 @@ class Once:
         self._now.add(matter)
         if matter not in self._earlier:
             # As in `warn`. Python's own "once" goes by text, and ours have changing numbers in it.
-            warnings.warn(in_python(message), NearfarWarning, stacklevel=3)
+            warnings.warn(printable(in_python(message)), NearfarWarning, stacklevel=3)
 
 
 def first_line(error: object) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 NAMED = 3  # of many names; a person looks at the first, a program reads a file
@@ -69,7 +69,9 @@ def one_line(error: object) -> str:
     'no such file: a.wav'
     """
     # Libraries' messages have several; a line of ours is read by `grep` and by cron (law 6).
-    return " ".join(str(error).split())
+    text = str(error)
+    # What prints is one line already, and blanks may be in a file's name.
+    return text if text.isprintable() else " ".join(text.split())
 
 
 def number(value: float, digits: int = 2) -> str:
@@ -149,47 +151,54 @@ def in_rows(names: Sequence[str], length: int) -> list[str]:
     return rows
 
 
-def alike(messages: Iterable[str]) -> list[str]:
+def alike(messages: Iterable[str], names: Mapping[str, str] | None = None) -> list[str]:
     """One line for messages that differ in file names and numbers alone, the first one in full.
 
     In the order of the first of each kind. Messages without a file's name stay as they are, each
     once: what differs in them may be a machine. Of clips left out every one is named, in as many
     lines as that takes: nothing goes without its name.
 
+    Args:
+        messages: as they are printed.
+        names: message → the file's name in it, where that is known; elsewhere it is guessed, by
+            its suffix, and has no blanks.
+
     >>> alike(["a.wav: 3 s are short", "fan: few clips", "b.wav: 2.5 s are short"])
     ['a.wav: 3 s are short (and 1 more like it: b.wav)', 'fan: few clips']
+    >>> alike(["Rec 1: silent", "Rec 2: silent"], {f"Rec {n}: silent": f"Rec {n}" for n in (1, 2)})
+    ['Rec 1: silent (and 1 more like it: Rec 2)']
     """
-    kinds: dict[str, list[str]] = {}
+    known = names or {}
+    kinds: dict[str, dict[str, str]] = {}  # each of a kind with the name in it
     for message in dict.fromkeys(messages):
-        kinds.setdefault(_kind(message), []).append(message)
-    return [line for kind in kinds.values() for line in _summed(*kind)]
+        name = known.get(message) or _named_in(message)
+        kinds.setdefault(_kind(message, name), {})[message] = name
+    return [line for kind in kinds.values() for line in _summed(kind)]
 
 
-def _kind(message: str) -> str:
+def _named_in(message: str) -> str:
+    """The first name in a message whose writer has not told it; "" if there is none."""
+    if message.startswith(LEFT_OUT):
+        return message.removeprefix(LEFT_OUT).partition(": ")[0]
+    return found.group() if (found := _FILE.search(message)) else ""
+
+
+def _kind(message: str, name: str) -> str:
     """What alike messages have in common."""
-    about = message
-    if message.startswith(LEFT_OUT):  # the clip's name, which may have blanks in it, goes
-        about = message.removeprefix(LEFT_OUT).partition(": ")[2]
-    elif not _FILE.search(message):
+    if not name:
         return message
-    return _NUMBER.sub("0", _FILE.sub("FILE", about))
+    return _NUMBER.sub("0", _FILE.sub("FILE", message.replace(name, "FILE")))
 
 
-def _summed(first: str, *others: str) -> list[str]:
+def _summed(kind: Mapping[str, str]) -> list[str]:
     """Messages of one kind as one line, or as several that name all clips left out."""
+    (first, *others), (_, *names) = kind, kind.values()
     if not others:
         return [first]
     count = f"and {len(others)} more like it"
     if not first.startswith(LEFT_OUT):
-        return [f"{first} ({count}: {named(_files(others))})"]
-    names = [message.removeprefix(LEFT_OUT).partition(": ")[0] for message in others]
+        return [f"{first} ({count}: {named(names)})"]
     if len(line := f"{first} ({count}: {', '.join(names)})") <= LINE:
         return [line]
     below = [LEFT_OUT + row for row in in_rows(names, LINE - len(LEFT_OUT))]
     return [f"{first} ({count}, named below)", *below]
-
-
-def _files(messages: Sequence[str]) -> list[str]:
-    """The first file that each names."""
-    # A suffix says that each has one; the messages were told apart by that.
-    return [found.group() for message in messages if (found := _FILE.search(message))]

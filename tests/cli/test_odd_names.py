@@ -9,6 +9,7 @@ import pytest
 
 import nearfar as nf
 from nearfar.cli import main as cli
+from nearfar.errors import visible
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="names of any bytes are Linux's")
 
@@ -87,3 +88,22 @@ def test_a_broken_file_of_any_name_is_told_what_is_wrong_with_it(odd, monkeypatc
     lines = [line for line in seen.splitlines() if words[0] in line]
     assert len(lines) == 1
     assert lines[0].count("odd/") == 1  # the name is said once, not raw and escaped
+
+
+def test_a_closing_line_is_one_line_whatever_its_file_is_called(odd, monkeypatch, capfd):
+    folder, machine = odd
+    clip = next(p for p in sorted(folder.iterdir()) if b"d\nnew" not in os.fsencode(p))
+    for name in ("q\x1b[2Jq.wav", "two\nlines.wav"):
+        out = folder.parent / name
+        said = run(monkeypatch, capfd, "mask", clip, "-o", out).out
+        assert said == f"wrote {visible(str(out))}\n"
+    det = folder.parent / "de\nt"
+    fitted = run(
+        monkeypatch, capfd, "fit", folder, "--machine", machine, "-s", "logmel", "-o", det
+    )  # fmt: skip
+    assert fitted.out.splitlines()[-1] == f"wrote {visible(str(det))}"
+    table = folder.parent / "q\x1b[2J\n.csv"
+    scored = run(
+        monkeypatch, capfd, "score", det, clip, "--machine", machine, "--csv", table
+    ).out  # fmt: skip
+    assert scored.splitlines()[-1].endswith(f"; wrote {visible(str(table))}")

@@ -9,7 +9,8 @@ from rich.console import Console
 from rich.progress import Progress
 
 from nearfar.cli.progress import Interrupted, Session
-from nearfar.errors import warn
+from nearfar.errors import visible, warn
+from nearfar.runtime import workers
 from nearfar.runtime.cache import default_cache
 from nearfar.training.log import EpochLine, StepLine
 
@@ -57,7 +58,7 @@ def test_warnings_wait_until_the_bar_is_gone_and_are_said_once(capsys, recwarn):
             for _ in range(2):
                 warn("fan: the shift\nis large")
             assert capsys.readouterr().err == ""
-        assert capsys.readouterr().err == "warning: fan: the shift is large\n"
+        assert capsys.readouterr().err == "warning: fan: the shift\\nis large\n"
     assert warnings.showwarning is shown
 
 
@@ -71,6 +72,45 @@ def test_the_same_about_many_clips_is_one_line(capsys, recwarn):
     first, second = capsys.readouterr().err.splitlines()
     assert first.startswith("warning: press/0.wav: recorded at 8000 Hz (and 41 more like it: ")
     assert second == "warning: fan: few clips"
+
+
+ODD = (
+    "Rec {:02d}.wav",
+    " lead {}.wav",
+    "a;b '{}\".wav",
+    "a\nb{}.wav",
+    "c\rd {}.wav",
+    "t\t{}.wav",
+    "x{}",
+)
+
+
+@pytest.mark.parametrize("name", ODD)
+@pytest.mark.parametrize("how", ["{}: silent", "left out: {}: silent, 0 of {}"])
+def test_names_that_nobody_could_tell_from_words_are_told(capsys, recwarn, name, how):
+    names = [name.format(n) for n in range(12)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        with Session(1, cache=False):
+            for one in names:
+                warn(how.format(one, one), one)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"warning: {visible(how.format(names[0], names[0]))} (and 11 more like")
+    told = names[1:] if how.startswith("left") else names[1:4]
+    assert f": {', '.join(map(visible, told))}" in line
+
+
+def test_warnings_of_workers_bring_the_names_home(recwarn):
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        list(workers.run(_warn_of, ["Rec 1.wav", "Rec 2.wav"], 2))
+    assert [(str(w.message), w.message.about) for w in said] == [
+        ("Rec 1.wav: silent", "Rec 1.wav"), ("Rec 2.wav: silent", "Rec 2.wav"),
+    ]  # fmt: skip
+
+
+def _warn_of(name):
+    warn(f"{name}: silent", name)
 
 
 def test_without_a_terminal_lines_are_plain_and_a_training_is_silent(capsys):

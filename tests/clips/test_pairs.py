@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import warnings
 from pathlib import Path
 
 import pytest
@@ -148,3 +149,19 @@ def test_the_line_that_converts_works_from_where_one_stands(tmp_path: Path) -> N
     clips = Clips.open(tmp_path / "pump")
     told = shlex.split(clips[0].fault.partition("convert it, ")[2].partition(";")[0])
     assert told == ["ffmpeg", "-i", *(str(tmp_path / "pump" / f"a b.{e}") for e in ("m4a", "wav"))]
+
+
+def test_what_pair_leaves_out_is_one_line_with_its_count(tmp_path):
+    (tmp_path / "rec").mkdir()
+    for n in range(20):
+        for track in (3, 4, 5):
+            (tmp_path / "rec" / f"t {n}_{track}.wav").touch()
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        clips = Clips.open(tmp_path / "rec", pair="NEAR=*_3.wav,FAR=*_4.wav")
+    assert len(clips) == 20
+    told = [str(w.message) for w in said]
+    assert "t 0_5.wav: neither near nor far by" in told[0]
+    assert "(and 19 more like it" in told[0]
+    assert all(sum(f"t {n}_5.wav" in line for line in told) == 1 for n in range(20))
+    assert len(told) <= 1 + 20 * len(str(tmp_path / "rec/t 19_5.wav, ")) // 400 + 1

@@ -3,6 +3,8 @@
 import csv
 import io
 import json
+import os
+import re
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -13,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import nearfar as nf
+from nearfar.files import as_bytes
 from nearfar.scores.verdict import Scores, is_score_table
 from nearfar.scoring.calibrate import threshold
 
@@ -126,3 +129,30 @@ def test_an_evaluation_names_what_was_not_judged_and_goes_on(dcase, detector_fol
     with pytest.warns(nf.NearfarWarning, match=f"not judged: {judged[0].clip.name}"):
         found = nf.evaluate(some, draws=0)
     assert found == nf.evaluate(judged[1:], draws=0)
+
+
+@pytest.mark.parametrize("name", ["a\rb.wav", "a\nb.wav", 'q"\r\n,.wav', " lead.wav", "c.wav"])
+def test_a_csv_has_a_row_a_clip_whatever_it_is_called(name, tmp_path):
+    clips = [nf.Clip(Path(name)), nf.Clip(Path("z.wav"))]
+    table = Scores(nf.Verdict(c, 1.0, 0.5, 2.0, name) for c in clips).csv(tmp_path / "o.csv")
+    with table.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["path"], row["nearest"]) for row in rows] == [(name, name), ("z.wav", name)]
+    plain = table.read_bytes().replace(f'"{name}"'.encode(), b"")
+    assert b"\r" not in plain or "\r" not in name or '"' in name  # lines end as they always did
+    assert table.read_bytes().endswith(b"z.wav\n")
+
+
+def test_bytes_that_are_no_text_can_be_had_back_from_json_and_csv(tmp_path):
+    """As docs/outputs.md says how."""
+    name = os.fsdecode(b"b\xff.wav")
+    said = Scores([nf.Verdict(nf.Clip(Path(name)), 1.0, 0.5, 2.0, "n")])
+    assert (
+        json.loads(as_bytes(json.dumps(said.as_dict(), ensure_ascii=False)))["scores"][0]["path"]
+        == name
+    )
+    table = said.csv(tmp_path / "o.csv")
+    with table.open(encoding="utf-8", newline="") as file:
+        path = next(csv.DictReader(file))["path"]
+    assert path == r"b\udcff.wav"
+    assert re.sub(r"\\udc([89a-f][0-9a-f])", lambda m: chr(0xDC00 + int(m[1], 16)), path) == name

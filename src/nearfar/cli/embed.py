@@ -28,7 +28,7 @@ from nearfar.cli.options import (
     order_of,
 )
 from nearfar.cli.progress import Session
-from nearfar.errors import SettingError
+from nearfar.errors import SettingError, visible
 from nearfar.files import check_output
 from nearfar.system.named import system_of
 
@@ -80,4 +80,4 @@ def embed(
             clips, recipe.chain, session.runtime, order=order, skip_bad=skip_bad
         )
     write_npz(output, table)
-    typer.echo(f"wrote {output}: {len(table.rows)} clips × {table.rows.shape[1]} numbers")
+    typer.echo(visible(f"wrote {output}: {len(table.rows)} clips × {table.rows.shape[1]} numbers"))

@@ -32,7 +32,7 @@ from nearfar.cli.options import (
     order_of,
 )
 from nearfar.cli.progress import Interrupted, Session
-from nearfar.errors import DatasetError, SettingError, did_you_mean, needs
+from nearfar.errors import DatasetError, SettingError, did_you_mean, needs, visible
 from nearfar.files import check_output, is_picture
 from nearfar.system.named import system_of
 from nearfar.text import counted
@@ -157,7 +157,7 @@ def finetune(
         draw(output.with_suffix(".jsonl"), plot)
     typer.echo(_summary(output, EAT(str(output)).training, system, finished))
     if plot is not None:
-        typer.echo(f"wrote {plot}")
+        typer.echo(visible(f"wrote {plot}"))
 
 
 def _settings(
@@ -287,7 +287,7 @@ def _kept(output: Path) -> Iterator[None]:
 
 def _summary(output: Path, training: Training | None, system: str, finished: bool) -> str:
     """What was written, how good it is, and what comes next."""
-    done = f"{output} was finished already" if finished else f"wrote {output}"
+    done = visible(f"{output} was finished already" if finished else f"wrote {output}")
     if training is None:
         return done
     best, epochs = training.provenance["best"], training.provenance["epochs"]

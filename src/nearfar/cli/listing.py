@@ -56,7 +56,8 @@ def verdicts(scores: Scores) -> None:
                 "order asked: --csv FILE, --json FILE, or a pipe, as in | less -S"
             )
     # On standard error: programs may read the table.
-    for line in alike(f"{v.clip.name}: {_doubt(v)}" for v in scores if v.warning):
+    doubts = {f"{(name := printable(v.clip.name))}: {_doubt(v)}": name for v in scores if v.warning}
+    for line in alike(doubts, doubts):
         show_warning(printable(line))
     console().print(scores.summary, markup=False)  # files are named at the command's end
 

@@ -148,11 +148,11 @@ def write_csv(path: Path | None, text: str) -> bool:
 
 
 def _write(path: Path, text: str) -> bool:
-    from nearfar.files import write_text
+    from nearfar.files import as_bytes, write_text
 
     if path == STDOUT:
         ledger.taken = True
-        typer.echo(text, nl=False)
+        typer.echo(as_bytes(text).decode(), nl=False)  # names of any bytes: a file has them too
     else:
         write_text(path, text)
         ledger.files.append(visible(str(path)))

@@ -27,7 +27,7 @@ from rich.text import Text
 
 from nearfar.cli.lines import tell
 from nearfar.cli.program import voice
-from nearfar.errors import in_shell
+from nearfar.errors import NearfarWarning, in_shell
 from nearfar.runtime.runtime import MOST_WORKERS, Runtime
 from nearfar.runtime.runtime import Progress as Report
 from nearfar.text import alike, figure, one_line
@@ -92,7 +92,7 @@ class Session:
 
         self._bar, report = progress_bar()
         self._told = TRAINING  # what the bar of a training says now
-        self._waiting: list[str] = []
+        self._waiting: dict[str, str] = {}  # a warning's text → the file's name in it
         self.runtime = Runtime(
             workers=workers or min(os.cpu_count() or 1, MOST_WORKERS),
             cache=default_cache() if cache else None,
@@ -104,8 +104,12 @@ class Session:
     def __enter__(self) -> Session:
         self._bar.__enter__()
         # Lines printed while a bar is drawn get lost in it: they wait until it is gone.
-        warnings.showwarning = lambda message, *_, **__: self._waiting.append(one_line(message))
+        warnings.showwarning = self._wait
         return self
+
+    def _wait(self, message: Warning | str, *_: Any, **__: Any) -> None:
+        about = message.about if isinstance(message, NearfarWarning) else ""
+        self._waiting.setdefault(one_line(message), about)
 
     def __exit__(self, *what: Any) -> None:
         self._bar.__exit__(*what)
@@ -113,7 +117,7 @@ class Session:
         if isinstance(end := what[1], Interrupted) and end.kept is None and self.runtime.cache:
             end.kept = "what was heard is in the cache, the same command goes on from there"
         warnings.showwarning = show_warning
-        for message in alike(self._waiting):  # each once: workers repeat one another
+        for message in alike(self._waiting, self._waiting):  # each once: workers repeat one another
             show_warning(message)
 
     def say(self, line: str) -> None:

@@ -12,7 +12,7 @@ from nearfar.cli.lines import tell
 from nearfar.cli.options import DATA, SYSTEM, Cache, Channels, Device, Order, Workers
 from nearfar.cli.program import voice
 from nearfar.cli.progress import Interrupted, Session, show_warning
-from nearfar.errors import SettingError
+from nearfar.errors import SettingError, visible
 
 if TYPE_CHECKING:
     from nearfar.training.settings import FineTuning
@@ -104,7 +104,7 @@ def reproduce(
     if len(outcome.warnings) > SHOWN and not voice.quiet:
         more = len(outcome.warnings) - SHOWN
         tell("", f"and {more} more warnings, in {output / 'log.jsonl'}")
-    typer.echo(f"wrote {output / 'results.md'} and {output / 'results.json'}")
+    typer.echo(visible(f"wrote {output / 'results.md'} and {output / 'results.json'}"))
 
 
 def _training(training: FineTuning, assignments: Sequence[str]) -> FineTuning:

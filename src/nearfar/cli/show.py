@@ -104,7 +104,7 @@ def fitted(detector: Detector, output: Path, replaced: bool, kept: Path | None) 
     tail = ", replacing the detector there" if replaced else ""
     if replaced:
         tail += f"; the one before is kept as {kept}" if kept else "; the one before is not kept"
-    out.print(f"wrote {output}{tail}", markup=False)
+    out.print(visible(f"wrote {output}{tail}"), markup=False)
 
 
 def _without_targets(detector: Detector) -> list[str]:
@@ -121,7 +121,7 @@ def thresholds(detector: Detector, written: Path | None) -> None:
     _draw_table(detector, out)
     _explain(detector, out)
     if written is not None:
-        out.print(f"wrote {written}")
+        out.print(visible(f"wrote {written}"))
 
 
 def _draw_table(detector: Detector, out: Console) -> None:

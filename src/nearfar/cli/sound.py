@@ -31,7 +31,7 @@ from nearfar.cli.options import (
     write_json,
 )
 from nearfar.cli.progress import Interrupted, progress_bar
-from nearfar.errors import SettingError, in_shell
+from nearfar.errors import SettingError, in_shell, visible
 from nearfar.files import check_output, is_picture
 from nearfar.runtime.runtime import MOST_WORKERS
 
@@ -86,12 +86,14 @@ def simulate(
         if stems or (chosen is not None and len(chosen) != 1):
             raise SettingError("stress files are of one machine, without --stems")
         files = sim.write_stress(out, seed, (chosen or ["fan"])[0])
-        typer.echo(f"{sim.label(seed)}: wrote {len(files)} files and expected.json to {out}")
+        typer.echo(
+            visible(f"{sim.label(seed)}: wrote {len(files)} files and expected.json to {out}")
+        )
     else:
         _simulate(out, preset, seed, chosen, workers, stems)
     # Last: a data set is whole without its pictures, should matplotlib be missing.
     for folder, machine in pictures:
-        typer.echo(f"wrote {sim.draw(machine, folder, seed)}")
+        typer.echo(visible(f"wrote {sim.draw(machine, folder, seed)}"))
 
 
 @contextmanager
@@ -120,7 +122,7 @@ def _simulate(
         )  # fmt: skip
     there = written.clips - written.rendered  # a set that was stopped goes on where it was
     tail = f" ({there} were there already)" if there else ""
-    typer.echo(f"{written.label}: wrote {written.rendered} clips to {out}{tail}")
+    typer.echo(visible(f"{written.label}: wrote {written.rendered} clips to {out}{tail}"))
 
 
 def inspect(
@@ -197,4 +199,4 @@ def mask(
         show.cleaned(audio, part, clean)
     if output is not None:
         write(output, clean)
-        typer.echo(f"wrote {output}")
+        typer.echo(visible(f"wrote {output}"))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nearfar.cli.program import Command, Group, exit_codes
-from nearfar.errors import WeightsError, needs
+from nearfar.errors import WeightsError, needs, visible
 
 if TYPE_CHECKING:
     from nearfar.embedder.eat.record import Training
@@ -34,7 +34,7 @@ def convert(
         from nearfar.embedder.eat import convert as conversion
 
     written = conversion.convert(checkpoint, out, config)
-    typer.echo(f"wrote {out}")
+    typer.echo(visible(f"wrote {out}"))
     _describe(written)
 
 

@@ -20,9 +20,11 @@ from nearfar.errors import (
     DatasetError,
     SettingError,
     did_you_mean,
+    printable,
     warn,
 )
 from nearfar.sound import audio
+from nearfar.text import alike
 
 COLUMNS = ("path", "near", "far", "start", "stop", "machine", "section", "domain", "split", "label",
            "attributes", "time", "near_channel", "far_channel")  # fmt: skip
@@ -212,11 +214,14 @@ def cut(clips: Iterable[Clip], seconds: float | None) -> Iterator[Clip]:
         return
     if not (audio.SHORTEST <= seconds < float("inf")):
         raise SettingError(f"clip_seconds {seconds}; need at least {audio.SHORTEST:g} s")
+    rests: dict[str, str] = {}  # what is left out of a recording, with its name
     for clip in clips:
-        yield from [clip] if clip.fault else _parts(clip, seconds)
+        yield from [clip] if clip.fault else _parts(clip, seconds, rests)
+    for line in alike(rests, rests):
+        warn(line)
 
 
-def _parts(clip: Clip, seconds: float) -> Iterator[Clip]:
+def _parts(clip: Clip, seconds: float, rests: dict[str, str]) -> Iterator[Clip]:
     files = [clip.path] if clip.far is None else [clip.path, clip.far]
     try:
         length = min(audio.duration(file) for file in files)  # two recorders stop apart
@@ -230,7 +235,8 @@ def _parts(clip: Clip, seconds: float) -> Iterator[Clip]:
     count = int((end - clip.start) / seconds + 1e-9)
     rest = end - clip.start - count * seconds
     if rest > 1e-3:  # s; less than a millisecond nobody misses
-        warn(f"{clip.name}: its last {rest:.3g} s are no whole clip and are left out")
+        name = printable(clip.name)
+        rests[f"{name}: its last {rest:.3g} s are no whole clip and are left out"] = name
     for i in range(count):
         begin = clip.start + i * seconds
         time = clip.time and clip.time + timedelta(seconds=i * seconds)

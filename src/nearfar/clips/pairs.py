@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from nearfar.clips.clip import parse_name
-from nearfar.errors import SettingError, warn
+from nearfar.errors import SettingError, printable, warn
 from nearfar.sound import audio
 from nearfar.text import LEFT_OUT, alike, counted
 
@@ -175,12 +175,17 @@ def side_of(path: Path, chosen: Pairing | None = None) -> tuple[str, str] | None
 def _paired_as(files: Sequence[Path], chosen: Pairing) -> list[Recording]:
     sides = [(side, file) for file in files if (side := chosen.side(file.name))]
     near, far = ({s[0]: f for s, f in sides if s[1] == which} for which in ("near", "far"))
-    neither = [f"{LEFT_OUT}{f}: neither near nor far by --pair"
-               for f in files if not chosen.side(f.name)]  # fmt: skip
+    # One line: they are as many as there are times that were recorded.
+    neither = {
+        f"{LEFT_OUT}{(name := printable(str(file)))}: neither near nor far by --pair": name
+        for file in files
+        if not chosen.side(file.name)
+    }
     if neither and not sides:  # a pattern that is wrong: no name of a file tells more
-        neither = [f"{LEFT_OUT}{files[0].parent}: {counted(len(neither), 'file')}, none of them "
-                   "near or far by --pair"]  # fmt: skip
-    for line in alike(neither):
+        folder = printable(str(files[0].parent))
+        told = f"{counted(len(neither), 'file')}, none of them near or far by --pair"
+        neither = {f"{LEFT_OUT}{folder}: {told}": folder}
+    for line in alike(neither, neither):
         warn(line)
     return joined(near, far)
 

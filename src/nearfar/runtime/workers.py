@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
-Outcome = tuple[Result, list[str]]  # of a job: what it gave, and its warnings
+Told = tuple[str, str]  # a warning's text, and the name in it
+Outcome = tuple[Result, list[Told]]  # of a job: what it gave, and its warnings
 
 # Jobs in flight, in work or done and not handed over, for each worker. Results go home in order, so
 # a worker needs a second job to go on with while an earlier one, or whoever takes the results, is
@@ -131,8 +132,10 @@ def _submit(
 def _told(outcome: Outcome[Result]) -> Result:
     """A job's result, its warnings said where the results are asked for."""
     result, messages = outcome
-    for message in messages:
-        warnings.warn(message, NearfarWarning, stacklevel=3)
+    for message, about in messages:
+        said = NearfarWarning(message)
+        said.about = about
+        warnings.warn(said, stacklevel=3)
     return result
 
 
@@ -141,7 +144,8 @@ def _recorded(task: Callable[[Job], Result], job: Job) -> Outcome[Result]:
     with warnings.catch_warnings(record=True) as caught, _may_be_left():
         warnings.simplefilter("always", NearfarWarning)
         result = task(job)
-    messages = [str(w.message) for w in caught if issubclass(w.category, NearfarWarning)]
+    ours = (w.message for w in caught if isinstance(w.message, NearfarWarning))
+    messages = [(str(said), said.about) for said in ours]
     return result, list(dict.fromkeys(messages))
 
 

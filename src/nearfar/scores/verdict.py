@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import io
 import math
 import os
 import re
@@ -97,6 +96,13 @@ class Verdict:
         return {k: None if isinstance(v, float) and math.isnan(v) else v for k, v in row.items()}
 
 
+class _Lines(list[str]):
+    """Lines that a csv writer wrote, each with a line feed alone behind it."""
+
+    def write(self, line: str) -> None:
+        self.append(line.removesuffix("\r\n") + "\n")
+
+
 class Scores(Sequence[Verdict]):
     """The verdicts of one run, in the order of the clips asked about.
 
@@ -186,11 +192,12 @@ class Scores(Sequence[Verdict]):
         rows = [v.as_dict() for v in self]
         # Of no clips, too, a table has its columns.
         columns = Verdict.none(Clip(Path("none.wav")), math.nan, "").as_dict()
-        out = io.StringIO()
-        writer = csv.DictWriter(out, list(columns), lineterminator="\n")
+        lines = _Lines()
+        # What ends a line is quoted where it is in a name: both, for readers take either.
+        writer = csv.DictWriter(lines, list(columns), lineterminator="\r\n")
         writer.writeheader()
         writer.writerows(rows)
-        return out.getvalue()
+        return "".join(lines)
 
     def as_dict(self) -> dict[str, Any]:
         """The same for JSON: `schema`, the version of what follows, and a row a clip."""

@@ -72,7 +72,7 @@ def open_source(path: Path, *, salvage: bool = False) -> OpenedSound:
     if layout.fault:
         if not salvage:
             raise AudioError(f"{path}: {layout.fault}; --salvage takes what is there")
-        warn(f"{path}: salvaged {layout.frames} samples ({layout.fault})")
+        warn(f"{path}: salvaged {layout.frames} samples ({layout.fault})", str(path))
     return OpenedSound(path, layout, salvage=salvage)
 
 
@@ -145,7 +145,7 @@ class OpenedSound:
             if not (self._salvage and there):
                 raise AudioError(f"{self._path}: truncated, {why}")
             self.fault = "; ".join(filter(None, (self.fault, f"damaged behind them, {why}")))
-            warn(f"{self._path}: salvaged {there} samples ({self.fault})")
+            warn(f"{self._path}: salvaged {there} samples ({self.fault})", str(self._path))
         return found
 
     def _take(self, first: int, last: int, chosen: Sequence[int] | slice) -> NDArray[np.float32]:

@@ -145,7 +145,7 @@ def of_data(
     scores = everything.judged
     for verdict in everything:
         if not verdict.judged:
-            warn(f"left out: {verdict.clip.name}: {verdict.warning}")
+            warn(f"left out: {verdict.clip.name}: {verdict.warning}", verdict.clip.name)
     if skip_bad:  # scores and labels must fit one to one
         labels = _only(labels, scores)
     result = evaluate(scores, labels, rule=rule)

@@ -23,7 +23,15 @@ from nearfar.embedder.eat.features import MAX_FRAMES, PATCH, features, frames_of
 from nearfar.embedding.chain import identity
 from nearfar.embedding.kept import stamp_of
 from nearfar.embedding.rows import refusal
-from nearfar.errors import AudioError, NearfarError, StorageError, once_left_out, unusable, warn
+from nearfar.errors import (
+    AudioError,
+    NearfarError,
+    StorageError,
+    name_in,
+    once_left_out,
+    unusable,
+    warn,
+)
 from nearfar.runtime import workers
 from nearfar.runtime.threads import one_thread
 from nearfar.sound import audio
@@ -146,7 +154,8 @@ def prepare(
     if faults and not skip_bad:
         raise unusable([faults[i] for i in sorted(faults)], len(clips))
     for i in sorted(faults):
-        warn(f"left out: {once_left_out(str(faults[i]))}")
+        line = str(faults[i])
+        warn(f"left out: {once_left_out(line)}", name_in(line, clips[i].name, clips[i].path))
     return [None if i in faults else source for i, source in enumerate(found)]
 
 
