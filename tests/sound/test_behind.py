@@ -100,6 +100,21 @@ def test_sound_behind_a_chunk_behind_the_sound_is_told(tmp_path: Path, kind: str
     np.testing.assert_array_equal(salvaged(path), sound(1))  # and no chunk taken for sound
 
 
+@pytest.mark.parametrize("kind", PLAIN)
+@pytest.mark.parametrize("between", ["nothing", "a chunk"])
+def test_a_second_file_behind_the_first_is_told(tmp_path: Path, kind: str, between: str) -> None:
+    """Two recordings put together: the second one looks like a chunk of the first."""
+    more = file_of(kind, sound(2))
+    if kind == "AU":
+        path = lay(tmp_path / "x.wav", file_of(kind, sound(1)) + more)
+        refused(lambda: audio.read(path), str(HALF), str(HALF + len(more)), error=AudioError)
+        return
+    middle = known(kind) if between == "a chunk" else b""
+    path = lay(tmp_path / "x.wav", file_of(kind, sound(1)) + middle + more)
+    refused(lambda: audio.read(path), f"says {HALF} bytes", str(len(more)), error=AudioError)
+    np.testing.assert_array_equal(salvaged(path), sound(1))
+
+
 @pytest.mark.parametrize("kind", CHUNKED)
 def test_what_is_no_sound_may_lie_behind_it(tmp_path: Path, kind: str) -> None:
     data = file_of(kind, sound(1))

@@ -184,6 +184,10 @@ def prolonged(sound: Sound, rng: np.random.Generator) -> Sound:
         soundfile.write(buffer, drawn, RATE, format="FLAC", subtype=sound.form.split()[1])
         return replace(sound, data=sound.data + buffer.getvalue(), samples=samples,
                        there=len(samples), damage="a second FLAC")  # fmt: skip
+    if rng.random() < 0.2:
+        samples = np.concatenate([sound.samples] * 2)
+        return replace(sound, data=sound.data * 2, samples=samples, there=len(samples),
+                       damage="a second file")  # fmt: skip
     container, coding = sound.form.split()
     big = container in BIG
     bits = 8 if coding == "PCM_U8" else 16

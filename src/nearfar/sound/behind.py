@@ -19,6 +19,7 @@ _KNOWN = {b"LIST", b"bext", b"iXML", b"id3 ", b"ID3 ", b"cue ", b"fact", b"PEAK"
           # AIFF's own, and those that the Macintosh's programs write
           b"COMM", b"MARK", b"INST", b"MIDI", b"AESD", b"APPL", b"COMT", b"NAME", b"AUTH",
           b"(c) ", b"ANNO", b"FVER", b"SAXL", b"CHAN", b"basc", b"trns", b"cate"}  # fmt: skip
+_FILES = {b"RIFF", b"RIFX", b"RF64", b"BW64", b"FORM", b"riff"}  # how a second file begins
 _ZEROS = 1 << 20  # bytes looked at in one go
 
 
@@ -82,18 +83,19 @@ def behind_w64(file: BinaryIO, end: int, size: int) -> Behind:
     """What lies behind the sound of a W64 file; arguments as for `behind`."""
     position, sounds, known = end + -end % 8, 0, False
     for _ in range(MOST_CHUNKS):
-        if position >= size:
-            break
         file.seek(position)
         head = file.read(24)
         length = int.from_bytes(head[16:], "little")
         if len(head) < 24 or head[4:16] != W64_TAIL or length < 24:
-            return Behind(_rest(file, position, size, known), sounds, known)
+            known = known or head[:4] in _FILES
+            break
         known = True  # by its name of 16 bytes
         if head[:4] == b"data":
             sounds += min(length, size - position) - 24
         position += length + -length % 8
-    return Behind(0, sounds, known)
+        if position >= size:
+            break
+    return Behind(_rest(file, position, size, known), sounds, known)
 
 
 def _tail(file: BinaryIO, position: int, size: int, order: str, sound: bytes) -> Behind:
@@ -105,6 +107,9 @@ def _tail(file: BinaryIO, position: int, size: int, order: str, sound: bytes) ->
             break
         name, length = head[:4], _number(head[4:], order)
         after = position + 8 + length
+        if name in _FILES:  # two files put together, of which it would pass for a chunk
+            known = True
+            break
         if name == sound:
             own = 8 if sound == b"SSND" else 0  # AIFF's sound has a head of its own
             sounds += max(min(length, size - position - 8) - own, 0)

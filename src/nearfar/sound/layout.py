@@ -57,7 +57,7 @@ def judged(claimed: int | None, there: int, block: int, behind: Behind) -> tuple
                                   f"and {behind.sounds} behind it")  # fmt: skip
     if behind.left and behind.chunks:
         return claimed // block, (f"its header says {claimed} bytes of sound, and {behind.left} "
-                                  "bytes of no chunk lie at its end")  # fmt: skip
+                                  "bytes that are no part of it lie at its end")  # fmt: skip
     if behind.left:
         return there // block, (f"its header says {claimed} bytes of sound, {there} lie behind it: "
                                 "the recorder did not finish the file")  # fmt: skip
