@@ -184,6 +184,26 @@ def _lock(handle: int) -> bool | None:
         return None
 
 
+def locked(path: Path, *, make: bool = True) -> int | None:
+    """A handle of a file that this process alone has locked; closed, it lets go.
+
+    Args:
+        path: a file of any content.
+        make: it, where there is none.
+
+    Returns:
+        None if another process has it, if there are no locks here, or no such file.
+    """
+    try:
+        handle = os.open(path, os.O_RDWR | (os.O_CREAT if make else 0), 0o600)
+    except OSError:
+        return None
+    if _lock(handle):
+        return handle
+    os.close(handle)
+    return None
+
+
 def sweep(folder: Path) -> None:
     """Remove from a folder what is half written, by writers that were killed.
 

@@ -77,3 +77,33 @@ def test_a_guess_is_near_or_none_is_made(run, given, meant):
 @pytest.mark.parametrize("rate", ["1%", "0,05"])
 def test_a_rate_that_is_none_tells_what_one_looks_like(run, rate):
     failed(run("threshold", "d", "--false-alarm-rate", rate), repr(rate), "as in 0.01")
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ("fit", ""), ("fit", "data", "-o", "det", "-s", ""), ("fit", "data", "-o", "det", "-s="),
+        ("score", "det", "", "--machine", "fan"), ("inspect", "data", "--machine="),
+    ],
+)  # fmt: skip
+def test_a_variable_that_is_not_set_is_no_argument(run, args):
+    """What a shell makes of "$DATA": the current folder and System 4 would be taken."""
+    code, out, err = run(*args)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert err.startswith("error: an argument is empty; is a variable of the shell not set")
+
+
+@pytest.mark.parametrize(
+    ("command", "on", "off"),
+    [
+        (("threshold", "det"), "--threshold-by-domain", "--threshold-pooled"),
+        (("fit", "data", "-o", "det"), "--cache", "--no-cache"),
+        (("evaluate", "data"), "--no-floor", "--floor"),
+    ],
+)
+def test_a_switch_said_both_ways_is_no_answer(run, command, on, off):
+    code, out, err = run(*command, on, off)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert on in err
+    assert off in err
+    assert "exclude each other" in err

@@ -235,3 +235,9 @@ def test_dcase_clips_can_be_cut(tmp_path: Path) -> None:
     clips = Clips.open(tmp_path, "train", clip_seconds=1)
     assert len(clips) == 3
     assert {row(c) for c in clips} == {("00", "train", "source", "normal", "a_1")}
+
+
+def test_a_list_without_the_wanted_split_is_told_by_its_column(tmp_path):
+    (tmp_path / "a.csv").write_text("path,split\na.wav,train\n")
+    with pytest.raises(DatasetError, match="no test clips in it; look at its column split"):
+        Clips.open(tmp_path / "a.csv", split="test")

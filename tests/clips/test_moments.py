@@ -47,3 +47,9 @@ def test_a_pattern_of_ones_own() -> None:
 @pytest.mark.parametrize("pattern", ["%H%M%S", "%Y%m%d_%Q", "%Y%m", "%Y%Y%m%d", "%Y%m%d%", ""])
 def test_patterns_without_a_day_are_refused(pattern: str) -> None:
     refused(lambda: clock(pattern), "time pattern", error=SettingError)
+
+
+@pytest.mark.parametrize("pattern", [3, True, b"%Y%m%d", ["%Y%m%d"]])
+def test_a_pattern_that_is_no_text_is_one_line(pattern: object) -> None:
+    with pytest.raises(SettingError, match="it is a text, as %Y"):
+        clock(pattern)  # type: ignore[arg-type]

@@ -189,3 +189,13 @@ def test_a_target_is_looked_at_before_any_work(folder, tmp_path):
 def test_a_number_larger_than_any_is_told(folder, change):
     with pytest.raises(FormatError, match="fit again"):
         read(changed(folder, change))
+
+
+@pytest.mark.parametrize("inside", ["sub", "sub/further"])
+def test_no_detector_lies_in_another(tmp_path, inside):
+    (tmp_path / "det").mkdir()
+    (tmp_path / "det" / INDEX).write_text("{}")
+    with pytest.raises(StorageError, match=r"lies in the detector .*det; choose another folder"):
+        check_target(tmp_path / "det" / inside)
+    assert [p.name for p in (tmp_path / "det").iterdir()] == [INDEX]
+    assert not check_target(tmp_path / "other")

@@ -109,6 +109,12 @@ def test_what_score_and_evaluate_are_given(detector_folder, clips):
             nf.evaluate(wrong, clips)
 
 
+@pytest.mark.parametrize("nothing", [None, 5, 0.5])
+def test_what_is_neither_clips_nor_sound_is_no_array_without_a_rate(detector_folder, nothing):
+    with pytest.raises(nf.NearfarError, match=rf"score takes clips, not {nothing!r}; give Clips"):
+        nf.load(detector_folder).score(nothing)
+
+
 def test_names_that_were_handed_on_are_told_where_they_are():
     for name, where in (("read", "nearfar.sound.audio.read"), ("Truth", "nearfar.scores.truth")):
         with pytest.raises(AttributeError, match=where):

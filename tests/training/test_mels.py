@@ -249,6 +249,31 @@ def test_closing_lets_go_of_a_temporary_store_and_keeps_another(tmp_path):
         assert store.folder.exists() == ("a" in store) == (cache is not None)
 
 
+@pytest.mark.skipif(os.name == "nt", reason="no locks")
+def test_temporary_stores_of_killed_processes_go_and_no_others(tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    (mine := tmp_path / "nearfar-mels-of-somebody").mkdir()  # not locked by us, ever
+    code = (
+        "import tempfile; from nearfar.training.examples.mels import MelStore\n"
+        f"tempfile.tempdir = {str(tmp_path)!r}\n"
+        "store = MelStore.open(None, 'a'); print(store.folder, flush=True); input()"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    theirs = Path(process.stdout.readline().strip())
+    own = MelStore.open(None, "a")
+    assert theirs.is_dir()  # its process lives
+    process.kill()
+    finish(process)
+    another = MelStore.open(None, "a")
+    assert not theirs.exists()
+    assert sorted(tmp_path.iterdir()) == sorted((mine, own.folder, another.folder))
+    own.close()
+    another.close()
+    assert list(tmp_path.iterdir()) == [mine]
+
+
 def test_few_files_are_open_at_a_time(clips, made, tmp_path, monkeypatch):
     """Each is a descriptor of the process: thousands of clips would be more than it may have."""
     monkeypatch.setattr(arrays, "OPEN", 3)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
 from inspect import cleandoc
@@ -133,6 +133,7 @@ class Command(TyperCommand):
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Take the arguments; a mistake in them knows its command."""
         with _of(ctx):
+            _refuse_slips(self.params, args)
             return super().parse_args(ctx, args)
 
     def invoke(self, ctx: Any) -> Any:
@@ -162,6 +163,21 @@ class Command(TyperCommand):
             found,
             key=lambda p: order.index(p.rich_help_panel) if p.rich_help_panel in order else -1,
         )
+
+
+def _refuse_slips(parameters: Sequence[Any], args: Sequence[str]) -> None:
+    """Refuse what a shell makes of an unset variable, and a switch that is said both ways."""
+    if any(arg == "" or (arg.startswith("-") and arg.endswith("=")) for arg in args):
+        raise UsageError("an argument is empty; is a variable of the shell not set?")
+    end = list(args).index("--") if "--" in args else len(args)
+    for parameter in parameters:
+        # The last would win, and the other be lost in silence.
+        on, off = (
+            next((name for name in names if name in args[:end]), None)
+            for names in (parameter.opts, parameter.secondary_opts)
+        )
+        if on and off:
+            raise UsageError(f"{on} and {off} exclude each other; give one of them")
 
 
 def _no_type(**_: Any) -> None:

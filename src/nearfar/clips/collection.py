@@ -254,8 +254,9 @@ class Clips(Sequence[Clip]):
             chosen = _wanted(clips.machines, machines, str, one)
             clips = cls(clip for clip in clips if clip.machine in chosen)
             if not clips:
-                raise NoClips(f"{one}: no {split or ''} clips in it; look at its folders' "
-                                   "names")  # fmt: skip
+                listing = os.path.isfile(one)  # a CSV, which says its clips' split itself
+                where = "its column split" if listing else "its folders' names"
+                raise NoClips(f"{one}: no {split or ''} clips in it; look at {where}")
             found |= dict.fromkeys(_renamed(clips, machine, one))
         said = (
             replace(c, channels=c.channels or (None if c.far else channels), salvage=salvage)

@@ -72,6 +72,8 @@ def clock(pattern: str | None) -> Clock:
     """
     if pattern is None:
         return time_of
+    if not isinstance(pattern, str):
+        raise SettingError(f"time pattern {pattern!r}; it is a text, as %Y%m%d_%H%M%S")
     pieces = re.split(r"(%.)", pattern)
     unknown = [p for p in pieces if re.fullmatch("%.", p) and p not in _CODES and p != "%%"]
     if unknown or (pattern.endswith("%") and not pattern.endswith("%%")):

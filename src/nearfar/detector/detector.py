@@ -143,6 +143,8 @@ class Detector:
             )
         runtime = runtime_of(runtime)
         if not _are_clips(clips):
+            if clips is None or isinstance(clips, int | float):
+                raise SettingError(f"score takes clips, not {clips!r}; give Clips.open(folder)")
             if sr is None:
                 raise SettingError("an array needs its sample rate: score(audio, sr=48000)")
             array: Any = clips  # whatever NumPy takes

@@ -171,7 +171,7 @@ class Scores(Sequence[Verdict]):
             pandas: Any = import_module("pandas")
         except ModuleNotFoundError:
             raise NearfarError(
-                "to_pandas needs pandas; pip install pandas, or take csv()"
+                "to_pandas needs pandas; pip install pandas, or take csv(path)"
             ) from None
         return pandas.DataFrame([v.as_dict() for v in self])
 

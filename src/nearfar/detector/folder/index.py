@@ -70,8 +70,11 @@ def check_target(folder: Path) -> bool:
         Is there a detector already, which would be replaced?
 
     Raises:
-        StorageError: a file, or a folder with other things in it.
+        StorageError: a file, a folder with other things in it, or one within a detector.
     """
+    for above in folder.resolve().parents:
+        if (above / INDEX).is_file():  # what is removed or replaced there would take this along
+            raise StorageError(f"{folder}: lies in the detector {above}; choose another folder")
     there = check_folder(folder, INDEX)
     if there:
         with storage_errors(folder):

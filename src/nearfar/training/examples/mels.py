@@ -7,17 +7,21 @@ has one note, `STAMP.note`, by which a second run knows its sound without openin
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 import tempfile
 import weakref
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from nearfar.errors import StorageError, warn
-from nearfar.files import storage_errors
+from nearfar.files import locked, storage_errors
 from nearfar.runtime.arrays import FOLDER, ArrayStore, tidy
 
+TEMPORARY = "nearfar-mels-"  # begins the names of stores without a cache, in the system's folder
+LOCK = ".lock"  # in such a store; held as long as its process lives
 BANDS = 128
 ROW = 4 * BANDS  # bytes a frame
 LARGE = 2e9  # bytes from which a person is told
@@ -62,9 +66,12 @@ class MelStore(ArrayStore):
         The key is everything that changes the numbers, as text.
         """
         if cache is None:
-            with storage_errors(Path(tempfile.gettempdir())):
-                store = cls(Path(tempfile.mkdtemp(prefix="nearfar-mels-")))
-            store._remove = weakref.finalize(store, shutil.rmtree, store.folder, True)
+            place = Path(tempfile.gettempdir())
+            _sweep(place)
+            with storage_errors(place):
+                folder, handle = _temporary(place)
+            store = cls(folder)
+            store._remove = weakref.finalize(store, _removed, folder, handle)
             return store
         tidy(cache / FOLDER)
         name = hashlib.sha256(key.encode()).hexdigest()[:_KEY_DIGITS]
@@ -86,6 +93,29 @@ class MelStore(ArrayStore):
         """Let go of the files; a temporary store is gone then."""
         super().close()
         self._remove()
+
+
+def _temporary(place: Path) -> tuple[Path, int | None]:
+    """A new folder for a store that goes with its process, and what says that this one lives."""
+    # Under another name until it is locked: or it would look as if its process were gone.
+    made = Path(tempfile.mkdtemp(prefix=f".{TEMPORARY}", dir=place))
+    handle = locked(made / LOCK)
+    return made.rename(place / made.name.removeprefix(".")), handle
+
+
+def _removed(folder: Path, handle: int | None) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    if handle is not None:
+        os.close(handle)
+
+
+def _sweep(place: Path) -> None:
+    """Remove temporary stores of processes that were killed: nobody holds their locks any more."""
+    # To tidy up is no reason to fail: others' folders there are not ours to open.
+    with suppress(OSError):
+        for folder in [p for p in place.iterdir() if p.name.startswith(TEMPORARY)]:
+            if (handle := locked(folder / LOCK, make=False)) is not None:
+                _removed(folder, handle)
 
 
 def check_room(folder: Path, size: int) -> None:
