@@ -38,6 +38,7 @@ from nearfar.training.settings import FineTuning
 LARGE = Architecture(1024, 24, 16, 4096).projected()
 MIX = (160_000,) * 5 + (176_000, 192_000)  # samples of a clip, one for each machine
 CLASSES, STEPS, WARM = 42, 24, 4
+EPOCH = 6_300  # clips: 1,000 of each of seven machines, a tenth held out
 AIM = 0.4  # of the dense bf16 peak
 # An H200's data sheet, for the floor: dense bf16, and what its memory moves.
 PEAK, BANDWIDTH = 989e12, 4.8e12
@@ -220,12 +221,14 @@ def dry() -> None:
         "drawn for the batch": drawn(32, 1),
         "drawn for each clip": drawn(32, 1, "clip"),
     }
+    floors = {}
     with FakeTensorMode():
         for name, lengths in cases.items():
             state = begun(device, False, fake=True)
             step(state, lengths, device)  # the first one makes the moments
             with Kernels() as found:
                 step(state, lengths, device)
+            floors[name] = found.seconds
             mean = sum(clips * frames for clips, frames in lengths) / 32
             print(
                 f"| {name} | {len(lengths)} | {mean:.0f} | {found.count:,} | "
@@ -235,6 +238,12 @@ def dry() -> None:
     print(
         f"floor: each kernel at {PEAK / 1e12:.0f} TFLOP/s and {BANDWIDTH / 1e12:.1f} TB/s, every "
         f"operand read from memory; launches: {1e6 * LAUNCH:.0f} µs each, beside it."
+    )
+    epoch = EPOCH / 32 * floors["one"]
+    print(
+        f"one length of 832 frames: at most {32 / floors['one']:.0f} clips/s, {epoch:.1f} s an "
+        f"epoch of {EPOCH:,} clips, {20 * epoch / 60:.1f} min for 20, "
+        f"{80 * epoch / 60:.0f} min for four seeds"
     )
 
 

@@ -128,3 +128,25 @@ def test_impossible_settings(settings):
         Crops(nf.LogMel(), **settings)
     with pytest.raises(nf.NearfarError, match=r"Crops\.embedder is 3"):
         Crops(3)
+
+
+def test_ten_crops_of_many_clips_are_as_many_passes_as_they_have_lengths(monkeypatch):
+    """All clips of a length are cut alike: nine lengths of 10 s, however many clips there are."""
+    assert len({b - a for a, b in Crops(nf.LogMel()).places(160_000)}) == 9
+    pytest.importorskip("torch")
+    from nearfar.embedder.eat.infer import engine
+    from nearfar.embedder.eat.weights import open_weights
+
+    part, passes = Crops(nf.EAT(str(TINY))), []
+    made = engine(open_weights(TINY), "fp32", "cpu")
+    whole = made.encoder
+
+    def noted(mels, layer):
+        passes.append(tuple(mels.shape[:2]))
+        return whole(mels, layer)
+
+    monkeypatch.setattr(made, "encoder", noted)
+    clips = [noise(1, 3.0, seed=i) for i in range(5)]
+    part.encode([part.prepare(clip) for clip in clips], Runtime(device="cpu", batch_size=64))
+    lengths = [(b - a) // 160 for a, b in part.places(48_000)]
+    assert sorted(frames for _, frames in passes) == sorted(set(lengths))

@@ -25,6 +25,7 @@ from nearfar.training.learner.learner import exported, learner
 from nearfar.training.log import lines
 from nearfar.training.loop import loop, optimizer
 from nearfar.training.loop.checkpoint import Best, State
+from nearfar.training.loop.loading import Part
 from nearfar.training.loop.team import Team
 from nearfar.training.run import finetune
 
@@ -243,8 +244,8 @@ def test_clips_of_several_lengths_share_one_batch_norm(clips, tmp_path):
     generator = torch.Generator().manual_seed(3)
     mels = [torch.randn(n, 128, generator=generator) for n in (32, 48, 32, 64, 48)]
     labels = torch.tensor([0, 1, 2, 3, 0])
-    one = loop.Loop._by_length(a_loop(clips, QUICK, tmp_path), [m.numpy() for m in mels])
-    loss, _ = pupil(*one, labels)
+    part = Part.of(range(5), [m.numpy() for m in mels])
+    loss, _ = pupil(part.mels, part.order, labels)
     alone = torch.cat([pupil.encoder.pooling(pupil.encoder(m[None])[:, 1:]) for m in mels])
     hidden = pupil.encoder.projection.hidden(alone)
     norm = pupil.encoder.projection.norm

@@ -40,14 +40,6 @@ def made(found, report=lambda entry: None, **changes):
     return Loop(State(pupil, adamw(pupil, settings)), found, settings, Team("cpu"), report)
 
 
-def test_crops_of_one_length_lie_together_and_are_found_again(found):
-    crops = [np.full((length, 128), i, np.float32) for i, length in enumerate((32, 16, 32, 48, 16))]
-    mels, order = made(found)._by_length(crops)
-    assert [tuple(mel.shape) for mel in mels] == [(2, 16, 128), (2, 32, 128), (1, 48, 128)]
-    marks = torch.cat([mel[:, 0, 0] for mel in mels])
-    assert marks[order].tolist() == [0, 1, 2, 3, 4]
-
-
 @pytest.mark.parametrize("accumulation", [1, 2, 4])
 def test_held_out_clips_are_judged_once_by_length_and_in_small_groups(found, accumulation):
     held = [int(i) for i in np.flatnonzero(found.held_out)]
@@ -69,11 +61,10 @@ def kernels(loop, epoch=1):
     counted = []
     for number, batch in enumerate(loop._batches(epoch - 1)):
         loop.state.optimizer.zero_grad(set_to_none=True)
-        own = [(i, 0) for i in batch]
-        crops = loop._crops(own, epoch, loop._place(epoch, number))
+        part = loop._part([(i, 0) for i in batch], epoch, loop._place(epoch, number))
         with Kernels() as count:
-            loop._backward(own, crops, 1.0)
-        counted.append((count.count, len({len(crop) for crop in crops})))
+            loop._backward(part, 1.0)
+        counted.append((count.count, len(part.mels)))
     return counted
 
 

@@ -11,10 +11,10 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from nearfar.errors import DatasetError, SettingError
@@ -30,6 +30,7 @@ from nearfar.training.learner.domains import reversal
 from nearfar.training.learner.learner import kept, seeded
 from nearfar.training.log import EpochLine, StepLine
 from nearfar.training.loop.checkpoint import Best, State, averaged
+from nearfar.training.loop.loading import Part, ahead
 from nearfar.training.loop.optimizer import schedule, set_rates
 from nearfar.training.loop.team import Team
 from nearfar.training.settings import FineTuning
@@ -101,28 +102,39 @@ class Loop:
     def _steps_of(self, epoch: int) -> None:
         """The steps of an epoch that are not done yet."""
         state, self._drawn = self.state, Counter()
-        for number, batch in enumerate(self._batches(epoch - 1)):
-            if number < state.batches:  # before this process; counted, for what is drawn again
-                self._counted(batch)
-                continue
-            start = time.monotonic()
-            loss = self._step(epoch, number, batch)
-            self._seconds += time.monotonic() - start
+        counted = [self._counted(batch) for batch in self._batches(epoch - 1)]
+        done = state.batches  # before this process
+        jobs = (partial(self._load, epoch, n, counted[n]) for n in range(done, len(counted)))
+        start = time.monotonic()
+        for number, parts in enumerate(ahead(jobs), start=done):
+            batch = [i for i, _ in counted[number]]
+            loss = self._step(epoch, number, batch, parts)
+            self._seconds += time.monotonic() - start  # with the waiting for what it heard
             self._clips += len(batch)
             state.loss, state.clips = state.loss + loss * len(batch), state.clips + len(batch)
             state.batches = number + 1
             self.report(self._entry(epoch, loss))
+            start = time.monotonic()
 
-    def _step(self, epoch: int, number: int, batch: Sequence[int]) -> float:
-        """One step of the optimizer on one batch; the batch's mean loss."""
+    def _load(self, epoch: int, number: int, batch: Sequence[tuple[int, int]]) -> list[Part]:
+        """Of a batch what this process hears, in as many parts as memory asks for."""
+        parts = max(1, min(self.settings.accumulation, len(batch) // self._least))
+        place = self._place(epoch, number)
+        return [
+            self._part(part[self.team.rank :: self.team.size], epoch, place)
+            for part in split(batch, parts)
+        ]
+
+    def _step(
+        self, epoch: int, number: int, batch: Sequence[int], parts: Sequence[Part] | None = None
+    ) -> float:
+        """One step of the optimizer on one batch, loaded or not; the batch's mean loss."""
         s, optimizer = self.settings, self.state.optimizer
         optimizer.zero_grad(set_to_none=True)
-        parts = split(self._counted(batch), max(1, min(s.accumulation, len(batch) // self._least)))
+        parts = parts or self._load(epoch, number, self._counted(batch))
         loss = torch.zeros((), device=self.team.device)
-        place = self._place(epoch, number)
         self._seen.clear()
         for i, part in enumerate(parts):
-            own = part[self.team.rank :: self.team.size]
             last = i == len(parts) - 1
             drawn = (s.seed, epoch, number, i, self.team.rank)
             with (
@@ -130,9 +142,8 @@ class Loop:
                 seeded(self.team.device, *drawn) if s.draws else nullcontext(),
             ):
                 # Gradients are averaged over the processes: their shares may differ by a clip.
-                share = len(own) / len(batch)
-                crops = self._crops(own, epoch, place)
-                loss = loss + share * self._backward(own, crops, share * self.team.size)
+                share = len(part.clips) / len(batch)
+                loss = loss + share * self._backward(part, share * self.team.size)
         mean = float(self.team.total(loss))
         self._refuse(mean, "loss", epoch, batch)
         parameters = [p for group in optimizer.param_groups for p in group["params"]]
@@ -160,22 +171,15 @@ class Loop:
             return None
         return float(crop_places(self.settings.seed, epoch - 1, self._each)[number])
 
-    def _crops(
-        self, own: Sequence[tuple[int, int]], epoch: int, place: float | None
-    ) -> list[NDArray[np.float32]]:
-        """A crop of each clip, (frames, 128); where its length lies is drawn for each, or given."""
-        seed = self.settings.seed
-        return [self.examples.crop(i, crop_rng(seed, epoch - 1, i, k), place) for i, k in own]
+    def _part(self, own: Sequence[tuple[int, int]], epoch: int, place: float | None) -> Part:
+        """A crop of each clip; where its length lies is drawn for each, or given."""
+        seed, kind = self.settings.seed, self.team.device.type
+        crops = [self.examples.crop(i, crop_rng(seed, epoch - 1, i, k), place) for i, k in own]
+        return Part.of([i for i, _ in own], crops, kind)
 
-    def _backward(
-        self,
-        own: Sequence[tuple[int, int]],
-        crops: Sequence[NDArray[np.float32]],
-        weight: float,
-    ) -> Tensor:
+    def _backward(self, part: Part, weight: float) -> Tensor:
         """Gradients of some clips' mean loss times a weight, added to those there are."""
-        clips = [i for i, _ in own]
-        mels, order = self._by_length(crops)
+        clips, (mels, order) = part.clips, part.to(self.team.device)
         labels = self._labels[clips].to(self.team.device)
         domains = self._domains[clips].to(self.team.device)
         strength = reversal(self.state.step / self._steps)
@@ -184,16 +188,6 @@ class Loop:
         (loss * weight).backward()
         detached: Tensor = loss.detach()
         return detached
-
-    def _by_length(self, crops: Sequence[NDArray[np.float32]]) -> tuple[list[Tensor], Tensor]:
-        """Crops of one length together, and where each of them then lies."""
-        places = buckets([len(crop) for crop in crops])
-        mels = [
-            torch.from_numpy(np.stack([crops[i] for i in some])).to(self.team.device)
-            for some in places.values()
-        ]
-        order = np.argsort([i for some in places.values() for i in some])
-        return mels, torch.from_numpy(order).to(self.team.device)
 
     def _held_out(self) -> tuple[float, float] | tuple[None, None]:
         """Accuracy and mean loss on the held-out normals, each heard as a whole."""
