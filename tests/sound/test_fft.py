@@ -71,6 +71,22 @@ def test_scipy_may_come_later_and_is_none_the_worse():
     subprocess.run([sys.executable, "-c", FIRST], check=True)
 
 
+def test_threads_that_come_first_together_get_one_module():
+    code = (
+        "import sys, threading, nearfar.sound.fft as fft\n"
+        "got = []\n"
+        "ready = threading.Barrier(8)\n"
+        "def first():\n"
+        "    ready.wait()\n"
+        "    got.append(fft._compiled())\n"
+        "threads = [threading.Thread(target=first) for _ in range(8)]\n"
+        "[t.start() for t in threads]\n"
+        "[t.join() for t in threads]\n"
+        "sys.exit(len({id(module) for module in got}) - 1)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
 def test_scoring_needs_no_more_of_scipy_than_that():
     code = (
         "import sys, numpy as np; from nearfar.embedder.dif import DIF; "

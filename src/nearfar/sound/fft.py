@@ -8,6 +8,7 @@ and adapters to other array libraries, and no FFT of ours needs either.
 from __future__ import annotations
 
 import sys
+import threading
 from functools import cache
 from importlib.machinery import PathFinder
 from importlib.util import find_spec, module_from_spec
@@ -17,6 +18,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 _NAME = "scipy.fft._pocketfft.pypocketfft"  # has been there since SciPy 1.4
+_LOADING = threading.Lock()  # compiled code is not made to be loaded twice at once
 
 
 def rfft(x: NDArray[Any], axis: int) -> NDArray[Any]:
@@ -55,12 +57,13 @@ def irfft(x: NDArray[Any], n: int, axis: int) -> NDArray[Any]:
 @cache
 def _compiled() -> Any:
     """The compiled module that scipy.fft calls; None where it is not to be had alone."""
-    if _NAME in sys.modules:
-        return sys.modules[_NAME]
-    try:
-        return _alone()
-    except (ImportError, AttributeError, OSError):  # another SciPy, or a system that needs more
-        return None
+    with _LOADING:
+        if _NAME in sys.modules:
+            return sys.modules[_NAME]
+        try:
+            return _alone()
+        except (ImportError, AttributeError, OSError):  # another SciPy, or a system that needs more
+            return None
 
 
 def _alone() -> Any:
