@@ -80,7 +80,7 @@ def told(data: Data) -> str:
             f"Not judged, with the median score of its machine's others in every system, "
             f"{counted(len(data.not_judged), 'test clip')}: {'; '.join(data.not_judged.values())}."
         )
-    return f"**Not the whole set** (--skip-bad). {' '.join(lines)}" if lines else ""
+    return f"**Not the whole set**, with --skip-bad. {' '.join(lines)}" if lines else ""
 
 
 def _check_few(data: Data, clips: Clips, bad: Sequence[Clip]) -> None:
