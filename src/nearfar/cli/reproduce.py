@@ -33,7 +33,9 @@ def reproduce(
     frozen_weights: Annotated[
         str | None,
         typer.Option(
-            rich_help_panel=SYSTEM, help="System 3's encoder, where it is another published one."
+            metavar="PLACE",
+            rich_help_panel=SYSTEM,
+            help="System 3's encoder, where it is another published one.",
         ),
     ] = None,
     table: Annotated[str, typer.Option(help="1, 2, 3, text, readings or all.")] = "all",
