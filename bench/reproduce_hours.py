@@ -14,6 +14,7 @@ from nearfar.reproduce.entries import TABLES
 from nearfar.reproduce.reported import load
 from nearfar.reproduce.steps.estimate import Speed, estimate, size, span
 from nearfar.reproduce.steps.plan import Request, seeds_of
+from nearfar.reproduce.steps.shared import Shared
 from nearfar.scores.truth import Truth
 from nearfar.system.presets import LARGE
 from nearfar.training import FineTuning
@@ -41,19 +42,26 @@ def main() -> None:
         Path("dev_data"), clips("train", 1000), clips("test", 200), Truth(()), "omega",
         "near-far", "", True, seconds=SECONDS,
     )  # fmt: skip
-    head = "| products | speed of a large product | trainings | scores | memory | run | cache |"
-    print(f"{head}\n|---|---|--:|--:|--:|--:|--:|")
+    head = (
+        "| products | speed of a large product | trainings | scores | memory | run | cache | kept |"
+    )
+    print(f"{head}\n|---|---|--:|--:|--:|--:|--:|--:|")
     for precision, speed, whose in DEVICES:
         training = FineTuning(precision=precision)
         study = Request(TABLES, seeds_of(4), training, data, "", precision)
         steps = study.steps()
-        found = estimate(steps, data, LARGE, training, Speed("", {precision: speed}), WORKERS)
+        shared = Shared.of(steps)
+        found = estimate(
+            steps, data, LARGE, training, Speed("", {precision: speed}), WORKERS, shared.chains
+        )
         times = {
             kind: [s for step, s in zip(steps, found.seconds, strict=True) if step.kind == kind]
             for kind in ("train", "score")
         }
         spent = " | ".join(f"{len(some)}: {span(sum(some))}" for some in times.values())
-        sizes = " | ".join(map(size, (found.memory, found.disk, found.cache)))
+        sizes = " | ".join(
+            map(size, (found.memory, found.disk, found.cache, shared.bytes(steps, data)))
+        )
         print(f"| {precision} | {whose} | {spent} | {sizes} |")
 
 

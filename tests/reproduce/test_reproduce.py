@@ -16,6 +16,8 @@ from sklearn.metrics import roc_auc_score
 from conftest import PATIENCE, TINY
 from nearfar import sim
 from nearfar.reproduce.entries import ENTRIES, PAIRS, RANK
+from nearfar.reproduce.steps import schedule
+from nearfar.reproduce.steps.estimate import Timed
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("resource")  # none on Windows, and no SIGKILL either
@@ -25,6 +27,14 @@ from trained_file import make_trained
 pytestmark = pytest.mark.usefixtures("one_thread")  # as the processes that are compared have it
 
 SEEDS, EPOCHS = 2, 2
+
+
+@pytest.fixture(autouse=True)
+def by_arithmetic(monkeypatch):
+    """No step is tried for the estimate here: it takes seconds, and test_timing.py does it."""
+    monkeypatch.setattr(schedule, "_timed", lambda *what: Timed())
+
+
 # Killed when the first checkpoint of a training has just been written.
 CHILD = """
 import os, signal

@@ -1,32 +1,35 @@
-"""What a run will take, before it begins: hours, memory, disk. Arithmetic, not a measurement.
+"""What a run will take, before it begins: hours, memory, disk.
 
-Time follows from the products of the encoder and the speed of one large product on this device;
-what is not the encoder's follows from figures of docs/benchmarks.md, taken on one core.
+Time follows from one real step and one real pass where `timing` has tried them; where that would
+take too long, from the products of the encoder and the speed of one large product on this device.
+What is not the encoder's follows from figures of docs/benchmarks.md, taken on one core.
 """
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from nearfar.embedder.contract import innermost
 from nearfar.embedder.crops import Crops
 from nearfar.embedder.dif import DIF
 from nearfar.embedder.eat import EAT
 from nearfar.embedder.eat.architecture import MELS, PATCH, ROWS, Architecture, flops
 from nearfar.embedder.eat.weights import file_size
+from nearfar.embedding.chain import Chain
 from nearfar.frontend import CoherenceMask
 from nearfar.reproduce.data import Data
 from nearfar.reproduce.steps.plan import Step
-from nearfar.system.system import System
+from nearfar.reproduce.steps.shared import chains_of
 from nearfar.training.settings import FineTuning
 
 TRAINS, EMBEDS = 0.4, 0.6  # of the speed of a large product: what a training and a pass reach
 READ, MASK, FEATURES = 0.35e-3, 0.65e-3, 0.55e-3  # s of one core for a second of a clip
 STEREO = 12e-3  # s of one core for a second of a clip: every estimator
-BANK = 1.5  # s a machine: folds, whitening, distances
+BANK, BANK_CLIPS = 1.5, 1000  # s a machine of so many clips: folds, whitening, distances
 STEP = 8e-3  # s that a training's step takes besides its products
 FRAMES_A_SECOND = 100
 CROP = 0.8  # of a clip, the mean of 60 to 100 %
@@ -45,6 +48,45 @@ class Speed:
 
     device: str
     products: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class ClipTime:
+    """Seconds that one chain takes for a clip, measured.
+
+    >>> ClipTime(prepare=0.02, encode=0.2, known=0.001).encode
+    0.2
+    """
+
+    prepare: float  # of one core: to read it, hear it, prepare it; of one step, all of it
+    encode: float  # where it is prepared already; 0 of an embedder of one step
+    known: float  # where its row is in the cache
+
+
+@dataclass(frozen=True)
+class Timed:
+    """What was measured here; what is missing is arithmetic's.
+
+    >>> Timed().trained
+    {}
+    """
+
+    trained: Mapping[Any, float] = field(default_factory=dict)  # s a clip and epoch
+    heard: Mapping[Any, ClipTime] = field(default_factory=dict)
+    fronts: Mapping[Any, float] = field(default_factory=dict)  # s a clip of one core: its log-mel
+
+
+def training_key(settings: FineTuning) -> Any:
+    """Trainings for which this is equal take equally long for a clip and epoch."""
+    return replace(settings, seed=0, loss="arcface", epochs=1)
+
+
+def chain_key(chain: Chain) -> Any:
+    """Chains for which this is equal take equally long for a clip."""
+    inner = innermost(chain.embedder)
+    if isinstance(inner, EAT):
+        return chain.preparation, inner.precision
+    return chain
 
 
 @dataclass(frozen=True)
@@ -85,10 +127,21 @@ def measure(device: str, precisions: Iterable[str]) -> Speed:
 
 def estimate(
     steps: Sequence[Step], data: Data, shape: Architecture | None, training: FineTuning,
-    speed: Speed, workers: int,
+    speed: Speed, workers: int, shared: Collection[Any] = (), timed: Timed | None = None,
 ) -> Estimate:  # fmt: skip
-    """What some steps will take; `shape` is of the published encoder, if one is needed."""
-    cost = _Cost(data, shape, training, speed, max(1, workers))
+    """What some steps will take.
+
+    Args:
+        steps: in their order.
+        data: the clips.
+        shape: of the published encoder, if one is needed.
+        training: settings of all trainings.
+        speed: of products.
+        workers: processes.
+        shared: preparations that are kept for the next encoder.
+        timed: what was measured.
+    """
+    cost = Cost(data, shape, training, speed, max(1, workers), shared, timed or Timed())
     seconds = tuple(cost.seconds(step) for step in steps)
     trainings = [step for step in steps if step.kind == "train"]
     # A pass takes weights twice, and a batch that is small beside them.
@@ -105,15 +158,27 @@ def estimate(
 
 
 @dataclass
-class _Cost:
+class Cost:
+    """Seconds of steps, one after the other: what an earlier one left is not done again.
+
+    >>> from pathlib import Path
+    >>> from nearfar.clips import Clips
+    >>> none = Data(Path("dev"), Clips(), Clips(), None, None, "near-far", "", True)
+    >>> Cost(none, None, FineTuning(), Speed("cpu", {"fp32": 1e11}), 1).training_memory()
+    0.0
+    """
+
     data: Data
     shape: Architecture | None
     training: FineTuning
     speed: Speed
     workers: int
+    shared: Collection[Any] = ()
+    timed: Timed = field(default_factory=Timed)
 
     def __post_init__(self) -> None:
         self._heard: set[Any] = set()  # front ends with log-mels, chains with rows: cached
+        self._kept: set[Any] = set()  # shared preparations that an earlier step made
 
     def seconds(self, step: Step) -> float:
         """One step's; what an earlier one left in the cache costs nothing."""
@@ -121,36 +186,59 @@ class _Cost:
             return self._train(step)
         if step.kind == "stereo":
             return len(self.data.train) * self.data.seconds * STEREO / self.workers
-        names = [need.key for need in step.needs]
-        system: Any = step.system("published", names)
-        rows = sum(self._rows(member) for member in system.members)
-        return rows + BANK * len(self.data.machines) * len(system.members)
+        chains, clips = chains_of(step), len(self.data.train) + len(self.data.test)
+        each = sum(self._chain(chain) for chain in chains if chain not in self._heard)
+        if not each:
+            each = max(self.timed.heard.get(chain_key(c), _NOTHING).known for c in chains)
+        self._heard.update(chains)
+        # Folds, whitening and distances: about as the square of a machine's clips.
+        bank = BANK * (len(self.data.train) / max(1, len(self.data.machines)) / BANK_CLIPS) ** 2
+        system: Any = step.system("published", [need.key for need in step.needs])
+        return clips * each + bank * len(self.data.machines) * len(system.members)
 
     def _train(self, step: Step) -> float:
         s, clips, length = step.settings, len(self.data.train), self.data.seconds
-        front = ("mel", step.encoder and step.encoder.frontend)
-        once = 0.0 if front in self._heard else clips * length * (READ + MASK) / self.workers
-        self._heard.add(front)
-        heard = clips * (1 - s.held_out) * s.epochs
-        reached = TRAINS * self.speed.products[_precision(s)]
-        products = 3 * heard * self._pass(CROP * length) / reached
-        return once + products + STEP * heard / s.batch_size
+        front = step.encoder and step.encoder.frontend
+        once = self.timed.fronts.get(front, length * (READ + MASK)) * clips / self.workers
+        once = 0.0 if ("mel", front) in self._heard else once
+        self._heard.add(("mel", front))
+        each = self.timed.trained.get(training_key(s)) or self.of_epoch(step)
+        return once + clips * s.epochs * each
 
-    def _rows(self, member: System) -> float:
-        if member.chain in self._heard:
-            return 0.0
-        self._heard.add(member.chain)
-        part: Any = member.embedder
+    def of_epoch(self, step: Step) -> float:
+        """A clip's share of an epoch, by arithmetic."""
+        s = step.settings
+        reached = TRAINS * self.speed.products[_precision(s)]
+        products = 3 * self._pass(CROP * self.data.seconds) / reached
+        return (1 - s.held_out) * (products + STEP / s.batch_size)
+
+    def _chain(self, chain: Chain) -> float:
+        """A clip's, the first time that a chain hears it."""
+        made = chain.preparation in self._kept
+        self._kept |= {chain.preparation} & set(self.shared)
+        timed = self.timed.heard.get(chain_key(chain))
+        first, then = (timed.prepare, timed.encode) if timed else self._of_chain(chain)
+        # On a CPU an encoder has all cores, and clips are prepared in its process.
+        alone = chain.two_step and self.speed.device == "cpu"
+        return (0.0 if made else first / (1 if alone else self.workers)) + then
+
+    def of_pass(self, chain: Chain) -> float:
+        """A clip's on one core, by arithmetic."""
+        return sum(self._of_chain(chain))
+
+    def _of_chain(self, chain: Chain) -> tuple[float, float]:
+        """To prepare a clip, and to encode it."""
+        part: Any = chain.embedder
         crops = part.n if isinstance(part, Crops) else 0
         part = part.embedder if isinstance(part, Crops) else part
-        clips, length = len(self.data.train) + len(self.data.test), self.data.seconds
-        each = READ + MASK * isinstance(member.frontend, CoherenceMask)
+        length = self.data.seconds
+        each = READ + MASK * isinstance(chain.frontend, CoherenceMask)
         each += FEATURES * isinstance(part, DIF)
-        own = clips * length * each * max(1, crops) / self.workers
+        own = length * each * max(1, crops)
         if not isinstance(part, EAT):
-            return own
+            return own, 0.0
         work = crops * self._pass(CROP * length) if crops else self._pass(length)
-        return own + clips * work / (EMBEDS * self.speed.products[part.precision])
+        return own, work / (EMBEDS * self.speed.products[part.precision])
 
     def _pass(self, seconds: float) -> float:
         frames = max(PATCH, round(seconds * FRAMES_A_SECOND))
@@ -170,6 +258,9 @@ class _Cost:
 def _precision(settings: FineTuning) -> str:
     """Of the products; a run has said what "auto" is before it is priced."""
     return "bf16" if settings.precision == "bf16" else "fp32"
+
+
+_NOTHING = ClipTime(0.0, 0.0, 0.0)
 
 
 def span(seconds: float) -> str:

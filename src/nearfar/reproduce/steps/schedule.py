@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 
-from nearfar.embedder.eat.weights import Weights
+from nearfar.embedder.eat.weights import CONFIG, Weights
 from nearfar.errors import StorageError
-from nearfar.reproduce.steps.estimate import Speed, estimate, measure, size, span
-from nearfar.reproduce.steps.plan import DIGITS, Request
+from nearfar.reproduce.steps.estimate import Cost, Speed, Timed, estimate, measure, size, span
+from nearfar.reproduce.steps.plan import DIGITS, Request, Step
 from nearfar.reproduce.steps.records import Folder, standing
 from nearfar.reproduce.steps.shared import Shared
 from nearfar.runtime.arrays import stored_bytes
@@ -36,12 +37,18 @@ class Schedule:
         self.records = {s.key: record for s in self.steps if (record := folder.done(s))}
         self.shared = Shared.of(self.steps)
         self.left = [step for step in self.steps if step.key not in self.records]
-        speed, shape = Speed("cpu", {}), None if weights is None else weights.architecture
-        if shape is not None and self.left:
+        speed, timed = Speed("cpu", {}), Timed()
+        shape = None if weights is None else weights.architecture
+        if weights is not None and self.left:
             speed = measure(runtime.device, {study.training.precision, study.precision})
+            timed = _timed(self.left, study, weights, speed, runtime.device)
         self.estimate = estimate(
-            self.left, study.data, shape, study.training, speed, runtime.workers
-        )
+            self.left, study.data, shape, study.training, speed, runtime.workers,
+            self.shared.chains, timed,
+        )  # fmt: skip
+        self._how = "from arithmetic"
+        if timed.trained or timed.heard:
+            self._how = "from a step and a pass that were timed here"
 
     @property
     def told(self) -> str:
@@ -55,7 +62,7 @@ class Schedule:
         return (
             f"{len(self.steps)} steps{done}; left: some {span(sum(e.seconds))} on "
             f"{e.speed.device}, memory {size(e.memory)}, disk {size(e.disk)} and in the cache "
-            f"{size(e.cache + self.kept)} (estimates from arithmetic){self._without}"
+            f"{size(e.cache + self.kept)} (estimates {self._how}){self._without}"
         )
 
     @property
@@ -121,3 +128,21 @@ class Schedule:
                     f"{path}: {size(free)} free, the run needs some {size(count)}; free some "
                     "space or choose another place"
                 )
+
+
+def _timed(
+    left: Sequence[Step], study: Request, weights: Weights, speed: Speed, device: str
+) -> Timed:
+    """What can be tried here within seconds."""
+    from nearfar.reproduce.steps.timing import time_fronts, time_passes, time_trainings
+
+    # Published weights are a folder of two files, or one file with its config inside.
+    folder = weights.path.parent
+    place = folder if (folder / CONFIG).is_file() else weights.path
+    trainings = [step for step in left if step.kind == "train"]
+    by_arithmetic = Cost(study.data, weights.architecture, study.training, speed, 1)
+    return Timed(
+        time_trainings(trainings, study.data, weights, device, by_arithmetic.of_epoch),
+        time_passes(left, study.data, str(place), device, by_arithmetic.of_pass),
+        time_fronts(trainings, study.data),
+    )

@@ -1,0 +1,134 @@
+"""A step and a pass of the product, tried on real clips: what is tried, and what is left alone."""
+
+import time
+
+import pytest
+
+pytest.importorskip("torch")
+
+import nearfar as nf
+from conftest import TINY
+from finetune_sounds import write_classes
+from nearfar.clips import Clips
+from nearfar.embedder.eat.weights import open_weights
+from nearfar.reproduce.steps import timing
+from nearfar.reproduce.steps.estimate import ClipTime, Cost, Speed, Timed, chain_key, training_key
+from nearfar.reproduce.steps.shared import Shared, chains_of
+from nearfar.training import FineTuning
+from nearfar.training.loop.loop import Loop
+from reproduced import stub, study
+
+NEVER = float("inf")
+SETTINGS = FineTuning(batch_size=8, epochs=3)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    clips = Clips.open(write_classes(tmp_path_factory.mktemp("two")), split="train")
+    return stub(train=clips, test=clips[:8], seconds=1.5)
+
+
+def steps(kind, tables=("3",), training=SETTINGS):
+    return [s for s in study(tables, seeds=2, training=training).steps() if s.kind == kind]
+
+
+def test_trainings_are_timed_by_the_loop_itself_once_for_all_of_a_kind(data, monkeypatch):
+    seen = []
+    epoch = Loop.epoch
+    monkeypatch.setattr(Loop, "epoch", lambda self: seen.append(self.settings) or epoch(self))
+    few = [
+        s for s in steps("train", ("3", "text")) if s.encoder.name in ("near", "cosface", "lora")
+    ]
+    weights = open_weights(TINY)
+    found = timing.time_trainings(few, data, weights, "cpu", lambda step: 0.01)
+    # Losses and seeds cost the same; a training of low rank does not. Two epochs: one warms up.
+    assert len(found) == 2
+    assert len(seen) == 4
+    assert {s.lora for s in seen} == {0, 16}
+    assert all(0 < each < 60 for each in found.values())
+    assert found.keys() == {training_key(s.settings) for s in few}
+
+
+def test_what_would_take_too_long_is_left_to_arithmetic(data):
+    nothing = timing.time_trainings(steps("train"), data, open_weights(TINY), "cpu", lambda s: 9.0)
+    assert nothing == {}
+    assert timing.time_passes(steps("score"), data, str(TINY), "cpu", lambda chain: NEVER) == {}
+    assert (
+        timing.time_trainings(steps("train"), stub(), open_weights(TINY), "cpu", lambda s: 1) == {}
+    )
+    assert timing.time_passes(steps("score"), stub(), str(TINY), "cpu", lambda chain: 0.0) == {}
+    assert timing.time_fronts(steps("train"), stub()) == {}
+
+
+def test_passes_are_timed_once_for_what_costs_the_same(data, tmp_path, monkeypatch):
+    monkeypatch.setattr(timing, "CLIPS", 3)
+    asked = steps("score")
+    found = timing.time_passes(asked, data, str(TINY), "cpu", lambda chain: 0.0)
+    assert len(found) == 2  # near and mask, in ten crops; weights and pooling do not matter
+    assert found.keys() == {chain_key(c) for step in asked for c in chains_of(step)}
+    assert all(times.encode > 0 and times.known >= 0 for times in found.values())
+    fronts = timing.time_fronts(steps("train"), data)
+    assert set(fronts) == {nf.Near(), nf.CoherenceMask()}
+
+
+def test_measured_times_are_what_is_told(data):
+    """Arithmetic only: numbers made up, each of which must appear in its step."""
+    all_steps = study(("3",), seeds=2, training=SETTINGS).steps()
+    trainings = {training_key(s.settings): 0.5 for s in all_steps if s.kind == "train"}
+    passes = {
+        chain_key(c): ClipTime(prepare=1.0, encode=10.0, known=0.1)
+        for step in all_steps
+        for c in chains_of(step)
+    }
+    fronts = {nf.Near(): 0.25, nf.CoherenceMask(): 0.75}
+    shared = Shared.of(all_steps).chains
+    speed = Speed("cpu", {"fp32": 1e9})
+
+    def told(**more):
+        cost = Cost(data, open_weights(TINY).architecture, SETTINGS, speed, 1, **more)
+        return {step.name: cost.seconds(step) for step in all_steps}
+
+    timed = Timed(trainings, passes, fronts)
+    found, clips = told(shared=shared, timed=timed), len(data.train)
+    assert found["train near, seed 0"] == pytest.approx(clips * (0.25 + 3 * 0.5))
+    assert found["train near, seed 1"] == pytest.approx(clips * 3 * 0.5)
+    assert found["train mask, seed 0"] == pytest.approx(clips * (0.75 + 3 * 0.5))
+    heard = clips + len(data.test)
+    bank = found["score frozen"] - heard * 11.0
+    assert 0 <= bank < 1
+    # The front end is shared: the next encoder finds the log-mels of the first.
+    assert found["score near, seed 0"] == pytest.approx(heard * 10.0 + bank)
+    alone = told(timed=timed)
+    assert alone["score near, seed 0"] == pytest.approx(heard * 11.0 + bank)
+
+
+@pytest.mark.slow
+def test_the_estimate_beside_what_then_happens(tmp_path, capsys):
+    """Shown, not asserted: a clock on a busy machine proves nothing."""
+    from nearfar.reproduce import run
+    from nearfar.reproduce.steps.schedule import Schedule
+    from nearfar.runtime.runtime import Runtime
+    from nearfar.sim.dataset import simulate
+
+    simulate(tmp_path / "data", "mini")
+    kept = []
+    begin = Schedule.__init__
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Schedule, "__init__", lambda self, *a: kept.append(self) or begin(self, *a))
+        run.reproduce(
+            tmp_path / "data", str(TINY), tmp_path / "run", tables=("3",), seeds=1,
+            training=FineTuning(epochs=2), runtime=Runtime(device="cpu"),
+        )  # fmt: skip
+    plan = kept[0]
+    began = time.perf_counter()
+    with capsys.disabled():
+        print()
+        for step, seconds in zip(plan.left, plan.estimate.seconds, strict=True):
+            took = plan.records[step.key].seconds
+            print(f"  {step.name:<22} estimated {seconds:6.1f} s, took {took:6.1f} s")
+        told, took = (
+            sum(plan.estimate.seconds), sum(plan.records[s.key].seconds for s in plan.left)
+        )  # fmt: skip
+        print(f"  {'all':<22} estimated {told:6.1f} s, took {took:6.1f} s, {told / took - 1:+.0%}")
+    assert time.perf_counter() > began
+    assert told > 0
