@@ -52,7 +52,7 @@ def flac_layout(file: BinaryIO, size: int, start: int = 0) -> Layout:
     end = _again(file, start, size)
     frames, fault = _frames(file, end, start + 42, total, largest, channels)
     if end < size:
-        fault = fault or (f"{frames} samples by its header, and a second FLAC of {size - end} "
+        fault = fault or (f"{frames} samples, and a second FLAC of {size - end} "
                           "bytes lies behind them")  # fmt: skip
     return Layout("FLAC", rate, channels, "flac", start, frames, fault=fault,
                   patched=frames != total)  # fmt: skip
