@@ -129,8 +129,9 @@ def test_a_screen_gets_the_worst_of_a_long_run_a_summary_and_the_way_to_all(monk
     shown = [line.split()[1] for line in lines if ".wav" in line]
     last = range(listing.LONG, listing.LONG + 1 - listing.WORST, -1)
     assert shown == ["pump.wav", *(f"{i:04d}.wav" for i in last)]
-    assert f"{listing.WORST} worst of {len(scores) + 2} clips" in lines[-3]
-    assert "--csv FILE" in lines[-3]
+    told = " ".join(lines[-3:])  # where a line ends is the screen's affair
+    assert f"{listing.WORST} worst of {len(scores) + 2} clips" in told
+    assert "--csv FILE" in told
     assert lines[-1] == "1 of 202 clips anomalous, 1 not judged"
 
 

@@ -66,6 +66,7 @@ PANELS = {
 PANEL_OF = {name: panel for panel, names in PANELS.items() for name in names}
 # What stands for a value, where a type alone says little.
 METAVARS = {
+    "checkpoint_minutes": "MINUTES",
     "settings": "PART.SETTING=VALUE", "vary": "PART.SETTING=[…]", "part": "FILE.PY:CLASS",
     "machine": "NAME", "exclude": "NAME", "machines": "NAME,NAME", "section": "NAME",
     "system": "NAME", "weights": "PLACE", "device": "DEVICE", "describe": "NAME",
