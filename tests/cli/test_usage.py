@@ -80,17 +80,18 @@ def test_a_rate_that_is_none_tells_what_one_looks_like(run, rate):
 
 
 @pytest.mark.parametrize(
-    "args",
+    ("args", "who"),
     [
-        ("fit", ""), ("fit", "data", "-o", "det", "-s", ""), ("fit", "data", "-o", "det", "-s="),
-        ("score", "det", "", "--machine", "fan"), ("inspect", "data", "--machine="),
+        (("fit", ""), "an argument"), (("fit", "data", "-o", "det", "-s", ""), "-s"),
+        (("score", "det", "", "--machine", "fan"), "an argument"),
+        (("inspect", "data", "--machine="), "--machine"),
     ],
 )  # fmt: skip
-def test_a_variable_that_is_not_set_is_no_argument(run, args):
+def test_a_variable_that_is_not_set_is_no_argument(run, args, who):
     """What a shell makes of "$DATA": the current folder and System 4 would be taken."""
     code, out, err = run(*args)
     assert (code, out, err.count("\n")) == (2, "", 1)
-    assert err.startswith("error: an argument is empty; is a variable of the shell not set")
+    assert err.startswith(f"error: {who} is empty; is a variable of the shell not set")
 
 
 @pytest.mark.parametrize(

@@ -168,8 +168,12 @@ class Command(TyperCommand):
 
 def _refuse_slips(parameters: Sequence[Any], args: Sequence[str]) -> None:
     """Refuse what a shell makes of an unset variable, and a switch that is said both ways."""
-    if any(arg == "" or (arg.startswith("-") and arg.endswith("=")) for arg in args):
-        raise UsageError("an argument is empty; is a variable of the shell not set?")
+    for before, arg in zip(("", *args), args, strict=False):
+        if arg == "" or (arg.startswith("--") and arg.endswith("=")):
+            option = arg[:-1] or (before if before.startswith("-") else "")
+            raise UsageError(
+                f"{option or 'an argument'} is empty; is a variable of the shell not set?"
+            )
     end = list(args).index("--") if "--" in args else len(args)
     for parameter in parameters:
         # The last would win, and the other be lost in silence.
