@@ -76,7 +76,7 @@ def test_csv_writes_what_to_csv_gives(tmp_path):
 
 def test_without_pandas_it_is_said_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "pandas", None)  # as if it were not installed
-    refused(some_scores().to_pandas, "pip install pandas", "csv()")
+    refused(some_scores().to_pandas, "pip install pandas", "csv(path)")
 
 
 def test_pandas_gets_the_rows_of_the_verdicts(monkeypatch):

@@ -307,7 +307,8 @@ def _read_index(path: Path, *, newer: bool = False) -> dict[str, Any]:
     except NearfarError:
         state = "is no folder" if not path.parent.is_dir() else f"has no readable {path.name}"
         raise FormatError(
-            f"{path.parent}: {state}; make one with nearfar fit DATA -o DIR"
+            f"{path.parent}: {state}; make one with nearfar fit DATA -o DIR, "
+            "in Python with fit(system, clips).save(DIR)"
         ) from None
     except UnicodeDecodeError:
         raise FormatError(f"{path}: not UTF-8 text; the file is damaged, fit again") from None
