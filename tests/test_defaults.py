@@ -13,7 +13,7 @@ from nearfar.embedder.crops import STEP, Crops
 from nearfar.embedder.eat.architecture import Architecture
 from nearfar.embedder.logmel import LogMel
 from nearfar.reproduce.entries import RANK
-from nearfar.scoring.calibrate import Percentile
+from nearfar.scoring.calibrate import Percentile, ZScore
 from nearfar.scoring.enrich import PseudoTarget, ResidualAugmentation
 from nearfar.scoring.rule import KNN
 from nearfar.scoring.whiten import ZCA
@@ -63,6 +63,8 @@ TABLE = [  # whose, name, value, source
     (ResidualAugmentation, "s_range", (0.5, 1.5), OURS("Residual augmentation")),
     (ResidualAugmentation, "match_levels", False, OURS("Residual augmentation")),
     (Percentile, "tail", "flat", OURS("Percentiles")),
+    (Percentile, "clips", "fresh", OURS("Percentiles")),
+    (ZScore, "clips", "fresh", OURS("Percentiles")),
     (System, "self_scores", "cross-fitted", OURS("Self-scores")),
     (System, "folds", 10, OURS("Self-scores")),
     (System, "false_alarm_rate", 0.1, OURS("Threshold")),
@@ -83,7 +85,7 @@ def test_a_default_is_its_sources(whose, name, value, source):
 
 
 @pytest.mark.parametrize(
-    "whose", [FineTuning, Crops, nf.CoherenceMask, ZCA, ResidualAugmentation, Percentile]
+    "whose", [FineTuning, Crops, nf.CoherenceMask, ZCA, ResidualAugmentation, Percentile, ZScore]
 )
 def test_no_default_is_missing_in_the_table(whose):
     assert is_dataclass(whose)

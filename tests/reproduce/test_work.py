@@ -104,7 +104,8 @@ def test_features_chosen_on_the_data_are_those_of_the_command(dcase, tmp_path):
     folder = Folder(tmp_path / "run")
     folder.begin(resume=False)
     data = stub(train=train, test=test)
-    plan = SimpleNamespace(folder=folder, study=SimpleNamespace(data=data), estimate=None)
+    told = SimpleNamespace(data=data)
+    plan = SimpleNamespace(folder=folder, study=told, estimate=None, keeps=False)
     work = Work.__new__(Work)
     work.schedule, work.runtime = plan, Runtime(cache=tmp_path / "cache")
     work.weights = work.frozen = ""

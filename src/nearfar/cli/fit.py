@@ -142,13 +142,12 @@ def fit(
             f"{name}: {alarms} of {judged} of its clips are anomalous to the detector that was "
             f"there{where}; is it the same machine, recorded alike?"
         )
-    show.fitted(detector, output, replaced, kept)
-    for line in too_few(
-        detector.sections
-    ):  # who reads no word of suspects may think there are none
+    # Who reads no word of suspects may think there are none.
+    for line in too_few(detector.sections):
         typer.echo(visible(line))
     if same:
         typer.echo(visible(f"kept from the detector there: {', '.join(same)}"))
+    show.fitted(detector, output, replaced, kept)
 
 
 def _says_rate(rate: float | None, settings: list[str] | None) -> bool:

@@ -241,7 +241,7 @@ class Detector:
         Raises:
             DatasetError: an unknown machine or section.
         """
-        return self._judges[self._known(machine, section)].own.copy()
+        return self._judge(self._known(machine, section)).own.copy()
 
     def save(
         self,
