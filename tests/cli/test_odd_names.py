@@ -106,4 +106,4 @@ def test_a_closing_line_is_one_line_whatever_its_file_is_called(odd, monkeypatch
     scored = run(
         monkeypatch, capfd, "score", det, clip, "--machine", machine, "--csv", table
     ).out  # fmt: skip
-    assert scored.splitlines()[-1].endswith(f"; wrote {visible(str(table))}")
+    assert scored.splitlines()[-1] == f"wrote {visible(str(table))}"
