@@ -30,6 +30,18 @@ def claims(incomplete: str) -> list[str]:
     return _begun(CLAIMS, incomplete)
 
 
+def places_or_claims(incomplete: str) -> list[str]:
+    """Claims, where a list of folders comes before one and nobody knows where it ends; or places.
+
+    >>> places_or_claims("fu")
+    ['fusion']
+    """
+    from glob import escape, glob
+
+    found = claims(incomplete) if incomplete else []
+    return found or sorted(glob(f"{escape(incomplete)}*"))
+
+
 def sizes(incomplete: str) -> list[str]:
     """Presets of simulated data.
 

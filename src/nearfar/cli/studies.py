@@ -77,12 +77,15 @@ Vary = Annotated[
 
 def ablate(
     data: Annotated[
-        list[Path], typer.Argument(help="DCASE folders, or CSVs and folders with labels.")
+        list[Path],
+        typer.Argument(
+            autocompletion=offers.places_or_claims,  # of a list and a word a shell asks the list
+            help="DCASE folders, or CSVs and folders with labels.",
+        ),
     ],
     claim: Annotated[
         str,
         typer.Argument(
-            autocompletion=offers.claims,
             help="coefficients, fusion, enrichment, channels, families, adaptation, members, "
             "selfscores or percentile.",
         ),
