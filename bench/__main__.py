@@ -34,7 +34,9 @@ INTRO = (
 )
 
 
-def machine(cpu: str) -> str:
+def machine() -> str:
+    """What numbers were printed on and with."""
+    _, cpu = processor()
     return (
         f"{cpu}, {os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}, "
         f"numpy {np.__version__}, scipy {scipy.__version__}, nearfar {__version__}, "
@@ -45,8 +47,8 @@ def machine(cpu: str) -> str:
 def main() -> None:
     """Print the sections named; without any, or behind --write, put them on the page."""
     write, chosen = sys.argv[1:2] == ["--write"], [a for a in sys.argv[1:] if a != "--write"]
-    maker, cpu = processor()
-    parts = [f"- {maker}: {machine(cpu)}."]
+    maker, _ = processor()
+    parts = [f"- {maker}: {machine()}."]
     for name in chosen or SECTIONS:
         print(f"bench: {name}", file=sys.stderr, flush=True)
         parts.append(importlib.import_module(f"bench.{name}").run().strip())
