@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import nearfar as nf
+from nearfar.errors import DatasetError
 from nearfar.testing import check_rule, check_system, noise
 
 
@@ -100,7 +101,7 @@ def test_what_fit_is_given(clips):
 def test_what_score_and_evaluate_are_given(detector_folder, clips):
     detector = nf.load(detector_folder)
     for wrong in ("folder", clips[0].path, clips[0]):
-        with pytest.raises(nf.NearfarError, match="score takes clips"):
+        with pytest.raises(DatasetError, match="score takes clips"):  # as fit has it
             detector.score(wrong)
     with pytest.raises(nf.NearfarError, match="needs its sample rate"):
         detector.score(noise())
@@ -111,7 +112,7 @@ def test_what_score_and_evaluate_are_given(detector_folder, clips):
 
 @pytest.mark.parametrize("nothing", [None, 5, 0.5])
 def test_what_is_neither_clips_nor_sound_is_no_array_without_a_rate(detector_folder, nothing):
-    with pytest.raises(nf.NearfarError, match=rf"score takes clips, not {nothing!r}; give Clips"):
+    with pytest.raises(DatasetError, match=rf"score takes clips, not {nothing!r}; give Clips"):
         nf.load(detector_folder).score(nothing)
 
 

@@ -130,7 +130,7 @@ class Detector:
 
         Raises:
             AudioError: clips that cannot be used, all of them in one line and in its `faults`.
-            DatasetError: a machine or section the detector does not know.
+            DatasetError: no clips, or a machine or section the detector does not know.
             SettingError: `sr` missing or out of place.
         """
         paths = isinstance(clips, list | tuple) and any(isinstance(c, str | Path) for c in clips)
@@ -138,13 +138,13 @@ class Detector:
             given = (
                 "paths" if paths else "one clip" if isinstance(clips, Clip) else repr(str(clips))
             )
-            raise SettingError(
+            raise DatasetError(
                 f"score takes clips, not {given}; give Clips.open(folder), or [clip]"
             )
         runtime = runtime_of(runtime)
         if not _are_clips(clips):
             if clips is None or isinstance(clips, int | float):
-                raise SettingError(f"score takes clips, not {clips!r}; give Clips.open(folder)")
+                raise DatasetError(f"score takes clips, not {clips!r}; give Clips.open(folder)")
             if sr is None:
                 raise SettingError("an array needs its sample rate: score(audio, sr=48000)")
             array: Any = clips  # whatever NumPy takes
