@@ -85,6 +85,15 @@ def _refuse_taken(
         )
 
 
+def begins(path: Path, pattern: str) -> bool:
+    """Does a text file begin as a regular expression says? False for what cannot be read."""
+    try:
+        with path.open(encoding="utf-8-sig") as file:
+            return re.match(pattern, file.read(400)) is not None  # characters: enough for a head
+    except (OSError, ValueError):
+        return False
+
+
 def is_picture(path: Path) -> bool:
     """Is a file plainly a picture that we drew? Its metadata say who made it."""
     try:

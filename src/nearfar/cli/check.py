@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import warnings
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -45,7 +44,7 @@ from nearfar.errors import (
     in_shell,
     visible,
 )
-from nearfar.files import check_output
+from nearfar.files import begins, check_output
 from nearfar.system.named import system_of
 from nearfar.text import counted, in_rows
 
@@ -86,7 +85,6 @@ def check(
     """
     from nearfar.clips import Clips
     from nearfar.detector.fitting import look_over
-    from nearfar.health.suspects import lines
 
     check_output(  # before anything is heard
         on_disk(as_json), endings=(".json",), inputs=[*data, *(weights or ())], ours=is_check,
@@ -109,25 +107,30 @@ def check(
             faulty = error
             found, few = _without_bad(look, error)
     if not write_json(as_json, _as_dict(found, clips, faulty) if as_json is not None else None):
-        counts = Counter(clip.machine for clip in clips)
-        for (machine, kind), line in lines(found, counts).items():
-            typer.echo(visible(in_shell(line)))
-            group = [s for s in found if (s.clip.machine, s.kind) == (machine, kind)]
-            for row in _others(group, line):
-                typer.echo(visible(f"  and {row}"))
-        for line in few:
-            typer.echo(visible(line))
-        bad = _lines(faulty)
-        usable = f"{len(clips) - len(bad)} of {len(clips)} clips" if bad else counted(
-            len(clips), "clip"
-        )  # fmt: skip
-        standing = len({suspect.clip for suspect in found})
-        typer.echo(f"{standing} of {counted(len(clips), 'clip')} stand out" if found else
-                   f"{usable}: none stands out")  # fmt: skip
+        _tell(found, few, clips, len(_lines(faulty)))
     if faulty is not None:
         raise faulty
     if found:
         raise typer.Exit(1)
+
+
+def _tell(found: Sequence[Suspect], few: Sequence[str], clips: Sequence[Clip], bad: int) -> None:
+    """What a person reads: a line a machine and kind, all names, and how many stand out."""
+    from nearfar.health.suspects import lines
+
+    counts = Counter(clip.machine for clip in clips)
+    for (machine, kind), line in lines(found, counts).items():
+        typer.echo(visible(in_shell(line)))
+        for row in _others([s for s in found if (s.clip.machine, s.kind) == (machine, kind)]):
+            typer.echo(visible(f"  and {row}"))
+    for line in few:
+        typer.echo(visible(line))
+    total = counted(len(clips), "clip")
+    if found:
+        typer.echo(f"{len({suspect.clip for suspect in found})} of {total} stand out")
+    else:
+        usable = f"{len(clips) - bad} of {total}" if bad else total
+        typer.echo(f"{usable}: none stands out")
 
 
 def _without_bad(
@@ -146,13 +149,12 @@ def _lines(faulty: NearfarError | None) -> tuple[str, ...]:
     return () if faulty is None else faulty.faults or (str(faulty),)
 
 
-def _others(group: Sequence[Suspect], line: str) -> list[str]:
+def _others(group: Sequence[Suspect]) -> list[str]:
     """The clips that a line has no room for: here, where one looks for them, all are named."""
-    found = re.search(r" and (\d+) more\)$", line)
-    if found is None:
-        return []
+    from nearfar.health.suspects import shown
+
     files = [s.clip.file for s in sorted(group, key=lambda one: one.clip.name)]  # as in the line
-    return in_rows(files[-int(found[1]) :], 94)  # characters
+    return in_rows(files[len(shown(group)) :], 94)  # characters
 
 
 def _as_dict(
@@ -169,9 +171,4 @@ def _as_dict(
 
 def is_check(path: Path) -> bool:
     """Is a file plainly the JSON of a check?"""
-    try:
-        with path.open(encoding="utf-8") as file:
-            head = file.read(80)
-    except (OSError, ValueError):
-        return False
-    return re.match(r'\{\s*"schema": \d+,\s*"suspects": \[', head) is not None
+    return begins(path, r'\{\s*"schema": \d+,\s*"suspects": \[')

@@ -5,6 +5,7 @@ The channel order is asked for in fit alone: the detector remembers it.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -109,12 +110,10 @@ def fit(
     recipe = system_of(system or "s4", settings, weights, false_alarm_rate)
     inputs = [*data, *(weights_of(member.embedder) for member in recipe.members)]
     keep = check_keeping(output, inputs, replace)
-    said = Told(
-        recipe.false_alarm_rate if _says_rate(false_alarm_rate, settings) else None,
-        order_of(channel_order or Order.near_far, near, far) if channel_order or near or far
-        else None,
-        threshold_by_domain,
-    )  # fmt: skip
+    rate = recipe.false_alarm_rate if _says_rate(false_alarm_rate, settings) else None
+    ordered = channel_order is not None or near is not None or far is not None
+    order = order_of(channel_order or Order.near_far, near, far) if ordered else None
+    said = Told(rate, order, threshold_by_domain)
     # Law 4: of a data set with both, a fit never opens the test folder.
     clips = Clips.open(
         data, split="train", machine=machine, clip_seconds=clip_seconds, pair=pair,
@@ -136,18 +135,23 @@ def fit(
     kept = kept_as(output) if keep else None
     strange = strangers(output, detector) if replaced else {}
     detector.save(output, weights="copy" if copy_weights else "keep", previous=keep)
-    for name, (alarms, judged) in strange.items():
-        where = f" (kept as {kept})" if kept else ""
-        warn(
-            f"{name}: {alarms} of {judged} of its clips are anomalous to the detector that was "
-            f"there{where}; is it the same machine, recorded alike?"
-        )
+    _warn_of(strange, kept)
     # Who reads no word of suspects may think there are none.
     for line in too_few(detector.sections):
         typer.echo(visible(line))
     if same:
         typer.echo(visible(f"kept from the detector there: {', '.join(same)}"))
     show.fitted(detector, output, replaced, kept)
+
+
+def _warn_of(strange: Mapping[str, tuple[int, int]], kept: Path | None) -> None:
+    """Say of machines that nearly all of their clips are none to the detector that was there."""
+    where = f" (kept as {kept})" if kept else ""
+    for name, (alarms, judged) in strange.items():
+        warn(
+            f"{name}: {alarms} of {judged} of its clips are anomalous to the detector that was "
+            f"there{where}; is it the same machine, recorded alike?"
+        )
 
 
 def _says_rate(rate: float | None, settings: list[str] | None) -> bool:

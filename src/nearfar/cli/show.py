@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -20,6 +19,7 @@ from nearfar.detector.section import DOMAINS
 from nearfar.embedder.contract import weights_of
 from nearfar.embedder.crops import Crops
 from nearfar.errors import AudioError, visible
+from nearfar.files import begins
 from nearfar.sound.audio import check, read
 from nearfar.text import number
 
@@ -294,12 +294,7 @@ def features(data: Path, everything: bool, json: Path | None, order: Any) -> Non
 
 def is_features(path: Path) -> bool:
     """Is a file plainly the JSON of features, or of a selection of them?"""
-    try:
-        with path.open(encoding="utf-8") as file:
-            head = file.read(80)
-    except (OSError, ValueError):
-        return False
-    return re.match(r'\{\s*"schema": \d+,\s*"(features|names)": ', head) is not None
+    return begins(path, r'\{\s*"schema": \d+,\s*"(features|names)": ')
 
 
 def selection(found: Selection, json: Path | None) -> None:

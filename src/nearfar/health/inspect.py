@@ -6,7 +6,6 @@ Nothing stops at a clip that cannot be used: it is listed with its reason.
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
@@ -16,6 +15,7 @@ import numpy as np
 
 from nearfar.clips import Clip
 from nearfar.errors import AudioError, NearfarError, printable, visible
+from nearfar.files import begins
 from nearfar.frontend import CoherenceMask
 from nearfar.health.suspects import FLOOR, Suspect, by_look, is_twice
 from nearfar.health.suspects import lines as suspect_lines
@@ -152,12 +152,7 @@ def _lag_text(name: str, lag: Lag) -> str:
 
 def is_inspection(path: Path) -> bool:
     """Is a file plainly the JSON of an inspection?"""
-    try:
-        with path.open(encoding="utf-8") as file:
-            head: str = file.read(40).replace(" ", "")
-        return re.match(r'\{\n"(schema|version)":\d+,\n"machines":', head) is not None
-    except (OSError, ValueError):
-        return False
+    return begins(path, r'\{\s*"(schema|version)": \d+,\s*"machines": ')
 
 
 _HEADER = (

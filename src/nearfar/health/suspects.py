@@ -147,12 +147,18 @@ def lines(suspects: Sequence[Suspect], counts: dict[str, int]) -> dict[tuple[str
     return {key: _line(*key, group, counts) for key, group in groups.items()}
 
 
-def _line(machine: str, kind: str, group: Sequence[Suspect], counts: dict[str, int]) -> str:
-    named = []
+def shown(group: Sequence[Suspect]) -> list[str]:
+    """Those of a machine and kind that a line has room for, by name: file and number."""
+    named: list[str] = []
     for suspect in sorted(group, key=lambda one: one.clip.name)[:NAMED]:
         named.append(suspect.clip.file + (f" {suspect.value}" if suspect.value else ""))
         if sum(map(len, named)) > 260:  # a line is read whole, or not at all
             break
+    return named
+
+
+def _line(machine: str, kind: str, group: Sequence[Suspect], counts: dict[str, int]) -> str:
+    named = shown(group)
     more = f" and {len(group) - len(named)} more" if len(group) > len(named) else ""
     says = KINDS[kind].format(usual=group[0].usual)
     total = counts.get(machine, len(group))

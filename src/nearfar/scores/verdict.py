@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import math
 import os
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib import import_module
@@ -16,7 +15,7 @@ import numpy as np
 
 from nearfar.clips.clip import Clip
 from nearfar.errors import NearfarError, once_left_out, printable
-from nearfar.files import write_text
+from nearfar.files import begins, write_text
 from nearfar.text import counted
 
 if TYPE_CHECKING:
@@ -206,9 +205,4 @@ class Scores(Sequence[Verdict]):
 
 def is_score_table(path: Path) -> bool:
     """Is a file plainly scores that we wrote, as CSV or as JSON, of any version?"""
-    try:
-        with path.open(encoding="utf-8-sig") as file:
-            head = file.read(400)  # characters; what tells stands at the very beginning
-    except (OSError, ValueError):
-        return False
-    return re.match(r'machine,section,clip,|\{\s*"schema": \d+,\s*"scores": \[', head) is not None
+    return begins(path, r'machine,section,clip,|\{\s*"schema": \d+,\s*"scores": \[')

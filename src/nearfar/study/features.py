@@ -37,30 +37,7 @@ class Selection:
 
 
 def choose_features(
-    data: Path,
-    runtime: Runtime,
-    *,
-    keep: int | None = None,
-    tau: float | None = None,
-    seed: int = 0,
-    order: ChannelOrder = "near-far",
-) -> Selection:
-    """As `chosen_features`, of the train split of a DCASE folder or CSV.
-
-    Raises:
-        DatasetError: test clips or anomalies among the clips.
-    """
-    clips = Clips.open(data, split="train")
-    # Chosen on what is judged later it would be tuning on test clips (law 8).
-    if any(c.label == "anomaly" or c.split == "test" for c in clips):
-        raise DatasetError(
-            f"{data}: has test clips or anomalies; features are chosen on normals only"
-        )
-    return chosen_features(clips, runtime, keep=keep, tau=tau, seed=seed, order=order)
-
-
-def chosen_features(
-    clips: Clips,
+    data: Path | Clips,
     runtime: Runtime,
     *,
     keep: int | None = None,
@@ -71,13 +48,23 @@ def chosen_features(
     """Choose among the candidate features as the report does (§2.1.2).
 
     Args:
-        clips: normal training clips.
+        data: normal training clips, or a DCASE folder or CSV whose train split they are.
         runtime: how to compute.
         keep: how many features; None without `tau` keeps as many as the report.
         tau: keep shifts up to this.
         seed: of the null distances.
         order: which channel is near.
+
+    Raises:
+        DatasetError: test clips or anomalies among the clips.
     """
+    clips = data if isinstance(data, Clips) else Clips.open(data, split="train")
+    # Chosen on what is judged later it would be tuning on test clips (law 8).
+    if bad := [c for c in clips if c.label == "anomaly" or c.split == "test"]:
+        raise DatasetError(
+            f"{bad[0].path if data is clips else data}: has test clips or anomalies; features are "
+            "chosen on normals only"
+        )
     # All candidates, not the 120 of the default: the excluded ones may move least here.
     heard = hear(clips, (Chain(Stereo(), DIF(names=CANDIDATES)),), runtime, order=order).heard
     shifts = shift(

@@ -30,7 +30,7 @@ from nearfar.reproduce.steps.schedule import Schedule
 from nearfar.runtime.runtime import Runtime
 from nearfar.scores.files import write_scores
 from nearfar.scores.join import ScoreTable
-from nearfar.study.features import chosen_features
+from nearfar.study.features import choose_features
 from nearfar.system.system import System
 from nearfar.version import __version__
 
@@ -142,7 +142,7 @@ class Work:
         system = step.system(self.weights, places, self.frozen)
         facts: dict[str, Any] = {WEIGHTS: trained}
         if step.entry is not None and step.entry.selects and isinstance(system, System):
-            names = chosen_features(data.train, self.runtime, order=data.order).names
+            names = choose_features(data.train, self.runtime, order=data.order).names
             system = replace(system, embedder=DIF(names))
             facts["features"] = list(names)
         plan = self.schedule
