@@ -23,8 +23,13 @@ import nearfar as nf  # noqa: E402
 from bench.__main__ import OUTPUT, machine  # noqa: E402
 from nearfar.clips.clip import Clip  # noqa: E402
 from nearfar.clips.training import recording_blocks  # noqa: E402
-from nearfar.detector.fitting import pool_sizes  # noqa: E402
-from nearfar.detector.member import Member, NormalRows, assign_folds, fit_member  # noqa: E402
+from nearfar.detector.member import (  # noqa: E402
+    Member,
+    NormalRows,
+    assign_folds,
+    fit_member,
+    pool_sizes,
+)
 from nearfar.embedding.rows import embed_audio  # noqa: E402
 from nearfar.files import write_text  # noqa: E402
 from nearfar.runtime.runtime import Runtime  # noqa: E402

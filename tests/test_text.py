@@ -157,3 +157,16 @@ def test_a_length_of_time_has_no_exponent(seconds):
 def test_plain_data_have_no_number_that_json_lacks():
     given = {"a": [math.nan, 1, (math.inf, "x", None, True)], "b": -math.inf}
     assert plain(given) == {"a": [None, 1, [None, "x", None, True]], "b": None}
+
+
+@pytest.mark.parametrize("count", [2, 3, 40])
+def test_a_line_that_sums_up_is_not_summed_up_again(count):
+    """Folders are summed one by one, and all that was said once more at a command's end."""
+    once = [
+        line
+        for folder in ("fan", "pump")
+        for line in alike(f"left out: ds/{folder}/c{i}.mp4: films" for i in range(count))
+    ]
+    assert alike(once) == once
+    told = " ".join(alike(once))
+    assert all(f"ds/{folder}/c{i}.mp4" in told for folder in ("fan", "pump") for i in range(count))

@@ -12,6 +12,7 @@ LINE = 480  # characters of a line that sums up many; printed, it has a word in 
 LEFT_OUT = "left out: "  # how a message begins that says why a clip was not used
 # What sounds are called in messages: no blank, a suffix, and perhaps the span of a part.
 _FILE = re.compile(r"[^\s,;:'\"()]+\.[A-Za-z][A-Za-z0-9]{1,4}(?:@[\d:.-]*\d)?(?![\w.])")
+_SUMMED = re.compile(r" \(and \d+ more like it[:,]")  # as `_summed` has it
 _NUMBER = re.compile(r"[-+]?\d+(?:\.\d+)?")
 
 
@@ -185,7 +186,8 @@ def _named_in(message: str) -> str:
 
 def _kind(message: str, name: str) -> str:
     """What alike messages have in common."""
-    if not name:
+    # A line that sums up others names them: summed again with its like, their names would go.
+    if not name or message == LEFT_OUT + name or _SUMMED.search(message):
         return message
     return _NUMBER.sub("0", _FILE.sub("FILE", message.replace(name, "FILE")))
 

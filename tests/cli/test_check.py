@@ -124,9 +124,36 @@ def test_too_few_to_judge_by_score_is_said(run, tmp_path):
     code, out, _ = run("check", *given)
     assert code == 0
     assert "press: too few clips to judge by score (10 of 12)" in out.splitlines()
+    assert len(json.loads(run("check", *given, "--json", "-")[1])["unjudged"]) == 1
     code, out, _ = run("fit", *given, "-o", tmp_path / "d")
     assert "press: too few clips to judge by score (10 of 12)" in out.splitlines()
     for i in range(10, 12):
         write(tmp_path / "press" / f"c{i:02d}.wav", machine_sound(rng))
     assert "too few" not in run("check", *given)[1]
     assert "too few" not in run("fit", *given, "-o", tmp_path / "d")[1]
+
+
+def test_a_file_that_was_written_is_named_beside_a_fault(run, tmp_path):
+    rng = np.random.default_rng(8)
+    for i in range(3):
+        write(tmp_path / "press" / f"c{i}.wav", machine_sound(rng))
+    (tmp_path / "press" / "text.wav").write_text("no sound")
+    given = ("check", tmp_path / "press", "--no-cache", "--workers", 1)
+    code, out, _ = run(*given, "--json", tmp_path / "c.json")
+    assert (code, out.splitlines()[-1]) == (2, f"wrote {tmp_path / 'c.json'}")
+
+
+def test_with_skip_bad_nothing_is_heard_twice(run, tmp_path, monkeypatch):
+    from nearfar.detector import fitting
+
+    for i in range(3):
+        write(tmp_path / "press" / f"c{i}.wav", np.zeros((2, 24_000)))
+    asked, look_over = [], fitting.look_over
+
+    def counted(*given, **named):
+        asked.append(named["skip_bad"])
+        return look_over(*given, **named)
+
+    monkeypatch.setattr(fitting, "look_over", counted)
+    code, _, _ = run("check", tmp_path / "press", "--skip-bad", "--no-cache", "--workers", 1)
+    assert (code, asked) == (2, [True])

@@ -22,6 +22,8 @@ VARY = ("--vary", "whitening.shrinkage=[0.01,0.1]")
         (("data", "--detector", ".", "-s", "s4"), "exclude each other"),
         (("data", "--detector", ".", "--set", "rule.metric=cosine"), "exclude each other"),
         (("--scores", ".", "-s", "s4"), "exclude each other"),
+        (("--scores", ".", "--truth", ".", "--machine", "fan"), "--machine is for DATA"),
+        (("--scores", ".", "--truth", ".", "--clip-seconds", 3), "--clip-seconds is for DATA"),
         (("--scores", "."), "no labels; give --truth FILE"),
         (("data", "--json", "no such folder/a.json"), "cannot be written to"),
         (("data", "-s", "s5"), "no system 's5'; it has: logmel"),

@@ -56,3 +56,7 @@ def test_a_terminal_without_a_size_has_eighty(monkeypatch):
 def test_a_result_is_one_line_where_no_terminal_is(capsys):
     lines.say(LONG)
     assert capsys.readouterr().out == LONG + "\n"
+
+
+def test_an_indented_line_is_indented_once_and_what_is_broken_off_deeper():
+    assert lines.wrapped("  aaaa bbbb cccc dddd", 12) == "  aaaa bbbb\n    cccc\n    dddd"

@@ -79,6 +79,11 @@ def test_a_rate_that_is_none_tells_what_one_looks_like(run, rate):
     failed(run("threshold", "d", "--false-alarm-rate", rate), repr(rate), "as in 0.01")
 
 
+def test_a_value_may_end_in_a_sign_of_equality(run):
+    code, _, err = run("fit", "gone", "-o", "det", "--time-pattern=%Y=")
+    assert (code, "is empty" in err) == (2, False)
+
+
 @pytest.mark.parametrize(
     ("args", "who"),
     [
@@ -108,3 +113,8 @@ def test_a_switch_said_both_ways_is_no_answer(run, command, on, off):
     assert on in err
     assert off in err
     assert "exclude each other" in err
+
+
+def test_detector_comes_first_where_there_are_two_alone(run):
+    assert "DETECTOR comes first" in run("score", "gone", "today")[2]
+    assert "DETECTOR comes first" not in run("threshold", "gone")[2]

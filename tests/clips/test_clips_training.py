@@ -174,3 +174,11 @@ def test_no_session_and_no_recording_is_parted_unless_it_is_most_of_all(drawn, f
     order = random.sample(range(len(clips)), len(clips))
     shuffled = grouped([clips[i] for i in order], folds)
     assert {frozenset(order[i] for i in block) for block in shuffled} == grouped(clips, folds)
+
+
+def test_the_same_name_elsewhere_is_of_another_day(tmp_path, monkeypatch):
+    """A relative path means another folder after a change of the working directory."""
+    for day in ("2024-11-04", "2024-11-05"):
+        (tmp_path / day).mkdir()
+        monkeypatch.chdir(tmp_path / day)
+        assert session_of(Clip(Path("a.wav"))) == day

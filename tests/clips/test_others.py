@@ -80,3 +80,9 @@ def test_many_are_a_few_lines_with_every_name(tmp_path: Path) -> None:
     assert "29 more like it" in lines[0]
     assert len(lines) < 15
     assert all(f"{os.sep}{i}.mp4" in " ".join(lines) for i in range(30))
+
+
+def test_a_name_with_a_colon_is_whole(tmp_path: Path) -> None:
+    lay(tmp_path / "pump", "1.wav", "Rec: 1.mp4", "Rec: 2.mp4")
+    (line,) = said(tmp_path / "pump")
+    assert line.endswith(f"(and 1 more like it: {tmp_path / 'pump' / 'Rec: 2.mp4'})")

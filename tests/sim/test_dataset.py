@@ -196,6 +196,11 @@ def test_a_run_that_made_no_clip_binds_its_folder_to_nothing(tmp_path, monkeypat
     def stop(*_):
         raise Stopped
 
+    with monkeypatch.context() as patched:  # its folder is made by then
+        patched.setattr("nearfar.sim.dataset.atomic_file", stop)
+        with pytest.raises(Stopped):
+            sim.simulate(out, "mini", 1, **TINY)
+    assert not out.exists()
     monkeypatch.setattr("nearfar.sim.dataset.render", stop)
     with pytest.raises(Stopped):
         sim.simulate(out, "mini", 1, **TINY)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from nearfar.cli.lines import ledger
 from nearfar.cli.options import (
     BatchSize,
     Cache,
@@ -103,12 +104,17 @@ def check(
         try:
             found, few = look(skip_bad=skip_bad)
         except (AudioError, DatasetError) as error:
+            if skip_bad:  # nothing more can be left out
+                raise
             # Both lists at once: who mends files does not want to be called again.
             faulty = error
             found, few = _without_bad(look, error)
-    if not write_json(as_json, _as_dict(found, clips, faulty) if as_json is not None else None):
+    if not write_json(
+        as_json, _as_dict(found, few, clips, faulty) if as_json is not None else None
+    ):
         _tell(found, few, clips, len(_lines(faulty)))
     if faulty is not None:
+        ledger.close()  # what was written is there all the same
         raise faulty
     if found:
         raise typer.Exit(1)
@@ -158,7 +164,10 @@ def _others(group: Sequence[Suspect]) -> list[str]:
 
 
 def _as_dict(
-    found: Sequence[Suspect], clips: Sequence[Clip], faulty: NearfarError | None
+    found: Sequence[Suspect],
+    few: Sequence[str],
+    clips: Sequence[Clip],
+    faulty: NearfarError | None,
 ) -> dict[str, Any]:
     """What a program reads."""
     return {
@@ -166,6 +175,7 @@ def _as_dict(
         "suspects": [suspect.as_dict() for suspect in found],
         "clips": len(clips),
         "faults": list(_lines(faulty)),
+        "unjudged": list(few),
     }
 
 

@@ -38,10 +38,11 @@ def wrapped(text: str, width: int | None, indent: str = "  ") -> str:
     """
     if width is None or len(text) <= width:
         return text
+    begins = text[: len(text) - len(text.lstrip())]
     # Names of files and flags have hyphens, and are copied from the screen.
     return textwrap.fill(
-        text, width, initial_indent=text[: len(text) - len(text.lstrip())],
-        subsequent_indent=indent, break_long_words=False, break_on_hyphens=False,
+        text.lstrip(), width, initial_indent=begins, subsequent_indent=begins + indent,
+        break_long_words=False, break_on_hyphens=False,
     )  # fmt: skip
 
 

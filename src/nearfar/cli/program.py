@@ -83,9 +83,9 @@ _ADVICE = (
     ("--skip-bad", r"(leave \w+( clip)? out) with --skip-bad", r"\1 of the data"),
     ("--system", r",? or use a near-only system \(-s logmel\)", ""),
     ("--pair", r",? or pair them with --pair '[^']*'", ""),
-    # Whoever names a folder of recordings first has the two the wrong way round.
-    ("--output", r"(?<=; )(make one with nearfar fit DATA -o DIR)", r"DETECTOR comes first; \1"),
 )
+# Whoever names a folder of recordings first has the two the wrong way round.
+_SWAPPED = (r"(?<=; )(make one with nearfar fit DATA -o DIR)", r"DETECTOR comes first; \1")
 
 
 class Voice:
@@ -109,7 +109,7 @@ class Voice:
         for option, advice, instead in _ADVICE:
             if option not in self.options:
                 text = re.sub(advice, instead, text)
-        return text
+        return re.sub(*_SWAPPED, text) if "--fail-on-anomaly" in self.options else text
 
 
 voice = Voice()  # of this run; `start` sets it
@@ -169,7 +169,7 @@ class Command(TyperCommand):
 def _refuse_slips(parameters: Sequence[Any], args: Sequence[str]) -> None:
     """Refuse what a shell makes of an unset variable, and a switch that is said both ways."""
     for before, arg in zip(("", *args), args, strict=False):
-        if arg == "" or (arg.startswith("--") and arg.endswith("=")):
+        if arg == "" or (arg.startswith("--") and arg.find("=") == len(arg) - 1):
             option = arg[:-1] or (before if before.startswith("-") else "")
             raise UsageError(
                 f"{option or 'an argument'} is empty; is a variable of the shell not set?"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -189,10 +190,14 @@ def evaluate(
         lomo, vary, ("--scores", scores), ("--detector", detector), ("--skip-bad", skip_bad)
     )
     _check_given(bool(data), scores, detector, bool(system or settings), channel_order)
-    order = order_of(channel_order, near, far)
-    source = Given(tuple(data or ()), {
+    opened = {
         "machine": machine, "pair": pair, "salvage": salvage, "time_pattern": time_pattern,
         "clip_seconds": clip_seconds,
+    }  # fmt: skip
+    _check_files(scores, {**opened, "near": near, "far": far, "skip_bad": skip_bad})
+    order = order_of(channel_order, near, far)
+    source = Given(tuple(data or ()), {
+        **opened,
         # As in score: a detector has an order, and clips of files unlike its own say theirs.
         "channels": channels_of(near, far) if detector else None,
     })  # fmt: skip
@@ -216,6 +221,15 @@ def evaluate(
                     name=name, order=order, any_frontend=any_frontend,
                 )  # fmt: skip
     _tell(result, output)
+
+
+def _check_files(scores: Path | None, of_data: Mapping[str, Any]) -> None:
+    """Refuse what says how recordings are opened, where there are none."""
+    for name, given in of_data.items():
+        if scores is not None and given:
+            raise SettingError(
+                f"--{name.replace('_', '-')} is for DATA, and --scores has none; leave it out"
+            )
 
 
 def _tell(result: Printable, output: Path | None) -> None:

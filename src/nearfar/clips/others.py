@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from nearfar.clips.pairs import FOREIGN
-from nearfar.errors import warn
+from nearfar.errors import printable, warn
 from nearfar.sound import audio
 from nearfar.text import LEFT_OUT, alike
 
@@ -32,8 +32,12 @@ def warn_of_others(files: Iterable[Path]) -> None:
     Args:
         files: of one folder; those that are clips by their names are passed over.
     """
-    told = [f"{LEFT_OUT}{file}: {why}" for file in files if (why := _why(file))]
-    for line in alike(told):
+    told = {
+        f"{LEFT_OUT}{(name := printable(str(file)))}: {why}": name
+        for file in files
+        if (why := _why(file))
+    }
+    for line in alike(told, told):
         warn(line)
 
 

@@ -20,7 +20,8 @@ LOSSY = {".3gp", ".aac", ".ac3", ".amr", ".m4a", ".m4b", ".mka", ".mp2", ".mp3",
 FOREIGN = LOSSY | {".aifc", ".alac", ".ape", ".caf", ".dff", ".dsf", ".sd2", ".snd", ".tta",
                    ".voc", ".wv"}  # fmt: skip
 # How recorders and people mark the two files; only what is never anything else.
-_SIDES = {"near": "near", "far": "far", "tr1": "near", "tr2": "far", "ch1": "near", "ch2": "far"}
+# What ends a name, or names a folder, and which microphone it tells.
+SIDES = {"near": "near", "far": "far", "tr1": "near", "tr2": "far", "ch1": "near", "ch2": "far"}
 _SIDE = re.compile(r"(.+)_(near|far|tr[0-9]|ch[0-9])", re.DOTALL | re.IGNORECASE)
 _HALVES = (("near", "far"), ("ch1", "ch2"), ("tr1", "tr2"))  # folders
 
@@ -143,7 +144,7 @@ def joined(near: dict[str, Path], far: dict[str, Path]) -> list[Recording]:
         missing = "far" if key in near else "near"
         file = near.get(key) or far[key]
         found.append(Recording(file, fault=f"{file}: the {missing} microphone's file to it is "
-                     "missing; add it, name the two alike, or leave it out with "
+                     "missing; add it or name the two alike, or leave it out with "
                      "--skip-bad"))  # fmt: skip
     return found
 
@@ -200,7 +201,7 @@ def _paired(files: Sequence[Path]) -> list[Recording]:
             found.append(Recording(file))
     lone: dict[str, list[str]] = {side: [] for side in ("near", "far")}
     for key, ends in groups.items():
-        if len(ends) == 1 and (which := _SIDES.get(next(iter(ends)))):
+        if len(ends) == 1 and (which := SIDES.get(next(iter(ends)))):
             lone[which].append(key)
     for key, other in _loosely(lone["near"], lone["far"]):
         groups[key] |= groups.pop(other)
@@ -208,7 +209,7 @@ def _paired(files: Sequence[Path]) -> list[Recording]:
     far: dict[str, Path] = {}
     complete = any(_is_pair(ends) for ends in groups.values())
     for key, ends in groups.items():
-        if set(ends) - set(_SIDES):
+        if set(ends) - set(SIDES):
             found += [Recording(file, fault=_tracks(file, ends)) for file in ends.values()]
         elif set(ends) in ({"tr1"}, {"ch1"}) and not complete:
             found.append(
@@ -216,12 +217,12 @@ def _paired(files: Sequence[Path]) -> list[Recording]:
             )  # one microphone, as recorders call it
         else:
             for end, file in ends.items():
-                (near if _SIDES[end] == "near" else far)[key] = file
+                (near if SIDES[end] == "near" else far)[key] = file
     return found + joined(near, far)
 
 
 def _is_pair(ends: dict[str, Path]) -> bool:
-    return {_SIDES.get(end) for end in ends} == {"near", "far"}
+    return {SIDES.get(end) for end in ends} == {"near", "far"}
 
 
 def _tracks(file: Path, ends: dict[str, Path]) -> str:

@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 
 from nearfar.clips.clip import Clip, parse_name
 from nearfar.clips.collection import Clips
+from nearfar.clips.pairs import SIDES
 from nearfar.clips.words import date_of, is_day, names_machine
 from nearfar.errors import DatasetError, SettingError
 
 # Years, months and weeks: days that no folder tells apart.
 _SPAN = re.compile(r"(?:20\d\d(?:[-_.]\d\d)?|(?:19|20)\d\d[-_]?W\d\d|week[-_ ]?\d+)", re.IGNORECASE)
-_HALVES = ("near", "far", "ch1", "ch2", "tr1", "tr2")  # folders of a pair's two files
 
 
 def check_training(clips: Clips | Sequence[Clip], doing: str = "fit") -> None:
@@ -189,13 +189,16 @@ def _began(time: datetime, start: float) -> datetime:
         return time
 
 
-@lru_cache(maxsize=4096)  # a folder has many clips
 def _day_of(folder: Path, machines: int = 0) -> str | None:
     """The day, or the session, that a folder and those above it are named by.
 
     It goes up to the first name that is a machine's, or past as many as are given.
     """
-    parts = Path(os.path.abspath(folder)).parts[1:]  # `.` has a name, too
+    return _day_in(Path(os.path.abspath(folder)).parts[1:], machines)  # `.` has a name, too
+
+
+@lru_cache(maxsize=4096)  # a folder has many clips
+def _day_in(parts: tuple[str, ...], machines: int) -> str | None:
     named: list[str] = []
     for i in range(len(parts) - 1, -1, -1):
         name, above = parts[i], parts[max(i - 2, 0) : i]
@@ -203,7 +206,7 @@ def _day_of(folder: Path, machines: int = 0) -> str | None:
             return day
         if is_day(name, above):
             named.insert(0, name)
-        elif name.casefold() not in _HALVES and names_machine(name, above):
+        elif name.casefold() not in SIDES and names_machine(name, above):
             machines -= 1
             if machines < 0:
                 break

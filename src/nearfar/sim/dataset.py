@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -161,8 +162,10 @@ def _undone_if_empty(out: Path) -> Iterator[None]:
         yield
     except BaseException:  # Ctrl-C too
         with suppress(OSError):
-            bare = {p.name for p in out.iterdir()} <= {MANIFEST, JOURNAL}
+            bare = {p.name for p in out.rglob("*") if p.is_file()} <= {MANIFEST, JOURNAL}
             if begun and bare and not _journal(out):
+                for folder in [p for p in out.iterdir() if p.is_dir()]:
+                    shutil.rmtree(folder)  # made for a clip that was not written
                 (out / JOURNAL).unlink(missing_ok=True)
                 (out / MANIFEST).unlink(missing_ok=True)
                 if not there:
