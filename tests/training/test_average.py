@@ -7,10 +7,12 @@ import pytest
 import nearfar as nf
 from conftest import TINY
 from finetune_sounds import QUICK, system, write_classes
+from nearfar.embedder.eat.record import Training
+from nearfar.embedder.eat.weights import open_weights
 
 torch = pytest.importorskip("torch")
 
-from nearfar.training.log import StepLine
+from nearfar.training.log import EpochLine, StepLine
 from nearfar.training.loop.average import Average
 from nearfar.training.run import finetune
 from trainings import a_loop, tensors
@@ -53,19 +55,25 @@ def test_it_stands_in_for_the_weights_and_gives_them_back():
     assert list(average.tensors) == ["weight"]
 
 
+@pytest.mark.parametrize("stopped", ["in an epoch", "behind the best"])
 @pytest.mark.parametrize("choose", ["last", "held-out"])
 def test_what_is_written_is_the_average_and_a_stopped_training_ends_with_it(
-    clips, tmp_path, choose
+    clips, tmp_path, choose, stopped
 ):
     settings = replace(QUICK, epochs=3, ema=0.8, choose=choose)
     whole, out = tmp_path / "whole.safetensors", tmp_path / "s1.safetensors"
     finetune(system(TINY), clips, settings, CPU, out=whole)
 
+    best = Training.of(open_weights(whole)).provenance["best"]["epoch"]
+
     class Stop(Exception):
         pass
 
     def watch(entry):
-        if isinstance(entry, StepLine) and entry.step == 4:
+        if stopped == "in an epoch" and isinstance(entry, StepLine) and entry.step == 4:
+            raise Stop
+        # The checkpoint has the best weights as the average of those it goes on with.
+        if stopped != "in an epoch" and isinstance(entry, EpochLine) and entry.epoch == best:
             raise Stop
 
     with pytest.raises(Stop):

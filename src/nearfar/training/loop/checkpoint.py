@@ -156,7 +156,8 @@ def restore(path: Path, state: State, run: Mapping[str, Any]) -> None:
         setattr(state, name, value)
     state.best, state.saved = best, step
     if choosing:
-        state.weights = best_ones or kept(state.learner.encoder)  # the best may be these
+        with averaged(state):  # the best may be these
+            state.weights = best_ones or kept(state.learner.encoder)
 
 
 def refuse_other(path: Path, was: Mapping[str, Any], now: Mapping[str, Any]) -> None:
