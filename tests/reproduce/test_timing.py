@@ -1,19 +1,25 @@
 """A step and a pass of the product, tried on real clips: what is tried, and what is left alone."""
 
 import time
+from dataclasses import replace
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
-pytest.importorskip("torch")
+torch = pytest.importorskip("torch")
 
 import nearfar as nf
-from conftest import TINY
+from conftest import TINY, write
 from finetune_sounds import write_classes
 from nearfar.clips import Clips
+from nearfar.embedder.crops import Crops
+from nearfar.embedder.dif import DIF
 from nearfar.embedder.eat.weights import open_weights
 from nearfar.reproduce.steps import timing
 from nearfar.reproduce.steps.estimate import ClipTime, Cost, Speed, Timed, chain_key, training_key
 from nearfar.reproduce.steps.shared import Shared, chains_of
+from nearfar.sound import audio
 from nearfar.training import FineTuning
 from nearfar.training.loop.loop import Loop
 from reproduced import stub, study
@@ -66,9 +72,71 @@ def test_passes_are_timed_once_for_what_costs_the_same(data, tmp_path, monkeypat
     found = timing.time_passes(asked, data, str(TINY), "cpu", lambda chain: 0.0)
     assert len(found) == 2  # near and mask, in ten crops; weights and pooling do not matter
     assert found.keys() == {chain_key(c) for step in asked for c in chains_of(step)}
-    assert all(times.encode > 0 and times.known >= 0 for times in found.values())
     fronts = timing.time_fronts(steps("train"), data)
     assert set(fronts) == {nf.Near(), nf.CoherenceMask()}
+
+
+READ, HEARD = 1.0, 100.0  # s on a clock that only work moves: a file, a clip of an embedder
+
+
+@pytest.fixture
+def work(monkeypatch):
+    """Such a clock in place of the machine's."""
+    spent = [0.0]
+
+    def counted(place, name, cost):
+        real = getattr(place, name)
+
+        def done(*given, **named):
+            spent[0] += cost(given)
+            return real(*given, **named)
+
+        monkeypatch.setattr(place, name, done)
+
+    counted(audio, "read_recorded", lambda given: READ)
+    counted(Crops, "encode", lambda given: HEARD * len(given[1]))
+    counted(DIF, "__call__", lambda given: HEARD * len(given[1]))
+    monkeypatch.setattr(timing, "time", SimpleNamespace(perf_counter=lambda: spent[0]))
+
+
+def test_a_row_that_is_known_costs_what_it_takes_to_find_it(data, work, monkeypatch):
+    """Of two steps a note names the sound; of one step it is read once more, and not embedded."""
+    monkeypatch.setattr(timing, "CLIPS", 3)
+    few = [s for s in steps("score", ("2",)) if s.name in ("score s4", "score s1, seed 0")]
+    found = timing.time_passes(few, data, str(TINY), "cpu", lambda chain: 0.0)
+    one_step, two_step = (
+        found[chain_key(chain)]
+        for name in ("score s4", "score s1, seed 0")
+        for step in few if step.name == name
+        for chain in chains_of(step)
+    )  # fmt: skip
+    assert one_step == ClipTime(prepare=READ + HEARD, encode=0.0, known=READ)
+    assert two_step == ClipTime(prepare=READ, encode=HEARD, known=0.0)
+
+
+def test_test_clips_that_cannot_be_judged_are_not_listened_to(data, tmp_path):
+    path = write(tmp_path / "silent.wav", np.zeros((2, 24_000)))
+    silent = replace(data.test[0], path=path)
+    odd = replace(data, test=Clips([silent]), not_judged={silent: "silent"})
+    few = [s for s in steps("score", ("2",)) if s.name == "score s4"]
+    with pytest.raises(nf.NearfarError, match="silent"):
+        timing.time_passes(few, replace(odd, not_judged={}), "", "cpu", lambda chain: 0.0)
+    assert len(timing.time_passes(few, odd, "", "cpu", lambda chain: 0.0)) == 1
+
+
+def test_a_training_is_timed_as_it_is_done(data, monkeypatch):
+    """With its average of the weights, and products in its head as exact as they will be."""
+    seen = []
+
+    def epoch(self):
+        exact = not torch.backends.cuda.matmul.allow_tf32
+        seen.append((exact, self.state.average is not None and self.state.average.decay))
+
+    monkeypatch.setattr(Loop, "epoch", epoch)
+    for settings in (SETTINGS, replace(SETTINGS, precision="bf16", ema=0.9)):
+        some = steps("train", training=settings)[:1]
+        timing.time_trainings(some, data, open_weights(TINY), "cpu", lambda step: 0.01)
+    assert seen == [(True, False)] * 2 + [(False, 0.9)] * 2
 
 
 def test_measured_times_are_what_is_told(data):

@@ -79,6 +79,11 @@ class Data:
         return told + (f" ({bad})" if bad else "")
 
     @property
+    def judged(self) -> Clips:
+        """The test clips that systems hear: all but those that cannot be judged."""
+        return Clips(clip for clip in self.test if clip not in self.not_judged)
+
+    @property
     def machines(self) -> tuple[str, ...]:
         """Sorted."""
         return self.test.machines
@@ -134,7 +139,7 @@ def hashed(data: Data, progress: Progress | None = None) -> Data:
     Raises:
         AudioError: a file that cannot be read, is too short, or lacks a channel.
     """
-    clips = [*data.train, *(clip for clip in data.test if clip not in data.not_judged)]
+    clips = [*data.train, *data.judged]
     seen = _seen(clips, progress)
     rows = [_row(clip, seen[clip.path, clip.far][0]) for clip in clips]
     ends = [seen[c.path, c.far][1] if c.stop is None else c.stop for c in clips]

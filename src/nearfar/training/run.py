@@ -11,7 +11,7 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
-from contextlib import nullcontext, suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -160,8 +160,7 @@ def finetune(
         if finished:
             _refuse_other_result(files.out, run)
         if not finished or files.checkpoint.exists():  # killed between the result and this
-            # Who has chosen bf16 for the encoder needs no exact products in its head either.
-            with tf32() if settings.precision == "bf16" else nullcontext():
+            with products(settings):
                 state = task.train(_telling(runtime.progress, watch))
             if team.leads:
                 task.write(state)
@@ -169,6 +168,23 @@ def finetune(
         found.mels.close()
     team.close()  # not in `finally`: who failed must not wait for the others
     return replace(system, embedder=with_weights(system.embedder, str(files.out)))
+
+
+def products(settings: FineTuning) -> AbstractContextManager[None]:
+    """Inside, products outside the encoder are as exact as the training's precision asks for."""
+    # Who has chosen bf16 for the encoder needs no exact products in its head either.
+    return tf32() if settings.precision == "bf16" else nullcontext()
+
+
+def begun(weights: Weights, found: Examples, settings: FineTuning, team: Team) -> State:
+    """A training at its beginning, on the team's device."""
+    dann = settings.adaptation == "dann"
+    shares = domain_shares(found, settings.balanced) if dann else (0.5, 0.5)
+    pupil = learner(weights, len(found.classes), settings, shares)
+    state = State(pupil.to(team.device), adamw(pupil, settings))
+    if settings.ema:
+        state.average = Average(pupil, settings.ema)
+    return state
 
 
 @dataclass(frozen=True)
@@ -234,12 +250,7 @@ class _Task:
 
     def _begin(self) -> State:
         """Where the checkpoint says, or at the beginning."""
-        dann = self.settings.adaptation == "dann"
-        shares = domain_shares(self.found, self.settings.balanced) if dann else (0.5, 0.5)
-        pupil = learner(self.weights, len(self.found.classes), self.settings, shares)
-        state = State(pupil.to(self.team.device), adamw(pupil, self.settings))
-        if self.settings.ema:
-            state.average = Average(pupil, self.settings.ema)
+        state = begun(self.weights, self.found, self.settings, self.team)
         if self.files.checkpoint.exists():
             checkpoint.restore(self.files.checkpoint, state, self.run)
         return state

@@ -29,14 +29,12 @@ from nearfar.reproduce.steps.plan import Step
 from nearfar.reproduce.steps.shared import chains_of
 from nearfar.runtime.cache import CACHE_FILE
 from nearfar.runtime.runtime import Runtime
-from nearfar.training.examples.examples import domain_shares, examples
+from nearfar.training.examples.examples import examples
 from nearfar.training.examples.mels import MelStore
 from nearfar.training.examples.prepare import prepare
-from nearfar.training.learner.learner import learner
-from nearfar.training.loop.checkpoint import State
 from nearfar.training.loop.loop import Loop
-from nearfar.training.loop.optimizer import adamw
 from nearfar.training.loop.team import Team
+from nearfar.training.run import begun, products
 from nearfar.training.settings import FineTuning
 
 PATIENCE = 10.0  # s that one thing may take, by arithmetic
@@ -106,15 +104,13 @@ def _epoch(
         made = examples(clips, front, None, settings, Runtime(), data.order)  # type: ignore[arg-type]
     try:
         made = replace(made, held_out=_held(len(made), settings.held_out))
-        dann = settings.adaptation == "dann"
-        shares = domain_shares(made, settings.balanced) if dann else (0.5, 0.5)
         team = Team(device)
-        pupil = learner(weights, len(made.classes), settings, shares).to(team.device)
-        loop = Loop(State(pupil, adamw(pupil, settings)), made, settings, team, lambda entry: None)
-        loop.epoch()
-        began = time.perf_counter()
-        loop.epoch()  # ends with a number from the device, so all of it is done
-        return (time.perf_counter() - began) / len(made)
+        loop = Loop(begun(weights, made, settings, team), made, settings, team, lambda entry: None)
+        with products(settings):
+            loop.epoch()
+            began = time.perf_counter()
+            loop.epoch()  # ends with a number from the device, so all of it is done
+            return (time.perf_counter() - began) / len(made)
     finally:
         made.mels.close()
 
@@ -141,7 +137,7 @@ def time_passes(
     found: dict[Any, ClipTime] = {}
     if not data.train:
         return found
-    clips = _spread(Clips([*data.train, *data.test]), CLIPS)
+    clips = _spread(Clips([*data.train, *data.judged]), CLIPS)
     for step in steps:
         for chain in chains_of(step):
             key = chain_key(chain)
@@ -157,7 +153,8 @@ def time_passes(
 def _pass(clips: Sequence[Clip], chain: Chain, device: str, data: Data) -> ClipTime:
     """One chain: clips that are new, those that are prepared, those with rows."""
     with tempfile.TemporaryDirectory(prefix="nearfar-timing-") as folder:
-        runtime = Runtime(device=device, cache=Path(folder), keep=True)
+        # Of one step a run keeps nothing but rows, so it reads each clip to know it.
+        runtime = Runtime(device=device, cache=Path(folder), keep=chain.two_step)
 
         def timed() -> float:
             began = time.perf_counter()
@@ -167,9 +164,10 @@ def _pass(clips: Sequence[Clip], chain: Chain, device: str, data: Data) -> ClipT
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             embed(clips[:1], (chain,), replace(runtime, cache=None), order=data.order)  # warms up
-            new = timed()
-            (Path(folder) / CACHE_FILE).unlink(missing_ok=True)
-            prepared = timed() if chain.two_step else 0.0
+            new, prepared = timed(), 0.0
+            if chain.two_step:  # without rows, with what was prepared
+                (Path(folder) / CACHE_FILE).unlink(missing_ok=True)
+                prepared = timed()
             known = timed()
     return ClipTime(max(0.0, new - prepared), prepared, known)
 

@@ -14,7 +14,6 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from nearfar.clips import Clips
 from nearfar.detector.fitting import fit
 from nearfar.embedder.dif import DIF
 from nearfar.embedder.eat.record import Training
@@ -149,8 +148,7 @@ class Work:
         # Encoders behind one front end are given the same log-mels: the first one keeps them.
         runtime = replace(self.runtime, keep=plan.keeps and bool(plan.shared.among(step)))
         detector = fit(system, data.train, runtime, order=data.order)
-        heard = Clips(clip for clip in data.test if clip not in data.not_judged)
-        scores = ScoreTable.from_verdicts(detector.score(heard, runtime))
+        scores = ScoreTable.from_verdicts(detector.score(data.judged, runtime))
         files = write_scores(folder.scores(step), with_not_judged(scores, tuple(data.not_judged)))
         return files, facts
 
