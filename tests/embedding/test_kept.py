@@ -11,7 +11,7 @@ import nearfar as nf
 from conftest import DATA, machine_sound, write
 from nearfar.embedding import kept as of_kept
 from nearfar.embedding.chain import Chain
-from nearfar.embedding.kept import Kept, drop_kept, folder_of
+from nearfar.embedding.kept import Claims, Kept, drop_kept, folder_of
 from nearfar.embedding.rows import embed
 from nearfar.errors import NearfarWarning, StorageError
 from nearfar.runtime.arrays import ArrayStore
@@ -187,9 +187,50 @@ def test_dropped_it_is_gone_and_nothing_else_is(clips, runtime, tmp_path):
 
 
 def test_gone_while_it_waits_is_one_line(tmp_path):
-    kept = Kept(tmp_path / "prepared-1", "a", 3, (2, 1))
+    kept = Kept(tmp_path / "gone" / "prepared-1", "a", 3, (2, 1))
     with pytest.raises(StorageError, match="do not empty the cache while it is in use"):
         kept.read()
+    assert not list(tmp_path.iterdir())  # to look makes no folder
+
+
+def test_what_another_process_wants_is_not_dropped(clips, runtime):
+    """Each has locks of its own, as two objects here have."""
+    heard(clips, (FIRST,), runtime)
+    folder = folder_of(runtime.cache, FIRST)
+    others = set(folder.parent.iterdir())
+    with Claims() as one:
+        with Claims() as other:
+            for claims in (one, other, one):
+                claims.hold(folder)
+            one.drop(folder)
+            assert folder.is_dir()
+            one.hold(folder)
+        one.hold(folder)
+        one.drop(folder)
+        assert not folder.exists()
+    assert set(folder.parent.iterdir()) == others - {folder}
+
+
+def test_a_killed_process_wants_nothing(clips, runtime):
+    heard(clips, (FIRST,), runtime)
+    folder = folder_of(runtime.cache, FIRST)
+    killed, living = Claims(), Claims()
+    killed.hold(folder)
+    for _, handle in killed._held.values():
+        os.close(handle)  # as the system does at its end
+    with living:
+        living.drop(folder)
+    assert not folder.exists()
+    assert not list(folder.parent.glob(f"{folder.name}*"))
+
+
+def test_a_clip_that_listing_refuses_now_is_not_taken_from_what_is_kept(clips, runtime):
+    heard(clips, (FIRST,), runtime)
+    listed = [replace(clips[0], fault=f"{clips[0].name}: listed as broken"), *clips[1:]]
+    for cache in (runtime, Runtime(cache=runtime.cache)):
+        found, left_out = embed(listed, (FIRST,), cache, skip_bad=True)
+        assert found[0] is None
+        assert list(left_out) == [0]
 
 
 def test_without_a_cache_nothing_is_kept(clips, tmp_path):

@@ -6,7 +6,7 @@ import pytest
 
 import nearfar as nf
 from nearfar.clips import Clips
-from nearfar.embedding.kept import folder_of
+from nearfar.embedding.kept import Claims, folder_of
 from nearfar.reproduce.steps.shared import Shared, chains_of
 from reproduced import stub, study
 
@@ -56,11 +56,25 @@ def test_what_no_step_wants_any_more_goes(tmp_path):
     folders = {p: folder_of(tmp_path, chain) for p, chain in shared.chains.items()}
     for folder in folders.values():
         folder.mkdir(parents=True)
-    for n in range(len(steps) + 1):
-        shared.tidy(tmp_path, steps[n:])
-        wanted = {p for step in steps[n:] for p in shared.among(step)}
-        assert {p for p, folder in folders.items() if folder.exists()} == wanted
+    with Claims() as claims:
+        for n in range(len(steps) + 1):
+            shared.tidy(tmp_path, steps[n:], claims)
+            wanted = {p for step in steps[n:] for p in shared.among(step)}
+            assert {p for p, folder in folders.items() if folder.exists()} == wanted
     assert not any(folder.exists() for folder in folders.values())
+
+
+def test_of_two_runs_with_one_cache_neither_removes_what_the_other_still_wants(tmp_path):
+    steps, shared = of(("3",), seeds=1)
+    (folder,) = (folder_of(tmp_path, chain) for chain in shared.chains.values())
+    folder.mkdir(parents=True)
+    with Claims() as one, Claims() as other:
+        shared.tidy(tmp_path, steps, one)
+        shared.tidy(tmp_path, steps, other)
+        shared.tidy(tmp_path, [], one)
+        assert folder.is_dir()
+        shared.tidy(tmp_path, [], other)
+        assert not folder.exists()
 
 
 def test_chains_are_those_of_a_systems_members():

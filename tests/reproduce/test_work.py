@@ -8,9 +8,11 @@ import pytest
 
 import nearfar as nf
 from conftest import TINY
+from nearfar.embedding.kept import Claims, folder_of
 from nearfar.errors import StorageError
 from nearfar.reproduce.steps.estimate import span
 from nearfar.reproduce.steps.records import Folder, Record
+from nearfar.reproduce.steps.shared import Shared
 from nearfar.reproduce.steps.work import Work
 from nearfar.runtime.runtime import Runtime
 from nearfar.scores.files import read_scores
@@ -94,6 +96,27 @@ def test_a_training_that_goes_on_from_a_checkpoint_does_not_count_in_the_pace(
     )
     left = [line.rsplit("; left: some ", 1)[1] for line in said]
     assert left == [span(3 * ESTIMATED), span(2 * ESTIMATED), span(2 * ESTIMATED)]
+
+
+def test_a_run_that_ends_leaves_the_log_mels_of_one_at_work(tmp_path, monkeypatch):
+    plan, cache = plan_of(tmp_path, 2), tmp_path / "cache"
+    steps = study(("3",), seeds=1).steps()
+    plan.shared = Shared.of(steps)
+    plan.steps = plan.left = [step for step in steps if plan.shared.among(step)]
+    (folder,) = (folder_of(cache, chain) for chain in plan.shared.chains.values())
+    folder.mkdir(parents=True)
+    seen = []
+
+    def one(_, step):
+        with Claims() as another:
+            plan.shared.tidy(cache, [], another)  # the last that another run does
+        seen.append(folder.is_dir())
+        return Record(step.name, step.key, 1.0, {})
+
+    monkeypatch.setattr(Work, "_one", one)
+    Work(plan, Runtime(cache=cache), "", lambda line: None).all()
+    assert seen == [True, True]
+    assert not list(folder.parent.iterdir())
 
 
 @pytest.mark.filterwarnings("ignore::nearfar.NearfarWarning")

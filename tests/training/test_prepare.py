@@ -111,6 +111,14 @@ def test_clips_left_out_leave_the_others_as_they_are(clips, store, tmp_path):
     assert left == [None if i == 4 else source for i, source in enumerate(whole)]
 
 
+def test_a_clip_that_listing_refuses_now_is_left_out_though_it_is_stored(clips, store):
+    whole = prepared(clips, store)
+    both = Clips([replace(clips[0], fault=f"{clips[0].name}: listed as broken"), *clips[1:]])
+    with pytest.warns(NearfarWarning, match="listed as broken"):
+        left = prepare(both, Near(), None, Runtime(), "near-far", store, skip_bad=True)
+    assert left == [None, *whole[1:]]
+
+
 def test_other_channels_of_a_file_are_other_sounds(tmp_path, store):
     rng = np.random.default_rng(0)
     path = write(tmp_path / "four.wav", 0.1 * rng.standard_normal((4, 16_000)))

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import hashlib
 import os
+import secrets
 import shutil
 import warnings
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -32,6 +34,7 @@ from nearfar.embedding.jobs import (
     row_key,
 )
 from nearfar.errors import NearfarError, StorageError, warn
+from nearfar.files import locked, storage_errors
 from nearfar.runtime.arrays import FOLDER, ArrayStore
 from nearfar.runtime.cache import EmbeddingCache
 from nearfar.sound.audio import ChannelOrder
@@ -45,6 +48,8 @@ if TYPE_CHECKING:
 
 KIND = "prepared-"  # what the folders of stores are called, before their hash
 NOTES = "heard"  # the folder of notes
+CLAIM = ".claim-"  # in the name of a file beside a store that says who wants it
+GONE = ".gone-"  # in the name of a store that is being removed
 _KEY_DIGITS = 16  # of a preparation's hash
 
 
@@ -258,14 +263,85 @@ def folder_of(cache: Path, chain: Chain) -> Path:
 def drop_kept(folder: Path) -> None:
     """Remove one store, when no encoder is left that wants it; who reads it makes it anew."""
     if folder.name.startswith(KIND):
-        shutil.rmtree(folder, ignore_errors=True)
+        with suppress(OSError):  # at once: who begins to want it makes it anew
+            folder.rename(folder.with_name(f"{folder.name}{GONE}{secrets.token_hex(8)}"))
+        for gone in folder.parent.glob(f"{folder.name}{GONE}*"):  # of a killed process, too
+            shutil.rmtree(gone, ignore_errors=True)
+
+
+class Claims:
+    """Stores that a process will still read: none of others that share its cache removes them.
+
+    Beside such a store lies a file that the process has locked, and its end lets go of it however
+    that comes. Where there are no locks a killed process's file keeps the store, until
+    `nearfar cache --clear`.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as cache, Claims() as one, Claims() as other:
+    ...     store = Path(cache, KIND + "9f86")
+    ...     store.mkdir()
+    ...     one.hold(store)
+    ...     other.drop(store)
+    ...     store.exists()
+    True
+    """
+
+    def __init__(self) -> None:
+        self._held: dict[Path, tuple[Path, int | None]] = {}  # store → our file, its lock
+
+    def __enter__(self) -> Claims:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for folder in list(self._held):
+            self._let_go(folder)
+
+    def hold(self, folder: Path) -> None:
+        """Say that this process wants a store, whether it is there yet or not.
+
+        Raises:
+            StorageError: its cache cannot be written to.
+        """
+        if folder not in self._held:
+            mark = folder.with_name(f"{folder.name}{CLAIM}{secrets.token_hex(8)}")
+            with storage_errors(mark):
+                mark.parent.mkdir(parents=True, exist_ok=True)
+                mark.touch()
+            self._held[folder] = mark, locked(mark)
+
+    def drop(self, folder: Path) -> None:
+        """Want a store no more, and remove it if nobody else wants it."""
+        self._let_go(folder)
+        if not any(_is_held(mark) for mark in folder.parent.glob(f"{folder.name}{CLAIM}*")):
+            drop_kept(folder)
+
+    def _let_go(self, folder: Path) -> None:
+        mark, handle = self._held.pop(folder, (None, None))
+        if mark is not None:
+            with suppress(OSError):
+                mark.unlink()
+        if handle is not None:
+            os.close(handle)
+
+
+def _is_held(mark: Path) -> bool:
+    """Does its process live? What a killed one left is removed."""
+    handle = locked(mark, make=False)
+    if handle is not None:
+        with suppress(OSError):
+            mark.unlink()
+        os.close(handle)
+    return mark.exists()
 
 
 def stamp_of(clip: Clip, order: ChannelOrder) -> str:
     """What changes when a clip's sound does, without reading it; "" if it is not there.
 
-    The times are the file system's, so that a copy put in its place is noticed too.
+    The times are the file system's, so that a copy put in its place is noticed too. "" as well if
+    listing found that the clip cannot be used: nothing that was stored of it may be taken.
     """
+    if clip.fault:
+        return ""
     parts: list[object] = [__version__, order, clip.start, clip.stop]  # another may read otherwise
     # Only where they are said: what was stored without them stays known.
     parts += [("channels", clip.channels)] * (clip.channels is not None)

@@ -42,16 +42,11 @@ class ArrayStore:
     ...     store.add("9f86…", np.zeros((16, 128), np.float32))
     ...     "9f86…" in store, store["9f86…"].shape, "2c62…" in store
     (True, (16, 128), False)
-
-    Raises:
-        StorageError: no folder can be made there.
     """
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder  # made where there is none
+        self.folder = folder  # made by the first that is written
         self._maps: dict[str, Float32] = {}  # name → the array, on the disk
-        with storage_errors(folder):
-            folder.mkdir(parents=True, exist_ok=True)
 
     def __getitem__(self, digest: str) -> Float32:
         """An array: a view of the file, not to be written to.
@@ -154,6 +149,7 @@ def _write(path: Path, content: bytes) -> None:
     part = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     with storage_errors(path):
         try:
+            path.parent.mkdir(parents=True, exist_ok=True)  # also where it was removed meanwhile
             part.write_bytes(content + zlib.crc32(content).to_bytes(_SUM, "little"))
             part.replace(path)
         finally:

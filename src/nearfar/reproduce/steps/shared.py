@@ -10,7 +10,7 @@ from typing import Any
 from nearfar.embedder.crops import Crops
 from nearfar.embedder.eat.architecture import MELS
 from nearfar.embedding.chain import Chain
-from nearfar.embedding.kept import drop_kept, folder_of
+from nearfar.embedding.kept import Claims, folder_of
 from nearfar.reproduce.data import Data
 from nearfar.reproduce.steps.plan import Step
 from nearfar.sound.audio import SAMPLE_RATE
@@ -69,9 +69,9 @@ class Shared:
             heard = [last - first for first, last in embedder.places(samples)]
         return (len(data.train) + len(data.test)) * sum(heard) / HOP * BYTES
 
-    def tidy(self, cache: Path, left: Iterable[Step]) -> None:
-        """Remove what no step that is left wants."""
+    def tidy(self, cache: Path, left: Iterable[Step], claims: Claims) -> None:
+        """Remove what no step that is left wants, and no other run; claim what they want."""
         wanted = set().union(*(self.among(step) for step in left))
         for preparation, chain in self.chains.items():
-            if preparation not in wanted:
-                drop_kept(folder_of(cache, chain))
+            do = claims.hold if preparation in wanted else claims.drop
+            do(folder_of(cache, chain))

@@ -18,6 +18,7 @@ from nearfar.detector.fitting import fit
 from nearfar.embedder.dif import DIF
 from nearfar.embedder.eat.record import Training
 from nearfar.embedder.eat.weights import open_weights
+from nearfar.embedding.kept import Claims
 from nearfar.errors import NearfarError, NearfarWarning, SettingError, StorageError, WeightsError
 from nearfar.reproduce.bad import with_not_judged
 from nearfar.reproduce.entries import FROZEN, FROZEN_S3
@@ -58,11 +59,15 @@ class Work:
 
     def all(self) -> None:
         """Do every step that is left; the error of one that fails names it and the log."""
+        with Claims() as claims:
+            self._all(claims)
+
+    def _all(self, claims: Claims) -> None:
         plan, folder = self.schedule, self.schedule.folder
         folder.tell("begin", told={"steps": len(plan.steps), "left": len(plan.left),
                                    "versions": self.versions})  # fmt: skip
         spent = measured = expected = 0.0  # seconds: of steps done, as estimated, of all before
-        self._tidy(plan.left)  # a killed run may have left some
+        self._tidy(plan.left, claims)  # a killed run may have left some
         for n, step in enumerate(plan.left):
             seconds = plan.estimate.seconds[n]
             # What was measured so far corrects the estimate of the rest.
@@ -80,13 +85,13 @@ class Work:
                 measured += 0.0 if going_on else seconds
             plan.records[step.key] = record
             expected += seconds
-            self._tidy(plan.left[n + 1 :])
+            self._tidy(plan.left[n + 1 :], claims)
             if self.runtime.progress is not None:
                 self.runtime.progress("step", n + 1, len(plan.left))
 
-    def _tidy(self, left: Sequence[Step]) -> None:
+    def _tidy(self, left: Sequence[Step], claims: Claims) -> None:
         if self.runtime.cache is not None:
-            self.schedule.shared.tidy(self.runtime.cache, left)
+            self.schedule.shared.tidy(self.runtime.cache, left, claims)
 
     def _one(self, step: Step) -> Record:
         folder, given, began = self.schedule.folder, list[str](), time.monotonic()

@@ -57,6 +57,8 @@ class MelStore(ArrayStore):
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
+        with storage_errors(folder):
+            folder.mkdir(parents=True, exist_ok=True)  # its room is asked for before it is filled
         self._remove: Callable[[], object] = lambda: None
 
     @classmethod
