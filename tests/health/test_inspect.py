@@ -243,6 +243,38 @@ def test_two_recorders_are_looked_at_as_far_as_both_go(tmp_path):
     assert not report.broken
 
 
+def test_of_two_recorders_the_files_own_rate_and_flat_tops_are_told(tmp_path):
+    """Also where they did not stop together: nine pairs at 48 kHz that clip, one far is shorter."""
+    rng, n = np.random.default_rng(2), 48_000
+    for i in range(10):
+        near, far = 0.5 * rng.standard_normal((2, n))
+        near = np.clip(near, -0.6, 0.6) if i == 3 else near / 4
+        write(tmp_path / f"{i}_near.wav", near[None], 48_000)
+        write(tmp_path / f"{i}_far.wav", far[None, : n - 4_800 * (i == 3)] / 4, 48_000)
+    report = inspect_clips(nf.Clips.open(tmp_path, machine="press"))
+    assert [name.rsplit("/")[-1] for name, _ in report.refused] == ["3_near.wav"]
+    found = {(s.clip.path.name, s.kind) for s in report.suspects}
+    assert ("3_near.wav", "clipped") in found
+    assert "rate" not in {kind for _, kind in found}
+
+
+@pytest.mark.filterwarnings("ignore::nearfar.NearfarWarning")  # of what is salvaged
+@pytest.mark.parametrize("salvage", [True, False])
+def test_what_a_damaged_file_of_a_pair_still_has_is_looked_at_where_that_is_asked_for(
+    salvage, tmp_path
+):
+    rng = np.random.default_rng(2)
+    for name in ("near", "far"):
+        write(tmp_path / f"r_{name}.wav", 0.1 * rng.standard_normal((1, 48_000)))
+    far = tmp_path / "r_far.wav"
+    far.write_bytes(far.read_bytes()[:-20_000])
+    clips = nf.Clips([nf.Clip(tmp_path / "r_near.wav", far=far, machine="press", salvage=salvage)])
+    report = inspect_clips(clips)
+    # Without its end it is shorter than the other: no fit would take it, but one can look.
+    assert (len(report.refused), len(report.broken)) == ((1, 0) if salvage else (0, 1))
+    assert report.machines[0].clips == salvage
+
+
 def test_a_fit_warns_of_recorders_that_began_apart(tmp_path):
     """By more than 30 ms, which sound needs for 10 m; half of that is said by none."""
     for late, named in ((0, False), (240, False), (960, True)):

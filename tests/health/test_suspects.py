@@ -158,6 +158,34 @@ def test_target_clips_are_compared_with_target_clips():
     assert named(heard + moved[:4]) == {}  # four are too few for a median
 
 
+@pytest.mark.parametrize("changed", [{"seconds": 15.0}, {"sample_rate": 16_000}])
+@pytest.mark.parametrize("targets", [3, 6])
+def test_lengths_and_rates_are_those_of_a_domain(changed, targets):
+    """Target clips of another length are a condition; one of them alone is not."""
+    heard = machine()
+    other = [(clip(40 + i, domain="target"), replace(GOOD, **changed)) for i in range(targets)]
+    assert named(heard + other) == {}
+    heard[7] = (heard[7][0], replace(GOOD, **changed))
+    (kind,) = named(heard + other)
+    assert named(heard + other) == {kind: {7}}
+    other += [(clip(60, domain="target"), GOOD)]
+    found = {s.clip.file: s.usual for s in by_look(heard + other)}
+    own = {"seconds": ("10 s", "15 s"), "sample_rate": ("48000 Hz", "16000 Hz")}[
+        next(iter(changed))
+    ]
+    # Each with what is usual in its own domain; five are needed to say so.
+    assert found == {"c07.wav": own[0], **({"c60.wav": own[1]} if targets > 4 else {})}
+
+
+@pytest.mark.parametrize("changed", [{"seconds": 15.0}, {"sample_rate": 16_000}])
+def test_a_session_of_another_length_or_rate_is_no_suspect(changed):
+    heard = machine({3, 4, 5}, **changed)
+    assert len(by_look(heard)) == 3
+    days = [(replace(c, path=Path(f"day{int(3 <= i < 6)}") / c.path.name), w)
+            for i, (c, w) in enumerate(heard)]  # fmt: skip
+    assert by_look(days) == []
+
+
 def test_a_condition_that_differs_as_a_whole_is_no_suspect():
     heard = machine({3, 4, 5}, ratio=25.0)
     speeds = [(replace(c, attributes="fast" if 3 <= i < 6 else "slow"), w)

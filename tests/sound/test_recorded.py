@@ -10,7 +10,7 @@ import pytest
 import soundfile
 
 from nearfar.sound import audio
-from nearfar.sound.recorded import measure
+from nearfar.sound.recorded import Recorded, joined, measure
 
 
 @pytest.mark.parametrize("level", [1.0, 0.3])
@@ -87,3 +87,11 @@ def test_of_two_files_both_are_measured(tmp_path: Path) -> None:
     _, recorded = audio.read_recorded(tmp_path / "n.wav", tmp_path / "f.wav")
     assert recorded.levels[0] - recorded.levels[1] == pytest.approx(20.0, abs=0.01)
     assert len(recorded.clipped) == len(recorded.zeros) == 2
+
+
+def test_two_files_are_one_clip_near_first() -> None:
+    near = Recorded(48_000, (0.1,), (0.2,), (-20.0,), "near ends at 3 s")
+    far = Recorded(44_100, (0.3,), (0.4,), (-30.0,))
+    both = Recorded(48_000, (0.1, 0.3), (0.2, 0.4), (-20.0, -30.0), "near ends at 3 s")
+    assert joined([near, far]) == both
+    assert joined([far]) == far

@@ -25,7 +25,7 @@ from nearfar.sound.audio import Audio, ChannelOrder, check
 from nearfar.sound.channels import relate
 from nearfar.sound.lag import Lag
 from nearfar.sound.look import Look, look
-from nearfar.sound.recorded import Recorded
+from nearfar.sound.recorded import Recorded, joined
 from nearfar.text import counted, one_line, plain, turned
 
 CLIPPED = 0.999  # of full scale; 16-bit recordings end at 0.99997
@@ -250,14 +250,13 @@ def _see(clip: Clip, order: ChannelOrder, mask: CoherenceMask | None) -> tuple[_
 
 def _common(clip: Clip) -> tuple[Audio, Recorded]:
     """Near and far from their beginnings, as long as the shorter of them."""
-    near, far = (
-        audio_file.read(path, start=clip.start, stop=clip.stop)
+    (near, of_near), (far, of_far) = (
+        audio_file.read_recorded(path, start=clip.start, stop=clip.stop, salvage=clip.salvage)
         for path in (clip.path, clip.far or clip.path)
     )
     n = min(near.shape[1], far.shape[1])
-    return audio_file.pair(near[:, :n], far[:, :n], names=(str(clip.path), str(clip.far))), (
-        Recorded(spectral.SAMPLE_RATE)
-    )
+    both = audio_file.pair(near[:, :n], far[:, :n], names=(str(clip.path), str(clip.far)))
+    return both, joined([of_near, of_far])
 
 
 def _suspects(seen: Sequence[_Seen], refused: Collection[str]) -> list[Suspect]:

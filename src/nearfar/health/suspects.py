@@ -132,11 +132,11 @@ def unexplained(clips: Sequence[Clip], flagged: Mask) -> Mask:
     return left
 
 
-def comparable(clips: Sequence[Clip], fewest: int = FEWEST) -> list[NDArray[np.int64]]:
+def comparable(clips: Sequence[Clip]) -> list[NDArray[np.int64]]:
     """Places of clips that may be compared: of one domain, with enough of them for a median."""
     domains = np.array([clip.domain == "target" for clip in clips], dtype=np.bool_)
     groups = (np.flatnonzero(domains == side) for side in (False, True))
-    return [group for group in groups if len(group) >= fewest]
+    return [group for group in groups if len(group) >= FEWEST]
 
 
 def lines(suspects: Sequence[Suspect], counts: dict[str, int]) -> dict[tuple[str, str], str]:
@@ -285,30 +285,34 @@ def _level(heard: Heard) -> list[Suspect]:
 
 
 def _length(heard: Heard) -> list[Suspect]:
-    usual = float(np.median([what.seconds for _, what in heard]))
-    return _own(heard, "length", usual, LENGTH * usual, lambda what: what.seconds, lasting)
+    return _own(heard, "length", LENGTH, lambda what: what.seconds, lasting)
 
 
 def _rate(heard: Heard) -> list[Suspect]:
-    usual = float(np.median([what.sample_rate for _, what in heard]))
-    return _own(heard, "rate", usual, 0.0, lambda what: what.sample_rate, lambda r: f"{r:.0f} Hz")
+    return _own(heard, "rate", 0.0, lambda what: what.sample_rate, lambda rate: f"{rate:.0f} Hz")
 
 
 def _own(
     heard: Heard,
     kind: str,
-    usual: float,
     margin: float,
     number: Callable[[Look], float],
     text: Callable[[float], str],
 ) -> list[Suspect]:
-    """Clips whose number is another than that of nearly all others."""
+    """Clips whose number is another, by more than that share, than nearly all of their domain."""
+    clips = [clip for clip, _ in heard]
     values = np.array([number(what) for _, what in heard], dtype=np.float64)
-    flagged = (np.abs(values - usual) > margin) & (values > 0)
-    # Where lengths vary anyway none of them is anything special.
-    if len(heard) < FEWEST or np.mean(np.abs(values - usual) <= margin) < USUAL:
-        return []
-    return [Suspect(heard[i][0], kind, text(values[i]), text(usual)) for i in _places(flagged)]
+    flagged, medians = np.zeros(len(heard), dtype=np.bool_), np.zeros(len(heard))
+    for group in comparable(clips):
+        medians[group] = usual = np.median(values[group])
+        other = np.abs(values[group] - usual) > margin * usual
+        # Where lengths vary anyway none of them is anything special.
+        if np.mean(~other) >= USUAL:
+            flagged[group] = other & (values[group] > 0)
+    return [
+        Suspect(clips[i], kind, text(values[i]), text(medians[i]))
+        for i in _places(unexplained(clips, flagged))
+    ]
 
 
 def _lag(heard: Heard) -> list[Suspect]:

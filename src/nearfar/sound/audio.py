@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from nearfar.errors import AudioError, SettingError, warn
 from nearfar.files import atomic_file
-from nearfar.sound.recorded import Recorded, measure
+from nearfar.sound.recorded import Recorded, joined, measure
 from nearfar.sound.source import SUFFIXES, check_rate, in_memory, kind_of, open_source
 
 # Where these live is nobody's business outside: a sound file is read through this module.
@@ -91,15 +91,7 @@ def read_recorded(
     with in_memory(path):
         found = _recorded(path, far, start, stop, order, salvage)
         sounds = [_resample(sound, rate, sample_rate) for sound, rate, _ in found]
-        # Of both files: what is wrong with either is wrong with the clip.
-        parts = [measure(*one) for one in found]
-        recorded = Recorded(
-            parts[0].sample_rate,
-            tuple(x for part in parts for x in part.clipped),
-            tuple(x for part in parts for x in part.zeros),
-            tuple(x for part in parts for x in part.levels),
-            "; ".join(part.salvaged for part in parts if part.salvaged),
-        )
+        recorded = joined([measure(*one) for one in found])
         return _joined(sounds, path, far), recorded
 
 

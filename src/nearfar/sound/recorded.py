@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -51,6 +52,24 @@ def measure(audio: NDArray[np.float32], sample_rate: int, salvaged: str = "") ->
             tuple(_level(channel) for channel in audio),
             salvaged,
         )
+
+
+def joined(files: Sequence[Recorded]) -> Recorded:
+    """What a clip of several files was like: what is wrong with one of them is wrong with it.
+
+    Args:
+        files: one or more, near first; the rate is that of the first.
+
+    >>> joined([Recorded(16_000, clipped=(0.5,)), Recorded(16_000, clipped=(0.0,))]).clipped
+    (0.5, 0.0)
+    """
+    return Recorded(
+        files[0].sample_rate,
+        tuple(x for file in files for x in file.clipped),
+        tuple(x for file in files for x in file.zeros),
+        tuple(x for file in files for x in file.levels),
+        "; ".join(file.salvaged for file in files if file.salvaged),
+    )
 
 
 def _clipped(x: NDArray[np.float32]) -> float:
