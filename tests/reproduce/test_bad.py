@@ -53,6 +53,36 @@ def test_all_that_is_bad_is_named_before_anything_is_computed(copy):
     assert all(path.name in named for path in (silent, first, test, other))
 
 
+def test_what_cannot_be_read_is_named_with_the_rest(copy):
+    silent, cut = files(copy, "fan", "train")[3], files(copy, "pump", "train")[1]
+    garbage, mono = files(copy, "fan", "test")[0], files(copy, "pump", "test")[2]
+    write(silent, SILENCE)
+    cut.write_bytes(cut.read_bytes()[:-2000])
+    garbage.write_bytes(b"no sound")
+    write(mono, read(mono)[:1])
+    with pytest.raises(AudioError, match="4 of 48 clips cannot be used; leave them") as e:
+        small(copy)
+    named = " ".join(e.value.faults)
+    assert all(path.name in named for path in (silent, cut, garbage, mono))
+
+
+@pytest.mark.parametrize("skip_bad", [False, True])
+def test_recordings_of_one_channel_are_said_to_be_of_another_year(copy, skip_bad):
+    for path in copy.rglob("*.wav"):
+        write(path, read(path)[:1])
+    refused(lambda: small(copy, skip_bad), "one channel", "DCASE 2026", kind=AudioError)
+
+
+def test_what_only_its_head_tells_is_named_together(copy):
+    many = [files(copy, "fan", "test")[0], files(copy, "pump", "test")[2]]
+    for path in many:
+        write(path, np.concatenate([read(path), read(path)]))
+    with pytest.raises(AudioError, match="2 of 48 recordings") as error:
+        hashed(look(copy, any_data=True))
+    named = zip(many, error.value.faults, strict=True)
+    assert all(path.name in fault for path, fault in named)
+
+
 def test_training_clips_may_be_left_out_by_name(copy):
     first, other = files(copy, "fan", "train")[0], files(copy, "pump", "train")[0]
     silent = files(copy, "fan", "train")[3]
@@ -105,7 +135,21 @@ def test_too_many_are_refused(copy):
     shutil.copy(files(copy, "pump", "test")[0], files(copy, "fan", "test")[0])
     small(copy, skip_bad=True)
     # Beside the report's numbers a hundredth of a machine's clips may be bad, and no more.
-    refused(lambda: small(copy, skip_bad=True, official=True), "fan: 11 of 12", "--any-data")
+    official = {"skip_bad": True, "official": True}
+    refused(lambda: small(copy, **official), "fan, section 00: 11 of 12", "--any-data")
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_too_many_of_one_section_are_refused(copy, split):
+    """Its others would have no median, and its detector no sound."""
+    for every in ("train", "test"):
+        for path in files(copy, "fan", every)[::2]:
+            path.rename(path.with_name(path.name.replace("section_00", "section_01")))
+    small(copy, skip_bad=True)
+    for path in files(copy, "fan", split):
+        if "section_01" in path.name:
+            write(path, SILENCE)
+    refused(lambda: small(copy, skip_bad=True), "fan, section 01: none of its clips")
 
 
 def test_faults_keep_their_kind(copy):

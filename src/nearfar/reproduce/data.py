@@ -21,7 +21,7 @@ from nearfar.clips import Clip, Clips, proxy_classes
 from nearfar.clips.training import check_training, refuse_faults
 from nearfar.embedder.eat.record import Training
 from nearfar.embedder.eat.weights import Weights, open_weights
-from nearfar.errors import AudioError, DatasetError, WeightsError
+from nearfar.errors import AudioError, DatasetError, WeightsError, several
 from nearfar.files import sha256 as file_sha256
 from nearfar.metrics.official import RuleName, evaluate
 from nearfar.reproduce.reported import load
@@ -118,9 +118,7 @@ def look(
             )
     if official:
         _check_counts(train, test)
-    lacking = [f"{m}, section {s}" for m, s in set(test.by_section()) - set(train.by_section())]
-    if lacking:
-        raise DatasetError(f"{path}: no training clips of {'; '.join(sorted(lacking))}; copy them")
+    refuse_lacking(path, train, test)
     # Machines without test clips would have a part in the training of the encoders.
     left_out = tuple(m for m in train.machines if m not in test.machines)
     train = Clips(clip for clip in train if clip.machine in test.machines)
@@ -133,11 +131,33 @@ def look(
     return Data(path, train, test, truth, rule, order, simulated, official, left_out)
 
 
+def refuse_lacking(path: Path, train: Clips, test: Clips) -> None:
+    """Refuse test clips that no detector would be for.
+
+    Raises:
+        DatasetError: which sections have no training clips.
+    """
+    lacking = [f"{m}, section {s}" for m, s in set(test.by_section()) - set(train.by_section())]
+    if lacking:
+        raise DatasetError(f"{path}: no training clips of {'; '.join(sorted(lacking))}; copy them")
+
+
+def refuse_mono(clips: Clips) -> None:
+    """Refuse a set of recordings that all have one channel, by their heads: it is another year's.
+
+    Raises:
+        AudioError: names one.
+    """
+    if clips and all(map(_is_mono, clips)):  # of the right year one head is looked at
+        raise _mono(clips[0])
+
+
 def hashed(data: Data, progress: Progress | None = None) -> Data:
     """The same data with their hashes; every file is read once and its head looked at.
 
     Raises:
-        AudioError: a file that cannot be read, is too short, or lacks a channel.
+        AudioError: files that cannot be read or have other channels, all in one; a clip that is
+            too short.
     """
     clips = [*data.train, *data.judged]
     seen = _seen(clips, progress)
@@ -220,24 +240,49 @@ def _check_counts(train: Clips, test: Clips) -> None:
 def _seen(clips: Sequence[Clip], progress: Progress | None) -> dict[Files, tuple[str, float]]:
     """sha256 and seconds of each recording; many clips may be parts of one."""
     recordings = {(clip.path, clip.far): clip for clip in clips}
-    seen = {}
+    seen, faults = {}, list[AudioError]()
     with ThreadPoolExecutor(READERS) as pool:  # hashing leaves the interpreter to other threads
         looked = pool.map(_look_at, recordings.values())
         for n, (files, found) in enumerate(zip(recordings, looked, strict=True), start=1):
-            seen[files] = found
+            if isinstance(found, AudioError):
+                faults.append(found)
+            else:
+                seen[files] = found
             if progress is not None:
                 progress("checking files", n, len(recordings))
+    if faults:
+        raise several(faults, f"{len(faults)} of {len(recordings)} recordings cannot be used")
     return seen
 
 
-def _look_at(clip: Clip) -> tuple[str, float]:
+def _look_at(clip: Clip) -> tuple[str, float] | AudioError:
+    """sha256 and seconds of a recording, or what is wrong with it: told with all others."""
+    try:
+        return _looked_at(clip)
+    except AudioError as error:
+        return error
+
+
+def _is_mono(clip: Clip) -> bool:
+    """Is it one file with one channel? False where that cannot be read."""
+    try:
+        return clip.far is None and audio.channels(clip.path) == 1
+    except AudioError:
+        return False
+
+
+def _mono(clip: Clip) -> AudioError:
+    return AudioError(
+        f"{clip.name}: one channel, and near and far are needed; recordings before 2026 have one: "
+        "give the DCASE 2026 set"
+    )
+
+
+def _looked_at(clip: Clip) -> tuple[str, float]:
     paths = [clip.path] if clip.far is None else [clip.path, clip.far]
     channels = [audio.channels(path) for path in paths]
     if channels == [1]:
-        raise AudioError(
-            f"{clip.name}: one channel, and near and far are needed; recordings before 2026 have "
-            "one: give the DCASE 2026 set"
-        )
+        raise _mono(clip)
     if channels not in ([2], [1, 1]):
         told = " and ".join(map(str, channels))
         way = "give one file with two, or two files with one each"
