@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import nearfar as nf
-from conftest import machine_sound, write
+from conftest import machine_sound, refused, write
 from nearfar.clips import Clips
 from nearfar.clips.survey import BATCH, faults_of, refuse, survey
 from nearfar.errors import AudioError, DatasetError
@@ -51,6 +51,14 @@ def test_every_fault_is_told_in_one_error(clips):
     assert [clips[i].name in line for i, line in zip(found, error.value.faults, strict=True)] == [
         True
     ] * 3
+
+
+def test_where_all_are_bad_nobody_is_told_to_leave_them_out():
+    silent = AudioError("a.wav: silent; check it or leave the clip out with --skip-bad")
+    refused(lambda: refuse({0: silent, 3: silent}, 2), "2 of 2 clips", "check it")
+    with pytest.raises(AudioError) as error:
+        refuse({0: silent}, 1)
+    assert "skip" not in str(error.value)
 
 
 def test_one_near_channel_in_two_classes_is_a_fault_of_all_that_have_it(clips):

@@ -28,6 +28,7 @@ from nearfar.training.loop.checkpoint import Best, State
 from nearfar.training.loop.loading import Part
 from nearfar.training.loop.team import Team
 from nearfar.training.run import finetune
+from trainings import a_step
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -227,7 +228,7 @@ def test_parts_of_a_batch_add_up(clips, tmp_path, monkeypatch):
         whole = replace(QUICK, accumulation=parts, gradient_norm=0.0)
         one = a_loop(clips, whole, tmp_path)
         one.state.learner.train()
-        loss = one._step(1, 0, batch)
+        loss = a_step(one, 1, 0, batch)
         gradients = {n: p.grad for n, p in one.state.learner.named_parameters()}
         steps.append((loss, gradients))
     (loss, whole), (same, halves) = steps

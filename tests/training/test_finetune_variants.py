@@ -23,7 +23,7 @@ from nearfar.training.learner.learner import learner
 from nearfar.training.log import StepLine
 from nearfar.training.loop import checkpoint
 from nearfar.training.run import finetune
-from trainings import DEPTH, SHORT, VARIANTS, a_loop, noise, tensors
+from trainings import DEPTH, SHORT, VARIANTS, a_loop, a_step, noise, tensors
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -73,7 +73,7 @@ def test_a_small_step_lowers_the_loss_of_its_batch(clips, tmp_path, name):
     one = a_loop(clips, settings, tmp_path)
     one.state.learner.train()
     one._counted = lambda batch: [(i, 0) for i in batch]  # the same crops in every step
-    first, second = (one._step(1, 0, range(0, 24, 3)) for _ in range(2))
+    first, second = (a_step(one, 1, 0, range(0, 24, 3)) for _ in range(2))
     assert second < first
 
 
@@ -105,7 +105,7 @@ def test_what_is_drawn_in_a_step_comes_from_its_number(clips, tmp_path, name):
         one = a_loop(clips, still, tmp_path)
         one.state.learner.train()
         one._counted = lambda batch: [(i, 0) for i in batch]  # the same crops in every step
-        return [one._step(1, number, list(range(8))) for number in numbers]
+        return [a_step(one, 1, number, list(range(8))) for number in numbers]
 
     before = torch.random.get_rng_state()
     first = losses(0, 1, 2, 3)

@@ -10,12 +10,13 @@ from conftest import write
 from finetune_sounds import write_lengths
 from nearfar.clips import Clips
 from nearfar.embedding.kept import stamp_of
-from nearfar.errors import AudioError, NearfarWarning, StorageError
+from nearfar.errors import AudioError, NearfarError, NearfarWarning, StorageError
 from nearfar.frontend import CoherenceMask, Near
 from nearfar.runtime.runtime import Runtime
+from nearfar.sound.audio import read
 from nearfar.training.examples import prepare as of_prepare
 from nearfar.training.examples.mels import MelStore
-from nearfar.training.examples.prepare import prepare, store_key
+from nearfar.training.examples.prepare import prepare, store_key, usable
 
 
 @pytest.fixture
@@ -117,6 +118,38 @@ def test_a_clip_that_listing_refuses_now_is_left_out_though_it_is_stored(clips, 
     with pytest.warns(NearfarWarning, match="listed as broken"):
         left = prepare(both, Near(), None, Runtime(), "near-far", store, skip_bad=True)
     assert left == [None, *whole[1:]]
+
+
+def test_many_clips_are_looked_through_first_and_their_notes_are_read_once(
+    clips, store, monkeypatch
+):
+    monkeypatch.setattr(of_prepare, "JOB", len(clips) - 1)
+    monkeypatch.setattr(of_prepare, "_run", lambda *what: pytest.fail("heard in vain"))
+    write(clips[4].path, np.zeros((2, 16_000), np.float32))
+    write(clips[0].path, read(clips[-1].path))  # fan's and pump's
+    with pytest.raises(NearfarError, match=f"3 of {len(clips)}") as caught:
+        prepared(clips, store)
+    places = (0, 4, len(clips) - 1)
+    named = zip(places, caught.value.faults, strict=True)
+    assert all(fault.startswith(clips[i].name) for i, fault in named)
+    monkeypatch.undo()
+    monkeypatch.setattr(of_prepare, "JOB", len(clips) - 1)
+    asked, source = [], MelStore.source
+    monkeypatch.setattr(
+        MelStore, "source", lambda self, stamp: asked.append(stamp) or source(self, stamp)
+    )
+    with pytest.warns(NearfarWarning, match="left out") as told:
+        left = prepare(clips, Near(), None, Runtime(), "near-far", store, skip_bad=True)
+    assert [i for i, one in enumerate(left) if one is None] == list(places)
+    assert [str(each.message.about) for each in told] == [clips[i].name for i in places]
+    assert len(asked) == len(clips)
+
+
+def test_of_one_sound_in_two_classes_each_warning_has_its_name(clips):
+    both = Clips([clips[0], clips[-1]])
+    with pytest.warns(NearfarWarning, match="the same near channel") as told:
+        assert usable(both, ["a", "a"], skip_bad=True) == []
+    assert [each.message.about for each in told] == [clip.name for clip in both]
 
 
 def test_other_channels_of_a_file_are_other_sounds(tmp_path, store):

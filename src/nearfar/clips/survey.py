@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from nearfar.clips.clip import Clip
 from nearfar.clips.collection import Clips
 from nearfar.clips.training import proxy_classes
-from nearfar.errors import DatasetError, NearfarError, several
+from nearfar.errors import DatasetError, NearfarError, unusable
 from nearfar.runtime.runtime import Runtime
 from nearfar.runtime.threads import one_thread
 from nearfar.runtime.workers import run_counted
@@ -87,10 +87,7 @@ def faults_of(clips: Clips, seen: Sequence[Seen]) -> Faults:
 def refuse(faults: Faults, clips: int) -> None:
     """Stop where some of so many clips cannot be used; one error that names all."""
     if faults:
-        raise several(
-            list(faults.values()),
-            f"{len(faults)} of {clips} clips cannot be used; leave them out with --skip-bad",
-        )
+        raise unusable(list(faults.values()), clips)
 
 
 def _seen(clip: Clip, glance: Glance) -> Seen:

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 
 from nearfar.embedding.chain import Chain
 from nearfar.embedding.jobs import Heard
-from nearfar.embedding.rows import embed
-from nearfar.errors import name_in, once_left_out, warn
+from nearfar.embedding.rows import embed, warn_left_out
 from nearfar.runtime.runtime import Runtime
 
 if TYPE_CHECKING:
@@ -69,8 +68,7 @@ def hear(
     distinct = tuple(dict.fromkeys(chains))
     heard, left_out = embed(clips, distinct, runtime, order=order, digest=digest, skip_bad=skip_bad)
     for place, line in left_out.items() if tell else ():
-        clip = clips[place]
-        warn(f"left out: {once_left_out(line)}", name_in(line, clip.name, clip.path))
+        warn_left_out(line, clips[place])
     pairs = zip(clips, heard, strict=True)
     kept = tuple((clip, what) for clip, what in pairs if what is not None)
     return Hearing(distinct, kept, left_out)

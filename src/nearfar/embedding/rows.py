@@ -37,7 +37,7 @@ from nearfar.embedding.jobs import (
     open_cache,
 )
 from nearfar.embedding.kept import do_kept_job, features_of
-from nearfar.errors import NearfarError, unusable
+from nearfar.errors import NearfarError, name_in, once_left_out, unusable, warn
 from nearfar.runtime.cache import EmbeddingCache
 from nearfar.runtime.memory import keep_freed
 from nearfar.runtime.runtime import Runtime
@@ -134,6 +134,11 @@ def refusal(
     found = run_counted(do_checkup, looks, runtime, "checking", len(rest), len)
     faults = [*known, *(fault for some in found for fault in some if fault is not None)]
     return unusable(faults, len(clips))
+
+
+def warn_left_out(line: str, clip: Clip) -> None:
+    """Say that a clip was left out, by the line that says why, and that the warning is of it."""
+    warn(f"left out: {once_left_out(line)}", name_in(line, clip.name, clip.path))
 
 
 def embed_audio(audio: Audio, chains: tuple[Chain, ...], runtime: Runtime) -> Heard:

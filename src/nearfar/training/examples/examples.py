@@ -27,7 +27,7 @@ from nearfar.sound.audio import ChannelOrder, to_order
 from nearfar.sound.fbank import FRAME, n_frames
 from nearfar.sound.spectral import HOP
 from nearfar.training.examples.mels import BANDS, MelStore, Source
-from nearfar.training.examples.prepare import looked_through, prepare, store_key, usable
+from nearfar.training.examples.prepare import prepare, store_key, usable
 
 if TYPE_CHECKING:
     from nearfar.clips import Clip
@@ -141,10 +141,9 @@ def examples(
     of_clip = _checked(clips, frontend, frames, settings, order)
     mels = MelStore.open(runtime.cache, store_key(frontend))
     try:
-        given, clips = clips, looked_through(clips, frontend, runtime, order, mels, skip_bad)
-        found = prepare(clips, frontend, frames, runtime, order, mels, skip_bad)
+        given, found = clips, prepare(clips, frontend, frames, runtime, order, mels, skip_bad)
         pairs = [(c, source) for c, source in zip(clips, found, strict=True) if source is not None]
-        # One sound in two classes again: of few clips nobody has looked through.
+        # One sound in two classes: of few clips nobody has looked through.
         clips = Clips(clip for clip, _ in pairs)
         good = usable(clips, [source.near for _, source in pairs], skip_bad)
         clips, sources = Clips(clips[i] for i in good), [pairs[i][1] for i in good]

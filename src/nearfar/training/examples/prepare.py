@@ -17,21 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nearfar.clips.collection import Clips
-from nearfar.clips.survey import Seen, faults_of, refuse, survey
+from nearfar.clips.survey import Faults, Seen, faults_of, refuse, survey
 from nearfar.embedder.eat.embed import REVISION
 from nearfar.embedder.eat.features import MAX_FRAMES, PATCH, features, frames_of
 from nearfar.embedding.chain import identity
 from nearfar.embedding.kept import stamp_of
-from nearfar.embedding.rows import refusal
-from nearfar.errors import (
-    AudioError,
-    NearfarError,
-    StorageError,
-    name_in,
-    once_left_out,
-    unusable,
-    warn,
-)
+from nearfar.embedding.rows import refusal, warn_left_out
+from nearfar.errors import AudioError, NearfarError, StorageError, unusable
 from nearfar.runtime import workers
 from nearfar.runtime.threads import one_thread
 from nearfar.sound import audio
@@ -64,32 +56,6 @@ def store_key(frontend: Frontend) -> str:
     return f"mel|eat-{REVISION}|{identity(frontend)}"
 
 
-def looked_through(
-    clips: Clips,
-    frontend: Frontend,
-    runtime: Runtime,
-    order: ChannelOrder,
-    mels: MelStore,
-    skip_bad: bool = False,
-) -> Clips:
-    """The clips that can be trained on: a minute of reading before many of masks and log-mels.
-
-    Of few that are not in the store nothing is read here: making their log-mels is as quick.
-
-    Raises:
-        AudioError, DatasetError, NearfarError: as `usable`.
-    """
-    stamps = [stamp_of(clip, order) for clip in clips]
-    found = [mels.source(stamp) if stamp else None for stamp in stamps]
-    missing = [i for i, source in enumerate(found) if source is None]
-    if len(missing) <= JOB:
-        return clips
-    read = survey([clips[i] for i in missing], frontend.needs, order, runtime)
-    news = dict(zip(missing, read, strict=True))
-    seen = [news[i] if source is None else source.near for i, source in enumerate(found)]
-    return Clips(clips[i] for i in usable(clips, seen, skip_bad))
-
-
 def usable(clips: Clips, seen: Sequence[Seen], skip_bad: bool = False) -> list[int]:
     """Places of the clips that can be trained on; with `skip_bad` others have a warning each.
 
@@ -100,8 +66,8 @@ def usable(clips: Clips, seen: Sequence[Seen], skip_bad: bool = False) -> list[i
     faults = faults_of(clips, seen)
     if not skip_bad:
         refuse(faults, len(clips))
-    for fault in faults.values():
-        warn(f"left out: {once_left_out(str(fault))}")
+    for i, fault in faults.items():
+        warn_left_out(str(fault), clips[i])
     return [i for i in range(len(clips)) if i not in faults]
 
 
@@ -116,24 +82,30 @@ def prepare(
 ) -> list[Source | None]:
     """Fill a store with the log-mels of clips, and return the sound of each.
 
-    Those that are in it are not read again. Where `frames` is None, a clip may not be longer than
+    Those that are in it are not read again. Many that are not are looked through first: a minute of
+    reading before many of masks and log-mels. Where `frames` is None, a clip may not be longer than
     the encoder reads. With `skip_bad` a clip that cannot be used has None, and a warning.
 
     Raises:
-        AudioError, NearfarError: clips that cannot be used, all of them in one: what was not heard
-            yet is then read and checked, no more.
+        AudioError, DatasetError, NearfarError: clips that cannot be used, all of them in one: what
+            was not heard yet is then read and checked, no more. One near channel in two classes,
+            where many are looked through.
         StorageError: no room for the log-mels.
     """
     looked = partial(refusal, clips, frontend.needs, order, runtime)
-    if not skip_bad and any(clip.fault for clip in clips):
-        raise looked()  # listing found it out: nothing is heard in vain
     stamps = [stamp_of(clip, order) for clip in clips]
     found = [mels.source(stamp) if stamp else None for stamp in stamps]
     missing = [i for i, source in enumerate(found) if source is None]
-    if missing:
+    faults: dict[int, NearfarError] = {}
+    if len(missing) > JOB:  # to make the log-mels of fewer is as quick
+        faults |= _looked_through(clips, found, missing, frontend, order, runtime)
+        if not skip_bad:
+            refuse(faults, len(clips))
+    elif not skip_bad and any(clip.fault for clip in clips):
+        raise looked()  # listing found it out: nothing is heard in vain
+    if missing := [i for i in missing if i not in faults]:
         check_room(mels.folder, sum(_size(clips[i]) for i in missing))
     made = partial(_Job, frontend=frontend, frames=frames, order=order, folder=mels.folder)
-    faults: dict[int, NearfarError] = {}
     with closing(_run(made, clips, stamps, missing, runtime)) as results:
         for i, result in results:
             if isinstance(result, NearfarError):
@@ -154,9 +126,22 @@ def prepare(
     if faults and not skip_bad:
         raise unusable([faults[i] for i in sorted(faults)], len(clips))
     for i in sorted(faults):
-        line = str(faults[i])
-        warn(f"left out: {once_left_out(line)}", name_in(line, clips[i].name, clips[i].path))
+        warn_left_out(str(faults[i]), clips[i])
     return [None if i in faults else source for i, source in enumerate(found)]
+
+
+def _looked_through(
+    clips: Clips,
+    found: Sequence[Source | None],
+    missing: Sequence[int],
+    frontend: Frontend,
+    order: ChannelOrder,
+    runtime: Runtime,
+) -> Faults:
+    """What is wrong with clips, of which those that are not in the store are read."""
+    read = survey([clips[i] for i in missing], frontend.needs, order, runtime)
+    news = dict(zip(missing, read, strict=True))
+    return faults_of(clips, [news[i] if s is None else s.near for i, s in enumerate(found)])
 
 
 def _too_long(

@@ -125,13 +125,10 @@ class Loop:
             for part in split(batch, parts)
         ]
 
-    def _step(
-        self, epoch: int, number: int, batch: Sequence[int], parts: Sequence[Part] | None = None
-    ) -> float:
-        """One step of the optimizer on one batch, loaded or not; the batch's mean loss."""
+    def _step(self, epoch: int, number: int, batch: Sequence[int], parts: Sequence[Part]) -> float:
+        """One step of the optimizer on one batch that is loaded; the batch's mean loss."""
         s, optimizer = self.settings, self.state.optimizer
         optimizer.zero_grad(set_to_none=True)
-        parts = parts or self._load(epoch, number, self._counted(batch))
         loss = torch.zeros((), device=self.team.device)
         self._seen.clear()
         for i, part in enumerate(parts):
