@@ -9,7 +9,8 @@ import nearfar as nf
 from nearfar.clips import Clips
 from nearfar.embedder.eat.architecture import Architecture, flops
 from nearfar.embedder.eat.weights import file_size
-from nearfar.reproduce.steps.estimate import Speed, estimate, span
+from nearfar.reproduce.steps.estimate import Cost, Speed, estimate, span
+from nearfar.reproduce.steps.plan import Step
 from nearfar.system.presets import LARGE
 from nearfar.training.settings import FineTuning
 from reproduced import study
@@ -86,6 +87,18 @@ def test_what_is_cached_costs_nothing_twice():
     assert base["score unit-length, seed 1"] < base["score s1, seed 1"] / 10
     assert base["score s2"] < base["score s1, seed 1"]
     assert base["score s3-dif"] < base["score s4"]
+
+
+def test_each_step_s_system_is_built_once(monkeypatch):
+    built, system = [], Step.system
+    monkeypatch.setattr(Step, "system", lambda step, *a: built.append(step) or system(step, *a))
+    asked = study(("2", "3"))
+    steps = asked.steps()
+    del built[:]  # what their keys are of
+    cost = Cost(asked.data, LARGE, asked.training, SPEED, 1)
+    for step in steps:
+        cost.seconds(step)
+    assert built == [step for step in steps if step.kind == "score"]
 
 
 def test_a_data_set_of_one_clip_is_estimated():

@@ -1,5 +1,6 @@
 """What a run refuses before its first hour, and what it leaves of its cache."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,18 @@ def test_system_3_may_have_an_encoder_of_its_own():
         of_run._published(None, TINY, ["2"], official=False)
     with pytest.raises(WeightsError, match="EAT-large"):
         of_run._published(None, TINY, ["readings"], official=True)
+
+
+def test_both_encoders_are_of_one_size(monkeypatch):
+    """Hours, memory and batches are told for one."""
+    tiny = open_weights(TINY)
+    there = {"one": tiny, "deep": replace(tiny, architecture=replace(tiny.architecture, depth=3))}
+    monkeypatch.setattr(of_run, "check_weights", lambda at, official: there[at])
+    for one, other in (("one", "deep"), ("deep", "one")):
+        with pytest.raises(WeightsError, match=f"{other}: .* of one size"):
+            of_run._published(one, other, ["text"], official=False)
+    # Alone it may be of any.
+    assert of_run._published("one", "deep", ["readings"], official=False) == (None, there["deep"])
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from nearfar.clips import Clip, Clips, proxy_classes
 from nearfar.clips.training import check_training, refuse_faults
+from nearfar.embedder.eat.architecture import Architecture
 from nearfar.embedder.eat.record import Training
 from nearfar.embedder.eat.weights import Weights, open_weights
 from nearfar.errors import AudioError, DatasetError, WeightsError, several
@@ -185,14 +186,17 @@ def check_weights(reference: str, official: bool) -> Weights:
             f"{reference}: was trained by nearfar already; give the published encoder, such as "
             f"{PUBLISHED}"
         )
-    shape = weights.architecture
-    sizes = (shape.dim, shape.depth, shape.heads, shape.hidden)
-    if official and sizes != (LARGE.dim, LARGE.depth, LARGE.heads, LARGE.hidden):
+    if official and sizes_of(weights.architecture) != sizes_of(LARGE):
         raise WeightsError(
-            f"{reference}: is {shape.name}, the report's numbers are for EAT-large; give its "
-            f"weights, or {ANY}"
+            f"{reference}: is {weights.architecture.name}, the report's numbers are for "
+            f"EAT-large; give its weights, or {ANY}"
         )
     return weights
+
+
+def sizes_of(shape: Architecture) -> tuple[int, int, int, int]:
+    """What makes a large encoder large: dim, depth, heads, hidden; encoders alike cost alike."""
+    return shape.dim, shape.depth, shape.heads, shape.hidden
 
 
 def _simulated(path: Path, clips: Sequence[Clip]) -> str:

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nearfar.embedder.eat.weights import Weights
-from nearfar.errors import DatasetError, SettingError, StorageError, needs
+from nearfar.errors import DatasetError, SettingError, StorageError, WeightsError, needs
 from nearfar.reproduce.bad import heard
-from nearfar.reproduce.data import Data, check_weights, look
+from nearfar.reproduce.data import Data, check_weights, look, sizes_of
 from nearfar.reproduce.entries import FROZEN_S3, TABLES, TableName, encoders, entries_of
 from nearfar.reproduce.steps.plan import Request, seeds_of
 from nearfar.reproduce.steps.records import Folder
@@ -88,7 +88,7 @@ def reproduce(
 
     Raises:
         DatasetError, AudioError: data that the tables cannot be made of.
-        WeightsError: weights that are not the published encoder.
+        WeightsError: weights that are not the published encoder, or two encoders of two sizes.
         StorageError: a folder that is something else, in use, or too small a disk.
         NearfarError: a step that failed, with its name and where its log is.
     """
@@ -142,7 +142,15 @@ def _published(
             "--weights is missing: the published encoder, a folder or a hub id such as "
             f"{PUBLISHED} (1.2 GB)"
         )
-    return check_weights(at, official), own
+    opened = check_weights(at, official)
+    # What a run takes is told for one shape, and measured with one of the two.
+    if own and sizes_of(own.architecture) != sizes_of(opened.architecture):
+        raise WeightsError(
+            f"{frozen}: is {own.architecture.name}, and --weights {at} is "
+            f"{opened.architecture.name}; System 3's encoder and the others' are to be of one "
+            "size: give two such, or leave --frozen-weights away"
+        )
+    return opened, own
 
 
 def _check_asked(data: Data, tables: Sequence[TableName], training: FineTuning) -> None:

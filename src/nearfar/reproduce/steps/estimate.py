@@ -23,7 +23,7 @@ from nearfar.embedding.chain import Chain
 from nearfar.frontend import CoherenceMask
 from nearfar.reproduce.data import Data
 from nearfar.reproduce.steps.plan import Step
-from nearfar.reproduce.steps.shared import chains_of
+from nearfar.reproduce.steps.shared import members_of
 from nearfar.training.settings import FineTuning
 
 TRAINS, EMBEDS = 0.4, 0.6  # of the speed of a large product: what a training and a pass reach
@@ -186,15 +186,15 @@ class Cost:
             return self._train(step)
         if step.kind == "stereo":
             return len(self.data.train) * self.data.seconds * STEREO / self.workers
-        chains, clips = chains_of(step), len(self.data.train) + len(self.data.test)
+        members, clips = members_of(step), len(self.data.train) + len(self.data.test)
+        chains = tuple(dict.fromkeys(member.chain for member in members))
         each = sum(self._chain(chain) for chain in chains if chain not in self._heard)
         if not each:
             each = max(self.timed.heard.get(chain_key(c), _NOTHING).known for c in chains)
         self._heard.update(chains)
         # Folds, whitening and distances: about as the square of a machine's clips.
         bank = BANK * (len(self.data.train) / max(1, len(self.data.machines)) / BANK_CLIPS) ** 2
-        system: Any = step.system("published", [need.key for need in step.needs])
-        return clips * each + bank * len(self.data.machines) * len(system.members)
+        return clips * each + bank * len(self.data.machines) * len(members)
 
     def _train(self, step: Step) -> float:
         s, clips, length = step.settings, len(self.data.train), self.data.seconds

@@ -15,24 +15,29 @@ from nearfar.reproduce.data import Data
 from nearfar.reproduce.steps.plan import Step
 from nearfar.sound.audio import SAMPLE_RATE
 from nearfar.sound.spectral import HOP
+from nearfar.system.system import System
 
 BYTES = 4 * MELS  # of a frame
 
 
-def chains_of(step: Step) -> tuple[Chain, ...]:
-    """What a score's system hears by; weights have the keys of their trainings for places."""
+def members_of(step: Step) -> tuple[System, ...]:
+    """Of a score's system; weights have the keys of their trainings for places."""
     if step.kind != "score":
         return ()
-    system: Any = step.system("published", [need.key for need in step.needs])
-    return tuple(dict.fromkeys(member.chain for member in system.members))
+    return tuple(step.system("published", [need.key for need in step.needs]).members)
+
+
+def chains_of(step: Step) -> tuple[Chain, ...]:
+    """What a score's system hears by."""
+    return tuple(dict.fromkeys(member.chain for member in members_of(step)))
 
 
 @dataclass(frozen=True)
 class Shared:
     """Preparations that more than one encoder of a run wants.
 
-    >>> Shared.of(()).bytes((), None)
-    0.0
+    >>> Shared.of(()).chains  # of no steps
+    {}
     """
 
     chains: dict[Any, Chain]  # preparation → one of the chains that have it
@@ -51,7 +56,7 @@ class Shared:
         """The shared preparations that a step wants."""
         return {c.preparation for c in chains_of(step) if c.preparation in self.chains}
 
-    def bytes(self, left: Sequence[Step], data: Data | None) -> float:
+    def bytes(self, left: Sequence[Step], data: Data) -> float:
         """On disk at most while these steps are done in turn; each goes when the last is done."""
         most, wanted = 0.0, [self.among(step) for step in left]
         for n in range(len(wanted)):
@@ -60,9 +65,7 @@ class Shared:
             most = max(most, sum(self._size(self.chains[p], data) for p in alive))
         return most
 
-    def _size(self, chain: Chain, data: Data | None) -> float:
-        if data is None:
-            return 0.0
+    def _size(self, chain: Chain, data: Data) -> float:
         samples, embedder = round(data.seconds * SAMPLE_RATE), chain.embedder
         heard = [samples]
         if isinstance(embedder, Crops):
