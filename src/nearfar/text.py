@@ -137,6 +137,15 @@ def named(names: Sequence[str]) -> str:
     return ", ".join(names[:NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
+def called(machine: str, section: str) -> str:
+    """A machine and its section in a message; the section that most have alone is not named.
+
+    >>> called("fan", "00"), called("fan", "02")
+    ('fan', 'fan 02')
+    """
+    return machine if section == "00" else f"{machine} {section}"
+
+
 def in_rows(names: Sequence[str], length: int) -> list[str]:
     """All names, in rows of no more characters than `length`, if no name is longer.
 

@@ -8,8 +8,15 @@ import numpy as np
 import pytest
 
 import nearfar as nf
-from nearfar.detector.checks import FEWEST, check_section, warn_of_fit, warn_of_suspects
+from nearfar.detector.checks import (
+    FEWEST,
+    check_section,
+    warn_of_deafness,
+    warn_of_fit,
+    warn_of_suspects,
+)
 from nearfar.detector.member import Member
+from nearfar.detector.section import Section, TrainingClip
 from nearfar.embedding.jobs import Heard
 from nearfar.errors import DatasetError, Once
 from nearfar.health.suspects import Suspect
@@ -123,3 +130,26 @@ def test_suspects_are_one_line_a_machine_and_kind():
     assert len(said) == 2
     assert all(str(w.message).startswith("fan: 2 of 9 clips: ") for w in said)
     assert all("0.wav, 1.wav" in str(w.message) for w in said)
+
+
+@pytest.mark.parametrize(
+    ("system", "rate", "count"),
+    [(FLAT, 0.5, 0), (FLAT, None, 1), (replace(FLAT, false_alarm_rate=0.5), 0.1, 1)],
+)
+def test_flat_percentiles_are_judged_by_the_rate_that_judges(system, rate, count):
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        warn_of_fit(system, "fan", [member(1, 2, 3)], Once(), rate)
+    assert len(said) == count
+
+
+def test_sections_are_told_apart_where_a_suspect_draws_the_threshold():
+    scores = [1.0] * 12 + [9.0]
+    clips = [nf.Clip(Path(f"{i}.wav"), machine="fan") for i in range(13)]
+    names = tuple(TrainingClip(clip.name, "") for clip in clips)
+    sections = {("fan", key): Section((member(*scores),), names, None, 1.0) for key in ("00", "01")}
+    found = [Suspect(replace(clips[12], section=key), "score", "") for key in ("00", "01")]
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        warn_of_deafness(nf.Detector(nf.logmel(), sections), found, Once())
+    assert [str(w.message).partition(":")[0] for w in said] == ["fan", "fan 01"]

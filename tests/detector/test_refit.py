@@ -100,3 +100,17 @@ def test_it_judges_as_the_old_detector_would(month, tmp_path):
     assert found == {"pump7": (sum(alarms), 12)}
     # A detector of another system has no rows to judge by.
     assert strangers(tmp_path / "d", nf.fit(nf.logmel(), clips)) == {}
+
+
+def test_a_kept_rate_is_the_one_that_is_warned_of(fit, tmp_path):
+    """Of forty three may be above at one in ten, none at one in a hundred: an odd one draws it."""
+    data = fill(tmp_path / "pump7", count=39)
+    write(data / "odd.wav", machine_sound(np.random.default_rng(9), anomaly=True))
+    _, err = fit(data=data)
+    assert "by self-score" in err
+    assert "its threshold" not in err
+    _, err = fit("--false-alarm-rate", 0.01, data=data)
+    assert "its threshold" in err
+    out, err = fit(data=data)
+    assert "kept from the detector there: false-alarm rate 0.01" in out
+    assert "its threshold" in err

@@ -7,7 +7,11 @@ import pytest
 
 import nearfar as nf
 from conftest import refused, write
-from nearfar.detector.fitting import suspects
+from nearfar.detector.fitting import fit_many, suspects
+from nearfar.detector.member import Member
+from nearfar.detector.section import Section, TrainingClip
+from nearfar.detector.standouts import too_few
+from nearfar.errors import DatasetError
 
 RATE = 16_000
 
@@ -122,3 +126,85 @@ def test_self_scores_are_those_that_draw_the_threshold(tmp_path):
     assert sorted(own)[-2] == detector.threshold("press").value  # ⌊0.1·21⌋ − 1 = 1 above
     own[:] = 0  # a copy
     assert detector.threshold("press").value > 0
+
+
+# ---- what is left, and what judges ---------------------------------------------------------------
+
+
+def clipped(audio):
+    return np.clip(audio, -0.05, 0.05)
+
+
+def gapped(audio):
+    audio = audio.copy()
+    audio[:, 4000:8000] = 0
+    return audio
+
+
+@pytest.mark.parametrize("good", [0, 2])
+def test_a_machine_is_not_left_out_whole(good, tmp_path):
+    """Each half has a fault of its own: neither is most of the clips, both are all of them."""
+    rng = np.random.default_rng(1)
+    for i in range(12 + good):
+        change = clipped if i < 6 else gapped if i < 12 else np.array
+        write(tmp_path / "pump" / f"{i:02d}.wav", change(hum(rng, RATE)))
+        write(tmp_path / "fan" / f"{i:02d}.wav", hum(rng, RATE))
+    for folder in (tmp_path, tmp_path / "pump"):  # among others, and alone
+        clips = nf.Clips.open(folder)
+        line = refused(
+            lambda clips=clips: nf.fit(nf.logmel(), clips, exclude_suspects=True),
+            f"pump ({good} of {12 + good} left)", "at least 3", "nearfar check",
+            "fit without --exclude-suspects", error=DatasetError,
+        )  # fmt: skip
+        assert "fan" not in line
+
+
+def of_two_domains(root):
+    """28 clips of the source, 14 of the target; the last of these has a fault."""
+
+    def called(i):
+        domain = "source" if i < 28 else "target"
+        return f"section_00_{domain}_train_normal_{i:04d}_noAttribute.wav"
+
+    return recordings(root, 6, (41,), n=42, name=called, seconds=1)
+
+
+@pytest.mark.parametrize(
+    ("told", "deaf"),
+    [
+        ({}, ""),  # three of 42 may be above
+        ({"threshold_by_domain": True}, "its threshold for target clips"),  # none of 14
+        ({"false_alarm_rate": 0.01}, "its threshold"),  # none of 42
+        ({"false_alarm_rate": 0.2, "threshold_by_domain": True}, ""),  # two of 14
+    ],
+)
+def test_deaf_is_said_of_the_thresholds_that_judge(told, deaf, tmp_path):
+    clips = of_two_domains(tmp_path)
+    detector, said = said_by(lambda: nf.fit(nf.logmel(), clips, **told))
+    (named,) = [text for text in said if "by self-score" in text]
+    assert "0041" in named
+    assert [f"press: {deaf}, " in text for text in said if "its threshold" in text] == (
+        [True] if deaf else []
+    )
+    assert detector.false_alarm_rate == told.get("false_alarm_rate", 0.1)
+    assert detector.threshold_by_domain == told.get("threshold_by_domain", False)
+
+
+def test_a_rate_that_is_none_is_refused_before_any_work():
+    for many in (nf.fit, lambda system, clips, **given: fit_many((system,), clips, **given)):
+        refused(lambda many=many: many(nf.logmel(), [], false_alarm_rate=1.5), "1.5")
+
+
+def test_each_section_of_too_few_clips_is_told():
+    """Also where another section of the machine has enough, or is told itself."""
+
+    def section(n):
+        rows, domain = np.zeros((n, 1), np.float32), np.zeros(n, np.int8)
+        member = Member(rows, np.arange(n), domain, None, np.ones(n))
+        return Section((member,), tuple(TrainingClip(f"{i}", "") for i in range(n)), None, 1.0)
+
+    counts = {("fan", "00"): 5, ("fan", "01"): 30, ("fan", "02"): 7, ("saw", "00"): 12}
+    assert too_few({key: section(n) for key, n in counts.items()}) == [
+        "fan: too few clips to judge by score (5 of 12)",
+        "fan 02: too few clips to judge by score (7 of 12)",
+    ]

@@ -126,12 +126,10 @@ def fit(
         detector = fit_system(
             recipe, clips, session.runtime, order=said.order or "near-far", skip_bad=skip_bad,
             any_frontend=any_frontend, exclude_suspects=exclude_suspects,
-            threshold_by_domain=bool(said.by_domain),
+            false_alarm_rate=said.false_alarm_rate, threshold_by_domain=bool(said.by_domain),
         )  # fmt: skip
     if replaced:
         check_fitted(output, detector.sections, replace)  # what was heard may be far less
-    if said.false_alarm_rate is not None:
-        detector = detector.with_false_alarm_rate(said.false_alarm_rate)
     kept = kept_as(output) if keep else None
     strange = strangers(output, detector) if replaced else {}
     detector.save(output, weights="copy" if copy_weights else "keep", previous=keep)

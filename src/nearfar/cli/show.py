@@ -21,7 +21,7 @@ from nearfar.embedder.crops import Crops
 from nearfar.errors import AudioError, visible
 from nearfar.files import begins
 from nearfar.sound.audio import check, read
-from nearfar.text import number
+from nearfar.text import called, number
 
 if TYPE_CHECKING:
     from nearfar.detector.detector import Detector
@@ -155,7 +155,7 @@ def _explain(detector: Detector, out: Console) -> None:
             for domain in known or (None,)
         ]
         for said in filter(None, (*texts, section.caveat)):
-            lines.setdefault(said, []).append(_called_section(machine, name))
+            lines.setdefault(said, []).append(called(machine, name))
     for text, machines in lines.items():
         everybody = len(machines) == len(detector.sections)
         who = "threshold" if everybody else ", ".join(machines)
@@ -164,10 +164,6 @@ def _explain(detector: Detector, out: Console) -> None:
         out.print(f"{who}: {text}")
     if not detector.threshold_by_domain:
         _rates(detector, out)
-
-
-def _called_section(machine: str, section: str) -> str:
-    return machine if section == "00" else f"{machine} {section}"
 
 
 def _rates(detector: Detector, out: Console) -> None:
@@ -188,7 +184,7 @@ def _rates(detector: Detector, out: Console) -> None:
                 f"{100 * rate.confident:.1f} %",
             ]
             if rate.breaks(detector.false_alarm_rate):
-                far.setdefault(domain, []).append(_called_section(machine, name))
+                far.setdefault(domain, []).append(called(machine, name))
         table.add_row(machine, name, *cells)
     out.print(table)
     out.print(

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from types import FunctionType
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
+from nearfar.clips.collection import by_section
 from nearfar.detector.member import Member
+from nearfar.detector.section import DOMAINS
 from nearfar.errors import DatasetError, Once, SettingError, warn
 from nearfar.health.suspects import Suspect, lines
 from nearfar.scoring.calibrate import Percentile
 from nearfar.scoring.enrich import FromAudio
 from nearfar.system.system import Ensemble, System
-from nearfar.text import counted, in_rows
+from nearfar.text import called, counted, in_rows, named
 
 if TYPE_CHECKING:
     from nearfar.clips import Clip
@@ -68,9 +71,18 @@ def check_section(
 
 
 def warn_of_fit(
-    system: System | Ensemble, machine: str, members: Sequence[Member], once: Once
-) -> None:
-    """What a person should know of a fit that worked."""
+    system: System | Ensemble, machine: str, members: Sequence[Member], once: Once,
+    rate: float | None = None,
+) -> None:  # fmt: skip
+    """What a person should know of a fit that worked.
+
+    Args:
+        system: fitted.
+        machine: on whose clips.
+        members: of one section.
+        once: through which warnings go.
+        rate: the false-alarm rate that will judge; None: the system's.
+    """
     for recipe, member in zip(system.members, members, strict=True):
         facts: Mapping[str, float] = member.facts
         # The report's own caveat (§2.3); nan of one domain alone is not above anything.
@@ -80,7 +92,7 @@ def warn_of_fit(
                 f"{machine}: the domains lie {facts['shift']:.1f} apart, sources spread only "
                 f"{facts['spread']:.1f} (whitened units): pseudo-target rows may cover anomalies",
             )
-    clips, rate = len(members[0].self_scores), system.false_alarm_rate
+    clips, rate = len(members[0].self_scores), system.false_alarm_rate if rate is None else rate
     # A flat percentile ends at 1, and the loudest clip of few has it: nothing can be above.
     flat = [
         isinstance(m.calibration, Percentile) and m.calibration.tail == "flat"
@@ -142,20 +154,57 @@ def warn_of_deafness(detector: Detector, suspects: Sequence[Suspect], once: Once
     out = {(s.clip.machine, s.clip.section, s.clip.name) for s in suspects if s.alone}
     if not out:  # most fits: no threshold is drawn for this alone
         return
+    domains: tuple[str | None, ...] = tuple(DOMAINS) if detector.threshold_by_domain else (None,)
     for key, section in detector.sections.items():
         ours = np.array([(*key, clip.name) in out for clip in section.clips])
-        rest = section.judges & ~ours
-        if not (ours.any() and rest.any()):
-            continue
-        drawn, others = detector.threshold(*key).value, detector.self_scores(*key)[rest].max()
-        # Of scores below 0, as a z-score has them, twice means nothing.
-        if others > 0 and drawn > 2 * others:
-            once.warn(
-                (*key, "deaf"),
-                f"{key[0]}: its threshold, {drawn:.4g}, is the score of a clip that stands out; "
-                f"no other clip is above {others:.4g}, so faults may stay below the threshold: fit "
-                "with --exclude-suspects",
-            )
+        for domain in domains if ours.any() else ():
+            judges = section.judges
+            if domain is not None:
+                judges = judges & section.of_domain(domain)
+            if (judges & ours).any() and (judges & ~ours).any():
+                _warn_if_deaf(detector, key, domain, judges & ~ours, once)
+
+
+def _warn_if_deaf(
+    detector: Detector, key: tuple[str, str], domain: str | None, others: NDArray[np.bool_],
+    once: Once,
+) -> None:  # fmt: skip
+    """One threshold, and the clips beside those that stand out of which it is drawn."""
+    drawn = detector.threshold(*key, domain).value
+    highest = detector.self_scores(*key)[others].max()
+    # Of scores below 0, as a z-score has them, twice means nothing.
+    if highest > 0 and drawn > 2 * highest:
+        of = f" for {domain} clips" if domain else ""
+        once.warn(
+            (*key, domain or "", "deaf"),
+            f"{called(*key)}: its threshold{of}, {drawn:.4g}, is the score of a clip that stands "
+            f"out; no other{f' {domain}' if domain else ''} clip is above {highest:.4g}, so faults "
+            "may stay below the threshold: fit with --exclude-suspects",
+        )
+
+
+def check_left(heard: Sequence[tuple[Clip, Heard]], bad: Collection[str]) -> None:
+    """Refuse to leave out so many suspects that a section has too few clips, or none.
+
+    Args:
+        heard: all clips.
+        bad: digests of those to be left out.
+
+    Raises:
+        DatasetError: names the sections in one line.
+    """
+    emptied = []
+    for key, places in sorted(by_section(clip for clip, _ in heard).items()):
+        sounds = {heard[place][1].digest for place in places}
+        left = sounds.difference(bad)
+        if len(left) < FEWEST:  # of none it would vanish from the detector
+            emptied.append(f"{called(*key)} ({len(left)} of {len(sounds)} left)")
+    if emptied:
+        raise DatasetError(
+            f"--exclude-suspects leaves too few clips of {named(emptied)}, need at least {FEWEST}; "
+            "see which stand out with nearfar check, record them again, or fit without "
+            "--exclude-suspects"
+        )
 
 
 def warn_left_out(clips: Sequence[Clip]) -> None:

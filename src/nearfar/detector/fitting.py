@@ -12,8 +12,9 @@ import numpy as np
 
 from nearfar.clips.clip import Clip
 from nearfar.clips.collection import Clips, by_section
-from nearfar.clips.training import check_training, session_sizes, sessions_of
+from nearfar.clips.training import check_training
 from nearfar.detector.checks import (
+    check_left,
     check_section,
     check_systems,
     warn_left_out,
@@ -26,13 +27,14 @@ from nearfar.detector.detector import Detector
 from nearfar.detector.member import Member, NormalRows, fit_member, pool_sizes
 from nearfar.detector.normals import Key, Normals
 from nearfar.detector.origin import origins
-from nearfar.detector.section import DAYS, LARGEST, SESSIONS, Section, TrainingClip
+from nearfar.detector.section import Section, TrainingClip
 from nearfar.detector.standouts import Fitted, suspects_of, too_few
 from nearfar.detector.trained import check_frontend, fresh_clips, machine_facts, warn_untrained
 from nearfar.embedding.hearing import Hearing, hear
 from nearfar.embedding.residual import residual_rows
 from nearfar.errors import DatasetError, NearfarWarning, Once, SettingError
 from nearfar.health.suspects import Suspect
+from nearfar.parts.valid import check_rate
 from nearfar.runtime.runtime import Runtime, runtime_of
 from nearfar.runtime.threads import one_thread
 from nearfar.scoring.bank import TARGET, Index
@@ -50,6 +52,7 @@ def fit(
     skip_bad: bool = False,
     any_frontend: bool = False,
     exclude_suspects: bool = False,
+    false_alarm_rate: float | None = None,
     threshold_by_domain: bool = False,
 ) -> Detector:
     """Fit a system on normal clips: one memory bank for each machine and section.
@@ -63,6 +66,7 @@ def fit(
         any_frontend: take a trained encoder behind another front end than it was trained with.
         exclude_suspects: fit without the clips that stand out from their machine's, with a warning
             that lists them.
+        false_alarm_rate: share of normal clips that may be called anomalous; None: the system's.
         threshold_by_domain: judge clips of each domain by a threshold of its own normal clips.
 
     Returns:
@@ -70,15 +74,17 @@ def fit(
 
     Raises:
         AudioError: a clip that cannot be used.
-        SettingError: a trained encoder behind another front end than it was trained with.
-        DatasetError: no clips, too few, test clips or anomalies among them (law 4).
+        SettingError: a trained encoder behind another front end than it was trained with, or a
+            rate that is none.
+        DatasetError: no clips, too few, also without those that stand out, test clips or anomalies
+            among them (law 4).
     """
     detectors = fit_many(
         (system,), clips, runtime, order=order, skip_bad=skip_bad, any_frontend=any_frontend,
-        exclude_suspects=exclude_suspects,
+        exclude_suspects=exclude_suspects, false_alarm_rate=false_alarm_rate,
+        threshold_by_domain=threshold_by_domain,
     )  # fmt: skip
-    detector = next(detectors)
-    return detector.with_threshold_by_domain() if threshold_by_domain else detector
+    return next(detectors)
 
 
 def suspects(
@@ -119,6 +125,8 @@ def fit_many(
     skip_bad: bool = False,
     any_frontend: bool = False,
     exclude_suspects: bool = False,
+    false_alarm_rate: float | None = None,
+    threshold_by_domain: bool = False,
 ) -> Iterator[Detector]:
     """Fit systems one after the other on the same clips, which are heard once.
 
@@ -138,7 +146,9 @@ def fit_many(
         such as more neighbours than clips, when its system has its turn.
     """
     check_systems(systems)
-    fits = _Fits(systems, runtime_of(runtime), order)
+    if false_alarm_rate is not None:
+        check_rate(false_alarm_rate)
+    fits = _Fits(systems, runtime_of(runtime), order, false_alarm_rate, threshold_by_domain)
     hearing = _heard(fits, clips, skip_bad, any_frontend)
     if exclude_suspects:
         hearing = _without_suspects(hearing, fits)
@@ -180,8 +190,8 @@ def _without_suspects(hearing: Hearing, fits: _Fits) -> Hearing:
     """What was heard but for the clips that stand out, and copies of these."""
     found = {suspect.clip for suspect in _suspects(hearing, fits)[0] if suspect.alone}
     bad = {what.digest for clip, what in hearing.heard if clip in found}
-    left = [clip for clip, what in hearing.heard if what.digest in bad]
-    warn_left_out(left)
+    check_left(hearing.heard, bad)
+    warn_left_out([clip for clip, what in hearing.heard if what.digest in bad])
     kept = tuple(pair for pair in hearing.heard if pair[1].digest not in bad)
     return replace(hearing, heard=kept)
 
@@ -204,10 +214,16 @@ class _Fits:
     systems: Sequence[AnySystem]
     runtime: Runtime
     order: ChannelOrder
+    false_alarm_rate: float | None = None  # None: each system's own
+    by_domain: bool = False
     once: Once = field(default_factory=Once)
     known: dict[System, dict[Key, Member]] = field(default_factory=dict)
     suspects: list[Suspect] = field(default_factory=list)  # of the system that is fitted now
     counts: dict[str, int] = field(default_factory=dict)  # clips of each machine, as given
+
+    def rate(self, system: AnySystem) -> float:
+        """The false-alarm rate that a system's detector will have."""
+        return system.false_alarm_rate if self.false_alarm_rate is None else self.false_alarm_rate
 
     @cached_property
     def last(self) -> dict[System, int]:
@@ -280,8 +296,10 @@ def _fit_system(n: int, system: AnySystem, sections: Sequence[Normals], fits: _F
             progress("fitting", done, total)
     fits.let_go(n)
     warn_of_suspects(fits.suspects, fits.counts, fits.once)
-    rate = system.false_alarm_rate
-    detector = Detector(system, fitted, fits.order, rate, origins(system))
+    detector = Detector(system, fitted, fits.order, fits.rate(system), origins(system))
+    if fits.by_domain:
+        detector = detector.with_threshold_by_domain()
+    # Last: which threshold will judge is known only now.
     warn_of_deafness(detector, fits.suspects, fits.once)
     return detector
 
@@ -298,7 +316,7 @@ def _fit_section(system: AnySystem, normals: Normals, fits: _Fits) -> Section:
         warn_of_levels(machine, member, draft.sizes, levels, path, once)
         fitted.append(Fitted(member, fits.member(draft), draft.table, draft.folds, weight))
     members = [one.member for one in fitted]
-    warn_of_fit(system, machine, members, once)
+    warn_of_fit(system, machine, members, once, fits.rate(system))
     fresh = fresh_clips(system, machine, [what.near for _, what in group], once)
     fits.suspects += suspects_of(group, fitted, fresh)
     return Section(
@@ -316,16 +334,7 @@ def _fit_member(draft: _Draft, fits: _Fits) -> Member:
     with one_thread():  # the same bits whatever the number of cores
         fitted = fit_member(draft.member, draft.table, pools, draft.folds)
     heard_machine = machine_facts(draft.member.embedder, draft.normals.key[0])
-    return replace(fitted, facts={**fitted.facts, **heard_machine, **_session_fact(draft)})
-
-
-def _session_fact(draft: _Draft) -> dict[str, float]:
-    clips = [clip for clip, _ in draft.normals.group]
-    if not (sizes := session_sizes(clips)):
-        return {}
-    # The others are files of many parts.
-    days = {s for s in sessions_of(clips) if s is not None} - {str(c.path) for c in clips}
-    return {SESSIONS: float(len(sizes)), LARGEST: float(sizes[0]), DAYS: float(len(days))}
+    return replace(fitted, facts={**fitted.facts, **heard_machine, **draft.normals.sessions})
 
 
 def _pools(draft: _Draft, fits: _Fits) -> list[Pool]:

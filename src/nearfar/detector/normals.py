@@ -15,9 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nearfar.clips.clip import Clip
-from nearfar.clips.training import recording_blocks
+from nearfar.clips.training import recording_blocks, session_sizes, sessions_of
 from nearfar.detector.checks import FEWEST
 from nearfar.detector.member import assign_folds
+from nearfar.detector.section import DAYS, LARGEST, SESSIONS
 from nearfar.embedding.chain import Chain
 from nearfar.embedding.jobs import Heard
 from nearfar.scoring.bank import SOURCE, TARGET, Index
@@ -59,6 +60,16 @@ class Normals:
     def domain(self) -> NDArray[np.int8]:
         """(n,); a clip of unknown domain counts as source."""
         return _domains(self.group)
+
+    @cached_property
+    def sessions(self) -> dict[str, float]:
+        """Facts of the sessions that the clips are of; none where no session is known."""
+        clips = [clip for clip, _ in self.group]
+        if not (sizes := session_sizes(clips)):
+            return {}
+        # The others are files of many parts.
+        days = {s for s in sessions_of(clips) if s is not None} - {str(clip.path) for clip in clips}
+        return {SESSIONS: float(len(sizes)), LARGEST: float(sizes[0]), DAYS: float(len(days))}
 
     def folds(self, count: int, seed: int) -> Index:
         """Deal the clips into folds, each domain evenly, parts of one recording together.

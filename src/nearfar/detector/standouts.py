@@ -22,6 +22,7 @@ from nearfar.runtime.threads import one_thread
 from nearfar.scoring.bank import Index, Rows
 from nearfar.scoring.rule import judged
 from nearfar.system.system import System
+from nearfar.text import called
 
 FAR = 8.0  # MAD above the median, from which a score is far from the others
 # Few clips and many features have long tails: simulated normals reach 36 MAD, at 3.6 times the
@@ -116,18 +117,18 @@ def _far(
 
 
 def too_few(sections: Mapping[tuple[str, str], Section]) -> list[str]:
-    """A line for each machine of whose clips none can be judged by score, so few there are."""
-    lines = {}
-    for (machine, _), section in sections.items():
+    """A line for each section of whose clips none can be judged by score, so few there are."""
+    lines = []
+    for key, section in sections.items():
         sizes = [len(g) for g in _alike(section.members[0].domain[: len(section.clips)],
                                         section.fresh)]  # fmt: skip
         if max(sizes) < FEWEST:
             # Of a domain, or of those that an encoder heard, or did not.
             of = " of one kind" * (len(sizes) > 1)
-            lines[machine] = (
-                f"{machine}: too few clips{of} to judge by score ({max(sizes)} of {FEWEST})"
+            lines.append(
+                f"{called(*key)}: too few clips{of} to judge by score ({max(sizes)} of {FEWEST})"
             )
-    return list(lines.values())
+    return lines
 
 
 def _alike(domain: NDArray[np.int8], fresh: Sequence[bool] | None) -> list[Index]:

@@ -12,7 +12,7 @@ from nearfar.clips.collection import Clips
 from nearfar.detector.folder.index import INDEX, clip_counts
 from nearfar.detector.folder.previous import PREVIOUS, check_place, previous_of
 from nearfar.errors import FormatError, StorageError
-from nearfar.text import counted
+from nearfar.text import called, counted
 
 if TYPE_CHECKING:
     from nearfar.detector.section import Section
@@ -112,10 +112,8 @@ def _refuse_loss(folder: Path, new: Counts, replace: bool, would: str) -> None:
 def _told(counts: Counts, changed: set[tuple[str, str]]) -> str:
     """Machines and their clips, first those that are not the same before and after."""
     names = [
-        f"{machine if section == '00' else f'{machine} {section}'} ({counted(n, 'clip')})"
-        for (machine, section), n in sorted(
-            counts.items(), key=lambda item: (item[0] not in changed, item[0])
-        )
+        f"{called(*key)} ({counted(n, 'clip')})"
+        for key, n in sorted(counts.items(), key=lambda item: (item[0] not in changed, item[0]))
     ]
     more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
     return (", ".join(names[:SHOWN]) + more) or "no clips"
