@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import nearfar as nf
+from conftest import refused, write
 from nearfar.detector.detector import Detector, load
 from nearfar.detector.folder.late import LateSections
 from nearfar.detector.member import Member
@@ -96,6 +97,45 @@ def test_one_that_was_replaced_meanwhile_is_not_called_damaged(folder, sound):
     replace(new, sections={key: section_of(7) for key in new.sections}).save(folder)
     with pytest.raises(FormatError, match="det: it was replaced while it was read; run it again"):
         detector.score(sound, sr=RATE, machine="fan")
+
+
+def test_one_that_is_gone_is_named_once(folder):
+    detector = load(folder, late=True)
+    shutil.rmtree(folder)
+    line = refused(lambda: detector.threshold("fan"), "is no folder", error=FormatError)
+    assert line.count(str(folder)) == 1
+
+
+@pytest.mark.filterwarnings("error")
+def test_one_threshold_for_all_is_drawn_without_a_look_at_any_bank(folder):
+    for bank in folder.glob("bank-*"):
+        bank.unlink()
+    detector = load(folder, late=True)
+    assert not detector.with_threshold_by_domain(False).threshold_by_domain
+    assert detector.with_threshold_by_domain(machines=()).threshold_by_domain
+
+
+@pytest.mark.parametrize("option", ["--threshold-by-domain", "--threshold-pooled"])
+@pytest.mark.parametrize("named", [True, False])
+def test_score_by_domain_reads_and_names_the_machines_it_is_asked_about(
+    run, folder, sound, tmp_path, option, named
+):
+    bank_of(folder, "pump").unlink()
+    clip = write(tmp_path / "fan" / "new.wav", sound)
+    more = ("--machine", "fan") if named else ()
+    code, out, err = run("score", folder, clip, "--workers", 1, "--no-cache", option, *more)
+    assert (code, "fan" in out) == (0, True), err
+    assert "pump" not in err
+    assert ("fan: still one threshold" in err) == (option == "--threshold-by-domain")
+
+
+def test_score_by_domain_names_the_one_machine_of_a_detector(run, sound, tmp_path):
+    """Whose clips need not lie in a folder of its name."""
+    folder = Detector(logmel(), {("fan", "00"): section_of(0)}).save(tmp_path / "one")
+    clip = write(tmp_path / "today" / "new.wav", sound)
+    given = ("score", folder, clip, "--workers", 1, "--no-cache", "--threshold-by-domain")
+    code, _, err = run(*given)
+    assert (code, "fan: still one threshold" in err) == (0, True)
 
 
 def test_to_another_process_goes_what_the_banks_hold():

@@ -205,8 +205,6 @@ def score(
     fitted = load(detector, types_of(part), weights or (), late=True)
     if false_alarm_rate is not None:
         fitted = fitted.with_false_alarm_rate(false_alarm_rate)
-    if threshold_by_domain is not None:
-        fitted = fitted.with_threshold_by_domain(threshold_by_domain)
     if machine is not None and machine not in fitted.machines:
         fitted.threshold(machine)  # says which there are, before any folder is opened
     # Near and far of a pair, both named by a *.wav, are one clip. A name given is a machine's:
@@ -215,6 +213,12 @@ def score(
         data, machine=machine, clip_seconds=clip_seconds,
         channels=channels_of(near, far), pair=pair, salvage=salvage, time_pattern=time_pattern,
     )  # fmt: skip
+    if threshold_by_domain is not None:
+        # Of a machine that no clip is held against no bank is read, and nothing said.
+        asked = fitted.machines if len(fitted.machines) == 1 else clips.machines
+        fitted = fitted.with_threshold_by_domain(
+            threshold_by_domain, machines=asked if machine is None else (machine,)
+        )
     with Session(workers, cache, device, batch_size) as session:
         scores = fitted.score(
             clips, session.runtime, machine=machine, section=section, skip_bad=skip_bad

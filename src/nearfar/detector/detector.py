@@ -7,7 +7,7 @@ A detector cannot exist unfitted. It is read and written as a folder, see
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
@@ -178,15 +178,24 @@ class Detector:
         """
         return replace(self, false_alarm_rate=check_rate(rate))  # judges are made anew from it
 
-    def with_threshold_by_domain(self, by_domain: bool = True) -> Detector:
+    def with_threshold_by_domain(
+        self, by_domain: bool = True, *, machines: Collection[str] | None = None
+    ) -> Detector:
         """The same detector with thresholds by domain, or one for all; nothing is fitted again.
 
         Machines without normal clips of both domains, for which it changes nothing, are named in
         a warning.
+
+        Args:
+            by_domain: False for one threshold.
+            machines: look only at these, so that of others loaded late no bank is read.
         """
         changed = replace(self, threshold_by_domain=by_domain)
-        alone = [m for m, s in changed.sections if not changed._judge((m, s)).alarm_rates()]
-        if by_domain and alone:
+        if not by_domain:
+            return changed
+        asked = [key for key in self.sections if machines is None or key[0] in machines]
+        alone = [machine for machine, section in asked if not changed.alarm_rates(machine, section)]
+        if alone:
             warn(
                 f"{named(list(dict.fromkeys(alone)))}: still one threshold for all clips, as is "
                 "right for a machine of one condition; thresholds by domain need normal clips of "

@@ -271,14 +271,14 @@ def _section(
     """One section; `late`, when `_content` is done and another detector may be there."""
     if not late:
         return read_section(folder, entry, system, known)
-    with _as_written(folder):
-        try:
+    try:
+        with _as_written(folder):
             return read_section(folder, entry, system, known)
-        except FormatError:
-            if _read_index(folder / INDEX, newer=True) == data:
-                raise
-            # A bank that is gone with its index is no damage.
-            raise FormatError("it was replaced while it was read; run it again") from None
+    except FormatError:
+        if _read_index(folder / INDEX, newer=True) == data:
+            raise
+        # A bank that is gone with its index is no damage.
+        raise FormatError(f"{folder}: it was replaced while it was read; run it again") from None
 
 
 @contextmanager

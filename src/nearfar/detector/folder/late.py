@@ -35,4 +35,5 @@ class LateSections(Mapping[tuple[str, str], Section]):
         return len(self._readers)
 
     def __reduce__(self) -> Any:
-        return dict, (dict(self),)  # to another process goes what was read
+        # What was not yet read is read now: to another process the files may be out of reach.
+        return dict, (dict(self),)
