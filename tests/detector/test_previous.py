@@ -75,6 +75,15 @@ def test_what_is_no_fit_leaves_the_one_before_alone(det, tmp_path, run):
     assert names(tmp_path) == ["det", "det.previous"]
 
 
+def test_it_is_said_what_was_kept(tmp_path):
+    det = tmp_path / "det"
+    assert detector(0).save_over(det) is None
+    assert detector(1).save_over(det, previous=False) is None
+    assert not previous_of(det).exists()
+    assert detector(2).save_over(det) == previous_of(det)
+    assert (number_of(det), number_of(previous_of(det))) == (2, 1)
+
+
 def test_a_first_save_keeps_nothing(tmp_path):
     detector().save(tmp_path / "a" / "new", previous=True)
     assert names(tmp_path / "a") == ["new"]
@@ -124,7 +133,7 @@ def test_one_that_is_damaged_is_not_kept_and_the_one_before_stays(det, tmp_path)
     ):
         damage()
         assert kept_as(det) is None
-        detector(1).save(det, previous=True)
+        assert detector(1).save_over(det) is None
         assert (number_of(det), number_of(kept)) == (1, 0)
 
 
@@ -132,7 +141,7 @@ def test_one_of_a_newer_nearfar_is_kept_as_it_is(det):
     data = json.loads((det / INDEX).read_text()) | {"format": FORMAT + 1, "sha256": "?"}
     (det / INDEX).write_text(json.dumps(data))
     newer = tree(det)
-    detector(1).save(det, previous=True)
+    assert detector(1).save_over(det) == previous_of(det)
     assert tree(previous_of(det)) == newer
 
 

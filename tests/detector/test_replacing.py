@@ -2,6 +2,7 @@
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +11,12 @@ import pytest
 import nearfar as nf
 from conftest import machine_sound, refused, write
 from nearfar.clips import Clip, Clips
-from nearfar.detector.folder.index import INDEX
+from nearfar.detector import refit
+from nearfar.detector.folder.index import INDEX, Heading
 from nearfar.detector.folder.previous import previous_of
 from nearfar.detector.folder.replacing import check_fitted, check_keeping, check_loss
 from nearfar.detector.member import Member
+from nearfar.detector.refit import Told, told_there
 from nearfar.detector.section import Section, TrainingClip
 from nearfar.errors import StorageError
 from processes import tree
@@ -113,6 +116,20 @@ def test_an_index_that_does_not_say_is_asked_about(det, damage):
     check_loss(det, clips(WAS), replace=True)
 
 
+def test_what_the_index_says_is_read_once_for_all_that_ask(det, tmp_path):
+    told = replace(detector(WAS), order="far-near", false_alarm_rate=0.25, threshold_by_domain=True)
+    told.save(det)
+    for asked in (False, True):
+        there = check_loss(det, clips(WAS), replace=asked)
+        assert there == Heading(WAS, 0.25, "far-near", by_domain=True)
+    assert told_there(there, ["pump7", "fan"]) == Told(0.25, "far-near", by_domain=True)
+    for others in (["fan"], ["fan", "pump7", "saw"], []):
+        assert told_there(there, others) is None
+    (det / INDEX).write_text("{")
+    assert check_loss(det, clips(WAS), replace=True) is None
+    assert told_there(None, ["fan"]) is None
+
+
 # ---- where it is kept ----------------------------------------------------------------------------
 
 
@@ -197,6 +214,23 @@ def test_a_fit_says_where_the_one_before_is(fit, tmp_path):
     assert (code, err.count("\n"), "--replace" in err) == (2, 1, True)
     assert fit(press, det, "--replace")[1].splitlines()[-1].endswith("the one before is not kept")
     assert nf.load(det).machines == nf.load(kept).machines == ("press",)
+
+
+def test_what_is_damaged_while_a_fit_hears_is_not_said_to_be_kept(fit, tmp_path, monkeypatch):
+    data, det = recorded(tmp_path / "press", 12), tmp_path / "det"
+    fit(data, det)
+
+    def strangers(folder, new):
+        for bank in folder.glob("bank-*"):
+            bank.write_bytes(b"damaged")
+        return {"press": (12, 12)}
+
+    monkeypatch.setattr(refit, "strangers", strangers)
+    code, out, err = fit(data, det)
+    assert code == 0
+    assert "the one before is not kept" in out
+    assert "that was there; is it the same machine" in err
+    assert not previous_of(det).exists()
 
 
 def test_silent_clips_do_not_take_a_detector_of_many(fit, tmp_path):

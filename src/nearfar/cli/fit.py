@@ -99,7 +99,7 @@ def fit(
     from nearfar.cli import show
     from nearfar.clips import Clips
     from nearfar.detector.fitting import fit as fit_system
-    from nearfar.detector.folder.index import check_target, kept_as
+    from nearfar.detector.folder.index import check_target
     from nearfar.detector.folder.replacing import check_fitted, check_keeping, check_loss
     from nearfar.detector.refit import Told, strangers, told_there
     from nearfar.detector.standouts import too_few
@@ -120,8 +120,8 @@ def fit(
         salvage=salvage, time_pattern=time_pattern,
     )  # fmt: skip
     if replaced:
-        check_loss(output, clips, replace)  # by what is listed: nothing is heard yet
-        said, same = said.or_as(told_there(output, clips.machines), recipe.false_alarm_rate)
+        there = check_loss(output, clips, replace)  # by what is listed: nothing is heard yet
+        said, same = said.or_as(told_there(there, clips.machines), recipe.false_alarm_rate)
     with Session(workers, cache, device, batch_size) as session:
         detector = fit_system(
             recipe, clips, session.runtime, order=said.order or "near-far", skip_bad=skip_bad,
@@ -130,9 +130,8 @@ def fit(
         )  # fmt: skip
     if replaced:
         check_fitted(output, detector.sections, replace)  # what was heard may be far less
-    kept = kept_as(output) if keep else None
     strange = strangers(output, detector) if replaced else {}
-    detector.save(output, weights="copy" if copy_weights else "keep", previous=keep)
+    kept = detector.save_over(output, "copy" if copy_weights else "keep", previous=keep)
     _warn_of(strange, kept)
     # Who reads no word of suspects may think there are none.
     for line in too_few(detector.sections):

@@ -274,6 +274,17 @@ class Detector:
             SettingError: a part has a value that is no plain data.
             WeightsError: weights to be copied are gone.
         """
+        self.save_over(folder, weights, previous=previous)
+        return Path(folder)
+
+    def save_over(
+        self,
+        folder: str | os.PathLike[str],
+        weights: Literal["keep", "copy"] = "keep",
+        *,
+        previous: bool = True,
+    ) -> Path | None:
+        """`save`, telling where the detector that was there is kept; None if it is not."""
         if weights not in ("keep", "copy"):
             raise SettingError(f"save(weights={weights!r}); it is 'keep' or 'copy'")
         # Drawn before anything is written: a section that cannot be judged is not saved.
@@ -283,10 +294,9 @@ class Detector:
             self.system, self.sections, self.order, self.false_alarm_rate, known,
             self.threshold_by_domain,
         )  # fmt: skip
-        write(
+        return write(
             Path(folder), content, thresholds, with_weights=weights == "copy", previous=previous
         )  # fmt: skip
-        return Path(folder)
 
     @cached_property
     def chains(self) -> tuple[Chain, ...]:

@@ -13,10 +13,10 @@ import numpy as np
 
 from nearfar.clips.clip import Clip
 from nearfar.detector.detector import Detector, load
-from nearfar.detector.folder.index import told
+from nearfar.detector.folder.index import Heading
 from nearfar.detector.section import Section
 from nearfar.embedding.jobs import Heard
-from nearfar.errors import FormatError, NearfarError
+from nearfar.errors import NearfarError
 from nearfar.scoring.bank import TARGET
 from nearfar.sound.audio import ChannelOrder
 
@@ -71,18 +71,16 @@ def _order_words(order: ChannelOrder | None) -> str:
     return f"near channel {order[0]}, far channel {order[1]}"
 
 
-def told_there(folder: Path, machines: Collection[str]) -> Told | None:
-    """What the detector of a folder was told; None if it is of other machines, or not readable.
+def told_there(there: Heading | None, machines: Collection[str]) -> Told | None:
+    """What a detector was told; None if it is of other machines.
 
     Args:
-        folder: of a detector, or an empty place.
+        there: what its index says; None of none, or of one that only --replace may write over.
         machines: that will be fitted.
     """
-    try:
-        there, rate, order, by_domain = told(folder)
-    except FormatError:  # none there, or one that only --replace may write over
+    if there is None or {machine for machine, _ in there.counts} != set(machines):
         return None
-    return Told(rate, order, by_domain) if there == set(machines) else None
+    return Told(there.false_alarm_rate, there.order, there.by_domain)
 
 
 def strangers(folder: Path, new: Detector) -> dict[str, tuple[int, int]]:
@@ -106,7 +104,7 @@ def strangers(folder: Path, new: Detector) -> dict[str, tuple[int, int]]:
         return {}
     found: dict[str, list[bool]] = {}
     for key, section in new.sections.items():
-        if key in old.sections and len(section.members) == len(new.system.members):
+        if key in old.sections:
             verdicts = old.judge(_rows(new, key, section))
             found.setdefault(key[0], []).extend(v.anomalous for v in verdicts)
     return {

@@ -63,6 +63,20 @@ class Content:
     threshold_by_domain: bool = False
 
 
+@dataclass(frozen=True)
+class Heading:
+    """Whose a detector is, and what it was told that no recordings tell.
+
+    >>> Heading({("fan", "00"): 12}, 0.1, "near-far", by_domain=False).counts
+    {('fan', '00'): 12}
+    """
+
+    counts: Mapping[tuple[str, str], int]  # (machine, section) → clips that it was fitted on
+    false_alarm_rate: float
+    order: ChannelOrder
+    by_domain: bool
+
+
 def check_target(folder: Path) -> bool:
     """Refuse a place that no detector can be written to, before any work is done.
 
@@ -92,7 +106,7 @@ def write(
     *,
     with_weights: bool = False,
     previous: bool = False,
-) -> None:
+) -> Path | None:
     """Write a detector; the one that was there survives any failure.
 
     Args:
@@ -101,6 +115,9 @@ def write(
         thresholds: of each section, for people who read the file; drawn again when it is loaded.
         with_weights: put a copy of the encoders' weights into the folder.
         previous: keep the one that was there, if it is whole, beside the folder.
+
+    Returns:
+        Where the one that was there is kept; None if it is not.
 
     Raises:
         StorageError: the folder cannot be written, or what was there cannot be kept.
@@ -113,10 +130,11 @@ def write(
     with alone(folder) as locked:
         stale = 0 if locked else STALE
         sweep(folder, stale=stale)
-        kept = previous and kept_as(folder) is not None
+        kept = kept_as(folder) if previous else None
         places = [origin.place for origin in content.origins]
-        with keeping(folder, places) if kept else nullcontext():
+        with nullcontext() if kept is None else keeping(folder, places):
             _write_whole(folder, content, text, banks, was_there, with_weights, stale)
+    return kept
 
 
 def kept_as(folder: Path) -> Path | None:
@@ -128,29 +146,17 @@ def kept_as(folder: Path) -> Path | None:
     return previous_of(folder) if has_whole_banks(folder) else None
 
 
-def clip_counts(folder: Path) -> dict[tuple[str, str], int]:
-    """How many clips each machine and section of a detector was fitted on, by its index alone.
+def heading(folder: Path) -> Heading:
+    """What a fit onto a detector asks it, by its index alone: no bank is read.
 
     Raises:
         FormatError: a damaged index, or one of a newer nearfar.
     """
     data = _read_index(folder / INDEX)
     try:
-        return {(str(e["machine"]), str(e["section"])): len(e["clips"]) for e in data["sections"]}
-    except (LookupError, TypeError):
-        raise FormatError(f"{folder / INDEX}: not as nearfar writes it; fit again") from None
-
-
-def told(folder: Path) -> tuple[set[str], float, ChannelOrder, bool]:
-    """Machines, false-alarm rate, channel order and whether by domain, by the index alone.
-
-    Raises:
-        FormatError: a damaged index, or one of a newer nearfar.
-    """
-    data = _read_index(folder / INDEX)
-    try:
-        machines = {str(e["machine"]) for e in data["sections"]}
-        return machines, check_rate(data["false_alarm_rate"]), _order(data), _by_domain(data)
+        counts = {(str(e["machine"]), str(e["section"])): len(e["clips"]) for e in data["sections"]}
+        rate = check_rate(data["false_alarm_rate"])
+        return Heading(counts, rate, _order(data), _by_domain(data))
     except (LookupError, TypeError, SettingError):
         raise FormatError(f"{folder / INDEX}: not as nearfar writes it; fit again") from None
 
@@ -245,7 +251,8 @@ def _content(
 ) -> Content:
     with _as_written(folder):
         system = from_data(data["system"], types)
-        _check_system(system)
+        if not isinstance(system, System | Ensemble):
+            raise FormatError(f"its system is {system!r}, which is no System; fit again")
         known = _origins(data, system)
         # Before the banks: weights that are not theirs are refused first.
         system = located(system, known, folder, weights)
@@ -357,21 +364,13 @@ def _format(content: Content) -> int:
         return FORMAT
     if _chosen(content.order):
         return CHOSEN
-    return ADAPTED if _adapts(content.system) else UNADAPTED
+    adapts = any(member.adaptation is not None for member in content.system.members)
+    return ADAPTED if adapts else UNADAPTED
 
 
 def _chosen(order: ChannelOrder) -> bool:
     """Whether it is two channels of several."""
     return not isinstance(order, str)
-
-
-def _adapts(system: System | Ensemble) -> bool:
-    return any(member.adaptation is not None for member in system.members)
-
-
-def _check_system(system: Any) -> None:
-    if not isinstance(system, System | Ensemble):
-        raise FormatError(f"its system is {system!r}, which is no System; fit again")
 
 
 def _order(data: Mapping[str, Any]) -> Any:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nearfar.clips.collection import Clips
-from nearfar.detector.folder.index import INDEX, clip_counts
+from nearfar.detector.folder.index import INDEX, Heading, heading
 from nearfar.detector.folder.previous import PREVIOUS, check_place, previous_of
 from nearfar.errors import FormatError, StorageError
 from nearfar.text import called, counted
@@ -55,7 +55,7 @@ def check_keeping(folder: Path, inputs: Iterable[Path | str | None], replace: bo
     return False
 
 
-def check_loss(folder: Path, clips: Clips, replace: bool) -> None:
+def check_loss(folder: Path, clips: Clips, replace: bool) -> Heading | None:
     """Refuse to replace a detector of other machines, or of far more clips, unasked.
 
     Args:
@@ -63,14 +63,19 @@ def check_loss(folder: Path, clips: Clips, replace: bool) -> None:
         clips: as listed, to be fitted on.
         replace: the user has asked for it.
 
+    Returns:
+        What the detector's index says; None if it does not say, and that is no matter.
+
     Raises:
         StorageError: other machines or sections, fewer than `FEWER` of the clips of any, or an
             index that does not say.
     """
     new = Counter((clip.machine, clip.section) for clip in clips if not clip.fault)
     # Without clips there is no fit, which says so itself.
+    there = _heading(folder)
     if len(clips):
-        _refuse_loss(folder, new, replace, "this would make it one of")
+        _refuse_loss(folder, there, new, replace, "this would make it one of")
+    return there
 
 
 def check_fitted(folder: Path, sections: Mapping[tuple[str, str], Section], replace: bool) -> None:
@@ -85,19 +90,28 @@ def check_fitted(folder: Path, sections: Mapping[tuple[str, str], Section], repl
         StorageError: as of `check_loss`.
     """
     new = {key: len(section.clips) for key, section in sections.items()}
-    _refuse_loss(folder, new, replace, "of what could be used this fit would make it one of")
+    there = _heading(folder)  # read anew: hearing took its time
+    _refuse_loss(folder, there, new, replace, "of what could be used this fit would make it one of")
 
 
-def _refuse_loss(folder: Path, new: Counts, replace: bool, would: str) -> None:
+def _heading(folder: Path) -> Heading | None:
+    try:
+        return heading(folder)
+    except FormatError:
+        return None
+
+
+def _refuse_loss(
+    folder: Path, there: Heading | None, new: Counts, replace: bool, would: str
+) -> None:
     if replace:
         return
-    try:
-        old = clip_counts(folder)
-    except FormatError:
+    if there is None:
         raise StorageError(
             f"{folder}: its {INDEX} is damaged or of a newer nearfar, so nobody knows what would "
             "be lost; choose another folder, or --replace"
-        ) from None
+        )
+    old = there.counts
     changed = {
         key for key in {*old, *new}
         if new.get(key, 0) < FEWER * old.get(key, 0) or key not in old
