@@ -35,8 +35,8 @@ CUES = {
     "zeros": "2 % of samples or more exactly zero, above what level and the others explain",
     "off": "of two or more groups with 10 dB or more between them: one below the largest",
     "loud": "the same: one above the largest",
-    "length": "another length than four in five clips",
-    "rate": "another sample rate than four in five files",
+    "length": "another length than four in five clips of its domain",
+    "rate": "another sample rate than four in five files of its domain",
     "lag": "far, of a second file, more than 30 ms from near",
     "drift": "far, of a second file, runs away by more than 20 ms over the recording",
 }
@@ -102,15 +102,16 @@ Printed by `python -m bench.suspects`; do not edit. {label}. Machine: {machine}.
 says the same, beside all clips that cannot be used, and writes nothing (exit code 1 if any stands
 out, 2 if any cannot be used); `nearfar inspect` says what can be
 said without a system. Nothing is left out unless it is asked for: `fit --exclude-suspects`, in
-Python `fit(..., exclude_suspects=True)`, which names what it left out.
+Python `fit(..., exclude_suspects=True)`, which names what it left out, and
+refuses where fewer than three clips of a machine and section would be left.
 
 | kind | a clip is named for |
 |---|---|
 {cues}
 
 * Clips are compared within their domain, where it has enough clips (5; 12 for scores).
-* For score, ratio and level, a clip is not named where half of those with its attributes, its
-  recording or its folder stand out too: then it is a condition, which may differ.
+* For score, ratio, level, length and rate, a clip is not named where half of those with its
+  attributes, its recording or its folder stand out too: then it is a condition, which may differ.
 * Clips that share a fault hide one another. Those that lie apart in robust units, a fifth at most,
   are held out together and judged by a bank made of the others.
 * What most clips of a machine have is said, but left in: there would be no others to fit on.
