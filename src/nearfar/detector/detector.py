@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeGuard
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -23,6 +23,7 @@ from nearfar.detector.origin import Origin, origins
 from nearfar.detector.origin import check as check_origins
 from nearfar.detector.section import DOMAINS, Judge, Section
 from nearfar.detector.trained import MACHINE_HEARD
+from nearfar.detector.wrong_calls import are_clips
 from nearfar.embedding.chain import Chain
 from nearfar.embedding.hearing import hear
 from nearfar.embedding.jobs import Heard
@@ -133,24 +134,10 @@ class Detector:
             DatasetError: no clips, or a machine or section the detector does not know.
             SettingError: `sr` missing or out of place.
         """
-        paths = isinstance(clips, list | tuple) and any(isinstance(c, str | Path) for c in clips)
-        if paths or isinstance(clips, str | Path | Clip):  # the commonest mistake
-            given = (
-                "paths" if paths else "one clip" if isinstance(clips, Clip) else repr(str(clips))
-            )
-            raise DatasetError(
-                f"score takes clips, not {given}; give Clips.open(folder), or [clip]"
-            )
         runtime = runtime_of(runtime)
-        if not _are_clips(clips):
-            if clips is None or isinstance(clips, int | float):
-                raise DatasetError(f"score takes clips, not {clips!r}; give Clips.open(folder)")
-            if sr is None:
-                raise SettingError("an array needs its sample rate: score(audio, sr=48000)")
+        if not are_clips(clips, sr):
             array: Any = clips  # whatever NumPy takes
             return self._score_array(array, sr, machine, section, runtime)
-        if sr is not None:
-            raise SettingError("sr is for arrays; files say their own sample rate")
         # All of them before the first is read: a wrong machine costs no hours of embedding.
         known = [self._assigned(c, machine, section) for c in clips]
         for key in dict.fromkeys((c.machine, c.section) for c in known):
@@ -356,7 +343,7 @@ class Detector:
     def _score_array(
         self,
         audio: ArrayLike,
-        sr: float,
+        sr: Any,  # a number: without one it was refused
         machine: str | None,
         section: str | None,
         runtime: Runtime,
@@ -421,8 +408,3 @@ def load(
         content.system, content.sections, content.order, content.false_alarm_rate, content.origins,
         content.threshold_by_domain,
     )  # fmt: skip
-
-
-def _are_clips(clips: object) -> TypeGuard[Sequence[Clip]]:
-    # An empty list is clips: a folder without any is scored to no verdicts.
-    return isinstance(clips, Sequence) and all(isinstance(c, Clip) for c in clips)
