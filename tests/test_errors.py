@@ -80,12 +80,14 @@ def missing(name):
     raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 
 
-@pytest.mark.parametrize("extra", EXTRAS)
-def test_a_missing_package_is_told_with_what_installs_it(extra):
+@pytest.mark.parametrize(
+    ("extra", "package"), [(extra, package) for extra in EXTRAS for package in EXTRAS[extra]]
+)
+def test_a_missing_package_is_told_with_what_installs_it(extra, package):
     kind = errors.WeightsError
     told = rf"^this cannot be done; pip install 'nearfar\[{extra}\]'$"
     with pytest.raises(kind, match=told), needs(extra, "this cannot be done", kind):
-        missing(EXTRAS[extra])
+        missing(package)
 
 
 def test_any_other_missing_module_is_a_bug_and_stays_one():
@@ -93,11 +95,12 @@ def test_any_other_missing_module_is_a_bug_and_stays_one():
         missing("torch_helper")
 
 
-def test_each_extra_brings_its_package():
+def test_each_extra_brings_its_packages():
     project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())
     offered = project["project"]["optional-dependencies"]
-    for extra, package in EXTRAS.items():
-        assert any(wanted.startswith(package) for wanted in offered[extra])
+    for extra, packages in EXTRAS.items():
+        for package in packages:
+            assert any(wanted.startswith(package) for wanted in offered[extra])
 
 
 # ---- warnings ------------------------------------------------------------------------------------

@@ -49,6 +49,10 @@ MAY_IMPORT: dict[str, set[str]] = {
         "clips", "detector", "embedder", "embedding", "frontend", "metrics", "scores", "scoring",
         "sound", "system",
     },
+    "report": {
+        "clips", "detector", "embedder", "embedding", "frontend", "health", "metrics", "scores",
+        "scoring", "sound", "study", "system",
+    },
     "reproduce": {
         "clips", "detector", "embedder", "embedding", "frontend", "metrics", "scores", "scoring",
         "sound", "study", "system", "training",

@@ -30,8 +30,8 @@ _NAME, _COUNT = r"[A-Z][A-Z_]+", r"\d[\d.]*"
 FLAGS = {
     "skip_bad": "", "any_frontend": "", "salvage": "", "replace": "", "exclude_suspects": "",
     "resume": "", "any_data": "", "machine": _NAME, "section": _NAME, "weights": _NAME,
-    "truth": _NAME, "config": _NAME, "detector": _NAME, "vary": _NAME, "seeds": _COUNT,
-    "near": _COUNT, "far": _COUNT, "clip_seconds": _COUNT,
+    "truth": _NAME, "config": _NAME, "frozen_weights": _NAME, "detector": _NAME, "vary": _NAME,
+    "seeds": _COUNT, "near": _COUNT, "far": _COUNT, "clip_seconds": _COUNT,
     "workers": _COUNT, "batch_size": _COUNT, "device": r"cpu|cuda(?::\d+)?|mps",
     "pair": r"'NEAR=[^']*'", "order": r"near-far|far-near", "false_alarm_rate": _COUNT,
 }  # fmt: skip
@@ -40,7 +40,8 @@ _RUNTIME = ("workers", "batch_size", "device")  # fields of a Runtime
 # A whole command is the same in both languages, and stays as it is.
 _COMMAND = re.compile(r"(\bnearfar [a-z]+(?: [^,;()]*)?)")
 
-EXTRAS = {"eat": "torch", "train": "accelerate", "report": "matplotlib"}  # extra → its package
+# Extra → its packages.
+EXTRAS = {"eat": ("torch",), "train": ("accelerate",), "report": ("matplotlib", "jinja2")}
 LONGEST = 500  # characters of a message: more is not read, and cut by whoever passes it on
 
 
@@ -385,12 +386,12 @@ def needs(extra: str, what: str, kind: type[NearfarError] = NearfarError) -> Ite
         kind: of the error.
 
     Raises:
-        NearfarError: of that kind; the package of the extra is not installed.
+        NearfarError: of that kind; a package of the extra is not installed.
     """
     try:
         yield
     except ModuleNotFoundError as error:
         # By name: an installed package that lacks one of its own is not mended by our extra.
-        if error.name != EXTRAS[extra]:
+        if error.name not in EXTRAS[extra]:
             raise  # a bug of ours, or of the package
         raise kind(f"{what}; pip install 'nearfar[{extra}]'") from None

@@ -1,0 +1,129 @@
+"""Pictures inside a page: matplotlib's SVG whose colours are the page's, by day and by night."""
+
+from __future__ import annotations
+
+import io
+import re
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nearfar.errors import needs
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+# A colour nobody would choose stands for a name of page.css, which knows whether it is night.
+_NAMES = (
+    "ink", "muted", "grid", "paper", "alarm", "good", "near", "far", "heard", "normal",
+    "source", "target", "accent",
+)  # fmt: skip
+COLOURS = {name: f"#0101{n:02x}" for n, name in enumerate(_NAMES, start=1)}
+INK, MUTED, GRID, PAPER = (COLOURS[name] for name in ("ink", "muted", "grid", "paper"))
+# Of values that have no sign and of those that have one: even steps, safe for the colour-blind.
+SEQUENTIAL, DIVERGING = "magma", "PuOr_r"
+
+_RC: Any = {
+    "svg.fonttype": "none",  # text stays text: it is searched, read aloud, and set in our font
+    "svg.hashsalt": "nearfar",  # the same picture gives the same bytes
+    "font.family": "sans-serif",
+    "font.size": 10,
+    "text.color": INK,
+    "axes.edgecolor": MUTED,
+    "axes.labelcolor": INK,
+    "axes.titlecolor": INK,
+    "axes.titlesize": 10,
+    "axes.titlelocation": "left",
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "grid.color": GRID,
+    "grid.linewidth": 0.6,
+    "xtick.color": MUTED,
+    "ytick.color": MUTED,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "figure.facecolor": "none",
+    "axes.facecolor": "none",
+    "savefig.facecolor": "none",
+    "legend.frameon": False,
+    "lines.linewidth": 1.6,
+}
+
+
+def figure(width: float, height: float) -> Figure:
+    """An empty figure in the style of the pages, width × height in inches of 96 px.
+
+    Draw on it within `with styled():`, for axes take their style when they are made.
+
+    Raises:
+        NearfarError: matplotlib is not installed.
+    """
+    with needs("report", "pages need matplotlib"):
+        import matplotlib  # noqa: F401
+    from matplotlib.figure import Figure  # not pyplot, which looks for a screen
+
+    with styled():
+        return Figure(figsize=(width, height), dpi=96)
+
+
+def styled() -> Any:
+    """A context in which matplotlib draws in the style of the pages."""
+    import matplotlib
+
+    return matplotlib.rc_context(_RC)
+
+
+def svg(picture: Figure, label: str) -> Any:
+    """A figure as inline SVG, safe to stand beside others in one page.
+
+    Args:
+        picture: the figure.
+        label: what it shows, with its numbers, for those who do not see it.
+    """
+    from markupsafe import Markup, escape
+
+    buffer = io.StringIO()
+    with styled():
+        picture.savefig(buffer, format="svg", metadata={"Date": None})
+    text = buffer.getvalue()
+    text = text[text.index("<svg") :]
+    # Its style would be the whole page's, its metadata nobody's; groups' names would come twice.
+    text = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>", "", text, flags=re.DOTALL)
+    text = re.sub(r'<g id="[^"]*"', "<g", text)
+    for name, colour in COLOURS.items():
+        text = text.replace(colour, f"var(--{name})")
+    # Font families are the page's; sizes stay.
+    text = re.sub(r"font: ([^;\"]*?px) [^;\"]*", r"font-size: \1", text)
+    head = f'<svg role="img" aria-label="{escape(label)}" class="plot" '
+    return Markup(text.replace("<svg ", head, 1))
+
+
+def spectrogram(
+    axes: Axes,
+    levels: NDArray[np.float32],
+    seconds: float,
+    hertz: float,
+    limits: tuple[float, float],
+    *,
+    cmap: str = SEQUENTIAL,
+) -> None:
+    """Draw (bands, frames) levels on axes of time in s and frequency in kHz.
+
+    Args:
+        axes: to draw on.
+        levels: rows from low to high frequency, evenly spaced up to `hertz`.
+        seconds: length of the time axis.
+        hertz: top of the frequency axis.
+        limits: lowest and highest value of the colours, as dB.
+        cmap: matplotlib's name of the colours.
+    """
+    axes.imshow(
+        levels, origin="lower", aspect="auto", extent=(0, seconds, 0, hertz / 1000),
+        vmin=limits[0], vmax=limits[1], cmap=cmap, interpolation="nearest",
+    )  # fmt: skip
+    axes.grid(visible=False)
+    axes.set_ylabel("kHz")

@@ -1,0 +1,74 @@
+"""A picture in a page has the page's colours and no names that another has."""
+
+import re
+
+import numpy as np
+import pytest
+
+from nearfar.report.plots import COLOURS, figure, spectrogram, styled, svg
+
+
+def drawing(label="a picture"):
+    picture = figure(4, 2)
+    with styled():
+        axes = picture.subplots()
+        for name in COLOURS:
+            axes.plot([0, 1], [0, 1], color=COLOURS[name], label=name)
+        axes.set_title("a title & more")
+    return svg(picture, label)
+
+
+def test_every_colour_is_a_name_of_the_page():
+    text = drawing()
+    for name in COLOURS:
+        assert f"var(--{name})" in text
+    assert "#0101" not in text
+
+
+def test_text_stays_text_and_says_what_it_shows():
+    text = drawing('<b> & "quoted"')
+    assert "a title &amp; more" in text
+    assert 'role="img"' in text
+    assert "<b>" not in text
+
+
+def test_two_pictures_in_one_page_share_no_names():
+    """Only what is defined has a name, and equal names mean equal definitions."""
+    page = drawing() + drawing()
+    defined = re.findall(r'<(\w+)[^>]* id="([^"]+)"', page)
+    assert {tag for tag, _ in defined} <= {"path", "clipPath", "image", "use"}
+    assert "<style" not in page
+    assert "<metadata" not in page
+
+
+def test_the_same_picture_is_the_same_text():
+    assert drawing() == drawing()
+
+
+def test_a_spectrogram_has_its_own_time_and_frequency():
+    picture = figure(4, 2)
+    with styled():
+        axes = picture.subplots()
+        spectrogram(axes, np.zeros((8, 20), np.float32), 10.0, 8000.0, (-80.0, 0.0))
+    assert axes.get_xlim() == (0.0, 10.0)
+    assert axes.get_ylim() == (0.0, 8.0)
+
+
+def test_the_colours_of_the_page_all_have_a_value_by_day_and_night():
+    from pathlib import Path
+
+    import nearfar.report
+
+    css = (Path(nearfar.report.__file__).parent / "templates" / "page.css").read_text()
+    day, night = css.split("prefers-color-scheme: dark", 1)
+    for name in COLOURS:
+        assert [f"--{name}:" in css for css in (day, night)] == [True, True], name
+
+
+def test_pictures_need_matplotlib(monkeypatch):
+    import sys
+
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    with pytest.raises(Exception, match=r"nearfar\[report\]"):
+        figure(1, 1)
