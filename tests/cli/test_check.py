@@ -37,6 +37,16 @@ def test_check_of_clean_clips_is_0(run, press, tmp_path):
     assert (code, out) == (0, "13 clips: none stands out\n")
 
 
+def test_clips_that_were_left_out_are_not_said_to_be_clean(run, tmp_path):
+    rng = np.random.default_rng(8)
+    for i in range(9):
+        write(tmp_path / "press" / f"c{i}.wav", machine_sound(rng))
+    write(tmp_path / "press" / "silent.wav", np.zeros((2, 24_000)))
+    given = ("check", tmp_path / "press", "--no-cache", "--workers", 1)
+    for more in ((), ("--skip-bad",)):
+        assert run(*given, *more)[1].endswith("9 of 10 clips: none stands out\n")
+
+
 def test_fit_says_what_it_leaves_out(run, press, tmp_path):
     given = ("fit", press, "--no-cache", "--workers", 1)
     code, _, err = run(*given, "-o", tmp_path / "all")

@@ -116,5 +116,7 @@ def test_a_switch_said_both_ways_is_no_answer(run, command, on, off):
 
 
 def test_detector_comes_first_where_there_are_two_alone(run):
-    assert "DETECTOR comes first" in run("score", "gone", "today")[2]
+    told = run("score", "gone", "today")[2]
+    assert "DETECTOR comes first; make one with nearfar fit DATA -o DIR\n" in told
+    assert "Python" not in run("threshold", "gone")[2]
     assert "DETECTOR comes first" not in run("threshold", "gone")[2]

@@ -83,6 +83,20 @@ def test_what_lies_before_a_damaged_frame_is_salvaged(
     assert f"{some.shape[1]} of" in told  # what salvage would take is what is said
 
 
+def test_two_faults_of_one_file_are_told_as_what_is_taken_of_it(tmp_path: Path) -> None:
+    """Cut at its end and damaged before: one line, with the number of samples that come."""
+    path = tmp_path / "both.flac"
+    data, _, begins = made(path)
+    at = begins[4] + 40
+    path.write_bytes(data[:at] + bytes(b ^ 0x55 for b in data[at : at + 4]) + data[at + 4 : -100])
+    with pytest.warns(NearfarWarning) as told:
+        some = audio.read(path, salvage=True)
+    assert some.shape[1] <= 4 * BLOCK
+    (line,) = (str(warning.message) for warning in told)
+    assert f"salvaged {some.shape[1]} samples" in line
+    assert "36864 of 40000" in line
+
+
 @pytest.mark.parametrize("frames", [1, 4, 9])
 def test_a_total_that_ends_with_a_frame_hides_none_behind_it(tmp_path: Path, frames: int) -> None:
     """As a recorder that died leaves it: the total is of whole frames, and more were written."""

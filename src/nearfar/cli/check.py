@@ -51,6 +51,7 @@ from nearfar.text import counted, in_rows
 
 if TYPE_CHECKING:
     from nearfar.clips import Clip
+    from nearfar.detector.fitting import LookedOver
     from nearfar.health.suspects import Suspect
 
 SCHEMA = 1  # of the JSON; raised when a program that reads it could err
@@ -102,46 +103,43 @@ def check(
     with Session(workers, cache, device, batch_size) as session:
         look = partial(look_over, recipe, clips, session.runtime, order=order)
         try:
-            found, few = look(skip_bad=skip_bad)
+            found = look(skip_bad=skip_bad)
         except (AudioError, DatasetError) as error:
             if skip_bad:  # nothing more can be left out
                 raise
             # Both lists at once: who mends files does not want to be called again.
             faulty = error
-            found, few = _without_bad(look, error)
-    if not write_json(
-        as_json, _as_dict(found, few, clips, faulty) if as_json is not None else None
-    ):
-        _tell(found, few, clips, len(_lines(faulty)))
+            found = _without_bad(look, error)
+    if not write_json(as_json, _as_dict(found, clips, faulty) if as_json is not None else None):
+        _tell(found, clips)
     if faulty is not None:
         ledger.close()  # what was written is there all the same
         raise faulty
-    if found:
+    if found.suspects:
         raise typer.Exit(1)
 
 
-def _tell(found: Sequence[Suspect], few: Sequence[str], clips: Sequence[Clip], bad: int) -> None:
+def _tell(found: LookedOver, clips: Sequence[Clip]) -> None:
     """What a person reads: a line a machine and kind, all names, and how many stand out."""
     from nearfar.health.suspects import lines
 
     counts = Counter(clip.machine for clip in clips)
-    for (machine, kind), line in lines(found, counts).items():
+    suspects = found.suspects
+    for (machine, kind), line in lines(suspects, counts).items():
         typer.echo(visible(in_shell(line)))
-        for row in _others([s for s in found if (s.clip.machine, s.kind) == (machine, kind)]):
+        for row in _others([s for s in suspects if (s.clip.machine, s.kind) == (machine, kind)]):
             typer.echo(visible(f"  and {row}"))
-    for line in few:
+    for line in found.unjudged:
         typer.echo(visible(line))
     total = counted(len(clips), "clip")
-    if found:
-        typer.echo(f"{len({suspect.clip for suspect in found})} of {total} stand out")
-    else:
-        usable = f"{len(clips) - bad} of {total}" if bad else total
+    if suspects:
+        typer.echo(f"{len({suspect.clip for suspect in suspects})} of {total} stand out")
+    else:  # said of those that were heard: nobody knows what the others are like
+        usable = f"{found.heard} of {total}" if found.heard < len(clips) else total
         typer.echo(f"{usable}: none stands out")
 
 
-def _without_bad(
-    look: Callable[..., tuple[tuple[Suspect, ...], tuple[str, ...]]], error: NearfarError
-) -> tuple[tuple[Suspect, ...], tuple[str, ...]]:
+def _without_bad(look: Callable[..., LookedOver], error: NearfarError) -> LookedOver:
     """What stands out among the clips that can be used; the error itself tells of the others."""
     try:
         with warnings.catch_warnings():
@@ -164,18 +162,15 @@ def _others(group: Sequence[Suspect]) -> list[str]:
 
 
 def _as_dict(
-    found: Sequence[Suspect],
-    few: Sequence[str],
-    clips: Sequence[Clip],
-    faulty: NearfarError | None,
+    found: LookedOver, clips: Sequence[Clip], faulty: NearfarError | None
 ) -> dict[str, Any]:
     """What a program reads."""
     return {
         "schema": SCHEMA,
-        "suspects": [suspect.as_dict() for suspect in found],
+        "suspects": [suspect.as_dict() for suspect in found.suspects],
         "clips": len(clips),
         "faults": list(_lines(faulty)),
-        "unjudged": list(few),
+        "unjudged": list(found.unjudged),
     }
 
 

@@ -84,6 +84,7 @@ _ADVICE = (
     ("--system", r",? or use a near-only system \(-s logmel\)", ""),
     ("--pair", r",? or pair them with --pair '[^']*'", ""),
 )
+_PYTHON = r", in Python with \S+\(.*?\)(?=$|;)"  # the other half of a way out
 # Whoever names a folder of recordings first has the two the wrong way round.
 _SWAPPED = (r"(?<=; )(make one with nearfar fit DATA -o DIR)", r"DETECTOR comes first; \1")
 
@@ -103,12 +104,15 @@ class Voice:
     def fitting(self, text: str) -> str:
         """A message whose way out is open to the command: not all can leave clips out.
 
+        It says nothing of Python, which whoever typed a command has no use for.
+
         >>> Voice().fitting("a.wav: silent; check it or leave the clip out with --skip-bad")
         'a.wav: silent; check it or leave the clip out of the data'
         """
         for option, advice, instead in _ADVICE:
             if option not in self.options:
                 text = re.sub(advice, instead, text)
+        text = re.sub(_PYTHON, "", text)
         return re.sub(*_SWAPPED, text) if "--fail-on-anomaly" in self.options else text
 
 

@@ -37,7 +37,7 @@ TRAINING = "training"  # what a training reports its steps as
 
 UNITS = {  # what is counted while a bar runs, by what it reports; "steps" where nothing is said
     "listening": "clips",
-    "checking": "clips",
+    "looking through": "clips",
     "residual rows": "clips",
     "rendering": "clips",
     "log-mels": "clips",

@@ -87,6 +87,19 @@ def fit(
     return next(detectors)
 
 
+@dataclass(frozen=True)
+class LookedOver:
+    """What a look at training clips found.
+
+    >>> LookedOver((), (), 13).heard
+    13
+    """
+
+    suspects: tuple[Suspect, ...]
+    unjudged: tuple[str, ...]  # a line for each section with too few clips to judge by score
+    heard: int  # clips, those left out not among them
+
+
 def suspects(
     system: AnySystem,
     clips: Clips,
@@ -99,7 +112,7 @@ def suspects(
 
     Args and errors are those of `fit`.
     """
-    return look_over(system, clips, runtime, order=order, skip_bad=skip_bad)[0]
+    return look_over(system, clips, runtime, order=order, skip_bad=skip_bad).suspects
 
 
 def look_over(
@@ -109,11 +122,12 @@ def look_over(
     *,
     order: ChannelOrder = "near-far",
     skip_bad: bool = False,
-) -> tuple[tuple[Suspect, ...], tuple[str, ...]]:
-    """`suspects`, and a line for each machine that has too few clips to judge them by score."""
+) -> LookedOver:
+    """`suspects`, and what they were found among."""
     fits = _Fits((system,), runtime_of(runtime), order)
-    found, few = _suspects(_heard(fits, clips, skip_bad, any_frontend=True), fits)
-    return tuple(found), tuple(few)
+    hearing = _heard(fits, clips, skip_bad, any_frontend=True)
+    found, few = _suspects(hearing, fits)
+    return LookedOver(tuple(found), tuple(few), len(hearing.heard))
 
 
 def fit_many(

@@ -162,33 +162,6 @@ def _read(clip: Clip, needs: int, order: ChannelOrder) -> _Read | NearfarError:
         return error
 
 
-@dataclass(frozen=True)
-class Checkup:
-    """Some clips to be read and checked, no more.
-
-    >>> from pathlib import Path
-    >>> from nearfar.clips import Clip
-    >>> do_checkup(Checkup((Clip(Path("gone.wav")),), needs=2, order="near-far"))
-    [AudioError('gone.wav: no such file')]
-    """
-
-    clips: Sequence[Clip]
-    needs: int  # channels
-    order: ChannelOrder
-
-
-def do_checkup(checkup: Checkup) -> list[NearfarError | None]:
-    """Why each clip cannot be used, in their order; None for one that can."""
-    with one_thread():
-        # One at a time and nothing kept: what is wanted is what stands in the way, not the sound.
-        return [_fault(clip, checkup.needs, checkup.order) for clip in checkup.clips]
-
-
-def _fault(clip: Clip, needs: int, order: ChannelOrder) -> NearfarError | None:
-    found = _read(clip, needs, order)
-    return found if isinstance(found, NearfarError) else None
-
-
 def channels_of(chains: Sequence[Chain]) -> int:
     """How many channels a clip must have for all of them."""
     return max(chain.frontend.needs for chain in chains)

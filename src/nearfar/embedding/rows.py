@@ -16,23 +16,21 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
+from nearfar.clips.survey import survey
 from nearfar.embedding.chain import Chain
 from nearfar.embedding.division import (
-    BATCH,
     Division,
     Jobs,
     divide,
     waiting_bytes,
 )
 from nearfar.embedding.jobs import (
-    Checkup,
     Heard,
     Job,
     JobResult,
     Prepared,
     channels_of,
     describe,
-    do_checkup,
     do_job,
     open_cache,
 )
@@ -129,10 +127,8 @@ def refusal(
         known: what is wrong with the first clips.
         seen: how many those are.
     """
-    rest = clips[seen:]
-    looks = (Checkup(rest[i : i + BATCH], needs, order) for i in range(0, len(rest), BATCH))
-    found = run_counted(do_checkup, looks, runtime, "checking", len(rest), len)
-    faults = [*known, *(fault for some in found for fault in some if fault is not None)]
+    found = survey(clips[seen:], needs, order, runtime)
+    faults = [*known, *(one for one in found if isinstance(one, NearfarError))]
     return unusable(faults, len(clips))
 
 

@@ -53,7 +53,8 @@ def open_source(path: Path, *, salvage: bool = False) -> OpenedSound:
 
     Args:
         path: of the file.
-        salvage: take what is there of a file whose header and bytes disagree, with a warning.
+        salvage: take what is there of a file whose header and bytes disagree, with a warning when
+            it is read: only then is it known how much that is.
 
     Raises:
         AudioError: missing, empty, no sound, a coding that loses something, or a header that the
@@ -69,10 +70,8 @@ def open_source(path: Path, *, salvage: bool = False) -> OpenedSound:
         raise AudioError(f"{path}: cannot be read ({reason(error)}); see to its permissions, "
                          "name and disk, or leave it out with --skip-bad") from None  # fmt: skip
     check_rate(layout.rate, path)
-    if layout.fault:
-        if not salvage:
-            raise AudioError(f"{path}: {layout.fault}; --salvage takes what is there")
-        warn(f"{path}: salvaged {layout.frames} samples ({layout.fault})", str(path))
+    if layout.fault and not salvage:
+        raise AudioError(f"{path}: {layout.fault}; --salvage takes what is there")
     return OpenedSound(path, layout, salvage=salvage)
 
 
@@ -140,12 +139,15 @@ class OpenedSound:
             found = decode(first, last, chosen)
         except OSError as error:
             raise AudioError(f"{self._path}: cannot be read ({reason(error)})") from None
+        number = self.frames
         if (there := found.shape[1]) < last - first:
             why = f"{there} of {last - first} samples are there"
             if not (self._salvage and there):
                 raise AudioError(f"{self._path}: truncated, {why}")
             self.fault = "; ".join(filter(None, (self.fault, f"damaged behind them, {why}")))
-            warn(f"{self._path}: salvaged {there} samples ({self.fault})", str(self._path))
+            number = there
+        if self.fault:
+            warn(f"{self._path}: salvaged {number} samples ({self.fault})", str(self._path))
         return found
 
     def _take(self, first: int, last: int, chosen: Sequence[int] | slice) -> NDArray[np.float32]:
