@@ -5,6 +5,7 @@ Elsewhere than in `.ci/run`, which sets NEARFAR_BROWSER=required, its tests skip
 
 import os
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -67,6 +68,14 @@ def opened(page: Path, size=DESK, *, dark=False, said=None) -> Iterator:
         context.close()
     if said is None:
         assert heard == []
+
+
+def until(tab, true: str) -> None:
+    """Wait until an expression is true, asked from outside: the page's own policy forbids eval."""
+    end = time.monotonic() + 60  # of a busy machine
+    while not tab.evaluate(true):
+        assert time.monotonic() < end, true
+        tab.wait_for_timeout(20)
 
 
 def overflow(tab) -> int:

@@ -49,9 +49,15 @@ def test_a_spectrogram_has_its_own_time_and_frequency():
     picture = figure(4, 2)
     with styled():
         axes = picture.subplots()
-        spectrogram(axes, np.zeros((8, 20), np.float32), 10.0, 8000.0, (-80.0, 0.0))
+        spectrogram(axes, np.zeros((8, 20), np.float32), 10.0, (-80.0, 0.0))
     assert axes.get_xlim() == (0.0, 10.0)
-    assert axes.get_ylim() == (0.0, 8.0)
+    # Slaney's scale: 15 mel at 1 kHz, 27 more up to 6.4 kHz (Auditory Toolbox, 1998).
+    named = {
+        tick.get_text(): at
+        for tick, at in zip(axes.get_yticklabels(), axes.get_yticks(), strict=True)
+    }
+    assert named["1"] == 15
+    assert named["8"] == pytest.approx(axes.get_ylim()[1])
 
 
 def test_the_colours_of_the_page_all_have_a_value_by_day_and_night():

@@ -10,10 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nearfar.errors import needs
+from nearfar.sound.audio import SAMPLE_RATE
+from nearfar.sound.spectral import mel_scale
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.image import AxesImage
 
 # A colour nobody would choose stands for a name of page.css, which knows whether it is night.
 _NAMES = (
@@ -24,6 +27,8 @@ COLOURS = {name: f"#0101{n:02x}" for n, name in enumerate(_NAMES, start=1)}
 INK, MUTED, GRID, PAPER = (COLOURS[name] for name in ("ink", "muted", "grid", "paper"))
 # Of values that have no sign and of those that have one: even steps, safe for the colour-blind.
 SEQUENTIAL, DIVERGING = "magma", "PuOr_r"
+TICKS = (0.5, 1, 2, 4, 8)  # kHz
+TOP_MEL = float(mel_scale(np.array(SAMPLE_RATE / 2)))
 
 _RC: Any = {
     "svg.fonttype": "none",  # text stays text: it is searched, read aloud, and set in our font
@@ -106,24 +111,30 @@ def spectrogram(
     axes: Axes,
     levels: NDArray[np.float32],
     seconds: float,
-    hertz: float,
     limits: tuple[float, float],
     *,
     cmap: str = SEQUENTIAL,
-) -> None:
-    """Draw (bands, frames) levels on axes of time in s and frequency in kHz.
+) -> AxesImage:
+    """Draw a log-mel spectrogram on axes of time in s and frequency in kHz.
 
     Args:
         axes: to draw on.
-        levels: rows from low to high frequency, evenly spaced up to `hertz`.
+        levels: (bands, frames), from 0 Hz to half the sample rate, evenly spaced in mel.
         seconds: length of the time axis.
-        hertz: top of the frequency axis.
-        limits: lowest and highest value of the colours, as dB.
+        limits: lowest and highest value of the colours.
         cmap: matplotlib's name of the colours.
     """
-    axes.imshow(
-        levels, origin="lower", aspect="auto", extent=(0, seconds, 0, hertz / 1000),
-        vmin=limits[0], vmax=limits[1], cmap=cmap, interpolation="nearest",
+    image = axes.imshow(
+        levels, origin="lower", aspect="auto", extent=(0, seconds, 0, TOP_MEL),
+        vmin=limits[0], vmax=limits[1], cmap=cmap,
+        interpolation="none",  # each value once, as a pixel; the browser makes it larger
     )  # fmt: skip
     axes.grid(visible=False)
+    axes.set_yticks(mels(np.array(TICKS, float) * 1000), [f"{tick:g}" for tick in TICKS])
     axes.set_ylabel("kHz")
+    return image
+
+
+def mels(hertz: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Where frequencies lie on the axis that `spectrogram` draws."""
+    return mel_scale(hertz)
