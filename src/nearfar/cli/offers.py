@@ -48,9 +48,9 @@ def sizes(incomplete: str) -> list[str]:
     >>> sizes("s")
     ['small', 'stress']
     """
-    from nearfar.sim.plan import PRESETS
+    from nearfar.sim.plan import OTHERS, PRESETS
 
-    return _begun((*PRESETS, "stress"), incomplete)
+    return _begun((*PRESETS, *OTHERS), incomplete)
 
 
 def machines(incomplete: str) -> list[str]:
@@ -59,9 +59,9 @@ def machines(incomplete: str) -> list[str]:
     >>> machines("valve")
     ['valveEmu']
     """
-    from nearfar.sim.machines import MACHINES
+    from nearfar.sim.machines import MACHINES, OTHERS
 
-    return _begun(MACHINES, incomplete)
+    return _begun((*MACHINES, *OTHERS), incomplete)
 
 
 def _begun(words: Iterable[str], incomplete: str) -> list[str]:

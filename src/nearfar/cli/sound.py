@@ -37,7 +37,8 @@ from nearfar.runtime.runtime import MOST_WORKERS
 
 SIZES = (  # numbers of sim.plan, which this module does not wait for
     "mini: 156 clips of 3 machines, 3 s each; small: 1,330 of 7, 5 s; dev: 8,400 of 7, of the real "
-    "set's lengths; stress: faulty files of one machine."
+    "set's lengths; wear: a pump over ten days, 240 clips of 4 s, healthy and then not; stress: "
+    "faulty files of one machine."
 )
 Seed = Annotated[int, typer.Option(min=0, help="Of everything that is drawn.")]
 

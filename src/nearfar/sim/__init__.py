@@ -9,10 +9,12 @@ from nearfar.sim.picture import describe, draw
 from nearfar.sim.plan import PRESETS, machines_of
 from nearfar.sim.stress import write_stress
 from nearfar.sim.version import SIM_VERSION
+from nearfar.sim.wear import WEAR
 
 __all__ = [
     "PRESETS",
     "SIM_VERSION",
+    "WEAR",
     "Written",
     "describe",
     "draw",

@@ -6,6 +6,8 @@
     OUT/ground_truth.jsonl                         fault, severity, SNR; no system reads it
     OUT/manifest.json                              version, settings, sha256 of every clip
 
+Of the preset `wear` the clips are OUT/normal/<time>.wav and OUT/watched/<time>.wav, see `sim.wear`.
+
 A clip is a pure function of (SIM_VERSION, seed, key). `journal.jsonl` lists what is finished until
 the manifest is written; an interrupted run is completed by running it again.
 """
@@ -28,6 +30,7 @@ from nearfar.runtime.runtime import check_workers
 from nearfar.sim.plan import PRESETS, Item, machines_of, plan
 from nearfar.sim.scene import render
 from nearfar.sim.version import SIM_VERSION
+from nearfar.sim.wear import WEAR, course
 from nearfar.sound.audio import encode
 
 MANIFEST, JOURNAL, TRUTH = "manifest.json", "journal.jsonl", "ground_truth.jsonl"
@@ -69,7 +72,7 @@ def simulate(
 
     Args:
         out: folder; completed if it holds the same data set, refused if it holds another.
-        preset: one of `PRESETS`.
+        preset: one of `PRESETS`, or "wear": one machine over time.
         seed: of everything.
         machines: only these of the preset's.
         stems: also write what the machine and what the noise alone would have been.
@@ -85,7 +88,7 @@ def simulate(
     if seed < 0:
         raise SettingError(f"seed {seed}; it is a whole number from 0 up")
     check_workers(workers)  # before there is a folder
-    items = plan(PRESETS[preset], seed, machines)
+    items = course(machines) if preset == WEAR else plan(PRESETS[preset], seed, machines)
     names = list(dict.fromkeys(item.key.machine for item in items))
     settings = {"version": SIM_VERSION, "seed": seed, "preset": preset, "machines": names,
                 "stems": stems}  # fmt: skip
@@ -115,7 +118,7 @@ class _Rendering:
 
 def _write_clip(job: _Rendering) -> dict[str, Any]:
     """Render and write one clip; its line of the journal."""
-    rendered = render(job.item.key, job.seed)
+    rendered = render(job.item.key, job.seed, moment=job.item.moment)
     path = Path(job.out) / job.item.file
     content = encode(rendered.audio, "PCM_16")
     if job.stems:  # before the clip: where there is a clip, its stems are there
@@ -222,7 +225,8 @@ def _stem(path: Path, name: str) -> Path:
 def _finish(out: Path, settings: dict[str, Any], entries: list[dict[str, Any]]) -> None:
     for machine in settings["machines"]:
         files = [e["file"] for e in entries if e["file"].startswith(f"{machine}/")]
-        write_text(out / machine / "attributes_00.csv", attributes_csv(files))
+        if files:  # of a course in time no name has attributes, nor a machine a folder
+            write_text(out / machine / "attributes_00.csv", attributes_csv(files))
     lines = [json.dumps({"file": e["file"], **e["truth"]}) for e in entries]
     write_text(out / TRUTH, "\n".join(lines) + "\n")
     manifest = {"simulation": settings, "label": label(settings["seed"]), "complete": True,

@@ -9,7 +9,7 @@ import numpy as np
 from nearfar.errors import SettingError, did_you_mean, needs
 from nearfar.files import MAKER, atomic_file, storage_errors
 from nearfar.sim.dataset import label
-from nearfar.sim.machines import MACHINES
+from nearfar.sim.machines import MACHINES, OTHERS
 from nearfar.sim.scene import ClipKey, render
 from nearfar.sound.spectral import log_mel
 
@@ -30,7 +30,7 @@ def draw(machine: str, folder: Path, seed: int = 0) -> Path:
     """
     with needs("report", "pictures need matplotlib", SettingError):
         from matplotlib.figure import Figure
-    faults = MACHINES[machine].faults
+    faults = {**MACHINES, **OTHERS}[machine].faults
     keys = [("normal", ClipKey(machine, "test", "source", "normal", 0, SECONDS))]
     for i, fault in enumerate(faults):  # the severities cycle slower than the faults: the third
         worst = ClipKey(machine, "test", "source", "anomaly", i + 2 * len(faults), SECONDS)
@@ -66,11 +66,12 @@ def describe(machine: str) -> str:
     """
     from dataclasses import fields
 
-    from nearfar.sim.scenes import SCENES
+    from nearfar.sim.scenes import scene_of
 
-    if machine not in MACHINES:
-        raise SettingError(f"no machine {machine!r}; {did_you_mean(machine, MACHINES)}")
-    chosen, scene = MACHINES[machine], SCENES[machine]
+    known = {**MACHINES, **OTHERS}
+    if machine not in known:
+        raise SettingError(f"no machine {machine!r}; {did_you_mean(machine, known)}")
+    chosen, scene = known[machine], scene_of(machine)
     lines = [f"{machine}, {chosen.seconds:g} s clips", "", chosen.physics, "", "conditions"]
     for domain in ("source", "target"):
         tails = dict.fromkeys(c.tail for c in getattr(chosen, domain))

@@ -10,7 +10,7 @@ import numpy as np
 
 from nearfar.errors import SettingError, did_you_mean
 from nearfar.sim.machines import MACHINES
-from nearfar.sim.scene import ClipKey, condition_of
+from nearfar.sim.scene import ClipKey, Moment, condition_of
 
 # These number their test clips once over all four groups, shuffled; the others each from 0000.
 SHUFFLED = ("ToyCar", "ToyCarEmu")
@@ -55,16 +55,20 @@ PRESETS = MappingProxyType(
 )
 
 
+# Presets that are no data sets: faulty files (sim.stress), and a machine over time (sim.wear).
+OTHERS = MappingProxyType({"stress": ("fan",), "wear": ("pump",)})
+
+
 def machines_of(preset: str) -> tuple[str, ...]:
-    """The machines of a preset; stress files are of one.
+    """The machines of a preset; those that are no data sets have one.
 
     Raises:
         SettingError: unknown preset.
     """
-    if preset == "stress":
-        return ("fan",)
+    if preset in OTHERS:
+        return OTHERS[preset]
     if preset not in PRESETS:
-        raise SettingError(f"no preset {preset!r}; {did_you_mean(preset, [*PRESETS, 'stress'])}")
+        raise SettingError(f"no preset {preset!r}; {did_you_mean(preset, [*PRESETS, *OTHERS])}")
     return PRESETS[preset].machines
 
 
@@ -78,6 +82,7 @@ class Item:
 
     key: ClipKey
     file: str  # below the data set's folder, with /
+    moment: Moment | None = None  # of a clip that is one in a course of time
 
 
 def plan(preset: Size, seed: int, machines: Sequence[str] | None = None) -> list[Item]:

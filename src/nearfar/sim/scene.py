@@ -24,7 +24,7 @@ from nearfar.sim import acoustics, noise
 from nearfar.sim.kit import Kit
 from nearfar.sim.levels import clip_statistics
 from nearfar.sim.machine import Condition, Machine, Stems, unit_rng
-from nearfar.sim.machines import MACHINES
+from nearfar.sim.machines import MACHINES, OTHERS
 from nearfar.sim.scenes import Scene, scene_of
 from nearfar.sim.version import SIM_VERSION
 from nearfar.sound.audio import SAMPLE_RATE, Audio
@@ -86,13 +86,28 @@ class Rendered:
     truth: dict[str, Any]  # for whoever checks a system; no system reads it
 
 
-def render(key: ClipKey, seed: int, scene: Scene | None = None) -> Rendered:
+@dataclass(frozen=True)
+class Moment:
+    """When in a machine's life a clip was recorded, where that is not left to its index.
+
+    >>> Moment(severity=0.5, louder_db=-3.0).louder_db  # half worn, in a quiet hour
+    -3.0
+    """
+
+    severity: float  # of the machine's first fault, 0–1
+    louder_db: float = 0.0  # noise of the hall over the scene's
+
+
+def render(
+    key: ClipKey, seed: int, scene: Scene | None = None, moment: Moment | None = None
+) -> Rendered:
     """Render one clip: a pure function of (SIM_VERSION, seed, key), whatever was rendered before.
 
     Args:
         key: which clip.
         seed: the data set's seed.
         scene: knobs other than the machine's own, for calibration.
+        moment: severity and noise of one in a course of clips, instead of those of the key.
 
     Returns:
         the clip, its stems at the recorder's fixed gain, and its truth: condition, fault,
@@ -105,16 +120,16 @@ def render(key: ClipKey, seed: int, scene: Scene | None = None) -> Rendered:
     knobs = scene_of(key.machine) if scene is None else scene
     # Streams of their own: whatever the machine draws, its noise is the same.
     choices, machine_rng, noise_rng = clip_rng(key, seed).spawn(3)
-    machine = MACHINES[key.machine]
+    machine = _machine(key.machine)
     condition = _condition(machine, key, choices)
-    fault, severity = _fault(machine, key, knobs)
+    fault, severity = _fault(machine, key, knobs, moment)
     kit = Kit(key.samples, machine_rng, SAMPLE_RATE)
     unit = unit_rng(seed, key.machine, condition.unit)
     stems = machine.render(kit, condition, fault, severity, unit)  # RMS 1 but for its loudness
     level = _gain(choices.normal(0.0, knobs.machine_sd_db))
     mixer = _Mixer(key, seed, knobs, far_gain_db(key.machine, seed, knobs))
     machine_audio = mixer.machine(stems, level)
-    noise_audio, kind = mixer.surroundings(noise_rng)
+    noise_audio, kind = mixer.surroundings(noise_rng, moment.louder_db if moment else 0.0)
     truth = {
         "condition": condition.tail,
         "unit": condition.unit,
@@ -145,7 +160,11 @@ def condition_of(key: ClipKey, seed: int) -> Condition:
         SettingError: no such machine.
     """
     scene_of(key.machine)
-    return _condition(MACHINES[key.machine], key, clip_rng(key, seed).spawn(3)[0])
+    return _condition(_machine(key.machine), key, clip_rng(key, seed).spawn(3)[0])
+
+
+def _machine(name: str) -> Machine:
+    return OTHERS[name] if name in OTHERS else MACHINES[name]
 
 
 def _condition(machine: Machine, key: ClipKey, rng: np.random.Generator) -> Condition:
@@ -153,8 +172,12 @@ def _condition(machine: Machine, key: ClipKey, rng: np.random.Generator) -> Cond
     return conditions[int(rng.integers(len(conditions)))]
 
 
-def _fault(machine: Machine, key: ClipKey, knobs: Scene) -> tuple[str | None, float]:
+def _fault(
+    machine: Machine, key: ClipKey, knobs: Scene, moment: Moment | None
+) -> tuple[str | None, float]:
     """Fault and severity: faults cycle with the index, severities once per round of faults."""
+    if moment is not None:
+        return (machine.faults[0].name if moment.severity > 0 else None), moment.severity
     if key.label == "normal":
         return None, 0.0
     # Cycled, not drawn: the smallest set has every fault.
@@ -179,7 +202,7 @@ def far_gain_db(name: str, seed: int, knobs: Scene) -> float:
     what their mean near/far ratio lacks to the scene's `ratio_db` is the gain. So the ratio holds
     in every room, and turning another knob does not move it.
     """
-    machine, ratios = MACHINES[name], []
+    machine, ratios = _machine(name), []
     knobs = replace(knobs, noise_sd_db=0.0)  # its mean is known: fewer clips do
     for index in range(_INSTALLATION_CLIPS):
         key = ClipKey(name, "train", "source", "normal", index, _INSTALLATION_SECONDS)
@@ -220,13 +243,15 @@ class _Mixer:
             level,
         )
 
-    def surroundings(self, rng: np.random.Generator) -> tuple[Audio, str]:
+    def surroundings(self, rng: np.random.Generator, louder_db: float = 0.0) -> tuple[Audio, str]:
         """Everything else, and the name of the clip's kind of noise."""
         knobs, size = self.knobs, self.size
         target = self.key.domain == "target"
         kind = noise.draw_kind(rng, knobs.target_mix if target else 0.0)
         snr_db = knobs.snr_db + (knobs.target_snr_offset_db if target else 0.0)
-        total = _gain(rng.normal(-snr_db, knobs.noise_sd_db))  # over the reference, whose RMS is 1
+        total = _gain(
+            rng.normal(louder_db - snr_db, knobs.noise_sd_db)
+        )  # over the reference, whose RMS is 1
         tilt = rng.normal(0.0, knobs.tilt_sd)
         background = 1 / (1 + _gain(-2 * knobs.diffuse_db))  # share of the power
         pair = acoustics.diffuse_pair(rng, knobs.far_m, size)
