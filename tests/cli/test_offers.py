@@ -8,14 +8,14 @@ import pytest
 
 from conftest import first_quick
 from nearfar.cli import offers
-from nearfar.sim.machines import MACHINES
+from nearfar.sim.machines import MACHINES, OTHERS
 from nearfar.study.claims import CLAIMS
 from nearfar.system.presets import PRESETS
 
 
 @pytest.mark.parametrize(
     ("offer", "known"),
-    [(offers.systems, PRESETS), (offers.claims, CLAIMS), (offers.machines, MACHINES)],
+    [(offers.systems, PRESETS), (offers.claims, CLAIMS), (offers.machines, [*MACHINES, *OTHERS])],
 )
 def test_every_word_is_offered_and_no_other(offer, known):
     assert offer("") == list(known)
