@@ -25,7 +25,7 @@ from nearfar.detector.section import DOMAINS, Judge, Section
 from nearfar.detector.trained import MACHINE_HEARD
 from nearfar.detector.wrong_calls import are_clips
 from nearfar.embedding.chain import Chain
-from nearfar.embedding.hearing import hear
+from nearfar.embedding.hearing import Hearing, hear
 from nearfar.embedding.jobs import Heard
 from nearfar.embedding.rows import embed_audio
 from nearfar.errors import DatasetError, SettingError, did_you_mean, warn
@@ -138,19 +138,47 @@ class Detector:
         if not are_clips(clips, sr):
             array: Any = clips  # whatever NumPy takes
             return self._score_array(array, sr, machine, section, runtime)
+        known, hearing = self.hear(
+            clips, runtime, machine=machine, section=section, skip_bad=skip_bad
+        )
+        return self.verdicts(known, hearing)
+
+    def hear(
+        self,
+        clips: Sequence[Clip],
+        runtime: Runtime | None = None,
+        *,
+        machine: str | None = None,
+        section: str | None = None,
+        skip_bad: bool = False,
+    ) -> tuple[Clips, Hearing]:
+        """The first half of `score`, for who wants the embeddings too; `verdicts` is the second.
+
+        Args:
+            clips, runtime, machine, section, skip_bad: as in `score`.
+
+        Returns:
+            The clips as the machines they are scored as, and what they gave to `chains`.
+
+        Raises:
+            AudioError, DatasetError: as `score`.
+        """
         # All of them before the first is read: a wrong machine costs no hours of embedding.
-        known = [self._assigned(c, machine, section) for c in clips]
+        known = Clips(self._assigned(c, machine, section) for c in clips)
         for key in dict.fromkeys((c.machine, c.section) for c in known):
             self._judge(key)  # nor does a damaged bank
-        hearing = hear(
-            known, self._checked_chains, runtime, order=self.order, digest=False,
+        return known, hear(
+            known, self._checked_chains, runtime_of(runtime), order=self.order, digest=False,
             skip_bad=skip_bad, tell=False,
         )  # fmt: skip
+
+    def verdicts(self, clips: Sequence[Clip], hearing: Hearing) -> Scores:
+        """One verdict a clip that was heard by `hear`, also of those left out, in their order."""
         judged = iter(self.judge(hearing.heard))
         # Rows out = clips in: what vanished here would look like a quiet day.
         return Scores(
             self._not_judged(clip, hearing.left_out[i]) if i in hearing.left_out else next(judged)
-            for i, clip in enumerate(known)
+            for i, clip in enumerate(clips)
         )
 
     def _not_judged(self, clip: Clip, reason: str) -> Verdict:

@@ -17,6 +17,7 @@ from nearfar.metrics.evaluation import Evaluation
 from nearfar.metrics.official import evaluate
 from nearfar.runtime.runtime import Runtime
 from nearfar.scores.files import read_scores
+from nearfar.scores.join import ScoreTable
 from nearfar.scores.truth import Truth, read_truth
 from nearfar.study.data import SCHEMA, Given, Places, described, open_test, rule_of
 from nearfar.system.presets import logmel
@@ -48,6 +49,7 @@ class Result:
     settings: Mapping[str, Any] = field(default_factory=dict)
     floor: Mapping[str, Any] | None = None  # its figures and the difference, for JSON
     heading: tuple[str, ...] = ()  # above the table
+    scores: ScoreTable | None = None  # of each clip: what a paired comparison needs
 
     @property
     def text(self) -> str:
@@ -61,6 +63,10 @@ class Result:
             "schema": SCHEMA,
             **self.evaluation.to_dict(),
             **extra,
+            "scores": [
+                {"machine": r.machine, "section": r.section, "file": r.file, "score": r.score}
+                for r in (self.scores.rows if self.scores else ())
+            ],
             "settings": {**self.settings, "bootstrap_seed": 0},  # what `evaluate` takes by itself
             "versions": versions(),
         }
@@ -83,8 +89,10 @@ def of_files(folder: Path, truth: Path | None, rule: RuleName | None) -> Result:
             "scores of files have no labels; give --truth FILE (machine,section,file,domain,label)"
         )
     # No floor: there is no sound to fit one on.
-    result = evaluate(read_scores(folder), read_truth(truth), rule=rule)
-    return Result(result, settings={"scores": folder.name, "truth": truth.name})
+    table = read_scores(folder)
+    result = evaluate(table, read_truth(truth), rule=rule)
+    settings = {"scores": folder.name, "truth": truth.name}
+    return Result(result, settings=settings, scores=table)
 
 
 def of_data(
@@ -148,10 +156,11 @@ def of_data(
             warn(f"left out: {verdict.clip.name}: {verdict.warning}", verdict.clip.name)
     if skip_bad:  # scores and labels must fit one to one
         labels = _only(labels, scores)
-    result = evaluate(scores, labels, rule=rule)
+    table = ScoreTable.from_verdicts(scores)
+    result = evaluate(table, labels, rule=rule)
     notes = (f"left out, unknown to the detector: {', '.join(left_out)}",) if left_out else ()
     settings, heading = described(data, detector.name if detector else name, fitted.system)
-    plain = Result(result, notes, settings, heading=heading)
+    plain = Result(result, notes, settings, heading=heading, scores=table)
     lowest = _floor(data, fitted, runtime, skip_bad) if floor else ""
     if not isinstance(lowest, Detector):
         return replace(plain, lines=(*notes, lowest) if lowest else notes)
