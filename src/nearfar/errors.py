@@ -31,7 +31,7 @@ FLAGS = {
     "skip_bad": "", "any_frontend": "", "salvage": "", "replace": "", "exclude_suspects": "",
     "resume": "", "any_data": "", "machine": _NAME, "section": _NAME, "weights": _NAME,
     "truth": _NAME, "config": _NAME, "frozen_weights": _NAME, "detector": _NAME, "vary": _NAME,
-    "seeds": _COUNT, "near": _COUNT, "far": _COUNT, "clip_seconds": _COUNT,
+    "seeds": _COUNT, "near": _COUNT, "far": _COUNT, "clip_seconds": _COUNT, "normals": _NAME,
     "workers": _COUNT, "batch_size": _COUNT, "device": r"cpu|cuda(?::\d+)?|mps",
     "pair": r"'NEAR=[^']*'", "order": r"near-far|far-near", "false_alarm_rate": _COUNT,
 }  # fmt: skip

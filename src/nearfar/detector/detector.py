@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from nearfar.clips.clip import Clip
 from nearfar.clips.collection import Clips, by_section
+from nearfar.detector import keys
 from nearfar.detector.folder.index import Content, read, write
 from nearfar.detector.origin import Origin, origins
 from nearfar.detector.origin import check as check_origins
@@ -28,7 +29,7 @@ from nearfar.embedding.chain import Chain
 from nearfar.embedding.hearing import Hearing, hear
 from nearfar.embedding.jobs import Heard
 from nearfar.embedding.rows import embed_audio
-from nearfar.errors import DatasetError, SettingError, did_you_mean, warn
+from nearfar.errors import DatasetError, SettingError, warn
 from nearfar.parts.valid import check_rate
 from nearfar.runtime.runtime import Runtime, runtime_of
 from nearfar.runtime.threads import one_thread
@@ -38,6 +39,8 @@ from nearfar.sound.audio import ChannelOrder, check, from_array
 from nearfar.text import counted, named
 
 if TYPE_CHECKING:
+    from nearfar.detector.explanation.explanation import Explanation
+    from nearfar.detector.explanation.recordings import Normal
     from nearfar.system.system import Ensemble, System
 
 
@@ -90,7 +93,7 @@ class Detector:
     @cached_property  # each clip asks for it
     def machines(self) -> tuple[str, ...]:
         """Names of the machines it knows."""
-        return tuple(dict.fromkeys(machine for machine, _ in self.sections))
+        return keys.machines_of(self.sections)
 
     @property
     def unheard_machines(self) -> tuple[str, ...]:
@@ -164,7 +167,9 @@ class Detector:
             AudioError, DatasetError: as `score`.
         """
         # All of them before the first is read: a wrong machine costs no hours of embedding.
-        known = Clips(self._assigned(c, machine, section) for c in clips)
+        known = Clips(
+            keys.assigned(self.sections, self.machines, c, machine, section) for c in clips
+        )
         for key in dict.fromkeys((c.machine, c.section) for c in known):
             self._judge(key)  # nor does a damaged bank
         return known, hear(
@@ -177,13 +182,37 @@ class Detector:
         judged = iter(self.judge(hearing.heard))
         # Rows out = clips in: what vanished here would look like a quiet day.
         return Scores(
-            self._not_judged(clip, hearing.left_out[i]) if i in hearing.left_out else next(judged)
+            self._judge((clip.machine, clip.section)).not_judged(clip, hearing.left_out[i])
+            if i in hearing.left_out
+            else next(judged)
             for i, clip in enumerate(clips)
         )
 
-    def _not_judged(self, clip: Clip, reason: str) -> Verdict:
-        held = self._judge((clip.machine, clip.section)).held(clip.domain)
-        return Verdict.none(clip, held.threshold.value, reason)
+    def explain(
+        self, clip: Clip | ArrayLike, runtime: Runtime | None = None, *, sr: float | None = None,
+        machine: str | None = None, section: str | None = None, normals: Normal | None = None,
+    ) -> Explanation:  # fmt: skip
+        """Why one clip gets its verdict, as data.
+
+        Args:
+            clip: a clip; or an array (2, samples) with `sr`.
+            runtime, sr, machine, section: as for `score`.
+            normals: where the recordings of normal clips are, as clips or a folder; else they are
+                looked for beside the clip. They are for listening: no score needs them.
+
+        Returns:
+            What is known; of a clip that cannot be judged the reason, and no score.
+
+        Raises:
+            DatasetError: several clips or none, a machine or section the detector does not know,
+                or a place without recordings.
+            SettingError: `sr` missing or out of place.
+        """
+        from nearfar.detector.explanation.explaining import Answerer
+
+        answerer = Answerer(self.sections, self._judge, self._checked_chains, self.order)
+        asked = answerer.asked(clip, sr, machine, section)
+        return answerer(asked, runtime_of(runtime), normals)
 
     def with_false_alarm_rate(self, rate: float) -> Detector:
         """The same detector with other thresholds; nothing is fitted again.
@@ -236,12 +265,7 @@ class Detector:
         key = self._known(machine, section)
         drawn = self._judge(key).threshold(domain)
         if drawn is None:
-            alone = not self.sections[key].of_domain(str(domain)).any()
-            raise DatasetError(
-                f"{machine}: no {domain} clip may draw a threshold, "
-                f"{'there is none' if alone else 'an encoder was trained on each'} among its "
-                "normal clips; that of all has domain=None"
-            )
+            raise DatasetError(f"{machine}: {self.sections[key].undrawn(str(domain))}")
         return drawn
 
     def alarm_rates(self, machine: str, section: str = "00") -> dict[str, AlarmRate]:
@@ -338,35 +362,8 @@ class Detector:
             )  # fmt: skip
         return self._judges[key]
 
-    def _assigned(self, clip: Clip, machine: str | None, section: str | None) -> Clip:
-        """The clip as the machine it is scored as, which must be known.
-
-        The folder that plain recordings lie in need not be called like the machine, if the
-        detector knows only one.
-        """
-        # A clip with a split is of a data set, which says whose it is.
-        if machine is None and clip.split is None and len(self.machines) == 1:
-            machine = self.machines[0]
-        if machine is not None or section is not None:
-            clip = replace(clip, machine=machine or clip.machine, section=section or clip.section)
-        try:
-            self._known(clip.machine, clip.section)
-        except DatasetError as error:
-            raise DatasetError(f"{clip.name}: {error}") from None
-        return clip
-
     def _known(self, machine: str, section: str) -> tuple[str, str]:
-        if machine not in self.machines:
-            raise DatasetError(
-                f"unknown machine {machine!r}; {did_you_mean(machine, self.machines)}. "
-                "Name it with --machine NAME"
-            )
-        if (machine, section) not in self.sections:
-            known = [s for m, s in self.sections if m == machine]
-            raise DatasetError(
-                f"{machine} has no section {section!r}; {did_you_mean(section, known)}"
-            )
-        return machine, section
+        return keys.checked(self.sections, machine, section)
 
     def _score_array(
         self,
@@ -376,14 +373,7 @@ class Detector:
         section: str | None,
         runtime: Runtime,
     ) -> Scores:
-        # An array says nothing of itself: it is for the only section that fits what is asked.
-        keys = [k for k in self.sections if machine in (None, k[0]) and section in (None, k[1])]
-        if len(keys) != 1:
-            name = machine or (self.machines[0] if len(self.machines) == 1 else "")
-            if not name:
-                raise DatasetError(f"which machine? machine= one of: {', '.join(self.machines)}")
-            keys = [self._known(name, section or "00")]
-        clip = Clip(Path("array"), machine=keys[0][0], section=keys[0][1])
+        clip = keys.array_clip(self.sections, machine, section)
         ready = check(
             from_array(audio, sr, order=self.order), name="array", channels=self.system.needs
         )

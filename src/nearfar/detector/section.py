@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -124,6 +124,15 @@ class Section:
         is_of: NDArray[np.bool_] = self.members[0].domain[: len(self.clips)] == DOMAINS[domain]
         return is_of
 
+    def undrawn(self, domain: str) -> str:
+        """Why the clips of a domain draw no threshold."""
+        none = not self.of_domain(domain).any()
+        return (
+            f"no {domain} clip may draw a threshold, "
+            f"{'there is none' if none else 'an encoder was trained on each'} among its normal "
+            "clips; that of all has domain=None"
+        )
+
     @property
     def caveat(self) -> str:
         """What the threshold's promise does not cover: other days than a few; empty if nothing."""
@@ -199,11 +208,11 @@ class Judge:
         false_alarm_rate: float,
         by_domain: bool = False,
     ) -> None:
-        self._section = section
-        self._members = system.members
-        self._weights = np.array(system.weights) / sum(system.weights)  # (members,), sum 1
-        self._chains = chains
-        self._calibrated: list[Calibrated] = [
+        self.section = section
+        self.members = system.members
+        self.weights = np.array(system.weights) / sum(system.weights)  # (members,), sum 1
+        self.chains = chains
+        self.calibrated: list[Calibrated] = [
             recipe.calibration.fit(section.yardstick(recipe, member))
             for recipe, member in zip(system.members, section.members, strict=True)
         ]
@@ -244,11 +253,9 @@ class Judge:
 
     def __call__(self, heard: Sequence[tuple[Clip, Heard]]) -> list[Verdict]:
         """One verdict a clip, in order."""
-        raw, first = [], int(np.argmax(self._weights))
-        for i, (recipe, member) in enumerate(
-            zip(self._members, self._section.members, strict=True)
-        ):
-            place = self._chains.index(recipe.chain)
+        raw, first = [], int(np.argmax(self.weights))
+        for i, (recipe, member) in enumerate(zip(self.members, self.section.members, strict=True)):
+            place = self.chains.index(recipe.chain)
             z = member.scale(np.stack([what.rows[place] for _, what in heard]))  # (n, dim)
             if i == first:  # whose nearest clip is named: it says most of the score
                 scores, distances, rows = judged_beside(recipe.rule, z, member.bank)
@@ -261,6 +268,10 @@ class Judge:
             self._verdict(clip, fused[i], nearest[i], self._doubt(what, float(distances[i])))
             for i, (clip, what) in enumerate(heard)
         ]
+
+    def not_judged(self, clip: Clip, reason: str) -> Verdict:
+        """The row of a clip that could not be used."""
+        return Verdict.none(clip, self.held(clip.domain).threshold.value, reason)
 
     def _verdict(self, clip: Clip, score: np.float64, nearest: str, warning: str) -> Verdict:
         held = self.held(clip.domain)
@@ -278,32 +289,45 @@ class Judge:
 
     def _fuse(self, raw: Sequence[Rows]) -> Rows:
         fused = np.zeros(len(raw[0]))  # no matrix product: the same bits for any number of clips
-        for weight, calibrated, scores in zip(self._weights, self._calibrated, raw, strict=True):
+        for weight, calibrated, scores in zip(self.weights, self.calibrated, raw, strict=True):
             fused += weight * calibrated(scores)
         return fused
 
     def _named(self, member: Member, rows: Index) -> list[str]:
         # A made row is called like the clip that it was made of.
-        return [self._section.names[int(member.origin[row])] for row in rows]
+        return [self.section.names[int(member.origin[row])] for row in rows]
+
+    def doubts(self, what: Heard, distance: float) -> tuple[str, ...]:
+        """What speaks against a verdict, the most telling first.
+
+        Args:
+            what: of the clip.
+            distance: from the nearest row of the member that says most.
+        """
+        return tuple(doubt for doubt in self._doubts(what, distance) if doubt)
 
     def _doubt(self, what: Heard, distance: float) -> str:
-        # The most telling doubt first; a verdict has room for one.
+        # A verdict has room for one.
+        return next((doubt for doubt in self._doubts(what, distance) if doubt), "")
+
+    def _doubts(self, what: Heard, distance: float) -> Iterator[str]:
         if distance == 0:
-            return "the detector was fitted on this very recording; score new ones"
+            yield "the detector was fitted on this very recording; score new ones"
         if what.identical:
-            return "both channels are identical; is the far microphone connected?"
-        usual = self._section.seconds
+            yield "both channels are identical; is the far microphone connected?"
+        usual = self.section.seconds
         if not usual / LENGTH_MARGIN <= what.seconds <= usual * LENGTH_MARGIN:
             # A short one cannot be cut to be longer.
             cut = f", or cut with clip_seconds={float(f'{usual:.4g}'):.10g}"
-            return (
+            yield (
                 f"{lasting(what.seconds)} long, normal clips were {lasting(usual)}: scores are not "
                 f"comparable; record {lasting(usual)}{cut * (what.seconds > usual)}"
             )
-        return self._odd_ratio(what.level) or self._odd_level(what)
+        yield self._odd_ratio(what.level)
+        yield self._odd_level(what)
 
     def _odd_ratio(self, level: float) -> str:
-        levels = self._section.levels
+        levels = self.section.levels
         if levels is None or not np.isfinite(level):  # one channel, or one that is silent
             return ""
         low, high = levels
@@ -315,7 +339,7 @@ class Judge:
         )
 
     def _odd_level(self, what: Heard) -> str:
-        near = self._section.near
+        near = self.section.near
         if near is None or what.look is None or not np.isfinite(what.look.levels[0]):
             return ""
         (low, high), level = near, what.look.levels[0]

@@ -1,0 +1,1 @@
+"""Why a verdict is what it is: what moved, what it is held against, and where in the sound."""

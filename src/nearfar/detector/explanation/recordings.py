@@ -1,0 +1,117 @@
+"""The recording of a normal clip: a detector knows its name and its sound's hash, not its place."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from nearfar.clips.clip import Clip
+from nearfar.clips.collection import Clips
+from nearfar.clips.folders import single_recording
+from nearfar.detector.section import TrainingClip
+from nearfar.errors import NearfarError
+from nearfar.sound.audio import Audio, ChannelOrder, digest_of
+
+# Where normal clips are: they, or a folder or a list of them.
+Normal = Clips | Sequence[Clip] | str | os.PathLike[str]
+
+ABOVE = 4  # folders above the clip in which a name of three parts is looked for
+MOST = 20  # recordings of one name that are read to compare their sound
+_SPAN = re.compile(r"(.*)@([\d:.]+)-([\d:.]*)", re.DOTALL)  # as `Clip.name` ends for a part
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """The recording of a normal clip, and its sound.
+
+    >>> import numpy as np
+    >>> Found(Clip(Path("pump/train/17.wav")), np.zeros((2, 16_000), np.float32)).audio.shape
+    (2, 16000)
+    """
+
+    clip: Clip
+    audio: Audio  # (1 or 2, samples)
+
+
+def normals_of(given: Normal | None) -> Sequence[Clip]:
+    """The clips that a person names as the normal ones: clips, or where they lie.
+
+    Raises:
+        DatasetError: a folder without recordings, or none.
+    """
+    if given is None:
+        return ()
+    return Clips.open(given) if isinstance(given, str | os.PathLike) else Clips(given)
+
+
+def find(
+    wanted: TrainingClip, asked: Clip, given: Sequence[Clip], order: ChannelOrder
+) -> Found | None:
+    """The recording of a normal clip, if there is one with its sound, bit by bit.
+
+    Args:
+        wanted: as the detector knows it.
+        asked: the clip that is explained: normal ones may lie beside it.
+        given: where a person says that they are; looked at first.
+        order: which channel is near.
+
+    Returns:
+        None if no recording of its name has its sound.
+    """
+    for n, clip in enumerate(_candidates(wanted.name, asked, given)):
+        if n == MOST:
+            break
+        try:
+            audio = clip.read(order)
+        except NearfarError:  # not this one, whatever is wrong with it
+            continue
+        # A system of one channel may have been fitted beside one of two.
+        if wanted.digest in {digest_of(audio[:k]) for k in range(1, len(audio) + 1)}:
+            return Found(clip, audio)
+    return None
+
+
+def _candidates(name: str, asked: Clip, given: Sequence[Clip]) -> Iterator[Clip]:
+    """Recordings of that name, the likeliest first."""
+    base, start, stop = _span(name)
+    part = {"start": start, "stop": stop}
+    file = base.rsplit("/", 1)[-1]
+    same = [clip for clip in given if clip.path.name == file]
+    # Of all machines of a data set the files are called alike.
+    for clip in sorted(same, key=lambda clip: replace(clip, start=0.0, stop=None).name != base):
+        yield replace(clip, **part)  # type: ignore[arg-type]
+    for path in _places(base, file, asked.path):
+        if os.path.isfile(path):
+            near = single_recording(path)
+            yield Clip(near.path, near.far, **part, channels=asked.channels)  # type: ignore[arg-type]
+
+
+def _places(base: str, file: str, asked: Path) -> Iterator[Path]:
+    """Where a file of that name may lie: in the same data set as the clip, or here."""
+    folders = list(asked.absolute().parents)[: ABOVE + 1]
+    for folder in folders:
+        yield folder / base
+    for folder in folders[:2]:  # in the folders of machines that were renamed since
+        yield folder / "train" / file
+        yield folder / file
+    yield Path(base)
+
+
+def _span(name: str) -> tuple[str, float, float | None]:
+    """A clip's name without its span, and the span in s."""
+    found = _SPAN.fullmatch(name)
+    if found is None:
+        return name, 0.0, None
+    base, start, stop = found.groups()
+    return base, _seconds(start), _seconds(stop) if stop else None
+
+
+def _seconds(clock: str) -> float:
+    """hh:mm:ss, perhaps with decimals."""
+    seconds = 0.0
+    for number in clock.split(":"):
+        seconds = 60 * seconds + float(number)
+    return seconds
