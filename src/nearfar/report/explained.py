@@ -1,0 +1,110 @@
+"""The page of one explanation: hear it, see it, and read what moved."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nearfar.report.page import write_page
+from nearfar.report.plots import COLOURS, DIVERGING, figure, mels, spectrogram, styled, svg
+from nearfar.report.sounds import tracks
+from nearfar.report.spectrograms import stack
+from nearfar.text import called
+
+if TYPE_CHECKING:
+    from nearfar.detector.explanation.explanation import Explanation, Movement, Regions
+
+SHOWN = 8  # movements that are drawn; the others stand in a table
+
+Sounds = dict[str, tuple[str, NDArray[np.float32]]]  # colour → (label, samples)
+
+
+def write_explanation(explanation: Explanation, path: Path) -> Path:
+    """Write the page of an explanation, whole or not at all.
+
+    Returns:
+        The file.
+
+    Raises:
+        NearfarError: jinja2 or matplotlib is not installed.
+        StorageError: it cannot be written.
+    """
+    clip = explanation.verdict.clip
+    title = f"{called(clip.machine, clip.section)}: {clip.name}"
+    return write_page(path, "explained", title, {"x": shown(explanation), "clip": clip})
+
+
+def shown(explanation: Explanation, name: str = "clip", *, pictures: bool = True) -> dict[str, Any]:
+    """What the template `explanation.html.j2` shows of it.
+
+    Args:
+        explanation: of one clip.
+        name: of its player, unlike those of others in the page.
+        pictures: draw spectrograms; without them a page is a third as large.
+    """
+    heard = _sounds(explanation)
+    return {
+        "name": name,
+        "why": explanation.why,
+        "verdict": explanation.verdict,
+        "explanation": explanation,
+        "tracks": tracks(heard),
+        "picture": _picture(explanation, heard) if pictures and heard else None,
+        "regions": _map(explanation.regions) if explanation.regions else None,
+        "moves": list(_moves(explanation)),
+        "all": explanation.movements,
+        "together": sum(m.contribution for m in explanation.movements),
+    }
+
+
+def _sounds(explanation: Explanation) -> Sounds:
+    """What can be heard of a clip, in the order of its buttons."""
+    found: Sounds = {}
+    normal = explanation.normal.near if explanation.normal else None
+    for key, label, sound in (
+        ("near", "near microphone", explanation.near),
+        ("far", "far microphone", explanation.far),
+        ("heard", "what the system heard", explanation.heard),
+        ("normal", "nearest normal clip", normal),
+    ):
+        if sound is not None and len(sound):
+            found[key] = (label, sound)
+    return found
+
+
+def _picture(explanation: Explanation, heard: Sounds) -> Any:
+    normal = heard["normal"][1] if "normal" in heard else None
+    return stack({label: sound for label, sound in heard.values()}, normal, explanation.regions)
+
+
+def _moves(explanation: Explanation) -> Iterator[tuple[Movement, float, float]]:
+    """The movements that say most, each with its share of d² and the length of its bar, 0–1."""
+    largest = max((m.contribution for m in explanation.movements), default=0.0)
+    for movement in explanation.movements[:SHOWN]:
+        if movement.contribution > 0:
+            share = movement.contribution / explanation.squared
+            yield movement, share, movement.contribution / largest
+
+
+def _map(regions: Regions) -> Any:
+    """The whole map of an occlusion: how far the score falls without each cell."""
+    fall = np.asarray(regions.fall)
+    largest = float(np.max(np.abs(fall))) or 1.0
+    picture = figure(9.0, 2.6)
+    with styled():
+        axes = picture.subplots()
+        # Cells are even in neither unit: each is drawn where it lies.
+        drawn = axes.pcolormesh(
+            regions.seconds, mels(np.array(regions.hertz)), fall, cmap=DIVERGING,
+            vmin=-largest, vmax=largest, edgecolors=COLOURS["grid"], linewidth=0.4,
+        )  # fmt: skip
+        blank = np.full((1, 1), np.nan, np.float32)
+        spectrogram(axes, blank, regions.seconds[-1], (0, 1))  # its axes, nothing else
+        axes.set_xlabel("s")
+        picture.colorbar(drawn, label="score without it, lower by", fraction=0.04, pad=0.02)
+        picture.subplots_adjust(left=0.07, right=0.94, bottom=0.2, top=0.95)
+        return svg(picture, f"Map of what the score comes from: {regions.where or 'nowhere'}.")

@@ -1,0 +1,132 @@
+"""A clip's sounds one above the other, on one time axis: near, far, heard, and a normal clip."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nearfar.report.plots import DIVERGING, INK, PAPER, figure, mels, spectrogram, styled, svg
+from nearfar.sound.audio import SAMPLE_RATE
+from nearfar.sound.spectral import log_mel
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from nearfar.detector.explanation.explanation import Regions
+
+Levels = NDArray[np.float32]
+
+WIDTH, ROW, MARGIN = 10.0, 1.25, 0.75  # inches: of the picture, of a row, of what is below
+LEFT, RIGHT = 0.05, 0.905  # shares of the width between which time runs
+RANGE = 70.0  # dB that the colours span below the loudest
+CHANGE = 20.0  # dB up and down that the colours of a difference span
+FRAMES = 900  # at most, for a picture has no more pixels
+HOP = 256  # samples, at least
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A drawn picture over which a player's line runs.
+
+    >>> Picture("<svg/>", seconds=10.0).left
+    0.05
+    """
+
+    drawn: Any  # inline SVG
+    seconds: float  # length of its time axis
+    left: float = LEFT
+    right: float = RIGHT
+
+
+def levels(sound: NDArray[np.float32]) -> Levels:
+    """(128 mels, frames) in dB of (samples,) at 16 kHz, with no more frames than are seen."""
+    hop = max(HOP, -(-len(sound) // FRAMES))
+    return log_mel(sound, hop=hop)
+
+
+def less_usual(one: Levels, normal: Levels) -> Levels:
+    """How much louder each moment is than a normal clip is at that frequency on average, dB.
+
+    The mean is over its frames' power, since moments of two clips have nothing to do with each
+    other.
+    """
+    usual = 10 * np.log10(np.mean(10 ** (normal / 10), axis=1, keepdims=True))  # (mels, 1)
+    difference: Levels = (one - usual).astype(np.float32)
+    return difference
+
+
+def stack(
+    sounds: Mapping[str, NDArray[np.float32]],
+    normal: NDArray[np.float32] | None = None,
+    regions: Regions | None = None,
+) -> Picture:
+    """Draw sounds that belong to one clip, and the difference of the first to a normal clip.
+
+    Args:
+        sounds: title → (samples,) at 16 kHz; the first is the near microphone's.
+        normal: of the nearest normal clip, where it was found.
+        regions: to be outlined in the first.
+    """
+    seen = {title: levels(sound) for title, sound in sounds.items()}
+    rows = len(seen) + (normal is not None)
+    seconds = max(len(sound) for sound in sounds.values()) / SAMPLE_RATE
+    height = rows * ROW + MARGIN
+    picture = figure(WIDTH, height)
+    with styled():
+        each: list[Axes] = list(picture.subplots(rows, sharex=True, squeeze=False)[:, 0])
+        picture.subplots_adjust(
+            left=LEFT, right=RIGHT, bottom=0.5 / height, top=1 - 0.25 / height, hspace=0.32
+        )
+        top = max(float(np.percentile(level, 99.9)) for level in seen.values())
+        for axes, (title, sound) in zip(each, sounds.items(), strict=False):
+            limits = (top - RANGE, top)
+            image = spectrogram(axes, seen[title], len(sound) / SAMPLE_RATE, limits)
+            axes.set_title(title, pad=3)
+        _scale(picture, each[: len(seen)], image, "dB")
+        if normal is not None:
+            first = next(iter(seen.values()))
+            _difference(picture, each[-1], less_usual(first, levels(normal)), seconds)
+        if regions is not None:
+            _outline(each[0], regions)
+        each[-1].set_xlabel("s")
+        each[-1].set_xlim(0, seconds)
+        drawn = svg(picture, _described(list(sounds), seconds, difference=normal is not None))
+    return Picture(drawn, seconds)
+
+
+def _difference(picture: Any, axes: Axes, change: Levels, seconds: float) -> None:
+    image = spectrogram(axes, change, seconds, (-CHANGE, CHANGE), cmap=DIVERGING)
+    axes.set_title("near, less the mean spectrum of the nearest normal clip", pad=3)
+    _scale(picture, [axes], image, "dB")
+
+
+def _scale(picture: Any, beside: list[Axes], image: Any, unit: str) -> None:
+    """A colour bar right of some axes, without taking room from them."""
+    high, low = beside[0].get_position().y1, beside[-1].get_position().y0
+    bar = picture.add_axes((RIGHT + 0.015, low, 0.012, high - low))
+    picture.colorbar(image, cax=bar, label=unit)
+    bar.grid(visible=False)
+
+
+def _outline(axes: Axes, regions: Regions) -> None:
+    """Frame the marked cells, dark on light on dark, for it lies on all colours."""
+    from matplotlib.patches import Rectangle
+
+    edges = mels(np.array(regions.hertz))
+    for band, span in zip(*np.nonzero(regions.marked), strict=True):
+        (low, high), (start, stop) = edges[band : band + 2], regions.seconds[span : span + 2]
+        for colour, wide in ((INK, 3.0), (PAPER, 1.4)):
+            axes.add_patch(
+                Rectangle(
+                    (start, low), stop - start, high - low, fill=False, edgecolor=colour, lw=wide
+                )
+            )
+
+
+def _described(titles: list[str], seconds: float, *, difference: bool) -> str:
+    last = ", and how the first differs from the nearest normal clip" * difference
+    return f"Spectrograms of {seconds:.3g} s up to 8 kHz: {', '.join(titles)}{last}."
