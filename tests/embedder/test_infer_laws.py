@@ -1,10 +1,12 @@
 """Batches of an encoder: one length at a time, of a size that a device takes, rows in order."""
 
 import os
+import threading
 from pathlib import Path
 
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_limits
 
 from nearfar.embedder.eat.engines import engine
 from nearfar.embedder.eat.infer import ACCELERATED, POOLING, TOKENS, Engine
@@ -54,6 +56,28 @@ def test_a_batch_has_as_many_tokens_as_a_device_takes(tiny, frames, monkeypatch)
         monkeypatch.setattr(tiny, "device", torch.device(device))
         clips = tiny._size(frames)
         assert clips == 1 or clips * tokens <= most < (clips + 1) * tokens
+
+
+def test_cores_take_batches_of_a_small_encoder_side_by_side(tiny, monkeypatch):
+    """One thread a batch, whose own number no other thread sees; the bits are those of a queue."""
+    seen, encoder = [], tiny.encoder
+    here = threading.get_ident()
+
+    def watched(x, layer):
+        seen.append((threading.get_ident() == here, torch.get_num_threads()))
+        return encoder(x, layer)
+
+    monkeypatch.setattr(tiny, "encoder", watched)
+    mels = [mel(frames, i) for i, frames in enumerate((32, 64, 32, 16, 64, 32))]
+    with threadpool_limits(3, user_api="openmp"):
+        before = torch.get_num_threads()
+        rows = tiny(mels, POOLING["mean"], None, 2)
+        assert torch.get_num_threads() == before == 3
+        assert seen == [(False, 1)] * 4
+        seen.clear()
+        monkeypatch.setattr(tiny, "_apart", False)  # as of a large one
+        assert (tiny(mels, POOLING["mean"], None, 2) == rows).all()
+        assert seen == [(True, 3)] * 4
 
 
 def test_no_clips_are_one_line(tiny):

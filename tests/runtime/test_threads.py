@@ -8,7 +8,7 @@ import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from nearfar.runtime import threads
-from nearfar.runtime.threads import one_thread
+from nearfar.runtime.threads import has_openmp, one_thread, unhelped
 
 
 def blas_threads():
@@ -68,3 +68,24 @@ def test_another_thread_of_this_program_may_compute_meanwhile():
         worker.join()
     assert all((r == 40).all() for r in results)
     assert len(results) == 4
+
+
+def test_a_thread_without_helpers_takes_them_from_no_other():
+    pytest.importorskip("torch")  # which brings an OpenMP
+    threads._openmp.cache_clear()
+
+    def openmp():
+        return {p["num_threads"] for p in threadpool_info() if p["user_api"] == "openmp"}
+
+    told = []
+
+    def alone():
+        unhelped()
+        told.append(openmp())
+
+    with threadpool_limits(2, user_api="openmp"):
+        assert has_openmp()
+        worker = threading.Thread(target=alone)
+        worker.start()
+        worker.join()
+        assert (told, openmp()) == ([{1}], {2})

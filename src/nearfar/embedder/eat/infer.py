@@ -5,7 +5,8 @@ This file imports torch; import it inside functions only.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Literal
 
 import numpy as np
@@ -18,6 +19,7 @@ from nearfar.embedder.eat.device import choose
 from nearfar.embedder.eat.fast import packed
 from nearfar.embedder.eat.weights import Weights
 from nearfar.errors import SettingError, warn
+from nearfar.runtime.threads import has_openmp, unhelped
 
 Float32 = NDArray[np.float32]
 Precision = Literal["fp32", "bf16"]
@@ -29,6 +31,9 @@ DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 TOKENS = {"fp32": 513, "bf16": 1_026}
 ACCELERATED = 32_832  # 64 such clips
 MANY = 1 << 30  # clips; no bound
+# Parameters up to which a CPU's cores take a batch each, and not a part of one: matrices of dim 64
+# are done sooner than threads that share them have met. EAT-base has 88 million.
+SMALL = 1 << 20
 
 POOLING: dict[str, Head] = {
     "mean": lambda tokens: tokens[:, 1:].mean(dim=1),
@@ -69,6 +74,8 @@ class Engine:
     def __init__(self, weights: Weights, precision: Precision, device: str) -> None:
         self.device, self.precision = choose(device), precision
         self._most: dict[int, int] = {}  # clips that memory had room for, by their frames
+        small = weights.architecture.parameters <= SMALL
+        self._apart = small and self.device.type == "cpu"  # has each core a batch of its own?
         encoder = self._whole = model.load(weights, DTYPES[precision])
         if precision == "bf16" and self.device.type == "cpu":
             self.encoder: Callable[[Tensor, int | None], Tensor] = packed(encoder)
@@ -110,13 +117,27 @@ class Engine:
         lengths: dict[int, list[int]] = {}
         for i, mel in enumerate(mels):
             lengths.setdefault(len(mel), []).append(i)
+        batches: list[tuple[list[int], int]] = []
         for frames, places in lengths.items():
             size = min(batch or self._size(frames), self._most.get(frames, MANY))
-            for first in range(0, len(places), size):
-                some = places[first : first + size]
-                out = self._padded([mels[i] for i in some], size, head, layer)
-                rows.update(zip(some, out, strict=True))
+            batches += [(places[i : i + size], size) for i in range(0, len(places), size)]
+
+        def encode(some: list[int], size: int) -> Float32:
+            return self._padded([mels[i] for i in some], size, head, layer)
+
+        for (some, _), out in zip(batches, self._each(encode, batches), strict=True):
+            rows.update(zip(some, out, strict=True))
         return np.stack([rows[i] for i in range(len(mels))])
+
+    def _each(
+        self, encode: Callable[[list[int], int], Float32], batches: Sequence[tuple[list[int], int]]
+    ) -> Iterable[Float32]:
+        """What each batch gives, in their order; those of a small encoder side by side."""
+        threads = min(torch.get_num_threads(), len(batches))
+        if not self._apart or not has_openmp():
+            return (encode(*one) for one in batches)
+        with ThreadPoolExecutor(threads, initializer=_alone) as pool:
+            return list(pool.map(lambda one: encode(*one), batches))
 
     def _size(self, frames: int) -> int:
         """Clips of one length at a time."""
@@ -164,6 +185,12 @@ class Engine:
             f"--batch-size {half} says so from the start"
         )
         return half
+
+
+def _alone() -> None:
+    """Let no other thread help this one."""
+    torch.get_num_threads()  # which sets it the first time that a thread asks anything of PyTorch
+    unhelped()
 
 
 def _no_memory(error: Exception) -> bool:
