@@ -191,6 +191,7 @@ class Detector:
     def explain(
         self, clip: Clip | ArrayLike, runtime: Runtime | None = None, *, sr: float | None = None,
         machine: str | None = None, section: str | None = None, normals: Normal | None = None,
+        regions: bool = True,
     ) -> Explanation:  # fmt: skip
         """Why one clip gets its verdict, as data.
 
@@ -199,6 +200,7 @@ class Detector:
             runtime, sr, machine, section: as for `score`.
             normals: where the recordings of normal clips are, as clips or a folder; else they are
                 looked for beside the clip. They are for listening: no score needs them.
+            regions: look where in the sound an encoder's score comes from; that hears it 81 times.
 
         Returns:
             What is known; of a clip that cannot be judged the reason, and no score.
@@ -212,7 +214,7 @@ class Detector:
 
         answerer = Answerer(self.sections, self._judge, self._checked_chains, self.order)
         asked = answerer.asked(clip, sr, machine, section)
-        return answerer(asked, runtime_of(runtime), normals)
+        return answerer(asked, runtime_of(runtime), normals, regions=regions)
 
     def with_false_alarm_rate(self, rate: float) -> Detector:
         """The same detector with other thresholds; nothing is fitted again.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,12 +12,13 @@ from numpy.typing import ArrayLike
 
 from nearfar.detector import keys
 from nearfar.detector.explanation.explanation import Explanation, Tracks
-from nearfar.detector.explanation.members import heeded, neighbours_of, shares_of
+from nearfar.detector.explanation.members import Heeded, heeded, neighbours_of, shares_of
 from nearfar.detector.explanation.movements import has_names, movements_of
+from nearfar.detector.explanation.occlusion import LONGEST, occlude
 from nearfar.detector.explanation.reasons import sensor_reasons
-from nearfar.detector.explanation.recordings import Normal, find, normals_of
+from nearfar.detector.explanation.recordings import Found, Normal, find, normals_of
 from nearfar.detector.keys import Known
-from nearfar.detector.section import Judge
+from nearfar.detector.section import Judge, TrainingClip
 from nearfar.detector.wrong_calls import is_clip
 from nearfar.embedding.chain import Chain
 from nearfar.embedding.hearing import hear
@@ -25,7 +27,8 @@ from nearfar.embedding.rows import embed_audio
 from nearfar.errors import AudioError, NearfarError, in_python
 from nearfar.frontend import Far, Near, Stereo
 from nearfar.runtime.threads import one_thread
-from nearfar.sound.audio import Audio, ChannelOrder, check, from_array
+from nearfar.sound.audio import SAMPLE_RATE, Audio, ChannelOrder, check, from_array
+from nearfar.text import lasting
 
 if TYPE_CHECKING:
     from nearfar.clips.clip import Clip
@@ -33,6 +36,7 @@ if TYPE_CHECKING:
     from nearfar.scores.verdict import Verdict
 
 NEIGHBOURS = 3
+Search = Callable[[TrainingClip], Found | None]  # for the recording of a normal clip
 _AS_THEY_ARE = (Near, Far, Stereo)  # front ends that change no sample
 
 
@@ -79,7 +83,9 @@ class Answerer:
         machines = keys.machines_of(self.known)
         return Asked(keys.assigned(self.known, machines, given, machine, section))
 
-    def __call__(self, asked: Asked, runtime: Runtime, normals: Normal | None) -> Explanation:
+    def __call__(
+        self, asked: Asked, runtime: Runtime, normals: Normal | None, *, regions: bool = True
+    ) -> Explanation:
         """Why a clip gets its verdict.
 
         Raises:
@@ -87,13 +93,27 @@ class Answerer:
             WeightsError, SettingError: an encoder that cannot run here.
         """
         judge = self.judge_of((asked.clip.machine, asked.clip.section))
-        given = normals_of(normals)
+        search = partial(find, asked=asked.clip, given=normals_of(normals), order=self.order)
         audio = asked.audio if asked.audio is not None else sound_of(asked.clip, self.order)
         what = self._heard(asked, runtime)
-        if isinstance(what, str):
-            return _not_judged(judge.not_judged(asked.clip, what), audio)
+        if isinstance(what, str) or audio is None:
+            # A file that went away between the two is one that cannot be heard.
+            reason = what if isinstance(what, str) else "cannot be read again"
+            return _not_judged(judge.not_judged(asked.clip, reason), audio)
         with one_thread():
-            return self._explained(asked.clip, judge, what, audio, given)
+            members = heeded(judge, what)
+            ranked = [members[i] for i in np.argsort(-judge.weights, kind="stable")]
+            told = Explanation(
+                judge([(asked.clip, what)])[0],
+                sensor=sensor_reasons(asked.clip, what, judge, float(ranked[0].nearest()[0][0])),
+                shares=shares_of(judge, members),
+                member=ranked[0].name,
+            )
+            told = _with_movements(told, ranked)
+            told = _with_sounds(told, ranked, judge.section.clips, search, audio)
+        if not regions:
+            return told
+        return _with_regions(told, ranked, judge.section.clips, search, audio, runtime)
 
     def _heard(self, asked: Asked, runtime: Runtime) -> Heard | str:
         """What the chains make of the clip; or why they can make nothing of it."""
@@ -109,32 +129,60 @@ class Answerer:
         except AudioError as error:
             return str(error)
 
-    def _explained(
-        self, clip: Clip, judge: Judge, what: Heard, audio: Audio | None, given: Sequence[Clip]
-    ) -> Explanation:
-        members = heeded(judge, what)
-        ranked = [members[i] for i in np.argsort(-judge.weights, kind="stable")]
-        near = neighbours_of(ranked[0], judge.section.clips, NEIGHBOURS)
-        found = [find(wanted, clip, given, self.order) for wanted, _ in near]
-        features = next((one for one in ranked if has_names(one)), None)
-        movements, squared = movements_of(features) if features else ([], float("nan"))
-        changing = next((c for one in ranked if _changes(c := one.recipe.chain)), None)
-        return Explanation(
-            judge([(clip, what)])[0],
-            sensor=sensor_reasons(clip, what, judge, near[0][1].distance),
-            shares=shares_of(judge, members),
-            member=ranked[0].name,
-            neighbours=tuple(
-                replace(neighbour, path=there.clip.path if there else None)
-                for (_, neighbour), there in zip(near, found, strict=True)
-            ),
-            moved=features.name if features else "",
-            movements=tuple(movements),
-            squared=squared,
-            tracks=None if audio is None else tracks_of(audio, changing),
-            normal=tracks_of(found[0].audio, changing) if found[0] else None,
-            missing="" if found[0] else _missing(near[0][1].name),
-        )
+
+def _with_movements(told: Explanation, ranked: Sequence[Heeded]) -> Explanation:
+    one = next((one for one in ranked if has_names(one)), None)
+    if one is None:
+        return told
+    movements, squared = movements_of(one)
+    return replace(told, moved=one.name, movements=tuple(movements), squared=squared)
+
+
+def _with_sounds(
+    told: Explanation,
+    ranked: Sequence[Heeded],
+    clips: Sequence[TrainingClip],
+    search: Search,
+    audio: Audio,
+) -> Explanation:
+    """The clip's sounds, and the nearest normal clips with theirs, where they are found."""
+    near = neighbours_of(ranked[0], clips, NEIGHBOURS)
+    found = [search(wanted) for wanted, _ in near]
+    changing = next((c for one in ranked if _changes(c := one.recipe.chain)), None)
+    return replace(
+        told,
+        neighbours=tuple(
+            replace(neighbour, path=there.clip.path if there else None)
+            for (_, neighbour), there in zip(near, found, strict=True)
+        ),
+        tracks=tracks_of(audio, changing),
+        normal=tracks_of(found[0].audio, changing) if found[0] else None,
+        missing="" if found[0] else _missing(near[0][1].name),
+    )
+
+
+def _with_regions(
+    told: Explanation,
+    ranked: Sequence[Heeded],
+    clips: Sequence[TrainingClip],
+    search: Search,
+    audio: Audio,
+    runtime: Runtime,
+) -> Explanation:
+    """Of features with names the movements say more, and at once."""
+    one = next((one for one in ranked if not has_names(one)), None)
+    if one is None:
+        return told
+    seconds = audio.shape[1] / SAMPLE_RATE
+    if seconds > LONGEST:
+        long = f"{lasting(seconds)} long; regions are for clips up to {lasting(LONGEST)}"
+        return replace(told, unmarked=f"{long}, so cut it with clip_seconds=10")
+    chain = one.recipe.chain
+    ((wanted, neighbour),) = neighbours_of(one, clips, 1)
+    found = search(wanted)
+    normal = None if found is None else chain.hear(found.audio[: chain.frontend.needs])
+    heard = chain.hear(audio[: chain.frontend.needs])
+    return replace(told, regions=occlude(one, heard, normal, neighbour.name, runtime))
 
 
 def _not_judged(verdict: Verdict, audio: Audio | None) -> Explanation:

@@ -19,6 +19,7 @@ Grid = NDArray[np.float64]
 
 SCHEMA = 1  # of `Explanation.as_dict`; raised when a program that reads it could err
 MARKED = 0.1  # share of a map's cells that is pointed at
+STEADY = 0.7  # share of a clip's spans from which something is there all the time
 
 
 @dataclass(frozen=True)
@@ -134,13 +135,24 @@ class Regions:
 
     @property
     def where(self) -> str:
-        """The cell that takes most off the score; "" if none does."""
+        """The band of the cell that takes most off the score, and when; "" if none does."""
         if not (self.fall > 0).any():
             return ""
-        band, span = np.unravel_index(int(np.argmax(self.fall)), self.fall.shape)
+        band = int(np.unravel_index(int(np.argmax(self.fall)), self.fall.shape)[0])
         low, high = self.hertz[band : band + 2]
-        first, last = self.seconds[span : span + 2]
-        return f"{hertz(low, high)} at {first:.3g}–{last:.3g} s"
+        return f"{hertz(low, high)} {self._when(self.fall[band])}"
+
+    def _when(self, falls: Grid) -> str:
+        """The spans whose fall is at least half of the largest, in words."""
+        much = falls >= falls.max() / 2
+        if much.mean() >= STEADY:
+            return "all the time"
+        edges = np.flatnonzero(np.diff(np.concatenate([[False], much, [False]])))
+        runs = [
+            f"{self.seconds[first]:.3g}–{self.seconds[last]:.3g} s"
+            for first, last in edges.reshape(-1, 2).tolist()
+        ]
+        return f"at {' and '.join(runs)}" if len(runs) < 3 else f"{len(runs)} times"
 
 
 @dataclass(frozen=True, eq=False)
@@ -224,13 +236,13 @@ class Explanation:
         if self.sensor:
             return self.sensor[0]
         if not self.verdict.anomalous:
-            return "nothing unusual: normal clips score as high"
+            return "not above the threshold: normal clips score as high"
         leading = max(self.shares, key=lambda share: share.share, default=None)
         if self.movements and (leading is None or leading.name == self.moved):
             first = self.movements[0]
             return f"{first.sentence} ({_percent(first.contribution, self.squared)})"
         if self.regions is not None and self.regions.where:
-            return f"something {self.regions.where} sounds as in no normal clip"
+            return f"a sound {self.regions.where} as in no normal clip"
         return f"no normal clip sounds like it to the {self.member}"
 
     def as_dict(self) -> dict[str, Any]:
