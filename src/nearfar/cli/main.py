@@ -20,6 +20,7 @@ import typer
 from nearfar.cli import weights as cli_weights
 from nearfar.cli.check import check
 from nearfar.cli.embed import embed
+from nearfar.cli.explain import explain
 from nearfar.cli.finetune import finetune
 from nearfar.cli.fit import fit, score, threshold
 from nearfar.cli.lines import tell
@@ -43,7 +44,7 @@ from nearfar.errors import NearfarError, NearfarWarning, in_shell, printable
 from nearfar.text import alike, one_line
 
 COMMANDS = (  # in the order of the help: what most people need first
-    check, fit, score, threshold, evaluate, systems, features,
+    check, fit, score, explain, threshold, evaluate, systems, features,
     finetune, embed, ablate, reproduce, cache,
     simulate, inspect, mask, completion,
 )  # fmt: skip

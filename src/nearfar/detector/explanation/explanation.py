@@ -111,8 +111,8 @@ class Regions:
     >>> fall = np.array([[0.0, 3.0], [0.0, 0.1]])
     >>> found = Regions("log-mel", (0.0, 1.0, 2.0), (0.0, 4000.0, 8000.0), fall, score=4.0,
     ...                 replaced_by="pump/train/17.wav", took=0.2)
-    >>> found.where, found.marked.sum()
-    ('below 4 kHz at 1–2 s', 1)
+    >>> found.where, found.marked.tolist()
+    ('below 4 kHz, 1–2 s', [[False, True], [False, False]])
     """
 
     member: str  # whose score; as in `Share.name`
@@ -140,7 +140,7 @@ class Regions:
             return ""
         band = int(np.unravel_index(int(np.argmax(self.fall)), self.fall.shape)[0])
         low, high = self.hertz[band : band + 2]
-        return f"{hertz(low, high)} {self._when(self.fall[band])}"
+        return f"{hertz(low, high)}, {self._when(self.fall[band])}"
 
     def _when(self, falls: Grid) -> str:
         """The spans whose fall is at least half of the largest, in words."""
@@ -152,7 +152,7 @@ class Regions:
             f"{self.seconds[first]:.3g}–{self.seconds[last]:.3g} s"
             for first, last in edges.reshape(-1, 2).tolist()
         ]
-        return f"at {' and '.join(runs)}" if len(runs) < 3 else f"{len(runs)} times"
+        return " and ".join(runs) if len(runs) < 3 else f"{len(runs)} times"
 
 
 @dataclass(frozen=True, eq=False)
@@ -240,9 +240,9 @@ class Explanation:
         leading = max(self.shares, key=lambda share: share.share, default=None)
         if self.movements and (leading is None or leading.name == self.moved):
             first = self.movements[0]
-            return f"{first.sentence} ({_percent(first.contribution, self.squared)})"
+            return f"{first.sentence}: {_percent(first.contribution, self.squared)}"
         if self.regions is not None and self.regions.where:
-            return f"a sound {self.regions.where} as in no normal clip"
+            return f"the sound {self.regions.where}, is unlike that of normal clips"
         return f"no normal clip sounds like it to the {self.member}"
 
     def as_dict(self) -> dict[str, Any]:
@@ -283,7 +283,7 @@ class Explanation:
 
 
 def _percent(part: float, whole: float) -> str:
-    return f"{100 * part / whole:.0f} % of d²" if whole > 0 else "d² is 0"
+    return f"{100 * part / whole:.0f} % of what sets it apart" if whole > 0 else "nothing is apart"
 
 
 def strongest(movements: Sequence[Movement], count: int = 3) -> list[Movement]:

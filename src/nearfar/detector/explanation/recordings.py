@@ -76,7 +76,7 @@ def find(
 
 def _candidates(name: str, asked: Clip, given: Sequence[Clip]) -> Iterator[Clip]:
     """Recordings of that name, the likeliest first."""
-    base, start, stop = _span(name)
+    base, start, stop = span_of(name)
     part = {"start": start, "stop": stop}
     file = base.rsplit("/", 1)[-1]
     same = [clip for clip in given if clip.path.name == file]
@@ -100,8 +100,12 @@ def _places(base: str, file: str, asked: Path) -> Iterator[Path]:
     yield Path(base)
 
 
-def _span(name: str) -> tuple[str, float, float | None]:
-    """A clip's name without its span, and the span in s."""
+def span_of(name: str) -> tuple[str, float, float | None]:
+    """A clip's name without its span, and the span in s: what `Clip.name` put together.
+
+    >>> span_of("hall/long.wav@00:01:00-00:01:10.5"), span_of("a.wav")
+    (('hall/long.wav', 60.0, 70.5), ('a.wav', 0.0, None))
+    """
     found = _SPAN.fullmatch(name)
     if found is None:
         return name, 0.0, None

@@ -1,0 +1,257 @@
+"""The command explain: why a clip gets its verdict, in about six lines."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from dataclasses import replace as with_fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from nearfar.cli.lines import columns, ledger, wrapped
+from nearfar.cli.options import (
+    DATA,
+    OUTPUT,
+    SPEED,
+    BatchSize,
+    Cache,
+    Device,
+    Far,
+    Json,
+    Machine,
+    Near,
+    Pair,
+    Parts,
+    Rate,
+    Replace,
+    Salvage,
+    TimePattern,
+    Weights,
+    channels_of,
+    on_disk,
+    write_json,
+)
+from nearfar.cli.progress import Session
+from nearfar.errors import DatasetError, in_shell, visible
+from nearfar.files import begins, check_output
+from nearfar.system.named import types_of
+from nearfar.text import called, counted, figure
+
+if TYPE_CHECKING:
+    from nearfar.clips import Clip
+    from nearfar.detector.explanation.explanation import Explanation
+
+WORD = 7  # columns of the word that a line begins with
+
+
+def explain(
+    detector: Annotated[Path, typer.Argument(help="Folder of a detector.")],
+    clip: Annotated[
+        Path, typer.Argument(help="A recording; of a long one a part, as a.wav@00:01:00-00:01:10.")
+    ],
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "-o", "--output", rich_help_panel=OUTPUT, help="A page with pictures and sound, .html."
+        ),
+    ] = None,
+    as_json: Json = None,
+    machine: Machine = None,
+    section: Annotated[str | None, typer.Option(help="Section, if the data do not say.")] = None,
+    normals: Annotated[
+        Path | None,
+        typer.Option(
+            rich_help_panel=DATA,
+            metavar="FOLDER",
+            help="Where the normal recordings are, to be heard; else beside the clip.",
+        ),
+    ] = None,
+    regions: Annotated[
+        bool,
+        typer.Option(
+            "--regions/--no-regions",
+            rich_help_panel=SPEED,
+            help="Find out where in the sound an encoder's score comes from: 81 hearings.",
+        ),
+    ] = True,
+    false_alarm_rate: Rate = None,
+    near: Near = None,
+    far: Far = None,
+    pair: Pair = None,
+    salvage: Salvage = False,
+    time_pattern: TimePattern = None,
+    weights: Weights = None,
+    part: Parts = None,
+    replace: Replace = False,
+    device: Device = "auto",
+    batch_size: BatchSize = None,
+    cache: Cache = True,
+) -> None:
+    """Say why a clip gets its verdict: what moved, what it is held against, where to look.
+
+    Reasons that lie in the microphones or the recording come first.
+    """  # fmt: skip
+    from nearfar.detector.detector import load
+
+    inputs = [detector, clip, normals, *(weights or ())]
+    check_output(
+        on_disk(as_json), endings=(".json",), inputs=inputs, ours=is_explanation, replace=replace
+    )
+    _check_page(output, inputs, replace)
+    fitted = load(detector, types_of(part), weights or (), late=True)
+    if false_alarm_rate is not None:
+        fitted = fitted.with_false_alarm_rate(false_alarm_rate)
+    if machine is not None and machine not in fitted.machines:
+        fitted.threshold(machine)  # says which there are, before any folder is opened
+    asked = with_fields(
+        _clip(clip, machine, pair, salvage, time_pattern), channels=channels_of(near, far)
+    )
+    # One clip needs one process.
+    with Session(1, cache, device, batch_size) as session:
+        told = fitted.explain(
+            asked, session.runtime, machine=machine, section=section, normals=normals,
+            regions=regions,
+        )  # fmt: skip
+    if output is not None:
+        from nearfar.report.explained import (  # type: ignore[import-not-found,unused-ignore]
+            write_explanation,
+        )
+
+        write_explanation(told, output)
+        ledger.files.append(visible(str(output)))
+    if not write_json(as_json, told.as_dict() if as_json is not None else None):
+        for line in lines(told, page=output is not None):
+            _say(line)
+
+
+def _check_page(output: Path | None, inputs: list[Path | str | None], replace: bool) -> None:
+    """Refuse a page that cannot be made, before anything is heard."""
+    if output is None:
+        return
+    from nearfar.report.page import (  # type: ignore[import-not-found,unused-ignore]
+        check_report,
+        is_page,
+    )
+
+    check_report()
+    check_output(output, endings=(".html",), inputs=inputs, ours=is_page, replace=replace)
+
+
+def _clip(
+    path: Path, machine: str | None, pair: str | None, salvage: bool, time_pattern: str | None
+) -> Clip:
+    """The one clip that a path names, perhaps with a span behind it.
+
+    Raises:
+        DatasetError: none, or several.
+    """
+    from nearfar.clips import Clips
+    from nearfar.detector.explanation.recordings import span_of
+
+    start, stop = 0.0, None
+    if not os.path.exists(path):  # a file may be called so
+        name, start, stop = span_of(str(path))
+        path = Path(name)
+    found = Clips.open(path, machine=machine, pair=pair, salvage=salvage, time_pattern=time_pattern)
+    if len(found) != 1:
+        raise DatasetError(
+            f"{path}: {counted(len(found), 'clip')}; explain takes one, name its file"
+        )
+    return found[0] if stop is None and not start else with_fields(found[0], start=start, stop=stop)
+
+
+def _say(line: str) -> None:
+    typer.echo(wrapped(line, columns(sys.stdout), indent=" " * WORD))
+
+
+def lines(told: Explanation, *, page: bool = False) -> Iterator[str]:
+    """What a person reads of an explanation, a line each.
+
+    Args:
+        told: any explanation.
+        page: was a page of it written, too? Then nobody need be told that there could be one.
+    """
+    clip = told.verdict.clip
+    yield visible(f"{called(clip.machine, clip.section)}: {clip.file}")
+    yield _line("said", _said(told))
+    yield _line("why", told.why.removeprefix("not judged: "))
+    for reason in told.sensor[1:]:
+        yield _line("also", reason)
+    if not told.verdict.judged:
+        return
+    yield from _table("moved", _moved(told))
+    yield from _table("like", _like(told))
+    yield from _table("share", _shares(told))
+    if told.regions is not None and told.regions.where:
+        took = f"{told.regions.fall.size + 1} hearings, {told.regions.took:.1f} s"
+        yield _line("where", f"{told.regions.where} ({took})")
+    elif told.unmarked:
+        yield _line("where", told.unmarked)
+    if more := [
+        *([] if page else ["-o clip.html for pictures and sound"]),
+        *(["--normals FOLDER to hear the nearest beside it"] if told.missing else []),
+    ]:
+        yield _line("more", "; ".join(more))
+
+
+def _line(word: str, text: str) -> str:
+    return f"{word:<{WORD}}{visible(in_shell(text))}"
+
+
+def _table(word: str, rows: list[str]) -> Iterator[str]:
+    for n, row in enumerate(rows):
+        yield _line("" if n else word, row)
+
+
+def _said(told: Explanation) -> str:
+    verdict = told.verdict
+    if not verdict.judged:
+        return "not judged"
+    above = "above" if verdict.anomalous else "not above"
+    return (
+        f"{'ANOMALOUS' if verdict.anomalous else 'normal'}: score {_digits(verdict.score)} is "
+        f"{above} the threshold {_digits(verdict.threshold)}, percentile {verdict.percentile:.3f}"
+    )
+
+
+def _digits(value: float) -> str:
+    """Four that tell, and no power of ten before there must be one."""
+    return f"{value:,.0f}" if 1000 <= abs(value) < 1e9 else f"{value:.4g}"
+
+
+def _moved(told: Explanation) -> list[str]:
+    """The movements that say most: sd, share of d², and what it is in words."""
+    from nearfar.detector.explanation.explanation import strongest
+
+    found = strongest(told.movements)
+    sds = [f"{'−' if m.movement < 0 else '+'}{figure(abs(m.movement))} sd" for m in found]
+    wide = max(map(len, sds), default=0)
+    return [
+        f"{sd:>{wide}}  {100 * m.contribution / told.squared:2.0f} %  {m.sentence}"
+        for sd, m in zip(sds, found, strict=True)
+    ]
+
+
+def _like(told: Explanation) -> list[str]:
+    distances = [_digits(n.distance) for n in told.neighbours]
+    wide = max(map(len, distances), default=0)
+    return [
+        # The folder is the machine's: the file's own name has all that tells them apart.
+        f"{distance:<{wide}}  {n.name.rsplit('/', 1)[-1]}{' (enriched)' * n.made}"
+        for distance, n in zip(distances, told.neighbours, strict=True)
+    ]
+
+
+def _shares(told: Explanation) -> list[str]:
+    """Of an ensemble; of one system there is nothing to share."""
+    if len(told.shares) < 2:
+        return []
+    return [f"{100 * s.share:2.0f} %  {s.name}" for s in told.shares]
+
+
+def is_explanation(path: Path) -> bool:
+    """Is a file plainly the JSON of an explanation?"""
+    return begins(path, r'\{\s*"schema": \d+,\s*"verdict": \{')
