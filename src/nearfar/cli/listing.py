@@ -55,11 +55,15 @@ def verdicts(scores: Scores) -> None:
                 f"the {WORST} worst of {counted(len(scores), 'clip')}; for all of them, in the "
                 "order asked: --csv FILE, --json FILE, or a pipe, as in | less -S"
             )
-    # On standard error: programs may read the table.
-    doubts = {f"{(name := printable(v.clip.name))}: {_doubt(v)}": name for v in scores if v.warning}
-    for line in alike(doubts, doubts):
-        show_warning(printable(line))
+    doubts(scores)
     console().print(scores.summary, markup=False)  # files are named at the command's end
+
+
+def doubts(scores: Iterable[Verdict]) -> None:
+    """Say on standard error what speaks against verdicts: programs may read the table."""
+    said = {f"{(name := printable(v.clip.name))}: {_doubt(v)}": name for v in scores if v.warning}
+    for line in alike(said, said):
+        show_warning(printable(line))
 
 
 def worst(scores: Iterable[Verdict], count: int = WORST) -> list[Verdict]:

@@ -39,12 +39,13 @@ from nearfar.cli.reproduce import reproduce
 from nearfar.cli.sound import inspect, mask, simulate
 from nearfar.cli.studies import ablate, evaluate
 from nearfar.cli.systems import features, systems
+from nearfar.cli.timeline import timeline
 from nearfar.cli.weights import cache
 from nearfar.errors import NearfarError, NearfarWarning, in_shell, printable
 from nearfar.text import alike, one_line
 
 COMMANDS = (  # in the order of the help: what most people need first
-    check, fit, score, explain, threshold, evaluate, systems, features,
+    check, fit, score, explain, timeline, threshold, evaluate, systems, features,
     finetune, embed, ablate, reproduce, cache,
     simulate, inspect, mask, completion,
 )  # fmt: skip

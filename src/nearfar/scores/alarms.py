@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from math import comb
 from typing import Any
 
 from nearfar.clips.clip import Clip
@@ -68,6 +69,22 @@ class AlarmRule:
         if self.of == 1:
             return "a recording above the threshold"
         return f"{self.least} of the last {self.of} recordings above the threshold"
+
+    def chance(self, rate: float) -> float:
+        """How probable it is that recordings raise an alarm by chance, as far as they are normal.
+
+        Args:
+            rate: share of normal recordings above the threshold, 0–1.
+
+        Returns:
+            Of any `of` recordings in a row, were they independent, 0–1. Those of an hour often
+            are not.
+
+        >>> AlarmRule(1, 1).chance(0.05), round(AlarmRule(3, 5).chance(0.05), 5)
+        (0.05, 0.00116)
+        """
+        counts = range(self.least, self.of + 1)
+        return sum(comb(self.of, k) * rate**k * (1 - rate) ** (self.of - k) for k in counts)
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import math
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -188,19 +188,23 @@ class Scores(Sequence[Verdict]):
 
     def to_csv(self) -> str:
         """A CSV text with a header line; floats with full precision, empty cells for nothing."""
-        rows = [v.as_dict() for v in self]
         # Of no clips, too, a table has its columns.
         columns = Verdict.none(Clip(Path("none.wav")), math.nan, "").as_dict()
-        lines = _Lines()
-        # What ends a line is quoted where it is in a name: both, for readers take either.
-        writer = csv.DictWriter(lines, list(columns), lineterminator="\r\n")
-        writer.writeheader()
-        writer.writerows(rows)
-        return "".join(lines)
+        return as_csv([v.as_dict() for v in self], list(columns))
 
     def as_dict(self) -> dict[str, Any]:
         """The same for JSON: `schema`, the version of what follows, and a row a clip."""
         return {"schema": SCHEMA, "scores": [v.as_dict() for v in self]}
+
+
+def as_csv(rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> str:
+    """Rows as a CSV text with a header line; each line ends in a line feed alone."""
+    lines = _Lines()
+    # What ends a line is quoted where it is in a name: both, for readers take either.
+    writer = csv.DictWriter(lines, list(columns), lineterminator="\r\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return "".join(lines)
 
 
 def is_score_table(path: Path) -> bool:
