@@ -48,7 +48,7 @@ clean:
 TORCH := PyTorch above all, 200 MB to fetch (some GB where it comes with CUDA); this takes minutes
 
 .venv/run: .venv/bin/python pyproject.toml constraints.txt
-	@bash tools/install.sh "NumPy and SciPy above all, 60 MB to fetch; this takes a minute" .
+	@bash tools/install.sh "NumPy, SciPy and matplotlib above all, 80 MB to fetch; this takes a minute" '.[report]'
 	@touch $@
 
 .venv/dev: .venv/bin/python pyproject.toml constraints.txt

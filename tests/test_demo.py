@@ -1,9 +1,12 @@
 """`make demo` again, and on other data: no detector is in the way, none of a user's is replaced."""
 
+import json
 import shutil
 import subprocess
+import sys
 
 import pytest
+from tools.wear import Outcome, outcome, told
 
 from conftest import TESTS
 
@@ -14,22 +17,34 @@ echo "$@" >> calls.txt
 
 
 @pytest.fixture
-def demo(tmp_path):
-    """Run the demo with a nearfar that only notes what it was called with."""
+def calls(tmp_path):
+    """Run the demo with programs that only note what they were called with."""
     if shutil.which("bash") is None:
         pytest.skip("needs bash")
     place = tmp_path / ".venv" / "bin"
     place.mkdir(parents=True)
-    (place / "nearfar").write_text(FAKE)
-    (place / "nearfar").chmod(0o755)
+    for name in ("nearfar", "python"):
+        (place / name).write_text(FAKE)
+        (place / name).chmod(0o755)
 
     def call(data):
         command = ["bash", SCRIPT, data, "demo"]
         done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
-        calls = (tmp_path / "calls.txt").read_text().splitlines()
+        found = (tmp_path / "calls.txt").read_text().splitlines()
         (tmp_path / "calls.txt").unlink()
-        return next(line for line in calls if line.startswith("fit ")).split(), done.stdout
+        return found, done.stdout
+
+    return call
+
+
+@pytest.fixture
+def demo(calls):
+    """The demo's call of `nearfar fit`, and what it told."""
+
+    def call(data):
+        found, out = calls(data)
+        return next(line for line in found if line.startswith("fit ")).split(), out
 
     return call
 
@@ -39,9 +54,9 @@ def test_each_data_has_a_folder_of_its_own(demo, tmp_path):
     for name in ("", "a/pump", "b/pump", "a b"):
         if name:
             (tmp_path / name).mkdir(parents=True)
-        call, told = demo(name)
+        call, out = demo(name)
         outputs.add(call[call.index("-o") + 1])
-        assert "$ nearfar fit " in told
+        assert "$ nearfar fit " in out
     assert len(outputs) == 4
 
 
@@ -49,3 +64,86 @@ def test_only_what_the_demo_wrote_is_replaced(demo, tmp_path):
     (tmp_path / "demo" / "detector").mkdir(parents=True)  # somebody's
     assert "--replace" not in demo("")[0]
     assert "--replace" in demo("")[0]
+
+
+def test_the_pump_is_fitted_on_its_healthy_part_and_watched_on_the_rest(calls):
+    found, _ = calls("")
+    words = {line.split()[0]: line.split() for line in found}
+    made = words["simulate"][1]
+    assert words["simulate"][2:4] == ["--preset", "wear"]
+    assert words["fit"][1] == f"{made}/normal"
+    assert words["timeline"][1:3] == [words["fit"][words["fit"].index("-o") + 1], f"{made}/watched"]
+    # Fit and timeline never get the truth: only the program that tells what came out does.
+    assert [line for line in found if made in line.split()] == [
+        f"simulate {made} --preset wear --seed 0", f"-m tools.wear demo/timeline.json {made}"
+    ]  # fmt: skip
+
+
+def test_own_data_are_evaluated_where_they_have_tests(calls, tmp_path):
+    (tmp_path / "hall" / "pump" / "test").mkdir(parents=True)
+    (tmp_path / "normal").mkdir()
+    assert any(line.startswith("evaluate hall ") for line in calls("hall")[0])
+    assert not any(line.startswith("evaluate") for line in calls("normal")[0])
+
+
+@pytest.mark.slow
+def test_the_real_demo_hears_the_pump_wear_out(tmp_path):
+    place = tmp_path / ".venv" / "bin"
+    place.mkdir(parents=True)
+    for name, command in (("nearfar", "-m nearfar"), ("python", "")):
+        (place / name).write_text(f'#!/bin/sh\nexec "{sys.executable}" {command} "$@"\n')
+        (place / name).chmod(0o755)
+    (tmp_path / "tools").symlink_to(TESTS.parent / "tools")
+    for _ in range(2):  # and again, over what it wrote
+        done = subprocess.run(
+            ["bash", SCRIPT, "", "demo"], cwd=tmp_path, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stderr
+        assert "after the bearing began to wear, at severity 0." in done.stdout
+        assert "pump: first lasting alarm 2026-03-" in done.stdout
+    assert (tmp_path / "demo" / "timeline.html").exists()
+
+
+# ---- tools.wear: what came out, held against the truth -------------------------------------------
+def timeline(lasting, anomalous=None):
+    marks = anomalous or lasting
+    return {"scores": [
+        {"path": f"watched/{n}.wav", "lasting": lasts == "x", "anomalous": mark == "x"}
+        for n, (lasts, mark) in enumerate(zip(lasting, marks, strict=True))
+    ]}  # fmt: skip
+
+
+SEVERITIES = {f"{n}.wav": max(0, n - 3) / 4 for n in range(8)}  # worn from 4.wav on
+
+
+def test_the_first_alarm_of_the_worn_machine_is_held_against_the_truth():
+    assert outcome(timeline("......xx"), SEVERITIES) == Outcome(0.75, 2, 0, 0, 4)
+    assert outcome(timeline("........"), SEVERITIES) == Outcome(None, None, 0, 0, 4)
+
+
+def test_an_alarm_of_the_healthy_machine_is_a_false_one():
+    found = outcome(timeline(".xx...xx", "xxx...xx"), SEVERITIES)
+    assert found == Outcome(0.75, 2, lasting=1, single=3, healthy=4)
+
+
+def test_an_alarm_that_stood_before_the_fault_did_not_find_it():
+    assert outcome(timeline("..xxxx.x"), SEVERITIES) == Outcome(1.0, 3, 1, 2, 4)
+    assert outcome(timeline("..xxxxxx"), SEVERITIES) == Outcome(None, None, 1, 2, 4)
+
+
+def test_what_is_told_has_the_label_and_the_false_alarms():
+    line = told(Outcome(0.5, 36, 0, 1, 48), "SIMULATED v1 seed 7")
+    assert line.startswith("SIMULATED v1 seed 7: the alarm came 36 hours after")
+    assert "-12.0 dB" in line  # half way from −30 to +6
+    assert line.endswith("in the 48 healthy hours before the fault: 0 lasting, 1 single recording.")
+    assert "no lasting alarm" in told(Outcome(None, None, 0, 0, 48), "SIMULATED")
+
+
+def test_the_recording_of_the_first_alarm_is_printed(tmp_path):
+    alarms = [{"first": {"path": "watched/a.wav"}}, {"first": {"path": "watched/b.wav"}}]
+    (tmp_path / "t.json").write_text(json.dumps({"machines": [{"alarms": alarms}]}))
+    (tmp_path / "none.json").write_text(json.dumps({"machines": [{"alarms": []}]}))
+    for name, line in (("t.json", "watched/a.wav\n"), ("none.json", "\n")):
+        command = [sys.executable, "-m", "tools.wear", "--clip", tmp_path / name]
+        done = subprocess.run(command, cwd=TESTS.parent, capture_output=True, text=True, check=True)
+        assert done.stdout == line

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Fit System 4 on a data set, evaluate and score its test clips, say what was written.
-# Called by `make demo`; the first argument is the data, the second a folder for the results.
+# Called by `make demo`; the first argument is data of one's own or nothing, the second a folder for
+# the results. Without data: a simulated pump wears out, and nearfar hears it. With data: fit
+# System 4, evaluate and score the test clips, write a report.
 set -euo pipefail
 data=$1 out=$2
 nearfar=.venv/bin/nearfar
@@ -23,27 +24,62 @@ if [ -f "$out/demo" ]; then
   rm -f "$out/evaluation.json" "$out/scores.csv"
 fi
 
-if [ -z "$data" ]; then
-  data=$out/recordings
-  show simulate "$data" --preset mini --seed 0
-  echo "(recordings of your own: make demo DATA=folder)"
-fi
-show fit "$data" -s s4 -o "$out/detector" "${written[@]}"
-echo "$out/detector was made by make demo, which may replace it" > "$out/demo"
-mapfile -t tests < <(find -L "$data" -type d \( -name test -o -name source_test -o -name target_test \) | sort)
-if [ ${#tests[@]} -gt 0 ]; then
-  show evaluate "$data" --detector "$out/detector" --json "$out/evaluation.json"
-  show score "$out/detector" "${tests[@]}" --csv "$out/scores.csv" > "$out/scores.txt"
-  # The command and its header, then the end: a screen is no place for all rows.
-  head -n 3 "$out/scores.txt"
-  echo "…"
-  tail -n 10 "$out/scores.txt"
-  rm "$out/scores.txt"
-else
+has() {
+  "$nearfar" "$1" --help > /dev/null 2>&1
+}
+
+made_by_demo() {
+  echo "$out/detector was made by make demo, which may replace it" > "$out/demo"
+}
+
+# Ten days of a pump beside a noisy line: five to fit on; of the rest two are healthy, then its
+# bearing wears. One in twenty healthy recordings may be above the threshold, and three of the last
+# five make an alarm: by chance less than one a month, were recordings independent.
+pump() {
+  local recordings=$out/pump first
+  show simulate "$recordings" --preset wear --seed 0
+  show fit "$recordings/normal" --machine pump -s s4 --false-alarm-rate 0.05 -o "$out/detector" \
+    "${written[@]}"
+  made_by_demo
+  show timeline "$out/detector" "$recordings/watched" --alarm 3/5 -o "$out/timeline.html" \
+    --json "$out/timeline.json"
   echo
-  echo "These recordings are what the detector calls normal now. Score new ones with"
-  echo "  $nearfar score $out/detector FOLDER"
-fi
-echo
-echo "Written to $out/: $(ls "$out" | grep -vx demo | tr '\n' ' ')"
+  .venv/bin/python -m tools.wear "$out/timeline.json" "$recordings"
+  first=$(.venv/bin/python -m tools.wear --clip "$out/timeline.json")
+  echo
+  echo "Open $out/timeline.html in a browser."
+  if [ -n "$first" ] && has explain; then
+    show explain "$out/detector" "$first" -o "$out/first-alarm.html"
+    echo
+    echo "Open $out/first-alarm.html to hear what raised the alarm."
+  fi
+  echo "(recordings of your own: make demo DATA=folder)"
+}
+
+own() {
+  local tests=()
+  show fit "$data" -s s4 -o "$out/detector" "${written[@]}"
+  made_by_demo
+  mapfile -t tests < <(find -L "$data" -type d \( -name test -o -name source_test -o -name target_test \) | sort)
+  if [ ${#tests[@]} -gt 0 ]; then
+    show evaluate "$data" --detector "$out/detector" --json "$out/evaluation.json"
+    show score "$out/detector" "${tests[@]}" --csv "$out/scores.csv" > "$out/scores.txt"
+    # The command and its header, then the end: a screen is no place for all rows.
+    head -n 3 "$out/scores.txt"
+    echo "…"
+    tail -n 10 "$out/scores.txt"
+    rm "$out/scores.txt"
+    if has report; then
+      show report "$out/detector" "$data" -o "$out/report.html"
+    fi
+  else
+    echo
+    echo "These recordings are what the detector calls normal now. Score new ones with"
+    echo "  $nearfar score $out/detector FOLDER"
+  fi
+  echo
+  echo "Written to $out/: $(ls "$out" | grep -vx demo | tr '\n' ' ')"
+}
+
+if [ -z "$data" ]; then pump; else own; fi
 echo "nearfar itself is $nearfar; 'source .venv/bin/activate' puts it on your path."

@@ -17,6 +17,7 @@ BLOCKS = "▁▂▃▄▅▆▇█"  # the lower half of normal recordings, the 
 DIGITS = "12345678"  # the same where a terminal knows no blocks
 GAP = "·"  # not judged
 STYLES = {"lasting": "bold red", "above": "yellow", "silent": "dim", "": ""}
+ORDER = "recordings in order"  # the head of the blocks
 LONGEST = 20  # cells of a machine's name
 WHEN = 19  # cells of the first alarm: a time to the second, or the end of a file's name
 NARROWEST = 10  # cells of a line of blocks; a terminal below has its lines broken
@@ -37,8 +38,8 @@ def table(histories: Sequence[History], width: int) -> list[Text]:
              *[str(h.silent)] * gaps] for h in histories]  # fmt: skip
     sizes = [max(map(cell_len, column)) for column in zip(head, *rows, strict=True)]
     room = max(width - wide - 2 - sum(size + 2 for size in sizes), NARROWEST)
-    room = min(room, max(max(len(h.verdicts) for h in histories), cell_len("in order")))
-    lines = [Text(_row("machine", wide) + "  " + _row("in order", room), style="bold")]
+    room = min(room, max(max(len(h.verdicts) for h in histories), cell_len(ORDER)))
+    lines = [Text(_row("machine", wide) + "  " + _row(ORDER, room), style="bold")]
     lines += [Text(_row(name, wide) + "  ") + _blocks(h, room)
               for name, h in zip(names, histories, strict=True)]  # fmt: skip
     for line, cells in zip(lines, [head, *rows], strict=True):
