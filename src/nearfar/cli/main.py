@@ -35,6 +35,7 @@ from nearfar.cli.program import (
     voice,
 )
 from nearfar.cli.progress import Interrupted, show_warning
+from nearfar.cli.report import report
 from nearfar.cli.reproduce import reproduce
 from nearfar.cli.sound import inspect, mask, simulate
 from nearfar.cli.studies import ablate, evaluate
@@ -45,7 +46,7 @@ from nearfar.errors import NearfarError, NearfarWarning, in_shell, printable
 from nearfar.text import alike, one_line
 
 COMMANDS = (  # in the order of the help: what most people need first
-    check, fit, score, explain, timeline, threshold, evaluate, systems, features,
+    check, fit, score, explain, timeline, report, threshold, evaluate, systems, features,
     finetune, embed, ablate, reproduce, cache,
     simulate, inspect, mask, completion,
 )  # fmt: skip

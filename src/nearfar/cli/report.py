@@ -1,0 +1,155 @@
+"""The command report: everything about a detector and some recordings on one page."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from nearfar.cli.lines import ledger
+from nearfar.cli.options import (
+    DATA,
+    OUTPUT,
+    BatchSize,
+    ByDomain,
+    Cache,
+    ClipSeconds,
+    Device,
+    Far,
+    Machine,
+    Near,
+    Pair,
+    Parts,
+    Rate,
+    Replace,
+    Salvage,
+    SkipBad,
+    TimePattern,
+    Weights,
+    Workers,
+    Year,
+    channels_of,
+)
+from nearfar.cli.progress import Session
+from nearfar.errors import visible
+from nearfar.files import check_output
+from nearfar.system.named import types_of
+
+
+def report(
+    detector: Annotated[Path, typer.Argument(help="Folder of a detector.")],
+    data: Annotated[
+        list[Path], typer.Argument(help="DCASE folders, recordings, folders of them, or CSVs.")
+    ],
+    output: Annotated[
+        Path, typer.Option("-o", "--output", rich_help_panel=OUTPUT, help="The page, an .html.")
+    ],
+    compare: Annotated[
+        Path | None,
+        typer.Option(
+            help="Another result on the same data: what evaluate --json or score --json wrote.",
+            rich_help_panel=DATA,
+        ),
+    ] = None,
+    truth: Annotated[
+        Path | None,
+        typer.Option(help="Labels, for clips whose names tell none.", rich_help_panel=DATA),
+    ] = None,
+    normals: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of the normal recordings, to listen to the nearest; else they are looked "
+            "for beside the clips.",
+            rich_help_panel=DATA,
+        ),
+    ] = None,
+    top: Annotated[
+        int, typer.Option(min=1, rich_help_panel=OUTPUT, help="Clips of a machine that are listed.")
+    ] = 5,
+    explain: Annotated[
+        int,
+        typer.Option(
+            min=0, rich_help_panel=OUTPUT, help="Of these, how many are explained, with sounds."
+        ),
+    ] = 2,
+    rule: Annotated[
+        Year | None,
+        typer.Option(help="The year's rule; found in the data if not given.", rich_help_panel=DATA),
+    ] = None,
+    machine: Machine = None,
+    section: Annotated[str | None, typer.Option(help="Section, if the data do not say.")] = None,
+    false_alarm_rate: Rate = None,
+    threshold_by_domain: ByDomain = None,
+    near: Near = None,
+    far: Far = None,
+    pair: Pair = None,
+    salvage: Salvage = False,
+    time_pattern: TimePattern = None,
+    clip_seconds: ClipSeconds = None,
+    weights: Weights = None,
+    part: Parts = None,
+    skip_bad: SkipBad = False,
+    replace: Replace = False,
+    device: Device = "auto",
+    batch_size: BatchSize = None,
+    workers: Workers = None,
+    cache: Cache = True,
+) -> None:
+    """Write one page about recordings: scores, alarms, reasons; with labels AUC and Ω too.
+
+    The page is one file with its pictures and sounds, and asks nothing of any network.
+    """
+    from nearfar.detector.detector import load
+    from nearfar.report.cards import explained
+    from nearfar.report.compared import read_other
+    from nearfar.report.contents import gather
+    from nearfar.report.judged import judge
+    from nearfar.report.page import check_report, is_page
+    from nearfar.report.report import About, write_report
+    from nearfar.scores.truth import read_truth
+    from nearfar.study.data import Given
+
+    check_output(  # before anything is heard, as all that follows up to the session
+        output, endings=(".html",), ours=lambda path: is_page(path, "report"), replace=replace,
+        inputs=[detector, *data, compare, truth, normals, *(weights or ())],
+    )  # fmt: skip
+    check_report()
+    other = read_other(compare) if compare else None
+    labels = read_truth(truth) if truth else None
+    fitted = load(detector, types_of(part), weights or (), late=True)
+    if false_alarm_rate is not None:
+        fitted = fitted.with_false_alarm_rate(false_alarm_rate)
+    if machine is not None and machine not in fitted.machines:
+        fitted.threshold(machine)  # says which there are, before any folder is opened
+    if threshold_by_domain is not None:
+        fitted = fitted.with_threshold_by_domain(
+            threshold_by_domain, machines=None if machine is None else (machine,)
+        )
+    given = Given(
+        tuple(data),
+        {"machine": machine, "pair": pair, "salvage": salvage, "time_pattern": time_pattern,
+         "clip_seconds": clip_seconds, "channels": channels_of(near, far)},
+    )  # fmt: skip
+    year: Any = None if rule is None else rule.value
+    with Session(workers, cache, device, batch_size) as run:
+        judged = judge(
+            fitted, given, run.runtime, machine=machine, section=section, skip_bad=skip_bad
+        )
+        contents = gather(judged, labels, other, rule=year, top=max(top, explain))
+        cards = explained(contents, run.runtime, each=explain, normals=normals)
+        about = About(shlex.join(["nearfar", *sys.argv[1:]]), detector, str(given))
+        write_report(output, contents, cards, about)
+    ledger.files.append(visible(str(output)))
+    typer.echo(visible(_line(contents)))
+
+
+def _line(contents: Any) -> str:
+    """What the page says first, in one line."""
+    evaluation = contents.evaluated.evaluation
+    said: str = contents.judged.scores.summary
+    if evaluation is None:
+        return said
+    return f"{evaluation.headline}; {said}"

@@ -1,0 +1,134 @@
+"""The highest-scoring clips, each with what explains it and as many sounds as a page bears."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from nearfar.detector.explanation.explanation import Explanation, Movement, strongest
+from nearfar.report.contents import Contents
+from nearfar.report.sounds import Track, common_gain, url
+from nearfar.runtime.runtime import Runtime
+from nearfar.scores.verdict import Verdict
+from nearfar.sound.audio import SAMPLE_RATE
+
+if TYPE_CHECKING:
+    import os
+
+    from nearfar.detector.explanation.explanation import Sound
+
+EXPLAINED = 2  # clips of a machine that are explained, highest first
+MOVED = 4  # movements named
+SECONDS = 10.0  # of a sound; the rest of a longer one is left out
+BYTES = 9_000_000  # of all sounds as the page has them: it shall stay below 15 MB
+# What is heard first decides least: with near and a normal clip an ear can tell, so these come
+# before the others where not all find room.
+SOUNDS = {"near": "near", "normal": "nearest normal clip", "far": "far",
+          "heard": "what the detector hears"}  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class Card:
+    """One clip explained.
+
+    >>> from pathlib import Path
+    >>> from nearfar.clips import Clip
+    >>> verdict = Verdict(Clip(Path("a.wav")), 1.0, 0.9, 2.0, "b.wav")
+    >>> Card("fan", verdict, Explanation(verdict), ()).moves
+    []
+    """
+
+    machine: str  # and section, as people call it
+    verdict: Verdict
+    explanation: Explanation
+    tracks: tuple[Track, ...]
+    left_out: tuple[str, ...] = ()  # names of sounds that found no room
+    cut: bool = False  # to `SECONDS`
+
+    @property
+    def moves(self) -> list[Movement]:
+        """The movements that say most."""
+        return strongest(self.explanation.movements, MOVED)
+
+
+def explained(
+    contents: Contents,
+    runtime: Runtime,
+    *,
+    each: int = EXPLAINED,
+    normals: str | os.PathLike[str] | None = None,
+) -> tuple[Card, ...]:
+    """Explain the highest-scoring clips of each machine and section.
+
+    Args:
+        contents: of the report.
+        runtime: how to compute.
+        each: how many of a machine; at most those that are listed.
+        normals: where the recordings of normal clips are; else they are looked for.
+
+    Returns:
+        Machine by machine, highest first.
+    """
+    detector = contents.judged.detector
+    alone = replace(runtime, workers=1, progress=None)  # of one clip no process is made
+    todo = [(name, v) for name, verdicts in contents.top.items() for v in verdicts[:each]]
+    found = []
+    for n, (name, verdict) in enumerate(todo, 1):
+        why = detector.explain(verdict.clip, alone, normals=normals)
+        # The verdict of the run: thresholds by domain go by what the clip said then.
+        found.append((name, verdict, why))
+        if runtime.progress is not None:
+            runtime.progress("explaining", n, len(todo))
+    voiced = _voiced([why for _, _, why in found], _ranks([name for name, _, _ in found]))
+    return tuple(
+        Card(name, verdict, why, tuple(tracks.values()), tuple(silent), cut)
+        for (name, verdict, why), (tracks, silent, cut) in zip(found, voiced, strict=True)
+    )
+
+
+def sounds_of(why: Explanation) -> dict[str, Sound]:
+    """What can be played of a clip, by the names of `SOUNDS`."""
+    known = {"near": why.near, "normal": why.normal.near if why.normal else None, "far": why.far,
+             "heard": why.heard}  # fmt: skip
+    return {name: sound for name, sound in known.items() if sound is not None}
+
+
+def _ranks(machines: Sequence[str]) -> list[int]:
+    """How many of its machine come before each."""
+    return [machines[:i].count(name) for i, name in enumerate(machines)]
+
+
+Voice = tuple[dict[str, Track], list[str], bool]
+
+
+def _voiced(whys: Sequence[Explanation], ranks: Sequence[int]) -> list[Voice]:
+    """The sounds of each, in the order of `SOUNDS` and of ranks, until the page is full."""
+    sounds = [sounds_of(why) for why in whys]
+    gains = [common_gain(list(mine.values())) for mine in sounds]
+    made: list[Voice] = [({}, [], _long(mine)) for mine in sounds]
+    room = BYTES
+    for name, i in _turns(sounds, ranks):
+        sound = (gains[i] * sounds[i][name])[: round(SECONDS * SAMPLE_RATE)]
+        text = url(sound)
+        tracks, silent, _ = made[i]
+        if len(text) > room:
+            silent.append(SOUNDS[name])
+            continue
+        room -= len(text)
+        tracks[name] = Track(name, SOUNDS[name], text, len(sound) / SAMPLE_RATE)
+    return made
+
+
+def _turns(
+    sounds: Sequence[Mapping[str, Sound]], ranks: Sequence[int]
+) -> Iterator[tuple[str, int]]:
+    """Whose sound has its turn: of all clips the first kind, of the highest clips first."""
+    for name in SOUNDS:
+        for i in sorted(range(len(sounds)), key=ranks.__getitem__):
+            if name in sounds[i]:
+                yield name, i
+
+
+def _long(sounds: Mapping[str, Sound]) -> bool:
+    return any(len(sound) > SECONDS * SAMPLE_RATE for sound in sounds.values())

@@ -1,0 +1,197 @@
+"""Another result on the same data, held beside this one: paired where clip by clip is known."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nearfar.clips import words
+from nearfar.errors import DatasetError, FormatError
+from nearfar.metrics.comparison import Comparison
+from nearfar.metrics.coverage import Cells
+from nearfar.metrics.official import draw_figures, evaluate
+from nearfar.report.evaluated import Evaluated, cells_of
+from nearfar.scores.join import ScoredFile, ScoreTable
+from nearfar.scores.truth import place, section_name
+from nearfar.scores.verdict import Scores
+
+
+@dataclass(frozen=True)
+class Other:
+    """What a file says of another system's result, as it stands there.
+
+    >>> Other("other.json").scores is None
+    True
+    """
+
+    name: str  # what it calls itself
+    rule: str = ""
+    score: float = float("nan")  # the year's number, 0–1
+    interval: tuple[float, float] | None = None
+    machines: Mapping[str, float] = field(default_factory=dict)  # each alone, 0–1
+    counts: Mapping[str, Mapping[str, int]] = field(default_factory=dict)  # "fan 00" → clips
+    scores: ScoreTable | None = None  # clip by clip, where the file has them
+
+
+@dataclass(frozen=True)
+class Compared:
+    """Both results; differences are this one minus the other, 0–1.
+
+    >>> Compared(Other("a"), 0.01, {"fan": 0.02}).paired is None
+    True
+    """
+
+    other: Other
+    difference: float
+    machines: Mapping[str, float]  # those that both have
+    paired: Comparison | None = None
+    paired_machines: Mapping[str, Comparison] = field(default_factory=dict)
+    why: str = ""  # nothing is paired; "" if it is
+
+
+def read_other(path: Path) -> Other:
+    """Read what `nearfar evaluate --json` or `nearfar score --json` wrote.
+
+    Raises:
+        FormatError: missing, or neither of them.
+    """
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise FormatError(f"{place(path)}: cannot be read ({error.strerror})") from None
+    except (ValueError, RecursionError):
+        data = None
+    known = isinstance(data, dict)
+    try:
+        if known and isinstance(data.get("table"), dict):
+            return _of_evaluation(path, data)
+        if known and isinstance(data.get("scores"), list):
+            return Other(path.stem, scores=_table(data["scores"], path))
+    except (KeyError, TypeError, ValueError, AttributeError):
+        pass  # of another version, or written by hand
+    raise FormatError(
+        f"{place(path)}: not what nearfar evaluate --json or nearfar score --json writes; make it "
+        "with one of these"
+    )
+
+
+def hold_beside(other: Other, ours: Scores, evaluated: Evaluated) -> Compared:
+    """Compare two results on the same data.
+
+    Args:
+        other: the other's.
+        ours: this detector's scores.
+        evaluated: them, held against the labels.
+
+    Raises:
+        DatasetError: there is no evaluation, or the two share no machine or no rule.
+    """
+    evaluation, labels = evaluated.evaluation, evaluated.labels
+    if evaluation is None or labels is None:
+        raise DatasetError(f"nothing to compare with {other.name}: {evaluated.why}")
+    theirs, why = other, "its file has figures, but no scores of clips"
+    if other.scores is not None:
+        try:
+            return _paired(other, ours, evaluated)
+        except DatasetError as error:
+            why = str(error)
+    if theirs.rule != evaluation.rule:
+        raise DatasetError(
+            f"{other.name}: its number is by the rule {other.rule or 'none'}, this one by "
+            f"{evaluation.rule}; have both judged by one rule"
+        )
+    both = {
+        m.machine: m.total - theirs.machines[m.machine]
+        for m in evaluated.machines
+        if m.machine in theirs.machines
+    }
+    if not both:
+        raise DatasetError(f"{other.name}: it has none of these machines; compare the same data")
+    return Compared(
+        theirs, evaluation.score - theirs.score, both, why=_unlike(other, evaluated) or why
+    )
+
+
+def _paired(other: Other, ours: Scores, evaluated: Evaluated) -> Compared:
+    evaluation, labels = evaluated.evaluation, evaluated.labels
+    rule: Any = evaluation.rule if evaluation else None
+    table = ScoreTable.from_verdicts(ours.judged)
+    there = other.scores or ScoreTable(())
+    both = draw_figures([table, there], labels, rule=rule)  # refuses other clips
+    theirs = evaluate(there, labels, rule=rule)
+
+    def one(mine: Any, cells: Cells) -> Comparison:
+        totals = [float(both.rule.total(figures[mine])) for figures in both.figures]
+        drawn = both.rule.total(both.drawn[:, :, mine], axis=(2, 3))  # (2, draws)
+        return Comparison.of_draws(both.rule, (totals[0], totals[1]), (drawn[0], drawn[1]), cells)
+
+    machines = {
+        name: one(np.array([m == name for m in both.machines]), cells_of(list(sections.values())))
+        for name, sections in theirs.machines.items()
+    }
+    whole = one(np.ones(len(both.machines), dtype=bool), both.cells)
+    return Compared(
+        Other(other.name, theirs.rule, theirs.score, theirs.interval,
+              dict(theirs.table["total"].machines), scores=there),
+        whole.difference, {name: c.difference for name, c in machines.items()}, whole, machines,
+    )  # fmt: skip
+
+
+def _unlike(other: Other, evaluated: Evaluated) -> str:
+    """Why the two results are not of the same clips, as far as counts tell."""
+    evaluation = evaluated.evaluation
+    machines = evaluation.machines if evaluation else {}
+    for name, sections in machines.items():
+        for section, result in sections.items():
+            there = other.counts.get(f"{name} {section}")
+            if there is None:
+                return f"it has not judged {name}, section {section}"
+            if dict(there) != dict(result.counts):
+                return f"it has judged other clips: counts of {name}, section {section}, differ"
+    return "" if len(other.counts) <= sum(map(len, machines.values())) else "it has more machines"
+
+
+def _of_evaluation(path: Path, data: Mapping[str, Any]) -> Other:
+    low_high = data["interval"]
+    settings = data.get("settings") or {}
+    name = settings.get("name") or settings.get("scores") or path.stem
+    scores = data.get("scores")
+    return Other(
+        str(name), str(data["rule"]), float(data["score"]),
+        None if low_high is None else (float(low_high[0]), float(low_high[1])),
+        {str(m): float(v) for m, v in data["table"]["total"]["machines"].items()},
+        {
+            f"{machine} {section}": {str(k): int(n) for k, n in result["counts"].items()}
+            for machine, sections in data["machines"].items()
+            for section, result in sections.items()
+        },
+        _table(scores, path) if scores else None,
+    )  # fmt: skip
+
+
+def _table(rows: Sequence[Mapping[str, Any]], path: Path) -> ScoreTable:
+    """Scores of clips; rows of clips that were not judged have none, and stay out."""
+    return ScoreTable(
+        tuple(
+            ScoredFile(
+                str(row["machine"]), section_name(str(row["section"])), _key(row),
+                float(row["score"]), where=place(path),
+            )
+            for row in rows
+            if row["score"] is not None
+        )
+    )  # fmt: skip
+
+
+def _key(row: Mapping[str, Any]) -> str:
+    """What a clip is joined by; see `Clip.key`."""
+    if "file" in row:
+        return str(row["file"])
+    file = str(row["clip"]).rsplit("/", 1)[-1]
+    folder = Path(str(row["path"])).parent.name
+    return f"{folder}/{file}" if words.label_of(folder) else file

@@ -1,0 +1,197 @@
+"""The report as one page: what `contents` holds, in words, tables and pictures."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from nearfar.errors import in_shell
+from nearfar.files import DETECTOR, as_bytes, sha256
+from nearfar.metrics.evaluation import RULES
+from nearfar.report import pictures
+from nearfar.report.anchors import load
+from nearfar.report.cards import BYTES, SECONDS, Card
+from nearfar.report.contents import Contents, Panel
+from nearfar.report.page import write_page
+from nearfar.report.tables import (
+    alarms_table,
+    comparison_table,
+    condition_table,
+    days_table,
+    figures_table,
+    published_table,
+    recordings_tables,
+    signed,
+    spread_table,
+    top_table,
+)
+from nearfar.scores.verdict import Verdict
+from nearfar.text import counted
+
+
+@dataclass(frozen=True)
+class About:
+    """How a report came to be, as far as its contents do not say.
+
+    >>> About("nearfar report pump7 today").detector is None
+    True
+    """
+
+    command: str
+    detector: Path | None = None  # its folder
+    data: str = ""  # where the clips lie
+    facts: Mapping[str, str] = field(default_factory=dict)  # more, name → value
+
+
+def write_report(path: Path, contents: Contents, cards: Sequence[Card], about: About) -> Path:
+    """Write the page, whole or not at all.
+
+    Raises:
+        NearfarError: matplotlib or jinja2 is not installed.
+        StorageError: the file cannot be written.
+    """
+    name = about.detector.name if about.detector else "detector"
+    return write_page(
+        path, "report", f"{name}: {about.data or 'report'}", values(contents, cards, about)
+    )
+
+
+def values(contents: Contents, cards: Sequence[Card], about: About) -> dict[str, Any]:
+    """What the template names."""
+    judged, evaluated = contents.judged, contents.evaluated
+    places = {(card.machine, str(card.verdict.clip.name)): f"clip-{n}"
+              for n, card in enumerate(cards, 1)}  # fmt: skip
+    panels = contents.panels
+    return {
+        "detector": about.detector.name if about.detector else "",
+        "data": about.data,
+        "simulated": judged.simulated,
+        "facts": headline(contents),
+        "notes": notes(contents),
+        "overview": _overview(contents),
+        "machines": figures_table(contents) if evaluated.labelled else alarms_table(contents),
+        "labelled": evaluated.labelled,
+        "why": evaluated.why,
+        "published": published_table(contents),
+        "source": load(),
+        "compared": contents.compared,
+        "incomparable": contents.incomparable,
+        "comparison": comparison_table(contents),
+        "panels": [_panel(panel, contents, places) for panel in panels],
+        "thinned": any(len(p.timed) > pictures.MOST_POINTS for p in panels),
+        "days": days_table(contents),
+        "recordings": recordings_tables(contents),
+        "signed": signed,
+        "shell": in_shell,  # who reads a page has typed a command
+        "cards": [(f"clip-{n}", card) for n, card in enumerate(cards, 1)],
+        "seconds": SECONDS,
+        "megabytes": BYTES / 1e6,
+        "health": contents.health,
+        "condition": condition_table(contents),
+        "provenance": provenance(contents, about),
+    }
+
+
+def headline(contents: Contents) -> list[tuple[str, str, str]]:
+    """The few numbers that say most: name, number, what belongs to it."""
+    judged, evaluation = contents.judged, contents.evaluated.evaluation
+    scores = judged.scores
+    silent = len(scores) - len(scores.judged)
+    found: list[tuple[str, str, str]] = []
+    if evaluation is not None:
+        rule = RULES[evaluation.rule]
+        bounds = f"{100 * evaluation.confidence:g} % interval {evaluation.bounds}"
+        found.append((f"{rule.symbol} of {counted(len(judged.machines), 'machine')}",
+                      f"{100 * evaluation.score:.2f} %",
+                      bounds if evaluation.interval else evaluation.doubt))  # fmt: skip
+    alarms = sum(v.anomalous for v in scores)
+    found.append(("anomalous by the threshold", f"{alarms:,} of {len(scores.judged):,}",
+                  f"{silent:,} not judged" if silent else "every clip was judged"))  # fmt: skip
+    rate = judged.detector.false_alarm_rate
+    how = "for each domain" if judged.detector.threshold_by_domain else "one threshold a machine"
+    found.append(("false alarms asked for", f"{100 * rate:g} %", f"of normal clips; {how}"))
+    times = sorted(v.clip.time.replace(tzinfo=None) for v in scores if v.clip.time)
+    if times:
+        found.append(("recorded", f"{times[0]:%Y-%m-%d}",
+                      f"{times[0]:%H:%M} to {times[-1]:%Y-%m-%d %H:%M}"))  # fmt: skip
+    return found
+
+
+def notes(contents: Contents) -> list[str]:
+    """What a reader must know before the numbers."""
+    judged, evaluation = contents.judged, contents.evaluated.evaluation
+    found = []
+    if judged.unknown:
+        found.append(f"Left out, unknown to the detector: {', '.join(judged.unknown)}.")
+    if evaluation is not None and evaluation.interval and evaluation.doubt:
+        found.append(f"The interval deserves doubt: {evaluation.doubt}.")
+    if not contents.evaluated.labelled:
+        found.append(f"No AUC and no Ω: {in_shell(contents.evaluated.why)}.")
+    silent = len(judged.scores) - len(judged.scores.judged)
+    if silent:
+        found.append(f"{counted(silent, 'clip')} not judged; the recordings' section says why.")
+    return found
+
+
+def provenance(contents: Contents, about: About) -> list[tuple[str, str]]:
+    """What would be needed to make the same page again: name and value, in order."""
+    judged = contents.judged
+    detector = judged.detector
+    found = [("command", about.command)] if about.command else []
+    if about.detector is not None:
+        found.append(("detector", str(about.detector)))
+        found.append((f"sha256 of {DETECTOR}", sha256(about.detector / DETECTOR)))
+    rows = "".join(f"{v.clip.machine},{v.clip.section},{v.clip.key},{v.score!r}\n"
+                   for v in sorted(judged.scores, key=_sorted))  # fmt: skip
+    found += [
+        ("data", about.data or "–"),
+        ("clips", f"{len(judged.scores):,}, of them {len(judged.scores.judged):,} judged"),
+        ("sha256 of the scores", hashlib.sha256(as_bytes(rows)).hexdigest()),
+        ("system", repr(detector.system)),
+        ("embedders", "; ".join(o.fingerprint for o in detector.origins) or "–"),
+        ("false-alarm rate", f"{detector.false_alarm_rate:g}, "
+         + ("a threshold for each domain" if detector.threshold_by_domain else "one threshold")),
+    ]  # fmt: skip
+    if (evaluation := contents.evaluated.evaluation) is not None:
+        found.append(("bootstrap", f"seed 0, {evaluation.draws:,} draws, rule {evaluation.rule}"))
+    return [*found, *about.facts.items()]
+
+
+def _sorted(v: Verdict) -> tuple[str, str, str]:
+    return v.clip.machine, v.clip.section, v.clip.key
+
+
+def _overview(contents: Contents) -> Any:
+    """The picture of all machines; None where there is no number to draw."""
+    evaluation = contents.evaluated.evaluation
+    if evaluation is None:
+        return None
+    rows = [(m.machine, m.total, m.interval) for m in contents.evaluated.machines]
+    rows.append((RULES[evaluation.rule].symbol, evaluation.score, evaluation.interval))
+    shown = contents.published
+    published = {m: [a.machines[m] / 100 for a in load().systems] for m in shown}
+    if len(shown) == len(load().machines):
+        published[rows[-1][0]] = [a.omega / 100 for a in load().systems]
+    other = contents.compared
+    beside = {
+        **{m: v for m, v in (other.other.machines if other else {}).items()},
+        **({rows[-1][0]: other.other.score} if other else {}),
+    }
+    return pictures.overview(rows, published, beside)
+
+
+def _panel(
+    panel: Panel, contents: Contents, places: Mapping[tuple[str, str], str]
+) -> dict[str, Any]:
+    return {
+        "panel": panel,
+        "roc": pictures.roc(panel),
+        "scores": pictures.scores(panel),
+        "chart": pictures.chart(panel),
+        "over_time": pictures.over_time(panel),
+        "spread": spread_table(panel),
+        "top": top_table(panel, contents.top[panel.name], places),
+    }
