@@ -1,5 +1,5 @@
-# `make demo`, `make test`, `make test-all`, `make check`, `make bench`: each works on a fresh
-# machine that has Python 3.11+ and nothing else.
+# `make demo`, `make test`, `make test-all`, `make check`, `make site`, `make bench`: each works on a
+# fresh machine that has Python 3.11+ and nothing else.
 #   make test      every module's laws, some minutes
 #   make test-all  the same, then the slow tests: long trainings, two processes, exhaustive sweeps
 #   make fuzz      10,000 damaged files and folders, some minutes at most
@@ -9,7 +9,7 @@ DEMO ?= demo
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
-.PHONY: demo test test-all check fuzz format bench clean
+.PHONY: demo test test-all check site fuzz format bench clean
 
 demo: .venv/run
 	@bash tools/demo.sh "$(DATA)" "$(DEMO)"
@@ -26,6 +26,11 @@ check: .venv/dev
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
+# Docs as pages; built without network, from what .venv has. The notebook is run for it.
+site: .venv/docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+	@echo "Open site/index.html"
+
 fuzz: .venv/dev
 	$(BIN)/python -m tools.fuzz --cases 10000 --seed 0
 
@@ -37,7 +42,7 @@ bench: .venv/bench
 	$(BIN)/python -m bench
 
 clean:
-	rm -rf .venv demo .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv demo site .mypy_cache .ruff_cache .hypothesis
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
@@ -53,6 +58,10 @@ TORCH := PyTorch above all, 200 MB to fetch (some GB where it comes with CUDA); 
 
 .venv/dev: .venv/bin/python pyproject.toml constraints.txt
 	@bash tools/install.sh "$(TORCH)" '.[dev]'
+	@touch $@
+
+.venv/docs: .venv/bin/python pyproject.toml constraints.txt
+	@bash tools/install.sh "NumPy, SciPy and MkDocs above all; this takes a minute" '.[docs]'
 	@touch $@
 
 .venv/bench: .venv/bin/python pyproject.toml constraints.txt

@@ -23,6 +23,7 @@ class LogMel:
 
     Its bands are those of the official DCASE baseline. A row says how the sound is spread over
     them, not how loud it is: gain and a constant added to the samples change nothing.
+    Without `invariant`, as in detectors of before it was there, they do.
 
     >>> hiss = np.random.default_rng(0).standard_normal((1, 16_000), np.float32)
     >>> first, second = LogMel(n_mels=40)([hiss, hiss / 10 + 0.04])
