@@ -17,7 +17,15 @@ from nearfar.embedder.crops import Crops
 from nearfar.embedder.dif import DIF
 from nearfar.embedder.eat.weights import open_weights
 from nearfar.reproduce.steps import timing
-from nearfar.reproduce.steps.estimate import ClipTime, Cost, Speed, Timed, chain_key, training_key
+from nearfar.reproduce.steps.estimate import (
+    BYTE,
+    ClipTime,
+    Cost,
+    Speed,
+    Timed,
+    chain_key,
+    training_key,
+)
 from nearfar.reproduce.steps.shared import Shared, chains_of
 from nearfar.sound import audio
 from nearfar.training import FineTuning
@@ -139,6 +147,26 @@ def test_a_training_is_timed_as_it_is_done(data, monkeypatch):
     assert seen == [(True, False)] * 2 + [(False, 0.9)] * 2
 
 
+def test_writing_is_tried_where_the_run_will_be_and_leaves_nothing(tmp_path, monkeypatch):
+    monkeypatch.setattr(timing, "WRITTEN", 1000)
+    written = []
+    real = timing.atomic_file
+
+    def watched(path):
+        written.append(path)
+        return real(path)
+
+    monkeypatch.setattr(timing, "atomic_file", watched)
+    ticks = iter([0.0, 5.0])
+    monkeypatch.setattr(timing, "time", SimpleNamespace(perf_counter=lambda: next(ticks)))
+    assert timing.time_writing(tmp_path / "run" / "deep", 1e9) == 5.0 / 1000
+    assert [path.is_relative_to(tmp_path) for path in written] == [True]
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "file").write_text("")
+    monkeypatch.setattr(timing, "standing", lambda out: tmp_path / "file")  # nothing can be written
+    assert timing.time_writing(tmp_path / "run", 1e9) == BYTE
+
+
 def test_measured_times_are_what_is_told(data):
     """Arithmetic only: numbers made up, each of which must appear in its step."""
     all_steps = study(("3",), seeds=2, training=SETTINGS).steps()
@@ -156,7 +184,7 @@ def test_measured_times_are_what_is_told(data):
         cost = Cost(data, open_weights(TINY).architecture, SETTINGS, speed, 1, **more)
         return {step.name: cost.seconds(step) for step in all_steps}
 
-    timed = Timed(trainings, passes, fronts)
+    timed = Timed(trainings, passes, fronts, byte=0.0)
     found, clips = told(shared=shared, timed=timed), len(data.train)
     assert found["train near, seed 0"] == pytest.approx(clips * (0.25 + 3 * 0.5))
     assert found["train near, seed 1"] == pytest.approx(clips * 3 * 0.5)

@@ -28,9 +28,11 @@ from nearfar.training.settings import FineTuning
 
 TRAINS, EMBEDS = 0.4, 0.6  # of the speed of a large product: what a training and a pass reach
 READ, MASK, FEATURES = 0.35e-3, 0.65e-3, 0.55e-3  # s of one core for a second of a clip
-STEREO = 12e-3  # s of one core for a second of a clip: every estimator
+STEREO = 6e-3  # s of one core for a second of a clip: every estimator
 BANK, BANK_CLIPS = 1.5, 1000  # s a machine of so many clips: folds, whitening, distances
 STEP = 8e-3  # s that a training's step takes besides its products
+BYTE = 2e-9  # s that a byte takes to the disk, waited for
+CHECKPOINT = 3  # times the encoder: weights and both moments
 FRAMES_A_SECOND = 100
 CROP = 0.8  # of a clip, the mean of 60 to 100 %
 ACTIVATIONS = {"bf16": 36.0, "fp32": 72.0}  # bytes a token, dimension and layer: docs/training.md
@@ -74,6 +76,7 @@ class Timed:
     trained: Mapping[Any, float] = field(default_factory=dict)  # s a clip and epoch
     heard: Mapping[Any, ClipTime] = field(default_factory=dict)
     fronts: Mapping[Any, float] = field(default_factory=dict)  # s a clip of one core: its log-mel
+    byte: float = BYTE  # s that a byte takes to the disk of the run
 
 
 def training_key(settings: FineTuning) -> Any:
@@ -203,7 +206,18 @@ class Cost:
         once = 0.0 if ("mel", front) in self._heard else once
         self._heard.add(("mel", front))
         each = self.timed.trained.get(training_key(s)) or self.of_epoch(step)
-        return once + clips * s.epochs * each
+        return once + clips * s.epochs * each + self.saving(s)
+
+    def saving(self, settings: FineTuning) -> float:
+        """What a training waits for the disk: its last checkpoint and its result.
+
+        Those before are written beside it. Of low rank a checkpoint has next to nothing.
+        """
+        if self.shape is None:
+            return 0.0
+        more = (settings.choose == "held-out") + (settings.ema > 0)
+        encoders = 1 + (0 if settings.lora else CHECKPOINT + more)
+        return encoders * file_size(self.shape.projected()) * self.timed.byte
 
     def of_epoch(self, step: Step) -> float:
         """A clip's share of an epoch, by arithmetic."""

@@ -7,9 +7,18 @@ from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 
-from nearfar.embedder.eat.weights import CONFIG, Weights
+from nearfar.embedder.eat.weights import CONFIG, Weights, file_size
 from nearfar.errors import StorageError
-from nearfar.reproduce.steps.estimate import Cost, Speed, Timed, estimate, measure, size, span
+from nearfar.reproduce.steps.estimate import (
+    BYTE,
+    Cost,
+    Speed,
+    Timed,
+    estimate,
+    measure,
+    size,
+    span,
+)
 from nearfar.reproduce.steps.plan import DIGITS, Request, Step
 from nearfar.reproduce.steps.records import Folder, standing
 from nearfar.reproduce.steps.shared import Shared
@@ -41,7 +50,7 @@ class Schedule:
         shape = None if weights is None else weights.architecture
         if weights is not None and self.left:
             speed = measure(runtime.device, {study.training.precision, study.precision})
-            timed = _timed(self.left, study, weights, speed, runtime.device)
+            timed = _timed(self.left, study, weights, speed, runtime.device, folder.path)
         self.estimate = estimate(
             self.left, study.data, shape, study.training, speed, runtime.workers,
             self.shared.chains, timed,
@@ -131,10 +140,15 @@ class Schedule:
 
 
 def _timed(
-    left: Sequence[Step], study: Request, weights: Weights, speed: Speed, device: str
+    left: Sequence[Step], study: Request, weights: Weights, speed: Speed, device: str, out: Path
 ) -> Timed:
     """What can be tried here within seconds."""
-    from nearfar.reproduce.steps.timing import time_fronts, time_passes, time_trainings
+    from nearfar.reproduce.steps.timing import (
+        time_fronts,
+        time_passes,
+        time_trainings,
+        time_writing,
+    )
 
     # Published weights are a folder of two files, or one file with its config inside.
     folder = weights.path.parent
@@ -145,4 +159,5 @@ def _timed(
         time_trainings(trainings, study.data, weights, device, by_arithmetic.of_epoch),
         time_passes(left, study.data, str(place), device, by_arithmetic.of_pass),
         time_fronts(trainings, study.data),
+        time_writing(out, file_size(weights.architecture)) if trainings else BYTE,
     )

@@ -23,9 +23,11 @@ from nearfar.embedder.eat.weights import Weights
 from nearfar.embedding.chain import Chain
 from nearfar.embedding.rows import embed
 from nearfar.errors import NearfarError
+from nearfar.files import atomic_file
 from nearfar.reproduce.data import Data
-from nearfar.reproduce.steps.estimate import ClipTime, chain_key, training_key
+from nearfar.reproduce.steps.estimate import BYTE, ClipTime, chain_key, training_key
 from nearfar.reproduce.steps.plan import Step
+from nearfar.reproduce.steps.records import standing
 from nearfar.reproduce.steps.shared import chains_of
 from nearfar.runtime.cache import CACHE_FILE
 from nearfar.runtime.runtime import Runtime
@@ -39,6 +41,7 @@ from nearfar.training.settings import FineTuning
 
 PATIENCE = 10.0  # s that one thing may take, by arithmetic
 BATCHES = 2  # of an epoch that is timed
+WRITTEN = 1 << 28  # bytes: more would tell no more, and a checkpoint of EAT-large has 3.6 GB
 CLIPS = 12  # that a pass is timed on; of fewer, what is done once for all would count too much
 FEWEST = 8  # clips to train on
 
@@ -92,6 +95,24 @@ def time_fronts(steps: Iterable[Step], data: Data) -> dict[Any, float]:
             found[front] = (time.perf_counter() - began) / len(clips)
             store.close()
     return found
+
+
+def time_writing(out: Path, size: float) -> float:
+    """Seconds that a byte takes to the disk where a run will be, waited for.
+
+    Args:
+        out: of the run; it need not be there, and is not made.
+        size: bytes that would be written; no more than `WRITTEN` of them are, and removed.
+    """
+    content = bytes(min(WRITTEN, max(1, int(size))))
+    try:
+        with tempfile.TemporaryDirectory(prefix=".nearfar-timing-", dir=standing(out)) as folder:
+            began = time.perf_counter()
+            with atomic_file(Path(folder) / "checkpoint") as file:
+                file.write(content)
+            return (time.perf_counter() - began) / len(content)
+    except (OSError, NearfarError):  # a full disk, no permission: the run itself will say it
+        return BYTE
 
 
 def _epoch(
