@@ -210,6 +210,54 @@ def on_gpu() -> None:
     print(f"Aim: {100 * AIM:.0f} % of the peak; checkpointing's second forward is not counted.")
 
 
+def held(state: State) -> float:
+    """Bytes of weights, gradients and moments."""
+    return float(
+        sum((4 if x.requires_grad else 1) * 4 * x.numel() for x in state.learner.parameters())
+    )
+
+
+def saved(state: State, lengths: Lengths) -> float:
+    """Bytes that a forward pass keeps for the backward one, weights apart, each storage once."""
+    own = {x.untyped_storage()._cdata for x in state.learner.parameters()}
+    found: dict[int, torch.UntypedStorage] = {}
+
+    def keep(x: torch.Tensor) -> torch.Tensor:
+        storage = x.untyped_storage()
+        if storage._cdata not in own:
+            found[storage._cdata] = storage  # held, or its number would be given again
+        return x
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda x: x):
+        mels = [torch.randn(clips, frames, 128) for clips, frames in lengths]
+        order = torch.arange(sum(clips for clips, _ in lengths))
+        state.learner(mels, order, order % CLASSES)
+    return float(sum(storage.nbytes() for storage in found.values()))
+
+
+def memory() -> None:
+    """What must lie on the device, for clips of 10 s heard whole: the longest of their crops."""
+    device, frames = torch.device("cpu"), 992
+    print("| clips at a time | memory, bf16, GB | with training.checkpointing=True |")
+    print("|--:|--:|--:|")
+    with FakeTensorMode():
+        states = [begun(device, checkpointing, fake=True) for checkpointing in (False, True)]
+        for clips in (16, 32, 64):
+            plain, thin = (saved(state, [(clips, frames)]) for state in states)
+            # One block at a time is computed again, with all that it keeps.
+            totals = [held(states[0]) + plain, held(states[1]) + thin + plain / LARGE.depth]
+            print(f"| {clips} | " + " | ".join(f"{x / 1e9:.0f}" for x in totals) + " |")
+        print(
+            f"weights, gradients, moments: {held(states[0]) / 1e9:.1f} GB; a clip: "
+            f"{plain / clips / 1e9:.2f} GB, or {thin / clips / 1e9:.2f} with checkpointing"
+        )
+        taken = snapshot(states[0], {})
+        size = sum(x.numel() * x.element_size() for x in taken.tensors.values())
+        print(f"checkpoint: {size / 1e9:.1f} GB, result {size / 3e9:.1f} GB")
+        print(f"log-mel of a clip of 10 s: {4 * 128 * 1008 / 1e6:.2f} MB, "
+              f"{7_000 * 4 * 128 * 1008 / 1e9:.1f} GB for 7,000")  # fmt: skip
+
+
 def dry() -> None:
     """Counted on tensors without numbers, as on a CPU: a GPU's operators differ in some."""
     print("counted, not measured; EAT-large, batch of 32, bf16, a step with AdamW")
@@ -221,14 +269,14 @@ def dry() -> None:
         "drawn for the batch": drawn(32, 1),
         "drawn for each clip": drawn(32, 1, "clip"),
     }
-    floors = {}
+    floors, work = {}, {}
     with FakeTensorMode():
         for name, lengths in cases.items():
             state = begun(device, False, fake=True)
             step(state, lengths, device)  # the first one makes the moments
             with Kernels() as found:
                 step(state, lengths, device)
-            floors[name] = found.seconds
+            floors[name], work[name] = found.seconds, found.flops
             mean = sum(clips * frames for clips, frames in lengths) / 32
             print(
                 f"| {name} | {len(lengths)} | {mean:.0f} | {found.count:,} | "
@@ -239,11 +287,13 @@ def dry() -> None:
         f"floor: each kernel at {PEAK / 1e12:.0f} TFLOP/s and {BANDWIDTH / 1e12:.1f} TB/s, every "
         f"operand read from memory; launches: {1e6 * LAUNCH:.0f} µs each, beside it."
     )
+    memory()
     epoch = EPOCH / 32 * floors["one"]
     print(
         f"one length of 832 frames: at most {32 / floors['one']:.0f} clips/s, {epoch:.1f} s an "
         f"epoch of {EPOCH:,} clips, {20 * epoch / 60:.1f} min for 20, "
-        f"{80 * epoch / 60:.0f} min for four seeds"
+        f"{80 * epoch / 60:.0f} min for four seeds; {EPOCH / 32 * work['one'] / 1e15:.1f} PFLOP "
+        "an epoch"
     )
 
 
