@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from itertools import pairwise
+from itertools import islice, pairwise
 from time import perf_counter
 
 import numpy as np
@@ -56,16 +56,11 @@ def occlude(
     bins, frames = _edges(spectra.shape[-2:])
     chain = Chain(one.recipe.frontend, _one_crop(one))
     scores: list[float] = []
-    sounds: list[Audio] = []
-    cells = len(bins) * len(frames)  # one for each, and the whole clip, less the outer edges
-    for sound in _variants(spectra, other, bins, frames, heard.shape[1]):
-        sounds.append(sound)
-        if len(sounds) == TOGETHER:
-            scores += _scored(one, chain, sounds, runtime)
-            sounds = []
-            if runtime.progress is not None:
-                runtime.progress("occluding", len(scores), cells)
-    scores += _scored(one, chain, sounds, runtime) if sounds else []
+    variants = _variants(spectra, other, bins, frames, heard.shape[1])
+    while sounds := list(islice(variants, TOGETHER)):
+        scores += _scored(one, chain, sounds, runtime)
+        if runtime.progress is not None:
+            runtime.progress("occluding", len(scores), 1 + (len(bins) - 1) * (len(frames) - 1))
     fall: Grid = scores[0] - np.array(scores[1:]).reshape(len(bins) - 1, len(frames) - 1)
     return Regions(
         one.name,
@@ -91,7 +86,9 @@ def _edges(shape: tuple[int, ...]) -> tuple[list[int], list[int]]:
     mel = np.linspace(0.0, float(mel_scale(np.array(SAMPLE_RATE / 2))), BANDS + 1)
     rows = np.round(mel_scale_inverse(mel) / _BIN).astype(np.int64)
     rows[-1] = bins
-    columns = np.round(np.linspace(0, frames, SPANS + 1)).astype(np.int64)
+    # Frames are centred: the first and the last lie on the clip's ends.
+    columns = np.round(np.linspace(0, frames - 1, SPANS + 1)).astype(np.int64)
+    columns[-1] = frames
     return rows.tolist(), columns.tolist()
 
 
