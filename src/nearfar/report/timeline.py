@@ -96,11 +96,12 @@ def _machine(
         "id": f"machine-{place}",
         "name": visible(history.name),
         "history": history,
+        "judged": len(history.verdicts) - history.silent,
         "span": " to ".join(dict.fromkeys((_when(history, 0), _when(history, -1)))),
         "first": _when(history, first.first) if first else "",
         "since": _when(history, first.since) if first else "",
         "standing": standing,
-        "before": f"{alarms} of {counted(judged, 'recording')}",
+        "before": f"{alarms:,} of {counted(judged, 'recording')}",
         "spells": [_spell(history, spell) for spell in spells[:ROWS]],
         "more": len(spells) - len(spells[:ROWS]),
         "promise": _promise(history, rule, detector),
@@ -174,7 +175,7 @@ def _drawn(history: History, most: int) -> dict[str, Any]:
         words = _points(axes, history, places)
         _threshold(axes, history)
         _axes(axes, history)
-        picture.legend(loc="outside upper left", ncols=3, fontsize=9)
+        picture.legend(loc="outside upper left", ncols=4, fontsize=9)
         picture.set_layout_engine("constrained")
     label = (
         f"{history.name}: scores of {counted(len(history.verdicts), 'recording')}, "
@@ -261,24 +262,25 @@ def _threshold(axes: Axes, history: History) -> None:
         held.setdefault(verdict.threshold, set()).add(verdict.clip.domain or "")
     for value, domains in held.items():
         of = "".join(f" {domain}" for domain in sorted(domains) if domain) * (len(held) > 1)
-        axes.axhline(value, color=COLOURS["ink"], linewidth=1.2, linestyle=(0, (5, 3)), zorder=2)
+        axes.axhline(value, color=COLOURS["ink"], linewidth=1.2, linestyle=(0, (5, 3)), zorder=4)
         axes.annotate(
             f"threshold{of} {number(value)}", (0.004, value), xytext=(0, 4),
             xycoords=("axes fraction", "data"), textcoords="offset points", fontsize=9,
-            color=COLOURS["ink"],
+            color=COLOURS["ink"], zorder=5,
+            bbox={"facecolor": COLOURS["paper"], "alpha": 0.8, "linewidth": 0, "pad": 1},
         )  # fmt: skip
 
 
 def _axes(axes: Axes, history: History) -> None:
     from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
-    from matplotlib.ticker import LogFormatter, LogLocator, MaxNLocator, NullFormatter
+    from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
     scores = [v.score for v in history.verdicts if v.judged]
     threshold = min(v.threshold for v in history.verdicts)
     if scores and min(scores) > 0 and threshold > 0 and max(scores) > _WIDE_RANGE * threshold:
         axes.set_yscale("log")
         axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        axes.yaxis.set_major_formatter(LogFormatter(minor_thresholds=(np.inf, np.inf)))
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axes.yaxis.set_minor_formatter(NullFormatter())
     axes.set_ylabel("score")
     axes.margins(x=0.01)
