@@ -134,7 +134,7 @@ def test_an_alarm_that_stood_before_the_fault_did_not_find_it():
 def test_what_is_told_has_the_label_and_the_false_alarms():
     line = told(Outcome(0.5, 36, 0, 1, 48), "SIMULATED v1 seed 7")
     assert line.startswith("SIMULATED v1 seed 7: the alarm came 36 hours after")
-    assert "-12.0 dB" in line  # half way from −30 to +6
+    assert "12.0 dB below the pump" in line  # half way from −30 to +6
     assert line.endswith("in the 48 healthy hours before the fault: 0 lasting, 1 single recording.")
     assert "no lasting alarm" in told(Outcome(None, None, 0, 0, 48), "SIMULATED")
 

@@ -73,10 +73,11 @@ def told(found: Outcome, label: str) -> str:
     )
     if found.severity is None or found.hours is None:
         return f"{label}: no lasting alarm while the bearing wore out. {before}"
+    level = fault_db(found.severity)
     return (
         f"{label}: the alarm came {counted(found.hours, 'hour')} after the bearing began to wear, "
-        f"at severity {found.severity:.2f} of 1: its blows {fault_db(found.severity):+.1f} dB over "
-        f"the pump itself. {before}"
+        f"at severity {found.severity:.2f} of 1: its blows {abs(level):.1f} dB "
+        f"{'below' if level < 0 else 'over'} the pump itself. {before}"
     )
 
 
