@@ -24,10 +24,6 @@ if [ -f "$out/demo" ]; then
   rm -f "$out/evaluation.json" "$out/scores.csv"
 fi
 
-has() {
-  "$nearfar" "$1" --help > /dev/null 2>&1
-}
-
 made_by_demo() {
   echo "$out/detector was made by make demo, which may replace it" > "$out/demo"
 }
@@ -46,13 +42,11 @@ pump() {
   echo
   .venv/bin/python -m tools.wear "$out/timeline.json" "$recordings"
   first=$(.venv/bin/python -m tools.wear --clip "$out/timeline.json")
-  echo
-  echo "Open $out/timeline.html in a browser."
-  if [ -n "$first" ] && has explain; then
+  if [ -n "$first" ]; then
     show explain "$out/detector" "$first" -o "$out/first-alarm.html"
-    echo
-    echo "Open $out/first-alarm.html to hear what raised the alarm."
   fi
+  echo
+  echo "Open $out/timeline.html in a browser, and $out/first-alarm.html to hear what raised the alarm."
   echo "(recordings of your own: make demo DATA=folder)"
 }
 
@@ -69,9 +63,7 @@ own() {
     echo "…"
     tail -n 10 "$out/scores.txt"
     rm "$out/scores.txt"
-    if has report; then
-      show report "$out/detector" "$data" -o "$out/report.html"
-    fi
+    show report "$out/detector" "$data" -o "$out/report.html"
   else
     echo
     echo "These recordings are what the detector calls normal now. Score new ones with"
