@@ -57,6 +57,7 @@ def test_no_line_is_wider_than_the_screen(width):
     for line in lines[1:]:
         told = [sum(cell_len(c) for c in line.plain[:n]) for n in range(len(line.plain))]
         assert line.plain[told.index(column) - 1] == " "
+        assert line.plain[told.index(column)] != " "
 
 
 def test_a_wider_screen_shows_more_recordings():

@@ -17,8 +17,8 @@ BLOCKS = "▁▂▃▄▅▆▇█"  # the lower half of normal recordings, the 
 DIGITS = "12345678"  # the same where a terminal knows no blocks
 GAP = "·"  # not judged
 STYLES = {"lasting": "bold red", "above": "yellow", "silent": "dim", "": ""}
-ORDER = "recordings in order"  # the head of the blocks
-LONGEST = 20  # cells of a machine's name
+ORDERS = ("recordings in order", "in order")  # the head of the blocks, as there is room
+SHARE = 5  # a machine's name has at most this part of the width: blocks are what is looked at
 WHEN = 19  # cells of the first alarm: a time to the second, or the end of a file's name
 NARROWEST = 10  # cells of a line of blocks; a terminal below has its lines broken
 
@@ -31,19 +31,20 @@ def table(histories: Sequence[History], width: int) -> list[Text]:
         width: of the terminal, in cells.
     """
     names = [visible(history.name) for history in histories]
-    wide = min(max(map(cell_len, ["machine", *names])), LONGEST)
+    wide = min(max(map(cell_len, ["machine", *names])), width // SHARE)
     gaps = any(history.silent for history in histories)
     head = ["first lasting alarm", "above", *["not judged"] * gaps]
     rows = [[_first(h), f"{h.above} of {len(h.verdicts) - h.silent}",
              *[str(h.silent)] * gaps] for h in histories]  # fmt: skip
     sizes = [max(map(cell_len, column)) for column in zip(head, *rows, strict=True)]
     room = max(width - wide - 2 - sum(size + 2 for size in sizes), NARROWEST)
-    room = min(room, max(max(len(h.verdicts) for h in histories), cell_len(ORDER)))
-    lines = [Text(_row("machine", wide) + "  " + _row(ORDER, room), style="bold")]
+    room = min(room, max(max(len(h.verdicts) for h in histories), cell_len(ORDERS[0])))
+    order = next((text for text in ORDERS if len(text) <= room), ORDERS[-1])
+    lines = [Text(_row("machine", wide) + "  " + _row(order, room), style="bold")]
     lines += [Text(_row(name, wide) + "  ") + _blocks(h, room)
               for name, h in zip(names, histories, strict=True)]  # fmt: skip
     for line, cells in zip(lines, [head, *rows], strict=True):
-        told = "".join(f"  {cell:<{n}}" for cell, n in zip(cells, sizes, strict=True))
+        told = "".join(f"  {set_cell_size(cell, n)}" for cell, n in zip(cells, sizes, strict=True))
         line.append(told.rstrip())
     return lines
 
