@@ -97,8 +97,8 @@ false alarms were counted in {healthy} healthy hours a seed, {hours} in all.
 
 ## What follows, and what does not
 
-That this fault, in this simulated hall, is found when it is {median:+.1f} dB over the pump. Nothing
-about another machine, fault or hall: the pump, the line and the room are computed
+That this fault, in this simulated hall, is found when its level is {median:+.1f} dB against the
+pump's. Nothing about another machine, fault or hall: the pump, the line and the room are computed
 ([what may be concluded](simulation.md#what-may-be-concluded-from-it-and-what-not)). The healthy
 hours that were watched are of the same kind as those fitted on; a real machine has other days.
 
@@ -200,9 +200,10 @@ def levels_table(found: Sequence[Course]) -> str:
             1: f"{fault_db(1.0):+.1f}",
             2: spread([fault_db(c.outcomes[chosen].severity) for c in alarmed], "+.1f"),
         }[place]
+        hertz = f"{np.median([x.hertz for x in of]):,.0f}" if of else "–"
         rows.append(
             f"| {name} | {severity} | {over} | {spread([x.broad for x in of], '+.1f')} | "
-            f"{spread([x.band for x in of], '+.1f')} | {np.median([x.hertz for x in of]):,.0f} |"
+            f"{spread([x.band for x in of], '+.1f')} | {hertz} |"
         )
     return "\n".join(rows)
 
