@@ -12,6 +12,7 @@ from nearfar.detector.detector import Detector
 from nearfar.detector.member import Member
 from nearfar.embedding.jobs import Heard
 from nearfar.report.judged import Key
+from nearfar.runtime.threads import one_thread
 from nearfar.scoring.bank import TARGET
 
 Places = NDArray[np.float64]
@@ -88,8 +89,8 @@ def principal(rows: NDArray[np.float64]) -> tuple[NDArray[np.float64], tuple[flo
     >>> axes[0].round().tolist()[1], share
     (1.0, (1.0, 0.0))
     """
-    # By what varies in n rows, not in dim columns: encoders have a thousand of these.
-    _, sizes, turned = np.linalg.svd(rows, full_matrices=False)
+    with one_thread():  # several would wait for one another a hundred times as long as they work
+        _, sizes, turned = np.linalg.svd(rows, full_matrices=False)
     axes = np.zeros((2, rows.shape[1]))
     power = np.zeros(2)
     for i in range(min(2, len(sizes))):

@@ -13,10 +13,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from nearfar.clips.clip import Clip
+from nearfar.errors import AudioError
 from nearfar.frontend import CoherenceMask
-from nearfar.health.inspect import clip_statistics
+from nearfar.health.inspect import ClipStatistics, clip_statistics
 from nearfar.health.suspects import by_look, lines
 from nearfar.report.judged import Judged, Key
+from nearfar.sound.audio import ChannelOrder
 from nearfar.sound.look import Look
 from nearfar.text import alike
 
@@ -79,11 +81,7 @@ class Health:
 
 
 def examine(judged: Judged) -> Health:
-    """Look at the recordings of a run.
-
-    Raises:
-        AudioError: a clip that was there when it was scored, and is not now.
-    """
+    """Look at the recordings of a run."""
     looks: dict[Key, list[tuple[Clip, Look]]] = {}
     for clip, what in judged.heard:
         if what.look is not None:
@@ -145,16 +143,22 @@ def mask_figures(judged: Judged, clips: Sequence[Clip], most: int) -> MaskFigure
     if judged.channels < 2 or not clips:
         return None
     places = np.unique(np.linspace(0, len(clips) - 1, min(most, len(clips))).astype(int))
-    seen = [
-        clip_statistics(clips[i].read(judged.detector.order), mask=mask, name=clips[i].name)
-        for i in places
-    ]
-    if not (known := [s for s in seen if np.isfinite(s.mask)]):
+    seen = (_statistics(clips[i], judged.detector.order, mask) for i in places)
+    if not (known := [s for s in seen if s is not None and np.isfinite(s.mask)]):
         return None
     means = (
         float(np.mean([getattr(s, f) for s in known])) for f in ("mask", "at_floor", "coherence")
     )
     return MaskFigures(len(known), *means)
+
+
+def _statistics(clip: Clip, order: ChannelOrder, mask: CoherenceMask) -> ClipStatistics | None:
+    """A clip's numbers; None of one that was there when it was scored, and is not now."""
+    # A few stand for many here, and the page says for how many: one less is no gap.
+    try:
+        return clip_statistics(clip.read(order), mask=mask, name=clip.name)
+    except AudioError:
+        return None
 
 
 def _median(values: Sequence[float]) -> float:

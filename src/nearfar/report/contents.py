@@ -119,7 +119,6 @@ def gather(
 
     Raises:
         FormatError, DatasetError: a truth that does not fit the clips.
-        AudioError: a clip that is not there any more.
     """
     evaluated = assess(judged.scores, truth, rule)
     labels = by_clip(evaluated.labels or truth)
@@ -160,10 +159,11 @@ def _panel(
     drawn = {domain or "": detector.threshold(*key, domain) for domain in domains or (None,)}
     section = detector.sections[key]
     shown = {NORMAL: detector.self_scores(*key), **scores}
+    usual = max(float(shown[NORMAL].max()), *(one.value for one in drawn.values()))
     return Panel(
         key, tuple(verdicts), tuple(labels.get(place_of(v)) for v in verdicts), shown,
         roc(*(np.concatenate(group) for group in groups.values())) if both else None,
-        histogram(shown) if verdicts else None,
+        histogram(shown, usual=usual) if verdicts else None,
         {domain: threshold.value for domain, threshold in drawn.items()},
         atlas(detector, key, heard) if heard else None,
         tuple(one.explain(section.seconds) for one in drawn.values()), section.caveat,

@@ -71,20 +71,24 @@ class Histogram:
     beyond: int = 0  # clips above the last edge, counted in the last bin
 
 
-def histogram(scores: Mapping[str, Values], bins: int = BINS) -> Histogram:
-    """Count scores; the few that lie far above the others share the last bin.
+def histogram(
+    scores: Mapping[str, Values], bins: int = BINS, usual: float | None = None
+) -> Histogram:
+    """Count scores; those that lie far above the others share the last bin.
 
     Args:
         scores: kind → (clips,).
         bins: how many.
+        usual: a score as high as is usual, such as a threshold: from three times as far above the
+            lowest on it is far. None takes what 95 % of the clips do not exceed.
     """
     everything = np.concatenate([np.asarray(s, np.float64) for s in scores.values()])
     if not everything.size:
         return Histogram(np.linspace(0, 1, bins + 1), {k: np.zeros(bins, np.int64) for k in scores})
     low, high = float(everything.min()), float(everything.max())
-    # One clip at fifty times the others would press all of these into one bin.
-    usual = float(np.quantile(everything, 0.95))
-    top = min(high, low + 3 * (usual - low)) if usual > low else high
+    # A clip at fifty times the others would press all of these into one bin.
+    reach = (float(np.quantile(everything, 0.95)) if usual is None else usual) - low
+    top = min(high, low + 3 * reach) if reach > 0 else high
     edges = np.linspace(low, top if top > low else low + 1, bins + 1)
     counts = {
         kind: np.histogram(np.minimum(values, edges[-1]), edges)[0].astype(np.int64)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -92,8 +92,13 @@ def assess(scores: Scores, truth: Truth | None = None, rule: RuleName | None = N
 
 
 def _evaluated(judged: Scores, labels: Truth, rule: RuleName | None) -> Evaluated:
-    evaluation = evaluate(judged, labels, rule=rule)
+    plain = evaluate(judged, labels, rule=rule, draws=0)
     drawn = draw_figures([judged], labels, rule=rule)
+    # The draws that `evaluate` would make, made once for the whole and for each machine: they are
+    # what takes the time.
+    totals = drawn.rule.total(drawn.drawn[0], axis=(1, 2))
+    interval, doubt = interval_of(totals, drawn.cells, plain.confidence)
+    evaluation = replace(plain, interval=interval, doubt=doubt, draws=len(totals))
     machines = tuple(_machine(name, evaluation, drawn) for name in evaluation.machines)
     return Evaluated(evaluation, labels, machines)
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 MOST_POINTS = 1500  # of a cloud or a line; more are thinned out, and the page says so
+FAR_ABOVE = 5.0  # times the threshold, from which scores are drawn by powers of ten
 LONGEST_NAME = 24  # characters in a picture
 _DOMAIN = {"source": COLOURS["source"], "target": COLOURS["target"]}
 
@@ -134,8 +135,8 @@ def scores(panel: Panel) -> Any:
                 shown = min(value, found.edges[-1])
                 axes.axvline(shown, color=COLOURS["alarm"], lw=1.4, ls=("-", (0, (4, 2)))[n % 2])
         rows[-1].set_xlabel("score; line: threshold" + _beyond(found.beyond))
-        picture.tight_layout(pad=0.4, h_pad=0.25)
         picture.align_ylabels(rows)
+        picture.tight_layout(pad=0.4, h_pad=0.25)
     return svg(picture, f"Scores of {panel.name}: " + spread(panel))
 
 
@@ -171,7 +172,10 @@ def over_time(panel: Panel) -> Any:
         axes.plot(days[alarm], values[alarm], "^", ms=6, color=COLOURS["alarm"])
         for value in panel.thresholds.values():
             axes.axhline(value, color=COLOURS["alarm"], lw=1.2)
-        axes.set_ylabel("score")
+        # Of a fault that is plain the scores are many times the threshold: what is below it shows.
+        if values.min() > 0 and values.max() > FAR_ABOVE * max(panel.thresholds.values()):
+            axes.set_yscale("log")
+        axes.set_ylabel("score, by powers of ten" if axes.get_yscale() == "log" else "score")
         picture.tight_layout(pad=0.4)
     label = (
         f"Scores of {panel.name} over time, from {moments[0]:%Y-%m-%d %H:%M} to "

@@ -17,6 +17,7 @@ from nearfar.report.cards import BYTES, SECONDS, Card
 from nearfar.report.contents import Contents, Panel
 from nearfar.report.page import write_page
 from nearfar.report.tables import (
+    MANY,
     alarms_table,
     comparison_table,
     condition_table,
@@ -86,6 +87,7 @@ def values(contents: Contents, cards: Sequence[Card], about: About) -> dict[str,
         "recordings": recordings_tables(contents),
         "signed": signed,
         "shell": in_shell,  # who reads a page has typed a command
+        "more_recordings": len(contents.recordings) - MANY,
         "cards": [(f"clip-{n}", card) for n, card in enumerate(cards, 1)],
         "seconds": SECONDS,
         "megabytes": BYTES / 1e6,
@@ -116,7 +118,7 @@ def headline(contents: Contents) -> list[tuple[str, str, str]]:
     times = sorted(v.clip.time.replace(tzinfo=None) for v in scores if v.clip.time)
     if times:
         found.append(("recorded", f"{times[0]:%Y-%m-%d}",
-                      f"{times[0]:%H:%M} to {times[-1]:%Y-%m-%d %H:%M}"))  # fmt: skip
+                      f"from {times[0]:%H:%M}, to {times[-1]:%Y-%m-%d %H:%M}"))  # fmt: skip
     return found
 
 

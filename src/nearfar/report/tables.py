@@ -115,12 +115,11 @@ def published_table(contents: Contents) -> Grid | None:
     evaluation = contents.evaluated.evaluation
     whole = _hundred(evaluation.score) if every and evaluation else "–"
     rows = [(Cell("this detector", strong=True), *(_percent(ours[m]) for m in shown),
-             Cell(whole, right=True, strong=True), Cell("this report"))]  # fmt: skip
+             Cell(whole, right=True, strong=True))]  # fmt: skip
     for anchor in load().systems:
         cells = [Cell(f"{anchor.machines[m]:.2f}", right=True) for m in shown]
-        rows.append((Cell(anchor.system), *cells, Cell(f"{anchor.omega:.2f}", right=True),
-                     Cell(anchor.source)))  # fmt: skip
-    return Grid("published systems", ("system", *shown, "Ω", "source"), tuple(rows))
+        rows.append((Cell(anchor.system), *cells, Cell(f"{anchor.omega:.2f}", right=True)))
+    return Grid("published systems", ("system", *shown, "Ω"), tuple(rows))
 
 
 def comparison_table(contents: Contents) -> Grid | None:
@@ -215,20 +214,23 @@ def top_table(
     panel: Panel, verdicts: Sequence[Verdict], places: Mapping[tuple[str, str], str]
 ) -> Grid:
     """The highest-scoring clips of a machine, with links to what explains them."""
-    labels = dict(zip((v.clip for v in panel.verdicts), panel.known, strict=True))
+    labels = {
+        v.clip: (known.label if known else v.clip.label)
+        for v, known in zip(panel.verdicts, panel.known, strict=True)
+    }
+    told = any(labels.values())  # a column of dashes would tell nobody anything
     rows = []
     for v in verdicts:
-        known = labels.get(v.clip)
-        label = known.label if known else v.clip.label or ""
         time = f"{v.clip.time:%Y-%m-%d %H:%M:%S}" if v.clip.time else ""
         note = "; ".join(filter(None, (time, in_shell(once_left_out(v.warning)))))
         rows.append((
             Cell(v.clip.name, note=note, link=places.get((panel.name, v.clip.name), "")),
             Cell(number(v.score, 4), right=True), Cell(f"{v.percentile:.3f}", right=True),
-            Cell("ANOMALOUS" if v.anomalous else "no", strong=v.anomalous), Cell(label or "–"),
-            Cell(v.nearest),
+            Cell("ANOMALOUS" if v.anomalous else "no", strong=v.anomalous),
+            *([Cell(labels[v.clip] or "–")] if told else []), Cell(v.nearest),
         ))  # fmt: skip
-    head = ("clip", "score", "percentile", "verdict", "label", "nearest normal clip")
+    label = ("label",) * told
+    head = ("clip", "score", "percentile", "anomalous", *label, "nearest normal clip")
     return Grid(f"highest-scoring clips of {panel.name}", head, tuple(rows))
 
 
