@@ -1,0 +1,124 @@
+"""Commands as README and docs show them, and a folder in which they can be typed."""
+
+import re
+import shutil
+import warnings
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+
+import nearfar as nf
+from conftest import TESTS, TINY, machine_sound, write, write_machine
+from nearfar.parts.own import user_module
+
+ROOT = TESTS.parent
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+HUB = "worstchan/EAT-large_epoch20_pretrain"
+FENCE = re.compile(r"^( *)```")
+# What people type, at the begin of a line of code; what follows `#` is said to them.
+TYPED = re.compile(r"^ *(?:\$ )?(?:[A-Z_]+=\S+ )*((?:nearfar|make) .*?)\s*(?:\s#.*)?$")
+LOOP = re.compile(r"^ *for (\w+) in (.*?); do$")
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A command, and where it stands."""
+
+    page: str
+    line: int
+    text: str
+
+    def __str__(self):
+        return f"{self.page}:{self.line}: {self.text}"
+
+
+def shown(text, page=""):
+    """The commands in a page's blocks of code, in their order; those in a loop once a round.
+
+    Blocks are fenced, or indented by four behind an empty line.
+    """
+    found, fenced, python, loop, empty = [], False, False, [({},)], True
+    for number, line in enumerate(text.splitlines(), 1):
+        if FENCE.match(line):
+            fenced, python = not fenced, "python" in line
+        code = (fenced and not python) or (not fenced and line.startswith("    ") and empty)
+        if code and (rounds := LOOP.match(line)):
+            loop = [({f"${rounds[1]}": value},) for value in rounds[2].split()]
+        elif code and line.strip() == "done":
+            loop = [({},)]
+        elif code and (typed := TYPED.match(line)):
+            for (values,) in loop:
+                said = typed[1]
+                for name, value in values.items():
+                    said = said.replace(name, value)
+                found.append(Shown(page, number, said))
+        empty = not line.strip() or (empty and line.startswith("    "))
+    return found
+
+
+@cache
+def all_shown():
+    """Of all pages."""
+    return tuple(command for page in PAGES for command in shown(page.read_text("utf-8"), page.name))
+
+
+def make_world(root):
+    """Every name that the pages use: recordings, tables, weights, parts of one's own, detectors."""
+    rng = np.random.default_rng(7)
+    for number, machine in enumerate(("fan", "pump")):
+        write_machine(root / "DATA", machine, number, source=14, target=4)
+    for data in ("dev_data/raw", "eval_data/raw", "recordings", "demo/recordings"):
+        shutil.copytree(root / "DATA", root / data)
+    for folder, count in (("normal", 20), ("today", 4), ("zoom/2026-06-15", 10)):
+        for n in range(count):
+            write(root / folder / f"{n:02d}.wav", machine_sound(rng))
+    write(root / "clip.wav", machine_sound(rng))
+    for name in ("EAT_DIR", HUB):
+        (root / name).mkdir(parents=True)
+        for file in ("config.json", "model.safetensors"):
+            shutil.copyfile(TINY / file, root / name / file)
+    (root / "mine.py").write_text(_parts() + "\nmy_system = system\n")
+    _scores(root)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", nf.NearfarWarning)  # of sets as small as these
+        _detectors(root)
+
+
+def _detectors(root):
+    train = nf.Clips.open(root / "DATA", split="train")
+    plain = nf.Clips.open(root / "normal", machine="pump7")
+    own = nf.fit(nf.s4(), plain)
+    own.save(root / "pump7.detector")
+    nf.fit(user_module(root / "mine.py").system, plain).save(root / "mine.detector")
+    dcase = nf.fit(nf.s4(), train)
+    for name in ("demo/detector", "s4.detector"):
+        dcase.save(root / name)
+    nf.fit(nf.logmel(), train).save(root / "logmel.detector")
+
+
+def _parts():
+    """docs/extend.md in one file, its imports first, without its checks."""
+    page = (ROOT / "docs" / "extend.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    blocks = [block for block in blocks if "nearfar.testing" not in block]
+    first = [block for block in blocks if block.startswith("from dataclasses")]
+    return "\n\n".join([*first, *(block for block in blocks if block not in first)])
+
+
+def _scores(root):
+    """Score files in the official form, and what is true of their clips."""
+    rng = np.random.default_rng(3)
+    rows = ["machine,section,file,domain,label"]
+    for machine in ("fan", "pump"):
+        names = []
+        for domain in ("source", "target"):
+            for label in ("normal", "anomaly"):
+                for n in range(6):
+                    names.append(f"section_00_{domain}_{label}_{n:04d}.wav")
+                    rows.append(f"{machine},00,{names[-1]},{domain},{label}")
+        lines = [f"{name},{rng.normal() + ('anomaly' in name):.6f}" for name in names]
+        place = root / "my_scores" / f"anomaly_score_{machine}_section_00_test.csv"
+        place.parent.mkdir(exist_ok=True)
+        place.write_text("\n".join(lines) + "\n")
+    (root / "truth.csv").write_text("\n".join(rows) + "\n")
