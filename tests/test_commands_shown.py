@@ -5,11 +5,14 @@ import os
 import re
 import shlex
 import shutil
+import warnings
 
+import numpy as np
 import pytest
 from typer.main import get_command
 
-from conftest import TINY
+import nearfar as nf
+from conftest import TINY, machine_sound
 from nearfar.cli.main import app
 from shown_commands import HUB, PAGES, ROOT, all_shown, make_world, shown
 
@@ -35,6 +38,7 @@ BY_PAGE = {
     for page in PAGES
     if page.name not in PROVOKED
 }
+RUN_AS_FILES = ("extend.md",)  # by test_extend.py
 QUICK = ("start-engineer.md", "data.md", "outputs.md")
 
 
@@ -92,6 +96,24 @@ def test_the_commands_of_a_page_run(page, world, run):
         code, _, err = run(*arguments(command.text))
         finds = FINDS.get(command.text.split()[1], set())
         assert code in {0} | finds, f"{command}\n{err}"
+
+
+def python_of(page):
+    """The blocks of Python on a page, to be run one behind the other."""
+    return re.findall(r"^```python\n(.*?)^```", page.read_text("utf-8"), re.MULTILINE | re.DOTALL)
+
+
+IN_PYTHON = [page for page in PAGES if python_of(page) and page.name not in RUN_AS_FILES]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", IN_PYTHON, ids=lambda page: page.name)
+def test_the_python_of_a_page_runs(page, world):
+    names = {"__name__": "page", "array": machine_sound(np.random.default_rng(0), seconds=6)}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", nf.NearfarWarning)  # of sets as small as these
+        for block in sorted(python_of(page), key=lambda block: "from dataclasses" not in block):
+            exec(compile(block, page.name, "exec"), names)
 
 
 def prepare(command, world):
