@@ -73,6 +73,8 @@ def make_world(root):
     for folder, count in (("normal", 20), ("today", 4), ("zoom/2026-06-15", 10)):
         for n in range(count):
             write(root / folder / f"{n:02d}.wav", machine_sound(rng))
+    write(root / "today" / "a.wav", machine_sound(rng))
+    shutil.copytree(root / "today", root / "demo/pump/watched")
     write(root / "clip.wav", machine_sound(rng))
     for name in ("EAT_DIR", HUB):
         (root / name).mkdir(parents=True)
