@@ -47,6 +47,8 @@ pump() {
   fi
   echo
   echo "Open $out/timeline.html in a browser, and $out/first-alarm.html to hear what raised the alarm."
+  echo "At its end the fault is plain to any ear:"
+  echo "  $nearfar explain $out/detector $recordings/watched/20260311_230000.wav -o $out/last.html"
   echo "(recordings of your own: make demo DATA=folder)"
 }
 
