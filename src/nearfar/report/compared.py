@@ -134,7 +134,7 @@ def _paired(other: Other, ours: Scores, evaluated: Evaluated) -> Compared:
         name: one(np.array([m == name for m in both.machines]), cells_of(list(sections.values())))
         for name, sections in theirs.machines.items()
     }
-    whole = one(np.ones(len(both.machines), dtype=bool), both.cells)
+    whole = one(slice(None), both.cells)
     return Compared(
         Other(other.name, theirs.rule, theirs.score, theirs.interval,
               dict(theirs.table["total"].machines), scores=there),

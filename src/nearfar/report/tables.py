@@ -11,6 +11,7 @@ import numpy as np
 from nearfar.errors import in_shell, once_left_out
 from nearfar.metrics.evaluation import RULES
 from nearfar.report.anchors import load
+from nearfar.report.condition import MachineCondition
 from nearfar.report.contents import Contents, Panel
 from nearfar.scores.verdict import Verdict
 from nearfar.text import counted, lasting, number
@@ -192,9 +193,6 @@ def condition_table(contents: Contents) -> Grid:
     )  # fmt: skip
     rows = []
     for c in contents.health.machines:
-        long = lasting(c.shortest) if c.longest - c.shortest < 0.05 else (
-            f"{lasting(c.shortest)} to {lasting(c.longest)}"
-        )  # fmt: skip
         mask = c.mask
         masked = (
             (number(mask.mean), f"{100 * mask.floor:.0f} %", f"{mask.clips} clips")
@@ -202,7 +200,7 @@ def condition_table(contents: Contents) -> Grid:
         )  # fmt: skip
         rates = ", ".join(f"{hz:,}" + f" ({n})" * (len(c.rates) > 1) for hz, n in c.rates.items())
         cells = (
-            f"{c.clips:,}", f"{c.silent:,}", long if c.longest == c.longest else "–", rates or "–",
+            f"{c.clips:,}", f"{c.silent:,}", _length(c), rates or "–",
             _signed(c.near), _signed(c.far), _signed(c.ratio, "+"), _signed(c.correlation, "", 2),
             _signed(c.coherence, "", 2), f"{c.clipped:,}", *masked,
         )  # fmt: skip
@@ -232,6 +230,13 @@ def top_table(
     label = ("label",) * told
     head = ("clip", "score", "percentile", "anomalous", *label, "nearest normal clip")
     return Grid(f"highest-scoring clips of {panel.name}", head, tuple(rows))
+
+
+def _length(c: MachineCondition) -> str:
+    if not c.longest > 0:  # nan: nothing was heard
+        return "–"
+    alike = c.longest - c.shortest < 0.05
+    return lasting(c.longest) if alike else f"{lasting(c.shortest)} to {lasting(c.longest)}"
 
 
 def spread_table(panel: Panel) -> Grid:
