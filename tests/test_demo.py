@@ -1,5 +1,6 @@
 """`make demo` again, and on other data: no detector is in the way, none of a user's is replaced."""
 
+import csv
 import json
 import shutil
 import subprocess
@@ -8,6 +9,7 @@ import sys
 import pytest
 from tools.wear import Outcome, outcome, told
 
+from browser import drawn, opened, until
 from conftest import TESTS
 
 SCRIPT = TESTS.parent / "tools" / "demo.sh"
@@ -87,23 +89,51 @@ def test_own_data_are_evaluated_where_they_have_tests(calls, tmp_path):
     assert not any(line.startswith("evaluate") for line in calls("normal")[0])
 
 
-@pytest.mark.slow
-def test_the_real_demo_hears_the_pump_wear_out(tmp_path):
+@pytest.fixture
+def real(tmp_path):
+    """Run the demo with the real programs, or one command of it."""
+    if shutil.which("bash") is None:
+        pytest.skip("needs bash")
     place = tmp_path / ".venv" / "bin"
     place.mkdir(parents=True)
     for name, command in (("nearfar", "-m nearfar"), ("python", "")):
         (place / name).write_text(f'#!/bin/sh\nexec "{sys.executable}" {command} "$@"\n')
         (place / name).chmod(0o755)
     (tmp_path / "tools").symlink_to(TESTS.parent / "tools")
-    for _ in range(2):  # and again, over what it wrote
-        done = subprocess.run(
-            ["bash", SCRIPT, "", "demo"], cwd=tmp_path, capture_output=True, text=True
-        )
+
+    def call(*words):
+        done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
-        assert "after the bearing began to wear, at severity 0." in done.stdout
-        assert "pump: first lasting alarm 2026-03-" in done.stdout
-    for name in ("timeline.html", "first-alarm.html"):
-        assert (tmp_path / "demo" / name).exists()
+        return done.stdout
+
+    return call
+
+
+@pytest.mark.slow
+def test_a_new_user_s_way_from_the_demo_to_why_a_recording_of_his_own(real, tmp_path):
+    """Demo, own folder, report, explanation of the clip that scores highest."""
+    for _ in range(2):  # and again, over what it wrote
+        said = real("bash", SCRIPT, "", "demo")
+        assert "after the bearing began to wear, at severity 0." in said
+        assert "pump: first lasting alarm 2026-03-" in said
+    nearfar = tmp_path / ".venv" / "bin" / "nearfar"
+    real(nearfar, "simulate", "hall", "--preset", "mini", "--machines", "fan", "--seed", "3")
+    assert "nearfar report" in real("bash", SCRIPT, "hall", "demo")
+    (own,) = (path.parent for path in (tmp_path / "demo").glob("hall-*/detector"))
+    with (own / "scores.csv").open(encoding="utf-8") as file:
+        highest = max(csv.DictReader(file), key=lambda row: float(row["score"]))
+    why = tmp_path / "why.html"
+    text = real(nearfar, "explain", own / "detector", tmp_path / highest["path"], "-o", why)
+    assert highest["clip"].split("/")[-1] in text
+    for page in (tmp_path / "demo" / "timeline.html", own / "report.html", why):
+        with opened(page) as tab:
+            assert drawn(tab) == []
+            assert tab.locator("h1").count() == 1
+    with opened(tmp_path / "demo" / "first-alarm.html") as tab:
+        heard = "[...document.querySelectorAll('audio')].every(a => a.readyState >= 2 && !a.error)"
+        until(tab, heard)
+        # Near, far, and the healthy recording that sounds most like it.
+        assert tab.locator("audio").count() == 3
 
 
 # ---- tools.wear: what came out, held against the truth -------------------------------------------
