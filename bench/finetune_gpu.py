@@ -1,7 +1,7 @@
 """Full fine-tuning of EAT-large on a GPU: speed, share of the bf16 peak, memory, checkpoints.
 
-python -m bench.finetune_gpu           # needs CUDA; some three minutes
-python -m bench.finetune_gpu --dry     # counts EAT-large's step; no second is measured
+python -m bench.finetune_gpu           # needs CUDA
+python -m bench.finetune_gpu --dry     # counts EAT-large's step and memory; measures nothing
 
 Random weights, random log-mels; the lengths are those of the report's machines (five of 10 s, one
 of 11, one of 12), cropped to 60–100 % as training draws them. What is measured is the step

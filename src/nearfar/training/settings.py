@@ -50,7 +50,7 @@ class FineTuning:
     # nothing of choosing, and for some machines that hangs on one clip of the target domain.
     choose: Literal["last", "held-out"] = "last"
     accumulation: int = 1  # parts a batch is computed in, where memory is short
-    checkpointing: bool = False  # keep no activations: less memory, a third more time
+    checkpointing: bool = False  # keep no activations: less memory, a third more products
     # Of the products; weights stay in float32. "auto": bf16 on a GPU that has it, else fp32.
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     lora: int = 0  # rank of low-rank updates of the frozen encoder; 0 trains every layer
