@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Iterator
 from dataclasses import replace as with_fields
@@ -115,6 +116,7 @@ def explain(
             asked, session.runtime, machine=machine, section=section, normals=normals,
             regions=regions,
         )  # fmt: skip
+    # First: a closed pipe must not cost the page.
     if output is not None:
         from nearfar.report.explained import (  # type: ignore[import-not-found,unused-ignore]
             write_explanation,
@@ -175,9 +177,11 @@ def lines(told: Explanation, *, page: bool = False) -> Iterator[str]:
         page: was a page of it written, too? Then nobody need be told that there could be one.
     """
     clip = told.verdict.clip
+    # The file's own name: the folders are those that the person has typed.
     yield visible(f"{called(clip.machine, clip.section)}: {clip.file}")
     yield _line("said", _said(told))
     yield _line("why", told.why.removeprefix("not judged: "))
+    # All of them: a microphone that is loose is often also quieter, and nobody wants to come twice.
     for reason in told.sensor[1:]:
         yield _line("also", reason)
     if not told.verdict.judged:
@@ -191,6 +195,7 @@ def lines(told: Explanation, *, page: bool = False) -> Iterator[str]:
     elif told.unmarked:
         yield _line("where", told.unmarked)
     if more := [
+        *_part(told),
         *([] if page else ["-o clip.html for pictures and sound"]),
         *(["--normals FOLDER to hear the nearest beside it"] if told.missing else []),
     ]:
@@ -203,7 +208,7 @@ def _line(word: str, text: str) -> str:
 
 def _table(word: str, rows: list[str]) -> Iterator[str]:
     for n, row in enumerate(rows):
-        yield _line("" if n else word, row)
+        yield _line("" if n else word, row)  # the word stands at the first of its rows
 
 
 def _said(told: Explanation) -> str:
@@ -215,6 +220,16 @@ def _said(told: Explanation) -> str:
         f"{'ANOMALOUS' if verdict.anomalous else 'normal'}: score {_digits(verdict.score)} is "
         f"{above} the threshold {_digits(verdict.threshold)}, percentile {verdict.percentile:.3f}"
     )
+
+
+def _part(told: Explanation) -> list[str]:
+    """Of a recording that is too long, how a part of it is named."""
+    # The reasons say how long a part is to be, in the words of commands that cut.
+    found = re.search(r"clip_seconds=([\d.]+)", " ".join((*told.sensor, told.unmarked)))
+    if found is None:
+        return []
+    part = with_fields(told.verdict.clip, start=0.0, stop=float(found[1]))
+    return [f"a part of it: {part.file}"]
 
 
 def _digits(value: float) -> str:

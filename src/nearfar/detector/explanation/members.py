@@ -96,6 +96,7 @@ def names_of(members: Sequence[System]) -> list[str]:
     >>> names_of(s2("a", "b").members)[1]
     'encoder (EAT) of near through the coherence mask, 2 of 2'
     """
+    # Members of one kind are seeds, or settings that no name could tell: they are counted.
     names = [_called(member) for member in members]
     many, seen, told = Counter(names), Counter[str](), []
     for name in names:
@@ -136,6 +137,7 @@ def neighbours_of(
         clips: of its section, in the order of its real rows.
         count: at most so many.
     """
+    # All rows: of the nearest many may have been made of one clip.
     distances, rows = one.nearest()
     member = one.member
     # Real rows come first, one a clip: the first with an origin is the clip's own.
