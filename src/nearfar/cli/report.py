@@ -52,6 +52,7 @@ def report(
         typer.Option(
             help="Another result on the same data: what evaluate --json or score --json wrote.",
             rich_help_panel=DATA,
+            metavar="FILE",
         ),
     ] = None,
     truth: Annotated[
@@ -64,15 +65,22 @@ def report(
             help="Folder of the normal recordings, to listen to the nearest; else they are looked "
             "for beside the clips.",
             rich_help_panel=DATA,
+            metavar="FOLDER",
         ),
     ] = None,
     top: Annotated[
-        int, typer.Option(min=1, rich_help_panel=OUTPUT, help="Clips of a machine that are listed.")
+        int,
+        typer.Option(
+            min=1, rich_help_panel=OUTPUT, metavar="N", help="Clips of a machine that are listed."
+        ),
     ] = 5,
     explain: Annotated[
         int,
         typer.Option(
-            min=0, rich_help_panel=OUTPUT, help="Of these, how many are explained, with sounds."
+            min=0,
+            rich_help_panel=OUTPUT,
+            metavar="N",
+            help="Of these, how many are explained, with sounds.",
         ),
     ] = 2,
     rule: Annotated[

@@ -75,7 +75,8 @@ def explained(
     todo = [(name, v) for name, verdicts in contents.top.items() for v in verdicts[:each]]
     found = []
     for n, (name, verdict) in enumerate(todo, 1):
-        why = detector.explain(verdict.clip, alone, normals=normals)
+        # Regions would have each clip heard eighty times: `nearfar explain` has them.
+        why = detector.explain(verdict.clip, alone, normals=normals, regions=False)
         # The verdict of the run: thresholds by domain go by what the clip said then.
         found.append((name, verdict, why))
         if runtime.progress is not None:
