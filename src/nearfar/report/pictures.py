@@ -217,8 +217,10 @@ def chart(panel: Panel) -> Any:
             dots = found.bank[kept][mine[kept]]
             axes.plot(dots[:, 0], dots[:, 1], mark, ms=4, mfc="none", mec=_DOMAIN[name], mew=0.9,
                       alpha=0.8, label=f"normal, {name}" if len(dots) else None)  # fmt: skip
-        axes.plot(*places[~bad].T, "+", ms=7, mew=1.5, color=INK, label=f"new, not {called}")
-        axes.plot(*places[bad].T, "^", ms=6.5, color=COLOURS["alarm"], label=f"new, {called}")
+        new = (("+", ~bad, INK, "not "), ("^", bad, COLOURS["alarm"], ""))
+        for mark, mine, colour, word in new:
+            label = f"new, {word}{called}" if mine.any() else None
+            axes.plot(*places[mine].T, mark, ms=7, mew=1.5, color=colour, label=label)
         axes.set(xlabel=f"axis 1, {100 * found.share[0]:.0f} % of the variance",
                  ylabel=f"axis 2, {100 * found.share[1]:.0f} %")  # fmt: skip
         axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2, fontsize=9,

@@ -74,9 +74,12 @@ def figures_table(contents: Contents) -> Grid:
         *(Cell(text, right=True) for text in _called(contents, None)),
     ))  # fmt: skip
     head = ("machine", *titles, mean, "95 % interval", "false alarms", "anomalies found")
-    doubts = {m.doubt for m in evaluated.machines if m.doubt}
+    doubts: dict[str, list[str]] = {}
+    for m in evaluated.machines:
+        doubts.setdefault(m.doubt, []).append(m.machine)
+    told = "; ".join(f"{', '.join(names)}: {doubt}" for doubt, names in doubts.items() if doubt)
     return Grid("figures of each machine, in per cent", head, tuple(rows),
-                "; ".join(sorted(doubts)))  # fmt: skip
+                f"Intervals to be doubted. {told}." if told else "")  # fmt: skip
 
 
 def alarms_table(contents: Contents) -> Grid:
@@ -246,7 +249,7 @@ def spread_table(panel: Panel) -> Grid:
         # By domain where thresholds are; the threshold of all for who says no domain.
         limit = panel.thresholds.get(kind.rsplit(", ", 1)[-1], panel.thresholds.get(""))
         above = "–" if limit is None else f"{int((scores > limit).sum()):,}"
-        three = (number(float(f(scores))) for f in (np.min, np.median, np.max))
+        three = (number(float(f(scores)), 4) for f in (np.min, np.median, np.max))
         cells = (f"{len(scores):,}", *three, above)
         rows.append((Cell(kind), *(Cell(text, right=True) for text in cells)))
     limits = "; ".join(
