@@ -10,6 +10,7 @@ import json
 import os
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -30,24 +31,33 @@ def executed(path: Path) -> Any:
     """
     import nbformat
     from nbclient import NotebookClient
+    from traitlets.config import Config
 
     book = nbformat.read(path, as_version=4)
-    with tempfile.TemporaryDirectory() as folder:
-        # The kernel is another process: only so does it find the cache that is not a person's own.
-        before = os.environ.get("NEARFAR_CACHE")
-        os.environ["NEARFAR_CACHE"] = str(Path(folder, "cache"))
-        try:
-            NotebookClient(
-                book,
-                timeout=TIMEOUT,
-                kernel_name="python3",
-                resources={"metadata": {"path": folder}},
-            ).execute()
-        finally:
-            os.environ.pop("NEARFAR_CACHE")
-            if before is not None:
-                os.environ["NEARFAR_CACHE"] = before
+    asked = Config()
+    if os.name == "posix":  # by files: no port of this machine is opened
+        asked.KernelManager.transport = "ipc"
+    with tempfile.TemporaryDirectory() as folder, _environment(NEARFAR_CACHE=f"{folder}/cache"):
+        asked.KernelManager.ip = f"{folder}/kernel"
+        where = {"metadata": {"path": folder}}
+        NotebookClient(
+            book, config=asked, kernel_name="python3", timeout=TIMEOUT, resources=where
+        ).execute()
     return book
+
+
+@contextmanager
+def _environment(**values: str) -> Iterator[None]:
+    """What the kernel, a process of its own, finds in its environment."""
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name)
+            if value is not None:
+                os.environ[name] = value
 
 
 def markdown(book: Any) -> str:
