@@ -10,6 +10,7 @@ import pytest
 
 import nearfar as nf
 from conftest import RATE, TINY, first_quick, machine_sound, refused, write
+from nearfar.detector.explanation import explaining
 from nearfar.errors import AudioError, DatasetError, SettingError, WeightsError
 
 
@@ -155,6 +156,11 @@ def test_a_file_that_is_gone_cannot_be_judged(s4, tmp_path):
     told = s4.explain(nf.Clip(tmp_path / "gone.wav", machine="fan"))
     assert "no such file" in told.why
     assert told.tracks is None
+
+
+def test_a_file_that_goes_away_while_it_is_explained_is_not_judged(s4, clips, monkeypatch):
+    monkeypatch.setattr(explaining, "sound_of", lambda clip, order: None)
+    assert s4.explain(clips[0]).why == "not judged: cannot be read again"
 
 
 def test_wrong_calls_are_errors_in_one_line(s4, clips, tmp_path):

@@ -14,7 +14,7 @@ import nearfar as nf
 from conftest import refused, write
 from nearfar.detector.explanation.recordings import find, normals_of, span_of
 from nearfar.detector.section import TrainingClip
-from nearfar.errors import DatasetError
+from nearfar.errors import DatasetError, SettingError
 from nearfar.sound.audio import digest_of
 
 
@@ -147,3 +147,5 @@ def test_a_place_without_recordings_is_an_error_and_none_is_none(tmp_path):
     refused(lambda: normals_of(tmp_path), str(tmp_path), error=DatasetError)
     refused(lambda: normals_of(tmp_path / "gone"), "no such", error=DatasetError)
     assert normals_of(None) == ()
+    for wrong in (clip_of("a.wav"), 3, ["a.wav"]):
+        refused(lambda wrong=wrong: normals_of(wrong), error=SettingError)

@@ -105,7 +105,7 @@ class Answerer:
             ranked = [members[i] for i in np.argsort(-judge.weights, kind="stable")]
             told = Explanation(
                 judge([(asked.clip, what)])[0],
-                sensor=sensor_reasons(asked.clip, what, judge, float(ranked[0].nearest()[0][0])),
+                sensor=sensor_reasons(asked.clip, what, judge, float(ranked[0].nearest[0][0])),
                 shares=shares_of(judge, members),
                 member=ranked[0].name,
             )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,7 +16,7 @@ from nearfar.detector.member import Member
 from nearfar.detector.section import DOMAINS, Judge, TrainingClip
 from nearfar.embedder.contract import innermost
 from nearfar.embedding.jobs import Heard
-from nearfar.scoring.bank import Rows
+from nearfar.scoring.bank import Index, Rows
 from nearfar.scoring.rule import judged
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ class Heeded:
     >>> from nearfar.system.presets import logmel
     >>> rows = np.eye(3, 128, dtype=np.float32)
     >>> member = Member(rows, np.arange(3), np.zeros(3, np.int8), None, np.ones(3))
-    >>> heed(logmel(), member, "log-mel", rows[0]).nearest()[0]
+    >>> heed(logmel(), member, "log-mel", rows[0]).nearest[0]
     array([0., 1., 1.])
     """
 
@@ -60,7 +61,8 @@ class Heeded:
     scaled: Rows
     distance: float
 
-    def nearest(self) -> tuple[Rows, Rows]:
+    @cached_property  # several questions begin with it
+    def nearest(self) -> tuple[Rows, Index]:
         """All rows of the bank: distances, rising, and places."""
         distances, rows = self.member.bank.neighbours(
             self.scaled[None], len(self.member.bank), self.recipe.rule.metric
@@ -138,7 +140,7 @@ def neighbours_of(
         count: at most so many.
     """
     # All rows: of the nearest many may have been made of one clip.
-    distances, rows = one.nearest()
+    distances, rows = one.nearest
     member = one.member
     # Real rows come first, one a clip: the first with an origin is the clip's own.
     clip_of = {int(o): clip for o, clip in reversed([*zip(member.origin, clips, strict=False)])}

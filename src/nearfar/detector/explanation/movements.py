@@ -39,7 +39,7 @@ def movements_of(one: Heeded) -> tuple[list[Movement], float]:
         one: a member with named features.
     """
     member = one.member
-    _, rows = one.nearest()
+    _, rows = one.nearest
     nearest = int(rows[0])
     adjusted = _unit(one, one.scaled) - _unit(one, member.bank.embeddings[nearest])
     real = _adapted(one, member.embeddings[: len(member.self_scores)])  # (clips, dim)

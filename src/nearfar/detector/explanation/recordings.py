@@ -7,12 +7,13 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from nearfar.clips.clip import Clip
 from nearfar.clips.collection import Clips
 from nearfar.clips.folders import single_recording
 from nearfar.detector.section import TrainingClip
-from nearfar.errors import NearfarError
+from nearfar.errors import NearfarError, SettingError
 from nearfar.sound.audio import Audio, ChannelOrder, digest_of
 
 # Where normal clips are: they, or a folder or a list of them.
@@ -41,10 +42,16 @@ def normals_of(given: Normal | None) -> Sequence[Clip]:
 
     Raises:
         DatasetError: a folder without recordings, or none.
+        SettingError: neither a place nor clips.
     """
     if given is None:
         return ()
-    return Clips.open(given) if isinstance(given, str | os.PathLike) else Clips(given)
+    if isinstance(given, str | os.PathLike):
+        return Clips.open(given)
+    several: Any = given
+    if not isinstance(several, Sequence):
+        raise SettingError(f"normals is {given!r}"[:200] + "; give a folder, or Clips of it")
+    return Clips(several)
 
 
 def find(
