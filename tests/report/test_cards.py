@@ -62,6 +62,14 @@ def test_sounds_stay_within_their_room_the_telling_ones_first(monkeypatch):
     assert found[1][1] == ["nearest normal clip", "far"]
 
 
+def test_of_a_whole_plant_the_highest_of_each_machine_come_first(monkeypatch):
+    monkeypatch.setattr(cards, "MOST", 3)
+    quiet = Verdict(plant(count=1)[0], 1.0, 0.9, 2.0, "b.wav")
+    alarm = Verdict(plant(count=1)[0], 3.0, 0.9, 2.0, "b.wav")
+    asked = [("a", quiet), ("a", quiet), ("b", alarm), ("b", alarm), ("c", quiet), ("d", quiet)]
+    assert cards._chosen(asked) == [asked[0], asked[2], asked[4]]
+
+
 def test_a_long_sound_is_cut_and_it_is_said():
     ((tracks, _, cut),) = _voiced([loud(seconds=cards.SECONDS + 3, kinds=("near",))], [0])
     assert cut

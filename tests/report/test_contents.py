@@ -68,5 +68,15 @@ def test_published_numbers_wait_for_whole_machines():
     assert gather(judged(official("fan"), simulated="SIMULATED v1 seed 0")).published == frozenset()
 
 
+def test_the_year_is_that_of_the_folders_as_in_evaluate():
+    from dataclasses import replace
+    from pathlib import Path
+
+    clips = [replace(clip, path=Path(f"dev/fan/{clip.domain}_test") / clip.path.name)
+             for clip in official("fan", 4)]  # fmt: skip
+    assert gather(judged(clips)).evaluated.evaluation.rule == "2021"
+    assert gather(judged(clips), rule="omega").evaluated.evaluation.rule == "omega"
+
+
 def test_a_truth_of_other_clips_is_refused():
     refused(lambda: gather(judged(plant()), Truth(())), "no labelled clips")

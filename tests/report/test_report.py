@@ -14,7 +14,8 @@ from nearfar.report.anchors import load
 from nearfar.report.cards import BYTES
 from nearfar.report.contents import gather
 from nearfar.report.page import is_page
-from nearfar.report.report import About, headline, write_report
+from nearfar.report.report import DRAWN, About, drawn_panels, headline, write_report
+from nearfar.report.tables import alarms_table
 from reports import judged, official, plant
 
 EVIL = "<img src=x onerror=alert(1)>&\"'"
@@ -130,6 +131,13 @@ def test_it_is_whole_on_a_desk_and_on_a_phone(tmp_path, kind):
     with opened(place, PHONE, dark=True) as tab:
         assert overflow(tab) <= 0
         assert drawn(tab) == []
+
+
+def test_of_a_whole_plant_those_with_most_alarms_are_drawn(tmp_path):
+    clips = [clip for n in range(DRAWN + 2) for clip in plant(f"pump{n:02d}", 2)]
+    run = judged(clips, bank=4, scores=[9.0] * (2 * DRAWN) + [0.0] * 4)
+    assert [p.name for p in drawn_panels(gather(run))] == [f"pump{n:02d}" for n in range(DRAWN)]
+    assert len(alarms_table(gather(run)).rows) == DRAWN + 2
 
 
 def test_every_picture_has_words(tmp_path):

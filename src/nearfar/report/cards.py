@@ -19,9 +19,10 @@ if TYPE_CHECKING:
     from nearfar.detector.explanation.explanation import Sound
 
 EXPLAINED = 2  # clips of a machine that are explained, highest first
+MOST = 40  # of all machines; a plant of hundreds is listed whole, but not explained whole
 MOVED = 4  # movements named
 SECONDS = 10.0  # of a sound; the rest of a longer one is left out
-BYTES = 9_000_000  # of all sounds as the page has them: it shall stay below 15 MB
+BYTES = 10_000_000  # of all sounds as the page has them: it shall stay below 15 MB
 # What is heard first decides least: with near and a normal clip an ear can tell, so these come
 # before the others where not all find room.
 SOUNDS = {"near": "near", "normal": "nearest normal clip", "far": "far",
@@ -68,11 +69,12 @@ def explained(
         normals: where the recordings of normal clips are; else they are looked for.
 
     Returns:
-        Machine by machine, highest first.
+        Machine by machine, highest first; at most `MOST`, the highest of each machine and alarms
+        before the others.
     """
     detector = contents.judged.detector
     alone = replace(runtime, workers=1, progress=None)  # of one clip no process is made
-    todo = [(name, v) for name, verdicts in contents.top.items() for v in verdicts[:each]]
+    todo = _chosen([(name, v) for name, mine in contents.top.items() for v in mine[:each]])
     found = []
     for n, (name, verdict) in enumerate(todo, 1):
         # Regions would have each clip heard eighty times: `nearfar explain` has them.
@@ -86,6 +88,13 @@ def explained(
         Card(name, verdict, why, tuple(tracks.values()), tuple(silent), cut)
         for (name, verdict, why), (tracks, silent, cut) in zip(found, voiced, strict=True)
     )
+
+
+def _chosen(asked: Sequence[tuple[str, Verdict]]) -> list[tuple[str, Verdict]]:
+    """At most `MOST` of them, in their order."""
+    ranks = _ranks([name for name, _ in asked])
+    first = sorted(range(len(asked)), key=lambda i: (ranks[i], not asked[i][1].anomalous))
+    return [asked[i] for i in sorted(first[:MOST])]
 
 
 def sounds_of(why: Explanation) -> dict[str, Sound]:

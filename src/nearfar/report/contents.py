@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from nearfar.clips.collection import Clips
 from nearfar.embedding.jobs import Heard
 from nearfar.errors import DatasetError, warn
 from nearfar.report.anchors import are_published
@@ -22,6 +23,7 @@ from nearfar.report.judged import Judged, Key
 from nearfar.report.moments import Day, LongRecording, days, recordings
 from nearfar.scores.truth import LabelledFile, Truth
 from nearfar.scores.verdict import Verdict
+from nearfar.study.data import rule_of
 from nearfar.text import called
 
 if TYPE_CHECKING:
@@ -120,7 +122,8 @@ def gather(
     Raises:
         FormatError, DatasetError: a truth that does not fit the clips.
     """
-    evaluated = assess(judged.scores, truth, rule)
+    clips = Clips(v.clip for v in judged.scores)
+    evaluated = assess(judged.scores, truth, rule or rule_of(clips))
     labels = by_clip(evaluated.labels or truth)
     heard: dict[Key, list[Heard]] = {}
     for clip, what in judged.heard:
