@@ -40,6 +40,13 @@ def test_some_labels_are_not_all():
     assert found.why.startswith("1 of 8 clips have no label")
 
 
+def test_machines_without_labels_leave_the_others_their_figures():
+    fan, pump = judged(official("fan", 4)).scores, judged(plant("pump", 5)).scores
+    found = assess(Scores([*fan, *pump]))
+    assert found.bare == ("pump",)
+    assert found.evaluation == nf.evaluate(fan)
+
+
 def test_a_machine_without_anomalies_says_so():
     clips = [clip for clip in official("fan", 3) if clip.label == "normal"]
     assert "no anomaly" in assess(judged(clips).scores).why

@@ -52,6 +52,14 @@ def test_alarms_of_unlabelled_recordings_are_counted_and_silence_is_told():
     assert column(grid, "share") == ["44.4 %"]
 
 
+def test_machines_without_labels_are_counted_apart():
+    contents = gather(judged([*official("fan", 3), *plant("pump", 4)]))
+    assert column(figures_table(contents), "machine") == ["fan", "all"]
+    assert column(alarms_table(contents), "machine") == ["pump"]
+    # No one machine's clips are called normal for want of a label.
+    assert column(figures_table(contents), "false alarms")[1].endswith(" of 6")
+
+
 def test_of_nothing_judged_there_are_dashes():
     grid = alarms_table(gather(judged(plant(count=2), silent=(0, 1))))
     assert column(grid, "share") == ["–"]

@@ -97,7 +97,7 @@ def hold_beside(other: Other, ours: Scores, evaluated: Evaluated) -> Compared:
     theirs, why = other, "its file has figures, but no scores of clips"
     if other.scores is not None:
         try:
-            return _paired(other, ours, evaluated)
+            return _paired(other, _labelled(ours, evaluated), evaluated)
         except DatasetError as error:
             why = str(error)
     if theirs.rule != evaluation.rule:
@@ -140,6 +140,10 @@ def _paired(other: Other, ours: Scores, evaluated: Evaluated) -> Compared:
               dict(theirs.table["total"].machines), scores=there),
         whole.difference, {name: c.difference for name, c in machines.items()}, whole, machines,
     )  # fmt: skip
+
+
+def _labelled(scores: Scores, evaluated: Evaluated) -> Scores:
+    return Scores(v for v in scores if v.clip.machine not in evaluated.bare)
 
 
 def _unlike(other: Other, evaluated: Evaluated) -> str:

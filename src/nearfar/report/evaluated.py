@@ -13,11 +13,12 @@ from nearfar.metrics.coverage import Cells, interval_of
 from nearfar.metrics.evaluation import FIGURES, RULES, Evaluation, SectionResult
 from nearfar.metrics.official import draw_figures, evaluate
 from nearfar.scores.truth import LabelledFile, Truth, section_name, stem
+from nearfar.scores.verdict import Scores
 from nearfar.text import counted
 
 if TYPE_CHECKING:
     from nearfar.metrics.official import Drawn, RuleName
-    from nearfar.scores.verdict import Scores, Verdict
+    from nearfar.scores.verdict import Verdict
 
 Place = tuple[str, str, str]  # machine, section, clip
 
@@ -49,6 +50,7 @@ class Evaluated:
     labels: Truth | None = None  # of the clips that were judged
     machines: tuple[MachineFigures, ...] = ()
     why: str = ""  # there is no evaluation; "" if there is
+    bare: tuple[str, ...] = ()  # machines without labels, where others have them
 
     @property
     def labelled(self) -> bool:
@@ -78,15 +80,17 @@ def assess(scores: Scores, truth: Truth | None = None, rule: RuleName | None = N
     judged = scores.judged
     if truth is not None:
         return _evaluated(judged, _heard_of(truth, scores), rule)
-    unlabelled = sum(v.clip.label is None for v in judged)
-    if not len(judged) or unlabelled == len(judged):
+    # A development and an evaluation set side by side: machines of the one have labels.
+    bare = {v.clip.machine for v in judged} - {v.clip.machine for v in judged if v.clip.label}
+    known = Scores(v for v in judged if v.clip.machine not in bare)
+    if not len(known):
         return Evaluated(None, why="the clips have no labels")
-    if unlabelled:
-        of = f"{unlabelled:,} of {counted(len(judged), 'clip')} have no label"
+    if unlabelled := sum(v.clip.label is None for v in known):
+        of = f"{unlabelled:,} of {counted(len(known), 'clip')} have no label"
         return Evaluated(None, why=f"{of}; give the ground truth of all with --truth FILE")
-    labels = Truth.from_clips(v.clip for v in judged)
+    labels = Truth.from_clips(v.clip for v in known)
     try:
-        return _evaluated(judged, labels, rule)
+        return replace(_evaluated(known, labels, rule), bare=tuple(sorted(bare)))
     except DatasetError as error:
         return Evaluated(None, labels, why=str(error))
 

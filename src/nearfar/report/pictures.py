@@ -107,7 +107,8 @@ def alarmed(panel: Panel) -> tuple[float, float]:
     called: dict[bool, list[bool]] = {False: [], True: []}
     for v, known in zip(panel.verdicts, panel.known, strict=True):
         label = known.label if known else v.clip.label
-        called[label == "anomaly"].append(v.anomalous)
+        if label:
+            called[label == "anomaly"].append(v.anomalous)
     return tuple(float(np.mean(c)) if c else 0.0 for c in called.values())  # type: ignore[return-value]
 
 

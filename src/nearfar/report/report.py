@@ -76,6 +76,7 @@ def values(contents: Contents, cards: Sequence[Card], about: About) -> dict[str,
         "notes": notes(contents),
         "overview": _overview(contents),
         "machines": figures_table(contents) if evaluated.labelled else alarms_table(contents),
+        "bare": alarms_table(contents) if evaluated.bare else None,
         "labelled": evaluated.labelled,
         "why": evaluated.why,
         "published": published_table(contents),
@@ -116,7 +117,7 @@ def headline(contents: Contents) -> list[tuple[str, str, str]]:
     if evaluation is not None:
         rule = RULES[evaluation.rule]
         bounds = f"{100 * evaluation.confidence:g} % interval {evaluation.bounds}"
-        found.append((f"{rule.symbol} of {counted(len(judged.machines), 'machine')}",
+        found.append((f"{rule.symbol} of {counted(len(contents.evaluated.machines), 'machine')}",
                       f"{100 * evaluation.score:.2f} %",
                       bounds if evaluation.interval else evaluation.doubt))  # fmt: skip
     alarms = sum(v.anomalous for v in scores)
@@ -140,6 +141,8 @@ def notes(contents: Contents) -> list[str]:
         found.append(f"Left out, unknown to the detector: {', '.join(judged.unknown)}.")
     if evaluation is not None and evaluation.interval and evaluation.doubt:
         found.append(f"The interval deserves doubt: {evaluation.doubt}.")
+    if bare := contents.evaluated.bare:
+        found.append(f"Without labels, so in no figure but their alarms: {', '.join(bare)}.")
     if not contents.evaluated.labelled:
         found.append(f"No AUC and no Ω: {in_shell(contents.evaluated.why)}.")
     silent = len(judged.scores) - len(judged.scores.judged)

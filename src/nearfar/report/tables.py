@@ -85,7 +85,10 @@ def figures_table(contents: Contents) -> Grid:
 def alarms_table(contents: Contents) -> Grid:
     """A row a machine: how many clips it called anomalous, where there is nothing to hold it to."""
     rows = []
+    some = contents.evaluated.bare  # of others the figures are told
     for panel in contents.panels:
+        if some and panel.key[0] not in some:
+            continue
         judged = len(panel.verdicts)
         asked = sum((v.clip.machine, v.clip.section) == panel.key for v in contents.judged.scores)
         worst = max(panel.verdicts, key=lambda v: v.percentile, default=None)
@@ -267,9 +270,10 @@ def _called(contents: Contents, machine: str | None) -> tuple[str, str]:
         if machine not in (None, panel.key[0]):
             continue
         for v, known in zip(panel.verdicts, panel.known, strict=True):
-            mine = counts[(known.label if known else v.clip.label) or "normal"]
-            mine[0] += v.anomalous
-            mine[1] += 1
+            label = known.label if known else v.clip.label
+            if label:  # of the others nobody knows which they are
+                counts[label][0] += v.anomalous
+                counts[label][1] += 1
     false, found = (f"{a} of {n}" for a, n in counts.values())
     return false, found
 
