@@ -33,8 +33,9 @@ def adds_up(told):
     assert sum(s.part for s in told.shares) == pytest.approx(told.verdict.score, abs=1e-9)
     assert sum(s.share for s in told.shares) == pytest.approx(1)
     if told.movements:
-        parts = sum(m.contribution for m in told.movements)
-        assert parts == pytest.approx(told.squared, rel=1e-9)
+        for taken_apart in (told.movements, told.themes):
+            parts = sum(one.contribution for one in taken_apart)
+            assert parts == pytest.approx(told.squared, rel=1e-9)
     assert told.neighbours[0].name == told.verdict.nearest
     distances = [n.distance for n in told.neighbours]
     assert distances == sorted(distances)
@@ -59,10 +60,10 @@ def test_every_test_clip_is_explained_as_it_is_scored(s4, clips):
 def test_an_anomaly_is_explained_by_what_was_done_to_it(s4, clips):
     """A whistle at 3.1 kHz, near only, and ten clicks a second."""
     told = s4.explain(anomaly(clips))
-    bands = [m.band for m in told.movements[:6] if m.band]
+    bands = [theme.band for theme in told.themes[:4] if theme.band]
     assert any(low <= 3100 < high for low, high in bands)
     assert "rose" in told.why
-    assert told.why.startswith(told.movements[0].sentence)
+    assert told.why.startswith(told.themes[0].sentence)
 
 
 def test_sounds_are_the_clips_own(s4, clips):

@@ -10,12 +10,12 @@ import pytest
 import nearfar as nf
 from nearfar.detector.explanation.explanation import (
     Explanation,
-    Movement,
     Neighbour,
     Regions,
     Share,
     strongest,
 )
+from nearfar.detector.explanation.movement import Movement
 
 CLIP = nf.Clip(Path("fan/<b>&\x1b[31m\n.wav"), machine="fan")
 HIGH = nf.Verdict(CLIP, score=9.0, percentile=1.0, threshold=5.0, nearest="a.wav")
@@ -68,16 +68,7 @@ def test_a_clip_that_is_no_alarm_is_not_called_strange():
 def test_the_strongest_are_those_that_say_something():
     assert [m.feature for m in strongest(MOVED)] == ["hum", "hiss"]
     assert [m.feature for m in strongest(MOVED, 1)] == ["hum"]
-
-
-@pytest.mark.parametrize(
-    ("movement_", "adjusted", "words"),
-    [(1.0, 2.0, "rose"), (-1.0, -2.0, "fell"), (0.0, 2.0, "stayed"), (0.0, 0.0, "stayed"),
-     (1.0, -2.0, "rose less than what goes with it"),
-     (-1.0, 2.0, "fell less than what goes with it")],
-)  # fmt: skip
-def test_a_sentence_says_which_way(movement_, adjusted, words):
-    assert movement("hum", movement_, adjusted).sentence == f"the hum {words}"
+    assert [t.features for t in strongest(FULL.themes)] == [("hum",), ("hiss",)]
 
 
 def test_data_are_plain_and_finite_whatever_is_in_them():
@@ -88,9 +79,11 @@ def test_data_are_plain_and_finite_whatever_is_in_them():
         data = json.loads(json.dumps(told.as_dict(), allow_nan=False))
         assert list(data) == [
             "schema", "verdict", "why", "sensor", "member", "shares", "neighbours", "moved",
-            "squared", "movements", "regions", "unmarked", "missing",
+            "squared", "themes", "movements", "regions", "unmarked", "missing",
         ]  # fmt: skip
     data = FULL.as_dict()
+    assert data["themes"][0]["sentence"] == "the hum rose"
+    assert sum(theme["contribution"] for theme in data["themes"]) == FULL.squared
     assert data["movements"][0]["contribution"] == 9.0
     assert data["movements"][0]["sentence"] == "the hum rose"
     assert data["shares"][0]["part"] == pytest.approx(0.6)

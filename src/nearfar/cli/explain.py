@@ -238,15 +238,16 @@ def _digits(value: float) -> str:
 
 
 def _moved(told: Explanation) -> list[str]:
-    """The movements that say most: sd, share of d², and what it is in words."""
+    """What says most: how far it moved, its share of d², and what it is in words."""
     from nearfar.detector.explanation.explanation import strongest
 
-    found = strongest(told.movements)
-    sds = [f"{'−' if m.movement < 0 else '+'}{figure(abs(m.movement))} sd" for m in found]
-    wide = max(map(len, sds), default=0)
+    # Those of one kind together: a spectral ripple alone tells nobody anything.
+    found = strongest(told.themes)
+    far = [f"{'−' if t.amount < 0 else '+'}{figure(abs(t.amount))} {t.unit}" for t in found]
+    wide = max(map(len, far), default=0)
     return [
-        f"{sd:>{wide}}  {100 * m.contribution / told.squared:2.0f} %  {m.sentence}"
-        for sd, m in zip(sds, found, strict=True)
+        f"{amount:>{wide}}  {100 * theme.contribution / told.squared:2.0f} %  {theme.sentence}"
+        for amount, theme in zip(far, found, strict=True)
     ]
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nearfar.embedder.dif.words import Band, hertz
+from nearfar.detector.explanation.movement import Movement as Movement
+from nearfar.detector.explanation.themes import Theme, themes_of
+from nearfar.embedder.dif.words import hertz
 from nearfar.scores.verdict import Verdict
 from nearfar.text import plain
 
@@ -59,46 +61,6 @@ class Neighbour:
     distance: float  # of its nearest row, in the unit of the member's distance
     made: bool  # is that row one that was made of the clip, to enrich the target domain?
     path: Path | None = None  # of its recording, where one with the same sound was found
-
-
-@dataclass(frozen=True)
-class Movement:
-    """How one feature differs from the nearest row of the bank, and what that is worth.
-
-    `contribution` is `adjusted`², and those of all features sum to d². `adjusted` is the feature's
-    axis of the whitened difference: the movement less what the other features, with which it goes
-    together, let expect. Its sign may so be another than that of `movement`.
-
-    >>> moved = Movement("rms_ratio", "the level of near over far", "basic_stereo", "stereo", "dB",
-    ...                  None, value=9.0, normal=5.0, movement=2.0, usual=1.5, adjusted=3.0)
-    >>> moved.sentence, moved.contribution
-    ('the level of near over far rose', 9.0)
-    """
-
-    feature: str  # its name in the table
-    words: str  # the same for a person
-    family: str
-    channel: str  # "near" where the far microphone has no part in it, else "stereo"
-    unit: str  # of the two values that follow
-    band: Band | None  # Hz; None: of all frequencies
-    value: float  # of the clip, after the system's adaptation if it has one
-    normal: float  # of the nearest row
-    movement: float  # value − normal, in standard deviations of the bank's real rows
-    usual: float  # value − mean of the bank's real rows, in the same unit
-    adjusted: float  # movement in the whitened space
-
-    @property
-    def contribution(self) -> float:
-        """To d²; never below 0."""
-        return self.adjusted**2
-
-    @property
-    def sentence(self) -> str:
-        """What happened, in plain words."""
-        verb = "rose" if self.movement > 0 else "fell" if self.movement < 0 else "stayed"
-        # It moved, but the features beside it moved further: that is what sets it apart.
-        less = " less than what goes with it" if self.movement * self.adjusted < 0 else ""
-        return f"{self.words} {verb}{less}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -229,6 +191,11 @@ class Explanation:
         return self.tracks.heard if self.tracks else None
 
     @property
+    def themes(self) -> list[Theme]:
+        """The movements, those of one kind as one, the largest contribution first."""
+        return themes_of(self.movements)
+
+    @property
     def why(self) -> str:
         """The reason in one sentence; that of the sensor first."""
         if not self.verdict.judged:
@@ -239,7 +206,7 @@ class Explanation:
             return "not above the threshold: normal clips score as high"
         leading = max(self.shares, key=lambda share: share.share, default=None)
         if self.movements and (leading is None or leading.name == self.moved):
-            first = self.movements[0]
+            first = self.themes[0]
             return f"{first.sentence}: {_percent(first.contribution, self.squared)}"
         if self.regions is not None and self.regions.where:
             return f"the sound {self.regions.where}, is unlike that of normal clips"
@@ -249,8 +216,8 @@ class Explanation:
         """Everything but the sounds as plain data for JSON; what is no number is null.
 
         Keys: `schema`; `verdict`, with those of `Verdict.as_dict`; `why`, `sensor`, `member`,
-        `shares`, `neighbours`, `moved`, `squared`, `movements`, `regions` (null or an object),
-        `unmarked`, `missing`, each as the field of that name.
+        `shares`, `neighbours`, `moved`, `squared`, `themes`, `movements`, `regions` (null or an
+        object), `unmarked`, `missing`, each as the field of that name.
         """
         regions = self.regions
         data: dict[str, Any] = {
@@ -267,6 +234,7 @@ class Explanation:
             ],
             "moved": self.moved,
             "squared": self.squared,
+            "themes": [asdict(theme) for theme in self.themes],
             "movements": [
                 {**asdict(m), "sentence": m.sentence, "contribution": m.contribution}
                 for m in self.movements
@@ -286,6 +254,9 @@ def _percent(part: float, whole: float) -> str:
     return f"{100 * part / whole:.0f} % of what sets it apart" if whole > 0 else "nothing is apart"
 
 
-def strongest(movements: Sequence[Movement], count: int = 3) -> list[Movement]:
-    """Those that say most; fewer where the rest says nothing."""
+Moved = TypeVar("Moved", Movement, Theme)
+
+
+def strongest(movements: Sequence[Moved], count: int = 3) -> list[Moved]:
+    """Those that say most, of movements or of themes; fewer where the rest says nothing."""
     return [m for m in movements[:count] if m.contribution > 0]

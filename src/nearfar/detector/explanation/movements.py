@@ -16,8 +16,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from nearfar.detector.explanation.explanation import Movement
 from nearfar.detector.explanation.members import Heeded
+from nearfar.detector.explanation.movement import Movement
 from nearfar.embedder.contract import innermost
 from nearfar.embedder.dif import DIF, TABLE
 from nearfar.embedder.dif.words import band_of, spoken
