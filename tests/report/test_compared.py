@@ -60,6 +60,17 @@ def test_what_score_writes_is_as_good(tmp_path, ours, theirs):
     assert found.other.name == "today"
 
 
+def test_alarms_of_both_are_counted_without_labels(tmp_path):
+    ours = judged(plant(count=6), scores=[2, 2, 2, 0, 0, 0], silent=(5,)).scores
+    other = judged(plant(count=6), scores=[2, 0, 2, 2, 0, 2]).scores
+    path = tmp_path / "o.json"
+    path.write_text(json.dumps(other.as_dict()), encoding="utf-8")
+    found = read_other(path).agreement(ours)
+    assert (found.clips, found.here, found.there, found.both) == (5, 3, 3, 2)
+    bare = judged(plant("fan", 3)).scores
+    assert read_other(path).agreement(bare) is None
+
+
 def test_clips_in_folders_of_labels_are_found_again(tmp_path):
     """MIMII numbers the clips of normal/ and abnormal/ alike; what is joined tells them apart."""
     clips = [

@@ -52,6 +52,11 @@ def test_of_nothing_there_is_an_empty_histogram():
     assert histogram({"clips": np.empty(0)}).counts["clips"].sum() == 0
 
 
+def test_a_score_that_is_no_number_has_no_place():
+    run = judged(official("fan", each=2), scores=[float("nan"), *range(7)])
+    assert sum(map(len, kinds(run.of(("fan", "00")), {}).values())) == 7
+
+
 def test_kinds_are_labels_and_domains_normal_ones_first():
     found = kinds(judged(official("fan", each=2)).of(("fan", "00")), {})
     assert list(found) == ["normal, source", "normal, target", "anomaly, source", "anomaly, target"]

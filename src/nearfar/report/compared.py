@@ -15,10 +15,11 @@ from nearfar.errors import DatasetError, FormatError
 from nearfar.metrics.comparison import Comparison
 from nearfar.metrics.coverage import Cells
 from nearfar.metrics.official import draw_figures, evaluate
-from nearfar.report.evaluated import Evaluated, cells_of
+from nearfar.report.evaluated import Evaluated, cells_of, place_of
 from nearfar.scores.join import ScoredFile, ScoreTable
-from nearfar.scores.truth import place, section_name
+from nearfar.scores.truth import place, section_name, stem
 from nearfar.scores.verdict import Scores
+from nearfar.text import counted
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,38 @@ class Other:
     machines: Mapping[str, float] = field(default_factory=dict)  # each alone, 0–1
     counts: Mapping[str, Mapping[str, int]] = field(default_factory=dict)  # "fan 00" → clips
     scores: ScoreTable | None = None  # clip by clip, where the file has them
+
+    def agreement(self, ours: Scores) -> Agreement | None:
+        """How often both call the same clips anomalous; None where its file tells no verdicts."""
+        rows = self.scores.rows if self.scores else ()
+        theirs = {
+            (r.machine, r.section, stem(r.file)): r.decision for r in rows if r.decision is not None
+        }
+        both = [(v.anomalous, theirs[place_of(v)]) for v in ours.judged if place_of(v) in theirs]
+        if not both:
+            return None
+        here, there = (sum(flags) for flags in zip(*both, strict=True))
+        return Agreement(len(both), here, there, sum(a and b for a, b in both))
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """Alarms of two detectors on the same clips; it needs no labels.
+
+    >>> str(Agreement(clips=40, here=3, there=5, both=2))
+    'of 40 clips that both judged 3 are anomalous here, 5 there, 2 to both'
+    """
+
+    clips: int
+    here: int
+    there: int
+    both: int
+
+    def __str__(self) -> str:
+        return (
+            f"of {counted(self.clips, 'clip')} that both judged {self.here:,} are anomalous here, "
+            f"{self.there:,} there, {self.both:,} to both"
+        )
 
 
 @dataclass(frozen=True)
@@ -184,7 +217,7 @@ def _table(rows: Sequence[Mapping[str, Any]], path: Path) -> ScoreTable:
         tuple(
             ScoredFile(
                 str(row["machine"]), section_name(str(row["section"])), _key(row),
-                float(row["score"]), where=place(path),
+                float(row["score"]), row.get("anomalous"), place(path),
             )
             for row in rows
             if row["score"] is not None

@@ -15,7 +15,7 @@ from nearfar.embedding.jobs import Heard
 from nearfar.errors import DatasetError, warn
 from nearfar.report.anchors import are_published
 from nearfar.report.atlas import Atlas, atlas
-from nearfar.report.compared import Compared, Other, hold_beside
+from nearfar.report.compared import Agreement, Compared, Other, hold_beside
 from nearfar.report.condition import Health, examine
 from nearfar.report.curves import Curve, Histogram, histogram, kinds, roc
 from nearfar.report.evaluated import Evaluated, assess, by_clip, place_of
@@ -85,6 +85,7 @@ class Contents:
         published: machines beside which published numbers may stand.
         compared: another result, if one was given and can be compared.
         incomparable: why one that was given cannot be.
+        agreement: how often both call the same clips anomalous.
 
     >>> Contents(None, None, (), {}, None, (), (), frozenset()).compared is None
     True
@@ -100,6 +101,7 @@ class Contents:
     published: frozenset[str]
     compared: Compared | None = None
     incomparable: str = ""
+    agreement: Agreement | None = None  # of the alarms of both
 
 
 def gather(
@@ -135,6 +137,7 @@ def gather(
         {panel.name: tuple(highest(panel.verdicts, top)) for panel in panels},
         examine(judged), days(judged.scores), recordings(judged.scores),
         _published(judged, labels), compared, incomparable,
+        other.agreement(judged.scores) if other else None,
     )  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -106,6 +107,8 @@ def kinds(verdicts: Sequence[Verdict], labels: Mapping[Place, LabelledFile]) -> 
     """
     found: dict[str, list[float]] = {}
     for v in verdicts:
+        if not math.isfinite(v.score):  # of a person's own rule: it has no place on an axis
+            continue
         known = labels.get(place_of(v))
         label = known.label if known else v.clip.label or "clips"
         domain = known.domain if known else v.clip.domain

@@ -30,7 +30,7 @@ from nearfar.report.tables import (
     top_table,
 )
 from nearfar.scores.verdict import Verdict
-from nearfar.text import counted
+from nearfar.text import called, counted
 
 DRAWN = 24  # machines; each takes half a second and 300 kB
 
@@ -84,6 +84,7 @@ def values(contents: Contents, cards: Sequence[Card], about: About) -> dict[str,
         "compared": contents.compared,
         "incomparable": contents.incomparable,
         "comparison": comparison_table(contents),
+        "agreement": contents.agreement,
         "panels": [_panel(panel, contents, places) for panel in panels],
         "all_panels": len(contents.panels),
         "thinned": any(len(p.timed) > pictures.MOST_POINTS for p in panels),
@@ -165,6 +166,8 @@ def provenance(contents: Contents, about: About) -> list[tuple[str, str]]:
         ("data", about.data or "–"),
         ("clips", f"{len(judged.scores):,}, of them {len(judged.scores.judged):,} judged"),
         ("sha256 of the scores", hashlib.sha256(as_bytes(rows)).hexdigest()),
+        ("normal clips", ", ".join(f"{called(*key)} {len(section.clips):,}"
+                                   for key, section in detector.sections.items())),
         ("system", repr(detector.system)),
         ("embedders", "; ".join(o.fingerprint for o in detector.origins) or "–"),
         ("false-alarm rate", f"{detector.false_alarm_rate:g}, "
