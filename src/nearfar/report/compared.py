@@ -38,7 +38,7 @@ class Other:
     counts: Mapping[str, Mapping[str, int]] = field(default_factory=dict)  # "fan 00" → clips
     scores: ScoreTable | None = None  # clip by clip, where the file has them
 
-    def agreement(self, ours: Scores) -> Agreement | None:
+    def agreement(self, ours: Scores) -> AlarmsOfBoth | None:
         """How often both call the same clips anomalous; None where its file tells no verdicts."""
         rows = self.scores.rows if self.scores else ()
         theirs = {
@@ -48,14 +48,14 @@ class Other:
         if not both:
             return None
         here, there = (sum(flags) for flags in zip(*both, strict=True))
-        return Agreement(len(both), here, there, sum(a and b for a, b in both))
+        return AlarmsOfBoth(len(both), here, there, sum(a and b for a, b in both))
 
 
 @dataclass(frozen=True)
-class Agreement:
+class AlarmsOfBoth:
     """Alarms of two detectors on the same clips; it needs no labels.
 
-    >>> str(Agreement(clips=40, here=3, there=5, both=2))
+    >>> str(AlarmsOfBoth(clips=40, here=3, there=5, both=2))
     'of 40 clips that both judged 3 are anomalous here, 5 there, 2 to both'
     """
 

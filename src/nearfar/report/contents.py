@@ -15,7 +15,7 @@ from nearfar.embedding.jobs import Heard
 from nearfar.errors import DatasetError, warn
 from nearfar.report.anchors import are_published
 from nearfar.report.atlas import Atlas, atlas
-from nearfar.report.compared import Agreement, Compared, Other, hold_beside
+from nearfar.report.compared import AlarmsOfBoth, Compared, Other, hold_beside
 from nearfar.report.condition import Health, examine
 from nearfar.report.curves import Curve, Histogram, histogram, kinds, roc
 from nearfar.report.evaluated import Evaluated, assess, by_clip, place_of
@@ -101,7 +101,7 @@ class Contents:
     published: frozenset[str]
     compared: Compared | None = None
     incomparable: str = ""
-    agreement: Agreement | None = None  # of the alarms of both
+    agreement: AlarmsOfBoth | None = None  # of the alarms of both
 
 
 def gather(
