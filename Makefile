@@ -28,7 +28,7 @@ check: .venv/dev
 
 # Docs as pages; built without network, from what .venv has. The notebook is run for it.
 site: .venv/docs
-	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 	@echo "Open site/index.html"
 
 fuzz: .venv/dev

@@ -13,7 +13,7 @@ import pytest
 from tools import site, site_figure, site_settings
 from tools.site_answers import answered
 from tools.site_api import grouped
-from tools.site_docstrings import fenced
+from tools.site_docstrings import apart, fenced
 from tools.site_notebook import executed, markdown, stored
 
 import nearfar as nf
@@ -35,7 +35,7 @@ def refuse(self, address, *more):
     raise OSError(f"the build asked {address}")
 socket.socket.connect = socket.socket.connect_ex = refuse
 from mkdocs.__main__ import cli
-cli(["build", "--strict", "--quiet", "--site-dir", sys.argv[1]])
+cli(["build", "--strict", "--site-dir", sys.argv[1]])  # --quiet would hide what strict counts
 """
 
 
@@ -137,6 +137,11 @@ def test_a_docstring_loses_nothing_by_its_fences():
     text = "Adds.\n\n>>> 1\n1\n\nMore.\n\n>>> a = (\n...     1)\n"
     assert [line for line in fenced(text).splitlines() if "```" not in line] == text.splitlines()
     assert fenced(text).count("```pycon") == 2
+
+
+def test_arguments_of_which_one_thing_is_said_are_told_apart_at_the_end_of_a_docstring_too():
+    assert apart("Args:\n    a, b: one.") == "Args:\n    a: one.\n    b: one."
+    assert apart("Args:\n    a: of b, c: one.") == "Args:\n    a: of b, c: one."
 
 
 def test_every_part_has_its_settings_on_the_page():
