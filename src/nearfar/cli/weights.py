@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,30 +12,34 @@ from nearfar.errors import WeightsError, needs, visible
 
 if TYPE_CHECKING:
     from nearfar.embedder.eat.record import Training
-    from nearfar.embedder.eat.weights import Weights as Opened
 
 app = typer.Typer(
     cls=Group,
     no_args_is_help=True,
-    help="Weights of the EAT encoder: make them of a fairseq checkpoint, check them.",
+    help="Weights of an encoder: make them of a published checkpoint, check them.",
 )
 
 
 @app.command(cls=Command)
 def convert(
-    checkpoint: Annotated[Path, typer.Argument(help="fairseq checkpoint, a .pt file.")],
+    checkpoint: Annotated[
+        Path, typer.Argument(help="Checkpoint of EAT (fairseq) or BEATs, a .pt file.")
+    ],
     out: Annotated[Path, typer.Argument(help="New folder for config.json and model.safetensors.")],
     config: Annotated[
         Path | None, typer.Option(help="A config.json, where the checkpoint tells no heads.")
     ] = None,
 ) -> None:
-    """Make config.json and model.safetensors of a fairseq checkpoint."""
+    """Make config.json and model.safetensors of a checkpoint; what it is, its tensors say."""
+    from nearfar.embedder.encoders import KINDS, kind_of_checkpoint
+
+    kind = kind_of_checkpoint(checkpoint)
     with needs("eat", "a checkpoint needs PyTorch", WeightsError):
-        from nearfar.embedder.eat import convert as conversion
+        conversion = KINDS[kind].module("convert")
 
     written = conversion.convert(checkpoint, out, config)
     typer.echo(visible(f"wrote {out}"))
-    _describe(written)
+    _describe(kind, str(out), written)
 
 
 @app.command(cls=Command, epilog=exit_codes("the features differ"))
@@ -49,18 +53,26 @@ def check(
     ] = None,
 ) -> None:
     """Show what weights are and whether they are whole; with --against, compare features."""
-    from nearfar.embedder.eat.selftest import COSINE, MOST, compare_features, damaged_tensor
-    from nearfar.embedder.eat.weights import open_weights
+    from nearfar.embedder.encoders import FIRST, KINDS, kind_of
 
-    opened = open_weights(weights)
-    _describe(opened)
+    kind = kind_of(weights)
+    facts = KINDS[kind].module("facts")
+    opened = KINDS[kind].module("weights").open_weights(weights)
+    _describe(kind, weights, opened)
     # A header may be whole before gigabytes that are not: each number is looked at.
-    if damaged := damaged_tensor(opened):
+    if damaged := facts.damaged_tensor(opened):
         raise WeightsError(
             f"{opened.path}: tensor {damaged!r} has NaN or infinite numbers; download it again"
         )
     if against is None:
         return
+    if kind != FIRST:
+        raise WeightsError(
+            f"{weights}: --against compares with the features published for EAT, this is "
+            f"{KINDS[kind].encoder}; leave it out"
+        )
+
+    from nearfar.embedder.eat.selftest import COSINE, MOST, compare_features
 
     found = compare_features(weights, *against)
     typer.echo(
@@ -72,22 +84,13 @@ def check(
         raise typer.Exit(1)  # not 2: nobody made a mistake, and a script can tell the two apart
 
 
-def _describe(weights: Opened) -> None:
-    from nearfar.embedder.eat.record import Training
+def _describe(kind: str, reference: str, opened: Any) -> None:
+    from nearfar.embedder.contract import training_of
+    from nearfar.embedder.encoders import KINDS, encoder_of
     from nearfar.parts.data import described
 
-    shape, training = weights.architecture, Training.of(weights)
-    table = shape.columns * 8 * shape.dim  # 8 patches of 16 mels a column; a formula
-    rows = {
-        "architecture": f"{shape.name}, {shape.depth} blocks of {shape.heads} heads",
-        "tensors": f"{len(shape.shapes())}, {', '.join(weights.dtypes)}",
-        "parameters": f"{shape.parameters:,}, of which {table:,} are the position table",
-        # A patch is 16 frames of 10 ms: the longest clip that this encoder hears whole.
-        "positions": f"{shape.columns * 16:,} frames, {shape.columns * 0.16:.1f} s",
-        "bytes": _size(weights),
-        "sha256": weights.sha256,
-        "pooling": f"{'mean' if training is None else 'trained head'}, unless another is asked for",
-    }
+    rows = dict(KINDS[kind].module("facts").facts(opened))
+    training = training_of(encoder_of(reference))
     if training is not None:
         machines = ", ".join(sorted(training.machines))
         rows |= {
@@ -106,20 +109,6 @@ def _settings(training: Training) -> str:
 
     told = [f"{name}={value}" for name, value in unusual(training.settings).items()]
     return ", ".join(told) or "all settings as they come"
-
-
-def _size(weights: Opened) -> str:
-    """The file's size beside that of a file with this architecture, written as published."""
-    from nearfar.embedder.eat.weights import file_size
-
-    have = weights.path.stat().st_size
-    if len(weights.dtypes) > 1:
-        return f"{have:,}, tensors of more than one type"
-    want = file_size(weights.architecture, weights.dtypes[0], weights.prefix, weights.metadata)
-    # Another size is no damage: other programs order and pad the header differently.
-    if have == want:
-        return f"{have:,}, as this architecture has"
-    return f"{have:,}; a file of this architecture has {want:,}, its header is written otherwise"
 
 
 def cache(

@@ -9,8 +9,8 @@ from types import MappingProxyType
 
 from nearfar.embedder.crops import Crops
 from nearfar.embedder.dif import DIF
-from nearfar.embedder.eat import EAT
 from nearfar.embedder.eat.architecture import POSITIONS, Architecture
+from nearfar.embedder.encoders import encoder_of
 from nearfar.embedder.logmel import LogMel
 from nearfar.errors import SettingError
 from nearfar.frontend import CoherenceMask, Near, Stereo
@@ -37,7 +37,7 @@ def s1(weights: str) -> System:
     """
     return System(
         frontend=CoherenceMask(),
-        embedder=Crops(EAT(weights)),
+        embedder=Crops(encoder_of(weights)),
         # No whitening: the training made the space, rows of length 1 (Eq. 3).
         rule=KNN(weights=(1.0,), metric="cosine"),
     )
@@ -100,7 +100,7 @@ def s3_eat(weights: str) -> System:
     """
     return System(
         frontend=Near(),
-        embedder=EAT(weights),
+        embedder=encoder_of(weights),  # whatever encoder the weights are
         whitening=ZCA(),
         rule=KNN(weights=DENSITY, metric="euclidean"),
         calibration=Percentile(),

@@ -1,0 +1,136 @@
+"""Which encoder a file of weights is: one table, and the one place that asks it.
+
+A folder's config.json, or the config in a safetensors file's own metadata, says `model_type`. Who
+adds an encoder adds a row; presets and commands then take its weights wherever they take others'.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType, ModuleType
+from typing import Any
+
+CONFIG = "config.json"
+_LONGEST = 100_000_000  # bytes of a header, as the format says; more is no header
+_PICKLED = 16_000_000  # bytes of a checkpoint that hold all names; the base size has 50,000
+
+
+@dataclass(frozen=True)
+class EncoderKind:
+    """One kind of encoder: where its code lies, and how its files are told from others.
+
+    The package has the class, and the modules `weights` (open_weights), `convert` (convert) and
+    `facts` (facts, damaged_tensor), which the commands `weights convert` and `weights check` call.
+
+    Args:
+        encoder: the class's name; the package hands it on.
+        package: where it lies.
+        signature: how a published file of its own format begins; b"" for a PyTorch checkpoint.
+        mark: a tensor that only its checkpoints have.
+
+    >>> KINDS["eat"].of("a folder").weights
+    'a folder'
+    """
+
+    encoder: str
+    package: str
+    signature: bytes = b""
+    mark: str = ""
+
+    def of(self, weights: str) -> Any:
+        """The embedder, with its settings as they come."""
+        return getattr(importlib.import_module(self.package), self.encoder)(weights)
+
+    def module(self, name: str) -> ModuleType:
+        """One of the modules that every kind has."""
+        return importlib.import_module(f"{self.package}.{name}")
+
+
+# By `model_type`. Nothing is imported because a file says so: it only picks a row.
+KINDS: Mapping[str, EncoderKind] = MappingProxyType(
+    {
+        "eat": EncoderKind("EAT", "nearfar.embedder.eat"),
+    }
+)
+FIRST = "eat"  # of weights that do not say, as those published for it, and of those yet to be found
+
+
+def kind_of(reference: str | os.PathLike[str]) -> str:
+    """What weights say they are; nothing but their config is read, and nothing downloaded.
+
+    Weights that are not there, or cannot be read, or are of a kind that nobody knows are called
+    `FIRST`: opening them says what is wrong, when they are needed.
+
+    >>> kind_of("owner/name@main")
+    'eat'
+    """
+    try:
+        kind = _config(Path(os.path.expanduser(os.fspath(reference)))).get("model_type", FIRST)
+    except (OSError, ValueError, LookupError, AttributeError, TypeError, RecursionError):
+        return FIRST
+    return kind if isinstance(kind, str) and kind in KINDS else FIRST
+
+
+def encoder_of(weights: str | os.PathLike[str]) -> Any:
+    """The embedder whose weights these are.
+
+    >>> encoder_of("a folder that is not there").layer is None
+    True
+    """
+    return KINDS[kind_of(weights)].of(os.fspath(weights))
+
+
+def kind_of_checkpoint(path: Path) -> str:
+    """What a file to be converted is, by its first bytes and its tensors' names.
+
+    The names stand in a pickle as they are: they are looked for as bytes, and nothing is loaded.
+    A file that is not there, or of none of these, is called `FIRST`: converting it says so.
+    """
+    try:
+        with path.open("rb") as file:
+            begin = file.read(_PICKLED)
+        if zipfile.is_zipfile(path):
+            begin = _pickle(path)
+    except (OSError, zipfile.BadZipFile, ValueError, NotImplementedError, RuntimeError):
+        return FIRST
+    for name, kind in KINDS.items():
+        by_start = kind.signature and begin.startswith(kind.signature)
+        if by_start or (kind.mark and kind.mark.encode() in begin):
+            return name
+    return FIRST
+
+
+def _pickle(path: Path) -> bytes:
+    """The names and places of a PyTorch file's tensors; their numbers lie beside it in the zip."""
+    with zipfile.ZipFile(path) as archive:
+        inside = [name for name in archive.namelist() if name.endswith("data.pkl")]
+        if not inside:
+            return b""
+        with archive.open(inside[0]) as file:
+            return file.read(_PICKLED)
+
+
+def _config(path: Path) -> Any:
+    """What a folder's or a file's config says; {} where a file has none."""
+    if path.is_file():
+        text = _metadata(path).get("config")
+        if text is not None:
+            return json.loads(text)
+        path = path.parent
+    return json.loads((path / CONFIG).read_text(encoding="utf-8-sig"))
+
+
+def _metadata(path: Path) -> Any:
+    """The metadata of a safetensors file, by the format's first words: it is opened later."""
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        # A pickle's first bytes are a length of exabytes.
+        head = file.read(length) if length <= _LONGEST else b"{}"
+    fields = json.loads(head) if head[:1] == b"{" else {}
+    return fields.get("__metadata__") or {}

@@ -1,0 +1,69 @@
+"""Whatever encoder the weights are: their own record decides, and nothing is loaded for it."""
+
+import json
+import shutil
+
+import pytest
+
+import nearfar as nf
+from conftest import TINY
+from nearfar.embedder.encoders import FIRST, KINDS, encoder_of, kind_of, kind_of_checkpoint
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_has_what_the_commands_call(kind):
+    row = KINDS[kind]
+    assert type(row.of("x")).__name__ == row.encoder
+    assert callable(row.module("weights").open_weights)
+    assert callable(row.module("facts").facts) and callable(row.module("facts").damaged_tensor)
+    pytest.importorskip("torch")
+    assert callable(row.module("convert").convert)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_folder_is_of_the_kind_that_its_config_says(kind, tmp_path):
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": kind}))
+    assert kind_of(tmp_path) == kind
+    assert encoder_of(tmp_path) == KINDS[kind].of(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[", "[]", "7", '{"model_type": 7}', '{"model_type": "os"}', "{}", "\x00"]
+)
+def test_a_config_that_says_nothing_is_left_to_who_opens_it(text, tmp_path):
+    (tmp_path / "config.json").write_text(text)
+    assert kind_of(tmp_path) == FIRST
+    assert kind_of(tmp_path / "config.json") == FIRST
+
+
+def test_a_file_that_carries_its_config_is_asked_first(tmp_path):
+    file = tmp_path / "one.safetensors"
+    for kind in KINDS:
+        head = json.dumps({"__metadata__": {"config": json.dumps({"model_type": kind})}}).encode()
+        file.write_bytes(len(head).to_bytes(8, "little") + head)
+        (tmp_path / "config.json").write_text(json.dumps({"model_type": "another"}))
+        assert kind_of(file) == kind
+
+
+@pytest.mark.parametrize("place", ["nowhere", "owner/name", "", "\0", "~nobody/x"])
+def test_what_is_not_there_is_refused_when_it_is_opened(place):
+    assert kind_of(place) == FIRST
+
+
+def test_presets_take_whatever_the_weights_are(tmp_path):
+    for kind, row in KINDS.items():
+        (tmp_path / "config.json").write_text(json.dumps({"model_type": kind}))
+        place = str(tmp_path)
+        assert nf.s3(place).members[1].embedder == row.of(place)
+        assert nf.s1(place).embedder.embedder == row.of(place)
+
+
+def test_a_checkpoint_that_nobody_knows_is_left_to_who_converts_it(tmp_path):
+    file = tmp_path / "x.pt"
+    assert kind_of_checkpoint(file) == FIRST
+    for content in (b"", b"PK\x03\x04", b"PK\x05\x06" + bytes(18), b"\x80\x02}."):
+        file.write_bytes(content)
+        assert kind_of_checkpoint(file) == FIRST
+    assert kind_of_checkpoint(tmp_path) == FIRST
+    shutil.copytree(TINY, tmp_path / "tiny")
+    assert kind_of(tmp_path / "tiny") == "eat"
