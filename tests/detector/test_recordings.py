@@ -149,3 +149,10 @@ def test_a_place_without_recordings_is_an_error_and_none_is_none(tmp_path):
     assert normals_of(None) == ()
     for wrong in (clip_of("a.wav"), 3, ["a.wav"]):
         refused(lambda wrong=wrong: normals_of(wrong), error=SettingError)
+
+
+@pytest.mark.parametrize(
+    "name", ["a.wav@1..2-3", "a.wav@:-", "a.wav@::-::", "a.wav@²-3", "a@b.wav"]
+)
+def test_what_only_looks_like_a_part_is_a_file_s_name(name):
+    assert span_of(name) == (name, 0.0, None)

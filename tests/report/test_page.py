@@ -2,13 +2,22 @@
 
 import re
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
 from jinja2 import DictLoader, Environment
 
 from browser import PHONE, drawn, opened, overflow
+from nearfar.errors import StorageError
 from nearfar.report import page
-from nearfar.report.page import check_report, is_page, render, templates, write_page
+from nearfar.report.page import (
+    check_page,
+    check_report,
+    is_page,
+    render,
+    templates,
+    write_page,
+)
 
 EVIL = "<img src=x onerror=alert(1)>&\"'.wav"
 
@@ -76,6 +85,17 @@ def test_a_page_of_ours_is_known_and_nothing_else_is(plain, tmp_path):
     other.write_text("<!doctype html>\n<title>mine</title>\n")
     assert not is_page(other)
     assert not is_page(tmp_path / "none.html")
+
+
+def test_a_page_of_one_kind_is_not_written_over_by_another(plain, tmp_path):
+    place = write_page(tmp_path / "p.html", "plain", "t", {"name": ""})
+    check_page(place, "plain")
+    with pytest.raises(StorageError, match="--replace"):
+        check_page(place, "report")
+    check_page(place, "report", replace=True)
+    # A shell's word for standard output is no name of a file.
+    with pytest.raises(StorageError, match=r"page\.html"):
+        check_page(Path("-"), "plain")
 
 
 def test_a_page_fits_a_phone(plain, tmp_path):

@@ -118,9 +118,7 @@ def explain(
         )  # fmt: skip
     # First: a closed pipe must not cost the page.
     if output is not None:
-        from nearfar.report.explained import (  # type: ignore[import-not-found,unused-ignore]
-            write_explanation,
-        )
+        from nearfar.report.explained import write_explanation
 
         write_explanation(told, output)
         ledger.files.append(visible(str(output)))
@@ -133,13 +131,9 @@ def _check_page(output: Path | None, inputs: list[Path | str | None], replace: b
     """Refuse a page that cannot be made, before anything is heard."""
     if output is None:
         return
-    from nearfar.report.page import (  # type: ignore[import-not-found,unused-ignore]
-        check_report,
-        is_page,
-    )
+    from nearfar.report.page import check_page
 
-    check_report()
-    check_output(output, endings=(".html",), inputs=inputs, ours=is_page, replace=replace)
+    check_page(output, "explained", inputs, replace=replace)
 
 
 def _clip(

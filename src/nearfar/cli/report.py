@@ -35,7 +35,6 @@ from nearfar.cli.options import (
 )
 from nearfar.cli.progress import Session
 from nearfar.errors import visible
-from nearfar.files import check_output
 from nearfar.system.named import types_of
 
 
@@ -115,16 +114,14 @@ def report(
     from nearfar.report.compared import read_other
     from nearfar.report.contents import gather
     from nearfar.report.judged import judge
-    from nearfar.report.page import check_report, is_page
+    from nearfar.report.page import check_page
     from nearfar.report.report import About, write_report
     from nearfar.scores.truth import read_truth
     from nearfar.study.data import Given
 
-    check_output(  # before anything is heard, as all that follows up to the session
-        output, endings=(".html",), ours=lambda path: is_page(path, "report"), replace=replace,
-        inputs=[detector, *data, compare, truth, normals, *(weights or ())],
-    )  # fmt: skip
-    check_report()
+    # Before anything is heard, as all that follows up to the session.
+    inputs = [detector, *data, compare, truth, normals, *(weights or ())]
+    check_page(output, "report", inputs, replace=replace)
     other = read_other(compare) if compare else None
     labels = read_truth(truth) if truth else None
     fitted = load(detector, types_of(part), weights or (), late=True)

@@ -144,13 +144,9 @@ def _check_outputs(
     check_output(on_disk(as_json), endings=(".json",), inputs=inputs, ours=is_timeline,
                  replace=replace)  # fmt: skip
     if output is not None:
-        from nearfar.report.page import check_report, is_page
+        from nearfar.report.page import check_page
 
-        check_report()
-        check_output(
-            output, endings=(".html",), inputs=inputs, replace=replace,
-            ours=lambda path: is_page(path, "timeline"),
-        )  # fmt: skip
+        check_page(output, "timeline", inputs, replace=replace)
 
 
 def _write_page(

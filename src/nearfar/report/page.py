@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nearfar.errors import needs
-from nearfar.files import begins, write_text
+from nearfar.errors import StorageError, needs
+from nearfar.files import begins, check_output, write_text
 from nearfar.text import lasting, number
 from nearfar.version import __version__, versions
 
@@ -30,6 +30,28 @@ def check_report() -> None:
     with needs("report", "pages need jinja2 and matplotlib"):
         import jinja2  # noqa: F401
         import matplotlib  # noqa: F401
+
+
+def check_page(
+    path: Path, kind: str, inputs: Iterable[Path | str | None] = (), *, replace: bool = False
+) -> None:
+    """Refuse a page that cannot be written or shall not be, before minutes of work.
+
+    Args:
+        path: to be written; an earlier page of the same kind may be there.
+        kind: as for `write_page`.
+        inputs, replace: as for `files.check_output`.
+
+    Raises:
+        NearfarError: jinja2 or matplotlib is not installed.
+        StorageError: see `files.check_output`; and for standard output, for pages are files.
+    """
+    check_report()
+    if str(path) == "-":
+        raise StorageError("-: a page is a file that a browser opens; give its name, as page.html")
+    check_output(
+        path, endings=(".html",), inputs=inputs, replace=replace, ours=lambda p: is_page(p, kind)
+    )
 
 
 def is_page(path: Path, kind: str = "") -> bool:

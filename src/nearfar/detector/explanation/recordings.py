@@ -21,7 +21,9 @@ Normal = Clips | Sequence[Clip] | str | os.PathLike[str]
 
 ABOVE = 4  # folders above the clip in which a name of three parts is looked for
 MOST = 20  # recordings of one name that are read to compare their sound
-_SPAN = re.compile(r"(.*)@([\d:.]+)-([\d:.]*)", re.DOTALL)  # as `Clip.name` ends for a part
+# As `Clip.name` ends for a part, hh:mm:ss or less; what looks otherwise belongs to a file's name.
+_CLOCK = r"(?:\d+:){0,2}\d+(?:\.\d+)?"
+_SPAN = re.compile(rf"(.*)@({_CLOCK})-({_CLOCK})?", re.DOTALL | re.ASCII)
 
 
 @dataclass(frozen=True, eq=False)
