@@ -2,9 +2,8 @@
 
 import pytest
 
+import browser
 from test_site import DOCS, built  # noqa: F401 - a fixture
-
-browser = pytest.importorskip("browser", reason="comes with the pages of nearfar.report")
 
 pytestmark = pytest.mark.slow
 LOOKS = [(browser.DESK, False), (browser.PHONE, True)]  # size; by night?
