@@ -115,7 +115,9 @@ def test_it_is_known_as_ours_again(tmp_path):
     assert not is_page(place, "timeline")
 
 
-@pytest.mark.parametrize("kind", ["labelled", "plant", "silent"])
+@pytest.mark.parametrize(
+    "kind", ["labelled", pytest.param("plant", marks=pytest.mark.slow), "silent"]
+)
 def test_it_is_whole_on_a_desk_and_on_a_phone(tmp_path, kind):
     runs = {
         "labelled": lambda: judged([*official("fan", 5), *official("pump", 5)], silent=(1,)),
