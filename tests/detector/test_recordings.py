@@ -156,3 +156,15 @@ def test_a_place_without_recordings_is_an_error_and_none_is_none(tmp_path):
 )
 def test_what_only_looks_like_a_part_is_a_file_s_name(name):
     assert span_of(name) == (name, 0.0, None)
+
+
+def test_normal_recordings_may_lie_in_folders_of_nobody_knows_whom(data, tmp_path):
+    """Each is found by its name and its sound; whose they are said the detector."""
+    shutil.copytree(data / "pump/train", tmp_path / "all/normal/week 1")
+    shutil.copytree(data / "pump/test", tmp_path / "all/later")
+    wanted = clip_of(data / "pump/train/0.wav")
+    known = TrainingClip(wanted.name, digest_of(wanted.read()))
+    elsewhere = clip_of(tmp_path / "all/later/new.wav")
+    found = find(known, elsewhere, normals_of(tmp_path / "all"), "near-far")
+    assert found is not None
+    assert found.clip.path == tmp_path / "all/normal/week 1/0.wav"

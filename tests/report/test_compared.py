@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from conftest import refused
+from nearfar.errors import DatasetError
 from nearfar.metrics.comparison import compare
 from nearfar.report.compared import hold_beside, read_other
 from nearfar.report.evaluated import assess
@@ -119,10 +120,21 @@ def test_what_cannot_be_compared_says_why(tmp_path, ours, theirs):
             "none of these machines")  # fmt: skip
 
 
+def test_scores_alone_of_other_clips_are_told_by_their_clips_not_by_a_rule(tmp_path, ours):
+    """They have no figures, so a rule in common would not help."""
+    other = tmp_path / "bus.json"
+    other.write_text(json.dumps(judged(official("bus", 5)).scores.as_dict()), encoding="utf-8")
+    with pytest.raises(DatasetError) as raised:
+        hold_beside(read_other(other), ours, assess(ours))
+    assert "bus" in str(raised.value)
+    assert "rule" not in str(raised.value)
+
+
 @pytest.mark.parametrize(
     "text",
     ["", "no json", "[]", "{}", '{"scores": 1}', '{"scores": [1]}', '{"scores": [{"clip": "a"}]}',
-     '{"table": {}}', '{"table": {"total": 1}, "interval": null}', "[" * 3000],
+     '{"table": {}}', '{"table": {"total": 1}, "interval": null}', "[" * 3000,
+     '{"table": {"total": {"machines": {}}}, "score": 0.5, "rule": "omega", "interval": [1]}'],
 )  # fmt: skip
 def test_what_is_no_result_is_refused_in_one_line(tmp_path, text):
     path = tmp_path / "o.json"

@@ -105,7 +105,7 @@ def read_other(path: Path) -> Other:
             return _of_evaluation(path, data)
         if known and isinstance(data.get("scores"), list):
             return Other(path.stem, scores=_table(data["scores"], path))
-    except (KeyError, TypeError, ValueError, AttributeError):
+    except (LookupError, TypeError, ValueError, AttributeError, OverflowError):
         pass  # of another version, or written by hand
     raise FormatError(
         f"{place(path)}: not what nearfar evaluate --json or nearfar score --json writes; make it "
@@ -132,6 +132,8 @@ def hold_beside(other: Other, ours: Scores, evaluated: Evaluated) -> Compared:
         try:
             return _paired(other, _labelled(ours, evaluated), evaluated)
         except DatasetError as error:
+            if not theirs.machines:  # scores alone: there are no figures to fall back on
+                raise DatasetError(f"{other.name}: {error}") from None
             why = str(error)
     if theirs.rule != evaluation.rule:
         raise DatasetError(

@@ -13,13 +13,14 @@ from nearfar.clips.clip import Clip
 from nearfar.clips.collection import Clips
 from nearfar.clips.folders import single_recording
 from nearfar.detector.section import TrainingClip
-from nearfar.errors import NearfarError, SettingError
+from nearfar.errors import DatasetError, NearfarError, SettingError
 from nearfar.sound.audio import Audio, ChannelOrder, digest_of
 
 # Where normal clips are: they, or a folder or a list of them.
 Normal = Clips | Sequence[Clip] | str | os.PathLike[str]
 
 ABOVE = 4  # folders above the clip in which a name of three parts is looked for
+ANY = "any"  # a machine's name, where nobody asks for it
 MOST = 20  # recordings of one name that are read to compare their sound
 # As `Clip.name` ends for a part, hh:mm:ss or less; what looks otherwise belongs to a file's name.
 _CLOCK = r"(?:\d+:){0,2}\d+(?:\.\d+)?"
@@ -49,7 +50,11 @@ def normals_of(given: Normal | None) -> Sequence[Clip]:
     if given is None:
         return ()
     if isinstance(given, str | os.PathLike):
-        return Clips.open(given)
+        try:
+            return Clips.open(given)
+        except DatasetError:  # folders in folders, and nobody says whose they are
+            # Which is of no matter here: each is found by its name and its sound.
+            return Clips.open(given, machine=ANY)
     several: Any = given
     if not isinstance(several, Sequence):
         raise SettingError(f"normals is {given!r}"[:200] + "; give a folder, or Clips of it")
