@@ -10,7 +10,7 @@ from browser import DESK, PHONE, drawn, opened, overflow, until
 from explanations import explanation, tone
 from nearfar.clips import Clip
 from nearfar.detector.explanation.explanation import Tracks
-from nearfar.report.explained import shown, write_explanation
+from nearfar.report.explained import LONGEST, shown, write_explanation
 from nearfar.report.page import is_page
 from nearfar.report.spectrograms import less_usual, levels
 from nearfar.scores.verdict import Verdict
@@ -136,6 +136,16 @@ def test_a_louder_tone_is_its_decibels_above_the_usual_spectrum():
     # And the mean of power over time is what it is compared with.
     mean = np.mean(10 ** (less_usual(usual, usual) / 10), axis=1)
     np.testing.assert_allclose(mean, 1.0, rtol=1e-4)
+
+
+def test_an_hour_is_cut_to_its_first_minute_and_that_is_said(tmp_path):
+    long = tone(440, LONGEST + 30)
+    parts = shown(explanation(tracks=Tracks(long, long)), pictures=False)
+    assert [track.seconds for track in parts["tracks"]] == [LONGEST, LONGEST, 2.0]
+    place = write_explanation(explanation(tracks=Tracks(long), normal=None), tmp_path / "c.html")
+    assert f"first {LONGEST} s" in place.read_text(encoding="utf-8")
+    short = write_explanation(explanation(), tmp_path / "d.html").read_text(encoding="utf-8")
+    assert "Sounds and pictures are of the first" not in short
 
 
 def test_a_picture_has_no_more_frames_than_pixels():

@@ -1,6 +1,7 @@
 """A picture in a page has the page's colours and no names that another has."""
 
 import re
+from datetime import datetime
 
 import numpy as np
 import pytest
@@ -39,6 +40,34 @@ def test_two_pictures_in_one_page_share_no_names():
     assert {tag for tag, _ in defined} <= {"path", "clipPath", "image", "use"}
     assert "<style" not in page
     assert "<metadata" not in page
+
+
+def test_markers_of_two_pictures_are_each_their_own():
+    """The same shape in two pictures would have one name, which a page may have only once."""
+    pictures = []
+    for high in (1, 2):
+        picture = figure(4, 2)
+        with styled():
+            picture.subplots().plot([0, high], "o", color=COLOURS["near"])
+        pictures.append(str(svg(picture, "points")))
+    one, other = (set(re.findall(r' id="([^"]+)"', text)) for text in pictures)
+    assert one
+    assert not one & other
+    for text in pictures:  # what is referred to is there
+        wanted = set(re.findall(r'(?:href="#|url\(#)([^")]+)', text))
+        assert wanted <= set(re.findall(r' id="([^"]+)"', text))
+
+
+@pytest.mark.parametrize("year", [1, 2026, 9999])
+def test_a_recorder_s_clock_may_be_anything(year):
+    from matplotlib.dates import AutoDateLocator
+
+    picture = figure(4, 2)
+    with styled():
+        axes = picture.subplots()
+        axes.xaxis.set_major_locator(AutoDateLocator())
+        axes.plot([datetime(2026, 1, 1), datetime(year, 12, 31, 23, 59)], [0, 1])
+    assert "<svg" in svg(picture, "times")
 
 
 def test_the_same_picture_is_the_same_text():

@@ -223,7 +223,8 @@ def _part(told: Explanation) -> list[str]:
     if found is None:
         return []
     part = with_fields(told.verdict.clip, start=0.0, stop=float(found[1]))
-    return [f"a part of it: {part.file}"]
+    # As it is typed: a name alone leads nowhere from another folder.
+    return [f"a part of it: {part.path.parent / part.file}"]
 
 
 def _digits(value: float) -> str:

@@ -197,6 +197,9 @@ def _unlike(other: Other, evaluated: Evaluated) -> str:
 
 def _of_evaluation(path: Path, data: Mapping[str, Any]) -> Other:
     low_high = data["interval"]
+    figures = [data["score"], *(low_high or ()), *data["table"]["total"]["machines"].values()]
+    if not all(0 <= float(figure) <= 1 for figure in figures):
+        raise ValueError("shares of 1")
     settings = data.get("settings") or {}
     name = settings.get("name") or settings.get("scores") or path.stem
     scores = data.get("scores")

@@ -13,12 +13,15 @@ from nearfar.report.page import write_page
 from nearfar.report.plots import COLOURS, DIVERGING, figure, mels, spectrogram, styled, svg
 from nearfar.report.sounds import tracks
 from nearfar.report.spectrograms import stack
+from nearfar.sound.audio import SAMPLE_RATE
 from nearfar.text import called
 
 if TYPE_CHECKING:
-    from nearfar.detector.explanation.explanation import Explanation, Movement, Regions
+    from nearfar.detector.explanation.explanation import Explanation, Regions
+    from nearfar.detector.explanation.themes import Theme
 
 SHOWN = 8  # movements that are drawn; the others stand in a table
+LONGEST = 60  # s of each sound, drawn and heard: an hour would be 240 MB
 
 Sounds = dict[str, tuple[str, NDArray[np.float32]]]  # colour → (label, samples)
 
@@ -46,13 +49,18 @@ def shown(explanation: Explanation, name: str = "clip", *, pictures: bool = True
         name: of its player, unlike those of others in the page.
         pictures: draw spectrograms; without them a page is a third as large.
     """
-    heard = _sounds(explanation)
+    whole = [sound for _, sound in _sounds(explanation).values()]
+    heard = {
+        key: (label, sound[: LONGEST * SAMPLE_RATE])
+        for key, (label, sound) in _sounds(explanation).items()
+    }
     return {
         "name": name,
         "why": explanation.why,
         "verdict": explanation.verdict,
         "explanation": explanation,
         "tracks": tracks(heard),
+        "cut": LONGEST if any(len(sound) > LONGEST * SAMPLE_RATE for sound in whole) else 0,
         "picture": _picture(explanation, heard) if pictures and heard else None,
         "regions": _map(explanation.regions) if explanation.regions else None,
         "moves": list(_moves(explanation)),
@@ -81,13 +89,12 @@ def _picture(explanation: Explanation, heard: Sounds) -> Any:
     return stack({label: sound for label, sound in heard.values()}, normal, explanation.regions)
 
 
-def _moves(explanation: Explanation) -> Iterator[tuple[Movement, float, float]]:
-    """The movements that say most, each with its share of d² and the length of its bar, 0–1."""
-    largest = max((m.contribution for m in explanation.movements), default=0.0)
-    for movement in explanation.movements[:SHOWN]:
-        if movement.contribution > 0:
-            share = movement.contribution / explanation.squared
-            yield movement, share, movement.contribution / largest
+def _moves(explanation: Explanation) -> Iterator[tuple[Theme, float, float]]:
+    """What moved most, each with its share of d² and the length of its bar, 0–1."""
+    largest = max((theme.contribution for theme in explanation.themes), default=0.0)
+    for theme in explanation.themes[:SHOWN]:
+        if theme.contribution > 0:
+            yield theme, theme.contribution / explanation.squared, theme.contribution / largest
 
 
 def _map(regions: Regions) -> Any:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import re
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -93,18 +95,37 @@ def svg(picture: Figure, label: str) -> Any:
 
     buffer = io.StringIO()
     with styled():
+        _within_years(picture)
         picture.savefig(buffer, format="svg", metadata={"Date": None})
     text = buffer.getvalue()
     text = text[text.index("<svg") :]
     # Its style would be the whole page's, its metadata nobody's; groups' names would come twice.
     text = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>", "", text, flags=re.DOTALL)
     text = re.sub(r'<g id="[^"]*"', "<g", text)
+    # What is defined and referred to: each picture its own, or the page has a name twice.
+    own = hashlib.sha256(text.encode()).hexdigest()[:8]
+    text = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{own}-", text)
     for name, colour in COLOURS.items():
         text = text.replace(colour, f"var(--{name})")
     # Font families are the page's; sizes stay.
     text = re.sub(r"font: ([^;\"]*?px) [^;\"]*", r"font-size: \1", text)
     head = f'<svg role="img" aria-label="{escape(label)}" class="plot" '
     return Markup(text.replace("<svg ", head, 1))
+
+
+def _within_years(picture: Figure) -> None:
+    """Keep axes of time within the years that there are: a margin beside 9999 would leave them.
+
+    Recorders with a wrong clock write such times.
+    """
+    from matplotlib import dates
+
+    module: Any = dates
+    first, last = module.date2num(datetime(1, 1, 1)), module.date2num(datetime(9999, 12, 31))
+    for axes in picture.axes:
+        if isinstance(axes.xaxis.get_major_locator(), module.AutoDateLocator):
+            low, high = axes.get_xlim()
+            axes.set_xlim(max(low, first), min(high, last))
 
 
 def spectrogram(

@@ -27,7 +27,7 @@ from nearfar.embedding.rows import embed_audio
 from nearfar.errors import AudioError, NearfarError, in_python
 from nearfar.frontend import Far, Near, Stereo
 from nearfar.runtime.threads import one_thread
-from nearfar.sound.audio import SAMPLE_RATE, Audio, ChannelOrder, check, from_array
+from nearfar.sound.audio import LOUDEST, SAMPLE_RATE, Audio, ChannelOrder, check, from_array
 from nearfar.text import lasting
 
 if TYPE_CHECKING:
@@ -186,8 +186,8 @@ def _with_regions(
 
 
 def _not_judged(verdict: Verdict, audio: Audio | None) -> Explanation:
-    # A sound with NaN can neither be drawn nor played.
-    playable = audio is not None and bool(np.isfinite(audio).all())
+    # A sound with NaN can neither be drawn nor played, nor can one beyond all files' full scale.
+    playable = audio is not None and bool((np.abs(audio) <= LOUDEST).all())
     return Explanation(
         verdict,
         sensor=(verdict.warning,),
