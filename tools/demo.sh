@@ -8,7 +8,7 @@ nearfar=.venv/bin/nearfar
 
 show() {
   echo
-  echo "\$ nearfar $*"
+  echo "\$ nearfar$(printf ' %q' "$@")" # as it can be typed again, with blanks in names
   "$nearfar" "$@"
 }
 
