@@ -98,7 +98,7 @@ def matrix_seconds(dtype: str, size: int, device: str) -> list[float]:
 def has_bf16(device: str) -> bool:
     import torch
 
-    from nearfar.embedder.eat.device import check_bf16
+    from nearfar.embedder.device import check_bf16
     from nearfar.errors import SettingError
 
     try:

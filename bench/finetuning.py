@@ -26,8 +26,8 @@ import nearfar as nf
 from bench.__main__ import OUTPUT, machine
 from nearfar import sim
 from nearfar.clips.training import proxy_classes
-from nearfar.embedder.eat.record import Training
 from nearfar.embedder.eat.weights import open_weights
+from nearfar.embedder.record import Training
 from nearfar.errors import NearfarWarning
 from nearfar.files import write_text
 from nearfar.runtime.runtime import Runtime

@@ -7,8 +7,8 @@ from safetensors.torch import load_file, save_file
 
 import nearfar as nf
 from conftest import TINY
-from nearfar.embedder.eat.record import HEARD_DIGITS, Training
 from nearfar.embedder.eat.weights import open_weights
+from nearfar.embedder.record import HEARD_DIGITS, Training
 from nearfar.parts.data import to_data
 
 

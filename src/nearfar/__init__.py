@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from nearfar.detector.detector import Detector as Detector
     from nearfar.detector.detector import load as load
     from nearfar.detector.fitting import fit as fit
+    from nearfar.embedder.beats import BEATs as BEATs
     from nearfar.embedder.crops import Crops as Crops
     from nearfar.embedder.dif import DIF as DIF
     from nearfar.embedder.eat import EAT as EAT

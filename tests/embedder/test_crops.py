@@ -134,8 +134,8 @@ def test_ten_crops_of_many_clips_are_as_many_passes_as_they_have_lengths(monkeyp
     """All clips of a length are cut alike: nine lengths of 10 s, however many clips there are."""
     assert len({b - a for a, b in Crops(nf.LogMel()).places(160_000)}) == 9
     pytest.importorskip("torch")
-    from nearfar.embedder.eat.engines import engine
     from nearfar.embedder.eat.weights import open_weights
+    from nearfar.embedder.engines import engine
 
     part, passes = Crops(nf.EAT(str(TINY))), []
     made = engine(open_weights(TINY), "fp32", "cpu")

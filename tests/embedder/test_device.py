@@ -5,7 +5,7 @@ import torch
 
 import nearfar as nf
 from conftest import DATA
-from nearfar.embedder.eat.device import choose, tf32
+from nearfar.embedder.device import choose, tf32
 from nearfar.runtime.runtime import Runtime
 from nearfar.testing import noise
 
@@ -47,7 +47,7 @@ def test_quick_products_are_so_inside_only(before):
 
 
 def test_bf16_where_the_processor_has_none(monkeypatch):
-    monkeypatch.setattr("nearfar.embedder.eat.device.has_bf16_instructions", lambda: False)
+    monkeypatch.setattr("nearfar.embedder.device.has_bf16_instructions", lambda: False)
     with pytest.raises(
         nf.NearfarError, match=r"embed again: fit with with_setting.*embedder\.precision="
     ):

@@ -6,8 +6,8 @@ from nearfar.errors import SettingError
 
 torch = pytest.importorskip("torch")
 
-from nearfar.embedder.eat import device
-from nearfar.embedder.eat.device import check_bf16, choose, has_bf16_instructions
+from nearfar.embedder import device
+from nearfar.embedder.device import check_bf16, choose, has_bf16_instructions
 
 
 def there(monkeypatch, cuda=0, mps=False):

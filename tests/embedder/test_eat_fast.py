@@ -10,12 +10,13 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from conftest import DATA
+from nearfar.embedder import packing
+from nearfar.embedder.device import check_bf16
 from nearfar.embedder.eat import fast, model
 from nearfar.embedder.eat.architecture import POSITIONS, Architecture, positions
-from nearfar.embedder.eat.device import check_bf16
 from nearfar.embedder.eat.embed import EAT
-from nearfar.embedder.eat.infer import POOLING, Engine
 from nearfar.embedder.eat.weights import open_weights
+from nearfar.embedder.infer import POOLING, Engine
 from nearfar.errors import SettingError
 from nearfar.runtime.runtime import Runtime
 
@@ -131,8 +132,8 @@ def test_the_plain_module_is_used_where_weights_cannot_be_packed(wide, exact, me
 
     for broken in (missing, refusing, lambda _self, x: torch.zeros(len(x), 64)):
         with monkeypatch.context() as patch:
-            patch.setattr(fast._Linear, "gelu", broken)
-            assert not fast.can_pack()
+            patch.setattr(packing.PackedLinear, "gelu", broken)
+            assert not packing.can_pack()
             plain = Engine(wide, "bf16", "cpu")
         assert isinstance(plain.encoder, model.Encoder)
     short = [mel[:592] for mel in mels[:3]]
@@ -144,7 +145,7 @@ def test_the_plain_module_is_used_where_weights_cannot_be_packed(wide, exact, me
 def test_trying_the_operators_draws_no_random_numbers():
     torch.manual_seed(0)
     before = torch.get_rng_state()
-    fast.can_pack()
+    packing.can_pack()
     assert torch.equal(before, torch.get_rng_state())
 
 
@@ -180,8 +181,8 @@ def test_no_layer_is_kept_twice(quick):
 @pytest.mark.parametrize("tokens", [9, 97, 297, 505, 513, 801, 6145])
 @pytest.mark.parametrize("clips", [1, 2, 3, 7, 10])
 def test_every_clip_is_cut_alike_and_no_row_is_lost(clips, tokens):
-    for most in (fast.PROJECTION_ROWS, fast.MLP_ROWS):
-        cut = fast.pieces(clips, tokens, most)
+    for most in (packing.PROJECTION_ROWS, packing.MLP_ROWS):
+        cut = packing.pieces(clips, tokens, most)
         rows = [row for piece in cut for row in range(clips * tokens)[piece]]
         assert rows == list(range(clips * tokens))
         whole = [range(clips * tokens)[piece] for piece in cut]

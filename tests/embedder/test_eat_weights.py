@@ -14,7 +14,8 @@ from safetensors.numpy import load_file
 from conftest import DATA, TINY
 from eat_folders import configure, refused, store, tiny_in
 from nearfar.embedder.eat.architecture import Architecture, positions
-from nearfar.embedder.eat.weights import file_size, header, open_weights
+from nearfar.embedder.eat.weights import file_size, open_weights
+from nearfar.embedder.tensorfile import header
 
 GOLD = DATA / "eat"
 
@@ -299,8 +300,8 @@ def test_numbers_that_are_not_finite_are_found(tmp_path, value, kind):
     import torch
     from safetensors.torch import load_file, save_file
 
-    from nearfar.embedder.eat.selftest import damaged_tensor
     from nearfar.embedder.eat.weights import open_weights
+    from nearfar.embedder.soundness import damaged_tensor
 
     types = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
     (tmp_path / "config.json").write_bytes((TINY / "config.json").read_bytes())

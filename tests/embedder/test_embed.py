@@ -13,8 +13,8 @@ import torch
 
 import nearfar as nf
 from conftest import DATA
+from nearfar.embedder.device import check_bf16
 from nearfar.embedder.eat.architecture import Architecture, positions
-from nearfar.embedder.eat.device import check_bf16
 from nearfar.embedder.eat.model import Block, Encoder, load
 from nearfar.embedder.eat.weights import open_weights
 from nearfar.sound.audio import read

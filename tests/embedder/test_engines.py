@@ -10,10 +10,10 @@ pytest.importorskip("torch")
 import nearfar as nf
 from conftest import DATA
 from finetune_sounds import write_lengths
-from nearfar.embedder.eat import engines
-from nearfar.embedder.eat.engines import engine, held, release
-from nearfar.embedder.eat.infer import Engine
+from nearfar.embedder import engines
 from nearfar.embedder.eat.weights import open_weights
+from nearfar.embedder.engines import engine, held, release
+from nearfar.embedder.infer import Engine
 from nearfar.errors import SettingError
 from nearfar.runtime.runtime import Runtime
 from nearfar.testing import noise

@@ -6,9 +6,9 @@ import torch
 
 import nearfar as nf
 from conftest import DATA
-from nearfar.embedder.eat import infer
-from nearfar.embedder.eat.engines import engine
+from nearfar.embedder import infer
 from nearfar.embedder.eat.weights import open_weights
+from nearfar.embedder.engines import engine
 from nearfar.runtime.runtime import Runtime
 from nearfar.testing import noise
 

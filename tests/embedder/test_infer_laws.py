@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_limits
 
-from nearfar.embedder.eat.engines import engine
-from nearfar.embedder.eat.infer import ACCELERATED, POOLING, TOKENS, Engine
 from nearfar.embedder.eat.weights import open_weights
+from nearfar.embedder.engines import engine
+from nearfar.embedder.infer import ACCELERATED, POOLING, TOKENS, Engine
 from nearfar.errors import SettingError
 
 torch = pytest.importorskip("torch")

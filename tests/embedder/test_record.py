@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nearfar.embedder.eat.record import FORMAT, HEARD_DIGITS, KEY, Training
+from nearfar.embedder.record import FORMAT, HEARD_DIGITS, KEY, Training
 from nearfar.errors import WeightsError
 
 texts = st.text(max_size=5)

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from conftest import TINY
 from eat_folders import entry, pack, refused, tiny_in
-from nearfar.embedder.eat.weights import header, open_weights
+from nearfar.embedder.eat.weights import open_weights
+from nearfar.embedder.tensorfile import header
 from nearfar.errors import WeightsError
 
 

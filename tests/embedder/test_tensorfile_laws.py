@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
-from nearfar.embedder.eat.tensorfile import BYTES, header, header_bytes
+from nearfar.embedder.tensorfile import BYTES, header, header_bytes
 from nearfar.errors import WeightsError
 
 SHAPES = st.dictionaries(

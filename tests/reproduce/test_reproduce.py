@@ -292,8 +292,8 @@ def test_parts_that_cannot_matter_do_not(results):
 
 @pytest.mark.slow
 def test_trainings_are_those_of_the_report(runs, results):
-    from nearfar.embedder.eat.record import Training
     from nearfar.embedder.eat.weights import open_weights
+    from nearfar.embedder.record import Training
 
     found = {}
     for path in (runs[0] / "run" / "weights").glob("*.safetensors"):

@@ -14,8 +14,8 @@ from scipy.stats import betabinom
 import nearfar as nf
 from conftest import TINY, finish, machine_sound, write
 from nearfar import sim
-from nearfar.embedder.eat.record import Training
 from nearfar.embedder.eat.weights import open_weights
+from nearfar.embedder.record import Training
 from nearfar.runtime.runtime import Runtime
 from nearfar.training import FineTuning, finetune
 

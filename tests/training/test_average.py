@@ -7,8 +7,8 @@ import pytest
 import nearfar as nf
 from conftest import TINY
 from finetune_sounds import QUICK, system, write_classes
-from nearfar.embedder.eat.record import Training
 from nearfar.embedder.eat.weights import open_weights
+from nearfar.embedder.record import Training
 
 torch = pytest.importorskip("torch")
 

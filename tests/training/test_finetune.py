@@ -13,8 +13,8 @@ import nearfar as nf
 from conftest import TINY, write
 from finetune_sounds import QUICK, sound, system, write_classes
 from nearfar.embedder.eat.architecture import POSITIONS
-from nearfar.embedder.eat.record import HEARD_DIGITS
 from nearfar.embedder.eat.weights import open_weights
+from nearfar.embedder.record import HEARD_DIGITS
 from nearfar.errors import DatasetError, SettingError, StorageError, WeightsError
 from nearfar.sound.audio import digest_of
 
@@ -393,7 +393,7 @@ def test_a_file_with_the_name_of_the_log_is_not_replaced(clips, tmp_path, resume
 
 
 def test_bf16_where_the_processor_has_none(clips, tmp_path, monkeypatch):
-    from nearfar.embedder.eat import device
+    from nearfar.embedder import device
 
     monkeypatch.setattr(device, "has_bf16_instructions", lambda: False)
     settings = replace(QUICK, precision="bf16")
@@ -402,7 +402,7 @@ def test_bf16_where_the_processor_has_none(clips, tmp_path, monkeypatch):
 
 
 def test_bf16_where_there_is_some(clips, trained, tmp_path):
-    from nearfar.embedder.eat import device
+    from nearfar.embedder import device
 
     try:
         device.check_bf16(torch.device("cpu"))

@@ -39,7 +39,7 @@ from nearfar.text import counted
 
 if TYPE_CHECKING:
     from nearfar.clips import Clips
-    from nearfar.embedder.eat.record import Training
+    from nearfar.embedder.record import Training
     from nearfar.training import FineTuning
 
 # None where nothing is said: the default stands in FineTuning alone.

@@ -11,7 +11,7 @@ from nearfar.cli.program import Command, Group, exit_codes
 from nearfar.errors import WeightsError, needs, visible
 
 if TYPE_CHECKING:
-    from nearfar.embedder.eat.record import Training
+    from nearfar.embedder.record import Training
 
 app = typer.Typer(
     cls=Group,

@@ -1,1 +1,1 @@
-"""A clip's audio → one row of numbers: the contract, the floor, crops, DIF and EAT."""
+"""A clip's audio → one row of numbers: the contract, the floor, crops, DIF, EAT and BEATs."""

@@ -10,7 +10,7 @@ import importlib
 import json
 import os
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType, ModuleType
@@ -26,13 +26,14 @@ class EncoderKind:
     """One kind of encoder: where its code lies, and how its files are told from others.
 
     The package has the class, and the modules `weights` (open_weights), `convert` (convert) and
-    `facts` (facts, damaged_tensor), which the commands `weights convert` and `weights check` call.
+    `facts` (facts, damaged_tensor), which the commands `weights convert` and `weights check` call;
+    one that `nearfar.embedder.infer` runs also `model` (load) and `fast` (packed).
 
     Args:
         encoder: the class's name; the package hands it on.
         package: where it lies.
         signature: how a published file of its own format begins; b"" for a PyTorch checkpoint.
-        mark: a tensor that only its checkpoints have.
+        mark: how the name of a tensor ends that only it has.
 
     >>> KINDS["eat"].of("a folder").weights
     'a folder'
@@ -55,7 +56,10 @@ class EncoderKind:
 # By `model_type`. Nothing is imported because a file says so: it only picks a row.
 KINDS: Mapping[str, EncoderKind] = MappingProxyType(
     {
-        "eat": EncoderKind("EAT", "nearfar.embedder.eat"),
+        "eat": EncoderKind("EAT", "nearfar.embedder.eat", mark=".attn.qkv.weight"),
+        "beats": EncoderKind(
+            "BEATs", "nearfar.embedder.beats", mark=".self_attn.grep_linear.weight"
+        ),
     }
 )
 FIRST = "eat"  # of weights that do not say, as those published for it, and of those yet to be found
@@ -104,6 +108,16 @@ def kind_of_checkpoint(path: Path) -> str:
         if by_start or (kind.mark and kind.mark.encode() in begin):
             return name
     return FIRST
+
+
+def kind_of_tensors(names: Iterable[str]) -> str | None:
+    """What a file is by its tensors' names; None where no name tells.
+
+    >>> kind_of_tensors(["blocks.0.attn.qkv.weight"]), kind_of_tensors(["head.bias"])
+    ('eat', None)
+    """
+    marks = {row.mark: kind for kind, row in KINDS.items() if row.mark}
+    return next((k for name in names for mark, k in marks.items() if name.endswith(mark)), None)
 
 
 def _pickle(path: Path) -> bytes:

@@ -29,6 +29,7 @@ TYPES = {
     "DIF": "nearfar.embedder.dif",
     "LogMel": "nearfar.embedder.logmel",
     "EAT": "nearfar.embedder.eat",
+    "BEATs": "nearfar.embedder.beats",
     "Crops": "nearfar.embedder.crops",
     "MeanShift": "nearfar.scoring.adapt",
     "UnitLength": "nearfar.scoring.adapt",

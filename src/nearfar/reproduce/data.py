@@ -20,8 +20,8 @@ from pathlib import Path
 from nearfar.clips import Clip, Clips, proxy_classes
 from nearfar.clips.training import check_training, refuse_faults
 from nearfar.embedder.eat.architecture import Architecture
-from nearfar.embedder.eat.record import Training
 from nearfar.embedder.eat.weights import Weights, open_weights
+from nearfar.embedder.record import Training
 from nearfar.errors import AudioError, DatasetError, WeightsError, several
 from nearfar.files import sha256 as file_sha256
 from nearfar.metrics.official import RuleName, evaluate

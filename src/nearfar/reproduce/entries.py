@@ -23,7 +23,7 @@ from nearfar.system.system import AnySystem, Ensemble, System
 from nearfar.training.settings import FineTuning, unusual
 
 if TYPE_CHECKING:
-    from nearfar.embedder.eat.infer import Precision
+    from nearfar.embedder.infer import Precision
 
 TableName = Literal["1", "2", "3", "text", "readings"]
 TABLES: tuple[TableName, ...] = ("1", "2", "3", "text", "readings")

@@ -30,7 +30,7 @@ from nearfar.system.presets import PUBLISHED
 from nearfar.training.settings import FineTuning
 
 if TYPE_CHECKING:
-    from nearfar.embedder.eat.infer import Precision
+    from nearfar.embedder.infer import Precision
 
 SEEDS = 4  # of the report's System 2
 
@@ -175,7 +175,7 @@ def _check_asked(data: Data, tables: Sequence[TableName], training: FineTuning) 
 def _check_device(precisions: set[str], runtime: Runtime) -> None:
     """Refuse a device or precision that is not here, before anything is read."""
     with needs("eat", "these tables need PyTorch", SettingError):
-        from nearfar.embedder.eat.device import check_bf16, choose
+        from nearfar.embedder.device import check_bf16, choose
     device = choose(runtime.device)
     try:
         if "bf16" in precisions:

@@ -4,7 +4,7 @@ Kaldi's frames start at sample 0 and lie wholly inside the sound ("snip edges");
 its own mean and is pre-emphasised and windowed by itself. That is another convention than
 `nearfar.sound.spectral`'s centred frames, so the two do not share their number of frames.
 
-Everything is float32, because the encoders saw float32. Rounding then shows in bands that are
+All is float32, because the encoders saw float32, unless `exact`. Rounding shows in bands that are
 very quiet beside the loudest of the same frame: some 1e-4 in the logarithm, for any float32 FFT.
 """
 
@@ -47,6 +47,14 @@ def window() -> Float32:
     return rounded
 
 
+@cache
+def povey() -> Float32:
+    """Kaldi's own window (400,), Hann's to the power 0.85; both ends 0. Read-only."""
+    values = (window().astype(np.float64) ** 0.85).astype(np.float32)
+    values.flags.writeable = False
+    return values
+
+
 def mel_scale(hz: Float32) -> Float32:
     """Hz → mel, 1127 ln(1 + f / 700), each step rounded to float32."""
     ratio = np.float32(1) + hz / np.float32(700)
@@ -78,7 +86,13 @@ def mel_filters() -> Float32:
     return filters
 
 
-def fbank(channel: Float32, out: Float32 | None = None) -> Float32:
+def fbank(
+    channel: Float32,
+    out: Float32 | None = None,
+    *,
+    shape: Float32 | None = None,
+    exact: bool = False,
+) -> Float32:
     """Log mel power spectrogram as Kaldi's `compute-fbank-feats` defines it, without dither.
 
     Frames of 25 ms every 10 ms, each less its mean, pre-emphasised by 0.97, times a symmetric
@@ -87,6 +101,8 @@ def fbank(channel: Float32, out: Float32 | None = None) -> Float32:
     Args:
         channel: (samples,) at 16 kHz, full scale 1.0; not changed.
         out: (frames, 128) float32, C-ordered, to write to.
+        shape: window (400,) whose first value is 0, such as `povey`; None is Hann's.
+        exact: compute in float64 and round once, for half the distance to another's float32.
 
     Returns:
         float32, (1 + (samples - 400) // 160, 128), natural logarithm of power.
@@ -101,7 +117,9 @@ def fbank(channel: Float32, out: Float32 | None = None) -> Float32:
         raise AudioError(f"{len(channel)} samples; a filter bank needs at least {FRAME}, 25 ms")
     framed = frames(np.ascontiguousarray(channel, np.float32), FRAME, HOP)
     mel = np.empty((count, N_MELS), np.float32) if out is None else out
-    scratch = Scratch(min(BLOCK, count))
+    scratch = Scratch(
+        min(BLOCK, count), window() if shape is None else shape, np.float64 if exact else np.float32
+    )
     for first, last in blocks(count, BLOCK):
         np.matmul(scratch.powers(framed[first:last]), mel_filters(), out=mel[first:last])
         np.maximum(mel[first:last], POWER_FLOOR, out=mel[first:last])
@@ -112,24 +130,25 @@ def fbank(channel: Float32, out: Float32 | None = None) -> Float32:
 class Scratch:
     """Memory of one call for up to `size` frames, used again for each block.
 
-    >>> Scratch(8).powers(np.zeros((3, FRAME), np.float32)).shape
+    >>> Scratch(8, window(), np.float32).powers(np.zeros((3, FRAME), np.float32)).shape
     (3, 257)
     """
 
-    def __init__(self, size: int) -> None:
-        self.centred = np.empty((size, FRAME), np.float32)
-        self.padded = np.zeros((size, N_FFT), np.float32)  # behind the frame it stays 0
-        self.squares = np.empty((size, 2 * BINS), np.float32)
-        self.power = np.empty((size, BINS), np.float32)
+    def __init__(self, size: int, shape: Float32, dtype: type[np.floating]) -> None:
+        self.shape = shape
+        self.centred = np.empty((size, FRAME), dtype)
+        self.padded = np.zeros((size, N_FFT), dtype)  # behind the frame it stays 0
+        self.squares = np.empty((size, 2 * BINS), dtype)
+        self.power = np.empty((size, BINS), dtype)
 
     def powers(self, framed: Float32) -> Float32:
         """Power spectra (k, 257) of frames (k, 400); valid until the next call."""
         k = len(framed)
         centred, padded = self.centred[:k], self.padded[:k]
-        np.subtract(framed, framed.mean(axis=1, keepdims=True), out=centred)
+        np.subtract(framed, framed.mean(axis=1, keepdims=True, dtype=centred.dtype), out=centred)
         # x(i) - 0.97 x(i-1). The first sample, which has none before it, meets a window of 0.
         body = padded[:, 1:FRAME]
         np.multiply(centred[:, :-1], np.float32(PRE_EMPHASIS), out=body)
         np.subtract(centred[:, 1:], body, out=body)
-        np.multiply(body, window()[1:], out=body)
+        np.multiply(body, self.shape[1:], out=body)
         return power(rfft(padded, axis=1), self.squares[:k], self.power[:k])

@@ -358,7 +358,7 @@ def power(spectrum: Complex64, scratch: Float32, out: Float32) -> Float32:
 
     `scratch`, (bins, 2 k) float32, is left with the squares of the real and imaginary parts.
     """
-    parts = spectrum.view(np.float32)  # real and imaginary parts alternate
+    parts = spectrum.view(scratch.dtype)  # real and imaginary parts alternate
     np.multiply(parts, parts, out=scratch)
     np.add(scratch[:, ::2], scratch[:, 1::2], out=out)
     return out

@@ -22,11 +22,11 @@ import torch
 
 from nearfar.embedder.contract import with_weights
 from nearfar.embedder.crops import Crops
+from nearfar.embedder.device import choose, has_bf16, tf32
 from nearfar.embedder.eat import EAT
-from nearfar.embedder.eat.device import choose, has_bf16, tf32
-from nearfar.embedder.eat.engines import release
-from nearfar.embedder.eat.record import HEARD_DIGITS, KEY, Training
 from nearfar.embedder.eat.weights import PREFIX, Weights, open_weights
+from nearfar.embedder.engines import release
+from nearfar.embedder.record import HEARD_DIGITS, KEY, Training
 from nearfar.errors import SettingError, StorageError, WeightsError
 from nearfar.parts.data import to_data
 from nearfar.parts.valid import number

@@ -12,11 +12,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from nearfar.embedder.tensorfile import Shape
 from nearfar.errors import WeightsError
 from nearfar.parts.valid import is_number, is_whole
 
@@ -24,8 +25,6 @@ PATCH = 16  # frames and mel bands of a patch
 MELS = 128  # mel bands of the input
 ROWS = MELS // PATCH  # patches per column of 16 frames; patch p = column * 8 + row
 COLUMNS = 768  # of the published position tables: 12,288 frames, 122.9 s
-
-Shape = tuple[int, ...]
 
 PROJECTION = "local_encoder.proj"
 POSITIONS = "fixed_positional_encoder.positions"
@@ -87,6 +86,7 @@ class Architecture:
     norm_eps: float = 1e-6  # as published
     columns: int = COLUMNS
     projection: tuple[int, int, int] | None = None
+    kind: ClassVar[str] = "eat"
 
     def __post_init__(self) -> None:
         for name in ("dim", "depth", "heads", "hidden", "columns"):

@@ -1,41 +1,26 @@
-"""EAT as an embedder: plain frozen data that can be named, saved and compared without torch.
-
-torch is loaded when the first clip is encoded; `model`, `fast`, `infer`, `device` and `convert`
-import it and are themselves imported inside functions only.
-"""
+"""EAT as an embedder: plain frozen data that can be named, saved and compared without torch."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Literal
 
-import numpy as np
-from numpy.typing import NDArray
-
+from nearfar.embedder.backbone import Backbone, Float32
 from nearfar.embedder.eat.features import check_frames, features
-from nearfar.embedder.eat.record import Training
-from nearfar.embedder.eat.weights import CONFIG, TENSORS, Weights, open_weights
-from nearfar.errors import AudioError, SettingError, WeightsError, needs
-from nearfar.parts.valid import is_whole
-from nearfar.runtime.runtime import Runtime
-from nearfar.sound.audio import Audio
+from nearfar.embedder.eat.weights import Weights, open_weights
+from nearfar.errors import SettingError
 
 if TYPE_CHECKING:
-    from nearfar.embedder.eat.infer import Engine, Precision
+    from nearfar.embedder.infer import Engine, Head, Precision
 
-Float32 = NDArray[np.float32]
 Pooling = Literal["mean", "cls", "mean_all"]
 
 REVISION = 1  # raised when the same weights would give other numbers
 POOLINGS = ("mean", "cls", "mean_all")
-PRECISIONS = ("fp32", "bf16")
 
 
 @dataclass(frozen=True)
-class EAT:
+class EAT(Backbone):
     """The Efficient Audio Transformer (Chen et al., IJCAI 2024) as an embedder (report §2.2).
 
     Args:
@@ -64,22 +49,12 @@ class EAT:
     frames: int | None = None
     precision: Precision = "fp32"
 
-    channels: ClassVar[int] = 1  # which one, a front end decides
-
     def __post_init__(self) -> None:
-        if not isinstance(self.weights, str | os.PathLike) or not os.fspath(self.weights):
-            raise SettingError(f"EAT.weights is {self.weights!r}; give a folder or a hub id")
-        # A path becomes text: settings are saved as JSON, and two of one place are equal.
-        object.__setattr__(self, "weights", os.fspath(self.weights))
+        self._check_settings()
         if self.pooling not in (None, *POOLINGS):
             raise SettingError(
                 f"EAT.pooling is {self.pooling!r}; it is one of {', '.join(POOLINGS)}, or None"
             )
-        layer = self.layer
-        if layer is not None and not is_whole(layer, 1):
-            raise SettingError(f"EAT.layer is {layer!r}; it is a block's number from 1 up, or None")
-        if self.precision not in PRECISIONS:
-            raise SettingError(f"EAT.precision is {self.precision!r}; it is 'fp32' or 'bf16'")
         check_frames(self.frames)
 
     @property
@@ -87,18 +62,6 @@ class EAT:
         """Numbers a clip: 1,024 for EAT-large, 256 for one that nearfar trained."""
         shape = self._opened().architecture  # read once for each state of the file
         return shape.projection[2] if shape.projection and self._trained else shape.dim
-
-    @property
-    def training(self) -> Training | None:
-        """How nearfar trained the weights; None for published ones."""
-        return Training.of(self._opened())
-
-    @property
-    def files(self) -> dict[str, Path]:
-        """What a copy of the weights consists of: name in a folder → file."""
-        tensors = self._opened().path
-        config = tensors.parent / CONFIG  # what nearfar trained carries its config inside
-        return {TENSORS: tensors} | ({CONFIG: config} if config.is_file() else {})
 
     @property
     def fingerprint(self) -> str:
@@ -119,79 +82,13 @@ class EAT:
         """What a log-mel depends on but the audio: never on the weights."""
         return f"eat-{REVISION} frames={self.frames}"
 
-    def __call__(self, audios: Sequence[Audio]) -> Float32:
-        """(1, samples) float32 each, at 16 kHz → (batch, dim).
+    def _heard(self, channel: Float32) -> Float32:
+        return features(channel, self.frames)
 
-        Raises:
-            WeightsError: no weights there, or not an EAT's.
-            SettingError: no torch, a layer the encoder does not have, no memory.
-            AudioError: shorter than one frame of 25 ms.
-        """
-        return self.encode([self.prepare(audio) for audio in audios], Runtime())
+    def _head(self, engine: Engine) -> Head:
+        from nearfar.embedder.infer import POOLING
 
-    def prepare(self, audio: Audio) -> Float32:
-        """The log-mel of one clip, (frames, 128), normalised as the encoder was trained.
-
-        Raises:
-            AudioError: not one channel, shorter than a frame, or not finite.
-        """
-        if audio.ndim != 2 or len(audio) != 1:
-            raise AudioError(f"audio of shape {audio.shape}; EAT hears one channel, (1, samples)")
-        mel = features(audio[0], self.frames)  # (frames, 128)
-        if not np.isfinite(mel).all():
-            raise AudioError("audio with NaN or infinite samples; record it again")
-        return mel
-
-    def encode(self, mels: Sequence[Float32], runtime: Runtime) -> Float32:
-        """(frames, 128) each → (batch, dim), on the runtime's device."""
-        engine = self._engine(runtime)  # first, for it says what is missing where torch is
-        from nearfar.embedder.eat.infer import POOLING
-
-        head = engine.project if self._trained else POOLING[self.pooling or "mean"]
-        rows = engine(mels, head, self.layer, runtime.batch_size)  # (batch, dim)
-        if not np.isfinite(rows).all():
-            raise WeightsError(
-                f"{self.weights}: gives NaN or infinite numbers, so the weights are damaged; "
-                "nearfar weights check, or download them again"
-            )
-        return rows
-
-    def tokens(self, audios: Sequence[Audio], runtime: Runtime | None = None) -> Float32:
-        """All tokens of clips of one length, CLS first.
-
-        Returns:
-            (batch, 1 + patches, dim); patch p is time column p // 8, mel row p % 8.
-
-        Raises:
-            SettingError: clips of different lengths, which have different numbers of tokens.
-        """
-        mels = [self.prepare(audio) for audio in audios]
-        lengths = sorted({len(mel) for mel in mels})
-        if len(lengths) != 1:
-            raise SettingError(
-                f"tokens of clips of {lengths} frames; give at least one, and one length at a time"
-            )
-        runtime = runtime or Runtime()
-        return self._engine(runtime)(mels, lambda x: x, self.layer, runtime.batch_size)
-
-    def check(self, runtime: Runtime) -> None:
-        """Refuse what cannot run here, before any clip is read; nothing is loaded.
-
-        Raises:
-            WeightsError: no weights there, or not an EAT's; no torch.
-            SettingError: a layer, device or precision that is not there.
-        """
-        weights = self._opened()
-        depth = weights.architecture.depth
-        if self.layer is not None and self.layer > depth:
-            raise SettingError(
-                f"EAT.layer is {self.layer}; {weights.architecture.name} has {depth}"
-            )
-        with needs("eat", "EAT needs PyTorch", WeightsError):
-            from nearfar.embedder.eat.device import check_bf16, choose
-        device = choose(runtime.device)
-        if self.precision == "bf16":
-            check_bf16(device)
+        return engine.project if self._trained else POOLING[self.pooling or "mean"]
 
     @property
     def _trained(self) -> bool:
@@ -205,9 +102,3 @@ class EAT:
 
     def _opened(self) -> Weights:
         return open_weights(self.weights)
-
-    def _engine(self, runtime: Runtime) -> Engine:
-        self.check(runtime)
-        from nearfar.embedder.eat.engines import engine
-
-        return engine(self._opened(), self.precision, runtime.device)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from nearfar.embedder.eat.architecture import PATCH, ROWS
-from nearfar.embedder.eat.record import Training
-from nearfar.embedder.eat.selftest import damaged_tensor
-from nearfar.embedder.eat.weights import Weights, file_size
+from nearfar.embedder.eat.weights import Weights
+from nearfar.embedder.record import Training
+from nearfar.embedder.soundness import damaged_tensor, size_of
 
 __all__ = ["damaged_tensor", "facts"]
 
@@ -25,19 +25,7 @@ def facts(weights: Weights) -> dict[str, str]:
         "tensors": f"{len(shape.shapes())}, {', '.join(weights.dtypes)}",
         "parameters": f"{shape.parameters:,}, of which {table:,} are the position table",
         "positions": f"{frames:,} frames, {frames / 100:.1f} s",
-        "bytes": _size(weights),
+        "bytes": size_of(weights),
         "sha256": weights.sha256,
         "pooling": f"{pooling}, unless another is asked for",
     }
-
-
-def _size(weights: Weights) -> str:
-    """The file's size beside that of a file with this architecture, written as published."""
-    have = weights.path.stat().st_size
-    if len(weights.dtypes) > 1:
-        return f"{have:,}, tensors of more than one type"
-    want = file_size(weights.architecture, weights.dtypes[0], weights.prefix, weights.metadata)
-    # Another size is no damage: other programs order and pad the header differently.
-    if have == want:
-        return f"{have:,}, as this architecture has"
-    return f"{have:,}; a file of this architecture has {want:,}, its header is written otherwise"

@@ -16,8 +16,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nearfar.embedder.eat.embed import EAT
-from nearfar.embedder.eat.tensorfile import header
-from nearfar.embedder.eat.weights import Weights
 from nearfar.errors import AudioError, WeightsError
 from nearfar.sound.audio import SAMPLE_RATE, read
 
@@ -26,34 +24,6 @@ MOST = 1e-2  # largest error of any number in a token; equal encoders in float32
 COSINE = 0.9999  # least, of the mean over patches; wrong padding or windows give 0.9 … 0.999
 _ZEROS = 6  # zero crossings of the sinc on each side
 _ROLLOFF = 0.99  # of the lower Nyquist frequency
-
-
-def damaged_tensor(weights: Weights) -> str | None:
-    """The first tensor with NaN or infinite numbers; None if all are finite.
-
-    Raises:
-        WeightsError: the file cannot be read.
-    """
-    found = header(weights.path)
-    try:
-        data = np.memmap(weights.path, np.uint8, "r", offset=found.length)
-    except (OSError, ValueError) as error:
-        raise WeightsError(f"{weights.path}: cannot be read ({error}); copy it again") from None
-    for name in weights.architecture.shapes():
-        tensor = found.tensors[weights.key(name)]
-        kind, exponent = _EXPONENTS[tensor.dtype]
-        bits = data[tensor.start : tensor.stop].view(kind)
-        if ((bits & exponent) == exponent).any():  # all ones: infinite, or no number
-            return name
-    return None
-
-
-# The bits of each type's exponent; a file's bfloat16 is no type of NumPy's.
-_EXPONENTS = {
-    "F32": ("<u4", np.uint32(0x7F80_0000)),
-    "F16": ("<u2", np.uint16(0x7C00)),
-    "BF16": ("<u2", np.uint16(0x7F80)),
-}
 
 
 @dataclass(frozen=True)

@@ -1,111 +1,35 @@
-"""Weights on disk: where they are, what they claim to be, and whether they are that. No torch here.
-
-Weights are two files, as published: `config.json` and `model.safetensors`. Nothing but the header
-of the second is read here (8 bytes of length, JSON, then the numbers), and all of it is checked
-before anything is loaded: a truncated file, another model, one missing tensor are one line each.
-"""
+"""EAT's weights: which files they are, and what else is taken for them. No torch here."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TypeAlias
 
-from nearfar.embedder.eat.architecture import Architecture, Shape, from_config
-from nearfar.embedder.eat.tensorfile import BYTES, Header, header, header_bytes, unreadable
+from nearfar.embedder import weights
+from nearfar.embedder.eat.architecture import Architecture, from_config
+from nearfar.embedder.tensorfile import Shape
+from nearfar.embedder.weights import CONVERT, TENSORS, FileLayout, find_weights
 from nearfar.errors import WeightsError
-from nearfar.files import sha256
 
-CONFIG = "config.json"
-TENSORS = "model.safetensors"
+Weights: TypeAlias = weights.Weights[Architecture]
+
 PREFIX = "model."  # of every name in the published files
-_FLOATS = ("F32", "F16", "BF16")  # the last two are cast to F32 when loaded
-# Loading one of these may run code.
-_PICKLES = (".pt", ".pth", ".bin", ".ckpt")
-# owner/name, owner/name@revision
-_HUB = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*(@[\w][\w./-]*)?", re.ASCII)
 # What only a checkpoint of the training has: an averaged teacher, a decoder, several modalities.
 _FAIRSEQ = re.compile(r"(model\.)?(_ema\b|decoder\.|modality_encoders\.)")
 # With one of these a file is meant to be an EAT, and what it lacks is worth naming.
 _TYPICAL = ("extra_tokens", "local_encoder.proj.weight", "blocks.0.attn.qkv.weight")
-_CONVERT = "nearfar weights convert"
-
-
-@dataclass(frozen=True)
-class Weights:
-    """Weights that have been looked at and are whole.
-
-    Args:
-        path: the safetensors file.
-        architecture: what it holds.
-        metadata: free text in its header.
-        prefix: of the tensors' names in the file.
-        dtypes: of its tensors, in the format's names; all but F32 are to be cast to it.
-
-    >>> weights = Weights(Path("model.safetensors"), Architecture(1024, 24, 16, 4096), {})
-    >>> weights.key("extra_tokens"), weights.architecture.name
-    ('model.extra_tokens', 'EAT-large pretrained')
-    """
-
-    path: Path
-    architecture: Architecture
-    metadata: dict[str, str]
-    prefix: str = PREFIX
-    dtypes: tuple[str, ...] = ("F32",)
-
-    def key(self, name: str) -> str:
-        """What a tensor of the encoder is called in the file."""
-        return self.prefix + name
-
-    @property
-    def sha256(self) -> str:
-        """Of the file, hexadecimal; read once as long as size and time stay the same.
-
-        Raises:
-            WeightsError: the file is gone or cannot be read.
-        """
-        try:
-            state = self.path.stat()
-        except OSError as error:
-            raise unreadable(self.path, error) from None
-        # A gigabyte takes seconds to hash, and every cache key asks for it.
-        return _sha256(self.path.absolute(), state.st_size, state.st_mtime_ns)
-
-    @property
-    def fingerprint(self) -> str:
-        """What a cached embedding depends on: the file's bytes and how they are used."""
-        return hashlib.sha256(f"{self.sha256} {self.architecture!r}".encode()).hexdigest()
 
 
 def open_weights(reference: str | os.PathLike[str]) -> Weights:
-    """Find weights and check everything but the numbers themselves.
-
-    Args:
-        reference: a folder with config.json and model.safetensors; a .safetensors file, whose
-            config is in its own metadata under "config" or beside it; or the id of a model on the
-            Hugging Face hub, `owner/name` or `owner/name@revision`.
+    """Find an EAT's weights and check everything but the numbers; see `find_weights`.
 
     Raises:
         WeightsError: not there, not whole, not an EAT, or not what its config says.
     """
-    text = os.fspath(reference)
-    path = _expand(text)
-    if path is not None and os.path.isdir(path):
-        return _open_folder(path)
-    if path is not None and os.path.exists(path):
-        return _open_file(path)
-    if isinstance(reference, str) and _is_hub_id(reference):
-        return _open_folder(_download(reference))
-    raise WeightsError(
-        f"{text!r}: no such folder or file, and no id on the Hugging Face hub; give a folder with "
-        f"{CONFIG} and {TENSORS}, or an id such as worstchan/EAT-large_epoch20_pretrain"
-    )
+    return find_weights(reference, LAYOUT)
 
 
 def file_size(
@@ -119,125 +43,7 @@ def file_size(
     >>> file_size(Architecture(1024, 24, 16, 4096))
     1235498104
     """
-    shapes = {prefix + name: shape for name, shape in architecture.shapes().items()}
-    head = header_bytes(shapes, dtype, {"format": "pt"} if metadata is None else metadata)
-    return len(head) + architecture.parameters * BYTES[dtype]
-
-
-# ---- where -----------------------------------------------------------------------------------
-
-
-def _expand(text: str) -> Path | None:
-    """The path a reference may be; None for what cannot be one."""
-    if not text.strip() or "\0" in text:  # the system calls would raise, each in its own way
-        return None
-    return Path(os.path.expanduser(text))
-
-
-def _is_hub_id(text: str) -> bool:
-    return _HUB.fullmatch(text) is not None and not text.endswith((".safetensors", *_PICKLES))
-
-
-def _open_folder(folder: Path) -> Weights:
-    path = folder / TENSORS
-    if not path.is_file():
-        raise _nothing_in(folder)
-    return _open_file(path)
-
-
-def _nothing_in(folder: Path) -> WeightsError:
-    try:
-        names = sorted(p.name for p in folder.iterdir())
-    except OSError as error:
-        return unreadable(folder, error)
-    others = [n for n in names if n.endswith(".safetensors")]
-    pickles = [n for n in names if n.endswith(_PICKLES)]
-    if others:
-        return WeightsError(
-            f"{folder}: has {others[0]} but no {TENSORS}; name that file, or rename it"
-        )
-    if pickles:
-        return WeightsError(
-            f"{folder}: has {pickles[0]} but no {TENSORS}; a pickle is not loaded, make one of it: "
-            f"{_CONVERT} {folder / pickles[0]} OUT"
-        )
-    return WeightsError(
-        f"{folder}: has no {TENSORS}; put {CONFIG} and {TENSORS} of an EAT there, or make them of "
-        f"a fairseq checkpoint: {_CONVERT}"
-    )
-
-
-@lru_cache(maxsize=32)  # asked for each batch of clips: the hub is asked once
-def _download(reference: str) -> Path:
-    """The folder where the hub's files are, or are put."""
-    name, _, revision = reference.partition("@")
-    try:
-        from huggingface_hub import snapshot_download
-    except ImportError:
-        raise WeightsError(
-            f"{reference}: there is no such folder, and to look on the Hugging Face hub another "
-            "package is needed: pip install nearfar[eat]"
-        ) from None
-    try:
-        patterns = [CONFIG, TENSORS]
-        return Path(snapshot_download(name, revision=revision or None, allow_patterns=patterns))
-    except Exception as error:  # the library raises dozens of types, of four packages
-        # Its messages are paragraphs; one line is ours to give.
-        why = " ".join(str(error).split())[:160] or type(error).__name__
-        raise WeightsError(
-            f"{reference}: no such folder, and not to be had from the Hugging Face hub "
-            f"({type(error).__name__}: {why}); download {CONFIG} and {TENSORS} of {name} where "
-            "there is a network, put both into one folder and give that folder"
-        ) from None
-
-
-# ---- what ------------------------------------------------------------------------------------
-
-
-def _open_file(path: Path) -> Weights:
-    if path.name.endswith(_PICKLES):
-        raise WeightsError(
-            f"{path}: is a pickle, which is not loaded here; make safetensors of it: "
-            f"{_CONVERT} {path} OUT"
-        )
-    # A config written anew beside the same tensors is another encoder.
-    return _checked(path, _stamp(path), _stamp(path.parent / CONFIG))
-
-
-def _stamp(path: Path) -> tuple[int, ...]:
-    """What changes when a file is written anew; empty where there is none."""
-    try:
-        state = path.stat()
-    except OSError:
-        return ()
-    return state.st_ino, state.st_size, state.st_mtime_ns
-
-
-@lru_cache(maxsize=32)  # asked for each batch of clips: a header is read once for each stamp
-def _checked(path: Path, _file: tuple[int, ...], _beside: tuple[int, ...]) -> Weights:
-    found = header(path)
-    shapes, prefix = _without_prefix(found)
-    _refuse_others(path, found.tensors, shapes)
-    config = _config(path, found)
-    try:
-        architecture = from_config(config, shapes)
-    except WeightsError as error:
-        raise WeightsError(f"{path}: {error}") from None
-    compare(path, architecture.shapes(), shapes, prefix)
-    # Sorted, for reprs and messages must not depend on the order in the file.
-    dtypes = tuple(sorted({t.dtype for t in found.tensors.values()}))
-    _refuse_dtypes(path, found)
-    return Weights(path, architecture, found.metadata, prefix, dtypes)
-
-
-def _without_prefix(found: Header) -> tuple[dict[str, Shape], str]:
-    """Shapes by the encoder's names. A name that lacks the prefix of the others keeps a mark."""
-    prefix = PREFIX if any(name.startswith(PREFIX) for name in found.tensors) else ""
-    shapes = {}
-    for name, tensor in found.tensors.items():
-        bare = name.removeprefix(prefix) if name.startswith(prefix) else f"/{name}"
-        shapes[bare] = tensor.shape
-    return shapes, prefix
+    return weights.file_size(architecture, dtype, prefix, metadata)
 
 
 def _refuse_others(path: Path, names: Iterable[str], shapes: Mapping[str, Shape]) -> None:
@@ -246,7 +52,7 @@ def _refuse_others(path: Path, names: Iterable[str], shapes: Mapping[str, Shape]
     if fairseq is not None:
         raise WeightsError(
             f"{path}: has tensor {fairseq!r}, so its layout is fairseq's; convert the checkpoint "
-            f"it came from: {_CONVERT} CHECKPOINT.pt OUT"
+            f"it came from: {CONVERT} CHECKPOINT.pt OUT"
         )
     if not any(name in shapes for name in _TYPICAL):
         example = next(iter(names), None)
@@ -257,87 +63,12 @@ def _refuse_others(path: Path, names: Iterable[str], shapes: Mapping[str, Shape]
         )
 
 
-def _config(path: Path, found: Header) -> dict[str, Any]:
-    """A file that carries its own config is asked first: nothing beside it can be of another."""
-    text = found.metadata.get("config")
-    if text is not None:
-        return _parse_config(f"{path}: the config in its metadata", text)
-    beside = path.parent / CONFIG
-    if not beside.is_file():
-        raise WeightsError(
-            f"{path}: has no {CONFIG} beside it; put the one there that was published with it "
-            "(the number of heads is in no other place)"
-        )
-    return read_config(beside)
-
-
-def read_config(path: Path) -> dict[str, Any]:
-    """What a config.json says.
-
-    Raises:
-        WeightsError: it cannot be read, or is no JSON object.
-    """
-    try:
-        return _parse_config(
-            str(path), path.read_text(encoding="utf-8-sig")
-        )  # some editors mark it
-    except OSError as error:
-        raise unreadable(path, error) from None
-    except UnicodeDecodeError:
-        raise WeightsError(f"{path}: is no text; take the published {CONFIG}") from None
-
-
-def _parse_config(where: str, text: str) -> dict[str, Any]:
-    try:
-        config = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise WeightsError(f"{where}: is no JSON ({error}); take the published one") from None
-    if not isinstance(config, dict):
-        raise WeightsError(f"{where}: is no JSON object; take the published one")
-    return config
-
-
-def compare(path: Path, want: Mapping[str, Shape], have: Mapping[str, Shape], prefix: str) -> None:
-    """Every tensor of the encoder in its shape, and nothing else: a skipped one is a wrong score.
-
-    Raises:
-        WeightsError: a tensor is missing, unexpected or of another shape.
-    """
-    missing = [name for name in want if name not in have]
-    if missing:
-        raise WeightsError(
-            f"{path}: tensor {prefix + missing[0]!r} is missing ({len(missing)} of {len(want)}); "
-            "download the file again, or convert the checkpoint anew"
-        )
-    unexpected = [name for name in have if name not in want]
-    if unexpected:
-        first = unexpected[0]
-        shown = first[1:] if first.startswith("/") else prefix + first
-        raise WeightsError(
-            f"{path}: tensor {shown!r} is none of an EAT's ({len(unexpected)} such); take the "
-            "published file"
-        )
-    for name, shape in want.items():
-        if have[name] != shape:
-            raise WeightsError(
-                f"{path}: tensor {prefix + name!r} is {have[name]}, need {shape}; take the "
-                "published file"
-            )
-
-
-def _refuse_dtypes(path: Path, found: Header) -> None:
-    for name, tensor in found.tensors.items():
-        if tensor.dtype not in _FLOATS:
-            raise WeightsError(
-                f"{path}: tensor {name!r} is {tensor.dtype}; need {', '.join(_FLOATS)}: take the "
-                "published file, not a quantised one"
-            )
-
-
-@lru_cache(maxsize=256)
-def _sha256(path: Path, size: int, changed: int) -> str:
-    """Size and time of change are there to be part of the key."""
-    try:
-        return sha256(path)
-    except OSError as error:
-        raise unreadable(path, error) from None
+LAYOUT = FileLayout(
+    kind="eat",
+    name="an EAT",
+    checkpoint="a fairseq checkpoint",
+    example=", or an id such as worstchan/EAT-large_epoch20_pretrain",
+    architecture=from_config,
+    refuse=_refuse_others,
+    prefix=PREFIX,
+)

@@ -112,7 +112,7 @@ def measure(device: str, precisions: Iterable[str]) -> Speed:
     """Time a large product on a device in some precisions; about a second."""
     import torch
 
-    from nearfar.embedder.eat.device import choose
+    from nearfar.embedder.device import choose
 
     where, found = choose(device), {}
     size = 2048 if where.type == "cpu" else 8192

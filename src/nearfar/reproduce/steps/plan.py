@@ -32,7 +32,7 @@ from nearfar.training.settings import FineTuning
 from nearfar.version import __version__
 
 if TYPE_CHECKING:
-    from nearfar.embedder.eat.infer import Precision
+    from nearfar.embedder.infer import Precision
 
 # Raised when a step's result changes for the same key; scores: folds are dealt by near channels.
 REVISION = {"train": 1, "score": 2, "stereo": 1}

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 
-from nearfar.embedder.eat.weights import CONFIG, Weights, file_size
+from nearfar.embedder.eat.weights import Weights, file_size
+from nearfar.embedder.weights import CONFIG
 from nearfar.errors import StorageError
 from nearfar.reproduce.steps.estimate import (
     BYTE,

@@ -16,8 +16,8 @@ from typing import Any
 
 from nearfar.detector.fitting import fit
 from nearfar.embedder.dif import DIF
-from nearfar.embedder.eat.record import Training
 from nearfar.embedder.eat.weights import open_weights
+from nearfar.embedder.record import Training
 from nearfar.embedding.kept import Claims
 from nearfar.errors import NearfarError, NearfarWarning, SettingError, StorageError, WeightsError
 from nearfar.reproduce.bad import with_not_judged

@@ -20,7 +20,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from nearfar.embedder.eat.tensorfile import header, header_bytes
+from nearfar.embedder.tensorfile import header, header_bytes
 from nearfar.errors import FormatError, SettingError, StorageError
 from nearfar.files import atomic_file
 from nearfar.training.learner.learner import CPU, Learner, changing, kept

@@ -15,7 +15,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from nearfar.embedder.eat.device import choose
+from nearfar.embedder.device import choose
 from nearfar.errors import SettingError, needs
 
 _LAUNCHED = ("RANK", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")  # what launchers set

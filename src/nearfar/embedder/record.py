@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from nearfar.embedder.eat.weights import Weights
+from nearfar.embedder.weights import Shaped, Weights
 from nearfar.errors import WeightsError
 
 KEY = "nearfar"  # in the metadata
@@ -67,7 +67,7 @@ class Training:
         return self.has_heard(digest) or digest in self.held_out
 
     @classmethod
-    def of(cls, weights: Weights) -> Training | None:
+    def of(cls, weights: Weights[Shaped]) -> Training | None:
         """What the file says of its training; None for published weights.
 
         Raises:

@@ -14,10 +14,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from nearfar.embedder.eat import model
-from nearfar.embedder.eat.device import choose
-from nearfar.embedder.eat.fast import packed
-from nearfar.embedder.eat.weights import Weights
+from nearfar.embedder.device import choose
+from nearfar.embedder.encoders import KINDS
+from nearfar.embedder.weights import Shaped, Weights
 from nearfar.errors import SettingError, warn
 from nearfar.runtime.threads import has_openmp, unhelped
 
@@ -59,7 +58,7 @@ class Engine:
     >>> import json, tempfile
     >>> from pathlib import Path
     >>> from nearfar.embedder.eat.architecture import Architecture
-    >>> from nearfar.embedder.eat.tensorfile import header_bytes
+    >>> from nearfar.embedder.tensorfile import header_bytes
     >>> from nearfar.embedder.eat.weights import open_weights
     >>> small = Architecture(dim=8, depth=1, heads=2, hidden=16, columns=4)
     >>> with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
@@ -71,14 +70,16 @@ class Engine:
     (1, 8)
     """
 
-    def __init__(self, weights: Weights, precision: Precision, device: str) -> None:
+    def __init__(self, weights: Weights[Shaped], precision: Precision, device: str) -> None:
         self.device, self.precision = choose(device), precision
         self._most: dict[int, int] = {}  # clips that memory had room for, by their frames
         small = weights.architecture.parameters <= SMALL
         self._apart = small and self.device.type == "cpu"  # has each core a batch of its own?
-        encoder = self._whole = model.load(weights, DTYPES[precision])
+        kind = KINDS[weights.architecture.kind]
+        encoder = self._whole = kind.module("model").load(weights, DTYPES[precision])
+        self.encoder: Callable[[Tensor, int | None], Tensor]
         if precision == "bf16" and self.device.type == "cpu":
-            self.encoder: Callable[[Tensor, int | None], Tensor] = packed(encoder)
+            self.encoder = kind.module("fast").packed(encoder)
         else:
             try:
                 self.encoder = encoder.to(self.device)
@@ -92,7 +93,8 @@ class Engine:
     @property
     def project(self) -> Head:
         """The embedding that the weights were trained for."""
-        return self._whole.project
+        head: Head = self._whole.project
+        return head
 
     def __call__(
         self, mels: Sequence[Float32], head: Head, layer: int | None, batch: int | None

@@ -15,8 +15,9 @@ from typing import Any
 
 from safetensors import SafetensorError, safe_open
 
-from nearfar.embedder.eat.architecture import Shape
 from nearfar.errors import WeightsError
+
+Shape = tuple[int, ...]
 
 # Of one number; the names are the format's.
 BYTES = {

@@ -10,9 +10,9 @@ from threading import RLock
 
 import torch
 
-from nearfar.embedder.eat.device import choose
-from nearfar.embedder.eat.infer import DTYPES, Engine, Precision
-from nearfar.embedder.eat.weights import Weights
+from nearfar.embedder.device import choose
+from nearfar.embedder.infer import DTYPES, Engine, Precision
+from nearfar.embedder.weights import Shaped, Weights
 from nearfar.errors import SettingError
 
 # Bytes of weights, eight EAT-large in float32. System 2 calls its encoders in turn for each few
@@ -26,7 +26,7 @@ _bytes: dict[_Key, int] = {}
 _lock = RLock()
 
 
-def engine(weights: Weights, precision: Precision, device: str) -> Engine:
+def engine(weights: Weights[Shaped], precision: Precision, device: str) -> Engine:
     """The engine of a weights file: one that is kept, or a new one in the place of the oldest.
 
     Raises:
@@ -80,7 +80,7 @@ def _make_room(size: int, most: int) -> None:
         del _kept[oldest], _bytes[oldest]
 
 
-def _made(weights: Weights, precision: Precision, device: str) -> Engine:
+def _made(weights: Weights[Shaped], precision: Precision, device: str) -> Engine:
     try:
         return Engine(weights, precision, device)
     except (SettingError, MemoryError):

@@ -1,0 +1,184 @@
+"""What encoders that run in torch have in common as embedders; nothing of it loads torch by itself.
+
+torch is loaded when the first clip is encoded; `infer`, `engines` and `device`, and an encoder's
+own `model`, `fast` and `convert`, import it and are themselves imported inside functions only.
+"""
+
+from __future__ import annotations
+
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nearfar.embedder.record import Training
+from nearfar.embedder.weights import CONFIG, TENSORS, Weights
+from nearfar.errors import AudioError, SettingError, WeightsError, needs
+from nearfar.parts.valid import is_whole
+from nearfar.runtime.runtime import Runtime
+from nearfar.sound.audio import Audio
+
+if TYPE_CHECKING:
+    from nearfar.embedder.infer import Engine, Head, Precision
+
+Float32 = NDArray[np.float32]
+
+PRECISIONS = ("fp32", "bf16")
+
+
+class Backbone(ABC):
+    """An encoder as an embedder in two steps: log-mels in workers, tokens on a device.
+
+    A class of its own for each encoder, a frozen dataclass, has `weights`, `layer` and `precision`
+    among its fields and says how a clip is heard, how tokens are pooled and what it is called.
+
+    >>> from nearfar.embedder.eat import EAT
+    >>> isinstance(EAT("a folder"), Backbone)
+    True
+    """
+
+    weights: str
+    layer: int | None
+    precision: Precision
+
+    channels: ClassVar[int] = 1  # which one, a front end decides
+
+    @property
+    @abstractmethod
+    def identity(self) -> str:
+        """The settings, without the place where the weights lie: what a cache knows it by."""
+
+    @property
+    @abstractmethod
+    def preparation(self) -> str:
+        """What a log-mel depends on but the audio: never on the weights."""
+
+    @abstractmethod
+    def _opened(self) -> Weights[Any]:
+        """The weights, looked at and whole."""
+
+    @abstractmethod
+    def _heard(self, channel: Float32) -> Float32:
+        """The normalised log-mel of (samples,), (frames, 128)."""
+
+    @abstractmethod
+    def _head(self, engine: Engine) -> Head:
+        """What makes one row of tokens."""
+
+    def _check_settings(self) -> None:
+        """Refuse impossible settings, and make a path text.
+
+        Raises:
+            SettingError: which one, and what it is.
+        """
+        name = type(self).__name__
+        if not isinstance(self.weights, str | os.PathLike) or not os.fspath(self.weights):
+            raise SettingError(f"{name}.weights is {self.weights!r}; give a folder or a hub id")
+        # A path becomes text: settings are saved as JSON, and two of one place are equal.
+        object.__setattr__(self, "weights", os.fspath(self.weights))
+        layer = self.layer
+        if layer is not None and not is_whole(layer, 1):
+            raise SettingError(
+                f"{name}.layer is {layer!r}; it is a block's number from 1 up, or None"
+            )
+        if self.precision not in PRECISIONS:
+            raise SettingError(f"{name}.precision is {self.precision!r}; it is 'fp32' or 'bf16'")
+
+    @property
+    def dim(self) -> int:
+        """Numbers a clip."""
+        return int(self._opened().architecture.dim)
+
+    @property
+    def training(self) -> Training | None:
+        """How nearfar trained the weights; None for published ones."""
+        return Training.of(self._opened())
+
+    @property
+    def files(self) -> dict[str, Path]:
+        """What a copy of the weights consists of: name in a folder → file."""
+        tensors = self._opened().path
+        config = tensors.parent / CONFIG  # what nearfar trained carries its config inside
+        return {TENSORS: tensors} | ({CONFIG: config} if config.is_file() else {})
+
+    def __call__(self, audios: Sequence[Audio]) -> Float32:
+        """(1, samples) float32 each, at 16 kHz → (batch, dim).
+
+        Raises:
+            WeightsError: no weights there, or another encoder's.
+            SettingError: no torch, a layer the encoder does not have, no memory.
+            AudioError: too short for the encoder.
+        """
+        return self.encode([self.prepare(audio) for audio in audios], Runtime())
+
+    def prepare(self, audio: Audio) -> Float32:
+        """The log-mel of one clip, (frames, 128), normalised as the encoder was trained.
+
+        Raises:
+            AudioError: not one channel, too short, or not finite.
+        """
+        if audio.ndim != 2 or len(audio) != 1:
+            raise AudioError(
+                f"audio of shape {audio.shape}; {type(self).__name__} hears one channel, "
+                "(1, samples)"
+            )
+        mel = self._heard(audio[0])  # (frames, 128)
+        if not np.isfinite(mel).all():
+            raise AudioError("audio with NaN or infinite samples; record it again")
+        return mel
+
+    def encode(self, mels: Sequence[Float32], runtime: Runtime) -> Float32:
+        """(frames, 128) each → (batch, dim), on the runtime's device."""
+        engine = self._engine(runtime)  # first, for it says what is missing where torch is
+        rows = engine(mels, self._head(engine), self.layer, runtime.batch_size)  # (batch, dim)
+        if not np.isfinite(rows).all():
+            raise WeightsError(
+                f"{self.weights}: gives NaN or infinite numbers, so the weights are damaged; "
+                "nearfar weights check, or download them again"
+            )
+        return rows
+
+    def tokens(self, audios: Sequence[Audio], runtime: Runtime | None = None) -> Float32:
+        """All tokens of clips of one length.
+
+        Returns:
+            (batch, tokens, dim); patch p is time column p // 8, mel row p % 8. EAT has one token
+            more, CLS, before them.
+
+        Raises:
+            SettingError: clips of different lengths, which have different numbers of tokens.
+        """
+        mels = [self.prepare(audio) for audio in audios]
+        lengths = sorted({len(mel) for mel in mels})
+        if len(lengths) != 1:
+            raise SettingError(
+                f"tokens of clips of {lengths} frames; give at least one, and one length at a time"
+            )
+        runtime = runtime or Runtime()
+        return self._engine(runtime)(mels, lambda x: x, self.layer, runtime.batch_size)
+
+    def check(self, runtime: Runtime) -> None:
+        """Refuse what cannot run here, before any clip is read; nothing is loaded.
+
+        Raises:
+            WeightsError: no weights there, or another encoder's; no torch.
+            SettingError: a layer, device or precision that is not there.
+        """
+        shape, name = self._opened().architecture, type(self).__name__
+        if self.layer is not None and self.layer > shape.depth:
+            raise SettingError(f"{name}.layer is {self.layer}; {shape.name} has {shape.depth}")
+        with needs("eat", f"{name} needs PyTorch", WeightsError):
+            from nearfar.embedder.device import check_bf16, choose
+        device = choose(runtime.device)
+        if self.precision == "bf16":
+            check_bf16(device)
+
+    def _engine(self, runtime: Runtime) -> Engine:
+        self.check(runtime)
+        from nearfar.embedder.engines import engine
+
+        return engine(self._opened(), self.precision, runtime.device)

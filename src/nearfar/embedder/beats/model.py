@@ -1,0 +1,314 @@
+"""The encoder as a torch module: log-mel patches → transformer with gated positions → tokens.
+
+The same function as the published BEATs (Chen et al., ICML 2023, §3; DeepNorm of Wang et al.,
+2022; gated relative positions of Chen et al., WavLM, 2022, Eq. 2). Parameter names are those of
+the published checkpoints, so that loading is strict without a table of names.
+
+This file imports torch; import it inside functions only.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from nearfar.embedder.beats.architecture import GATES, TABLE, BeatsArchitecture
+from nearfar.embedder.beats.features import PATCH
+from nearfar.embedder.beats.weights import BeatsWeights
+from nearfar.errors import WeightsError
+
+EPS = 1e-5  # of every LayerNorm
+# Queries at a time. A mask holds a number for each query and key of each head: of 10 s, 496 tokens,
+# 12 MB in the base size, and 64 times that of 80 s.
+QUERIES = 1_024
+
+
+def buckets(tokens: int, shape: BeatsArchitecture) -> Tensor:
+    """The bucket of each offset key − query, from 1 − tokens to tokens − 1.
+
+    Half of the buckets are for keys behind the query. Of each half the first half are for one
+    offset each, and the others grow logarithmically up to `distance` (Raffel et al., T5, 2020).
+
+    >>> buckets(3, BeatsArchitecture()).tolist()
+    [2, 1, 0, 161, 162]
+    """
+    offset = torch.arange(1 - tokens, tokens)
+    half = shape.buckets // 2
+    exact = half // 2
+    distance = offset.abs()
+    # In float32 and in this order: at an edge between buckets another order may round to the other.
+    further = torch.log(distance.clamp(min=1).float() / exact) / math.log(shape.distance / exact)
+    last = torch.full_like(distance, half - 1)
+    wide = torch.minimum(exact + (further * (half - exact)).long(), last)
+    return half * (offset > 0) + torch.where(distance < exact, distance, wide)
+
+
+@dataclass(frozen=True)
+class Offsets:
+    """What the relative positions add to attention's scores: each head's number of each offset.
+
+    Args:
+        values: (heads, 2 · tokens − 1), from key − query = 1 − tokens on.
+
+    >>> Offsets(torch.arange(3.0)[None]).rows(0, 2).tolist()  # queries × keys
+    [[[1.0, 2.0], [0.0, 1.0]]]
+    """
+
+    values: Tensor
+
+    @property
+    def tokens(self) -> int:
+        """How many tokens a clip has."""
+        return (self.values.shape[1] + 1) // 2
+
+    def rows(self, first: int, last: int) -> Tensor:
+        """(heads, last − first, tokens) for some of the queries."""
+        n = self.tokens
+        # Row q holds values from n − 1 − q on: windows over them, in falling order.
+        return self.values.unfold(1, n, 1)[:, n - last : n - first].flip(1)
+
+
+class PositionConvolution(nn.Module):
+    """A grouped convolution over tokens whose output is their position (exact GELU).
+
+    Its weight is normed over its channels, for each tap by itself (weight norm over dim 2).
+
+    >>> shape = BeatsArchitecture(embed=8, dim=8, depth=1, heads=2, hidden=16, taps=4, groups=2)
+    >>> part = PositionConvolution(shape).requires_grad_(False)
+    >>> part(torch.zeros(1, 5, 8)).shape
+    torch.Size([1, 5, 8])
+    """
+
+    weight: Tensor | None
+
+    def __init__(self, shape: BeatsArchitecture) -> None:
+        super().__init__()
+        self.groups, self.taps = shape.groups, shape.taps
+        self.weight_g = nn.Parameter(torch.empty(1, 1, shape.taps))
+        self.weight_v = nn.Parameter(torch.empty(shape.dim, shape.dim // shape.groups, shape.taps))
+        self.bias = nn.Parameter(torch.empty(shape.dim))
+        self.register_buffer("weight", None, persistent=False)
+
+    def normed(self) -> Tensor:
+        """g · v / ‖v‖, (dim, dim / groups, taps)."""
+        length = torch.linalg.vector_norm(self.weight_v, dim=(0, 1), keepdim=True)
+        normed: Tensor = self.weight_g * self.weight_v / length
+        return normed
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(batch, tokens, dim) → the same shape."""
+        # Normed once when loaded; while it is trained, anew each time.
+        weight = self.normed() if self.weight is None else self.weight
+        y = functional.conv1d(
+            x.transpose(1, 2), weight, self.bias, padding=self.taps // 2, groups=self.groups
+        )
+        if self.taps % 2 == 0:  # an even kernel gives one more than went in
+            y = y[:, :, :-1]
+        return functional.gelu(y).transpose(1, 2)
+
+
+class GatedAttention(nn.Module):
+    """Multi-head self-attention with relative positions, gated by each query.
+
+    >>> shape = BeatsArchitecture(embed=8, dim=8, depth=1, heads=2, hidden=16, taps=4, groups=2)
+    >>> part = GatedAttention(shape)
+    >>> part(torch.zeros(1, 5, 8), Offsets(torch.zeros(2, 9))).shape
+    torch.Size([1, 5, 8])
+    """
+
+    def __init__(self, shape: BeatsArchitecture) -> None:
+        super().__init__()
+        self.heads = shape.heads
+        self.q_proj, self.k_proj, self.v_proj, self.out_proj = (
+            nn.Linear(shape.dim, shape.dim) for _ in range(4)
+        )
+        self.grep_linear = nn.Linear(shape.dim // shape.heads, GATES)
+        self.grep_a = nn.Parameter(torch.empty(1, shape.heads, 1, 1))
+        # In each layer as published; that of layer 0 is used in all.
+        self.relative_attention_bias = nn.Embedding(shape.buckets, shape.heads)
+
+    def forward(self, x: Tensor, offsets: Offsets) -> Tensor:
+        """(batch, tokens, dim) → the same shape."""
+        mixed = self.mix(self.q_proj(x), self.k_proj(x), self.v_proj(x), offsets)
+        return self.out_proj(mixed)  # type: ignore[no-any-return]
+
+    def mix(self, q: Tensor, k: Tensor, v: Tensor, offsets: Offsets) -> Tensor:
+        """Values weighted by attention; all (batch, tokens, dim)."""
+        batch, tokens, _ = q.shape
+        q, k, v = (x.view(batch, tokens, self.heads, -1).transpose(1, 2) for x in (q, k, v))
+        gate = self.gate(q)  # (batch, heads, tokens, 1)
+        parts = []
+        for first in range(0, tokens, QUERIES):
+            last = min(first + QUERIES, tokens)
+            mask = gate[:, :, first:last] * offsets.rows(first, last)
+            parts.append(
+                functional.scaled_dot_product_attention(q[:, :, first:last], k, v, attn_mask=mask)
+            )
+        mixed = parts[0] if len(parts) == 1 else torch.cat(parts, dim=2)
+        return mixed.transpose(1, 2).reshape(batch, tokens, -1)
+
+    def gate(self, q: Tensor) -> Tensor:
+        """(batch, heads, tokens, head dim) of unscaled queries → (batch, heads, tokens, 1)."""
+        # Two sums of four outputs each, as one product with the sums of their weights.
+        weight = self.grep_linear.weight.view(2, GATES // 2, -1).sum(1)
+        bias = self.grep_linear.bias.view(2, GATES // 2).sum(1)
+        a, b = torch.sigmoid(functional.linear(q, weight, bias)).chunk(2, dim=-1)
+        return a * (b * self.grep_a - 1) + 2
+
+
+class DeepNormLayer(nn.Module):
+    """One transformer layer; each norm comes after a sum whose first term is enlarged (DeepNorm).
+
+    >>> shape = BeatsArchitecture(embed=8, dim=8, depth=1, heads=2, hidden=16, taps=4, groups=2)
+    >>> DeepNormLayer(shape)(torch.zeros(1, 5, 8), Offsets(torch.zeros(2, 9))).shape
+    torch.Size([1, 5, 8])
+    """
+
+    def __init__(self, shape: BeatsArchitecture) -> None:
+        super().__init__()
+        self.alpha = shape.alpha
+        self.self_attn = GatedAttention(shape)
+        self.self_attn_layer_norm = nn.LayerNorm(shape.dim, eps=EPS)
+        self.fc1 = nn.Linear(shape.dim, shape.hidden)
+        self.fc2 = nn.Linear(shape.hidden, shape.dim)
+        self.final_layer_norm = nn.LayerNorm(shape.dim, eps=EPS)
+
+    def forward(self, x: Tensor, offsets: Offsets) -> Tensor:
+        """(batch, tokens, dim) → the same shape."""
+        mixed = self.self_attn(x, offsets)
+        x = self.self_attn_layer_norm(torch.add(mixed, x, alpha=self.alpha))
+        y = self.fc2(functional.gelu(self.fc1(x)))
+        return self.final_layer_norm(torch.add(y, x, alpha=self.alpha))  # type: ignore[no-any-return]
+
+
+class _Layers(nn.Module):
+    """What the published names call `encoder`."""
+
+    def __init__(self, shape: BeatsArchitecture) -> None:
+        super().__init__()
+        self.pos_conv = nn.ModuleList([PositionConvolution(shape)])
+        self.layer_norm = nn.LayerNorm(shape.dim, eps=EPS)
+        self.layers = nn.ModuleList(DeepNormLayer(shape) for _ in range(shape.depth))
+
+
+class BeatsEncoder(nn.Module):
+    """BEATs.
+
+    Args:
+        shape: what the weights file says.
+
+    >>> shape = BeatsArchitecture(embed=4, dim=8, depth=1, heads=2, hidden=16, taps=4, groups=2)
+    >>> encoder = BeatsEncoder(shape).requires_grad_(False)
+    >>> encoder(torch.zeros(1, 32, 128)).shape  # 8 tokens for each 16 frames
+    torch.Size([1, 16, 8])
+    """
+
+    def __init__(self, shape: BeatsArchitecture) -> None:
+        super().__init__()
+        self.shape = shape
+        self.patch_embedding = nn.Conv2d(1, shape.embed, PATCH, PATCH, bias=False)
+        self.layer_norm = nn.LayerNorm(shape.embed, eps=EPS)
+        if shape.embed != shape.dim:
+            self.post_extract_proj = nn.Linear(shape.embed, shape.dim)
+        self.encoder = _Layers(shape)
+
+    def forward(self, mel: Tensor, layer: int | None = None) -> Tensor:
+        """Tokens of some clips of one length.
+
+        Args:
+            mel: (batch, frames, 128) normalised log-mel; what fills no patch of 16 is not heard.
+            layer: behind which layer, 1 to depth; 0 is what goes into the first, None the last.
+
+        Returns:
+            (batch, frames // 16 · 8, dim).
+        """
+        x = self.embed(mel)
+        offsets = self.offsets(x.shape[1])
+        for one in self.encoder.layers[:layer]:
+            x = one(x, offsets)
+        return x
+
+    def embed(self, mel: Tensor) -> Tensor:
+        """What goes into the first layer, (batch, tokens, dim)."""
+        batch, frames, mels = mel.shape
+        columns = frames // PATCH
+        mel = mel[:, : columns * PATCH].to(self.layer_norm.weight.dtype)
+        cut = mel.reshape(batch, columns, PATCH, mels // PATCH, PATCH).transpose(2, 3)
+        flat = cut.reshape(batch, -1, PATCH * PATCH)  # (batch, tokens, 256)
+        # One product instead of a convolution: its weight as a matrix, the same sum.
+        x = self.layer_norm(functional.linear(flat, self.patch_embedding.weight.flatten(1)))
+        if self.shape.embed != self.shape.dim:
+            x = self.post_extract_proj(x)
+        return self.encoder.layer_norm(x + self.encoder.pos_conv[0](x))  # type: ignore[no-any-return]
+
+    @property
+    def table(self) -> Tensor:
+        """The relative positions' numbers, (buckets, heads)."""
+        first: DeepNormLayer = self.encoder.layers[0]  # type: ignore[assignment]
+        return first.self_attn.relative_attention_bias.weight
+
+    def offsets(self, tokens: int, table: Tensor | None = None) -> Offsets:
+        """What relative positions add, for clips of some tokens; one for all layers.
+
+        Args:
+            tokens: of a clip.
+            table: (buckets, heads); None is the first layer's.
+        """
+        used = self.table if table is None else table
+        chosen = buckets(tokens, self.shape).to(used.device)
+        return Offsets(used[chosen].T.contiguous())
+
+
+def load(weights: BeatsWeights, dtype: torch.dtype = torch.float32) -> BeatsEncoder:
+    """An encoder with the weights of a file, ready for inference on the CPU.
+
+    float32 weights are used where they lie in the file, mapped into memory; only the weight of the
+    convolution, which is normed, is made anew.
+
+    Args:
+        weights: opened and checked, see `nearfar.embedder.weights`.
+        dtype: of the parameters.
+
+    Raises:
+        WeightsError: the file changed since it was checked, or has tables that differ.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    with torch.device("meta"):  # no memory for numbers that the file brings
+        encoder = BeatsEncoder(weights.architecture)
+    try:
+        with safe_open(weights.path, framework="pt") as file:
+            state = {name: file.get_tensor(name) for name in weights.architecture.shapes()}
+        # Assigned, not copied: the file's own pages are the parameters.
+        encoder.load_state_dict(state, assign=True)
+    except (SafetensorError, OSError, RuntimeError) as error:
+        line = next(iter(str(error).splitlines()), type(error).__name__)
+        raise WeightsError(
+            f"{Path(weights.path).name}: cannot be read ({line}); copy it again"
+        ) from None
+    refuse_tables(weights.path, state)
+    for parameter in encoder.parameters():
+        parameter.requires_grad_(False)
+    convolution: PositionConvolution = encoder.encoder.pos_conv[0]  # type: ignore[assignment]
+    convolution.weight = convolution.float().normed()  # before it is rounded
+    return encoder.to(dtype).eval()
+
+
+def refuse_tables(path: Path, tensors: dict[str, Tensor]) -> None:
+    """Relative positions are one table: files in which layers have their own are no BEATs.
+
+    Raises:
+        WeightsError: two tables differ.
+    """
+    first, *others = sorted(name for name in tensors if name.endswith(TABLE))
+    for name in others:
+        if not torch.equal(tensors[name], tensors[first]):
+            raise WeightsError(
+                f"{path}: {name!r} differs from {first!r}, and a BEATs has one table for all "
+                "layers; take the published checkpoint"
+            )

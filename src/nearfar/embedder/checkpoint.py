@@ -1,0 +1,183 @@
+"""A published checkpoint is read, and weights of ours are written: of any encoder.
+
+A checkpoint is a pickle, and a pickle can run code. It is read with torch's weights-only reader,
+which builds tensors and plain containers; the few other types that real checkpoints hold (see
+`_HARMLESS`) become empty stand-ins, and any other name is refused.
+
+This file imports torch; import it inside functions only.
+"""
+
+from __future__ import annotations
+
+import glob
+import json
+import re
+import shutil
+import tempfile
+import warnings
+import zipfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import torch
+
+from nearfar.embedder.tensorfile import header_bytes, unreadable
+from nearfar.embedder.weights import CONFIG, TENSORS
+from nearfar.errors import StorageError, WeightsError
+from nearfar.files import STALE, atomic_file, file_age, storage_errors, write_text
+
+# What real checkpoints hold beside tensors and plain containers.
+_HARMLESS = (
+    "argparse.Namespace", "numpy.dtype", "numpy.core.multiarray.scalar",
+    "numpy._core.multiarray.scalar",
+)  # fmt: skip
+_FOREIGN = re.compile(r"GLOBAL ([\w.]+)")
+
+Tensors = dict[str, torch.Tensor]
+
+
+# ---- reading ---------------------------------------------------------------------------------
+
+
+class StandIn:
+    """Takes the place of an object of a harmless type; nothing of that type is run.
+
+    >>> StandIn(7).fields
+    {}
+    """
+
+    fields: Mapping[str, Any] = MappingProxyType({})  # of a Namespace
+
+    def __new__(cls, *_: object) -> StandIn:  # noqa: D102
+        return super().__new__(cls)
+
+    def __init__(self, *_: object) -> None:
+        pass
+
+    def __setstate__(self, state: object) -> None:
+        if isinstance(state, dict):
+            self.fields = state
+
+
+def load_checkpoint(path: Path, what: str) -> Mapping[str, Any]:
+    """What a checkpoint holds, read without running anything; tensors stay in the file.
+
+    Args:
+        path: the .pt file.
+        what: it shall be, for messages.
+
+    Raises:
+        WeightsError: no such file, no checkpoint, or one with code in it.
+    """
+    if not path.is_file():
+        raise WeightsError(f"{path}: no such file; give the .pt file of {what}")
+    with torch.serialization.safe_globals([(StandIn, name) for name in _HARMLESS]):
+        try:
+            with warnings.catch_warnings():  # of torch's about old formats: we say it ourselves
+                warnings.simplefilter("ignore")
+                content = torch.load(
+                    path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path)
+                )
+        except Exception as error:  # a damaged file fails in many ways: struct, zip, index, key …
+            raise _not_loaded(path, error) from None
+    if not isinstance(content, Mapping):
+        raise WeightsError(f"{path}: holds a {type(content).__name__}; need {what}")
+    return content
+
+
+def _not_loaded(path: Path, error: Exception) -> WeightsError:
+    if isinstance(error, OSError):
+        return unreadable(path, error)
+    foreign = _foreign(path, error)
+    if foreign:
+        return WeightsError(
+            f"{path}: to load it would run code, {foreign}; it was not loaded. Take published "
+            "safetensors; if you trust who made it, load it with what wrote it and save its "
+            "'model' alone"
+        )
+    return WeightsError(
+        f"{path}: no PyTorch checkpoint, or damaged ({type(error).__name__}); download it again, "
+        "and compare its size"
+    )
+
+
+def _foreign(path: Path, error: Exception) -> str:
+    """The first name in the pickle that is not on the list, read without running anything."""
+    try:
+        names = torch.serialization.get_unsafe_globals_in_checkpoint(path)
+    except Exception:  # only files in zip form are read by it
+        names = _FOREIGN.findall(str(error))
+    return min(names, default="")
+
+
+# ---- writing -----------------------------------------------------------------------------------
+
+
+def check_place(out: Path) -> None:
+    """Refuse a folder that has something in it, before minutes are spent.
+
+    Raises:
+        StorageError: a file, or a folder that is not empty.
+    """
+    with storage_errors(out):
+        if out.exists() and not out.is_dir():
+            raise StorageError(f"{out}: is a file; choose a new folder")
+        if out.exists() and any(out.iterdir()):
+            raise StorageError(f"{out}: has files in it; choose a new folder")
+
+
+def write_weights(
+    checkpoint: Path,
+    out: Path,
+    config: Mapping[str, Any],
+    tensors: Tensors,
+    check: Callable[[Path], object],
+) -> None:
+    """A folder beside the place, checked, then renamed into it: there whole or not at all.
+
+    Args:
+        checkpoint: where the tensors are from, for messages.
+        out: a folder that is not there, or is empty.
+        config: of the encoder.
+        tensors: by their names in the file; written as float32.
+        check: opens the folder, and raises what is wrong with it.
+
+    Raises:
+        WeightsError: numbers that are not finite, or what `check` raises.
+        StorageError: the folder cannot be written.
+    """
+    with storage_errors(out):
+        out = out.resolve()
+        out.parent.mkdir(parents=True, exist_ok=True)
+        for left in out.parent.glob(f".{glob.escape(out.name[:40])}.*"):
+            if (left / CONFIG).is_file() and file_age(left) > STALE:  # its writer was killed
+                shutil.rmtree(left, ignore_errors=True)
+        part = Path(tempfile.mkdtemp(prefix=f".{out.name[:40]}.", dir=out.parent))
+        try:
+            write_text(part / CONFIG, json.dumps(config, indent=2) + "\n")
+            _write_tensors(checkpoint, part / TENSORS, tensors)
+            check(part)
+            part.chmod(0o755)
+            if out.exists():
+                out.rmdir()  # it is empty; some systems do not rename over a folder
+            part.rename(out)
+        except BaseException:
+            shutil.rmtree(part, ignore_errors=True)
+            raise
+
+
+def _write_tensors(path: Path, target: Path, tensors: Tensors) -> None:
+    """One tensor after the other: a large encoder is never in memory twice."""
+    shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+    with atomic_file(target) as file:
+        file.write(header_bytes(shapes, "F32", {"format": "pt"}))
+        for name in sorted(tensors):
+            values = tensors[name].to(torch.float32)
+            if not torch.isfinite(values).all():
+                raise WeightsError(
+                    f"{path}: tensor {name!r} has numbers that are not finite; download it again, "
+                    "or take another checkpoint"
+                )
+            file.write(values.numpy().astype("<f4", copy=False).tobytes())
