@@ -23,8 +23,9 @@ from typing import Any
 
 import torch
 
+from nearfar.embedder.encoders import KINDS, kind_of_tensors
 from nearfar.embedder.tensorfile import header_bytes, unreadable
-from nearfar.embedder.weights import CONFIG, TENSORS
+from nearfar.embedder.weights import CONFIG, TENSORS, FileLayout
 from nearfar.errors import StorageError, WeightsError
 from nearfar.files import STALE, atomic_file, file_age, storage_errors, write_text
 
@@ -85,6 +86,24 @@ def load_checkpoint(path: Path, what: str) -> Mapping[str, Any]:
     if not isinstance(content, Mapping):
         raise WeightsError(f"{path}: holds a {type(content).__name__}; need {what}")
     return content
+
+
+def state_of(path: Path, content: Mapping[str, Any], layout: FileLayout) -> Mapping[Any, Any]:
+    """A checkpoint's tensors by their names, beside which it may have settings.
+
+    Raises:
+        WeightsError: it is another encoder's that we know.
+    """
+    state = content.get("model")
+    if not isinstance(state, Mapping):
+        state = content  # a PyTorch file of tensors alone
+    other = kind_of_tensors(name for name in state if isinstance(name, str))
+    if other is not None and other != layout.kind:
+        raise WeightsError(
+            f"{path}: has the tensors of {KINDS[other].encoder}, not of {layout.name}; nearfar "
+            "weights convert takes it for what it is"
+        )
+    return state
 
 
 def _not_loaded(path: Path, error: Exception) -> WeightsError:

@@ -204,7 +204,7 @@ def _sizes(shapes: Mapping[str, Shape]) -> dict[str, int]:
         "embed": ("patch_embedding.weight", 0),
         "dim": (f"{first}fc2.weight", 0),
         "hidden": (f"{first}fc1.weight", 0),
-        "heads": (f"{first}self_attn.grep_a", 1),
+        "heads": (f"{first}{TABLE}", 1),
         "taps": (TAPS_V, 2),
         "buckets": (f"{first}{TABLE}", 0),
     }

@@ -15,8 +15,13 @@ import torch
 from nearfar.embedder.beats.architecture import TABLE, TAPS_G, TAPS_V, from_config
 from nearfar.embedder.beats.model import refuse_tables
 from nearfar.embedder.beats.weights import LAYOUT, BeatsWeights, open_weights
-from nearfar.embedder.checkpoint import Tensors, check_place, load_checkpoint, write_weights
-from nearfar.embedder.encoders import KINDS, kind_of_tensors
+from nearfar.embedder.checkpoint import (
+    Tensors,
+    check_place,
+    load_checkpoint,
+    state_of,
+    write_weights,
+)
 from nearfar.embedder.weights import compare, read_config
 from nearfar.errors import WeightsError, warn
 
@@ -46,7 +51,8 @@ def convert(checkpoint: Path, out: Path, config: Path | None = None) -> BeatsWei
     """
     check_place(out)
     content = load_checkpoint(checkpoint, "a BEATs checkpoint")
-    tensors = _encoder(checkpoint, content)
+    state = state_of(checkpoint, content, LAYOUT)
+    tensors = _encoder(checkpoint, state)
     shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
     try:
         architecture = from_config(_settings(content, config), shapes)
@@ -55,20 +61,12 @@ def convert(checkpoint: Path, out: Path, config: Path | None = None) -> BeatsWei
     compare(checkpoint, architecture.shapes(), shapes, "", LAYOUT.name)
     refuse_tables(checkpoint, {n: t for n, t in tensors.items() if n.endswith(TABLE)})
     write_weights(checkpoint, out, architecture.config(), tensors, open_weights)
+    _tell_dropped(checkpoint, state)
     return open_weights(out)
 
 
-def _encoder(path: Path, content: Mapping[str, Any]) -> Tensors:
+def _encoder(path: Path, state: Mapping[Any, Any]) -> Tensors:
     """The encoder's tensors by their published names, as they are."""
-    state = content.get("model")
-    if not isinstance(state, Mapping):
-        state = content  # a PyTorch file of tensors alone
-    other = kind_of_tensors(name for name in state if isinstance(name, str))
-    if other not in (None, LAYOUT.kind):
-        raise WeightsError(
-            f"{path}: has the tensors of {KINDS[other].encoder}, not of a BEATs; nearfar weights "
-            "convert takes it for what it is"
-        )
     tensors: Tensors = {}
     for key, value in state.items():
         if key in _PREDICTOR:
@@ -80,13 +78,16 @@ def _encoder(path: Path, content: Mapping[str, Any]) -> Tensors:
         if not value.is_floating_point() or value.layout is not torch.strided:
             raise WeightsError(f"{path}: {key!r} is {value.dtype}; need floating point numbers")
         tensors[_RENAMED.get(key, key)] = value.detach()
+    return tensors
+
+
+def _tell_dropped(path: Path, state: Mapping[Any, Any]) -> None:
     dropped = [key for key in _PREDICTOR if key in state]
     if dropped:
         warn(
-            f"{path.name}: fine-tuned; {' and '.join(dropped)}, which make classes of the tokens, "
+            f"{path}: fine-tuned; {' and '.join(dropped)}, which make classes of the tokens, "
             "are left out: embeddings are the encoder's"
         )
-    return tensors
 
 
 def _settings(content: Mapping[str, Any], config: Path | None) -> Mapping[str, Any]:

@@ -18,6 +18,7 @@ from nearfar.embedder.checkpoint import (
     Tensors,
     check_place,
     load_checkpoint,
+    state_of,
     write_weights,
 )
 from nearfar.embedder.eat.architecture import (
@@ -81,9 +82,7 @@ def convert(checkpoint: Path, out: Path, config: Path | None = None) -> Weights:
 
 def _encoder(path: Path, content: Mapping[str, Any]) -> Tensors:
     """The encoder's tensors by their published names, float32 or as they are."""
-    state = content.get("model")
-    if not isinstance(state, Mapping):
-        state = content  # a PyTorch file of tensors alone
+    state = state_of(path, content, LAYOUT)
     tensors: Tensors = {}
     for key, value in state.items():
         if isinstance(key, str) and _DROPPED.fullmatch(key):
