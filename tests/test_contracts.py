@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import nearfar as nf
+from beats_folders import folder as beats
 from conftest import TINY
 from nearfar.system.presets import PRESETS
 from nearfar.testing import check_embedder, check_frontend, check_part, check_rule, check_system
@@ -37,6 +38,8 @@ def test_frontends(part):
         nf.LogMel(n_mels=40),
         nf.EAT(str(TINY)),
         nf.EAT(str(TINY), pooling="cls", layer=1, frames=1024),
+        nf.BEATs(beats()),
+        nf.BEATs(beats(), layer=1),
     ],
     ids=repr,
 )
@@ -72,6 +75,15 @@ def test_presets(name):
     for member in system.members:
         check_system(member)
     assert eval(repr(system), vars(nf) | {n: getattr(nf, n) for n in nf.__all__}) == system
+
+
+def test_presets_take_whatever_encoder_the_weights_are():
+    for name in PRESETS:
+        system = PRESETS[name](name, [beats()] * PRESETS[name].encoders)
+        for member in system.members:
+            check_system(member)
+        assert ("BEATs(" in repr(system)) == (PRESETS[name].encoders > 0)
+        assert eval(repr(system), vars(nf) | {n: getattr(nf, n) for n in nf.__all__}) == system
 
 
 def test_presets_say_how_many_weights_they_take():

@@ -27,7 +27,7 @@ GROUPS: dict[str, tuple[tuple[str, ...], str]] = {
         ("Near", "Far", "Stereo", "CoherenceMask", "FarCancel"),
         "--set frontend.floor=0.1",
     ),
-    "Embedders": (("DIF", "LogMel", "EAT", "Crops"), "--set embedder.n_mels=64"),
+    "Embedders": (("DIF", "LogMel", "EAT", "BEATs", "Crops"), "--set embedder.n_mels=64"),
     "Adaptation": (("MeanShift", "UnitLength", "Standardise"), "--set adaptation=MeanShift"),
     "Whitening": (("ZCA",), "--set whitening.shrinkage=0.1"),
     "Enrichment": (
@@ -83,6 +83,7 @@ def _made(name: str) -> Any:
         "System": nf.s4(),
         "Ensemble": nf.Ensemble((nf.s4(), nf.logmel())),
         "EAT": nf.EAT("weights"),
+        "BEATs": nf.BEATs("weights"),
         "Crops": nf.Crops(nf.LogMel()),
     }
     return made[name] if name in made else getattr(nf, name)()

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from nearfar.embedder.backbone import Backbone
 from nearfar.embedder.contract import innermost, training_of
 from nearfar.embedder.eat import EAT
 from nearfar.errors import Once, SettingError
@@ -109,12 +110,18 @@ def warn_untrained(system: System | Ensemble, once: Once) -> None:
     for member in system.members:
         encoder = innermost(member.embedder)
         # Wrapped and not told how to pool: that is s1 with weights that no finetune made.
-        cropped = isinstance(encoder, EAT) and encoder is not member.embedder
-        if cropped and encoder.pooling is None and encoder.training is None:
+        cropped = isinstance(encoder, Backbone) and encoder is not member.embedder
+        told = isinstance(encoder, EAT) and encoder.pooling is not None
+        if cropped and not told and encoder.training is None:
+            meant = (
+                "; --set embedder.embedder.pooling=mean says that it is meant"
+                if isinstance(encoder, EAT)
+                else ""
+            )
             once.warn(
                 ("untrained",),
                 "published weights, not trained by nearfar finetune: this is the frozen baseline, "
-                "not System 1; --set embedder.embedder.pooling=mean says that it is meant",
+                f"not System 1{meant}",
             )
             return
 

@@ -49,6 +49,11 @@ class Backbone(ABC):
 
     @property
     @abstractmethod
+    def fingerprint(self) -> str:
+        """The weights' hash and every setting but the place where they lie."""
+
+    @property
+    @abstractmethod
     def identity(self) -> str:
         """The settings, without the place where the weights lie: what a cache knows it by."""
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 # What parts of ours are to a person; others are called by their class.
 _EMBEDDERS = {
     "DIF": "named features (DIF)", "LogMel": "mean log-mel spectrum", "EAT": "encoder (EAT)",
+    "BEATs": "encoder (BEATs)",
 }  # fmt: skip
 _FRONTENDS = {
     "Near": "of the near microphone",
