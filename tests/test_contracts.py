@@ -49,9 +49,13 @@ def test_embedders(part):
 
 @pytest.mark.parametrize(
     "part",
-    [nf.KNN(), nf.KNN(metric="euclidean"), nf.KNN((1.0, -0.35, -0.05), "euclidean")],
+    [
+        nf.KNN(), nf.KNN(metric="euclidean"), nf.KNN((1.0, -0.35, -0.05), "euclidean"),
+        nf.LocalDensity(), nf.LocalDensity(k=16, form="difference"),
+        nf.LocalDensity(k=3, metric="cosine"), nf.VarMin(), nf.VarMin(k=99, metric="euclidean"),
+    ],
     ids=repr,
-)
+)  # fmt: skip
 def test_rules(part):
     check_rule(part)
 

@@ -49,6 +49,8 @@ if TYPE_CHECKING:
     from nearfar.scoring.calibrate import ZScore as ZScore
     from nearfar.scoring.enrich import PseudoTarget as PseudoTarget
     from nearfar.scoring.enrich import ResidualAugmentation as ResidualAugmentation
+    from nearfar.scoring.local import LocalDensity as LocalDensity
+    from nearfar.scoring.local import VarMin as VarMin
     from nearfar.scoring.rule import KNN as KNN
     from nearfar.scoring.whiten import ZCA as ZCA
     from nearfar.system.presets import logmel as logmel

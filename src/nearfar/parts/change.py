@@ -13,10 +13,12 @@ from nearfar.parts.data import (
     REFUSALS,
     TYPES,
 )
+from nearfar.parts.own import lacking
 
 # Where parts live that a setting may hold: a typo is answered with these alone.
-_ROOMS = {
-    "frontend": "nearfar.frontend", "embedder": "nearfar.embedder", "rule": "nearfar.scoring.rule",
+_ROOMS: dict[str, str | tuple[str, ...]] = {
+    "frontend": "nearfar.frontend", "embedder": "nearfar.embedder",
+    "rule": ("nearfar.scoring.rule", "nearfar.scoring.local"),
     "adaptation": "nearfar.scoring.adapt", "whitening": "nearfar.scoring.whiten",
     "enrichment": "nearfar.scoring.enrich", "calibration": "nearfar.scoring.calibrate",
 }  # fmt: skip
@@ -28,8 +30,9 @@ def with_setting(system: Any, assignment: str) -> Any:
     Args:
         system: any part.
         assignment: `"part.setting=value"`; parts of a tuple are named by number or by type, the
-            value is a Python literal, a bare word, or the name of a part with its defaults, as in
-            `"whitening=ZCA"`.
+            value is a Python literal, a bare word, or a part by its name, with settings where it is
+            not to have its defaults: `"whitening=ZCA"`, `"rule=LocalDensity(k=1)"`. A rule that
+            does not say its metric keeps that of the rule before it, for it belongs to the rows.
 
     Raises:
         SettingError: unknown part or setting, or a value the part refuses.
@@ -86,18 +89,65 @@ def _named(old: Any, value: Any, setting: str) -> Any:
     """A part of ours by its name, where a part is or could be; any other value as it is."""
     if not isinstance(value, str) or not (old is None or is_dataclass(old)):
         return value
-    name = value.removesuffix("()")
-    if name not in TYPES:
-        if type(old).__name__ not in TYPES:
-            return value  # None may stand for a text, and a part of theirs for anything
-        fitting = [n for n, room in TYPES.items() if room.startswith(_ROOMS.get(setting, ""))]
-        raise SettingError(f"{setting} has no part {value!r}; {did_you_mean(name, fitting)}")
+    call = _call(value)
+    if ast.unparse(call.func) in TYPES if call else value in TYPES:
+        return _made(call or ast.Call(ast.Name(value), [], []), setting, old)
+    if type(old).__name__ not in TYPES:
+        return value  # None may stand for a text, and a part of theirs for anything
+    raise SettingError(f"{setting} has no part {value!r}; {_guess(value, setting)}")
+
+
+def _call(text: str) -> ast.Call | None:
+    """What a text calls, as in `KNN(metric="cosine")`; None if it calls nothing."""
     try:
-        return getattr(importlib.import_module(TYPES[name]), name)()
-    except TypeError as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            tree = ast.parse(text, mode="eval").body
+    except (SyntaxError, ValueError, MemoryError, RecursionError):
+        return None
+    return tree if isinstance(tree, ast.Call) else None
+
+
+def _guess(text: str, setting: str) -> str:
+    fitting = [n for n, room in TYPES.items() if room.startswith(_ROOMS.get(setting, ""))]
+    return did_you_mean(text.partition("(")[0], fitting)
+
+
+def _made(call: ast.Call, setting: str, old: Any) -> Any:
+    """The part of ours that a call describes; nothing is run but the part's own making."""
+    name = ast.unparse(call.func)
+    if name not in TYPES:
+        raise SettingError(f"{setting} has no part {name!r}; {_guess(name, setting)}")
+    cls: Any = getattr(importlib.import_module(TYPES[name]), name)
+    names = [f.name for f in fields(cls) if f.init]
+    given = dict(zip(names, call.args, strict=False))
+    given |= {word.arg or "**": word.value for word in call.keywords}
+    unknown = [word for word in given if word not in names]
+    if unknown or len(call.args) > len(names):
+        first = unknown[0] if unknown else ast.unparse(call.args[-1])
+        raise SettingError(f"{name} has no setting {first!r}; {did_you_mean(first, names)}")
+    values = {word: _argument(node, word, old) for word, node in given.items()}
+    if setting == "rule" and "metric" in names and not lacking(old, "metric"):
+        values.setdefault("metric", old.metric)
+    try:
+        return cls(**values)
+    except NearfarError:
+        raise
+    except REFUSALS as error:
         raise SettingError(
             f"{name} needs settings, so give it in a file ({first_line(error)})"
         ) from None
+
+
+def _argument(node: ast.expr, setting: str, old: Any) -> Any:
+    """A setting within a call: a literal, a bare word, or another part."""
+    if isinstance(node, ast.Call):
+        return _made(node, setting, old)
+    if isinstance(node, ast.Name) and node.id in TYPES:
+        return _made(ast.Call(node, [], []), setting, old)
+    if isinstance(node, ast.Tuple | ast.List):
+        return tuple(_argument(one, setting, old) for one in node.elts)
+    return _value(ast.unparse(node))  # a shell takes quotes away: form=difference
 
 
 def _index(parts: tuple[Any, ...], name: str) -> int:

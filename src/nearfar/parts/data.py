@@ -38,6 +38,8 @@ TYPES = {
     "ResidualAugmentation": "nearfar.scoring.enrich",
     "PseudoTarget": "nearfar.scoring.enrich",
     "KNN": "nearfar.scoring.rule",
+    "LocalDensity": "nearfar.scoring.local",
+    "VarMin": "nearfar.scoring.local",
     "Raw": "nearfar.scoring.calibrate",
     "ZScore": "nearfar.scoring.calibrate",
     "Percentile": "nearfar.scoring.calibrate",

@@ -5,9 +5,10 @@ Every row knows the clip it came from (`origin`): leaving a clip out leaves out 
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,9 +19,13 @@ from nearfar.text import counted
 Rows = NDArray[np.float64]
 Index = NDArray[np.int64]
 Metric = Literal["cosine", "euclidean"]
+Mask = NDArray[np.bool_]
 
 SOURCE, TARGET = 0, 1  # as banks on disk have them
 QUERIES = 256  # queries per block, bounds the distance table
+PAIRS = 1 << 20  # numbers of pairs at a time, 8 MB
+TOGETHER = 8  # columns, of which the least is taken
+FEW = 8  # times as many rows as are asked for are few enough to be looked at again
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,6 +125,90 @@ class MemoryBank:
             distances[i], nearest[i] = exact[order], rows[order]
         return distances, nearest
 
+    def around(self, z: Rows, k: int, metric: Metric, left_out: Index) -> tuple[Rows, Index]:
+        """The k nearest rows of each query, or as many as it may see.
+
+        Args:
+            z: (n, dim) queries.
+            k: how many.
+            metric: as in `neighbours`.
+            left_out: (n, any) origins whose rows query i must not see.
+
+        Returns:
+            distances (n, k) ascending, infinite where there are no more, and rows (n, k).
+        """
+        unit, queries = self._unit(metric), _unit_rows(z) if metric == "cosine" else z
+        coarse = self._coarse_cosine if metric == "cosine" else self._coarse_euclidean
+        squares, rows = np.full((len(z), k), np.inf), np.zeros((len(z), k), dtype=np.int64)
+        for first in range(0, len(z), QUERIES):
+            part = slice(first, first + QUERIES)
+            out = [origins[:, None] == self.origin for origins in left_out[part].T]
+            i, j = _near(*coarse.table(queries[part]), k, out)
+            if len(i) > FEW * k * len(queries[part]):  # too coarse for rows so far from their mean
+                i, j = _near(*self._table(queries[part], unit), k, out)
+            exact = _pairs(queries[part], unit[0], i, j)
+            order = np.lexsort((j, exact, i))  # by query, then distance, then row
+            i, j, exact = i[order], j[order], exact[order]
+            rank = np.arange(len(i)) - np.searchsorted(i, i)  # of a row among its query's
+            kept = rank < k
+            squares[first + i[kept], rank[kept]] = exact[kept]
+            rows[first + i[kept], rank[kept]] = j[kept]
+        return (squares / 2 if metric == "cosine" else np.sqrt(squares)), rows
+
+    def least(
+        self, z: Rows, metric: Metric, factor: Rows, offset: Rows, leave_out: int = -1
+    ) -> tuple[Rows, Index]:
+        """The least of `factor · distance − offset` over all rows, for each query.
+
+        Found as `neighbours` are, so that the answer to one query does not depend on the others.
+
+        Args:
+            z: (n, dim) queries.
+            metric: as in `neighbours`.
+            factor: (rows,), above 0.
+            offset: (rows,).
+            leave_out: origin whose rows no query must see; −1 for none.
+
+        Returns:
+            (n,) the least, and (n,) the row that gives it (of equals the earlier).
+
+        Raises:
+            DatasetError: no rows are left.
+        """
+        unit, queries = self._unit(metric), _unit_rows(z) if metric == "cosine" else z
+        seen = self.origin != leave_out
+
+        def said(squares: Rows, rows: Index | slice) -> Rows:
+            distances = squares / 2 if metric == "cosine" else np.sqrt(squares)
+            return distances * factor[rows] - offset[rows]
+
+        if not seen.any():
+            raise DatasetError("no row of another clip is left to compare with; give more clips")
+        best, nearest = np.empty(len(z)), np.empty(len(z), dtype=np.int64)
+        for first in range(0, len(z), QUERIES):
+            part = slice(first, first + QUERIES)
+            table, slack = self._table(queries[part], unit)
+            most = said(np.maximum(table + slack[:, None], 0.0), slice(None))
+            reach = np.where(seen, most, np.inf).min(axis=1)
+            low = said(np.maximum(table - slack[:, None], 0.0), slice(None))
+            i, j = np.nonzero((low <= reach[:, None]) & seen)
+            exact = said(_pairs(queries[part], unit[0], i, j), j)
+            order = np.lexsort((j, exact, i))
+            firsts = order[np.searchsorted(i, np.arange(len(table)))]  # `i` rises
+            best[part], nearest[part] = exact[firsts], j[firsts]
+        return best, nearest
+
+    def _table(self, z: Rows, unit: tuple[Rows, Rows]) -> tuple[Rows, Rows]:
+        """Squared distances (n, rows), and (n,) what rounding may have moved them by."""
+        bank, squares = unit
+        own = np.einsum("ij,ij->i", z, z)
+        table = z @ bank.T
+        table *= -2.0
+        table += squares
+        table += own[:, None]
+        longest = np.sqrt(own) + np.sqrt(squares.max())
+        return table, 4 * np.finfo(np.float64).eps * (z.shape[1] + 8) * longest**2
+
     def _check_enough(self, table: Rows, k: int) -> None:
         left = int(np.isfinite(table).sum(axis=1).min()) if len(table) else k
         if left < k:
@@ -131,6 +220,19 @@ class MemoryBank:
     def _unit(self, metric: Metric) -> tuple[Rows, Rows]:
         return self._cosine if metric == "cosine" else self._euclidean
 
+    @cached_property
+    def made(self) -> dict[Hashable, Any]:
+        """What rules have worked out of the rows alone, by a key of their own."""
+        return {}
+
+    @cached_property
+    def _coarse_euclidean(self) -> _Coarse:
+        return _Coarse.of(self._euclidean[0])
+
+    @cached_property
+    def _coarse_cosine(self) -> _Coarse:
+        return _Coarse.of(self._cosine[0])
+
     # Each made by its first query: a rule has one metric.
     @cached_property
     def _euclidean(self) -> tuple[Rows, Rows]:
@@ -140,6 +242,69 @@ class MemoryBank:
     def _cosine(self) -> tuple[Rows, Rows]:
         unit = _unit_rows(self.embeddings)
         return unit, np.einsum("ij,ij->i", unit, unit)
+
+
+@dataclass(frozen=True, eq=False)
+class _Coarse:
+    """Rows less their mean, as large as 1, in float32: half the work, and all it must be is near.
+
+    >>> table, slack = _Coarse.of(np.array([[0.0], [4.0]])).table(np.array([[1.0]]))
+    >>> table.tolist(), slack < 1e-4
+    ([[0.25, 2.25]], array([ True]))
+    """
+
+    mean: Rows  # (dim,)
+    unit: float
+    rows: NDArray[np.float32]  # (rows, dim)
+    squares: NDArray[np.float32]  # (rows,)
+
+    @classmethod
+    def of(cls, rows: Rows) -> _Coarse:
+        mean = rows.mean(axis=0)
+        centred = rows - mean
+        unit = float(np.sqrt(np.einsum("ij,ij->i", centred, centred).max())) or 1.0
+        small = (centred / unit).astype(np.float32)
+        return cls(mean, unit, small, np.einsum("ij,ij->i", small, small))
+
+    def table(self, z: Rows) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """As `MemoryBank._table`, in its own unit; of queries as far away as the rows at most."""
+        small = ((z - self.mean) / self.unit).astype(np.float32)
+        table = small @ self.rows.T
+        table *= -2.0
+        table += self.squares
+        own = np.einsum("ij,ij->i", small, small)
+        table += own[:, None]
+        longest = np.sqrt(own) + 1
+        return table, np.float32(4 * np.finfo(np.float32).eps * (z.shape[1] + 8)) * longest**2
+
+
+def _near(
+    table: NDArray[np.floating], slack: NDArray[np.floating], k: int, out: Sequence[Mask]
+) -> tuple[Index, Index]:
+    """Pairs of a query and a row that may be one of its k nearest: two (pairs,), by query."""
+    for hidden in out:
+        table[hidden] = np.inf
+    # The k-th least of the leasts of columns taken together is as large as that of all or larger,
+    # hardly ever by much, and costs a tenth.
+    many = table.shape[1] // TOGETHER
+    least = table
+    if many >= TOGETHER * k:
+        least = table[:, : many * TOGETHER].reshape(len(table), TOGETHER, many).min(axis=1)
+    last = min(k, least.shape[1]) - 1
+    kth = least.min(axis=1) if last == 0 else np.partition(least, last, axis=1)[:, last]
+    # Where fewer are left, all of them; never those that are left out.
+    reach = np.minimum(kth + slack, np.finfo(table.dtype).max)
+    i, j = np.nonzero(table <= reach[:, None])
+    return i, j
+
+
+def _pairs(z: Rows, bank: Rows, i: Index, j: Index) -> Rows:
+    """Squared distances of pairs of rows, (pairs,), each of the same bits whatever the others."""
+    exact, many = np.empty(len(i)), max(1, PAIRS // z.shape[1])
+    for first in range(0, len(i), many):
+        part = slice(first, first + many)
+        exact[part] = ((z[i[part]] - bank[j[part]]) ** 2).sum(axis=1)
+    return exact
 
 
 def _unit_rows(z: Rows) -> Rows:
