@@ -257,6 +257,18 @@ def test_an_ensemble_is_the_weighted_mean_of_calibrated_members(train, test_clip
     assert both.values == pytest.approx(0.75 * alone[0] + 0.25 * alone[1], rel=1e-12)
 
 
+def test_an_ensemble_by_minimum_survives_the_disk(train, test_clips, tmp_path):
+    fan, fan_test = train.select(machine="fan"), test_clips.select(machine="fan")
+    a = replace(nf.s4(), calibration=nf.ZScore())
+    b = replace(nf.logmel(), calibration=nf.ZScore())
+    detector = nf.fit(nf.Ensemble((a, b), fusion="minimum"), fan)
+    detector.save(tmp_path / "d")
+    again = nf.load(tmp_path / "d").score(fan_test)
+    assert again == detector.score(fan_test)
+    alone = [nf.fit(s, fan).score(fan_test).values for s in (a, b)]
+    assert again.values == pytest.approx(np.minimum(*alone), rel=1e-12)
+
+
 def test_an_ensemble_survives_the_disk(train, test_clips, tmp_path):
     members = (replace(nf.s4(), calibration=nf.Percentile()), nf.logmel())
     system = nf.Ensemble(members)

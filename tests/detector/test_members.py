@@ -18,7 +18,7 @@ CLIP = nf.Clip(Path("new.wav"), machine="fan")
 CALIBRATIONS = {"raw": nf.Raw(), "z": nf.ZScore(), "percentile": nf.Percentile()}
 
 
-def judge(calibration, weights, seed=0, clips=12):
+def judge(calibration, weights, seed=0, clips=12, fusion="mean"):
     rng = np.random.default_rng(seed)
     frontends = (nf.Near(), nf.Far(), nf.CoherenceMask())[: len(weights)]
     systems = tuple(
@@ -32,7 +32,7 @@ def judge(calibration, weights, seed=0, clips=12):
         for _ in systems
     )  # fmt: skip
     section = Section(members, tuple(TrainingClip(f"{i}.wav", "") for i in range(clips)), None, 1.0)
-    system = nf.Ensemble(systems, weights=weights)
+    system = nf.Ensemble(systems, weights=weights, fusion=fusion)
     return Judge(system, tuple(s.chain for s in systems), section, 0.1)
 
 
@@ -53,6 +53,36 @@ def test_parts_sum_to_the_score_and_shares_to_one(calibration, weights, far):
     assert sum(s.share for s in shares) == pytest.approx(1)
     assert sum(s.weight for s in shares) == pytest.approx(1)
     assert all(0 <= s.share <= 1 for s in shares)
+
+
+@pytest.mark.parametrize("calibration", CALIBRATIONS)
+@pytest.mark.parametrize("seed", range(4))
+def test_of_a_minimum_one_member_says_all(calibration, seed):
+    """The score is its, the nearest clip is its, and so is the whole share."""
+    ours = judge(CALIBRATIONS[calibration], (1.0, 1.0, 1.0), fusion="minimum")
+    what = heard(3, seed=seed)
+    members, verdict = heeded(ours, what), ours([(CLIP, what)])[0]
+    scores = [
+        float(calibrated(np.array([one.distance]))[0])
+        for calibrated, one in zip(ours.calibrated, members, strict=True)
+    ]
+    assert verdict.score == min(scores)
+    least = scores.index(min(scores))
+    shares = shares_of(ours, members)
+    assert [s.weight for s in shares] == [float(i == least) for i in range(3)]
+    assert sum(s.part for s in shares) == verdict.score
+    assert sum(s.share for s in shares) == 1
+    assert verdict.nearest == f"{members[least].nearest()[1][0]}.wav"
+
+
+def test_many_clips_have_the_minimum_that_each_has_alone():
+    ours = judge(nf.ZScore(), (1.0, 1.0), fusion="minimum")
+    asked = [(CLIP, heard(2, seed=i)) for i in range(20)]
+    together = ours(asked)
+    assert together == [ours([one])[0] for one in asked]
+    assert len({v.nearest for v in together}) > 2
+    own = [c(m.self_scores) for c, m in zip(ours.calibrated, ours.section.members, strict=True)]
+    np.testing.assert_array_equal(ours.own, np.minimum(*own))  # thresholds are drawn of the same
 
 
 def test_what_lowers_the_score_has_no_share_in_it():

@@ -1,5 +1,6 @@
 """A System refuses parts that do not fit together before any clip is read."""
 
+import json
 from dataclasses import FrozenInstanceError, dataclass, fields, replace
 from typing import ClassVar
 
@@ -9,6 +10,8 @@ import pytest
 import nearfar as nf
 from nearfar.embedding.chain import Chain
 from nearfar.errors import SettingError
+from nearfar.parts.change import with_setting
+from nearfar.parts.data import from_data, to_data
 
 PLAIN = nf.System(nf.Near(), nf.LogMel())
 
@@ -133,3 +136,33 @@ def test_weights_left_out_are_equal_and_written_out():
     assert four.weights == (0.25,) * 4
     assert "weights=(0.25, 0.25, 0.25, 0.25)" in repr(four)
     assert nf.Ensemble((PLAIN, PLAIN), (3, 1)).weights == (3, 1)
+
+
+# ---- how an ensemble is fused ----------------------------------------------------------------
+
+
+def test_a_minimum_is_said_saved_and_read_again():
+    both = nf.Ensemble((PLAIN, nf.System(nf.Far(), nf.LogMel())), fusion="minimum")
+    assert from_data(json.loads(json.dumps(to_data(both)))) == both
+    assert with_setting(replace(both, fusion="mean"), "fusion=minimum") == both
+    assert (PLAIN.fusion, nf.Ensemble((PLAIN,)).fusion) == ("mean", "mean")
+
+
+def test_a_mean_is_saved_as_before_it_had_a_name():
+    data = to_data(nf.Ensemble((PLAIN,)))
+    assert "fusion" not in data
+    assert from_data(data).fusion == "mean"
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"fusion": "maximum"}, r"Ensemble\.fusion is 'maximum'"),
+        ({"fusion": None}, r"Ensemble\.fusion is None"),
+        ({"fusion": "minimum", "weights": (0.6, 0.4)}, "a minimum knows no weights"),
+    ],
+)
+def test_a_fusion_that_is_none_is_one_line(settings, words):
+    with pytest.raises(SettingError, match=words) as caught:
+        nf.Ensemble((PLAIN, replace(PLAIN, seed=1)), **settings)
+    assert "\n" not in str(caught.value)

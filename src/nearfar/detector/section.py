@@ -211,6 +211,7 @@ class Judge:
         self.section = section
         self.members = system.members
         self.weights = np.array(system.weights) / sum(system.weights)  # (members,), sum 1
+        self.fusion = system.fusion
         self.chains = chains
         self.calibrated: list[Calibrated] = [
             recipe.calibration.fit(section.yardstick(recipe, member))
@@ -253,21 +254,29 @@ class Judge:
 
     def __call__(self, heard: Sequence[tuple[Clip, Heard]]) -> list[Verdict]:
         """One verdict a clip, in order."""
-        raw, first = [], int(np.argmax(self.weights))
+        raw, near, first = [], [], int(np.argmax(self.weights))
         for i, (recipe, member) in enumerate(zip(self.members, self.section.members, strict=True)):
             place = self.chains.index(recipe.chain)
             z = member.scale(np.stack([what.rows[place] for _, what in heard]))  # (n, dim)
-            if i == first:  # whose nearest clip is named: it says most of the score
+            # Whose nearest clip is named: the member that says most of the score, or all of it.
+            if i == first or self.fusion == "minimum":
                 scores, distances, rows = judged_beside(recipe.rule, z, member.bank)
-                nearest = self._named(member, rows)
+                near.append((self._named(member, rows), distances))
             else:
                 scores = judged(recipe.rule, z, member.bank)
             raw.append(scores)
-        fused = self._fuse(raw)
-        return [
-            self._verdict(clip, fused[i], nearest[i], self._doubt(what, float(distances[i])))
-            for i, (clip, what) in enumerate(heard)
-        ]
+        fused, verdicts = self._fuse(raw), []
+        who = self.deciding(raw) if len(near) > 1 else np.zeros(len(heard), np.int64)
+        for i, (clip, what) in enumerate(heard):
+            nearest, distances = near[who[i]]
+            doubt = self._doubt(what, float(distances[i]))
+            verdicts.append(self._verdict(clip, fused[i], nearest[i], doubt))
+        return verdicts
+
+    def deciding(self, raw: Sequence[Rows]) -> Index:
+        """(clips,) the member whose calibrated score is the least; of equals the first."""
+        least: Index = np.argmin(self._calibrated(raw), axis=0)
+        return least
 
     def not_judged(self, clip: Clip, reason: str) -> Verdict:
         """The row of a clip that could not be used."""
@@ -288,10 +297,17 @@ class Judge:
         )
 
     def _fuse(self, raw: Sequence[Rows]) -> Rows:
+        said = self._calibrated(raw)
+        if self.fusion == "minimum":
+            least: Rows = np.min(said, axis=0)
+            return least
         fused = np.zeros(len(raw[0]))  # no matrix product: the same bits for any number of clips
-        for weight, calibrated, scores in zip(self.weights, self.calibrated, raw, strict=True):
-            fused += weight * calibrated(scores)
+        for weight, scores in zip(self.weights, said, strict=True):
+            fused += weight * scores
         return fused
+
+    def _calibrated(self, raw: Sequence[Rows]) -> list[Rows]:
+        return [one(scores) for one, scores in zip(self.calibrated, raw, strict=True)]
 
     def _named(self, member: Member, rows: Index) -> list[str]:
         # A made row is called like the clip that it was made of.

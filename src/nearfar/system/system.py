@@ -19,12 +19,15 @@ from nearfar.errors import SettingError
 from nearfar.frontend import Frontend
 from nearfar.parts.data import UNSAVED_DEFAULT
 from nearfar.parts.own import check_contract
-from nearfar.parts.valid import check_rate, whole
+from nearfar.parts.valid import check_rate, choice, whole
 from nearfar.scoring.adapt import Adaptation
 from nearfar.scoring.calibrate import Calibration, Raw
 from nearfar.scoring.enrich import Enrichment, FromAudio
 from nearfar.scoring.rule import KNN, Rule
 from nearfar.scoring.whiten import Whitener
+
+Fusion = Literal["mean", "minimum"]
+FUSIONS = ("mean", "minimum")
 
 
 @dataclass(frozen=True)
@@ -88,6 +91,11 @@ class System:
         return (1.0,)
 
     @property
+    def fusion(self) -> Fusion:
+        """Of one score, whatever is said of several is that score."""
+        return "mean"
+
+    @property
     def needs(self) -> int:
         """Channels that a clip must have."""
         return self.frontend.needs
@@ -106,6 +114,9 @@ class Ensemble:
         members: fitted on the same clips.
         weights: of the members' scores; () weighs them equally. They are normalised to sum 1.
         false_alarm_rate: share of normal clips that may be called anomalous.
+        fusion: "mean" is the weighted mean; "minimum" the least score, so that a clip is anomalous
+            only where every member says so. It knows no weights, and wants scores that are
+            calibrated alike.
 
     Raises:
         SettingError: no members, or weights that do not fit them.
@@ -120,6 +131,8 @@ class Ensemble:
     members: tuple[System, ...]
     weights: tuple[float, ...] = ()
     false_alarm_rate: float = 0.1  # of normal clips, 0–1; those of the members play no part
+    # By name only and unsaved while "mean": older calls and folders stay what they were.
+    fusion: Fusion = field(default="mean", kw_only=True, metadata=UNSAVED_DEFAULT)
 
     def __post_init__(self) -> None:
         if not isinstance(self.members, tuple) or not self.members:
@@ -136,6 +149,12 @@ class Ensemble:
             raise SettingError(
                 f"Ensemble.weights is {self.weights!r}; give one number ≥ 0 for each of "
                 f"{len(self.members)} members"
+            )
+        choice("Ensemble.fusion", self.fusion, FUSIONS)
+        if self.fusion == "minimum" and min(self.weights) < max(self.weights):
+            raise SettingError(
+                f"Ensemble.weights is {self.weights!r}; a minimum knows no weights, give () or "
+                'equal ones, or fusion="mean"'
             )
         check_rate(self.false_alarm_rate)
 

@@ -102,11 +102,13 @@ class Answerer:
             return _not_judged(judge.not_judged(asked.clip, reason), audio)
         with one_thread():
             members = heeded(judge, what)
-            ranked = [members[i] for i in np.argsort(-judge.weights, kind="stable")]
+            shares = shares_of(judge, members)
+            said = np.array([share.weight for share in shares])
+            ranked = [members[i] for i in np.argsort(-said, kind="stable")]
             told = Explanation(
                 judge([(asked.clip, what)])[0],
                 sensor=sensor_reasons(asked.clip, what, judge, float(ranked[0].nearest[0][0])),
-                shares=shares_of(judge, members),
+                shares=shares,
                 member=ranked[0].name,
             )
             told = _with_movements(told, ranked)

@@ -121,6 +121,9 @@ def shares_of(judge: Judge, members: Sequence[Heeded]) -> tuple[Share, ...]:
         float(calibrated(np.array([one.distance]))[0])
         for calibrated, one in zip(judge.calibrated, members, strict=True)
     ]
+    if judge.fusion == "minimum":  # one member says all of it
+        least = int(np.argmin(scores))
+        weights = [float(i == least) for i in range(len(scores))]
     # What lies below a calibration's zero lowers the score: of its rise it has no share.
     raised = [max(w * s, 0.0) for w, s in zip(weights, scores, strict=True)]
     total = sum(raised)
