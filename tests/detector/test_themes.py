@@ -17,12 +17,12 @@ from nearfar.sound.spectral import SAMPLE_RATE, dct, mel_scale, mel_scale_invers
 FEATURES = {feature.name: feature for feature in TABLE}
 
 
-def moved(name, movement=1.0, adjusted=None, change=None):
-    """One feature that moved by so many sd, its value by so much."""
+def moved(name, movement=1.0, adjusted=None):
+    """One feature that is so many sd from the normal clips."""
     f = FEATURES[name]
     return Movement(
         name, spoken(name), f.family, f.channel, f.unit, band_of(name),
-        value=movement if change is None else change, normal=0.0, movement=movement,
+        value=movement, normal=0.0, movement=movement,
         usual=movement, adjusted=movement if adjusted is None else adjusted,
     )  # fmt: skip
 
@@ -42,13 +42,10 @@ def test_every_feature_is_in_one_theme_and_the_sum_is_the_same(names, seed):
     assert all(len(sentence) < 90 and sentence.isprintable() for sentence in said)
 
 
-def cepstra_of(spectrum, family, way=1.0):
-    """Movements of the cepstra that a change of a spectrum has, (mel bands,) in dB."""
-    weights = dct(N_MELS, N_MELS) @ (way * spectrum)
-    return [
-        moved(f"{family}_{k}", float(np.sign(weights[k])), change=float(weights[k]))
-        for k in range(1, CEPSTRA + 1)
-    ]
+def cepstra_of(spectrum, family):
+    """Movements of the cepstra that a change of a spectrum has, (mel bands,), each spread 1."""
+    weights = dct(N_MELS, N_MELS) @ spectrum
+    return [moved(f"{family}_{k}", float(weights[k])) for k in range(1, CEPSTRA + 1)]
 
 
 @pytest.mark.parametrize("family", ["mfcc_mean", "mfcc_difference"])
@@ -56,14 +53,12 @@ def cepstra_of(spectrum, family, way=1.0):
 @pytest.mark.parametrize("middle", [6, 15, 25, 36])
 def test_a_spectrum_that_changed_somewhere_is_told_where(family, way, middle):
     bump = 6.0 * np.exp(-(((np.arange(N_MELS) - middle) / 3) ** 2))
-    (theme,) = themes_of(cepstra_of(bump, family, way))
+    (theme,) = themes_of(cepstra_of(way * bump, family))
     at = (middle + 1) / (N_MELS + 1) * float(mel_scale(np.array(SAMPLE_RATE / 2)))
     hz = float(mel_scale_inverse(np.array(at)))
     assert theme.band[0] <= hz <= theme.band[1]
     assert theme.band[1] - theme.band[0] < 3000
-    assert theme.unit == "dB"
-    # Against the rest: what is common to all bands is in no cepstrum but c0.
-    assert theme.amount == pytest.approx(way * (6.0 - bump.mean()), abs=1.0)
+    assert np.sign(theme.amount) == way
     verb = "rose" if way > 0 else "fell"
     whose = (
         "the near sound's spectrum" if family == "mfcc_mean" else "the spectrum of near over far"
@@ -71,10 +66,22 @@ def test_a_spectrum_that_changed_somewhere_is_told_where(family, way, middle):
     assert theme.sentence.startswith(f"{whose} {verb} ")
 
 
+@pytest.mark.parametrize(("fall", "verb"), [(1.5, "rose"), (3.5, "fell")])
+def test_a_rise_is_told_before_a_fall_that_may_be_its_other_side(fall, verb):
+    places = np.arange(N_MELS)
+    rise = np.exp(-(((places - 10) / 3) ** 2))
+    dip = fall * np.exp(-(((places - 30) / 3) ** 2))
+    # Without c0 a spectrum is told about its mean: a fall lifts the rest of it a little.
+    (theme,) = themes_of(cepstra_of(4 * (rise - dip), "mfcc_mean"))
+    assert f" {verb} " in theme.sentence
+    (shares,) = themes_of([moved("band_ratio_0_200", 2.0), moved("band_ratio_200_400", -2 * fall)])
+    assert shares.sentence.endswith(verb)
+
+
 def test_a_cepstrum_alone_is_told_as_itself():
     (theme,) = themes_of([moved("mfcc_mean_7", -2.0)])
     assert theme.sentence == moved("mfcc_mean_7", -2.0).sentence
-    assert (theme.amount, theme.unit) == (-2.0, "sd")
+    assert theme.amount == -2.0
 
 
 def test_the_pace_of_change_goes_the_way_of_most_that_it_is_worth():
@@ -85,7 +92,7 @@ def test_the_pace_of_change_goes_the_way_of_most_that_it_is_worth():
     assert theme.features[0] == "delta_mfcc_std_1"
 
 
-def test_of_bands_the_one_that_says_most_is_named():
+def test_of_bands_the_one_that_is_farthest_is_named():
     (theme,) = themes_of([moved("coherence_0_200", 1.0), moved("coherence_1600_2400", -4.0)])
     assert theme.sentence == "what both microphones hear alike at 1.6–2.4 kHz fell"
     assert theme.band == (1600.0, 2400.0)
@@ -114,4 +121,4 @@ def test_a_band_that_becomes_louder_is_heard_where_it_is(low, tmp_path):
     shape = next(t for t in told.themes if t.features[0].startswith("mfcc_mean"))
     assert shape.sentence.startswith("the near sound's spectrum rose ")
     assert shape.band[0] < 1.25 * low < shape.band[1]
-    assert shape.amount == pytest.approx(12, abs=5)
+    assert shape.amount > 5

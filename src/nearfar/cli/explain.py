@@ -238,7 +238,7 @@ def _moved(told: Explanation) -> list[str]:
 
     # Those of one kind together: a spectral ripple alone tells nobody anything.
     found = strongest(told.themes)
-    far = [f"{'−' if t.amount < 0 else '+'}{figure(abs(t.amount))} {t.unit}" for t in found]
+    far = [f"{'−' if t.amount < 0 else '+'}{figure(abs(t.amount))} sd" for t in found]
     wide = max(map(len, far), default=0)
     return [
         f"{amount:>{wide}}  {100 * theme.contribution / told.squared:2.0f} %  {theme.sentence}"

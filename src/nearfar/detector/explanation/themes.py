@@ -2,16 +2,17 @@
 
 Of 120 features many are of one kind, and some mean nothing alone: a cepstral coefficient weighs
 the whole spectrum. All of them together are the spectrum's smooth shape, and where that rose or
-fell can be said in Hz.
+fell can be said in Hz. What a theme is worth is taken against the nearest row, as the score is;
+which way it went, against the mean of all normal clips: one clip has chances of its own.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from nearfar.detector.explanation.movement import Movement
 from nearfar.embedder.dif.table import N_MELS
@@ -23,7 +24,7 @@ _KINDS = {
     "delta_mfcc_std", "mfcc_mean", "mfcc_std", "spectral_contrast", "band_energy_ratio",
     "band_level", "impulsiveness", "band_level_difference", "mfcc_difference", "coherence",
 }  # fmt: skip
-# Means of cepstra: together the shape of a spectrum, in dB.
+# Means of cepstra: together the shape of a spectrum.
 _SHAPES = {
     "mfcc_mean": "the near sound's spectrum",
     "mfcc_difference": "the spectrum of near over far",
@@ -42,14 +43,13 @@ class Theme:
     >>> one = Movement("rms_ratio", "the level of near over far", "basic_stereo", "stereo", "dB",
     ...                None, value=9.0, normal=5.0, movement=2.0, usual=1.5, adjusted=3.0)
     >>> [theme] = themes_of([one])
-    >>> theme.sentence, theme.amount, theme.unit, theme.contribution
-    ('the level of near over far rose', 2.0, 'sd', 9.0)
+    >>> theme.sentence, theme.amount, theme.contribution
+    ('the level of near over far rose', 1.5, 9.0)
     """
 
     sentence: str
     contribution: float  # to d²; of all themes they sum to it
-    amount: float  # how far it moved: that of the feature that says most, or of the spectrum there
-    unit: Literal["sd", "dB"]
+    amount: float  # how far it is from the normal clips' mean, in their standard deviations
     band: Band | None  # Hz, where it is told; None: of all frequencies
     features: tuple[str, ...]  # that of the largest contribution first
 
@@ -65,36 +65,49 @@ def themes_of(movements: Sequence[Movement]) -> list[Theme]:
 def _theme(group: Sequence[Movement]) -> Theme:
     ranked = sorted(group, key=lambda one: -one.contribution)
     first, contribution = ranked[0], sum(one.contribution for one in ranked)
-    sentence, amount, band = first.sentence, first.movement, first.band
     features = tuple(one.feature for one in ranked)
     if len(ranked) > 1 and first.family in _SHAPES:
         amount, band = _shape(ranked)
         sentence = f"{_SHAPES[first.family]} {_verb(amount)} {hertz(*band)}"
-        return Theme(sentence, contribution, amount, "dB", band, features)
+        return Theme(sentence, contribution, amount, band, features)
     if len(ranked) > 1 and first.family in _CHANGES:
         # Most of what they are worth says which way; one alone may go the other.
-        way = sum(one.contribution * np.sign(one.movement) for one in ranked)
-        sentence = f"{_CHANGES[first.family]} {_verb(way)}"
-        same = (one for one in ranked if one.movement * way > 0)
-        amount = next(same, first).movement
-    return Theme(sentence, contribution, amount, "sd", band, features)
+        way = sum(one.contribution * np.sign(one.usual) for one in ranked)
+        same = (one for one in ranked if one.usual * way > 0)
+        amount = next(same, first).usual
+        sentence = f"{_CHANGES[first.family]} {_verb(amount)}"
+        return Theme(sentence, contribution, amount, None, features)
+    if first.band:
+        first = ranked[_leading(np.array([one.usual for one in ranked]))]
+    sentence = f"{first.words} {_verb(first.usual)}"
+    return Theme(sentence, contribution, first.usual, first.band, features)
 
 
 def _verb(amount: float) -> str:
     return "rose" if amount > 0 else "fell" if amount < 0 else "stayed"
 
 
-def _shape(cepstra: Sequence[Movement]) -> tuple[float, Band]:
-    """Where a spectrum moved most against the rest of it: dB, and the band of at least half that.
+def _leading(moved: NDArray[np.float64]) -> int:
+    """The place of the largest rise; of the largest fall where that is more than twice as large.
 
-    The cosines weigh the log spectrum over mel; summed up with what each moved they give it back,
-    without what would need more of them.
+    What is added in one place takes from the share of all others, so a fall may be no more than
+    the other side of a rise.
     """
-    matrix = dct(N_MELS, N_MELS)
-    moved = np.zeros(N_MELS)  # dB of each mel band
-    for one in cepstra:
-        moved += (one.value - one.normal) * matrix[int(one.feature.rsplit("_", 1)[-1])]
-    peak = int(np.argmax(np.abs(moved)))
+    fell = -moved.min() > 2 * max(moved.max(), 0.0)
+    return int(np.argmin(moved) if fell else np.argmax(moved))
+
+
+def _shape(cepstra: Sequence[Movement]) -> tuple[float, Band]:
+    """Where a spectrum is farthest from the normal ones, sd, and the band of at least half that.
+
+    The cosines weigh the log spectrum over mel; summed up with how far each is from its mean, in
+    its own spread, they give back where. The amount takes them for independent.
+    """
+    places = [int(one.feature.rsplit("_", 1)[-1]) for one in cepstra]
+    cosines = dct(N_MELS, N_MELS)[places].astype(np.float64)  # (coefficients, mel bands)
+    moved = np.array([one.usual for one in cepstra]) @ cosines
+    moved /= np.sqrt((cosines**2).sum(axis=0))
+    peak = _leading(moved)
     much = moved * np.sign(moved[peak]) >= abs(moved[peak]) / 2
     first = last = peak
     while first > 0 and much[first - 1]:
