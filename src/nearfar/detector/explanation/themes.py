@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,6 +53,7 @@ class Theme:
     amount: float  # how far it is from the normal clips' mean, in their standard deviations
     band: Band | None  # Hz, where it is told; None: of all frequencies
     features: tuple[str, ...]  # that of the largest contribution first
+    unit: Literal["sd"] = "sd"  # of the amount
 
 
 def themes_of(movements: Sequence[Movement]) -> list[Theme]:
