@@ -110,7 +110,8 @@ def test_a_part_of_a_long_recording_is_named_as_verdicts_name_it(run, detector_f
     assert "long, normal clips were" not in out
     whole = told(run("explain", detector_folder, path, "--machine", "fan")[1])
     assert "6 s long, normal clips were 1.5 s" in whole["why"][0]
-    assert whole["more"][0].startswith("a part of it: long.wav@00:00:00-00:00:01.5; ")
+    assert whole["more"][0].startswith("a part of it: ")
+    assert "long.wav@00:00:00-00:00:01.5; " in whole["more"][0]
     failed(
         run("explain", detector_folder, f"{path}@00:00:03-00:00:02", "--machine", "fan"), "start"
     )
