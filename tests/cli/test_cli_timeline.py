@@ -107,6 +107,25 @@ def test_what_cannot_be_used_is_a_gap_and_counted(run, detector, watched, tmp_pa
     assert "20260302_023000.wav: not judged" in err
 
 
+def test_a_script_is_told_by_the_exit_code_whether_an_alarm_stands(
+    run, detector, watched, tmp_path
+):
+    given = ("timeline", detector, tmp_path, "--fail-on-alarm", "--alarm", "3/4")
+    clips = sorted(watched.iterdir())
+    shutil.copytree(watched, tmp_path, dirs_exist_ok=True)
+    assert run(*given)[0] == 1
+    for file in clips[4:]:  # those with clicks
+        (tmp_path / file.name).unlink()
+    assert run(*given)[0] == 0
+    (tmp_path / "20260302_233000.wav").write_bytes(b"")
+    assert run(*given, "--skip-bad")[0] == 3
+    assert run(*given[:3], "--skip-bad")[0] == 0  # nobody asked
+    for n, file in enumerate((*clips[4:], *clips[:4])):  # clicks first, then none
+        shutil.copy(file, tmp_path / f"20260303_{n:02d}0000.wav")
+    code, out, _ = run(*given, "--skip-bad")
+    assert (code, "first lasting alarm 2026-03-03 02:00" in out) == (0, True)  # it is over
+
+
 def test_a_long_recording_is_cut(run, detector, tmp_path):
     rng = np.random.default_rng(5)
     whole = np.concatenate([machine_sound(rng) for _ in range(6)], axis=1)

@@ -1,6 +1,9 @@
 """The page of scores over time, in a real browser: marks, words, tables, names that are HTML."""
 
+import html
 import re
+import shlex
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -8,6 +11,7 @@ import pytest
 
 import nearfar as nf
 from browser import DESK, PHONE, drawn, opened, overflow
+from nearfar.detector.explanation.recordings import span_of
 from nearfar.report import timeline
 from nearfar.report.page import is_page
 from nearfar.report.timeline import write_timeline
@@ -132,6 +136,22 @@ def test_a_long_time_is_drawn_with_its_highest_recordings(tmp_path, monkeypatch)
     assert text.count("<title>") == 1 + 50  # of the page and of its points
     assert "score 77.00" in text
     assert "highest of up to 20 recordings" in text
+
+
+def test_why_is_asked_of_the_part_that_raised_the_alarm(tmp_path):
+    """Of one long recording each part is a clip: the command must name it and no other."""
+    parts = [
+        replace(said, clip=replace(said.clip, path=Path("hall/a day.wav"),
+                                   start=6.0 * n, stop=6.0 * n + 6))
+        for n, said in enumerate(SIX)
+    ]  # fmt: skip
+    text = html.unescape(page(tmp_path, parts).read_text(encoding="utf-8"))
+    (command,) = re.findall(r"nearfar explain .*?(?=</code>)", text)
+    path, start, stop = span_of(shlex.split(command)[3])
+    (history,) = histories(parts, AlarmRule(3, 5))
+    raised = history.verdicts[history.spells[0].first].clip
+    assert (Path(path), start, stop) == (raised.path, raised.start, raised.stop)
+    assert f"with which the alarm was raised, {history.when(history.spells[0].first)}," in text
 
 
 def test_what_the_threshold_promises_is_told(tmp_path):

@@ -56,6 +56,10 @@ ENDINGS = {  # those that end in more ways than others
         "an anomaly was found (with --fail-on-anomaly)",
         "none was, but some clips were not judged (with --fail-on-anomaly)",
     ),
+    timeline: exit_codes(
+        "a lasting alarm stands (with --fail-on-alarm)",
+        "none does, but some of the last recordings were not judged (with --fail-on-alarm)",
+    ),
 }
 
 
@@ -96,7 +100,7 @@ def main() -> None:
     """Run the command line; one line for whatever a user can cause.
 
     Exit codes: 0 fine, 1 anomaly found and 3 none found but clips that could not be judged (both
-    with --fail-on-anomaly only), 2 user error, 130 interrupted, 143 terminated.
+    with --fail-on-anomaly or --fail-on-alarm only), 2 user error, 130 interrupted, 143 terminated.
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # Ω must not end the program on an old console

@@ -42,9 +42,9 @@ def exit_codes(one: str = "", three: str = "") -> str:
 
 
 EXIT_CODES = exit_codes(  # of all commands together; a command's own help has its own
-    "an anomaly was found (score --fail-on-anomaly), a clip stands out (check), or weights differ "
-    "(weights check)",
-    "some clips were not judged (score --fail-on-anomaly)",
+    "an anomaly was found (score --fail-on-anomaly), an alarm stands (timeline --fail-on-alarm), "
+    "a clip stands out (check), or weights differ (weights check)",
+    "some clips were not judged (--fail-on-anomaly, --fail-on-alarm)",
 )
 ANYWHERE = (  # may stand behind the command too: that is where one thinks of them
     "-q", "--quiet", "-v", "--verbose", "-V", "--version",

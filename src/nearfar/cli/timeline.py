@@ -11,6 +11,7 @@ import typer
 
 from nearfar.cli.lines import columns, ledger, say
 from nearfar.cli.options import (
+    OUTPUT,
     SYSTEM,
     BatchSize,
     ByDomain,
@@ -70,6 +71,15 @@ def timeline(
     section: Annotated[str | None, typer.Option(help="Section, if the data do not say.")] = None,
     csv: Csv = None,
     as_json: Json = None,
+    fail_on_alarm: Annotated[
+        bool,
+        typer.Option(
+            "--fail-on-alarm",
+            rich_help_panel=OUTPUT,
+            help="Exit with 1 if an alarm stands with a machine's last recording; with 3 if none "
+            "does but some of its last n were not judged.",
+        ),
+    ] = False,
     false_alarm_rate: Rate = None,
     threshold_by_domain: ByDomain = None,
     near: Near = None,
@@ -126,6 +136,11 @@ def timeline(
     doubts(scores)
     if not taken:
         _tell(found, rule)
+    # Only where it was asked for, as `score` does; an alarm that is over is no news to a script.
+    if fail_on_alarm and any(history.standing for history in found):
+        raise typer.Exit(1)
+    if fail_on_alarm and any(history.unheard(rule) for history in found):
+        raise typer.Exit(3)  # silence is no good news
 
 
 def _check_outputs(

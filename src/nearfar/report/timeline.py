@@ -91,7 +91,6 @@ def _machine(
     spells = history.spells
     first = spells[0] if spells else None
     alarms, judged = history.before(first) if first else (0, 0)
-    standing = bool(history.lasting) and history.lasting[-1]
     return {
         "id": f"machine-{place}",
         "name": visible(history.name),
@@ -100,7 +99,7 @@ def _machine(
         "span": " to ".join(dict.fromkeys((_when(history, 0), _when(history, -1)))),
         "first": _when(history, first.first) if first else "",
         "since": _when(history, first.since) if first else "",
-        "standing": standing,
+        "standing": history.standing,
         "before": f"{alarms:,} of {counted(judged, 'recording')}",
         "spells": [_spell(history, spell) for spell in spells[:ROWS]],
         "more": len(spells) - len(spells[:ROWS]),
@@ -154,8 +153,10 @@ def _rounded(value: float) -> str:
 
 def _explain(history: History, spell: Spell, name: str) -> str:
     """The command that tells why, as a shell takes it."""
-    path = str(history.verdicts[spell.first].clip.path)
-    return visible(f"nearfar explain {shlex.quote(name)} {shlex.quote(path)} -o clip.html")
+    clip = history.verdicts[spell.first].clip
+    # With its span: of an hour that was cut, the rest is another clip.
+    path = shlex.quote(str(clip.path.parent / clip.file))
+    return visible(f"nearfar explain {shlex.quote(name)} {path} -o clip.html")
 
 
 def _silent(history: History) -> list[tuple[str, str]]:

@@ -134,6 +134,15 @@ class History:
         """How many could not be judged."""
         return sum(not v.judged for v in self.verdicts)
 
+    @property
+    def standing(self) -> bool:
+        """Does an alarm stand with the last recording?"""
+        return bool(self.lasting) and self.lasting[-1]
+
+    def unheard(self, rule: AlarmRule) -> bool:
+        """Is any of the last recordings not judged, of as many as a rule looks back on?"""
+        return not all(v.judged for v in self.verdicts[-rule.of :])
+
     def before(self, spell: Spell) -> tuple[int, int]:
         """Of the judged recordings before an alarm began: how many were above, and how many."""
         earlier = [v for v in self.verdicts[: spell.since] if v.judged]
