@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+import random
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
@@ -12,7 +15,7 @@ from hypothesis import strategies as st
 
 from clip_files import refused
 from nearfar.clips import Clip, Clips, proxy_classes
-from nearfar.clips.training import recording_blocks, session_of, sessions_of
+from nearfar.clips.training import clips_a_day, recording_blocks, session_of, sessions_of
 from nearfar.errors import SettingError
 
 SOME = Clips(
@@ -182,3 +185,28 @@ def test_the_same_name_elsewhere_is_of_another_day(tmp_path, monkeypatch):
         (tmp_path / day).mkdir()
         monkeypatch.chdir(tmp_path / day)
         assert session_of(Clip(Path("a.wav"))) == day
+
+
+MORNING = datetime(2026, 3, 2, 7)
+
+
+@pytest.mark.parametrize(
+    ("hours", "seconds", "a_day"),
+    [
+        ([d * 24 + n / 3 for d in range(3) for n in range(36)], 6, 36),  # by day, every 20 min
+        ([n / 3 for n in range(36)], 6, 36),  # of one day nobody knows its night
+        ([n / 2 for n in range(24 * 4)], 6, 48),  # day and night
+        ([n * 2 + k / 60 for n in range(24) for k in range(3)], 6, 36),  # three every two hours
+        ([d * 24 for d in range(9)], 6, 1),
+        ([n / 600 for n in range(50)], 6, math.nan),  # one after the other
+        ([d * 24 + n / 600 for d in range(5) for n in range(50)], 6, math.nan),
+        ([0] * 9, 6, math.nan), ([0], 6, math.nan),
+    ],
+)  # fmt: skip
+def test_clips_a_day_are_counted_as_they_were_recorded(hours, seconds, a_day):
+    clips = [Clip(Path(f"{h}.wav"), time=MORNING + timedelta(hours=h)) for h in hours]
+    random.Random(0).shuffle(clips)
+    assert clips_a_day(clips, seconds) == pytest.approx(a_day, rel=0.05, nan_ok=True)
+    zoned = replace(clips[0], time=MORNING.replace(tzinfo=UTC))
+    for odd in (zoned, replace(clips[0], time=None)):
+        assert math.isnan(clips_a_day([*clips, odd], seconds))

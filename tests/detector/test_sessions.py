@@ -1,7 +1,8 @@
 """Normals of few sessions: what is promised is said to hold for these, and is kept for others."""
 
+import warnings
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import numpy as np
 import pytest
@@ -82,6 +83,51 @@ def test_one_session_of_most_clips_says_so_however_many_others_there_are(hall):
     said = caveat(nf.fit(nf.logmel(), [*one, *alone[:19]]))
     assert "39 clips from 20 recordings, 20 of them from one:" in said
     assert caveat(nf.fit(nf.logmel(), [*one, *alone[:20]])) == ""
+
+
+def days_of(hall, days, apart=1200):
+    """The short clips as recordings of that many days, so many seconds apart."""
+    clips = nf.Clips.open(hall / "new")
+    each, begin = len(clips) // days, datetime(2024, 11, 4, 7)
+    return [
+        replace(clip, time=begin + timedelta(days=n // each, seconds=apart * (n % each)))
+        for n, clip in enumerate(clips[: days * each])
+    ]  # fmt: skip
+
+
+def test_what_whole_days_do_to_the_threshold_is_said(hall):
+    three = nf.fit(nf.s4(), days_of(hall, 3))
+    alone = nf.fit(nf.s4(), nf.Clips.open(hall / "new"))
+    (dated,), (bare,) = three.sections.values(), alone.sections.values()
+    assert "each day was held out whole" in dated.held_out
+    assert "the threshold is as a rule higher" in dated.held_out
+    assert bare.held_out == ""
+    assert three.threshold("new").value > alone.threshold("new").value
+    # A day of more than half of the clips is cut.
+    assert next(iter(nf.fit(nf.logmel(), days_of(hall, 1)).sections.values())).held_out == ""
+
+
+def test_false_alarms_are_told_in_the_pace_of_the_recordings(hall):
+    """Of three days with ten recordings each; of parts that follow each other an hour is full."""
+    detector = nf.fit(nf.logmel(), days_of(hall, 3))
+    (section,) = detector.sections.values()
+    drawn = detector.threshold("new")
+    assert section.told(drawn) == drawn.explain(section.seconds, 10.0)
+    (cut,) = nf.fit(nf.logmel(), days_of(hall, 3, SECONDS)).sections.values()
+    (bare,) = nf.fit(nf.logmel(), nf.Clips.open(hall / "new")).sections.values()
+    assert cut.told(drawn) == bare.told(drawn) == drawn.explain(section.seconds)
+
+
+@pytest.mark.parametrize(
+    ("folds", "days", "said"), [(50, 3, 1), (10, 3, 0), (3, 3, 0), (50, 30, 0)]
+)
+def test_folds_that_days_do_not_give_are_said(hall, folds, days, said):
+    with warnings.catch_warnings(record=True) as found:
+        warnings.simplefilter("always")
+        nf.fit(replace(nf.logmel(), folds=folds), days_of(hall, days))
+    told = [str(w.message) for w in found if "gives 3 folds" in str(w.message)]
+    assert len(told) == said
+    assert all("folds=50" in line and "held out together" in line for line in told)
 
 
 def test_a_lone_day_says_so(hall):

@@ -332,12 +332,25 @@ def test_a_mono_clip_among_others_is_named_and_is_no_yardstick(tmp_path):
     assert inspect_clips(alone).refused == ()
 
 
+def test_what_inspect_calls_refused_is_what_a_fit_cannot_take(mixed):
+    """A dead microphone too, however else it is counted."""
+    report = inspect_clips(mixed)
+    ours = {name for name, _ in report.broken} | {name for name, _ in report.refused}
+    fans = [clip for clip in mixed if clip.machine == "fan"]
+    with pytest.raises(AudioError) as stopped:
+        nf.fit(nf.s4(), fans)
+    told = " ".join(stopped.value.faults)
+    assert {clip.name for clip in fans if clip.path.name in told} == {
+        name for name in ours if name.split("/")[-2] == "fan"
+    }
+
+
 def test_inspect_counts_as_a_fit_does(tmp_path):
     clips = press(tmp_path, wrong={3}, change=lambda x: x[::-1])
     (tmp_path / "press" / "empty.wav").write_bytes(b"")
     clips = nf.Clips.open(tmp_path / "press")
-    assert "press: 1 of 13 clips: near over far" in str(inspect_clips(clips))
+    assert "press: 1 of 12 clips: near over far" in str(inspect_clips(clips))
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
         nf.fit(nf.s4(), clips, skip_bad=True)
-    assert any("press: 1 of 13 clips: near over far" in str(w.message) for w in said)
+    assert any("press: 1 of 12 clips: near over far" in str(w.message) for w in said)

@@ -1,6 +1,7 @@
 """Thresholds keep the promised share of false alarms; calibrations only ever rise."""
 
 import math
+import re
 from fractions import Fraction
 
 import numpy as np
@@ -180,6 +181,18 @@ def test_explain(rate, clips, seconds, words):
     assert text.startswith(words)
     assert got.confident > got.expected
     assert text.count("up to") == 1  # the bound with confidence, and only there
+
+
+@given(rates, st.integers(1, 999), st.floats(0.5, 9000))
+def test_a_day_has_as_many_false_alarms_as_its_clips_make_of_the_promise(rate, clips, a_day):
+    text = Threshold(1.0, rate, clips).explain(10, a_day)
+    assert "an hour" not in text
+    share, of_a_day = Threshold(1.0, rate, clips).confident, re.search(r"up to (\S+) a day", text)
+    assert float(of_a_day[1]) == pytest.approx(share * a_day, rel=0.006)
+    if found := re.search(r"about (\S+) false alarms a day with (\S+) clips", text):
+        assert float(found[2]) == pytest.approx(a_day, rel=0.006)
+        expected = Threshold(1.0, rate, clips).expected
+        assert float(found[1]) == pytest.approx(expected * a_day, rel=0.006)
 
 
 @given(rates, st.integers(1, 5000), st.floats(1, 7200))

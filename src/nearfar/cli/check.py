@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nearfar.cli.lines import ledger
+from nearfar.cli.lines import ledger, say
 from nearfar.cli.options import (
     BatchSize,
     Cache,
@@ -123,20 +122,19 @@ def _tell(found: LookedOver, clips: Sequence[Clip]) -> None:
     """What a person reads: a line a machine and kind, all names, and how many stand out."""
     from nearfar.health.suspects import lines
 
-    counts = Counter(clip.machine for clip in clips)
     suspects = found.suspects
-    for (machine, kind), line in lines(suspects, counts).items():
-        typer.echo(visible(in_shell(line)))
+    for (machine, kind), line in lines(suspects, found.counts).items():
+        say(visible(in_shell(line)))
         for row in _others([s for s in suspects if (s.clip.machine, s.kind) == (machine, kind)]):
-            typer.echo(visible(f"  and {row}"))
+            say(visible(f"  and {row}"))
     for line in found.unjudged:
-        typer.echo(visible(line))
-    total = counted(len(clips), "clip")
-    if suspects:
-        typer.echo(f"{len({suspect.clip for suspect in suspects})} of {total} stand out")
-    else:  # said of those that were heard: nobody knows what the others are like
-        usable = f"{found.heard} of {total}" if found.heard < len(clips) else total
-        typer.echo(f"{usable}: none stands out")
+        say(visible(line))
+    # Said of those that were heard: nobody knows what the others are like.
+    bad = len(clips) - found.heard
+    left = f" ({bad} of {counted(len(clips), 'clip')} cannot be used)" if bad else ""
+    out = len({suspect.clip for suspect in suspects})
+    heard = counted(found.heard, "clip")
+    say(f"{out} of {heard} stand out{left}" if out else f"{heard}: none stands out{left}")
 
 
 def _without_bad(look: Callable[..., LookedOver], error: NearfarError) -> LookedOver:

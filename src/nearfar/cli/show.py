@@ -149,19 +149,18 @@ def _explain(detector: Detector, out: Console) -> None:
     lines: dict[str, list[str]] = {}
     for (machine, name), section in detector.sections.items():
         known = detector.alarm_rates(machine, name) if detector.threshold_by_domain else ()
-        # Seconds: a rate of false alarms means most as "one in so many hours".
+        # With its pace: a rate of false alarms means most as "so many a day".
         texts = [
-            detector.threshold(machine, name, domain).explain(section.seconds)
-            for domain in known or (None,)
+            section.told(detector.threshold(machine, name, domain)) for domain in known or (None,)
         ]
-        for said in filter(None, (*texts, section.caveat)):
+        for said in filter(None, (*texts, section.caveat, section.held_out)):
             lines.setdefault(said, []).append(called(machine, name))
     for text, machines in lines.items():
         everybody = len(machines) == len(detector.sections)
         who = "threshold" if everybody else ", ".join(machines)
         if len(machines) > 1:  # an hour of false alarms is of each, not of all together
             who = "each threshold" if everybody else f"{who}, each"
-        out.print(f"{who}: {text}")
+        say(visible(f"{who}: {text}"))
     if not detector.threshold_by_domain:
         _rates(detector, out)
 

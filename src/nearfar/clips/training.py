@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Literal
 
@@ -20,6 +22,7 @@ from nearfar.clips.pairs import SIDES
 from nearfar.clips.words import date_of, is_day, names_machine
 from nearfar.errors import DatasetError, SettingError
 
+_DAY, _NIGHT = 86_400.0, 21_600.0  # s; a longer gap is a night, when nobody records
 # Years, months and weeks: days that no folder tells apart.
 _SPAN = re.compile(r"(?:20\d\d(?:[-_.]\d\d)?|(?:19|20)\d\d[-_]?W\d\d|week[-_ ]?\d+)", re.IGNORECASE)
 
@@ -180,6 +183,37 @@ def session_sizes(clips: Sequence[Clip]) -> list[int]:
     sizes = Counter(name for name in sessions if name is not None)
     # One stray file beside 80 clips of 4 recordings must not take the word of these away.
     return sorted(sizes.values(), reverse=True) + [1] * sessions.count(None) if sizes else []
+
+
+def clips_a_day(clips: Sequence[Clip], seconds: float) -> float:
+    """How many clips a day has, as they were recorded.
+
+    Args:
+        clips: (n,).
+        seconds: how long one of them is.
+
+    Returns:
+        Of recordings by day and by night, a day at least without a gap of six hours, by the time
+        between them; else clips by days of the calendar. nan where a clip says no time, and where
+        they follow one another: then an hour has as many as it has room for.
+
+    >>> from datetime import datetime
+    >>> hourly = [Clip(Path("a"), time=datetime(2026, 3, d, h)) for d in (1, 2) for h in range(24)]
+    >>> clips_a_day(hourly, 10.0), clips_a_day(hourly[:8], 10.0), clips_a_day(hourly, 3600.0)
+    (24.0, 8.0, nan)
+    """
+    zoned = {clip.time is not None and clip.time.tzinfo is not None for clip in clips}
+    times = [clip.time for clip in clips if clip.time is not None]
+    if len(times) < len(clips) or len(zoned) != 1:
+        return math.nan
+    times.sort()
+    apart = [(b - a).total_seconds() for a, b in pairwise(times)]
+    short = [gap for gap in apart if gap < _NIGHT]
+    if not apart or (short and sum(short) <= 1.5 * seconds * len(short)):
+        return math.nan
+    if len(short) == len(apart) and sum(apart) >= _DAY - sum(apart) / len(apart):
+        return _DAY * len(apart) / sum(apart)
+    return len(times) / len({time.date() for time in times})
 
 
 def _began(time: datetime, start: float) -> datetime:

@@ -14,6 +14,7 @@ from nearfar.detector.member import Member
 from nearfar.detector.section import DOMAINS
 from nearfar.errors import DatasetError, Once, SettingError, warn
 from nearfar.health.suspects import Suspect, lines
+from nearfar.scoring.bank import Index
 from nearfar.scoring.calibrate import Percentile
 from nearfar.scoring.enrich import FromAudio
 from nearfar.system.system import Ensemble, System
@@ -104,6 +105,30 @@ def warn_of_fit(
             (machine, "flat"),
             f"{machine}: with {clips} clips and flat percentiles none can be above the threshold; "
             f"--set {'members.0.' * (len(flat) > 1)}calibration.tail=linear, or record more",
+        )
+
+
+def warn_of_folds(
+    machine: str, recipe: System, folds: Index, sessions: Mapping[str, float], path: str,
+    once: Once,
+) -> None:  # fmt: skip
+    """Say where more folds were asked for than there are days or recordings to hold out.
+
+    Args:
+        machine: whose clips they are.
+        recipe: one member.
+        folds: (n,) the fold of each clip.
+        sessions: facts of the days and recordings; empty where none are known.
+        path: leads to the member in --set.
+        once: through which warnings go.
+    """
+    made = len(np.unique(folds))
+    # Nobody asked for the default, and with a clip a fold there is nothing more to have.
+    if sessions and recipe.folds != System.folds and made < min(recipe.folds, len(folds)):
+        once.warn(
+            (machine, "folds"),
+            f"{machine}: --set {path}folds={recipe.folds} gives {counted(made, 'fold')}, for clips "
+            "of one day or recording are held out together; record on more days",
         )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -20,6 +20,7 @@ from nearfar.detector.checks import (
     warn_left_out,
     warn_of_deafness,
     warn_of_fit,
+    warn_of_folds,
     warn_of_levels,
     warn_of_suspects,
 )
@@ -91,13 +92,18 @@ def fit(
 class LookedOver:
     """What a look at training clips found.
 
-    >>> LookedOver((), (), 13).heard
-    13
+    >>> LookedOver((), (), {"fan": 13, "pump": 12}).heard
+    25
     """
 
     suspects: tuple[Suspect, ...]
     unjudged: tuple[str, ...]  # a line for each section with too few clips to judge by score
-    heard: int  # clips, those left out not among them
+    counts: Mapping[str, int]  # clips of each machine, those left out not among them
+
+    @property
+    def heard(self) -> int:
+        """How many clips were judged."""
+        return sum(self.counts.values())
 
 
 def suspects(
@@ -127,7 +133,7 @@ def look_over(
     fits = _Fits((system,), runtime_of(runtime), order)
     hearing = _heard(fits, clips, skip_bad, any_frontend=True)
     found, few = _suspects(hearing, fits)
-    return LookedOver(tuple(found), tuple(few), len(hearing.heard))
+    return LookedOver(tuple(found), tuple(few), fits.counts)
 
 
 def fit_many(
@@ -177,14 +183,14 @@ def _heard(fits: _Fits, clips: Sequence[Clip], skip_bad: bool, any_frontend: boo
     check_order(fits.order)  # refuse a wrong order before any work
     check_training(clips)
     clips = clips if isinstance(clips, Clips) else Clips(clips)
-    fits.counts |= Counter(clip.machine for clip in clips)
     _check_encoders(fits, any_frontend)
     # One pass for the chains of all systems: reading and embedding cost far more than fitting.
     chains = [member.chain for system in fits.systems for member in system.members]
     hearing = hear(clips, chains, fits.runtime, order=fits.order, skip_bad=skip_bad)
-    usable = {clip.machine for clip, _ in hearing.heard}
+    # Of those that were heard: what stands out is told as so many of what could be judged.
+    fits.counts |= Counter(clip.machine for clip, _ in hearing.heard)
     for machine in clips.machines:
-        if machine not in usable:  # a detector that does not know it would seem complete
+        if not fits.counts[machine]:  # a detector that does not know it would seem complete
             raise DatasetError(f"{machine}: none of its clips can be used; record them again")
     return hearing
 
@@ -233,7 +239,7 @@ class _Fits:
     once: Once = field(default_factory=Once)
     known: dict[System, dict[Key, Member]] = field(default_factory=dict)
     suspects: list[Suspect] = field(default_factory=list)  # of the system that is fitted now
-    counts: dict[str, int] = field(default_factory=dict)  # clips of each machine, as given
+    counts: Counter[str] = field(default_factory=Counter)  # clips of each machine that were heard
 
     def rate(self, system: AnySystem) -> float:
         """The false-alarm rate that a system's detector will have."""
@@ -328,6 +334,7 @@ def _fit_section(system: AnySystem, normals: Normals, fits: _Fits) -> Section:
         path = f"members.{i}." if len(system.members) > 1 else ""
         levels = [group[k][1].level for k in draft.targets]
         warn_of_levels(machine, member, draft.sizes, levels, path, once)
+        warn_of_folds(machine, member, draft.folds, normals.sessions, path, once)
         fitted.append(Fitted(member, fits.member(draft), draft.table, draft.folds, weight))
     members = [one.member for one in fitted]
     warn_of_fit(system, machine, members, once, fits.rate(system))

@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nearfar.clips.clip import Clip
-from nearfar.clips.training import recording_blocks, session_sizes, sessions_of
+from nearfar.clips.training import clips_a_day, recording_blocks, session_sizes, sessions_of
 from nearfar.detector.checks import FEWEST
 from nearfar.detector.member import assign_folds
-from nearfar.detector.section import DAYS, LARGEST, SESSIONS
+from nearfar.detector.section import A_DAY, DAYS, LARGEST, SESSIONS
 from nearfar.embedding.chain import Chain
 from nearfar.embedding.jobs import Heard
 from nearfar.scoring.bank import SOURCE, TARGET, Index
@@ -69,7 +69,15 @@ class Normals:
             return {}
         # The others are files of many parts.
         days = {s for s in sessions_of(clips) if s is not None} - {str(clip.path) for clip in clips}
-        return {SESSIONS: float(len(sizes)), LARGEST: float(sizes[0]), DAYS: float(len(days))}
+        return {SESSIONS: float(len(sizes)), LARGEST: float(sizes[0]), DAYS: float(len(days)),
+                **self._pace}  # fmt: skip
+
+    @property
+    def _pace(self) -> dict[str, float]:
+        """How many clips a day they were recorded at, where that is known."""
+        seconds = float(np.median([what.seconds for _, what in self.group]))
+        pace = clips_a_day([clip for clip, _ in self.group], seconds)
+        return {A_DAY: pace} if np.isfinite(pace) else {}
 
     def folds(self, count: int, seed: int) -> Index:
         """Deal the clips into folds, each domain evenly, parts of one recording together.

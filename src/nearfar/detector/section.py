@@ -37,6 +37,7 @@ LENGTH_MARGIN = 1.5  # times the normal clips' length, up or down, that is still
 SESSIONS = "sessions"  # the fact of a member that counts them; absent where none are known
 DAYS = "days"  # the fact that counts those of them that are days; the others are recordings
 LARGEST = "largest_session"  # beside it: clips of the one that has most of them
+A_DAY = "clips_a_day"  # the fact of how they were recorded; absent where they do not tell
 FEW_SESSIONS = 10  # below, what the next day brings is not to be told from them
 NUMBERS = ("none", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 NEAR_MARGIN = 10.0  # dB around the normal clips' near levels that is still no surprise
@@ -152,6 +153,28 @@ class Section:
             f"{f', {largest} of them from one' * most}: the threshold holds for {these}; "
             "expect more alarms on another day"
         )
+
+    @property
+    def held_out(self) -> str:
+        """What it does to the threshold that whole days are held out; empty where none are."""
+        facts = self.members[0].facts
+        # One of more than half of the clips is cut, and with many days a fold is small anyway.
+        if not 2 <= facts.get(SESSIONS, 0) < FEW_SESSIONS or 2 * facts.get(LARGEST, 0) > len(
+            self.clips
+        ):
+            return ""
+        days = facts.get(DAYS)
+        kinds = ["recording"] * (days != facts[SESSIONS]) + ["day"] * (days != 0)
+        return (
+            f"each {' or '.join(kinds)} was held out whole and judged by the fewer clips of the "
+            "others, so the threshold is as a rule higher than where names tell no dates and "
+            "single clips are held out; where new ones sound like these expect fewer alarms than "
+            "asked for"
+        )
+
+    def told(self, drawn: Threshold) -> str:
+        """What a threshold of it means for a person, in the pace of its clips."""
+        return drawn.explain(self.seconds, self.members[0].facts.get(A_DAY))
 
     @cached_property
     def names(self) -> dict[int, str]:

@@ -109,7 +109,7 @@ class Inspection:
 
     @property
     def _counts(self) -> dict[str, int]:
-        return {m.machine: m.clips + m.broken for m in self.machines}  # as fit and check count
+        return {m.machine: m.clips for m in self.machines}  # those heard, as fit and check count
 
     def as_dict(self) -> dict[str, Any]:
         """Everything as plain data for JSON; what is no number is null.
@@ -238,9 +238,9 @@ def _see(clip: Clip, order: ChannelOrder, mask: CoherenceMask | None) -> tuple[_
     numbers = clip_statistics(audio, mask=mask, name=clip.name)
     if recorded.clipped:  # what a resampler made of a flat top is no flat top
         numbers = replace(numbers, clipping=max(recorded.clipped))
-    if not reason and not numbers.dead:  # dead ones have a column of their own
+    if not reason:
         try:
-            check(audio, name=clip.name, channels=1)
+            check(audio, name=clip.name, channels=len(audio))
         except AudioError as error:
             reason = _naming(clip, error)
     seen = look(audio, recorded, two_files=clip.far is not None)

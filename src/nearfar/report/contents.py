@@ -172,7 +172,7 @@ def _panel(
         histogram(shown, usual=usual) if verdicts else None,
         {domain: threshold.value for domain, threshold in drawn.items()},
         atlas(detector, key, heard) if heard else None,
-        tuple(one.explain(section.seconds) for one in drawn.values()), section.caveat,
+        tuple(section.told(one) for one in drawn.values()), section.caveat,
     )  # fmt: skip
 
 

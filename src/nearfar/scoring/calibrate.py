@@ -211,19 +211,29 @@ class Threshold:
     def _rate(self) -> AlarmRate:
         return AlarmRate(max(_allowed(self.wanted, self.clips), 0), self.clips)
 
-    def explain(self, clip_seconds: float) -> str:
+    def explain(self, clip_seconds: float, clips_a_day: float | None = None) -> str:
         """What the threshold means for a person, in one line.
+
+        Args:
+            clip_seconds: how long a clip is, s.
+            clips_a_day: how many are recorded; None: as many as an hour has room for.
 
         >>> Threshold(2.0, 0.1, 999).explain(10)
         '10 % asked for: at most about 36 false alarms an hour with 10 s clips (10 % of normal clips); with 95 % confidence up to 41.8 an hour (12 %)'
         >>> Threshold(2.0, 0.01, 19).explain(10)
         '1 % needs at least 99 normal clips, there are 19: at most about 5 % false alarms; with 95 % confidence up to 52.5 an hour (15 %)'
+        >>> Threshold(2.0, 0.1, 119).explain(4, 24)
+        '10 % asked for: at most about 2.4 false alarms a day with 24 clips, as they were recorded (10 % of normal clips); with 95 % confidence up to 3.56 a day (15 %)'
         """  # noqa: E501 - a line as it is printed
-        hour = 3600 / clip_seconds
+        of, clips = "an hour", 3600 / clip_seconds
+        with_clips = f"an hour with {lasting(clip_seconds)} clips"
+        if clips_a_day is not None:
+            of, clips = "a day", clips_a_day
+            with_clips = f"a day with {_digits(clips)} clips, as they were recorded"
         normal = f"normal {self.domain} clips" if self.domain else "normal clips"
         # Both are bounds: one of what is expected, one of what chance may bring.
         bound = (
-            f"; with 95 % confidence up to {_digits(self.confident * hour)} an hour "
+            f"; with 95 % confidence up to {_digits(self.confident * clips)} {of} "
             f"({_digits(100 * self.confident, 2)} %)"
         )
         if not self.reachable:
@@ -235,9 +245,8 @@ class Threshold:
                 f"{bound}"
             )
         return (
-            f"{100 * self.wanted:g} % asked for: at most about {_digits(self.expected * hour)} "
-            f"false alarms an hour with {lasting(clip_seconds)} clips "
-            f"({_digits(100 * self.expected)} % of {normal}){bound}"
+            f"{100 * self.wanted:g} % asked for: at most about {_digits(self.expected * clips)} "
+            f"false alarms {with_clips} ({_digits(100 * self.expected)} % of {normal}){bound}"
         )
 
 
