@@ -7,6 +7,9 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pytest
+from rich.console import Console
+
 import nearfar as nf
 from nearfar.cli import listing
 from nearfar.cli.program import voice
@@ -27,12 +30,15 @@ class Screen(io.StringIO):
         return True
 
 
-def on_screen(monkeypatch, scores):
+def on_screen(monkeypatch, scores, columns=None):
     """The lines that a person gets."""
     for name, value in {"COLUMNS": "160", "NO_COLOR": "1", "TERM": "dumb"}.items():
         monkeypatch.setenv(name, value)
     with monkeypatch.context() as patched:
         patched.setattr(sys, "stdout", screen := Screen())
+        if columns is not None:  # whatever the terminal is called
+            narrow = Console(file=screen, width=columns, height=50, color_system=None)
+            patched.setattr(listing, "console", lambda: narrow)
         listing.verdicts(Scores(scores))
     return screen.getvalue().splitlines()
 
@@ -116,6 +122,36 @@ def test_a_screen_gets_a_short_run_whole(monkeypatch):
     lines = on_screen(monkeypatch, (verdict(f"{i:04d}") for i in range(listing.LONG)))
     assert len(lines) == listing.LONG + 2
     assert not any("--csv" in line for line in lines)
+
+
+def dated(n, folder="pump7/today"):
+    """A clip of a machine, as a recorder calls it."""
+    time = datetime(2026, 11, 26, 7, n)
+    clip = nf.Clip(Path(f"{folder}/{time:%Y%m%d_%H%M%S}.wav"), machine="pump7", time=time)
+    return Verdict(clip, 10.0 + n, 0.5, 12.0, f"pump7/normal/20261123_0700{n:02d}.wav")
+
+
+@pytest.mark.parametrize("columns", [80, 100, 120, 140, 200])
+def test_no_name_is_broken_on_a_narrow_screen(monkeypatch, columns):
+    scores = [dated(n) for n in range(12)]
+    head, *lines = on_screen(monkeypatch, scores, columns)
+    assert max(map(len, lines)) <= columns
+    for line, verdict in zip(lines, scores, strict=False):
+        assert verdict.clip.path.name in line.split() or verdict.clip.name in line.split()
+        assert f"{verdict.score:.4f}" in line
+    # What is not there is named, with the way to it.
+    told = [line for line in lines if "no room for" in line]
+    gone = {"nearest", "time"} - set(head.split())
+    assert bool(told) == (bool(gone) or scores[0].clip.name not in lines[0])
+    assert all(name in told[0] for name in gone)
+    assert ("nearest" in head) == (columns > 100)
+
+
+def test_folders_stay_where_they_tell_clips_apart(monkeypatch):
+    scores = [dated(n, folder) for n in range(3) for folder in ("a", "b")]
+    lines = on_screen(monkeypatch, scores, 80)
+    assert sum("a/20261126_07" in line for line in lines) == 3
+    assert not any("no room for folders" in line for line in lines)
 
 
 def test_a_screen_gets_the_worst_of_a_long_run_a_summary_and_the_way_to_all(monkeypatch):

@@ -29,6 +29,7 @@ LONG = 200  # rows; of more a screen shows the last, which are no better than ot
 WORST = 20  # rows that are shown of a longer table, and machines of its summary
 COUNTS = ("clips", "anomalous", "not judged", "highest percentile")
 RIGHT = ("score", "percentile")  # columns whose digits stand below one another
+SPARE = ("nearest", "time", "percentile")  # what a narrow screen can do without, in this order
 ALARM = "ANOMALOUS"  # in capitals: a colour is lost in a pipe, and on some people
 
 
@@ -161,13 +162,50 @@ def _doubt(verdict: Verdict) -> str:
 def _draw(head: Row, scores: Iterable[Verdict]) -> None:
     """The same rows in a table that is as wide as the screen, with colours."""
     styles = {ALARM: "bold red", "not judged": "yellow"}
+    out = console()
+    head, rows, without = _fitting(head, [_row(v, head) for v in scores], out.width)
     place = head.index("anomalous")
     table = table_of(*head, right=RIGHT)
-    for verdict in scores:
-        row = _row(verdict, head)
+    for row in rows:
         called = Text(row[place], style=styles.get(row[place], ""))
         table.add_row(*row[:place], called, *row[place + 1 :])
-    console().print(table)
+    out.print(table)
+    if without:
+        out.print(f"no room for {', '.join(without)}; --csv FILE has all")
+
+
+def _fitting(head: Row, rows: Sequence[Row], width: int) -> tuple[Row, Sequence[Row], list[str]]:
+    """The table in no more than a width if that can be, and what it was left without.
+
+    A name that is broken can be neither read nor copied, so folders and whole columns go first.
+    """
+    without: list[str] = []
+    for name in ("clip", "nearest", *SPARE):
+        if name not in head or _needs(head, rows) <= width:
+            continue
+        place = head.index(name)
+        if name in SPARE:
+            head, *rows = [[*row[:place], *row[place + 1 :]] for row in (head, *rows)]
+            without = [*without, name]
+        # The folder is the one that was typed, unless it tells one clip from another.
+        elif bare := _without_folders(head, rows, place):
+            rows = bare
+            without = ["folders"]
+    return head, rows, without
+
+
+def _needs(head: Row, rows: Sequence[Row]) -> int:
+    widest = [max(map(_width, column)) for column in zip(head, *rows, strict=True)]
+    return sum(widest) + 2 * (len(head) - 1)
+
+
+def _without_folders(head: Row, rows: Sequence[Row], place: int) -> list[Row]:
+    """Rows with file names alone in a column; none where two would then be called alike."""
+    machine = head.index("machine")
+    files = {(row[machine], row[place]): row[place].rpartition("/")[2] for row in rows}
+    if len({(key[0], file) for key, file in files.items()}) < len(files):
+        return []
+    return [[*r[:place], files[r[machine], r[place]], *r[place + 1 :]] for r in rows]
 
 
 def _count(scores: Scores) -> None:

@@ -159,7 +159,7 @@ def warn_of_levels(
             )
 
 
-def warn_of_suspects(suspects: Sequence[Suspect], counts: dict[str, int], once: Once) -> None:
+def warn_of_suspects(suspects: Sequence[Suspect], counts: Mapping[str, int], once: Once) -> None:
     """Name the clips that stand out, one line a machine and kind, at the end of a fit.
 
     Args:

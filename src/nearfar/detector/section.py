@@ -166,10 +166,9 @@ class Section:
         days = facts.get(DAYS)
         kinds = ["recording"] * (days != facts[SESSIONS]) + ["day"] * (days != 0)
         return (
-            f"each {' or '.join(kinds)} was held out whole and judged by the fewer clips of the "
-            "others, so the threshold is as a rule higher than where names tell no dates and "
-            "single clips are held out; where new ones sound like these expect fewer alarms than "
-            "asked for"
+            f"each {' or '.join(kinds)} was held out whole, judged by the fewer clips of the "
+            "others: the threshold is as a rule higher than of the same clips where names tell "
+            "none; where new ones sound like these expect fewer alarms than asked for"
         )
 
     def told(self, drawn: Threshold) -> str:

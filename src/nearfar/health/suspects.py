@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -139,7 +139,7 @@ def comparable(clips: Sequence[Clip]) -> list[NDArray[np.int64]]:
     return [group for group in groups if len(group) >= FEWEST]
 
 
-def lines(suspects: Sequence[Suspect], counts: dict[str, int]) -> dict[tuple[str, str], str]:
+def lines(suspects: Sequence[Suspect], counts: Mapping[str, int]) -> dict[tuple[str, str], str]:
     """(machine, kind) → one line that names clips; `counts`: clips of each machine."""
     groups: dict[tuple[str, str], list[Suspect]] = {}
     for suspect in suspects:
@@ -157,7 +157,7 @@ def shown(group: Sequence[Suspect]) -> list[str]:
     return named
 
 
-def _line(machine: str, kind: str, group: Sequence[Suspect], counts: dict[str, int]) -> str:
+def _line(machine: str, kind: str, group: Sequence[Suspect], counts: Mapping[str, int]) -> str:
     named = shown(group)
     more = f" and {len(group) - len(named)} more" if len(group) > len(named) else ""
     says = KINDS[kind].format(usual=group[0].usual)
