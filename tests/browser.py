@@ -84,11 +84,15 @@ def overflow(tab) -> int:
 
 
 def drawn(tab) -> list[str]:
-    """What pictures of a page are not drawn: images without pixels, SVG without area."""
+    """What pictures of a page are not drawn: images without pixels, SVG without area.
+
+    Of a picture that is drawn for a desk and for a phone one must be seen.
+    """
     return tab.evaluate(
         """[...document.querySelectorAll('img')].filter(i => !i.complete || !i.naturalWidth)
              .map(i => i.alt || i.src.slice(0, 40))
            .concat([...document.querySelectorAll('svg')]
-             .filter(s => !s.getBoundingClientRect().height)
+             .filter(s => [...(s.closest('.either') ?? {querySelectorAll: () => [s]})
+               .querySelectorAll('svg')].every(t => !t.getBoundingClientRect().height))
              .map(s => s.getAttribute('aria-label')))"""
     )

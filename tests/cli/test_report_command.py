@@ -115,6 +115,7 @@ def test_a_page_of_ours_is_replaced_and_nothing_else(run, hall, detector_folder,
         (("{det}", "{hall}", "-o", "{tmp}/r.html", "--truth", "{tmp}/gone"), ("gone",)),
         (("{det}", "{hall}", "-o", "{tmp}/r.html", "--false-alarm-rate", "2"), ("2",)),
         (("{det}", "{hall}", "-o", "{tmp}/r.html", "--near", "1"), ("--far",)),
+        (("{det}", "{hall}", "-o", "{tmp}/r.html", "--alarm", "6/5"), ("6/5", "k/n")),
     ],
 )
 def test_bad_input_is_one_line_before_anything_is_heard(

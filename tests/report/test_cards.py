@@ -59,7 +59,7 @@ def test_sounds_stay_within_their_room_the_telling_ones_first(monkeypatch):
     assert all("near" in tracks for tracks, _, _ in found)
     # The first of each machine have the nearest normal clip; the second have no room for it.
     assert [list(tracks) for tracks, _, _ in found] == [["near", "normal"], ["near"]] * 2
-    assert found[1][1] == ["nearest normal clip", "far"]
+    assert found[1][1] == ["nearest normal clip", "far microphone"]
 
 
 def test_of_a_whole_plant_the_highest_of_each_machine_come_first(monkeypatch):
@@ -79,3 +79,13 @@ def test_a_long_sound_is_cut_and_it_is_said():
 def test_a_clip_that_cannot_be_read_has_no_sounds():
     verdict = Verdict(plant(count=1)[0], 1.0, 0.9, 2.0, "b.wav")
     assert sounds_of(Explanation(verdict)) == {}
+
+
+def test_what_raised_the_alarm_is_explained_before_the_highest():
+    low, high, raising = (
+        Verdict(clip, score, 0.9, 1.0, "b.wav")
+        for clip, score in zip(plant(count=3), (2.0, 9.0, 3.0), strict=True)
+    )
+    assert cards._told([high, raising, low], raising) == [raising, high, low]
+    assert cards._told([high, low], raising)[:2] == [raising, high]
+    assert cards._told([high, low], None) == [high, low]

@@ -4,6 +4,7 @@ import numpy as np
 
 from conftest import refused
 from nearfar.report.contents import NORMAL, gather, highest
+from nearfar.scores.alarms import AlarmRule
 from nearfar.scores.truth import Truth
 from reports import judged, official, plant
 
@@ -40,7 +41,7 @@ def test_without_labels_there_is_no_curve_and_times_are_in_order():
     run = judged(plant(count=8)[::-1])
     (panel,) = gather(run).panels
     assert panel.curve is None
-    times = [v.clip.time for v in panel.timed]
+    times = [v.clip.time for v in panel.history.verdicts]
     assert times == sorted(times)
     assert len(times) == 8
 
@@ -80,3 +81,21 @@ def test_the_year_is_that_of_the_folders_as_in_evaluate():
 
 def test_a_truth_of_other_clips_is_refused():
     refused(lambda: gather(judged(plant()), Truth(())), "no labelled clips")
+
+
+def test_the_recording_that_raised_the_first_lasting_alarm_is_known():
+    scores = [0.0, 9.0, 0.0, 0.0, 9.0, 9.0, 9.0, 50.0, 0.0]
+    run = judged(plant(count=9), scores=scores)
+    # By hand: of 1/1 the second, of 2/3 the sixth, of 3/3 the seventh; never 5 of 5.
+    for rule, place in (("1/1", 1), ("2/3", 5), ("3/3", 6)):
+        (panel,) = gather(run, alarm=AlarmRule.read(rule)).panels
+        assert panel.raised.clip == run.scores[place].clip
+    assert gather(run, alarm=AlarmRule(5, 5)).panels[0].raised is None
+    assert gather(judged(official("fan", 3))).panels[0].raised is None
+
+
+def test_a_recording_that_was_not_judged_raises_nothing_and_is_in_the_history():
+    run = judged(plant(count=4), scores=[9.0, 9.0, 9.0, 9.0], silent=(1,))
+    (panel,) = gather(run, alarm=AlarmRule(2, 2)).panels
+    assert len(panel.history.verdicts) == 4
+    assert panel.raised.clip == run.scores[2].clip

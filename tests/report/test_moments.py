@@ -4,7 +4,7 @@ from datetime import datetime
 from pathlib import Path
 
 from nearfar.clips import Clip
-from nearfar.report.moments import days, recordings
+from nearfar.report.moments import days, on_wall, recordings, zone_of
 from nearfar.scores.verdict import Verdict
 from reports import judged, plant
 
@@ -73,3 +73,18 @@ def test_zones_do_not_stop_a_list_of_days():
     )
     found = days(judged(clips).scores)
     assert sum(d.clips for d in found) == 3
+
+
+def test_recordings_of_several_zones_are_told_on_one_clock():
+    """The night in which clocks go back: 02:30 summer time is before 02:15 winter time."""
+    summer, winter = (
+        datetime.fromisoformat(t) for t in ("2026-10-25T02:30+02:00", "2026-10-25T02:15+01:00")
+    )
+    zone = zone_of([winter, summer])
+    assert zone == summer.tzinfo
+    assert [on_wall(t, zone).strftime("%H:%M") for t in (summer, winter)] == ["02:30", "03:15"]
+    naive = datetime(2026, 10, 25, 1)
+    assert zone_of([winter, naive]) is None
+    assert on_wall(winter, None) == datetime(2026, 10, 25, 2, 15)
+    late = datetime.fromisoformat("9999-12-31T23:59+00:00")
+    assert on_wall(late, zone).year == 9999

@@ -7,6 +7,7 @@ import pytest
 
 from nearfar.report import pictures
 from nearfar.report.contents import gather
+from nearfar.report.timeline import each_point, over_time
 from reports import judged, official, plant
 
 
@@ -29,7 +30,7 @@ def test_each_picture_says_its_numbers(fan, pump):
     assert "normal, source: 6 clips" in said(pictures.scores(fan))
     assert "threshold" in said(pictures.scores(fan))
     assert "30 normal clips of the detector" in said(pictures.chart(fan))
-    assert "5 of 30 clips above the threshold" in said(pictures.over_time(pump))
+    assert "30 recordings, 5 above the threshold" in said(over_time(pump.history))
     rows = [("fan", 0.6, (0.5, 0.7)), ("Ω", 0.6, None)]
     assert "fan 60.00 %, interval 50.00 to 70.00; Ω 60.00 %" in said(
         pictures.overview(rows, {"fan": [0.5]}, {"fan": 0.55})
@@ -38,7 +39,7 @@ def test_each_picture_says_its_numbers(fan, pump):
 
 def test_what_cannot_be_drawn_is_none(fan, pump):
     assert pictures.roc(pump) is None
-    assert pictures.over_time(fan) is None
+    assert fan.history is None
     none = gather(judged(plant(count=2), silent=(0, 1))).panels[0]
     assert pictures.scores(none) is None
     assert pictures.chart(none) is None
@@ -65,7 +66,8 @@ def test_a_long_series_is_thinned_and_keeps_its_alarms():
     scores = [0.0] * 5000
     scores[1234] = 9.0
     panel = gather(judged(clips, scores=scores)).panels[0]
-    kept = pictures.thin(panel.timed)
-    assert len(kept) == pictures.MOST_POINTS
-    assert max(v.score for v in kept) == 9.0
-    assert len(pictures.over_time(panel)) < 400_000
+    assert each_point(panel.history, 1500) == 4
+    drawn = over_time(panel.history, 1500)
+    assert "score 9.00" in drawn
+    assert drawn.count("<title>") == 1500
+    assert len(drawn) < 700_000

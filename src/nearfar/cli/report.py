@@ -13,6 +13,7 @@ from nearfar.cli.lines import ledger
 from nearfar.cli.options import (
     DATA,
     OUTPUT,
+    SYSTEM,
     BatchSize,
     ByDomain,
     Cache,
@@ -82,6 +83,14 @@ def report(
             help="Of these, how many are explained, with sounds.",
         ),
     ] = 2,
+    alarm: Annotated[
+        str,
+        typer.Option(
+            metavar="K/N",
+            rich_help_panel=SYSTEM,
+            help="A lasting alarm: at least k of the last n recordings above the threshold.",
+        ),
+    ] = "3/5",
     rule: Annotated[
         Year | None,
         typer.Option(help="The year's rule; found in the data if not given.", rich_help_panel=DATA),
@@ -109,6 +118,7 @@ def report(
 
     The page is one file with its pictures and sounds, and asks nothing of any network.
     """
+    from nearfar.cli.listing import doubts
     from nearfar.detector.detector import load
     from nearfar.report.cards import explained
     from nearfar.report.compared import read_other
@@ -116,10 +126,12 @@ def report(
     from nearfar.report.judged import judge
     from nearfar.report.page import check_page
     from nearfar.report.report import About, write_report
+    from nearfar.scores.alarms import AlarmRule
     from nearfar.scores.truth import read_truth
     from nearfar.study.data import Given
 
     # Before anything is heard, as all that follows up to the session.
+    lasting = AlarmRule.read(alarm)
     inputs = [detector, *data, compare, truth, normals, *(weights or ())]
     check_page(output, "report", inputs, replace=replace)
     other = read_other(compare) if compare else None
@@ -143,11 +155,12 @@ def report(
         judged = judge(
             fitted, given, run.runtime, machine=machine, section=section, skip_bad=skip_bad
         )
-        contents = gather(judged, labels, other, rule=year, top=max(top, explain))
+        contents = gather(judged, labels, other, rule=year, top=max(top, explain), alarm=lasting)
         cards = explained(contents, run.runtime, each=explain, normals=normals)
         about = About(shlex.join(["nearfar", *sys.argv[1:]]), detector, str(given))
         write_report(output, contents, cards, about)
     ledger.files.append(visible(str(output)))
+    doubts(judged.scores.judged)
     typer.echo(visible(_line(contents)))
 
 

@@ -6,9 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from nearfar.detector.explanation.explanation import Explanation, Movement, strongest
+from nearfar.detector.explanation.explanation import Explanation
 from nearfar.report.contents import Contents
-from nearfar.report.sounds import Track, common_gain, url
+from nearfar.report.explained import moves_of
+from nearfar.report.sounds import SOUNDS, Track, common_gain, url
 from nearfar.runtime.runtime import Runtime
 from nearfar.scores.verdict import Verdict
 from nearfar.sound.audio import SAMPLE_RATE
@@ -17,16 +18,15 @@ if TYPE_CHECKING:
     import os
 
     from nearfar.detector.explanation.explanation import Sound
+    from nearfar.detector.explanation.themes import Theme
 
 EXPLAINED = 2  # clips of a machine that are explained, highest first
 MOST = 40  # of all machines; a plant of hundreds is listed whole, but not explained whole
 MOVED = 4  # movements named
 SECONDS = 10.0  # of a sound; the rest of a longer one is left out
 BYTES = 10_000_000  # of all sounds as the page has them: it shall stay below 15 MB
-# What is heard first decides least: with near and a normal clip an ear can tell, so these come
-# before the others where not all find room.
-SOUNDS = {"near": "near", "normal": "nearest normal clip", "far": "far",
-          "heard": "what the detector hears"}  # fmt: skip
+# With near and a normal clip an ear can tell, so these come first where not all find room.
+FIRST = ("near", "normal", "far", "heard")
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,11 +46,12 @@ class Card:
     tracks: tuple[Track, ...]
     left_out: tuple[str, ...] = ()  # names of sounds that found no room
     cut: bool = False  # to `SECONDS`
+    raised: bool = False  # the first lasting alarm
 
     @property
-    def moves(self) -> list[Movement]:
-        """The movements that say most."""
-        return strongest(self.explanation.movements, MOVED)
+    def moves(self) -> list[tuple[Theme, float]]:
+        """What moved most, each with its share of d², 0–1."""
+        return moves_of(self.explanation, MOVED)
 
 
 def explained(
@@ -60,7 +61,7 @@ def explained(
     each: int = EXPLAINED,
     normals: str | os.PathLike[str] | None = None,
 ) -> tuple[Card, ...]:
-    """Explain the highest-scoring clips of each machine and section.
+    """Explain what raised the first lasting alarm of each machine, and its highest clips.
 
     Args:
         contents: of the report.
@@ -69,12 +70,15 @@ def explained(
         normals: where the recordings of normal clips are; else they are looked for.
 
     Returns:
-        Machine by machine, highest first; at most `MOST`, the highest of each machine and alarms
-        before the others.
+        Machine by machine, what raised the alarm first and then the highest; at most `MOST`, those
+        first of each machine and alarms before the others.
     """
     detector = contents.judged.detector
     alone = replace(runtime, workers=1, progress=None)  # of one clip no process is made
-    todo = _chosen([(name, v) for name, mine in contents.top.items() for v in mine[:each]])
+    raised = {panel.name: panel.raised for panel in contents.panels}
+    todo = _chosen([
+        (name, v) for name, mine in contents.top.items() for v in _told(mine, raised[name])[:each]
+    ])  # fmt: skip
     found = []
     for n, (name, verdict) in enumerate(todo, 1):
         # Regions would have each clip heard eighty times: `nearfar explain` has them.
@@ -85,9 +89,17 @@ def explained(
             runtime.progress("explaining", n, len(todo))
     voiced = _voiced([why for _, _, why in found], _ranks([name for name, _, _ in found]))
     return tuple(
-        Card(name, verdict, why, tuple(tracks.values()), tuple(silent), cut)
+        Card(
+            name, verdict, why, tuple(tracks.values()), tuple(silent), cut, verdict is raised[name]
+        )
         for (name, verdict, why), (tracks, silent, cut) in zip(found, voiced, strict=True)
     )
+
+
+def _told(highest: Sequence[Verdict], raised: Verdict | None) -> list[Verdict]:
+    """A machine's clips in the order in which they are worth explaining."""
+    first = [] if raised is None else [raised]
+    return first + [v for v in highest if v is not raised]
 
 
 def _chosen(asked: Sequence[tuple[str, Verdict]]) -> list[tuple[str, Verdict]]:
@@ -98,10 +110,10 @@ def _chosen(asked: Sequence[tuple[str, Verdict]]) -> list[tuple[str, Verdict]]:
 
 
 def sounds_of(why: Explanation) -> dict[str, Sound]:
-    """What can be played of a clip, by the names of `SOUNDS`."""
-    known = {"near": why.near, "normal": why.normal.near if why.normal else None, "far": why.far,
-             "heard": why.heard}  # fmt: skip
-    return {name: sound for name, sound in known.items() if sound is not None}
+    """What can be played of a clip, by the names of `SOUNDS`, in their order."""
+    known = {"near": why.near, "far": why.far, "heard": why.heard,
+             "normal": why.normal.near if why.normal else None}  # fmt: skip
+    return {name: sound for name in SOUNDS if (sound := known[name]) is not None}
 
 
 def _ranks(machines: Sequence[str]) -> list[int]:
@@ -113,7 +125,7 @@ Voice = tuple[dict[str, Track], list[str], bool]
 
 
 def _voiced(whys: Sequence[Explanation], ranks: Sequence[int]) -> list[Voice]:
-    """The sounds of each, in the order of `SOUNDS` and of ranks, until the page is full."""
+    """The sounds of each, in the order of `FIRST` and of ranks, until the page is full."""
     sounds = [sounds_of(why) for why in whys]
     gains = [common_gain(list(mine.values())) for mine in sounds]
     made: list[Voice] = [({}, [], _long(mine)) for mine in sounds]
@@ -127,14 +139,18 @@ def _voiced(whys: Sequence[Explanation], ranks: Sequence[int]) -> list[Voice]:
             continue
         room -= len(text)
         tracks[name] = Track(name, SOUNDS[name], text, len(sound) / SAMPLE_RATE)
-    return made
+    # Found room in the order of worth; the buttons stand as on every page.
+    return [
+        ({name: tracks[name] for name in SOUNDS if name in tracks}, silent, cut)
+        for tracks, silent, cut in made
+    ]
 
 
 def _turns(
     sounds: Sequence[Mapping[str, Sound]], ranks: Sequence[int]
 ) -> Iterator[tuple[str, int]]:
     """Whose sound has its turn: of all clips the first kind, of the highest clips first."""
-    for name in SOUNDS:
+    for name in FIRST:
         for i in sorted(range(len(sounds)), key=ranks.__getitem__):
             if name in sounds[i]:
                 yield name, i

@@ -21,6 +21,7 @@ from nearfar.report.curves import Curve, Histogram, histogram, kinds, roc
 from nearfar.report.evaluated import Evaluated, assess, by_clip, place_of
 from nearfar.report.judged import Judged, Key
 from nearfar.report.moments import Day, LongRecording, days, recordings
+from nearfar.scores.alarms import AlarmRule, History, histories
 from nearfar.scores.truth import LabelledFile, Truth
 from nearfar.scores.verdict import Verdict
 from nearfar.study.data import rule_of
@@ -52,6 +53,7 @@ class Panel:
     atlas: Atlas | None
     promises: tuple[str, ...]  # what each threshold means, a line
     caveat: str  # what the promise does not cover, or ""
+    history: History | None = None  # of those that say their time; None of fewer than two
 
     @property
     def name(self) -> str:
@@ -59,11 +61,11 @@ class Panel:
         return called(*self.key)
 
     @property
-    def timed(self) -> tuple[Verdict, ...]:
-        """Those that say their time, in its order."""
-        # Of two recorders one may know its zone: in the order that clocks on a wall show.
-        timed = ((v.clip.time.replace(tzinfo=None), v) for v in self.verdicts if v.clip.time)
-        return tuple(v for _, v in sorted(timed, key=lambda pair: pair[0]))
+    def raised(self) -> Verdict | None:
+        """The recording that raised the first lasting alarm."""
+        if self.history is None or not self.history.spells:
+            return None
+        return self.history.verdicts[self.history.spells[0].first]
 
     @property
     def alarms(self) -> int:
@@ -86,6 +88,7 @@ class Contents:
         compared: another result, if one was given and can be compared.
         incomparable: why one that was given cannot be.
         agreement: how often both call the same clips anomalous.
+        rule: by which alarms last.
 
     >>> Contents(None, None, (), {}, None, (), (), frozenset()).compared is None
     True
@@ -102,6 +105,7 @@ class Contents:
     compared: Compared | None = None
     incomparable: str = ""
     agreement: AlarmsOfBoth | None = None  # of the alarms of both
+    rule: AlarmRule | None = None
 
 
 def gather(
@@ -111,6 +115,7 @@ def gather(
     *,
     rule: RuleName | None = None,
     top: int = TOP,
+    alarm: AlarmRule | None = None,
 ) -> Contents:
     """Work out what a report says.
 
@@ -120,6 +125,7 @@ def gather(
         other: another result on the same data.
         rule: the year's; None finds it in the data.
         top: how many clips of a machine are listed.
+        alarm: when an alarm lasts; None: 3 of the last 5.
 
     Raises:
         FormatError, DatasetError: a truth that does not fit the clips.
@@ -130,14 +136,16 @@ def gather(
     heard: dict[Key, list[Heard]] = {}
     for clip, what in judged.heard:
         heard.setdefault((clip.machine, clip.section), []).append(what)
-    panels = tuple(_panel(judged, key, heard.get(key, []), labels) for key in judged.keys)
+    panels = tuple(
+        _panel(judged, key, heard.get(key, []), labels, alarm or AlarmRule()) for key in judged.keys
+    )
     compared, incomparable = _compared(other, judged, evaluated)
     return Contents(
         judged, evaluated, panels,
         {panel.name: tuple(highest(panel.verdicts, top)) for panel in panels},
         examine(judged), days(judged.scores), recordings(judged.scores),
         _published(judged, labels), compared, incomparable,
-        other.agreement(judged.scores) if other else None,
+        other.agreement(judged.scores) if other else None, alarm or AlarmRule(),
     )  # fmt: skip
 
 
@@ -152,8 +160,20 @@ def highest(verdicts: Sequence[Verdict], count: int) -> list[Verdict]:
     ]
 
 
+def _history(judged: Judged, key: Key, rule: AlarmRule) -> History | None:
+    """What was said in the order of time; None where too few clips tell theirs."""
+    mine = (v for v in judged.scores if (v.clip.machine, v.clip.section) == key and v.clip.time)
+    found = next(iter(histories(mine, rule)), None)
+    # Clocks with a zone and without one have no order.
+    return found if found and found.timed and len(found.verdicts) > 1 else None
+
+
 def _panel(
-    judged: Judged, key: Key, heard: Sequence[Heard], labels: Mapping[Place, LabelledFile]
+    judged: Judged,
+    key: Key,
+    heard: Sequence[Heard],
+    labels: Mapping[Place, LabelledFile],
+    alarm: AlarmRule,
 ) -> Panel:
     detector, verdicts = judged.detector, judged.of(key)
     scores = kinds(verdicts, labels)
@@ -173,6 +193,7 @@ def _panel(
         {domain: threshold.value for domain, threshold in drawn.items()},
         atlas(detector, key, heard) if heard else None,
         tuple(section.told(one) for one in drawn.values()), section.caveat,
+        _history(judged, key, alarm),
     )  # fmt: skip
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +10,7 @@ from numpy.typing import NDArray
 
 from nearfar.report.page import write_page
 from nearfar.report.plots import COLOURS, DIVERGING, figure, mels, spectrogram, styled, svg
-from nearfar.report.sounds import tracks
+from nearfar.report.sounds import SOUNDS, tracks
 from nearfar.report.spectrograms import stack
 from nearfar.sound.audio import SAMPLE_RATE
 from nearfar.text import called
@@ -63,7 +62,7 @@ def shown(explanation: Explanation, name: str = "clip", *, pictures: bool = True
         "cut": LONGEST if any(len(sound) > LONGEST * SAMPLE_RATE for sound in whole) else 0,
         "picture": _picture(explanation, heard) if pictures and heard else None,
         "regions": _map(explanation.regions) if explanation.regions else None,
-        "moves": list(_moves(explanation)),
+        "moves": moves_of(explanation),
         "all": explanation.movements,
         "together": sum(m.contribution for m in explanation.movements),
     }
@@ -73,12 +72,10 @@ def _sounds(explanation: Explanation) -> Sounds:
     """What can be heard of a clip, in the order of its buttons."""
     found: Sounds = {}
     normal = explanation.normal.near if explanation.normal else None
-    for key, label, sound in (
-        ("near", "near microphone", explanation.near),
-        ("far", "far microphone", explanation.far),
-        ("heard", "what the system heard", explanation.heard),
-        ("normal", "nearest normal clip", normal),
-    ):
+    given = {"near": explanation.near, "far": explanation.far, "heard": explanation.heard,
+             "normal": normal}  # fmt: skip
+    for key, label in SOUNDS.items():
+        sound = given[key]
         if sound is not None and len(sound):
             found[key] = (label, sound)
     return found
@@ -89,12 +86,13 @@ def _picture(explanation: Explanation, heard: Sounds) -> Any:
     return stack({label: sound for label, sound in heard.values()}, normal, explanation.regions)
 
 
-def _moves(explanation: Explanation) -> Iterator[tuple[Theme, float, float]]:
-    """What moved most, each with its share of d² and the length of its bar, 0–1."""
-    largest = max((theme.contribution for theme in explanation.themes), default=0.0)
-    for theme in explanation.themes[:SHOWN]:
-        if theme.contribution > 0:
-            yield theme, theme.contribution / explanation.squared, theme.contribution / largest
+def moves_of(explanation: Explanation, most: int = SHOWN) -> list[tuple[Theme, float]]:
+    """What moved most, each with its share of d², 0–1."""
+    return [
+        (theme, theme.contribution / explanation.squared)
+        for theme in explanation.themes[:most]
+        if theme.contribution > 0
+    ]
 
 
 def _map(regions: Regions) -> Any:

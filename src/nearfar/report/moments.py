@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime, tzinfo
 from itertools import groupby
 
 from nearfar.scores.verdict import Verdict
@@ -64,12 +64,39 @@ class LongRecording:
     runs: tuple[Stretch, ...]  # alarms without a clip between them that is none, longest first
 
 
+def zone_of(times: Iterable[datetime]) -> tzinfo | None:
+    """The zone in which a page tells all of some times: that of the first of them.
+
+    Returns:
+        None where any says no zone: each is then told as its own clock showed it.
+    """
+    found = list(times)
+    aware = all(time.tzinfo for time in found)
+    return min(found).tzinfo if found and aware else None
+
+
+def on_wall(time: datetime, zone: tzinfo | None) -> datetime:
+    """What a clock on the wall of a zone showed, without its zone.
+
+    >>> from datetime import timezone
+    >>> on_wall(datetime.fromisoformat("2026-03-01T10:00+02:00"), timezone.utc).hour
+    8
+    """
+    if zone is None or time.tzinfo is None:
+        return time.replace(tzinfo=None)
+    try:
+        return time.astimezone(zone).replace(tzinfo=None)
+    except OverflowError:  # a clock in year 9999, as broken recorders write
+        return time.replace(tzinfo=None)
+
+
 def days(verdicts: Iterable[Verdict]) -> tuple[Day, ...]:
     """Days in their order; clips that do not say their time are in none."""
+    known = [(v.clip.time, v) for v in verdicts if v.clip.time is not None]
+    zone = zone_of(time for time, _ in known)
     timed: dict[date, list[Verdict]] = {}
-    for v in verdicts:
-        if v.clip.time is not None:
-            timed.setdefault(v.clip.time.date(), []).append(v)
+    for time, v in known:
+        timed.setdefault(on_wall(time, zone).date(), []).append(v)
     return tuple(
         Day(day, len(found), sum(v.anomalous for v in found), sum(not v.judged for v in found))
         for day, found in sorted(timed.items())

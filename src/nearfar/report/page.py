@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from functools import cache
@@ -112,8 +113,31 @@ def templates() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters |= {"number": number, "lasting": lasting, "percent": _percent}
+    made.filters |= {
+        "number": number, "lasting": lasting, "percent": _percent, "signed": signed,
+        "breakable": breakable,
+    }  # fmt: skip
     return made
+
+
+def signed(value: float, sign: str = "+", digits: int = 1) -> str:
+    """A number with a minus that is as long as a plus.
+
+    >>> signed(-21.94), signed(2.0), signed(-0.5, "", 2)
+    ('−21.9', '+2.0', '−0.50')
+    """
+    return f"{value:{sign}.{digits}f}".replace("-", "−")
+
+
+def breakable(name: str) -> Any:
+    """A file's name that a narrow cell breaks after its parts, and not before its last letter.
+
+    >>> breakable("hall/a_b.wav")
+    Markup('hall/<wbr>a_<wbr>b.wav')
+    """
+    from markupsafe import Markup, escape
+
+    return Markup(re.sub(r"([_/])(?=.)", r"\1<wbr>", str(escape(name))))
 
 
 def _percent(share: float, digits: int = 0) -> str:

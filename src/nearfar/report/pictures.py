@@ -7,7 +7,6 @@ by hatching or filling.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,15 +15,13 @@ from numpy.typing import NDArray
 from nearfar.metrics.roc import MAX_FPR
 from nearfar.report.atlas import within
 from nearfar.report.contents import NORMAL, Panel
-from nearfar.report.plots import COLOURS, INK, MUTED, figure, styled, svg
-from nearfar.scores.verdict import Verdict
+from nearfar.report.plots import COLOURS, DASHED, INK, MUTED, figure, styled, svg
 from nearfar.text import counted, number
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-MOST_POINTS = 1500  # of a cloud or a line; more are thinned out, and the page says so
-FAR_ABOVE = 5.0  # times the threshold, from which scores are drawn by powers of ten
+MOST_POINTS = 1500  # of a cloud or a line; more are thinned out
 LONGEST_NAME = 24  # characters in a picture
 _DOMAIN = {"source": COLOURS["source"], "target": COLOURS["target"]}
 
@@ -134,8 +131,8 @@ def scores(panel: Panel) -> Any:
             axes.grid(visible=False, axis="x")
             for n, value in enumerate(panel.thresholds.values()):
                 shown = min(value, found.edges[-1])
-                axes.axvline(shown, color=COLOURS["alarm"], lw=1.4, ls=("-", (0, (4, 2)))[n % 2])
-        rows[-1].set_xlabel("score; line: threshold" + _beyond(found.beyond))
+                axes.axvline(shown, color=INK, lw=1.2, ls=(DASHED, (0, (1, 2)))[n % 2])
+        rows[-1].set_xlabel("score; dashed: threshold" + _beyond(found.beyond))
         picture.align_ylabels(rows)
         picture.tight_layout(pad=0.4, h_pad=0.25)
     return svg(picture, f"Scores of {panel.name}: " + spread(panel))
@@ -153,52 +150,6 @@ def spread(panel: Panel) -> str:
         for domain, value in panel.thresholds.items()
     ]
     return "; ".join([*said, *limits])
-
-
-def over_time(panel: Panel) -> Any:
-    """Scores by the time of their clips, with the threshold; None where fewer than two say it."""
-    timed = panel.timed
-    if len(timed) < 2:
-        return None
-    thinned = thin(timed)
-    moments = [v.clip.time.replace(tzinfo=None) for v in thinned if v.clip.time]
-    values = np.array([v.score for v in thinned])
-    alarm = np.array([v.anomalous for v in thinned])
-    picture = figure(8.2, 2.7)
-    with styled():
-        axes = picture.subplots()
-        days = _as_days(axes, moments)
-        axes.plot(days, values, color=MUTED, lw=0.8, alpha=0.6)
-        axes.plot(days[~alarm], values[~alarm], "o", ms=3, color=COLOURS["accent"])
-        axes.plot(days[alarm], values[alarm], "^", ms=6, color=COLOURS["alarm"])
-        for value in panel.thresholds.values():
-            axes.axhline(value, color=COLOURS["alarm"], lw=1.2)
-        # Of a fault that is plain the scores are many times the threshold: what is below it shows.
-        if values.min() > 0 and values.max() > FAR_ABOVE * max(panel.thresholds.values()):
-            axes.set_yscale("log")
-        axes.set_ylabel("score, by powers of ten" if axes.get_yscale() == "log" else "score")
-        picture.tight_layout(pad=0.4)
-    label = (
-        f"Scores of {panel.name} over time, from {moments[0]:%Y-%m-%d %H:%M} to "
-        f"{moments[-1]:%Y-%m-%d %H:%M}: {sum(v.anomalous for v in timed)} of "
-        f"{counted(len(timed), 'clip')} above the threshold (triangles)"
-    )
-    return svg(picture, label)
-
-
-def thin(verdicts: Sequence[Verdict], most: int = MOST_POINTS) -> list[Verdict]:
-    """At most so many, the highest of each few that follow each other: no alarm is lost to sight.
-
-    >>> thin([], 5)
-    []
-    """
-    if len(verdicts) <= most:
-        return list(verdicts)
-    groups = np.array_split(np.arange(len(verdicts)), most)
-    return [
-        verdicts[max(group, key=lambda i: verdicts[i].score - verdicts[i].threshold)]
-        for group in groups
-    ]
 
 
 def chart(panel: Panel) -> Any:
@@ -268,14 +219,3 @@ def _ticks(most: int) -> Any:
     from matplotlib.ticker import FixedLocator
 
     return FixedLocator([0, most])
-
-
-def _as_days(axes: Axes, moments: Sequence[datetime]) -> NDArray[np.float64]:
-    """Times as numbers of an axis that is read as times."""
-    from matplotlib import dates
-
-    module: Any = dates
-    axes.xaxis.set_major_locator(locator := module.AutoDateLocator())
-    axes.xaxis.set_major_formatter(module.ConciseDateFormatter(locator))
-    days: NDArray[np.float64] = np.asarray(module.date2num(moments))
-    return days

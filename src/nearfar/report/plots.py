@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import re
+from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +31,8 @@ INK, MUTED, GRID, PAPER = (COLOURS[name] for name in ("ink", "muted", "grid", "p
 # Of values that have no sign and of those that have one: even steps, safe for the colour-blind.
 SEQUENTIAL, DIVERGING = "magma", "PuOr_r"
 TICKS = (0.5, 1, 2, 4, 8)  # kHz
+DASHED: Any = (0, (5, 3))  # of every threshold
+WIDE_RANGE = 4.0  # highest score over the threshold; above, only a logarithm shows both
 TOP_MEL = float(mel_scale(np.array(SAMPLE_RATE / 2)))
 
 _RC: Any = {
@@ -111,6 +114,60 @@ def svg(picture: Figure, label: str) -> Any:
     text = re.sub(r"font: ([^;\"]*?px) [^;\"]*", r"font-size: \1", text)
     head = f'<svg role="img" aria-label="{escape(label)}" class="plot" '
     return Markup(text.replace("<svg ", head, 1))
+
+
+def either(wide: Any, narrow: Any) -> Any:
+    """One picture drawn twice, of which a desk sees the one and a phone the other.
+
+    Scaled down to a phone, letters are too small to read; scrolled, the end is out of sight.
+    """
+    from markupsafe import Markup
+
+    return Markup(
+        f'<div class="either"><div class="for-wide">{wide}</div>'
+        f'<div class="for-narrow">{narrow}</div></div>'
+    )
+
+
+def score_axis(axis: Any, values: Sequence[float], threshold: float) -> bool:
+    """Make an axis of scores logarithmic where they reach far above the threshold.
+
+    Its numbers are plain in any case, as they stand in texts. Returns whether it is.
+    """
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    if not values or min(values) <= 0 or not 0 < WIDE_RANGE * threshold < max(values):
+        return False
+    axis.axes.set(**{f"{axis.axis_name}scale": "log"})
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
+    axis.set_minor_formatter(NullFormatter())
+    return True
+
+
+def threshold_line(axes: Axes, value: float, words: str) -> None:
+    """A threshold across a picture, with its words on it."""
+    axes.axhline(value, color=INK, linewidth=1.2, linestyle=DASHED, zorder=4)
+    axes.annotate(
+        words, (0.004, value), xytext=(0, 4), xycoords=("axes fraction", "data"),
+        textcoords="offset points", fontsize=9, color=INK, zorder=5,
+        bbox={"facecolor": PAPER, "alpha": 0.8, "linewidth": 0, "pad": 1},
+    )  # fmt: skip
+
+
+def time_axis(axes: Axes, ticks: int = 8) -> None:
+    """Let the axis below tell times as people write them: the date where it changes, else hours."""
+    from matplotlib import dates
+
+    module: Any = dates  # which matplotlib gives no types
+    locator = module.AutoDateLocator(minticks=3, maxticks=ticks)
+    axes.xaxis.set_major_locator(locator)
+    axes.xaxis.set_major_formatter(
+        module.ConciseDateFormatter(
+            locator, formats=["%Y", "%b %Y", "%d %b", "%H:%M", "%H:%M", "%S.%f"],
+            zero_formats=["", "%Y", "%b %Y", "%d %b", "%H:%M", "%H:%M"], show_offset=False,
+        )
+    )  # fmt: skip
 
 
 def _within_years(picture: Figure) -> None:

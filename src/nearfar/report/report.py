@@ -11,10 +11,11 @@ from typing import Any
 from nearfar.errors import in_shell
 from nearfar.files import DETECTOR, as_bytes, sha256
 from nearfar.metrics.evaluation import RULES
-from nearfar.report import pictures
+from nearfar.report import pictures, timeline
 from nearfar.report.anchors import load
 from nearfar.report.cards import BYTES, SECONDS, Card
 from nearfar.report.contents import Contents, Panel
+from nearfar.report.moments import on_wall, zone_of
 from nearfar.report.page import write_page
 from nearfar.report.tables import (
     MANY,
@@ -25,13 +26,14 @@ from nearfar.report.tables import (
     figures_table,
     published_table,
     recordings_tables,
-    signed,
     spread_table,
     top_table,
 )
 from nearfar.scores.verdict import Verdict
 from nearfar.text import called, counted
 
+Places = Mapping[tuple[str, str], str]  # machine and clip → where the page explains it
+MANY_POINTS = 8  # times fewer points than a page of time alone has, for pictures beside them
 DRAWN = 24  # machines; each takes half a second and 300 kB
 
 
@@ -85,12 +87,12 @@ def values(contents: Contents, cards: Sequence[Card], about: About) -> dict[str,
         "incomparable": contents.incomparable,
         "comparison": comparison_table(contents),
         "agreement": contents.agreement,
-        "panels": [_panel(panel, contents, places) for panel in panels],
+        "panels": [_panel(panel, contents, places, len(panels)) for panel in panels],
+        "alarms": lasting_alarms(contents, places),
+        "rule": contents.rule.told if contents.rule else "",
         "all_panels": len(contents.panels),
-        "thinned": any(len(p.timed) > pictures.MOST_POINTS for p in panels),
         "days": days_table(contents),
         "recordings": recordings_tables(contents),
-        "signed": signed,
         "shell": in_shell,  # who reads a page has typed a command
         "more_recordings": len(contents.recordings) - MANY,
         "cards": [(f"clip-{n}", card) for n, card in enumerate(cards, 1)],
@@ -127,11 +129,34 @@ def headline(contents: Contents) -> list[tuple[str, str, str]]:
     rate = judged.detector.false_alarm_rate
     how = "for each domain" if judged.detector.threshold_by_domain else "one threshold a machine"
     found.append(("false alarms asked for", f"{100 * rate:g} %", f"of normal clips; {how}"))
-    times = sorted(v.clip.time.replace(tzinfo=None) for v in scores if v.clip.time)
+    zone = zone_of(v.clip.time for v in scores if v.clip.time)
+    times = sorted(on_wall(v.clip.time, zone) for v in scores if v.clip.time)
     if times:
-        found.append(("recorded", f"{times[0]:%Y-%m-%d}",
-                      f"from {times[0]:%H:%M}, to {times[-1]:%Y-%m-%d %H:%M}"))  # fmt: skip
+        first, last = times[0], times[-1]
+        day = "" if first.date() == last.date() else f"{last:%Y-%m-%d} "
+        found.append(("recorded", f"{first:%Y-%m-%d}", f"{first:%H:%M} to {day}{last:%H:%M}"))
     return found
+
+
+def lasting_alarms(contents: Contents, places: Places) -> list[dict[str, Any]]:
+    """Of each machine whose recordings say their times: since when an alarm lasted, if one did."""
+    found = []
+    for panel in contents.panels:
+        if (history := panel.history) is None:
+            continue
+        told: dict[str, Any] = {"machine": panel.name, "first": ""}
+        if history.spells and panel.raised:
+            first = history.spells[0]
+            alarms, judged = history.before(first)
+            told |= {
+                "first": history.when(first.first),
+                "since": history.when(first.since),
+                "before": f"{alarms:,} of {counted(judged, 'recording')}",
+                "standing": history.lasting[-1],
+                "link": places.get((panel.name, panel.raised.clip.name), ""),
+            }
+        found.append(told)
+    return sorted(found, key=lambda one: not one["first"])
 
 
 def notes(contents: Contents) -> list[str]:
@@ -144,11 +169,17 @@ def notes(contents: Contents) -> list[str]:
         found.append(f"The interval deserves doubt: {evaluation.doubt}.")
     if bare := contents.evaluated.bare:
         found.append(f"Without labels, so in no figure but their alarms: {', '.join(bare)}.")
-    if not contents.evaluated.labelled:
-        found.append(f"No AUC and no Ω: {in_shell(contents.evaluated.why)}.")
     silent = len(judged.scores) - len(judged.scores.judged)
     if silent:
         found.append(f"{counted(silent, 'clip')} not judged; the recordings' section says why.")
+    if doubted := sum(bool(v.warning) for v in judged.scores.judged):
+        verdicts = counted(doubted, "verdict")
+        more = f"; and {len(contents.health.doubts) - 1} doubts more" * (
+            len(contents.health.doubts) > 1
+        )
+        found.append(
+            f"{verdicts} to be doubted, as {contents.health.doubts[0]}{more}: see Recordings."
+        )
     return found
 
 
@@ -173,6 +204,8 @@ def provenance(contents: Contents, about: About) -> list[tuple[str, str]]:
         ("false-alarm rate", f"{detector.false_alarm_rate:g}, "
          + ("a threshold for each domain" if detector.threshold_by_domain else "one threshold")),
     ]  # fmt: skip
+    if contents.evaluated.why:
+        found.append(("figures", f"No AUC and no Ω: {in_shell(contents.evaluated.why)}"))
     if (evaluation := contents.evaluated.evaluation) is not None:
         found.append(("bootstrap", f"seed 0, {evaluation.draws:,} draws, rule {evaluation.rule}"))
     return [*found, *about.facts.items()]
@@ -201,15 +234,16 @@ def _overview(contents: Contents) -> Any:
     return pictures.overview(rows, published, beside)
 
 
-def _panel(
-    panel: Panel, contents: Contents, places: Mapping[tuple[str, str], str]
-) -> dict[str, Any]:
+def _panel(panel: Panel, contents: Contents, places: Places, among: int) -> dict[str, Any]:
+    most = max(timeline.FEWEST, timeline.MOST // max(among, MANY_POINTS))
+    timed = panel.history
     return {
         "panel": panel,
         "roc": pictures.roc(panel),
         "scores": pictures.scores(panel),
         "chart": pictures.chart(panel),
-        "over_time": pictures.over_time(panel),
+        "over_time": timeline.over_time(timed, most) if timed else None,
+        "each_point": timeline.each_point(timed, most) if timed else 1,
         "spread": spread_table(panel),
         "top": top_table(panel, contents.top[panel.name], places),
     }

@@ -13,6 +13,9 @@ from numpy.typing import NDArray
 from nearfar.sound.audio import SAMPLE_RATE
 
 LOUDEST = 0.89  # of full scale, about −1 dB: some players clip what resampling lifts above
+# Of every page, in the order of its buttons and keys.
+SOUNDS = {"near": "near microphone", "far": "far microphone", "heard": "what the system heard",
+          "normal": "nearest normal clip"}  # fmt: skip
 QUIETEST = 1e-6  # a peak below is silence, and is not made loud
 
 

@@ -13,6 +13,7 @@ from nearfar.metrics.evaluation import RULES
 from nearfar.report.anchors import load
 from nearfar.report.condition import MachineCondition
 from nearfar.report.contents import Contents, Panel
+from nearfar.report.page import signed
 from nearfar.scores.verdict import Verdict
 from nearfar.text import counted, lasting, number
 
@@ -98,7 +99,7 @@ def alarms_table(contents: Contents) -> Grid:
             Cell(f"{panel.alarms:,}", right=True, strong=panel.alarms > 0),
             Cell(f"{100 * panel.alarms / judged:.1f} %" if judged else "–", right=True),
             Cell(f"{worst.percentile:.3f}" if worst else "–", right=True),
-            Cell(" / ".join(number(t, 4) for t in panel.thresholds.values()), right=True),
+            Cell(" / ".join(number(t) for t in panel.thresholds.values()), right=True),
         ))  # fmt: skip
     head = (
         "machine",
@@ -229,12 +230,12 @@ def top_table(
         note = "; ".join(filter(None, (time, in_shell(once_left_out(v.warning)))))
         rows.append((
             Cell(v.clip.name, note=note, link=places.get((panel.name, v.clip.name), "")),
-            Cell(number(v.score, 4), right=True), Cell(f"{v.percentile:.3f}", right=True),
-            Cell("ANOMALOUS" if v.anomalous else "no", strong=v.anomalous),
+            Cell(number(v.score), right=True), Cell(f"{v.percentile:.3f}", right=True),
+            Cell("▲ anomalous" if v.anomalous else "normal", strong=v.anomalous),
             *([Cell(labels[v.clip] or "–")] if told else []), Cell(v.nearest),
         ))  # fmt: skip
     label = ("label",) * told
-    head = ("clip", "score", "percentile", "anomalous", *label, "nearest normal clip")
+    head = ("clip", "score", "percentile", "verdict", *label, "nearest normal clip")
     return Grid(f"highest-scoring clips of {panel.name}", head, tuple(rows))
 
 
@@ -252,11 +253,11 @@ def spread_table(panel: Panel) -> Grid:
         # By domain where thresholds are; the threshold of all for who says no domain.
         limit = panel.thresholds.get(kind.rsplit(", ", 1)[-1], panel.thresholds.get(""))
         above = "–" if limit is None else f"{int((scores > limit).sum()):,}"
-        three = (number(float(f(scores)), 4) for f in (np.min, np.median, np.max))
+        three = (number(float(f(scores))) for f in (np.min, np.median, np.max))
         cells = (f"{len(scores):,}", *three, above)
         rows.append((Cell(kind), *(Cell(text, right=True) for text in cells)))
     limits = "; ".join(
-        f"threshold{f' of {domain} clips' * bool(domain)} {number(value, 4)}"
+        f"threshold{f' of {domain} clips' * bool(domain)} {number(value)}"
         for domain, value in panel.thresholds.items()
     )
     head = ("scores", "clips", "lowest", "median", "highest", "above threshold")
@@ -288,15 +289,6 @@ def _hundred(share: float) -> str:
 
 def _bounds(interval: tuple[float, float] | None) -> str:
     return "–" if interval is None else "–".join(_hundred(v) for v in interval)
-
-
-def signed(value: float, sign: str = "+", digits: int = 1) -> str:
-    """A number with a minus that is as long as a plus.
-
-    >>> signed(-21.94), signed(2.0), signed(-0.5, "", 2)
-    ('−21.9', '+2.0', '−0.50')
-    """
-    return f"{value:{sign}.{digits}f}".replace("-", "−")
 
 
 def _signed(value: float, sign: str = "", digits: int = 1) -> str:

@@ -7,14 +7,25 @@ import re
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import tzinfo
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from nearfar.errors import DatasetError, visible
+from nearfar.report.moments import on_wall
 from nearfar.report.page import write_page
-from nearfar.report.plots import COLOURS, figure, styled, svg
+from nearfar.report.plots import (
+    COLOURS,
+    either,
+    figure,
+    score_axis,
+    styled,
+    svg,
+    threshold_line,
+    time_axis,
+)
 from nearfar.scores.alarms import AlarmRule, History, Spell
 from nearfar.text import counted, number
 
@@ -26,8 +37,8 @@ if TYPE_CHECKING:
 MOST = 12_000  # points of a page; 300 bytes each keep it below some 4 MB
 FEWEST = 150  # points of a machine, however many machines there are
 ROWS = 200  # alarms of a machine's table; a thousand say that the threshold is wrong
-_SIZE = (8.6, 3.3)  # inches of 96 px: its letters are about as large as those of the page
-_WIDE_RANGE = 4.0  # highest score over the threshold; above, only a logarithm shows both
+# Inches of 96 px, so that letters are about as large as those of the page; and of a phone's.
+_SIZE, _NARROW = (8.6, 3.3), (3.8, 3.4)
 _HOVER = "hover:"  # a link that is none: the words beside a point, as matplotlib hands them on
 
 
@@ -106,7 +117,8 @@ def _machine(
         "promise": _promise(history, rule, detector),
         "explain": _explain(history, first, name) if first else "",
         "silent": _silent(history),
-        **_drawn(history, most),
+        "plot": over_time(history, most),
+        "each": each_point(history, most),
     }
 
 
@@ -166,23 +178,46 @@ def _silent(history: History) -> list[tuple[str, str]]:
 
 
 # ---- the picture ---------------------------------------------------------------------------------
-def _drawn(history: History, most: int) -> dict[str, Any]:
-    """The picture, and of how many recordings each point is the highest."""
+def over_time(history: History, most: int = MOST) -> Any:
+    """The picture of one machine: its recordings, its threshold, and alarms that lasted.
+
+    Args:
+        history: of at least one recording.
+        most: points, at most; of each few the highest is drawn.
+    """
     places = _thinned(history, most)
-    each = math.ceil(len(history.verdicts) / most)
-    picture = figure(*_SIZE)
+    wide, words = _picture(history, places, _SIZE)
+    # Nobody rests a pointer on a phone, and no more points find room there.
+    narrow, _ = _picture(history, _thinned(history, min(most, FEWEST)), _NARROW)
+    return either(_hovering(wide, words), _hovering(narrow, [""] * len(places)))
+
+
+def each_point(history: History, most: int = MOST) -> int:
+    """Of how many recordings each point of `over_time` is the highest."""
+    return math.ceil(len(history.verdicts) / most)
+
+
+def _picture(
+    history: History, places: Sequence[int], size: tuple[float, float]
+) -> tuple[Any, list[str]]:
+    """The picture, with places for the words of its points; and these words."""
+    picture = figure(*size)
+    slim = size == _NARROW
     with styled():
         axes = picture.subplots()
         words = _points(axes, history, places)
         _threshold(axes, history)
-        _axes(axes, history)
-        picture.legend(loc="outside upper left", ncols=4, fontsize=9)
+        _axes(axes, history, 5 if slim else 8)
+        picture.legend(
+            loc="outside upper left", ncols=1 if slim else 4, fontsize=9, handletextpad=0.3,
+            columnspacing=1.2,
+        )  # fmt: skip
         picture.set_layout_engine("constrained")
     label = (
         f"{history.name}: scores of {counted(len(history.verdicts), 'recording')}, "
         f"{history.above} above the threshold, {counted(len(history.spells), 'lasting alarm')}"
     )
-    return {"plot": _hovering(svg(picture, visible(label)), words), "each": each}
+    return svg(picture, visible(label)), words
 
 
 def _thinned(history: History, most: int) -> list[int]:
@@ -252,8 +287,13 @@ def _at(history: History, place: int) -> Any:
     time = history.verdicts[place].clip.time
     if not history.timed or time is None:
         return place + 1
-    # Their own clock: matplotlib would turn all of them to one zone.
-    return np.datetime64(time.replace(tzinfo=None))
+    # All on one clock, or what came later could stand before what it followed.
+    return np.datetime64(on_wall(time, _zone(history)))
+
+
+def _zone(history: History) -> tzinfo | None:
+    first = history.verdicts[0].clip.time  # in their order
+    return first.tzinfo if first else None
 
 
 def _threshold(axes: Axes, history: History) -> None:
@@ -263,41 +303,23 @@ def _threshold(axes: Axes, history: History) -> None:
         held.setdefault(verdict.threshold, set()).add(verdict.clip.domain or "")
     for value, domains in held.items():
         of = "".join(f" {domain}" for domain in sorted(domains) if domain) * (len(held) > 1)
-        axes.axhline(value, color=COLOURS["ink"], linewidth=1.2, linestyle=(0, (5, 3)), zorder=4)
-        axes.annotate(
-            f"threshold{of} {number(value)}", (0.004, value), xytext=(0, 4),
-            xycoords=("axes fraction", "data"), textcoords="offset points", fontsize=9,
-            color=COLOURS["ink"], zorder=5,
-            bbox={"facecolor": COLOURS["paper"], "alpha": 0.8, "linewidth": 0, "pad": 1},
-        )  # fmt: skip
+        threshold_line(axes, value, f"threshold{of} {number(value)}")
 
 
-def _axes(axes: Axes, history: History) -> None:
-    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
-    from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+def _axes(axes: Axes, history: History, ticks: int) -> None:
+    from matplotlib.ticker import MaxNLocator
 
     scores = [v.score for v in history.verdicts if v.judged]
-    threshold = min(v.threshold for v in history.verdicts)
-    if scores and min(scores) > 0 and threshold > 0 and max(scores) > _WIDE_RANGE * threshold:
-        axes.set_yscale("log")
-        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-        axes.yaxis.set_minor_formatter(NullFormatter())
+    score_axis(axes.yaxis, scores, min(v.threshold for v in history.verdicts))
     axes.set_ylabel("score")
     axes.margins(x=0.01)
     if history.timed:
-        dates: Any = AutoDateLocator, ConciseDateFormatter  # which matplotlib gives no types
-        locator = dates[0](minticks=3, maxticks=8)
-        axes.xaxis.set_major_locator(locator)
-        axes.xaxis.set_major_formatter(
-            dates[1](
-                locator, formats=["%Y", "%b %Y", "%d %b", "%H:%M", "%H:%M", "%S.%f"],
-                zero_formats=["", "%Y", "%b %Y", "%d %b", "%H:%M", "%H:%M"], show_offset=False,
-            )
-        )  # fmt: skip
+        time_axis(axes, ticks)
+        if (zone := _zone(history)) is not None:
+            axes.set_xlabel(f"time, {zone}")
     else:
         axes.set_xlabel("recordings in the order of their names")
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.xaxis.set_major_locator(MaxNLocator(nbins=ticks, integer=True))
 
 
 def _hovering(drawn: Any, words: Sequence[str]) -> Any:
@@ -305,7 +327,8 @@ def _hovering(drawn: Any, words: Sequence[str]) -> Any:
     from markupsafe import Markup, escape
 
     def titled(found: re.Match[str]) -> str:
-        return f"<g><title>{escape(words[int(found[1])])}</title>{found[2]}</g>"
+        said = words[int(found[1])]
+        return f"<g><title>{escape(said)}</title>{found[2]}</g>" if said else found[2]
 
     return Markup(
         re.sub(rf'<a xlink:href="{_HOVER}(\d+)"[^>]*>(.*?)</a>', titled, drawn, flags=re.DOTALL)
