@@ -11,6 +11,7 @@ from beats_folders import folder as beats
 from conftest import TINY
 from nearfar.system.presets import PRESETS
 from nearfar.testing import check_embedder, check_frontend, check_part, check_rule, check_system
+from yamnet_folder import make_folder
 
 
 @pytest.mark.parametrize(
@@ -45,6 +46,10 @@ def test_frontends(part):
 )
 def test_embedders(part):
     check_embedder(part)
+
+
+def test_the_small_ear(tmp_path):
+    check_embedder(nf.YAMNet(str(make_folder(tmp_path / "ear"))))
 
 
 @pytest.mark.parametrize(

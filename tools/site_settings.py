@@ -27,7 +27,10 @@ GROUPS: dict[str, tuple[tuple[str, ...], str]] = {
         ("Near", "Far", "Stereo", "CoherenceMask", "FarCancel"),
         "--set frontend.floor=0.1",
     ),
-    "Embedders": (("DIF", "LogMel", "EAT", "BEATs", "Crops"), "--set embedder.n_mels=64"),
+    "Embedders": (
+        ("DIF", "LogMel", "EAT", "BEATs", "YAMNet", "Crops"),
+        "--set embedder.n_mels=64",
+    ),
     "Adaptation": (("MeanShift", "UnitLength", "Standardise"), "--set adaptation=MeanShift"),
     "Whitening": (("ZCA",), "--set whitening.shrinkage=0.1"),
     "Enrichment": (
@@ -84,6 +87,7 @@ def _made(name: str) -> Any:
         "Ensemble": nf.Ensemble((nf.s4(), nf.logmel())),
         "EAT": nf.EAT("weights"),
         "BEATs": nf.BEATs("weights"),
+        "YAMNet": nf.YAMNet("weights"),
         "Crops": nf.Crops(nf.LogMel()),
     }
     return made[name] if name in made else getattr(nf, name)()

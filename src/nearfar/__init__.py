@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from nearfar.embedder.dif import DIF as DIF
     from nearfar.embedder.eat import EAT as EAT
     from nearfar.embedder.logmel import LogMel as LogMel
+    from nearfar.embedder.yamnet import YAMNet as YAMNet
     from nearfar.errors import NearfarError as NearfarError
     from nearfar.errors import NearfarWarning as NearfarWarning
     from nearfar.frontend import CoherenceMask as CoherenceMask

@@ -41,7 +41,10 @@ _RUNTIME = ("workers", "batch_size", "device")  # fields of a Runtime
 _COMMAND = re.compile(r"(\bnearfar [a-z]+(?: [^,;()]*)?)")
 
 # Extra → its packages.
-EXTRAS = {"eat": ("torch",), "train": ("accelerate",), "report": ("matplotlib", "jinja2")}
+EXTRAS = {
+    "eat": ("torch",), "train": ("accelerate",), "report": ("matplotlib", "jinja2"),
+    "convert": ("h5py",),
+}  # fmt: skip
 LONGEST = 500  # characters of a message: more is not read, and cut by whoever passes it on
 
 

@@ -23,7 +23,7 @@ app = typer.Typer(
 @app.command(cls=Command)
 def convert(
     checkpoint: Annotated[
-        Path, typer.Argument(help="Checkpoint of EAT (fairseq) or BEATs, a .pt file.")
+        Path, typer.Argument(help="Checkpoint of EAT (fairseq) or BEATs, a .pt file; YAMNet's .h5.")
     ],
     out: Annotated[Path, typer.Argument(help="New folder for config.json and model.safetensors.")],
     config: Annotated[

@@ -34,6 +34,7 @@ class EncoderKind:
         package: where it lies.
         signature: how a published file of its own format begins; b"" for a PyTorch checkpoint.
         mark: how the name of a tensor ends that only it has.
+        ending: of the names of its files, by which one that is damaged is known.
 
     >>> KINDS["eat"].of("a folder").weights
     'a folder'
@@ -43,6 +44,7 @@ class EncoderKind:
     package: str
     signature: bytes = b""
     mark: str = ""
+    ending: str = ""
 
     def of(self, weights: str) -> Any:
         """The embedder, with its settings as they come."""
@@ -59,6 +61,13 @@ KINDS: Mapping[str, EncoderKind] = MappingProxyType(
         "eat": EncoderKind("EAT", "nearfar.embedder.eat", mark=".attn.qkv.weight"),
         "beats": EncoderKind(
             "BEATs", "nearfar.embedder.beats", mark=".self_attn.grep_linear.weight"
+        ),
+        "yamnet": EncoderKind(
+            "YAMNet",
+            "nearfar.embedder.yamnet",
+            signature=b"\x89HDF\r\n\x1a\n",
+            mark="layer2.depthwise_conv.depthwise_kernel",
+            ending=".h5",
         ),
     }
 )
@@ -94,7 +103,8 @@ def kind_of_checkpoint(path: Path) -> str:
     """What a file to be converted is, by its first bytes and its tensors' names.
 
     The names stand in a pickle as they are: they are looked for as bytes, and nothing is loaded.
-    A file that is not there, or of none of these, is called `FIRST`: converting it says so.
+    A file that is not there, or of none of these, is what its name says, or else `FIRST`:
+    converting it says what is wrong.
     """
     try:
         with path.open("rb") as file:
@@ -102,12 +112,14 @@ def kind_of_checkpoint(path: Path) -> str:
         if zipfile.is_zipfile(path):
             begin = _pickle(path)
     except (OSError, zipfile.BadZipFile, ValueError, NotImplementedError, RuntimeError):
-        return FIRST
+        begin = b""
     for name, kind in KINDS.items():
         by_start = kind.signature and begin.startswith(kind.signature)
         if by_start or (kind.mark and kind.mark.encode() in begin):
             return name
-    return FIRST
+    # One that is cut off or something else says so in the words of the encoder it is meant for.
+    meant = [name for name, kind in KINDS.items() if kind.ending and path.suffix == kind.ending]
+    return meant[0] if meant else FIRST
 
 
 def kind_of_tensors(names: Iterable[str]) -> str | None:

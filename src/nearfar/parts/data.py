@@ -30,6 +30,7 @@ TYPES = {
     "LogMel": "nearfar.embedder.logmel",
     "EAT": "nearfar.embedder.eat",
     "BEATs": "nearfar.embedder.beats",
+    "YAMNet": "nearfar.embedder.yamnet",
     "Crops": "nearfar.embedder.crops",
     "MeanShift": "nearfar.scoring.adapt",
     "UnitLength": "nearfar.scoring.adapt",

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 # What parts of ours are to a person; others are called by their class.
 _EMBEDDERS = {
     "DIF": "named features (DIF)", "LogMel": "mean log-mel spectrum", "EAT": "encoder (EAT)",
-    "BEATs": "encoder (BEATs)",
+    "BEATs": "encoder (BEATs)", "YAMNet": "encoder (YAMNet)",
 }  # fmt: skip
 _FRONTENDS = {
     "Near": "of the near microphone",
