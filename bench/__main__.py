@@ -24,7 +24,17 @@ from bench.page import parsed, printed, processor  # noqa: E402
 from nearfar.files import write_text  # noqa: E402
 from nearfar.version import __version__  # noqa: E402
 
-SECTIONS = ("dif", "frontends", "fit", "selfscores", "bootstrap", "startup", "fbank", "eat")
+SECTIONS = (
+    "dif",
+    "frontends",
+    "fit",
+    "selfscores",
+    "bootstrap",
+    "startup",
+    "fbank",
+    "eat",
+    "yamnet",
+)
 OUTPUT = Path(__file__).resolve().parents[1] / "docs" / "benchmarks.md"
 INTRO = (
     "Printed by `make bench`, which writes the columns of the processor that it runs on and leaves "
