@@ -30,7 +30,7 @@ class YAMNet:
     """YAMNet-256, trained on AudioSet by Google, published by STMicroelectronics, as an embedder.
 
     A clip goes through the network whole; its row is the mean over the grid's columns and bands,
-    the network's own pooling. It takes some 20 ms for 10 s and needs neither torch nor TensorFlow.
+    the network's own pooling. It takes some 17 ms for 10 s and needs neither torch nor TensorFlow.
 
     Args:
         weights: folder with `config.json` and `model.safetensors`, which `nearfar weights convert`
