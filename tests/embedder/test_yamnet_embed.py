@@ -9,7 +9,9 @@ import pytest
 
 import nearfar as nf
 from conftest import refused
+from nearfar.detector.trained import warn_untrained
 from nearfar.embedding.table import embeddings
+from nearfar.errors import Once
 from nearfar.system.presets import s3_eat
 from nearfar.testing import check_embedder, check_system, noise
 from yamnet_folder import GOLD, make_folder, make_keras
@@ -31,6 +33,8 @@ def test_systems_take_whatever_encoder_the_weights_are(folder):
     assert system.embedder == nf.YAMNet(folder)
     check_system(system)
     assert nf.s1(folder).embedder == nf.Crops(nf.YAMNet(folder))
+    with pytest.warns(nf.NearfarWarning, match="the frozen baseline, not System 1$"):
+        warn_untrained(nf.s1(folder), Once())
 
 
 def test_a_row_is_the_mean_over_the_grid(folder):

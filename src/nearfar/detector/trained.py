@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from nearfar.embedder.backbone import Backbone
 from nearfar.embedder.contract import innermost, training_of
 from nearfar.embedder.eat import EAT
+from nearfar.embedder.yamnet import YAMNet
 from nearfar.errors import Once, SettingError
 from nearfar.parts.data import described, to_data
 from nearfar.scoring.calibrate import ENOUGH, wants_fresh
@@ -110,9 +111,9 @@ def warn_untrained(system: System | Ensemble, once: Once) -> None:
     for member in system.members:
         encoder = innermost(member.embedder)
         # Wrapped and not told how to pool: that is s1 with weights that no finetune made.
-        cropped = isinstance(encoder, Backbone) and encoder is not member.embedder
+        cropped = isinstance(encoder, Backbone | YAMNet) and encoder is not member.embedder
         told = isinstance(encoder, EAT) and encoder.pooling is not None
-        if cropped and not told and encoder.training is None:
+        if cropped and not told and training_of(encoder) is None:
             meant = (
                 "; --set embedder.embedder.pooling=mean says that it is meant"
                 if isinstance(encoder, EAT)
