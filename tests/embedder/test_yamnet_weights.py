@@ -35,6 +35,9 @@ def test_what_is_not_there_is_one_line(tmp_path):
     folder = make_folder(tmp_path / "ear")
     (folder / "config.json").unlink()
     refused(lambda: open_weights(folder), "has no config.json")
+    for place in (folder, folder / "model.safetensors"):  # known by their tensors
+        refused(lambda p=place: encoder_of(p).fingerprint, "has no config.json")
+        assert kind_of(place) == "yamnet"
 
 
 @pytest.mark.parametrize(

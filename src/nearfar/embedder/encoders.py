@@ -17,6 +17,7 @@ from types import MappingProxyType, ModuleType
 from typing import Any
 
 CONFIG = "config.json"
+_TENSORS = "model.safetensors"
 _LONGEST = 100_000_000  # bytes of a header, as the format says; more is no header
 _PICKLED = 16_000_000  # bytes of a checkpoint that hold all names; the base size has 50,000
 
@@ -84,7 +85,8 @@ def kind_of(reference: str | os.PathLike[str]) -> str:
     'eat'
     """
     try:
-        kind = _config(Path(os.path.expanduser(os.fspath(reference)))).get("model_type", FIRST)
+        path = Path(os.path.expanduser(os.fspath(reference)))
+        kind = _config(path).get("model_type", FIRST)
     except (OSError, ValueError, LookupError, AttributeError, TypeError, RecursionError):
         return FIRST
     return kind if isinstance(kind, str) and kind in KINDS else FIRST
@@ -143,20 +145,22 @@ def _pickle(path: Path) -> bytes:
 
 
 def _config(path: Path) -> Any:
-    """What a folder's or a file's config says; {} where a file has none."""
+    """What a folder's or a file's config says."""
+    file = path / _TENSORS if path.is_dir() else path
     if path.is_file():
-        text = _metadata(path).get("config")
+        text = (_header(path).get("__metadata__") or {}).get("config")
         if text is not None:
             return json.loads(text)
-        path = path.parent
-    return json.loads((path / CONFIG).read_text(encoding="utf-8-sig"))
+    beside = file.parent / CONFIG
+    if not beside.exists():  # it was forgotten: who opens the tensors' kind says so
+        return {"model_type": kind_of_tensors(_header(file))}
+    return json.loads(beside.read_text(encoding="utf-8-sig"))
 
 
-def _metadata(path: Path) -> Any:
-    """The metadata of a safetensors file, by the format's first words: it is opened later."""
+def _header(path: Path) -> Any:
+    """The header of a safetensors file, by the format's first words: it is opened later."""
     with path.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
         # A pickle's first bytes are a length of exabytes.
         head = file.read(length) if length <= _LONGEST else b"{}"
-    fields = json.loads(head) if head[:1] == b"{" else {}
-    return fields.get("__metadata__") or {}
+    return json.loads(head) if head[:1] == b"{" else {}
