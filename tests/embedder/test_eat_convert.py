@@ -327,7 +327,7 @@ def make(out):
 
 
 def test_a_full_disk_leaves_nothing(tmp_path, monkeypatch):
-    from nearfar.embedder import checkpoint as module
+    from nearfar.embedder import conversion as module
 
     def full(*_):
         raise OSError(28, "No space left on device")
@@ -338,7 +338,7 @@ def test_a_full_disk_leaves_nothing(tmp_path, monkeypatch):
 
 
 def test_interrupted_leaves_nothing(tmp_path, monkeypatch):
-    from nearfar.embedder import checkpoint as module
+    from nearfar.embedder import conversion as module
 
     def stop(*_):
         raise KeyboardInterrupt

@@ -9,11 +9,7 @@ This file imports torch; import it inside functions only.
 
 from __future__ import annotations
 
-import glob
-import json
 import re
-import shutil
-import tempfile
 import warnings
 import zipfile
 from collections.abc import Callable, Mapping
@@ -23,11 +19,11 @@ from typing import Any
 
 import torch
 
+from nearfar.embedder.conversion import write_folder
 from nearfar.embedder.encoders import KINDS, kind_of_tensors
-from nearfar.embedder.tensorfile import header_bytes, unreadable
-from nearfar.embedder.weights import CONFIG, TENSORS, FileLayout
-from nearfar.errors import StorageError, WeightsError
-from nearfar.files import STALE, atomic_file, file_age, storage_errors, write_text
+from nearfar.embedder.tensorfile import unreadable
+from nearfar.embedder.weights import FileLayout
+from nearfar.errors import WeightsError
 
 # What real checkpoints hold beside tensors and plain containers.
 _HARMLESS = (
@@ -134,19 +130,6 @@ def _foreign(path: Path, error: Exception) -> str:
 # ---- writing -----------------------------------------------------------------------------------
 
 
-def check_place(out: Path) -> None:
-    """Refuse a folder that has something in it, before minutes are spent.
-
-    Raises:
-        StorageError: a file, or a folder that is not empty.
-    """
-    with storage_errors(out):
-        if out.exists() and not out.is_dir():
-            raise StorageError(f"{out}: is a file; choose a new folder")
-        if out.exists() and any(out.iterdir()):
-            raise StorageError(f"{out}: has files in it; choose a new folder")
-
-
 def write_weights(
     checkpoint: Path,
     out: Path,
@@ -167,36 +150,7 @@ def write_weights(
         WeightsError: numbers that are not finite, or what `check` raises.
         StorageError: the folder cannot be written.
     """
-    with storage_errors(out):
-        out = out.resolve()
-        out.parent.mkdir(parents=True, exist_ok=True)
-        for left in out.parent.glob(f".{glob.escape(out.name[:40])}.*"):
-            if (left / CONFIG).is_file() and file_age(left) > STALE:  # its writer was killed
-                shutil.rmtree(left, ignore_errors=True)
-        part = Path(tempfile.mkdtemp(prefix=f".{out.name[:40]}.", dir=out.parent))
-        try:
-            write_text(part / CONFIG, json.dumps(config, indent=2) + "\n")
-            _write_tensors(checkpoint, part / TENSORS, tensors)
-            check(part)
-            part.chmod(0o755)
-            if out.exists():
-                out.rmdir()  # it is empty; some systems do not rename over a folder
-            part.rename(out)
-        except BaseException:
-            shutil.rmtree(part, ignore_errors=True)
-            raise
-
-
-def _write_tensors(path: Path, target: Path, tensors: Tensors) -> None:
-    """One tensor after the other: a large encoder is never in memory twice."""
     shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
-    with atomic_file(target) as file:
-        file.write(header_bytes(shapes, "F32", {"format": "pt"}))
-        for name in sorted(tensors):
-            values = tensors[name].to(torch.float32)
-            if not torch.isfinite(values).all():
-                raise WeightsError(
-                    f"{path}: tensor {name!r} has numbers that are not finite; download it again, "
-                    "or take another checkpoint"
-                )
-            file.write(values.numpy().astype("<f4", copy=False).tobytes())
+    write_folder(
+        checkpoint, out, config, shapes, lambda n: tensors[n].to(torch.float32).numpy(), check
+    )

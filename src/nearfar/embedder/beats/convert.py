@@ -17,11 +17,11 @@ from nearfar.embedder.beats.model import refuse_tables
 from nearfar.embedder.beats.weights import LAYOUT, BeatsWeights, open_weights
 from nearfar.embedder.checkpoint import (
     Tensors,
-    check_place,
     load_checkpoint,
     state_of,
     write_weights,
 )
+from nearfar.embedder.conversion import check_folder
 from nearfar.embedder.weights import compare, read_config
 from nearfar.errors import WeightsError, warn
 
@@ -49,7 +49,7 @@ def convert(checkpoint: Path, out: Path, config: Path | None = None) -> BeatsWei
             with code in it.
         StorageError: the folder cannot be written, or has files in it.
     """
-    check_place(out)
+    check_folder(out)
     content = load_checkpoint(checkpoint, "a BEATs checkpoint")
     state = state_of(checkpoint, content, LAYOUT)
     tensors = _encoder(checkpoint, state)

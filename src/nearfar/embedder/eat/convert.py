@@ -16,11 +16,11 @@ import torch
 from nearfar.embedder.checkpoint import (
     StandIn,
     Tensors,
-    check_place,
     load_checkpoint,
     state_of,
     write_weights,
 )
+from nearfar.embedder.conversion import check_folder
 from nearfar.embedder.eat.architecture import (
     COLUMNS,
     POSITIONS,
@@ -65,7 +65,7 @@ def convert(checkpoint: Path, out: Path, config: Path | None = None) -> Weights:
             with code in it.
         StorageError: the folder cannot be written, or has files in it.
     """
-    check_place(out)
+    check_folder(out)
     content = load_checkpoint(checkpoint, "a fairseq checkpoint")
     tensors = _encoder(checkpoint, content)
     settings = _settings(content) if config is None else read_config(config)

@@ -7,20 +7,17 @@ runs. Every data set of the file is taken, or the file is refused with its name.
 from __future__ import annotations
 
 import json
-import shutil
-import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from nearfar.embedder.tensorfile import header_bytes
-from nearfar.embedder.weights import CONFIG, TENSORS, compare
+from nearfar.embedder.conversion import check_folder, write_folder
+from nearfar.embedder.weights import compare
 from nearfar.embedder.yamnet.layers import EPSILON, STRIDES, YAMNetArchitecture
 from nearfar.embedder.yamnet.weights import LAYOUT, YAMNetWeights, open_weights
-from nearfar.errors import StorageError, WeightsError, needs
-from nearfar.files import atomic_file, storage_errors, write_text
+from nearfar.errors import WeightsError, needs
 from nearfar.sound.spectral import Float32
 
 _MARK = "layer1/conv/kernel:0"  # ends the name that tells where the network lies
@@ -45,11 +42,9 @@ def convert(checkpoint: Path, out: Path, config: Path | None = None) -> YAMNetWe
     """
     if config is not None:
         raise WeightsError(f"{config}: YAMNet's file says all there is; leave --config out")
-    with storage_errors(out):
-        if out.exists() and (not out.is_dir() or any(out.iterdir())):
-            raise StorageError(f"{out}: is there already; choose a new folder")
-    tensors = _read(checkpoint)
-    _write(out, tensors)
+    check_folder(out)
+    tensors, settings = _read(checkpoint), YAMNetArchitecture().config()
+    write_folder(checkpoint, out, settings, _SHAPES, tensors.__getitem__, open_weights)
     return open_weights(out)
 
 
@@ -112,10 +107,7 @@ def _tensors(path: Path, datasets: Mapping[str, Any], description: Any) -> dict[
 def _numbers(name: str, dataset: Any) -> Float32:
     if dataset.dtype.kind != "f":
         raise WeightsError(f"tensor {name!r} is {dataset.dtype}, need floating point; {_PUBLISHED}")
-    values = np.asarray(dataset[()], dtype=np.float32)
-    if not np.isfinite(values).all():
-        raise WeightsError(f"tensor {name!r} has numbers that are not finite; download it again")
-    return values
+    return np.asarray(dataset[()], dtype=np.float32)
 
 
 def _check_description(text: Any) -> None:
@@ -146,28 +138,3 @@ def _layers(description: Any) -> Iterator[tuple[str, Any]]:
     for layer in settings.get("layers", ()):
         yield layer["class_name"], layer["config"]
         yield from _layers(layer)
-
-
-# ---- writing -----------------------------------------------------------------------------------
-
-
-def _write(out: Path, tensors: Mapping[str, Float32]) -> None:
-    """A folder beside the place, checked, then renamed into it: there whole or not at all."""
-    with storage_errors(out):
-        out = out.resolve()
-        out.parent.mkdir(parents=True, exist_ok=True)
-        part = Path(tempfile.mkdtemp(prefix=f".{out.name[:40]}.", dir=out.parent))
-        try:
-            write_text(part / CONFIG, json.dumps(YAMNetArchitecture().config(), indent=2) + "\n")
-            with atomic_file(part / TENSORS) as file:
-                file.write(header_bytes(_SHAPES, "F32", {"format": "pt"}))
-                for name in sorted(tensors):
-                    file.write(tensors[name].astype("<f4", copy=False).tobytes())
-            open_weights(part)
-            part.chmod(0o755)
-            if out.exists():
-                out.rmdir()  # it is empty; some systems do not rename over a folder
-            part.rename(out)
-        except BaseException:
-            shutil.rmtree(part, ignore_errors=True)
-            raise
