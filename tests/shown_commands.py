@@ -11,6 +11,7 @@ import numpy as np
 import nearfar as nf
 from conftest import TESTS, TINY, machine_sound, write, write_machine
 from nearfar.parts.own import user_module
+from yamnet_folder import make_folder
 
 ROOT = TESTS.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -80,6 +81,7 @@ def make_world(root):
         (root / name).mkdir(parents=True)
         for file in ("config.json", "model.safetensors"):
             shutil.copyfile(TINY / file, root / name / file)
+    make_folder(root / "YAMNET_DIR")
     (root / "mine.py").write_text(_parts() + "\nmy_system = system\n")
     _scores(root)
     with warnings.catch_warnings():

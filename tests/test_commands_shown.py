@@ -15,6 +15,7 @@ import nearfar as nf
 from conftest import TINY, machine_sound
 from nearfar.cli.main import app
 from shown_commands import HUB, PAGES, ROOT, all_shown, make_world, shown
+from yamnet_folder import make_keras
 
 # Pattern of a command → why it is not run here. One that fits no command any more fails.
 NOT_RUN = {
@@ -118,7 +119,10 @@ def test_the_python_of_a_page_runs(page, world):
 
 def prepare(command, world):
     """What a person would have at hand, or not, before one command."""
-    if "weights convert" in command.text:
+    if "yamnet_256_f32.h5" in command.text:
+        make_keras(world / "yamnet_256_f32.h5")
+        shutil.rmtree(world / "YAMNET_DIR")
+    elif "weights convert" in command.text:
         from safetensors.numpy import load_file
 
         from checkpoints import pretrain_names, save
