@@ -54,7 +54,6 @@ def mel_filters() -> Float32:
     low, peak, high = edges[:-2], edges[1:-1], edges[2:]
     mel = mel_scale(np.arange(BINS) * SAMPLE_RATE / N_FFT)[:, None]
     triangles = np.minimum((mel - low) / (peak - low), (high - mel) / (high - peak))
-    triangles[0] = 0
     filters: Float32 = np.maximum(triangles, 0).astype(np.float32)
     filters.flags.writeable = False
     return filters
