@@ -90,7 +90,7 @@ def test_a_page_of_ours_is_known_and_nothing_else_is(plain, tmp_path):
 def test_a_page_of_one_kind_is_not_written_over_by_another(plain, tmp_path):
     place = write_page(tmp_path / "p.html", "plain", "t", {"name": ""})
     check_page(place, "plain")
-    with pytest.raises(StorageError, match="--replace|replace=True"):
+    with pytest.raises(StorageError, match=r"--replace|replace=True"):
         check_page(place, "report")
     check_page(place, "report", replace=True)
     # A shell's word for standard output is no name of a file.
