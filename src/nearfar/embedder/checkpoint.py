@@ -41,7 +41,7 @@ Tensors = dict[str, torch.Tensor]
 class StandIn:
     """Takes the place of an object of a harmless type; nothing of that type is run.
 
-    >>> StandIn(7).fields
+    >>> dict(StandIn(7).fields)
     {}
     """
 

@@ -13,7 +13,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from nearfar.embedder.beats.model import BeatsEncoder, DeepNormLayer, Offsets
+from nearfar.embedder.beats.model import BeatsEncoder, DeepNormLayer, GatedAttention, Offsets
 from nearfar.embedder.packing import PackedBlock, PackedLinear, can_pack
 
 
@@ -36,8 +36,10 @@ class _PackedDeepNorm:
     def __init__(self, layer: DeepNormLayer) -> None:
         self.attn, scale = layer.self_attn, 1 / layer.alpha
         inputs = (self.attn.q_proj, self.attn.k_proj, self.attn.v_proj)
-        self.qkv = PackedLinear(  # one product for three
-            torch.cat([x.weight for x in inputs]), torch.cat([x.bias for x in inputs])
+        gate, more = _gate_of(self.attn)
+        self.all = PackedLinear(  # one product for queries, keys, values and gates
+            torch.cat([*(x.weight for x in inputs), gate]),
+            torch.cat([*(x.bias for x in inputs), more]),
         )
         self.block = PackedBlock(
             _shrunk(self.attn.out_proj, scale),
@@ -50,8 +52,20 @@ class _PackedDeepNorm:
             x.weight = x.bias = None  # type: ignore[assignment]
 
     def __call__(self, x: Tensor, offsets: Offsets) -> Tensor:
-        q, k, v = self.qkv(x).chunk(3, dim=-1)
-        return self.block(x, self.attn.mix(q, k, v, offsets))
+        clips, tokens, dim = x.shape
+        q, k, v, pairs = torch.split(self.all(x), [dim, dim, dim, 2 * self.attn.heads], dim=-1)
+        pairs = pairs.view(clips, tokens, self.attn.heads, 2)
+        return self.block(x, self.attn.mix(q, k, v, pairs, offsets))
+
+
+def _gate_of(attn: GatedAttention) -> tuple[Tensor, Tensor]:
+    """The gate's two numbers a head of the layer's input, not of its query: (2 · heads, dim)."""
+    weight, bias = (x.float() for x in attn.pair())
+    queries = attn.q_proj.weight.float().view(attn.heads, -1, attn.q_proj.in_features)
+    inner = attn.q_proj.bias.float().view(attn.heads, -1)
+    return (weight @ queries).flatten(0, 1).bfloat16(), (
+        inner @ weight.T + bias
+    ).flatten().bfloat16()
 
 
 def _shrunk(linear: nn.Linear, scale: float) -> PackedLinear:

@@ -10,7 +10,6 @@ This file imports torch; import it inside functions only.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -48,7 +47,6 @@ def buckets(tokens: int, shape: BeatsArchitecture) -> Tensor:
     return half * (offset > 0) + torch.where(distance < exact, distance, wide)
 
 
-@dataclass(frozen=True)
 class Offsets:
     """What the relative positions add to attention's scores: each head's number of each offset.
 
@@ -59,18 +57,19 @@ class Offsets:
     [[[1.0, 2.0], [0.0, 1.0]]]
     """
 
-    values: Tensor
-
-    @property
-    def tokens(self) -> int:
-        """How many tokens a clip has."""
-        return (self.values.shape[1] + 1) // 2
+    def __init__(self, values: Tensor) -> None:
+        self.tokens = (values.shape[1] + 1) // 2  # of a clip
+        # Row q holds values from tokens − 1 − q on: windows over them, in falling order.
+        self._windows = values.unfold(1, self.tokens, 1)
+        # Written out once for all layers where that is no more than one mask is.
+        self._whole = self._written(0, self.tokens) if self.tokens <= QUERIES else None
 
     def rows(self, first: int, last: int) -> Tensor:
         """(heads, last − first, tokens) for some of the queries."""
-        n = self.tokens
-        # Row q holds values from n − 1 − q on: windows over them, in falling order.
-        return self.values.unfold(1, n, 1)[:, n - last : n - first].flip(1)
+        return self._written(first, last) if self._whole is None else self._whole[:, first:last]
+
+    def _written(self, first: int, last: int) -> Tensor:
+        return self._windows[:, self.tokens - last : self.tokens - first].flip(1)
 
 
 class PositionConvolution(nn.Module):
@@ -134,14 +133,24 @@ class GatedAttention(nn.Module):
 
     def forward(self, x: Tensor, offsets: Offsets) -> Tensor:
         """(batch, tokens, dim) → the same shape."""
-        mixed = self.mix(self.q_proj(x), self.k_proj(x), self.v_proj(x), offsets)
-        return self.out_proj(mixed)  # type: ignore[no-any-return]
+        q = self.q_proj(x)
+        pairs = functional.linear(q.view(*x.shape[:2], self.heads, -1), *self.pair())
+        return self.out_proj(  # type: ignore[no-any-return]
+            self.mix(q, self.k_proj(x), self.v_proj(x), pairs, offsets)
+        )
 
-    def mix(self, q: Tensor, k: Tensor, v: Tensor, offsets: Offsets) -> Tensor:
-        """Values weighted by attention; all (batch, tokens, dim)."""
+    def mix(self, q: Tensor, k: Tensor, v: Tensor, pairs: Tensor, offsets: Offsets) -> Tensor:
+        """Values weighted by attention; all (batch, tokens, dim).
+
+        Args:
+            q, k, v: what the projections gave.
+            pairs: two numbers for each query and head, (batch, tokens, heads, 2).
+            offsets: what relative positions add.
+        """
         batch, tokens, _ = q.shape
         q, k, v = (x.view(batch, tokens, self.heads, -1).transpose(1, 2) for x in (q, k, v))
-        gate = self.gate(q)  # (batch, heads, tokens, 1)
+        a, b = torch.sigmoid(pairs.transpose(1, 2)).chunk(2, dim=-1)
+        gate = a * (b * self.grep_a - 1) + 2  # (batch, heads, tokens, 1)
         parts = []
         for first in range(0, tokens, QUERIES):
             last = min(first + QUERIES, tokens)
@@ -152,13 +161,11 @@ class GatedAttention(nn.Module):
         mixed = parts[0] if len(parts) == 1 else torch.cat(parts, dim=2)
         return mixed.transpose(1, 2).reshape(batch, tokens, -1)
 
-    def gate(self, q: Tensor) -> Tensor:
-        """(batch, heads, tokens, head dim) of unscaled queries → (batch, heads, tokens, 1)."""
+    def pair(self) -> tuple[Tensor, Tensor]:
+        """Weight (2, head dim) and bias (2,) of the two numbers that make a query's gate."""
         # Two sums of four outputs each, as one product with the sums of their weights.
         weight = self.grep_linear.weight.view(2, GATES // 2, -1).sum(1)
-        bias = self.grep_linear.bias.view(2, GATES // 2).sum(1)
-        a, b = torch.sigmoid(functional.linear(q, weight, bias)).chunk(2, dim=-1)
-        return a * (b * self.grep_a - 1) + 2
+        return weight, self.grep_linear.bias.view(2, GATES // 2).sum(1)
 
 
 class DeepNormLayer(nn.Module):
@@ -181,9 +188,10 @@ class DeepNormLayer(nn.Module):
     def forward(self, x: Tensor, offsets: Offsets) -> Tensor:
         """(batch, tokens, dim) → the same shape."""
         mixed = self.self_attn(x, offsets)
-        x = self.self_attn_layer_norm(torch.add(mixed, x, alpha=self.alpha))
+        # In place: of a sum's terms the first is nobody else's.
+        x = self.self_attn_layer_norm(mixed.add_(x, alpha=self.alpha))
         y = self.fc2(functional.gelu(self.fc1(x)))
-        return self.final_layer_norm(torch.add(y, x, alpha=self.alpha))  # type: ignore[no-any-return]
+        return self.final_layer_norm(y.add_(x, alpha=self.alpha))  # type: ignore[no-any-return]
 
 
 class _Layers(nn.Module):
