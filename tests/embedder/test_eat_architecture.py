@@ -164,3 +164,8 @@ def test_classes_must_agree(tmp_path):
         (tmp_path / "w/config.json").unlink()
         (tmp_path / "w/config.json").write_text(json.dumps(config | wrong))
         refused(lambda: open_weights(tmp_path / "w"), *wrong)
+
+
+def test_sslam_has_the_parameters_of_an_eat_in_its_base_size():
+    # As others counted them in ta012/SSLAM_pretrain, whose code calls itself EAT.
+    assert Architecture(768, 12, 12, 3072).parameters == 89_972_736

@@ -69,7 +69,7 @@ def load_checkpoint(path: Path, what: str) -> Mapping[str, Any]:
         WeightsError: no such file, no checkpoint, or one with code in it.
     """
     if not path.is_file():
-        raise WeightsError(f"{path}: no such file; give the .pt file of {what}")
+        raise WeightsError(f"{path}: no such file; give the .pt file of a checkpoint")
     with torch.serialization.safe_globals([(StandIn, name) for name in _HARMLESS]):
         try:
             with warnings.catch_warnings():  # of torch's about old formats: we say it ourselves
