@@ -58,6 +58,9 @@ def test_the_small_ear(tmp_path):
         nf.KNN(), nf.KNN(metric="euclidean"), nf.KNN((1.0, -0.35, -0.05), "euclidean"),
         nf.LocalDensity(), nf.LocalDensity(k=16, form="difference"),
         nf.LocalDensity(k=3, metric="cosine"), nf.VarMin(), nf.VarMin(k=99, metric="euclidean"),
+        nf.PerBand(bands=2), nf.PerBand(nf.LocalDensity(k=3, metric="cosine"), bands=4),
+        nf.PerDomain(), nf.PerDomain(nf.VarMin(metric="euclidean")),
+        nf.PerDomain(nf.PerBand(bands=2)), nf.PerBand(nf.PerDomain(), bands=2),
     ],
     ids=repr,
 )  # fmt: skip

@@ -52,6 +52,8 @@ if TYPE_CHECKING:
     from nearfar.scoring.enrich import ResidualAugmentation as ResidualAugmentation
     from nearfar.scoring.local import LocalDensity as LocalDensity
     from nearfar.scoring.local import VarMin as VarMin
+    from nearfar.scoring.parted import PerBand as PerBand
+    from nearfar.scoring.parted import PerDomain as PerDomain
     from nearfar.scoring.rule import KNN as KNN
     from nearfar.scoring.whiten import ZCA as ZCA
     from nearfar.system.presets import logmel as logmel

@@ -17,6 +17,8 @@ from nearfar.health.suspects import Suspect, lines
 from nearfar.scoring.bank import Index
 from nearfar.scoring.calibrate import Percentile
 from nearfar.scoring.enrich import FromAudio
+from nearfar.scoring.parted import FEWEST as FEWEST_OF_DOMAIN
+from nearfar.scoring.parted import parts_domains
 from nearfar.system.system import Ensemble, System
 from nearfar.text import called, counted, in_rows, named
 
@@ -93,6 +95,8 @@ def warn_of_fit(
                 f"{machine}: the domains lie {facts['shift']:.1f} apart, sources spread only "
                 f"{facts['spread']:.1f} (whitened units): pseudo-target rows may cover anomalies",
             )
+        if parts_domains(recipe.rule):
+            _warn_of_missing(machine, facts, once)
     clips, rate = len(members[0].self_scores), system.false_alarm_rate if rate is None else rate
     # A flat percentile ends at 1, and the loudest clip of few has it: nothing can be above.
     flat = [
@@ -130,6 +134,18 @@ def warn_of_folds(
             f"{machine}: --set {path}folds={recipe.folds} gives {counted(made, 'fold')}, for clips "
             "of one day or recording are held out together; record on more days",
         )
+
+
+def _warn_of_missing(machine: str, facts: Mapping[str, float], once: Once) -> None:
+    """A domain that is too small to be a yardstick of its own."""
+    for domain in DOMAINS:
+        if facts[domain] < FEWEST_OF_DOMAIN:
+            count = int(facts[domain])
+            once.warn(
+                (machine, "domains"),
+                f"{machine}: {count or 'no'} {domain} clip{'s' * (count != 1)}, PerDomain needs "
+                f"{FEWEST_OF_DOMAIN} of each domain: all clips are taken for one domain",
+            )
 
 
 def warn_of_levels(

@@ -26,6 +26,8 @@ by itself; whoever wants to know asks the function named here, never the embedde
     files                name in a folder → file that a copy of its weights needs    `files_of`
     training             how it was trained, None if it was not; whoever has it has
                          heard clips, which must not judge themselves                `training_of`
+    bands: int           how many frequency bands its row keeps apart, each as long as the
+                         others, one behind the other                              `bands_of`
     embedder             the embedder inside, which this one wraps, as `Crops` does  `innermost`
 """
 
@@ -134,6 +136,12 @@ def check(embedder: Any, runtime: Runtime) -> None:
     """
     if _offers(embedder, "check"):
         embedder.check(runtime)
+
+
+def bands_of(embedder: Any) -> int:
+    """How many bands its row, or that of the one inside, keeps apart; 1 if it does not say."""
+    holder = _holder(embedder, "bands")
+    return 1 if holder is None else int(holder.bands)
 
 
 def innermost(embedder: Any) -> Any:

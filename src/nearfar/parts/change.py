@@ -18,7 +18,7 @@ from nearfar.parts.own import lacking
 # Where parts live that a setting may hold: a typo is answered with these alone.
 _ROOMS: dict[str, str | tuple[str, ...]] = {
     "frontend": "nearfar.frontend", "embedder": "nearfar.embedder",
-    "rule": ("nearfar.scoring.rule", "nearfar.scoring.local"),
+    "rule": ("nearfar.scoring.rule", "nearfar.scoring.local", "nearfar.scoring.parted"),
     "adaptation": "nearfar.scoring.adapt", "whitening": "nearfar.scoring.whiten",
     "enrichment": "nearfar.scoring.enrich", "calibration": "nearfar.scoring.calibrate",
 }  # fmt: skip

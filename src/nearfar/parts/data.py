@@ -41,6 +41,8 @@ TYPES = {
     "KNN": "nearfar.scoring.rule",
     "LocalDensity": "nearfar.scoring.local",
     "VarMin": "nearfar.scoring.local",
+    "PerBand": "nearfar.scoring.parted",
+    "PerDomain": "nearfar.scoring.parted",
     "Raw": "nearfar.scoring.calibrate",
     "ZScore": "nearfar.scoring.calibrate",
     "Percentile": "nearfar.scoring.calibrate",

@@ -73,6 +73,10 @@ class MemoryBank:
             np.concatenate([self.domain, domain]),
         )
 
+    def where(self, keep: Mask) -> MemoryBank:
+        """A new bank of some of the rows, (rows,) which."""
+        return MemoryBank(self.embeddings[keep], self.origin[keep], self.domain[keep])
+
     def neighbours(
         self, z: Rows, k: int, metric: Metric = "euclidean", leave_out: Index | None = None
     ) -> tuple[Rows, Index]:
@@ -95,41 +99,16 @@ class MemoryBank:
         Raises:
             DatasetError: fewer than k rows are left for some query.
         """
-        unit, queries = self._unit(metric), _unit_rows(z) if metric == "cosine" else z
-        distances, rows = np.empty((len(z), k)), np.empty((len(z), k), dtype=np.int64)
-        for first in range(0, len(z), QUERIES):
-            part = slice(first, first + QUERIES)
-            out = None if leave_out is None else leave_out[part]
-            distances[part], rows[part] = self._nearest(queries[part], k, unit, out)
-        # 1 − cos as ‖u − v‖²/2: as a difference it would lose all digits of near neighbours.
-        return (distances / 2 if metric == "cosine" else np.sqrt(distances)), rows
-
-    def _nearest(
-        self, z: Rows, k: int, unit: tuple[Rows, Rows], leave_out: Index | None
-    ) -> tuple[Rows, Index]:
-        """Squared distances and rows, (n, k) each, of one block of queries."""
-        bank, squares = unit
-        table = squares - 2.0 * (z @ bank.T)  # (n, rows) squared distance less ‖z‖²
-        if leave_out is not None:
-            table[leave_out[:, None] == self.origin] = np.inf  # whatever was made of the clip
-        self._check_enough(table, k)
-        kth = np.partition(table, k - 1, axis=1)[:, k - 1]  # (n,)
-        # Rounding moves no entry, and no sum of squared differences, by more than a quarter of it.
-        longest = np.sqrt(np.einsum("ij,ij->i", z, z)) + np.sqrt(squares.max())
-        slack = 4 * np.finfo(np.float64).eps * (z.shape[1] + 8) * longest**2
-        distances, nearest = np.empty((len(z), k)), np.empty((len(z), k), dtype=np.int64)
-        for i, reach in enumerate(kth + slack):
-            rows = np.flatnonzero(table[i] <= reach)
-            exact = ((z[i] - bank[rows]) ** 2).sum(axis=1)  # no BLAS: the same bits for any n
-            order = np.argsort(exact, kind="stable")[:k]
-            distances[i], nearest[i] = exact[order], rows[order]
-        return distances, nearest
+        left_out = np.full((len(z), 0), -1) if leave_out is None else leave_out[:, None]
+        if len(z):
+            self._check_enough(left_out, k)
+        return self._search(z, k, metric, left_out, quick=False)
 
     def around(self, z: Rows, k: int, metric: Metric, left_out: Index) -> tuple[Rows, Index]:
         """The k nearest rows of each query, or as many as it may see.
 
         Args:
-            z: (n, dim) queries.
+            z: (n, dim) queries that lie among the rows, or not far from them.
             k: how many.
             metric: as in `neighbours`.
             left_out: (n, any) origins whose rows query i must not see.
@@ -137,14 +116,22 @@ class MemoryBank:
         Returns:
             distances (n, k) ascending, infinite where there are no more, and rows (n, k).
         """
+        return self._search(z, k, metric, left_out, quick=True)
+
+    def _search(
+        self, z: Rows, k: int, metric: Metric, left_out: Index, *, quick: bool
+    ) -> tuple[Rows, Index]:
+        """As `around`; `quick` looks for them in float32 first."""
         unit, queries = self._unit(metric), _unit_rows(z) if metric == "cosine" else z
-        coarse = self._coarse_cosine if metric == "cosine" else self._coarse_euclidean
         squares, rows = np.full((len(z), k), np.inf), np.zeros((len(z), k), dtype=np.int64)
         for first in range(0, len(z), QUERIES):
             part = slice(first, first + QUERIES)
             out = [origins[:, None] == self.origin for origins in left_out[part].T]
-            i, j = _near(*coarse.table(queries[part]), k, out)
-            if len(i) > FEW * k * len(queries[part]):  # too coarse for rows so far from their mean
+            i = j = np.empty(0, dtype=np.int64)
+            if quick:
+                i, j = _near(*self._coarse(metric).table(queries[part]), k, out)
+            # One far row makes all others too near to each other for so few digits.
+            if not quick or len(i) > FEW * k * len(queries[part]):
                 i, j = _near(*self._table(queries[part], unit), k, out)
             exact = _pairs(queries[part], unit[0], i, j)
             order = np.lexsort((j, exact, i))  # by query, then distance, then row
@@ -184,33 +171,36 @@ class MemoryBank:
 
         if not seen.any():
             raise DatasetError("no row of another clip is left to compare with; give more clips")
-        best, nearest = np.empty(len(z)), np.empty(len(z), dtype=np.int64)
+        # Of a query so far out that its distance is no number, nothing is found.
+        best, nearest = np.full(len(z), np.inf), np.zeros(len(z), dtype=np.int64)
         for first in range(0, len(z), QUERIES):
             part = slice(first, first + QUERIES)
             table, slack = self._table(queries[part], unit)
+            table += np.einsum("ij,ij->i", queries[part], queries[part])[:, None]
             most = said(np.maximum(table + slack[:, None], 0.0), slice(None))
             reach = np.where(seen, most, np.inf).min(axis=1)
             low = said(np.maximum(table - slack[:, None], 0.0), slice(None))
             i, j = np.nonzero((low <= reach[:, None]) & seen)
             exact = said(_pairs(queries[part], unit[0], i, j), j)
             order = np.lexsort((j, exact, i))
-            firsts = order[np.searchsorted(i, np.arange(len(table)))]  # `i` rises
-            best[part], nearest[part] = exact[firsts], j[firsts]
+            found, firsts = np.unique(i, return_index=True)  # `i` rises, of each the least is first
+            best[first + found], nearest[first + found] = exact[order][firsts], j[order][firsts]
         return best, nearest
 
     def _table(self, z: Rows, unit: tuple[Rows, Rows]) -> tuple[Rows, Rows]:
-        """Squared distances (n, rows), and (n,) what rounding may have moved them by."""
+        """Squared distances less ‖z‖² (n, rows), and (n,) what rounding may have moved them by."""
         bank, squares = unit
         own = np.einsum("ij,ij->i", z, z)
-        table = z @ bank.T
-        table *= -2.0
+        table = (-2.0 * z) @ bank.T
         table += squares
-        table += own[:, None]
         longest = np.sqrt(own) + np.sqrt(squares.max())
         return table, 4 * np.finfo(np.float64).eps * (z.shape[1] + 8) * longest**2
 
-    def _check_enough(self, table: Rows, k: int) -> None:
-        left = int(np.isfinite(table).sum(axis=1).min()) if len(table) else k
+    def _check_enough(self, left_out: Index, k: int) -> None:
+        origins, sizes = np.unique(self.origin, return_counts=True)
+        place = np.minimum(np.searchsorted(origins, left_out), len(origins) - 1)
+        hidden = np.where(origins[place] == left_out, sizes[place], 0)  # rows of what is left out
+        left = len(self) - int(hidden.max(initial=0))
         if left < k:
             raise DatasetError(
                 f"k = {k} nearest neighbours asked of {left} rows of other clips; "
@@ -225,13 +215,11 @@ class MemoryBank:
         """What rules have worked out of the rows alone, by a key of their own."""
         return {}
 
-    @cached_property
-    def _coarse_euclidean(self) -> _Coarse:
-        return _Coarse.of(self._euclidean[0])
-
-    @cached_property
-    def _coarse_cosine(self) -> _Coarse:
-        return _Coarse.of(self._cosine[0])
+    def _coarse(self, metric: Metric) -> _Coarse:
+        found: _Coarse | None = self.made.get(("coarse", metric))
+        if found is None:
+            found = self.made["coarse", metric] = _Coarse.of(self._unit(metric)[0])
+        return found
 
     # Each made by its first query: a rule has one metric.
     @cached_property
@@ -250,7 +238,7 @@ class _Coarse:
 
     >>> table, slack = _Coarse.of(np.array([[0.0], [4.0]])).table(np.array([[1.0]]))
     >>> table.tolist(), slack < 1e-4
-    ([[0.25, 2.25]], array([ True]))
+    ([[0.0, 2.0]], array([ True]))
     """
 
     mean: Rows  # (dim,)
@@ -269,12 +257,9 @@ class _Coarse:
     def table(self, z: Rows) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """As `MemoryBank._table`, in its own unit; of queries as far away as the rows at most."""
         small = ((z - self.mean) / self.unit).astype(np.float32)
-        table = small @ self.rows.T
-        table *= -2.0
+        table = np.float32(-2) * small @ self.rows.T
         table += self.squares
-        own = np.einsum("ij,ij->i", small, small)
-        table += own[:, None]
-        longest = np.sqrt(own) + 1
+        longest = np.sqrt(np.einsum("ij,ij->i", small, small)) + 1
         return table, np.float32(4 * np.finfo(np.float32).eps * (z.shape[1] + 8)) * longest**2
 
 
@@ -294,8 +279,8 @@ def _near(
     kth = least.min(axis=1) if last == 0 else np.partition(least, last, axis=1)[:, last]
     # Where fewer are left, all of them; never those that are left out.
     reach = np.minimum(kth + slack, np.finfo(table.dtype).max)
-    i, j = np.nonzero(table <= reach[:, None])
-    return i, j
+    found = np.flatnonzero(table <= reach[:, None])  # by query, and much quicker than `nonzero`
+    return found // table.shape[1], found % table.shape[1]
 
 
 def _pairs(z: Rows, bank: Rows, i: Index, j: Index) -> Rows:

@@ -13,7 +13,7 @@ from typing import Literal
 
 import numpy as np
 
-from nearfar.embedder.contract import Embedder, has_residuals
+from nearfar.embedder.contract import Embedder, bands_of, has_residuals
 from nearfar.embedding.chain import Chain
 from nearfar.errors import SettingError
 from nearfar.frontend import Frontend
@@ -23,6 +23,7 @@ from nearfar.parts.valid import check_rate, choice, whole
 from nearfar.scoring.adapt import Adaptation
 from nearfar.scoring.calibrate import Calibration, Raw
 from nearfar.scoring.enrich import Enrichment, FromAudio
+from nearfar.scoring.parted import bands_of as rule_bands
 from nearfar.scoring.rule import KNN, Rule
 from nearfar.scoring.whiten import Whitener
 
@@ -200,6 +201,7 @@ def _check_parts(system: System) -> None:
             f"{system.frontend!r} gives {system.frontend.channels} channels, "
             f"{type(system.embedder).__name__} needs {system.embedder.channels}"
         )
+    _check_bands(system)
     for enrichment in system.enrichment:
         if not isinstance(enrichment, Enrichment) or isinstance(enrichment, type):
             raise SettingError(f"System.enrichment has {enrichment!r}; it cannot make rows")
@@ -209,6 +211,29 @@ def _check_parts(system: System) -> None:
                 f"{type(enrichment).__name__} needs an embedder with residuals, such as DIF(); "
                 f"{type(system.embedder).__name__} has none"
             )
+
+
+def _check_bands(system: System) -> None:
+    """Refuse bands where a row has none, or where they would be mixed."""
+    wanted = rule_bands(system.rule)
+    if wanted == 1:
+        return
+    kept, embedder = bands_of(system.embedder), type(system.embedder).__name__
+    if kept == 1:
+        raise SettingError(
+            f"{type(system.rule).__name__} asks for {wanted} bands, {embedder} keeps none apart; "
+            "give an embedder that does, or another rule, such as KNN()"
+        )
+    if kept != wanted:
+        raise SettingError(
+            f"{type(system.rule).__name__} asks for {wanted} bands, {embedder} keeps {kept}; say "
+            f"bands={kept}"
+        )
+    if system.whitening is not None:
+        raise SettingError(
+            f"{type(system.rule).__name__} keeps {wanted} bands apart, {system.whitening!r} mixes "
+            "them; give whitening=None, or another rule"
+        )
 
 
 def _check_numbers(system: System) -> None:
