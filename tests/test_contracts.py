@@ -41,6 +41,13 @@ def test_frontends(part):
         nf.EAT(str(TINY), pooling="cls", layer=1, frames=1024),
         nf.BEATs(beats()),
         nf.BEATs(beats(), layer=1),
+        nf.Pooled(nf.EAT(str(TINY))),
+        nf.Pooled(nf.EAT(str(TINY), layer=1), nf.RelativeDeviation(power=4)),
+        nf.Pooled(nf.EAT(str(TINY)), nf.Mean()),
+        nf.Crops(nf.Pooled(nf.EAT(str(TINY))), n=2),
+        nf.FarSubtracted(nf.EAT(str(TINY))),
+        nf.FarSubtracted(nf.Pooled(nf.EAT(str(TINY))), amount=1),
+        nf.FarSubtracted(nf.LogMel(), amount=0.25),
     ],
     ids=repr,
 )

@@ -24,10 +24,15 @@ if TYPE_CHECKING:
     from nearfar.detector.detector import load as load
     from nearfar.detector.fitting import fit as fit
     from nearfar.embedder.beats import BEATs as BEATs
+    from nearfar.embedder.behind import FarSubtracted as FarSubtracted
     from nearfar.embedder.crops import Crops as Crops
     from nearfar.embedder.dif import DIF as DIF
     from nearfar.embedder.eat import EAT as EAT
     from nearfar.embedder.logmel import LogMel as LogMel
+    from nearfar.embedder.pooling import Bands as Bands
+    from nearfar.embedder.pooling import Mean as Mean
+    from nearfar.embedder.pooling import Pooled as Pooled
+    from nearfar.embedder.pooling import RelativeDeviation as RelativeDeviation
     from nearfar.embedder.yamnet import YAMNet as YAMNet
     from nearfar.errors import NearfarError as NearfarError
     from nearfar.errors import NearfarWarning as NearfarWarning

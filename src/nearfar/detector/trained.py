@@ -6,10 +6,11 @@ An embedder says how it was trained by a property `training`; see `nearfar.embed
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from nearfar.embedder.backbone import Backbone
 from nearfar.embedder.contract import innermost, training_of
+from nearfar.embedder.crops import Crops
 from nearfar.embedder.eat import EAT
 from nearfar.embedder.yamnet import YAMNet
 from nearfar.errors import Once, SettingError
@@ -110,6 +111,9 @@ def warn_untrained(system: System | Ensemble, once: Once) -> None:
     """
     for member in system.members:
         encoder = innermost(member.embedder)
+        # Who pools the encoder's grid, or takes far off, did not mean System 1.
+        if not _only_cropped(member.embedder):
+            continue
         # Wrapped and not told how to pool: that is s1 with weights that no finetune made.
         cropped = isinstance(encoder, Backbone | YAMNet) and encoder is not member.embedder
         told = isinstance(encoder, EAT) and encoder.pooling is not None
@@ -125,6 +129,11 @@ def warn_untrained(system: System | Ensemble, once: Once) -> None:
                 f"not System 1{meant}",
             )
             return
+
+
+def _only_cropped(embedder: Any) -> bool:
+    """Is it an encoder in crops, and in nothing else?"""
+    return isinstance(embedder, Crops) and embedder.embedder is innermost(embedder)
 
 
 def machine_facts(embedder: Embedder, machine: str) -> dict[str, float]:

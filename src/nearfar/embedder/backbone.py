@@ -46,6 +46,8 @@ class Backbone(ABC):
     precision: Precision
 
     channels: ClassVar[int] = 1  # which one, a front end decides
+    grid_bands: ClassVar[int] = 8  # of 16 mel bands each
+    leading: ClassVar[int] = 0  # tokens before those of the grid
 
     @property
     @abstractmethod
@@ -165,6 +167,31 @@ class Backbone(ABC):
             )
         runtime = runtime or Runtime()
         return self._engine(runtime)(mels, lambda x: x, self.layer, runtime.batch_size)
+
+    @property
+    def grid_dim(self) -> int:
+        """Numbers a token, also where the weights have a head behind them."""
+        return int(self._opened().architecture.dim)
+
+    def grids(self, mels: Sequence[Float32], runtime: Runtime) -> list[Float32]:
+        """(frames, 128) each → (columns, 8, dim) each, bands from low to high.
+
+        Raises:
+            WeightsError: weights that give NaN or infinite numbers.
+        """
+        engine, found = self._engine(runtime), dict[int, Float32]()
+        for frames in sorted({len(mel) for mel in mels}):  # clips of one length at a time
+            places = [i for i, mel in enumerate(mels) if len(mel) == frames]
+            some = [mels[i] for i in places]
+            tokens = engine(some, lambda x: x[:, self.leading :], self.layer, runtime.batch_size)
+            if not np.isfinite(tokens).all():
+                raise WeightsError(
+                    f"{self.weights}: gives NaN or infinite numbers, so the weights are damaged; "
+                    "nearfar weights check, or download them again"
+                )
+            grids = tokens.reshape(len(places), -1, self.grid_bands, tokens.shape[-1])
+            found.update(zip(places, grids, strict=True))
+        return [found[i] for i in range(len(mels))]
 
     def check(self, runtime: Runtime) -> None:
         """Refuse what cannot run here, before any clip is read; nothing is loaded.

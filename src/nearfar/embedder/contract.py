@@ -28,6 +28,10 @@ by itself; whoever wants to know asks the function named here, never the embedde
                          heard clips, which must not judge themselves                `training_of`
     bands: int           how many frequency bands its row keeps apart, each as long as the
                          others, one behind the other                              `bands_of`
+    grids(prepared, runtime)    (columns, grid_bands, grid_dim) of each clip, bands from low to
+                         high: of what `prepare` gave, or of the audio where there is
+                         no such step                                              `has_grid`
+    grid_bands, grid_dim: int   of its grids; the bands are known without its weights
     embedder             the embedder inside, which this one wraps, as `Crops` does  `innermost`
 """
 
@@ -113,6 +117,11 @@ def preparation_of(embedder: Any) -> str:
 def has_residuals(part: object) -> TypeGuard[Residuals]:
     """Does it give rows for another far channel?"""
     return _offers(part, "residuals")
+
+
+def has_grid(part: object) -> bool:
+    """Is it an embedder that gives grids of time and frequency?"""
+    return is_embedder(part) and _offers(part, "grids", "grid_bands", "grid_dim")
 
 
 def batch_of(embedder: Any) -> int:

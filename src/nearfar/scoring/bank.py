@@ -257,10 +257,12 @@ class _Coarse:
     def table(self, z: Rows) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """As `MemoryBank._table`, in its own unit; of queries as far away as the rows at most."""
         small = ((z - self.mean) / self.unit).astype(np.float32)
-        table = np.float32(-2) * small @ self.rows.T
-        table += self.squares
         longest = np.sqrt(np.einsum("ij,ij->i", small, small)) + 1
-        return table, np.float32(4 * np.finfo(np.float32).eps * (z.shape[1] + 8)) * longest**2
+        small *= -2
+        table = small @ self.rows.T
+        table += self.squares
+        slack = 4 * np.finfo(np.float32).eps * (z.shape[1] + 8) * longest**2
+        return table, slack.astype(np.float32)
 
 
 def _near(

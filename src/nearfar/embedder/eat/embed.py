@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from nearfar.embedder.backbone import Backbone, Float32
 from nearfar.embedder.eat.features import check_frames, features
@@ -48,6 +48,8 @@ class EAT(Backbone):
     layer: int | None = None
     frames: int | None = None
     precision: Precision = "fp32"
+
+    leading: ClassVar[int] = 1  # CLS
 
     def __post_init__(self) -> None:
         self._check_settings()

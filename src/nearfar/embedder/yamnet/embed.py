@@ -52,6 +52,8 @@ class YAMNet:
 
     channels: ClassVar[int] = 1  # which one, a front end decides
     dim: ClassVar[int] = DIM
+    grid_bands: ClassVar[int] = 8
+    grid_dim: ClassVar[int] = DIM
 
     def __post_init__(self) -> None:
         if not isinstance(self.weights, str | os.PathLike) or not os.fspath(self.weights):
@@ -112,6 +114,10 @@ class YAMNet:
                 f"tokens of clips of {lengths} columns; give at least one, and one length at a time"
             )
         return np.stack(grids)
+
+    def grids(self, audios: Sequence[Audio], runtime: Runtime) -> list[Float32]:
+        """(1, samples) each → (columns, 8, 256) each, bands from low to high."""
+        return [self._grid(audio) for audio in audios]
 
     def _grid(self, audio: Audio) -> Float32:
         """(1, samples) → (columns, 8, 256)."""
