@@ -41,7 +41,7 @@ def test_simulate_stopped_says_what_is_kept_if_anything_is(capsys, monkeypatch, 
     from nearfar.sim.scene import Rendered
 
     def ended(clips):
-        def render(*_):
+        def render(*_, **__):
             if len(list(tmp_path.rglob("*.wav"))) == clips:
                 signal.raise_signal(signal.SIGTERM)
             return Rendered(np.zeros((2, 160)), np.zeros((2, 160)), np.zeros((2, 160)), {})

@@ -193,7 +193,7 @@ def test_a_run_that_made_no_clip_binds_its_folder_to_nothing(tmp_path, monkeypat
     class Stopped(BaseException):
         """Ctrl-C."""
 
-    def stop(*_):
+    def stop(*_, **__):
         raise Stopped
 
     with monkeypatch.context() as patched:  # its folder is made by then
@@ -240,7 +240,7 @@ from processes import tree
 small = replace(plan.PRESETS["mini"], source=1, target=1, test=1)
 plan.PRESETS = dataset.PRESETS = {"mini": small}
 one = Rendered(*[np.zeros((2, 160), np.float32)] * 3, truth={})
-dataset.render = lambda key, seed: one
+dataset.render = lambda key, seed, **_: one
 os.fsync = lambda _: None
 
 STEPS = {"os.chmod", "os.rename", "os.remove", "os.mkdir", "open"}
