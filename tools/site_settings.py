@@ -31,13 +31,20 @@ GROUPS: dict[str, tuple[tuple[str, ...], str]] = {
         ("DIF", "LogMel", "EAT", "BEATs", "YAMNet", "Crops"),
         "--set embedder.n_mels=64",
     ),
+    "Grids and pooling": (
+        ("Pooled", "Mean", "Bands", "RelativeDeviation", "FarSubtracted"),
+        "--set embedder.pooling=RelativeDeviation(power=4)",
+    ),
     "Adaptation": (("MeanShift", "UnitLength", "Standardise"), "--set adaptation=MeanShift"),
     "Whitening": (("ZCA",), "--set whitening.shrinkage=0.1"),
     "Enrichment": (
         ("ResidualAugmentation", "PseudoTarget"),
         "--set enrichment.0.match_levels=true",
     ),
-    "Scoring rule": (("KNN",), "--set rule.metric=cosine"),
+    "Scoring rule": (
+        ("KNN", "LocalDensity", "VarMin", "PerBand", "PerDomain"),
+        "--set rule=LocalDensity(k=1)",
+    ),
     "Calibration": (("Raw", "ZScore", "Percentile"), "--set calibration=Percentile"),
     "Training": (("FineTuning",), "--set training.epochs=5"),
     "Computing": (("Runtime",), ""),
@@ -89,6 +96,8 @@ def _made(name: str) -> Any:
         "BEATs": nf.BEATs("weights"),
         "YAMNet": nf.YAMNet("weights"),
         "Crops": nf.Crops(nf.LogMel()),
+        "Pooled": nf.Pooled(nf.EAT("weights")),
+        "FarSubtracted": nf.FarSubtracted(nf.LogMel()),
     }
     return made[name] if name in made else getattr(nf, name)()
 

@@ -4,7 +4,9 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pytest
 
+import nearfar as nf
 from nearfar.cli import show
 from nearfar.embedder.dif import CANDIDATES
 from nearfar.study.features import Selection
@@ -47,3 +49,16 @@ def test_a_narrow_terminal_lists_systems_without_breaking_a_word(monkeypatch, ca
         "ensemble: percentile 0.60 + 0.40",
     ):
         assert word in told
+
+
+@pytest.mark.parametrize(
+    ("rule", "name"),
+    [
+        (nf.KNN((1.0, -0.35)), "k = 2"),
+        (nf.LocalDensity(), "LocalDensity"),
+        (nf.PerBand(nf.VarMin()), "VarMin PerBand"),
+        (nf.PerDomain(nf.PerBand()), "k = 1 PerBand PerDomain"),
+    ],
+)
+def test_a_rule_is_called_what_it_does(rule, name):
+    assert show._rule_name(rule) == name

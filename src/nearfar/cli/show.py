@@ -20,6 +20,8 @@ from nearfar.embedder.contract import weights_of
 from nearfar.embedder.crops import Crops
 from nearfar.errors import AudioError, visible
 from nearfar.files import begins
+from nearfar.scoring.parted import PerBand, PerDomain
+from nearfar.scoring.rule import KNN
 from nearfar.sound.audio import check, read
 from nearfar.text import called, number
 
@@ -231,17 +233,24 @@ def _print_or_list(table: Table) -> None:
 def _summary(preset: Preset, system: System | Ensemble) -> tuple[str, ...]:
     """A row of the report's Table 1, read off the parts."""
     first = system.members[0]
-    rule: Any = first.rule  # a KNN in every preset; the row tells the first member's
+    rule: Any = first.rule  # the row tells the first member's
     names = [type(e).__name__ for e in first.enrichment]
     return (
         _joined(type(m.frontend).__name__ for m in system.members),
         _joined(_feature(m.embedder) for m in system.members),
         "ArcFace" if preset.trained else "none",
         " + ".join(names) or "none",
-        f"{rule.metric} k = {rule.neighbours}",
+        f"{rule.metric} {_rule_name(rule)}",
         _weighting(system),
         f"{preset.parameters:,}",
     )
+
+
+def _rule_name(rule: Any) -> str:
+    """A rule's name, and that of the rule inside it; of nearest neighbours how many."""
+    if isinstance(rule, PerBand | PerDomain):
+        return f"{_rule_name(rule.rule)} {type(rule).__name__}"
+    return f"k = {rule.neighbours}" if isinstance(rule, KNN) else type(rule).__name__
 
 
 def _joined(names: Iterable[str]) -> str:
