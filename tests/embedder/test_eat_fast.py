@@ -142,13 +142,6 @@ def test_the_plain_module_is_used_where_weights_cannot_be_packed(wide, exact, me
     assert cosine(together, embed(exact, short)).min() >= COSINE
 
 
-def test_trying_the_operators_draws_no_random_numbers():
-    torch.manual_seed(0)
-    before = torch.get_rng_state()
-    packing.can_pack()
-    assert torch.equal(before, torch.get_rng_state())
-
-
 def test_two_threads_get_the_bits_that_one_gets(quick, mels):
     alone = [embed(quick, [mel]) for mel in mels]
     with ThreadPoolExecutor(2) as pool:
@@ -176,19 +169,6 @@ def test_no_layer_is_kept_twice(quick):
     d = WIDE.dim
     patch, cls, norm, table = 256 * d + d, d, 2 * d, WIDE.columns * 8 * d
     assert left == patch + cls + norm + table
-
-
-@pytest.mark.parametrize("tokens", [9, 97, 297, 505, 513, 801, 6145])
-@pytest.mark.parametrize("clips", [1, 2, 3, 7, 10])
-def test_every_clip_is_cut_alike_and_no_row_is_lost(clips, tokens):
-    for most in (packing.PROJECTION_ROWS, packing.MLP_ROWS):
-        cut = packing.pieces(clips, tokens, most)
-        rows = [row for piece in cut for row in range(clips * tokens)[piece]]
-        assert rows == list(range(clips * tokens))
-        whole = [range(clips * tokens)[piece] for piece in cut]
-        size = {row: len(piece) for piece in whole for row in piece}
-        assert max(size.values()) <= most
-        assert all(size[row] == size[row % tokens] for row in rows)
 
 
 def test_public_path_is_the_same_in_any_batch(wide):
