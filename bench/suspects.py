@@ -119,7 +119,7 @@ refuses where fewer than three clips of a machine and section would be left.
   out together. It is no score that a threshold is drawn from: that holds out clips by folds.
 * Where the threshold is the score of such a clip, and twice that of any other, `fit` says so.
 * With fewer than 12 clips of each domain a machine is not judged by score: `fit`, `check` say so.
-* Counts are of the clips given, those that cannot be used among them.
+* Counts are of the clips that could be judged; those that cannot be used are counted apart.
 * Clipping, zeros and sample rate are those of the file, before it was resampled.
 
 ## Clean sets

@@ -36,7 +36,7 @@ PROVOKED = {  # pages whose commands go wrong on purpose
     "faq.md": "copied from errors.md, and held to it by test_site.py",
 }
 # A command that may find something, and then says so by its code.
-FINDS = {"check": {1}, "score": {1, 3}}
+FINDS = {"check": {1}, "score": {1, 3}, "timeline": {1, 3}}
 PROGRAM = get_command(app)
 BY_PAGE = {
     page.name: [c for c in all_shown() if c.page == page.name]

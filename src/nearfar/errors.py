@@ -397,4 +397,6 @@ def needs(extra: str, what: str, kind: type[NearfarError] = NearfarError) -> Ite
         # By name: an installed package that lacks one of its own is not mended by our extra.
         if error.name not in EXTRAS[extra]:
             raise  # a bug of ours, or of the package
-        raise kind(f"{what}; pip install 'nearfar[{extra}]'") from None
+        raise kind(
+            f"{what}; pip install 'nearfar[{extra}]', or '.[{extra}]' in its folder"
+        ) from None

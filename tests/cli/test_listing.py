@@ -154,6 +154,18 @@ def test_folders_stay_where_they_tell_clips_apart(monkeypatch):
     assert not any("no room for folders" in line for line in lines)
 
 
+def test_training_clips_among_test_clips_are_counted_and_the_way_out_is_named(recwarn):
+    train = [nf.Clip(Path(f"dev/fan/train/{n}.wav"), split="train") for n in range(3)]
+    test = [nf.Clip(Path("dev/fan/test/1.wav"), split="test")]
+    for alone in (train, test, [CLIP], []):
+        listing.warn_of_training(alone)
+    assert not recwarn
+    listing.warn_of_training([*train, *test, CLIP])
+    (said,) = recwarn
+    assert "3 of 5 clips are training clips" in str(said.message)
+    assert str(said.message).endswith("dev/fan/test")
+
+
 def test_a_screen_gets_the_worst_of_a_long_run_a_summary_and_the_way_to_all(monkeypatch):
     scores = [verdict(f"{i:04d}", i / 500, percentile=i / 1000) for i in range(listing.LONG + 1)]
     silent = Verdict.none(verdict("dead").clip, 2.0, "dead.wav: far is silent")

@@ -139,4 +139,4 @@ def test_a_missing_package_is_told_before_anything_is_heard(
 ):
     monkeypatch.setitem(sys.modules, package, None)
     line = failed(run("report", detector_folder, hall, "-o", tmp_path / "r.html"))
-    assert line.endswith("pip install 'nearfar[report]'")
+    assert line.endswith("pip install 'nearfar[report]', or '.[report]' in its folder")

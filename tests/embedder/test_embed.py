@@ -305,4 +305,6 @@ def test_without_torch_there_is_one_line():
         "except nf.NearfarError as error: print(error)\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines() == ["64", "EAT needs PyTorch; pip install 'nearfar[eat]'"]
+    assert done.stdout.splitlines() == [
+        "64", "EAT needs PyTorch; pip install 'nearfar[eat]', or '.[eat]' in its folder",
+    ]  # fmt: skip

@@ -111,5 +111,5 @@ def test_what_is_missing_is_told_with_its_extra(monkeypatch, name):
     import sys
 
     monkeypatch.setitem(sys.modules, name, None)
-    with pytest.raises(Exception, match=r"pip install 'nearfar\[report\]'$"):
+    with pytest.raises(Exception, match=r"pip install 'nearfar\[report\]', or "):
         check_report()

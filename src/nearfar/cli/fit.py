@@ -190,7 +190,7 @@ def score(
 
     As many rows as clips: with --skip-bad what cannot be used is a row "not judged".
     """
-    from nearfar.cli.listing import verdicts
+    from nearfar.cli.listing import verdicts, warn_of_training
     from nearfar.clips import Clips
     from nearfar.detector.detector import load
     from nearfar.scores.verdict import is_score_table
@@ -212,6 +212,7 @@ def score(
         data, machine=machine, clip_seconds=clip_seconds,
         channels=channels_of(near, far), pair=pair, salvage=salvage, time_pattern=time_pattern,
     )  # fmt: skip
+    warn_of_training(clips)
     if threshold_by_domain is not None:
         # Of a machine that no clip is held against no bank is read, and nothing said.
         asked = fitted.machines if len(fitted.machines) == 1 else clips.machines

@@ -17,10 +17,11 @@ from rich.text import Text
 
 from nearfar.cli.progress import show_warning
 from nearfar.cli.show import console, table_of
-from nearfar.errors import printable, visible
+from nearfar.errors import printable, visible, warn
 from nearfar.text import alike, counted, number
 
 if TYPE_CHECKING:
+    from nearfar.clips import Clip
     from nearfar.scores.verdict import Scores, Verdict
 
 Row = Sequence[str]
@@ -65,6 +66,21 @@ def doubts(scores: Iterable[Verdict]) -> None:
     said = {f"{(name := printable(v.clip.name))}: {_doubt(v)}": name for v in scores if v.warning}
     for line in alike(said, said):
         show_warning(printable(line))
+
+
+def warn_of_training(clips: Sequence[Clip]) -> None:
+    """Say that a data set's training clips are judged too, where its test clips are.
+
+    They are not left out: as many rows as clips were promised.
+    """
+    train = sum(clip.split == "train" for clip in clips)
+    test = next((clip for clip in clips if clip.split == "test"), None)
+    if train and test is not None:
+        warn(
+            f"{train} of {len(clips)} clips are training clips of a data set, which say nothing "
+            f"of new ones; its test clips alone are judged by their folders' names, as in "
+            f"{test.path.parent}"
+        )
 
 
 def worst(scores: Iterable[Verdict], count: int = WORST) -> list[Verdict]:

@@ -102,7 +102,7 @@ def timeline(
     Recordings are in the order of time that their names or a list tell; where any of a machine
     tells none, in the order of names. What was not judged is a gap, and counted.
     """
-    from nearfar.cli.listing import doubts
+    from nearfar.cli.listing import doubts, warn_of_training
     from nearfar.clips import Clips
     from nearfar.detector.detector import load
     from nearfar.scores.alarms import AlarmRule, histories
@@ -118,6 +118,7 @@ def timeline(
         data, machine=machine, clip_seconds=clip_seconds, channels=channels_of(near, far),
         pair=pair, salvage=salvage, time_pattern=time_pattern,
     )  # fmt: skip
+    warn_of_training(clips)
     if threshold_by_domain is not None:
         asked = fitted.machines if len(fitted.machines) == 1 else clips.machines
         fitted = fitted.with_threshold_by_domain(
