@@ -1,6 +1,7 @@
 """The page of an explanation: what it says is the explanation's, its sounds play, keys work."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -151,3 +152,21 @@ def test_an_hour_is_cut_to_its_first_minute_and_that_is_said(tmp_path):
 def test_a_picture_has_no_more_frames_than_pixels():
     for seconds in (0.1, 10.0, 60.0, 600.0):
         assert levels(tone(440, seconds)).shape[1] <= 901
+
+
+@pytest.mark.parametrize("size", [DESK, PHONE])
+def test_the_picture_is_whole_on_any_screen(written, size):
+    """Nothing of it is to be looked for by scrolling."""
+    with opened(written, size) as tab:
+        shown_ones = tab.locator("svg:visible")
+        for n in range(shown_ones.count()):
+            box = shown_ones.nth(n).bounding_box()
+            assert box["x"] >= 0
+            assert box["x"] + box["width"] <= size[0]
+
+
+def test_normal_clips_as_they_are_need_no_word_of_made_rows(tmp_path):
+    one = explanation()
+    plain = explanation(neighbours=tuple(replace(n, made=False) for n in one.neighbours))
+    text = write_explanation(plain, tmp_path / "c.html").read_text(encoding="utf-8")
+    assert "nriched" not in text

@@ -1,5 +1,6 @@
 """A page is one file: nothing outside of it is asked, names in it are no HTML, a rerun knows it."""
 
+import html
 import re
 from html.parser import HTMLParser
 from pathlib import Path
@@ -11,6 +12,7 @@ from browser import PHONE, drawn, opened, overflow
 from nearfar.errors import StorageError
 from nearfar.report import page
 from nearfar.report.page import (
+    breakable,
     check_page,
     check_report,
     is_page,
@@ -113,3 +115,9 @@ def test_what_is_missing_is_told_with_its_extra(monkeypatch, name):
     monkeypatch.setitem(sys.modules, name, None)
     with pytest.raises(Exception, match=r"pip install 'nearfar\[report\]', or "):
         check_report()
+
+
+def test_a_name_breaks_after_its_parts_and_keeps_its_letters():
+    made = breakable("hall/<b>_a&b/20260101_0800.wav")
+    assert made.replace("<wbr>", "") == html.escape("hall/<b>_a&b/20260101_0800.wav")
+    assert [len(part) > 0 for part in made.split("<wbr>")] == [True] * 5

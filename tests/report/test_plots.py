@@ -6,7 +6,7 @@ from datetime import datetime
 import numpy as np
 import pytest
 
-from nearfar.report.plots import COLOURS, figure, spectrogram, styled, svg
+from nearfar.report.plots import COLOURS, WIDE_RANGE, figure, score_axis, spectrogram, styled, svg
 
 
 def drawing(label="a picture"):
@@ -107,3 +107,27 @@ def test_pictures_need_matplotlib(monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     with pytest.raises(Exception, match=r"nearfar\[report\]"):
         figure(1, 1)
+
+
+@pytest.mark.parametrize("which", ["x", "y"])
+def test_an_axis_of_scores_far_above_the_threshold_has_plain_numbers(which):
+    picture = figure(4, 2)
+    with styled():
+        axes = picture.subplots()
+        axes.plot([10, 20_000], [10, 20_000])
+        axis = axes.xaxis if which == "x" else axes.yaxis
+        assert score_axis(axis, [10, 20_000], 20.0)
+    text = svg(picture, "scores")
+    for number in (">10<", ">1,000<", ">20,000<"):
+        assert number in text
+
+
+@pytest.mark.parametrize(
+    ("values", "threshold"),
+    [([], 1.0), ([0.0, 99.0], 1.0), ([-1.0, 99.0], 1.0), ([0.5, WIDE_RANGE], 1.0), ([1.0], 0.0)],
+)
+def test_other_scores_are_drawn_evenly(values, threshold):
+    picture = figure(4, 2)
+    axes = picture.subplots()
+    assert not score_axis(axes.yaxis, values, threshold)
+    assert axes.get_yscale() == "linear"

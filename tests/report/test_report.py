@@ -3,6 +3,8 @@
 import html
 import json
 import re
+from dataclasses import replace
+from datetime import datetime
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -16,6 +18,8 @@ from nearfar.report.contents import gather
 from nearfar.report.page import is_page
 from nearfar.report.report import DRAWN, About, drawn_panels, headline, write_report
 from nearfar.report.tables import alarms_table
+from nearfar.scores.alarms import AlarmRule
+from nearfar.scores.verdict import Scores
 from reports import judged, official, plant
 
 EVIL = "<img src=x onerror=alert(1)>&\"'"
@@ -98,8 +102,6 @@ def test_fourteen_hundred_clips_stay_small(tmp_path, machines):
 
 
 def test_names_with_html_in_them_are_shown_and_not_obeyed(tmp_path):
-    from dataclasses import replace
-
     clips = [replace(clip, path=Path(f"hall/{EVIL}/{n}{EVIL}.wav"), machine=EVIL)
              for n, clip in enumerate(plant(count=6))]  # fmt: skip
     place, text = page(tmp_path, judged(clips, silent=(2,)))
@@ -160,3 +162,33 @@ def test_what_made_it_is_told(tmp_path):
     _, text = page(tmp_path, judged(official("fan", 3)))
     for word in ("nearfar report d x", "sha256 of the scores", "LogMel", "seed 0, 2,000 draws"):
         assert word in text
+
+
+def test_the_first_lasting_alarm_is_told_at_the_top(tmp_path):
+    run = judged(plant(count=6), scores=[0.0, 9.0, 9.0, 9.0, 0.0, 0.0])
+    _, text = page(tmp_path, run, alarm=AlarmRule(2, 2))
+    # From 08:00 every three hours: the second of two in a row is the third recording.
+    assert "First lasting alarm: 2026-06-15 14:00" in text
+    assert text.index("First lasting alarm") < text.index('id="machines"')
+    _, calm = page(tmp_path, run, alarm=AlarmRule(4, 4))
+    assert "No lasting alarm" in calm
+    _, untimed = page(tmp_path, judged(official("fan", 3)))
+    assert "lasting alarm" not in untimed
+
+
+def test_verdicts_that_are_to_be_doubted_are_told_before_the_numbers(tmp_path):
+    run = judged(plant(count=4))
+    warned = [replace(v, warning="the detector was fitted on it") if n < 2 else v
+              for n, v in enumerate(run.scores)]  # fmt: skip
+    _, text = page(tmp_path, replace(run, scores=Scores(warned)))
+    assert "2 verdicts to be doubted" in text
+    assert text.index("2 verdicts to be doubted") < text.index('id="machines"')
+
+
+def test_recorders_in_several_zones_are_told_on_one_clock():
+    early, late = (
+        datetime.fromisoformat(f"2026-03-01T{t}") for t in ("10:00+02:00", "09:30+00:00")
+    )
+    clips = [replace(c, time=t) for c, t in zip(plant(count=2), (early, late), strict=True)]
+    told = {name: note for name, _, note in headline(gather(judged(clips)))}
+    assert told["recorded"] == "10:00 to 11:30"

@@ -158,3 +158,20 @@ def test_what_the_threshold_promises_is_told(tmp_path):
     text = page(tmp_path, SIX).read_text(encoding="utf-8")
     assert "at most about 5 %" in text
     assert "once in 860" in text  # 1 / (10·0.05³·0.95² + 5·0.05⁴·0.95 + 0.05⁵)
+
+
+def test_recordings_of_several_zones_stand_in_the_order_in_which_they_were_made(tmp_path):
+    """By their own clocks 08:15 would come first; it is the second, after 10:00 in summer time."""
+    times = ("2026-03-01T10:00+02:00", "2026-03-01T08:15+00:00", "2026-03-01T09:30+00:00")
+    verdicts = [
+        replace(one, clip=replace(one.clip, time=datetime.fromisoformat(time)))
+        for one, time in zip([verdict(hour, 2.0) for hour in range(3)], times, strict=True)
+    ]
+    place = page(tmp_path, verdicts, AlarmRule(2, 3))
+    with opened(place) as tab:
+        found = tab.evaluate(
+            """[...document.querySelectorAll('svg g > title')].map(t =>
+                 [t.parentElement.getBoundingClientRect().x, t.textContent.split(';')[0]])"""
+        )
+    assert [words[11:16] for _, words in sorted(found)] == ["10:00", "08:15", "09:30"]
+    assert "UTC+02:00" in place.read_text(encoding="utf-8")

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from nearfar.report.page import write_page
 from nearfar.report.plots import COLOURS, DIVERGING, figure, mels, spectrogram, styled, svg
 from nearfar.report.sounds import SOUNDS, tracks
-from nearfar.report.spectrograms import stack
+from nearfar.report.spectrograms import Picture, stack
 from nearfar.sound.audio import SAMPLE_RATE
 from nearfar.text import called
 
@@ -61,6 +61,7 @@ def shown(explanation: Explanation, name: str = "clip", *, pictures: bool = True
         "tracks": tracks(heard),
         "cut": LONGEST if any(len(sound) > LONGEST * SAMPLE_RATE for sound in whole) else 0,
         "picture": _picture(explanation, heard) if pictures and heard else None,
+        "slim": _picture(explanation, heard, slim=True) if pictures and heard else None,
         "regions": _map(explanation.regions) if explanation.regions else None,
         "moves": moves_of(explanation),
         "all": explanation.movements,
@@ -81,9 +82,10 @@ def _sounds(explanation: Explanation) -> Sounds:
     return found
 
 
-def _picture(explanation: Explanation, heard: Sounds) -> Any:
+def _picture(explanation: Explanation, heard: Sounds, *, slim: bool = False) -> Picture:
     normal = heard["normal"][1] if "normal" in heard else None
-    return stack({label: sound for label, sound in heard.values()}, normal, explanation.regions)
+    sounds = {label: sound for label, sound in heard.values()}
+    return stack(sounds, normal, explanation.regions, slim=slim)
 
 
 def moves_of(explanation: Explanation, most: int = SHOWN) -> list[tuple[Theme, float]]:

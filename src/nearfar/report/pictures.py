@@ -158,7 +158,7 @@ def chart(panel: Panel) -> Any:
     if found is None:
         return None
     places, beyond = within(found)
-    bad, called = _called_bad(panel)
+    bad, (calm, loud) = _called_bad(panel)
     kept = np.unique(
         np.linspace(0, len(found.bank) - 1, min(MOST_POINTS, len(found.bank))).astype(int)
     )
@@ -169,9 +169,9 @@ def chart(panel: Panel) -> Any:
             dots = found.bank[kept][mine[kept]]
             axes.plot(dots[:, 0], dots[:, 1], mark, ms=4, mfc="none", mec=_DOMAIN[name], mew=0.9,
                       alpha=0.8, label=f"normal, {name}" if len(dots) else None)  # fmt: skip
-        new = (("+", ~bad, INK, "not "), ("^", bad, COLOURS["alarm"], ""))
+        new = (("+", ~bad, INK, calm), ("^", bad, COLOURS["alarm"], loud))
         for mark, mine, colour, word in new:
-            label = f"new, {word}{called}" if mine.any() else None
+            label = f"new, {word}" if mine.any() else None
             axes.plot(*places[mine].T, mark, ms=7, mew=1.5, color=colour, label=label)
         axes.set(xlabel=f"axis 1, {100 * found.share[0]:.0f} % of the variance",
                  ylabel=f"axis 2, {100 * found.share[1]:.0f} %")  # fmt: skip
@@ -180,7 +180,7 @@ def chart(panel: Panel) -> Any:
         picture.tight_layout(pad=0.4)
     label = (
         f"Map of {panel.name}: {counted(len(found.bank), 'normal clip')} of the detector, "
-        f"{int((~bad).sum())} new ones not {called} (crosses) and {int(bad.sum())} {called} "
+        f"{int((~bad).sum())} new ones, {calm} (crosses), and {int(bad.sum())}, {loud} "
         f"(triangles); median distance from the middle {_distance(found.bank)} of the detector's, "
         f"{_distance(found.clips[~bad])} and {_distance(found.clips[bad])} of the new"
         + (f"; {int(beyond.sum())} far outside, drawn at the edge" if beyond.any() else "")
@@ -188,15 +188,18 @@ def chart(panel: Panel) -> Any:
     return svg(picture, label)
 
 
-def _called_bad(panel: Panel) -> tuple[NDArray[np.bool_], str]:
+def _called_bad(panel: Panel) -> tuple[NDArray[np.bool_], tuple[str, str]]:
     """Which new clips are anomalies by label, or where labels are missing by verdict."""
     labels = [
         known.label if known else v.clip.label
         for v, known in zip(panel.verdicts, panel.known, strict=True)
     ]
     if all(labels):
-        return np.array([label == "anomaly" for label in labels]), "an anomaly"
-    return np.array([v.anomalous for v in panel.verdicts], dtype=np.bool_), "above the threshold"
+        return np.array([label == "anomaly" for label in labels]), ("normal", "anomaly")
+    return np.array([v.anomalous for v in panel.verdicts], dtype=np.bool_), (
+        "below the threshold",
+        "above the threshold",
+    )
 
 
 def _distance(places: NDArray[np.float64]) -> str:

@@ -166,7 +166,9 @@ def notes(contents: Contents) -> list[str]:
     if judged.unknown:
         found.append(f"Left out, unknown to the detector: {', '.join(judged.unknown)}.")
     if evaluation is not None and evaluation.interval and evaluation.doubt:
-        found.append(f"The interval deserves doubt: {evaluation.doubt}.")
+        found.append(
+            f"The interval of {RULES[evaluation.rule].symbol} deserves doubt: {evaluation.doubt}."
+        )
     if bare := contents.evaluated.bare:
         found.append(f"Without labels, so in no figure but their alarms: {', '.join(bare)}.")
     silent = len(judged.scores) - len(judged.scores.judged)

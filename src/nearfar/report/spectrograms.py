@@ -20,11 +20,10 @@ if TYPE_CHECKING:
 
 Levels = NDArray[np.float32]
 
-WIDTH, ROW, MARGIN = 10.0, 1.25, 0.75  # inches: of the picture, of a row, of what is below
+ROW, MARGIN = 1.25, 0.75  # inches: of a row, of what is below
 LEFT, RIGHT = 0.05, 0.905  # shares of the width between which time runs
 RANGE = 70.0  # dB that the colours span below the loudest
 CHANGE = 20.0  # dB up and down that the colours of a difference span
-FRAMES = 900  # at most, for a picture has no more pixels
 HOP = 256  # samples, at least
 
 
@@ -42,9 +41,26 @@ class Picture:
     right: float = RIGHT
 
 
-def levels(sound: NDArray[np.float32]) -> Levels:
+@dataclass(frozen=True)
+class Shape:
+    """How a picture is laid out for a screen.
+
+    >>> PHONE.width < DESK.width
+    True
+    """
+
+    width: float  # inches of 96 px
+    left: float  # shares of the width between which time runs
+    right: float
+    frames: int  # at most, for a picture has no more pixels
+
+
+DESK, PHONE = Shape(10.0, LEFT, RIGHT, 900), Shape(3.9, 0.09, 0.84, 300)
+
+
+def levels(sound: NDArray[np.float32], frames: int = DESK.frames) -> Levels:
     """(128 mels, frames) in dB of (samples,) at 16 kHz, with no more frames than are seen."""
-    hop = max(HOP, -(-len(sound) // FRAMES))
+    hop = max(HOP, -(-len(sound) // frames))
     return log_mel(sound, hop=hop)
 
 
@@ -63,6 +79,8 @@ def stack(
     sounds: Mapping[str, NDArray[np.float32]],
     normal: NDArray[np.float32] | None = None,
     regions: Regions | None = None,
+    *,
+    slim: bool = False,
 ) -> Picture:
     """Draw sounds that belong to one clip, and the difference of the first to a normal clip.
 
@@ -70,45 +88,62 @@ def stack(
         sounds: title → (samples,) at 16 kHz; the first is the near microphone's.
         normal: of the nearest normal clip, where it was found.
         regions: to be outlined in the first.
+        slim: for a phone.
     """
-    seen = {title: levels(sound) for title, sound in sounds.items()}
+    shape = PHONE if slim else DESK
+    seen = {title: levels(sound, shape.frames) for title, sound in sounds.items()}
     rows = len(seen) + (normal is not None)
     seconds = max(len(sound) for sound in sounds.values()) / SAMPLE_RATE
     height = rows * ROW + MARGIN
-    picture = figure(WIDTH, height)
+    picture = figure(shape.width, height)
     with styled():
         each: list[Axes] = list(picture.subplots(rows, sharex=True, squeeze=False)[:, 0])
         picture.subplots_adjust(
-            left=LEFT, right=RIGHT, bottom=0.5 / height, top=1 - 0.25 / height, hspace=0.32
+            left=shape.left,
+            right=shape.right,
+            bottom=0.5 / height,
+            top=1 - 0.25 / height,
+            hspace=0.32,
         )
         top = max(float(np.percentile(level, 99.9)) for level in seen.values())
         for axes, (title, sound) in zip(each, sounds.items(), strict=False):
             limits = (top - RANGE, top)
             image = spectrogram(axes, seen[title], len(sound) / SAMPLE_RATE, limits)
-            axes.set_title(title, pad=3)
-        _scale(picture, each[: len(seen)], image, "dB")
+            _titled(axes, title, shape)
+        _scale(picture, each[: len(seen)], image, shape)
         if normal is not None:
             first = next(iter(seen.values()))
-            _difference(picture, each[-1], less_usual(first, levels(normal)), seconds)
+            change = less_usual(first, levels(normal, shape.frames))
+            _difference(picture, each[-1], change, seconds, shape)
         if regions is not None:
             _outline(each[0], regions)
         each[-1].set_xlabel("s")
         each[-1].set_xlim(0, seconds)
         drawn = svg(picture, _described(list(sounds), seconds, difference=normal is not None))
-    return Picture(drawn, seconds)
+    return Picture(drawn, seconds, shape.left, shape.right)
 
 
-def _difference(picture: Any, axes: Axes, change: Levels, seconds: float) -> None:
+def _titled(axes: Axes, title: str, shape: Shape) -> None:
+    """A row's title; on a phone it has the unit too, for which there is no room beside the row."""
+    if shape is PHONE:
+        axes.set_ylabel("")
+    axes.set_title(title + ", kHz" * (shape is PHONE), pad=3)
+
+
+def _difference(picture: Any, axes: Axes, change: Levels, seconds: float, shape: Shape) -> None:
     image = spectrogram(axes, change, seconds, (-CHANGE, CHANGE), cmap=DIVERGING)
-    axes.set_title("near, less the mean spectrum of the nearest normal clip", pad=3)
-    _scale(picture, [axes], image, "dB")
+    more = "" if shape is PHONE else "the mean spectrum of "
+    _titled(axes, f"near, less {more}the nearest normal clip", shape)
+    _scale(picture, [axes], image, shape)
 
 
-def _scale(picture: Any, beside: list[Axes], image: Any, unit: str) -> None:
+def _scale(picture: Any, beside: list[Axes], image: Any, shape: Shape) -> None:
     """A colour bar right of some axes, without taking room from them."""
     high, low = beside[0].get_position().y1, beside[-1].get_position().y0
-    bar = picture.add_axes((RIGHT + 0.015, low, 0.012, high - low))
-    picture.colorbar(image, cax=bar, label=unit)
+    bar = picture.add_axes((shape.right + 0.015, low, 0.12 / shape.width, high - low))
+    picture.colorbar(image, cax=bar, label="" if shape is PHONE else "dB")
+    if shape is PHONE:
+        bar.set_title("dB", pad=3, fontsize=9)
     bar.grid(visible=False)
 
 
