@@ -54,6 +54,21 @@ def test_recordings_without_labels_in_days(run, hall, detector_folder, tmp_path)
     assert "1 channel, need 2" in text
 
 
+def test_the_first_lasting_alarm_is_told_and_explained_first(run, hall, detector_folder, tmp_path):
+    """Above a threshold so low that every clip is: the second of two in a row raises the alarm."""
+    place = tmp_path / "r.html"
+    code, out, _ = run("report", detector_folder, hall, "-o", place, "--skip-bad", "--explain", "1",
+                       "--alarm", "2/2", "--false-alarm-rate", "0.9")  # fmt: skip
+    assert code == 0
+    assert "first lasting alarm 2026-06-11 08:00" in out
+    with opened(place) as tab:
+        card = tab.locator("article.card")
+        assert card.count() == 1
+        assert "20260611_080000" in card.inner_text()
+        assert "raised the first lasting alarm" in card.inner_text()
+        tab.locator("header a", has_text="Why").click()
+
+
 def test_long_recordings_are_cut_and_summed_up(run, detector_folder, tmp_path):
     rng = np.random.default_rng(5)
     write(tmp_path / "fan" / "night.wav", machine_sound(rng, seconds=9))

@@ -37,6 +37,7 @@ from nearfar.cli.options import (
 from nearfar.cli.progress import Session
 from nearfar.errors import visible
 from nearfar.system.named import types_of
+from nearfar.text import counted
 
 
 def report(
@@ -168,6 +169,12 @@ def _line(contents: Any) -> str:
     """What the page says first, in one line."""
     evaluation = contents.evaluated.evaluation
     said: str = contents.judged.scores.summary
-    if evaluation is None:
-        return said
-    return f"{evaluation.headline}; {said}"
+    if evaluation is not None:
+        said = f"{evaluation.headline}; {said}"
+    alarms = [panel.history for panel in contents.panels if panel.history and panel.history.spells]
+    if len(alarms) == 1 and len(contents.panels) == 1:
+        return f"{said}; first lasting alarm {alarms[0].when(alarms[0].spells[0].first)}"
+    if alarms:
+        machines = counted(len(contents.panels), "machine")
+        return f"{said}; {len(alarms)} of {machines} have lasting alarms"
+    return said

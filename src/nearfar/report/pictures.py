@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from nearfar.metrics.roc import MAX_FPR
 from nearfar.report.atlas import within
 from nearfar.report.contents import NORMAL, Panel
-from nearfar.report.plots import COLOURS, DASHED, INK, MUTED, figure, styled, svg
+from nearfar.report.plots import COLOURS, DASHED, INK, MUTED, either, figure, styled, svg
 from nearfar.text import counted, number
 
 if TYPE_CHECKING:
@@ -38,7 +38,17 @@ def overview(
         published: name → published numbers, 0–1.
         other: name → the compared result's, 0–1.
     """
-    picture = figure(8.2, 0.9 + 0.34 * len(rows))
+    wide, slim = (_numbers(rows, published, other, width) for width in (8.2, 3.9))
+    return either(wide, slim)
+
+
+def _numbers(
+    rows: Sequence[tuple[str, float, tuple[float, float] | None]],
+    published: Mapping[str, Sequence[float]],
+    other: Mapping[str, float],
+    width: float,
+) -> Any:
+    picture = figure(width, 0.9 + 0.34 * len(rows))
     with styled():
         axes = picture.subplots()
         for y, (name, value, interval) in enumerate(rows):

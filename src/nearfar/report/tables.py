@@ -149,10 +149,12 @@ def comparison_table(contents: Contents) -> Grid | None:
 
 def _difference_row(name: str, ours: float, theirs: float, difference: float, paired: Any) -> Any:
     interval = paired.interval if paired is not None else None
-    bounds = "–" if interval is None else " to ".join(f"{100 * v:+.2f}" for v in interval)
+    ends = [signed(100 * v, digits=2) for v in interval or ()]
+    bounds = " to ".join(ends) or "–"
     p = "–" if paired is None or paired.p is None else f"{paired.p:.3g}"
     return (Cell(name, strong=name == "all"), _percent(ours), _percent(theirs),
-            Cell(f"{100 * difference:+.2f}", right=True, strong=True), Cell(bounds, right=True),
+            Cell(signed(100 * difference, digits=2), right=True, strong=True),
+            Cell(bounds, right=True),
             Cell(p, right=True))  # fmt: skip
 
 
