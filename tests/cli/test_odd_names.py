@@ -79,7 +79,7 @@ def test_a_broken_file_of_any_name_is_told_what_is_wrong_with_it(odd, monkeypatc
         cli.main()
     out, err = capfd.readouterr()
     assert (end.value.code, err.count("\n")) == (2, 1)
-    assert out.endswith("12 of 13 clips: none stands out\n")
+    assert out.endswith("12 clips: none stands out (1 of 13 clips cannot be used)\n")
     for stream in (seen, err):
         assert all(c.isprintable() for c in stream.replace("\n", "")), ascii(stream)
         for word in words:
