@@ -345,6 +345,14 @@ def test_what_inspect_calls_refused_is_what_a_fit_cannot_take(mixed):
     }
 
 
+def test_a_near_microphone_that_hears_less_than_far_is_said(tmp_path):
+    for name, near in (("loud", 1.0), ("even", 0.8), ("quiet", 0.5)):
+        write(tmp_path / name / "a.wav", noise() * np.array([[near], [1.0]]))
+    told = [line for line in str(inspect_clips(nf.Clips.open(tmp_path))).splitlines()
+            if "--channel-order" in line]  # fmt: skip
+    assert [line.split(" is 6.")[0] for line in told] == ["quiet: near"]
+
+
 def test_inspect_counts_as_a_fit_does(tmp_path):
     clips = press(tmp_path, wrong={3}, change=lambda x: x[::-1])
     (tmp_path / "press" / "empty.wav").write_bytes(b"")

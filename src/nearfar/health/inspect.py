@@ -19,6 +19,7 @@ from nearfar.files import begins
 from nearfar.frontend import CoherenceMask
 from nearfar.health.suspects import FLOOR, Suspect, by_look, is_twice
 from nearfar.health.suspects import lines as suspect_lines
+from nearfar.health.suspects import turned as turned_lines
 from nearfar.sound import audio as audio_file
 from nearfar.sound import spectral
 from nearfar.sound.audio import Audio, ChannelOrder, check
@@ -101,11 +102,12 @@ class Inspection:
         lines = [turned(rows, width), _LEGEND]
         told = map(visible, suspect_lines(self.suspects, self._counts).values())
         lags = [_lag_text(name, lag) for name, lag in self.lags]
+        ratios = {m.machine: m.mean.ratio for m in self.machines if m.mean is not None}
         broken, refused = ([why for _, why in clips] for clips in (self.broken, self.refused))
         lines += _listed("cannot be used:", broken)
         lines += _listed("would be refused by fit:", refused)
         lines += _listed("of two recorders, far behind near:", lags)
-        return "\n".join([*lines, *told])
+        return "\n".join([*lines, *told, *map(visible, turned_lines(ratios))])
 
     @property
     def _counts(self) -> dict[str, int]:

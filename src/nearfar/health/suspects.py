@@ -22,6 +22,7 @@ from nearfar.text import lasting
 RATIO = 10.0  # dB from the median near/far ratio; a few dB are weather, ten are another place
 # Swapped channels turn the sign: at +4 dB they are no more than 8 dB off.
 TURNED, TURNED_MADS = 6.0, 8.0  # dB, and MAD, from the median, with the other sign
+QUIET = -3.0  # dB near over far on the mean, below which one may be taken for the other
 FLOOR = -90.0  # dBFS; ±1 of 16 bits is −90.3
 TWICE_COHERENCE, TWICE_CORRELATION = 0.99, 0.999  # from which two channels are one
 CLIPPED = 0.001  # share of samples on a flat top
@@ -63,8 +64,8 @@ class Suspect:
 
 KINDS = {  # what a line says; {usual} is of the machine's other clips
     # Times, for what is held out here is not what is held out for a threshold.
-    "score": "far from the others by self-score (× their median); listen to them, or fit with "
-    "--exclude-suspects",
+    "score": "far from the others by self-score (× their median): faults, or their channels "
+    "swapped? Listen to them, or fit with --exclude-suspects",
     "ratio": "near over far is far from the median {usual}; were the microphones swapped or moved?",
     "near floor": "the near microphone is at the noise floor; is it connected?",
     "far floor": "the far microphone is at the noise floor; is it connected?",
@@ -145,6 +146,20 @@ def lines(suspects: Sequence[Suspect], counts: Mapping[str, int]) -> dict[tuple[
     for suspect in suspects:
         groups.setdefault((suspect.clip.machine, suspect.kind), []).append(suspect)
     return {key: _line(*key, group, counts) for key, group in groups.items()}
+
+
+def turned(ratios: Mapping[str, float]) -> list[str]:
+    """Machines whose far microphone hears more than the near one; machine → near over far, dB.
+
+    >>> len(turned({"fan": -2.9, "pump": -3.1})), turned({"saw": float("nan")})
+    (1, [])
+    """
+    return [
+        f"{machine}: near is {-ratio:.1f} dB quieter than far, mean over frequencies; if far is "
+        "the first channel say --channel-order far-near"
+        for machine, ratio in ratios.items()
+        if ratio < QUIET
+    ]
 
 
 def shown(group: Sequence[Suspect]) -> list[str]:
