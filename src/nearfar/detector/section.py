@@ -167,8 +167,9 @@ class Section:
         kinds = ["recording"] * (days != facts[SESSIONS]) + ["day"] * (days != 0)
         return (
             f"each {' or '.join(kinds)} was held out whole, judged by the fewer clips of the "
-            "others: the threshold is as a rule higher than of the same clips where names tell "
-            "none; where new ones sound like these expect fewer alarms than asked for"
+            "others: the threshold is as a rule higher than of the same clips if no "
+            f"{'s or '.join(kinds)}s were known; where new ones sound like these expect fewer "
+            "alarms than asked for"
         )
 
     def told(self, drawn: Threshold) -> str:
