@@ -414,8 +414,8 @@ so few clips cannot keep have one threshold, the largest score, and so the same 
 
 What s4 loses with few clips it has back with more folds, for as many times the work: `fit --set
 folds=50`. fan, n source clips, 10 % asked for, {fold_draws} draws; scores do not change, only
-thresholds. Days and long recordings are held out whole: where these are known there are no more folds
-than of them, and `fit` says so.
+thresholds. Days and long recordings are held out whole: where these are known there are no more
+folds than of them, and `fit` says so.
 
 | n | {folds} |
 |--:|--:|--:|--:|
