@@ -78,7 +78,7 @@ def warn_of_training(clips: Sequence[Clip]) -> None:
     if train and test is not None:
         warn(
             f"{train} of {len(clips)} clips are training clips of a data set, which say nothing "
-            f"of new ones; its test clips alone are judged by their folders' names, as in "
+            f"of new ones; to judge its test clips alone give their folders, as "
             f"{test.path.parent}"
         )
 
