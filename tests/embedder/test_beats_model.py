@@ -9,10 +9,11 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from beats_folders import GOLD, content, folder, gold, recording
-from nearfar.embedder.beats.architecture import BeatsArchitecture, from_config
+from nearfar.embedder.beats.architecture import TABLE, BeatsArchitecture, from_config
 from nearfar.embedder.beats.features import features
 from nearfar.embedder.beats.model import BeatsEncoder, Offsets, buckets, load
 from nearfar.embedder.beats.weights import open_weights
+from nearfar.testing import noise
 
 TOKEN, MEAN = 5e-5, 2e-5  # what facts/beats.md says is reachable in float32
 
@@ -115,3 +116,73 @@ def test_dimensions_are_read_off_the_tensors():
     assert found.shapes() == shapes
     assert from_config({"max_distance": 200}, shapes) == found  # nothing else is in the config
     assert from_config(found.config(), shapes) == found
+
+
+def reference(shape, tensors, mel):
+    """The encoder as the facts describe it, one step a line, in float64."""
+    t = {name: value.double() for name, value in tensors.items()}
+    fn = torch.nn.functional
+
+    def linear(x, name):
+        return fn.linear(x, t[f"{name}.weight"], t[f"{name}.bias"])
+
+    def norm(x, name):
+        weight = t[f"{name}.weight"]
+        return fn.layer_norm(x, weight.shape, weight, t[f"{name}.bias"], 1e-5)
+
+    x = fn.conv2d(mel.double()[None, None], t["patch_embedding.weight"], stride=16)
+    x = x.flatten(2).transpose(1, 2)  # (1, tokens, embed): time, then band
+    x = linear(norm(x, "layer_norm"), "post_extract_proj")
+    v, g = (t[f"encoder.pos_conv.0.weight_{part}"] for part in "vg")
+    taps = torch.stack(  # each tap by itself
+        [g[0, 0, k] * v[..., k] / v[..., k].square().sum().sqrt() for k in range(v.shape[2])], -1
+    )
+    y = fn.conv1d(x.transpose(1, 2), taps, t["encoder.pos_conv.0.bias"], 1, 64, 1, shape.groups)
+    x = norm(x + fn.gelu(y[..., :-1]).transpose(1, 2), "encoder.layer_norm")
+    n, heads = x.shape[1], shape.heads
+    table = t["encoder.layers.0.self_attn.relative_attention_bias.weight"]
+    place = [[by_hand(k - q, shape.buckets, shape.distance) for k in range(n)] for q in range(n)]
+    bias = table[torch.tensor(place)].permute(2, 0, 1)  # (heads, queries, keys)
+    for i in range(shape.depth):
+        name = f"encoder.layers.{i}"
+        q, k, v = (
+            linear(x, f"{name}.self_attn.{part}_proj").view(n, heads, -1).transpose(0, 1)
+            for part in "qkv"
+        )
+        eight = linear(q, f"{name}.self_attn.grep_linear")
+        a, b = torch.sigmoid(eight.view(heads, n, 2, 4).sum(-1)).unbind(-1)
+        gate = a * (b * t[f"{name}.self_attn.grep_a"].view(heads, 1) - 1) + 2
+        scores = q @ k.transpose(1, 2) / math.sqrt(q.shape[2]) + gate[..., None] * bias
+        mixed = (scores.softmax(-1) @ v).transpose(0, 1).reshape(1, n, -1)
+        alpha = (2 * shape.depth) ** 0.25
+        mixed = linear(mixed, f"{name}.self_attn.out_proj")
+        x = norm(alpha * x + mixed, f"{name}.self_attn_layer_norm")
+        y = linear(fn.gelu(linear(x, f"{name}.fc1")), f"{name}.fc2")
+        x = norm(alpha * x + y, f"{name}.final_layer_norm")
+    return x[0]
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [
+        BeatsArchitecture(embed=48, dim=96, depth=4, heads=6, hidden=160, groups=8, buckets=40),
+        # All sizes but the number of layers are those that were published.
+        BeatsArchitecture(depth=3),
+    ],
+    ids=["another", "base"],
+)
+def test_another_size_is_the_formulas(shape):
+    draw = torch.Generator().manual_seed(7)
+    tensors = {}
+    for name, size in shape.shapes().items():
+        tensors[name] = torch.randn(size, generator=draw) / math.sqrt(max(1, size[-1]))
+        if name.endswith(("norm.weight", "grep_a", "weight_g")):
+            tensors[name] = 1 + 0.1 * tensors[name]
+        if name.endswith(TABLE):
+            tensors[name] = tensors[f"encoder.layers.0.{TABLE}"]
+    encoder = BeatsEncoder(shape).eval()
+    encoder.load_state_dict(tensors)
+    mel = torch.from_numpy(features(noise(1, 2.0, seed=5)[0]))
+    with torch.inference_mode():
+        want = reference(shape, tensors, mel)
+        assert (encoder(mel[None])[0] - want).abs().max() <= TOKEN

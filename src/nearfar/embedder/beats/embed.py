@@ -26,7 +26,7 @@ class BEATs(Backbone):
         weights: folder with `config.json` and `model.safetensors`, or one safetensors file;
             `nearfar weights convert` makes it of a published checkpoint.
         layer: behind which layer, 1 to the encoder's depth; None is the last.
-        precision: "fp32", or "bf16", some five times as quick where the processor has it.
+        precision: "fp32", or "bf16", quicker where the processor or the GPU has it.
 
     Raises:
         SettingError: a setting with an impossible value.
