@@ -114,7 +114,7 @@ def templates() -> Environment:
         lstrip_blocks=True,
     )
     made.filters |= {
-        "number": number, "lasting": lasting, "percent": _percent, "signed": signed,
+        "number": numeral, "lasting": lasting, "percent": _percent, "signed": signed,
         "breakable": breakable,
     }  # fmt: skip
     return made
@@ -127,6 +127,15 @@ def signed(value: float, sign: str = "+", digits: int = 1) -> str:
     ('−21.9', '+2.0', '−0.50')
     """
     return f"{value:{sign}.{digits}f}".replace("-", "−")
+
+
+def numeral(value: float, digits: int = 2) -> str:
+    """A number as `text.number` has it, with a minus that is as long as a plus.
+
+    >>> numeral(-0.5)
+    '−0.50'
+    """
+    return number(value, digits).replace("-", "−")
 
 
 def breakable(name: str) -> Any:

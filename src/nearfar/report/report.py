@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from nearfar.errors import in_shell
+from nearfar.errors import in_shell, once_left_out
 from nearfar.files import DETECTOR, as_bytes, sha256
 from nearfar.metrics.evaluation import RULES
 from nearfar.report import pictures, timeline
@@ -174,13 +174,12 @@ def notes(contents: Contents) -> list[str]:
     silent = len(judged.scores) - len(judged.scores.judged)
     if silent:
         found.append(f"{counted(silent, 'clip')} not judged; the recordings' section says why.")
-    if doubted := sum(bool(v.warning) for v in judged.scores.judged):
-        verdicts = counted(doubted, "verdict")
-        more = f"; and {len(contents.health.doubts) - 1} doubts more" * (
-            len(contents.health.doubts) > 1
-        )
+    if doubted := [v for v in judged.scores.judged if v.warning]:
+        verdicts = counted(len(judged.scores.judged), "verdict")
+        first = in_shell(once_left_out(doubted[0].warning))
         found.append(
-            f"{verdicts} to be doubted, as {contents.health.doubts[0]}{more}: see Recordings."
+            f"{len(doubted):,} of {verdicts} come with a doubt, "
+            f"told under Recordings. The first, {doubted[0].clip.name}: {first}"
         )
     return found
 

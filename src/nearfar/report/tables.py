@@ -13,9 +13,9 @@ from nearfar.metrics.evaluation import RULES
 from nearfar.report.anchors import load
 from nearfar.report.condition import MachineCondition
 from nearfar.report.contents import Contents, Panel
-from nearfar.report.page import signed
+from nearfar.report.page import numeral, signed
 from nearfar.scores.verdict import Verdict
-from nearfar.text import counted, lasting, number
+from nearfar.text import counted, lasting
 
 RUNS = 5  # runs of alarms named of each long recording
 MANY = 40  # days and recordings listed; of more the first, and how many there are
@@ -99,7 +99,7 @@ def alarms_table(contents: Contents) -> Grid:
             Cell(f"{panel.alarms:,}", right=True, strong=panel.alarms > 0),
             Cell(f"{100 * panel.alarms / judged:.1f} %" if judged else "–", right=True),
             Cell(f"{worst.percentile:.3f}" if worst else "–", right=True),
-            Cell(" / ".join(number(t) for t in panel.thresholds.values()), right=True),
+            Cell(" / ".join(numeral(t) for t in panel.thresholds.values()), right=True),
         ))  # fmt: skip
     head = (
         "machine",
@@ -183,12 +183,12 @@ def recordings_tables(contents: Contents) -> list[tuple[str, str, Grid, Grid]]:
         minutes = Grid(
             f"worst minutes of {r.name}", ("minute", "anomalous", "highest score"),
             tuple((Cell(_clock(m.start)), Cell(f"{m.alarms} of {m.clips}", right=True),
-                   Cell(number(m.worst.score, 4), right=True)) for m in r.minutes),
+                   Cell(numeral(m.worst.score, 4), right=True)) for m in r.minutes),
         )  # fmt: skip
         runs = Grid(
             f"runs of alarms in {r.name}", ("from", "to", "clips", "highest score"),
             tuple((Cell(_clock(m.start)), Cell(_clock(m.stop)), Cell(f"{m.clips:,}", right=True),
-                   Cell(number(m.worst.score, 4), right=True)) for m in r.runs[:RUNS]),
+                   Cell(numeral(m.worst.score, 4), right=True)) for m in r.runs[:RUNS]),
             f"and {len(r.runs) - RUNS:,} shorter ones" if len(r.runs) > RUNS else "",
         )  # fmt: skip
         found.append((r.name, line, minutes, runs))
@@ -204,7 +204,7 @@ def condition_table(contents: Contents) -> Grid:
     for c in contents.health.machines:
         mask = c.mask
         masked = (
-            (number(mask.mean), f"{100 * mask.floor:.0f} %", f"{mask.clips} clips")
+            (numeral(mask.mean), f"{100 * mask.floor:.0f} %", f"{mask.clips} clips")
             if mask else ("–", "–", "–")
         )  # fmt: skip
         rates = ", ".join(f"{hz:,}" + f" ({n})" * (len(c.rates) > 1) for hz, n in c.rates.items())
@@ -232,7 +232,7 @@ def top_table(
         note = "; ".join(filter(None, (time, in_shell(once_left_out(v.warning)))))
         rows.append((
             Cell(v.clip.name, note=note, link=places.get((panel.name, v.clip.name), "")),
-            Cell(number(v.score), right=True), Cell(f"{v.percentile:.3f}", right=True),
+            Cell(numeral(v.score), right=True), Cell(f"{v.percentile:.3f}", right=True),
             Cell("▲ anomalous" if v.anomalous else "normal", strong=v.anomalous),
             *([Cell(labels[v.clip] or "–")] if told else []), Cell(v.nearest),
         ))  # fmt: skip
@@ -255,11 +255,11 @@ def spread_table(panel: Panel) -> Grid:
         # By domain where thresholds are; the threshold of all for who says no domain.
         limit = panel.thresholds.get(kind.rsplit(", ", 1)[-1], panel.thresholds.get(""))
         above = "–" if limit is None else f"{int((scores > limit).sum()):,}"
-        three = (number(float(f(scores))) for f in (np.min, np.median, np.max))
+        three = (numeral(float(f(scores))) for f in (np.min, np.median, np.max))
         cells = (f"{len(scores):,}", *three, above)
         rows.append((Cell(kind), *(Cell(text, right=True) for text in cells)))
     limits = "; ".join(
-        f"threshold{f' of {domain} clips' * bool(domain)} {number(value)}"
+        f"threshold{f' of {domain} clips' * bool(domain)} {numeral(value)}"
         for domain, value in panel.thresholds.items()
     )
     head = ("scores", "clips", "lowest", "median", "highest", "above threshold")
