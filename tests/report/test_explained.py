@@ -11,7 +11,7 @@ from browser import DESK, PHONE, drawn, opened, overflow, until
 from explanations import explanation, tone
 from nearfar.clips import Clip
 from nearfar.detector.explanation.explanation import Tracks
-from nearfar.report.explained import LONGEST, shown, write_explanation
+from nearfar.report.explained import LONGEST, bands_of, shown, write_explanation
 from nearfar.report.page import is_page
 from nearfar.report.spectrograms import less_usual, levels
 from nearfar.scores.verdict import Verdict
@@ -170,3 +170,13 @@ def test_normal_clips_as_they_are_need_no_word_of_made_rows(tmp_path):
     plain = explanation(neighbours=tuple(replace(n, made=False) for n in one.neighbours))
     text = write_explanation(plain, tmp_path / "c.html").read_text(encoding="utf-8")
     assert "nriched" not in text
+
+
+def test_the_bands_of_what_moved_most_are_marked(tmp_path):
+    first, *others = explanation().movements
+    one = explanation(movements=(replace(first, band=(1000.0, 2000.0)), *others))
+    assert bands_of(one) == [(1000.0, 2000.0)]  # of the others none is told
+    text = write_explanation(one, tmp_path / "c.html").read_text(encoding="utf-8")
+    assert "bands of what moved most" in text
+    without = write_explanation(explanation(movements=(), squared=math.nan), tmp_path / "d.html")
+    assert "bands of what moved most" not in without.read_text(encoding="utf-8")

@@ -18,8 +18,10 @@ from nearfar.text import called
 if TYPE_CHECKING:
     from nearfar.detector.explanation.explanation import Explanation, Regions
     from nearfar.detector.explanation.themes import Theme
+    from nearfar.embedder.dif.words import Band
 
 SHOWN = 8  # movements that are drawn; the others stand in a table
+BANDS = 3  # of these, the first, whose bands are marked in the picture
 LONGEST = 60  # s of each sound, drawn and heard: an hour would be 240 MB
 
 Sounds = dict[str, tuple[str, NDArray[np.float32]]]  # colour → (label, samples)
@@ -64,6 +66,7 @@ def shown(explanation: Explanation, name: str = "clip", *, pictures: bool = True
         "slim": _picture(explanation, heard, slim=True) if pictures and heard else None,
         "regions": _map(explanation.regions) if explanation.regions else None,
         "moves": moves_of(explanation),
+        "bands": bands_of(explanation),
         "all": explanation.movements,
         "together": sum(m.contribution for m in explanation.movements),
     }
@@ -85,7 +88,12 @@ def _sounds(explanation: Explanation) -> Sounds:
 def _picture(explanation: Explanation, heard: Sounds, *, slim: bool = False) -> Picture:
     normal = heard["normal"][1] if "normal" in heard else None
     sounds = {label: sound for label, sound in heard.values()}
-    return stack(sounds, normal, explanation.regions, slim=slim)
+    return stack(sounds, normal, explanation.regions, bands=bands_of(explanation), slim=slim)
+
+
+def bands_of(explanation: Explanation) -> list[Band]:
+    """Where in Hz to look for what moved most, as far as that is told."""
+    return [theme.band for theme, _ in moves_of(explanation, BANDS) if theme.band is not None]
 
 
 def moves_of(explanation: Explanation, most: int = SHOWN) -> list[tuple[Theme, float]]:

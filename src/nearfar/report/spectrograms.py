@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nearfar.report.plots import DIVERGING, INK, PAPER, figure, mels, spectrogram, styled, svg
+from nearfar.report.plots import (
+    COLOURS,
+    DIVERGING,
+    INK,
+    PAPER,
+    figure,
+    mels,
+    spectrogram,
+    styled,
+    svg,
+)
 from nearfar.sound.audio import SAMPLE_RATE
 from nearfar.sound.spectral import log_mel
 
@@ -17,6 +27,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from nearfar.detector.explanation.explanation import Regions
+    from nearfar.embedder.dif.words import Band
 
 Levels = NDArray[np.float32]
 
@@ -55,7 +66,7 @@ class Shape:
     frames: int  # at most, for a picture has no more pixels
 
 
-DESK, PHONE = Shape(10.0, LEFT, RIGHT, 900), Shape(3.9, 0.09, 0.84, 300)
+DESK, PHONE = Shape(10.0, LEFT, RIGHT, 900), Shape(3.9, 0.09, 0.82, 300)
 
 
 def levels(sound: NDArray[np.float32], frames: int = DESK.frames) -> Levels:
@@ -80,6 +91,7 @@ def stack(
     normal: NDArray[np.float32] | None = None,
     regions: Regions | None = None,
     *,
+    bands: Sequence[Band] = (),
     slim: bool = False,
 ) -> Picture:
     """Draw sounds that belong to one clip, and the difference of the first to a normal clip.
@@ -88,6 +100,7 @@ def stack(
         sounds: title → (samples,) at 16 kHz; the first is the near microphone's.
         normal: of the nearest normal clip, where it was found.
         regions: to be outlined in the first.
+        bands: Hz, to be marked at the right edge of the first and of the difference.
         slim: for a phone.
     """
     shape = PHONE if slim else DESK
@@ -117,6 +130,8 @@ def stack(
             _difference(picture, each[-1], change, seconds, shape)
         if regions is not None:
             _outline(each[0], regions)
+        for axes in [each[0], *each[len(seen) :]]:
+            _edge(axes, bands, seconds)
         each[-1].set_xlabel("s")
         each[-1].set_xlim(0, seconds)
         drawn = svg(picture, _described(list(sounds), seconds, difference=normal is not None))
@@ -140,11 +155,20 @@ def _difference(picture: Any, axes: Axes, change: Levels, seconds: float, shape:
 def _scale(picture: Any, beside: list[Axes], image: Any, shape: Shape) -> None:
     """A colour bar right of some axes, without taking room from them."""
     high, low = beside[0].get_position().y1, beside[-1].get_position().y0
-    bar = picture.add_axes((shape.right + 0.015, low, 0.12 / shape.width, high - low))
+    bar = picture.add_axes((shape.right + 0.15 / shape.width, low, 0.12 / shape.width, high - low))
     picture.colorbar(image, cax=bar, label="" if shape is PHONE else "dB")
     if shape is PHONE:
         bar.set_title("dB", pad=3, fontsize=9)
     bar.grid(visible=False)
+
+
+def _edge(axes: Axes, bands: Sequence[Band], seconds: float) -> None:
+    """Strokes beside a picture, where nothing of it is hidden, as high as bands are."""
+    for band in bands:
+        axes.plot(
+            [1.006 * seconds] * 2, mels(np.array(band, float)), color=COLOURS["alarm"], lw=3.5,
+            clip_on=False, solid_capstyle="butt", zorder=5,
+        )  # fmt: skip
 
 
 def _outline(axes: Axes, regions: Regions) -> None:
