@@ -81,13 +81,14 @@ def pressed(tab) -> list[str]:
     return tab.locator("button[aria-pressed=true]").all_inner_texts()
 
 
-def test_a_click_on_the_picture_seeks_there(written):
-    with opened(written) as tab:
+@pytest.mark.parametrize(("size", "drawing"), [(DESK, "picture"), (PHONE, "slim")])
+def test_a_click_on_the_picture_seeks_there(written, size, drawing):
+    with opened(written, size) as tab:
         loaded(tab)
         place = tab.locator("[data-follows] svg:visible")
-        box, x = place.bounding_box(), shown(explanation())["picture"]
+        box, x = place.bounding_box(), shown(explanation())[drawing]
         middle = (x.left + x.right) / 2 * box["width"]
-        place.click(position={"x": middle, "y": box["height"] / 4})
+        place.click(position={"x": middle, "y": box["height"] / 8})
         until(tab, "Math.abs(document.querySelector('audio').currentTime - 1) < 0.02")
 
 
