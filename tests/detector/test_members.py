@@ -72,7 +72,7 @@ def test_of_a_minimum_one_member_says_all(calibration, seed):
     assert [s.weight for s in shares] == [float(i == least) for i in range(3)]
     assert sum(s.part for s in shares) == verdict.score
     assert sum(s.share for s in shares) == 1
-    assert verdict.nearest == f"{members[least].nearest()[1][0]}.wav"
+    assert verdict.nearest == f"{members[least].nearest[1][0]}.wav"
 
 
 def test_many_clips_have_the_minimum_that_each_has_alone():

@@ -160,4 +160,5 @@ def test_without_h5py_there_is_one_line(tmp_path, run, monkeypatch):
     monkeypatch.setitem(sys.modules, "h5py", None)
     code, _, err = run("weights", "convert", path, tmp_path / "out")
     assert code == 2
-    assert err.strip().endswith("an HDF5 file needs h5py; pip install 'nearfar[convert]'")
+    assert "an HDF5 file needs h5py; pip install 'nearfar[convert]'" in err
+    assert err.count("\n") == 1
