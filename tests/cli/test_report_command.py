@@ -23,6 +23,7 @@ def hall(tmp_path_factory):
     return root
 
 
+@pytest.mark.slow
 def test_a_page_with_players_that_load(run, dcase, detector_folder, tmp_path):
     place = tmp_path / "r.html"
     code, out, err = run("report", detector_folder, dcase, "-o", place, "--explain", "1")

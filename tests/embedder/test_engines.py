@@ -80,6 +80,7 @@ def test_one_that_is_kept_is_not_loaded_again(device, seeds):
     assert count() == 4
 
 
+@pytest.mark.slow
 def test_what_stays_is_bounded_in_bytes_and_the_last_called_stay(device, seeds, monkeypatch):
     size = LARGE * seeds[0].architecture.parameters
     monkeypatch.setattr(engines, "MOST", 3 * size + 1)

@@ -59,6 +59,7 @@ def page(tmp_path, run, **given):
     return place, place.read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_figures_are_those_that_evaluate_writes(run, dcase, detector_folder, tmp_path):
     code, _, err = run("evaluate", dcase, "--detector", detector_folder, "--no-floor", "--json",
                        tmp_path / "e.json")  # fmt: skip

@@ -63,6 +63,7 @@ def test_the_truth_says_how_worn_each_recording_is(short, tmp_path):
         assert truth[item.file]["clipped"] == 0
 
 
+@pytest.mark.slow
 def test_a_seed_tells_every_sample_in_any_order_and_by_any_number_of_processes(short, tmp_path):
     def content(folder):
         return {p.name: p.read_bytes() for p in folder.rglob("*.wav")}
