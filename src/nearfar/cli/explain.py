@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from nearfar.cli.detectors import open_detector
 from nearfar.cli.lines import columns, ledger, wrapped
 from nearfar.cli.options import (
     DATA,
@@ -38,7 +39,6 @@ from nearfar.cli.options import (
 from nearfar.cli.progress import Session
 from nearfar.errors import DatasetError, in_shell, visible
 from nearfar.files import begins, check_output
-from nearfar.system.named import types_of
 from nearfar.text import called, counted, figure
 
 if TYPE_CHECKING:
@@ -95,18 +95,12 @@ def explain(
 
     Reasons that lie in the microphones or the recording come first.
     """  # fmt: skip
-    from nearfar.detector.detector import load
-
     inputs = [detector, clip, normals, *(weights or ())]
     check_output(
         on_disk(as_json), endings=(".json",), inputs=inputs, ours=is_explanation, replace=replace
     )
     _check_page(output, inputs, replace)
-    fitted = load(detector, types_of(part), weights or (), late=True)
-    if false_alarm_rate is not None:
-        fitted = fitted.with_false_alarm_rate(false_alarm_rate)
-    if machine is not None and machine not in fitted.machines:
-        fitted.threshold(machine)  # says which there are, before any folder is opened
+    fitted = open_detector(detector, part, weights, false_alarm_rate, machine)
     asked = with_fields(
         _clip(clip, machine, pair, salvage, time_pattern), channels=channels_of(near, far)
     )

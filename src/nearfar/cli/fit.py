@@ -11,6 +11,7 @@ from typing import Annotated
 
 import typer
 
+from nearfar.cli.detectors import open_detector, with_domains
 from nearfar.cli.options import (
     AnyFrontend,
     BatchSize,
@@ -192,7 +193,6 @@ def score(
     """
     from nearfar.cli.listing import verdicts, warn_of_training
     from nearfar.clips import Clips
-    from nearfar.detector.detector import load
     from nearfar.scores.verdict import is_score_table
 
     inputs = [detector, *data, *(weights or ())]
@@ -201,11 +201,7 @@ def score(
         check_output(
             on_disk(path), endings=(ending,), inputs=inputs, ours=is_score_table, replace=replace
         )  # fmt: skip
-    fitted = load(detector, types_of(part), weights or (), late=True)
-    if false_alarm_rate is not None:
-        fitted = fitted.with_false_alarm_rate(false_alarm_rate)
-    if machine is not None and machine not in fitted.machines:
-        fitted.threshold(machine)  # says which there are, before any folder is opened
+    fitted = open_detector(detector, part, weights, false_alarm_rate, machine)
     # Near and far of a pair, both named by a *.wav, are one clip. A name given is a machine's:
     # recordings then lie at any depth, as `fit` took them.
     clips = Clips.open(
@@ -213,12 +209,7 @@ def score(
         channels=channels_of(near, far), pair=pair, salvage=salvage, time_pattern=time_pattern,
     )  # fmt: skip
     warn_of_training(clips)
-    if threshold_by_domain is not None:
-        # Of a machine that no clip is held against no bank is read, and nothing said.
-        asked = fitted.machines if len(fitted.machines) == 1 else clips.machines
-        fitted = fitted.with_threshold_by_domain(
-            threshold_by_domain, machines=asked if machine is None else (machine,)
-        )
+    fitted = with_domains(fitted, threshold_by_domain, machine, clips.machines)
     with Session(workers, cache, device, batch_size) as session:
         scores = fitted.score(
             clips, session.runtime, machine=machine, section=section, skip_bad=skip_bad

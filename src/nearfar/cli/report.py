@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from nearfar.cli.detectors import open_detector
 from nearfar.cli.lines import ledger
 from nearfar.cli.options import (
     DATA,
@@ -36,7 +37,6 @@ from nearfar.cli.options import (
 )
 from nearfar.cli.progress import Session
 from nearfar.errors import visible
-from nearfar.system.named import types_of
 from nearfar.text import counted
 
 
@@ -120,7 +120,6 @@ def report(
     The page is one file with its pictures and sounds, and asks nothing of any network.
     """
     from nearfar.cli.listing import doubts
-    from nearfar.detector.detector import load
     from nearfar.report.cards import explained
     from nearfar.report.compared import read_other
     from nearfar.report.contents import gather
@@ -137,11 +136,7 @@ def report(
     check_page(output, "report", inputs, replace=replace)
     other = read_other(compare) if compare else None
     labels = read_truth(truth) if truth else None
-    fitted = load(detector, types_of(part), weights or (), late=True)
-    if false_alarm_rate is not None:
-        fitted = fitted.with_false_alarm_rate(false_alarm_rate)
-    if machine is not None and machine not in fitted.machines:
-        fitted.threshold(machine)  # says which there are, before any folder is opened
+    fitted = open_detector(detector, part, weights, false_alarm_rate, machine)
     if threshold_by_domain is not None:
         fitted = fitted.with_threshold_by_domain(
             threshold_by_domain, machines=None if machine is None else (machine,)

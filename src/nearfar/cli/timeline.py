@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from nearfar.cli.detectors import open_detector, with_domains
 from nearfar.cli.lines import columns, ledger, say
 from nearfar.cli.options import (
     OUTPUT,
@@ -41,7 +42,6 @@ from nearfar.cli.options import (
 from nearfar.cli.progress import Session
 from nearfar.errors import visible
 from nearfar.files import begins, check_output
-from nearfar.system.named import types_of
 from nearfar.text import counted
 
 if TYPE_CHECKING:
@@ -104,26 +104,17 @@ def timeline(
     """
     from nearfar.cli.listing import doubts, warn_of_training
     from nearfar.clips import Clips
-    from nearfar.detector.detector import load
     from nearfar.scores.alarms import AlarmRule, histories
 
     rule = AlarmRule.read(alarm)
     _check_outputs(output, csv, as_json, [detector, *data, *(weights or ())], replace)
-    fitted = load(detector, types_of(part), weights or (), late=True)
-    if false_alarm_rate is not None:
-        fitted = fitted.with_false_alarm_rate(false_alarm_rate)
-    if machine is not None and machine not in fitted.machines:
-        fitted.threshold(machine)  # says which there are, before any folder is opened
+    fitted = open_detector(detector, part, weights, false_alarm_rate, machine)
     clips = Clips.open(
         data, machine=machine, clip_seconds=clip_seconds, channels=channels_of(near, far),
         pair=pair, salvage=salvage, time_pattern=time_pattern,
     )  # fmt: skip
     warn_of_training(clips)
-    if threshold_by_domain is not None:
-        asked = fitted.machines if len(fitted.machines) == 1 else clips.machines
-        fitted = fitted.with_threshold_by_domain(
-            threshold_by_domain, machines=asked if machine is None else (machine,)
-        )
+    fitted = with_domains(fitted, threshold_by_domain, machine, clips.machines)
     with Session(workers, cache, device, batch_size) as session:
         scores = fitted.score(
             clips, session.runtime, machine=machine, section=section, skip_bad=skip_bad
