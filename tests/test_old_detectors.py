@@ -5,6 +5,7 @@ trained encoders are whole numbers, so they are the same on every machine.
 """
 
 import json
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from conftest import DATA, TINY
 OLD = DATA / "detectors"
 WRITTEN = json.loads((OLD / "written.json").read_text(encoding="utf-8"))
 RATE = 16_000
+ROUNDED = {"s3", "s3-dif", "s4"}  # with features that are rounded otherwise since then
 FORMATS = {"adapted-shift": 2, "adapted-standard": 2}  # all others: 1
 
 
@@ -89,10 +91,18 @@ def loaded(name, encoders):
     return nf.load(OLD / name, weights=encoders.get(name, ()))
 
 
+def told_of_rounding(name):
+    """What is not the same to the bit is said; what is, is not."""
+    if name not in ROUNDED:
+        return nullcontext()
+    return pytest.warns(nf.NearfarWarning, match="dif-1 then, dif-2 now: the same features but")
+
+
 @pytest.mark.parametrize("name", WRITTEN)
 def test_a_detector_of_before_says_what_it_said(name, encoders):
     detector, was = loaded(name, encoders), WRITTEN[name]
-    said = [detector.score(audio, sr=RATE, machine="fan")[0] for audio in asked()]
+    with told_of_rounding(name):
+        said = [detector.score(audio, sr=RATE, machine="fan")[0] for audio in asked()]
     np.testing.assert_allclose([v.score for v in said], was["scores"], rtol=was["rtol"])
     assert [v.nearest for v in said] == was["nearest"]
     assert [v.percentile for v in said] == was["percentiles"]
@@ -101,6 +111,7 @@ def test_a_detector_of_before_says_what_it_said(name, encoders):
     assert drawn.value >= was["threshold"] * (1 - 1e-12)
     assert all(now.anomalous <= then for now, then in zip(said, was["anomalous"], strict=True))
     assert drawn.clips == was["clips"]
+    detector.score(asked()[0], sr=RATE, machine="fan")  # has said all there was to say
 
 
 @pytest.mark.parametrize("name", WRITTEN)

@@ -6,7 +6,7 @@ from typing import ClassVar
 import pytest
 
 import nearfar as nf
-from nearfar.detector.origin import Origin, check, check_one, difference, origins
+from nearfar.detector.origin import Origin, check, check_one, difference, origins, rounded
 from nearfar.errors import WeightsError
 
 
@@ -82,3 +82,16 @@ def test_weights_that_are_gone_say_where_to_name_them():
 def test_a_difference_of_other_fingerprints_is_their_beginnings():
     assert difference(Origin("dif-1" + "x" * 40, 3), "dif-2") == f"dif-1{'x' * 19} then, dif-2 now"
     assert difference(Origin("a|b|c=1", 3), "d|b|c=1") == "a then, d now"
+
+
+def test_rows_that_differ_by_rounding_alone_are_taken_and_named():
+    class Rounded(Encoder):
+        alike: ClassVar[tuple[str, ...]] = ("made-0",)
+
+    recipe = nf.System(nf.Near(), Rounded())
+    was = replace(origins(recipe)[0], fingerprint="made-0")
+    check(recipe, [was])
+    assert rounded(recipe, [was]) == (difference(was, Rounded().fingerprint),)
+    assert rounded(recipe, origins(recipe)) == ()
+    with pytest.raises(WeightsError, match="not what the bank was made with"):
+        check(system(), [was])  # only of the embedder that promises it

@@ -1,6 +1,7 @@
 """A fit onto a detector: what was told once stays told, and another machine is noticed."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -98,7 +99,11 @@ def test_it_judges_as_the_old_detector_would(month, tmp_path):
     found = strangers(tmp_path / "d", nf.fit(nf.s4(), clips))
     alarms = [v.anomalous for v in nf.load(tmp_path / "d").score(clips)]
     assert found == {"pump7": (sum(alarms), 12)}
-    # A detector of another system has no rows to judge by.
+    # One whose features were rounded otherwise has such rows, one of another system has none.
+    earlier = nf.load(tmp_path / "d")
+    earlier = replace(earlier, origins=(replace(earlier.origins[0], fingerprint="dif-1"),))
+    earlier.save(tmp_path / "earlier")
+    assert strangers(tmp_path / "earlier", nf.fit(nf.s4(), clips)) == found
     assert strangers(tmp_path / "d", nf.fit(nf.logmel(), clips)) == {}
 
 

@@ -54,10 +54,10 @@ EMBEDDERS = [
         nf.LogMel(n_mels=64),
         "nearfar.embedder.LogMel|LogMel(n_mels=64, n_fft=1024, hop=512)|logmel-2",
     ),
-    (nf.DIF(), "nearfar.dif.DIF|DIF()|dif-1"),
+    (nf.DIF(), "nearfar.dif.DIF|DIF()|dif-2"),
     (
         nf.DIF(names=("kurtosis", "rms_ratio")),
-        "nearfar.dif.DIF|DIF(names=('kurtosis', 'rms_ratio'))|dif-1",
+        "nearfar.dif.DIF|DIF(names=('kurtosis', 'rms_ratio'))|dif-2",
     ),
     (TINY, f"nearfar.eat.embed.EAT|pooling=mean, {HEARD}|eat-1|{TINY_IS}|pooling=mean, {HEARD}"),
     (TUNED, f"nearfar.eat.embed.EAT|pooling=mean, {HEARD}|eat-1|{TUNED_IS}|pooling=mean, {HEARD}"),
@@ -80,7 +80,7 @@ EMBEDDERS = [
 
 
 @pytest.mark.parametrize(("part", "gold"), [*FRONTENDS, *EMBEDDERS])
-def test_a_part_is_called_what_it_was_called_in_the_first_caches(part, gold):
+def test_a_part_is_called_what_it_was_called_in_caches_of_before(part, gold):
     assert identity(part) == gold
 
 

@@ -35,6 +35,17 @@ def test_both_ways_are_scipys_to_the_bit(way, shape, axis, dtype):
     )
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("n", [400, 7])
+def test_packed_rows_are_those_of_the_spectrum_to_the_bit(way, n, dtype):
+    x, out = sound_of((n, 5), dtype), np.empty((n, 5), dtype)
+    assert fft.rfft_packed(x, out) is out
+    spectrum = scipy.fft.rfft(x, axis=0)
+    parts = np.stack([spectrum.real, spectrum.imag], axis=1).reshape(-1, 5)
+    # Without the imaginary parts of 0 Hz and, where there is one, of half the sample rate.
+    assert out.tobytes() == np.delete(parts, [1], axis=0)[:n].tobytes()
+
+
 def test_views_are_taken_as_they_lie(way):
     x = sound_of((7, 400)).T
     assert fft.rfft(x, 0).tobytes() == scipy.fft.rfft(x, axis=0).tobytes()

@@ -146,6 +146,19 @@ def test_power_is_the_squared_modulus(rng):
     np.testing.assert_allclose(out, np.abs(x) ** 2, rtol=1e-6)
 
 
+def test_packed_spectra_have_the_same_numbers_and_powers(rng):
+    framed = [rng.standard_normal((7, 400)).astype(np.float32) for _ in range(2)]
+    window, scratch = spectral.hann(400), np.empty(2 * 7 * 400, np.float32)
+    whole = spectral.spectrum(framed, window, scratch)
+    packed = spectral.packed_spectrum(framed, window, scratch, np.empty(6_000, np.float32))
+    np.testing.assert_array_equal(packed[1:-1:2], whole.real[1:-1])
+    np.testing.assert_array_equal(packed[2:-1:2], whole.imag[1:-1])
+    np.testing.assert_array_equal(packed[[0, -1]], whole.real[[0, -1]])
+    power = spectral.power(whole, np.empty((201, 28), np.float32), np.empty((201, 14), np.float32))
+    out = spectral.packed_power(packed, scratch.reshape(400, 14), np.empty_like(power))
+    np.testing.assert_array_equal(out, power)
+
+
 def test_log_mel_of_a_tone_peaks_at_its_band_and_floors_elsewhere():
     t = np.arange(16_000) / SAMPLE_RATE
     quiet = spectral.log_mel(np.zeros(16_000, np.float32))

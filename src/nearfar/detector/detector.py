@@ -20,7 +20,7 @@ from nearfar.clips.clip import Clip
 from nearfar.clips.collection import Clips, by_section
 from nearfar.detector import keys
 from nearfar.detector.folder.index import Content, read, write
-from nearfar.detector.origin import Origin, origins
+from nearfar.detector.origin import Origin, origins, rounded
 from nearfar.detector.origin import check as check_origins
 from nearfar.detector.section import DOMAINS, Judge, Section
 from nearfar.detector.trained import MACHINE_HEARD
@@ -348,7 +348,18 @@ class Detector:
     def _checked_chains(self) -> tuple[Chain, ...]:
         """The chains, sure to give rows like the banks': weights can change any day."""
         check_origins(self.system, self.origins)
+        _ = self._rounding  # said before the first score, and not again
         return self.chains
+
+    @cached_property
+    def _rounding(self) -> tuple[str, ...]:
+        """Embedders that give the banks' rows but for rounding; asked for, they are said."""
+        if found := rounded(self.system, self.origins):
+            warn(
+                f"fitted with {', '.join(found)}: the same features but for rounding, so scores "
+                "may move in their sixth digit; fit again to be rid of this line"
+            )
+        return found
 
     # Once for a detector: calibrations and thresholds are the same for every clip.
     @cached_property

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from nearfar.embedder.contract import weights_of
+from nearfar.embedder.contract import alike_of, weights_of
 from nearfar.errors import WeightsError
 
 if TYPE_CHECKING:
@@ -59,12 +59,31 @@ def check_one(embedder: Embedder, was: Origin) -> None:
             f"{error}. The detector was fitted with these weights: say where they are now with "
             "--weights, or fit again"
         ) from None
-    if now != was.fingerprint:  # rows of another encoder are no neighbours of the bank's
+    if now != was.fingerprint and was.fingerprint not in alike_of(
+        embedder
+    ):  # rows of another encoder are no neighbours of the bank's
         raise WeightsError(
             f"{embedder!r} is not what the bank was made with ({difference(was, now)}), so scores "
             "would mean nothing; take what it was fitted with (--weights says where it is), or fit "
             "again to embed the normal clips anew"
         )
+
+
+def rounded(system: System | Ensemble, known: Sequence[Origin]) -> tuple[str, ...]:
+    """Embedders that give the rows of the bank but for rounding, each as "then, now".
+
+    >>> from nearfar.system.presets import s4
+    >>> rounded(s4(), [Origin("dif-1", 120)])
+    ('dif-1 then, dif-2 now',)
+    """
+    pairs = zip(system.members, known, strict=False)
+    return tuple(
+        dict.fromkeys(
+            difference(was, member.embedder.fingerprint)
+            for member, was in pairs
+            if was.fingerprint in alike_of(member.embedder)
+        )
+    )
 
 
 def _origin(embedder: Embedder) -> Origin:

@@ -14,6 +14,7 @@ import numpy as np
 from nearfar.clips.clip import Clip
 from nearfar.detector.detector import Detector, load
 from nearfar.detector.folder.index import Heading
+from nearfar.detector.origin import check
 from nearfar.detector.section import Section
 from nearfar.embedding.jobs import Heard
 from nearfar.errors import NearfarError
@@ -100,7 +101,11 @@ def strangers(folder: Path, new: Detector) -> dict[str, tuple[int, int]]:
         old = load(folder)
     except NearfarError:  # one with parts or weights that are not here is not compared
         return {}
-    if old.chains != new.chains or old.origins != new.origins or old.order != new.order:
+    if old.chains != new.chains or old.order != new.order:
+        return {}
+    try:
+        check(new.system, old.origins)
+    except NearfarError:  # rows of another embedder
         return {}
     found: dict[str, list[bool]] = {}
     for key, section in new.sections.items():

@@ -13,6 +13,8 @@ by itself; whoever wants to know asks the function named here, never the embedde
     batch: int           how many clips it likes at a time                           `batch_of`
     identity: str        its settings, if its repr has some that change no number,
                          as a file's place does                                      `identity_of`
+    alike                fingerprints of before, whose rows differ from today's by rounding
+                         alone: their banks are still its own                         `alike_of`
     prepare, encode      two steps (`TwoStep`): a cheap one for a clip alone, which
                          worker processes take, and a costly one for many clips,
                          on a device (see `nearfar.embedder.eat`)                    `is_two_step`
@@ -134,6 +136,16 @@ def identity_of(part: Any) -> str:
     """The settings that change a number, as text: of an embedder, or of any other part."""
     said = part.identity if _offers(part, "identity") else ""
     return said or repr(part)  # a dataclass's repr has every setting: none is forgotten
+
+
+def alike_of(embedder: Any) -> tuple[str, ...]:
+    """Fingerprints whose rows differ from the embedder's by rounding alone; () if it knows none.
+
+    >>> from nearfar.embedder.dif import DIF
+    >>> alike_of(DIF())
+    ('dif-1',)
+    """
+    return tuple(embedder.alike) if _offers(embedder, "alike") else ()
 
 
 def check(embedder: Any, runtime: Runtime) -> None:

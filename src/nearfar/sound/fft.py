@@ -37,6 +37,25 @@ def rfft(x: NDArray[Any], axis: int) -> NDArray[Any]:
     return found
 
 
+def rfft_packed(x: NDArray[Any], out: NDArray[Any]) -> NDArray[Any]:
+    """`rfft` along the first axis, as real rows alone: Re X₀, Re X₁, Im X₁, Re X₂, Im X₂, …
+
+    The numbers are those of `rfft` to the bit; two that are 0 are left out, so that n rows stay n
+    (of an even n the last one is Re Xₙ⸝₂). Squares and products of whole rows run along memory.
+
+    Args:
+        x: (n, k) real.
+        out: (n, k) of the same type, to write to.
+    """
+    if (compiled := _compiled()) is None:
+        from scipy import fftpack
+
+        out[:] = fftpack.rfft(x, axis=0)
+    else:
+        compiled.r2r_fftpack(x, (0,), True, True, 0, out, 1)
+    return out
+
+
 def irfft(x: NDArray[Any], n: int, axis: int) -> NDArray[Any]:
     """`scipy.fft.irfft` along one axis, to the bit.
 
@@ -75,6 +94,6 @@ def _alone() -> Any:
         return None
     module: Any = module_from_spec(spec)
     spec.loader.exec_module(module)
-    module.r2c, module.c2r  # noqa: B018 - what we call must be there
+    module.r2c, module.c2r, module.r2r_fftpack  # noqa: B018 - what we call must be there
     sys.modules[_NAME] = module  # for scipy.fft, should it come later: compiled code loads once
     return module

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nearfar.errors import SettingError
-from nearfar.sound.fft import irfft, rfft
+from nearfar.sound.fft import irfft, rfft, rfft_packed
 
 Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]
@@ -127,12 +127,33 @@ def spectrum(framed: Sequence[Float32], window: Float32, scratch: Float32) -> Co
     Returns:
         (n_fft // 2 + 1, channels · k), C-ordered: the FFT writes it transposed at little cost.
     """
+    spectra: Complex64 = rfft(_windowed(framed, window, scratch).T, axis=0)
+    return spectra
+
+
+def packed_spectrum(
+    framed: Sequence[Float32], window: Float32, scratch: Float32, out: Float32
+) -> Float32:
+    """`spectrum` as real rows, see `nearfar.sound.fft.rfft_packed`; the same numbers.
+
+    Args:
+        framed, window, scratch: as of `spectrum`.
+        out: flat, at least channels · k · n_fft long.
+
+    Returns:
+        (n_fft, channels · k), the first part of `out`.
+    """
+    windowed = _windowed(framed, window, scratch)
+    return rfft_packed(windowed.T, out[: windowed.size].reshape(windowed.shape[::-1]))
+
+
+def _windowed(framed: Sequence[Float32], window: Float32, scratch: Float32) -> Float32:
+    """(channels · k, n_fft), in scratch."""
     k, n_fft = framed[0].shape
     windowed = scratch[: len(framed) * k * n_fft].reshape(len(framed), k, n_fft)
     for channel, into in zip(framed, windowed, strict=True):
         np.multiply(channel, window, out=into)
-    spectra: Complex64 = rfft(windowed.reshape(-1, n_fft).T, axis=0)
-    return spectra
+    return windowed.reshape(-1, n_fft)
 
 
 def spectra(
@@ -361,6 +382,17 @@ def power(spectrum: Complex64, scratch: Float32, out: Float32) -> Float32:
     parts = spectrum.view(scratch.dtype)  # real and imaginary parts alternate
     np.multiply(parts, parts, out=scratch)
     np.add(scratch[:, ::2], scratch[:, 1::2], out=out)
+    return out
+
+
+def packed_power(packed: Float32, scratch: Float32, out: Float32) -> Float32:
+    """|X|² of spectra as `packed_spectrum` gives them for an even n_fft; the same as `power`.
+
+    `scratch`, (n_fft, k), is left with the squares of the rows; `out` is (n_fft // 2 + 1, k).
+    """
+    np.multiply(packed, packed, out=scratch)
+    out[0], out[-1] = scratch[0], scratch[-1]  # neither has an imaginary part
+    np.add(scratch[1:-1:2], scratch[2:-1:2], out=out[1:-1])
     return out
 
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from nearfar.embedder.dif.table import BIN_HZ, FLOOR, HF_HZ, N_BINS, N_MELS, ROLLOFF, contrast_bins
 from nearfar.errors import AudioError
 from nearfar.sound import spectral
-from nearfar.sound.spectral import N_FFT, Complex64, Float32, Float64
+from nearfar.sound.spectral import N_FFT, Float32, Float64
 
 Complex128 = NDArray[np.complex128]
 
@@ -242,8 +242,9 @@ class _Pass:
             rolloff=np.empty(n, np.float32),
             mean_log=np.empty(n, np.float32),
         )
-        size = 2 * min(BLOCK, n) * 2 * N_BINS  # enough for the windowed frames of a block, too
-        self.scratch, self.powers = np.empty(size, np.float32), np.empty(size // 2, np.float32)
+        size = 2 * min(BLOCK, n) * N_FFT
+        self.scratch, self.packed = np.empty(size, np.float32), np.empty(size, np.float32)
+        self.powers = np.empty(2 * min(BLOCK, n) * N_BINS, np.float32)
 
     def measured(self, waves: Waves) -> Measured:
         for first, last in spectral.blocks(self.n, BLOCK):
@@ -261,17 +262,18 @@ class _Pass:
 
     def _block(self, span: slice, k: int) -> None:
         framed = [channel[span] for channel in self.framed]
-        spectra = spectral.spectrum(framed, spectral.hann(N_FFT), self.scratch)  # (bins, 2 k)
-        squares = self.scratch[: N_BINS * 4 * k].reshape(N_BINS, 4 * k)
+        # (n_fft, 2 k): real and imaginary parts in rows of their own.
+        window = spectral.hann(N_FFT)
+        packed = spectral.packed_spectrum(framed, window, self.scratch, self.packed)
+        squares = self.scratch[: packed.size].reshape(packed.shape)
         powers = self.powers[: N_BINS * 2 * k].reshape(N_BINS, 2 * k)
-        spectral.power(spectra, squares, powers)
+        spectral.packed_power(packed, squares, powers)
+        self.totals[:2] += np.einsum("fct->cf", powers.reshape(N_BINS, 2, k))
         powers += self.noise
-        self.totals[0] += np.einsum("ft->f", squares[:, : 2 * k])
-        self.totals[1] += np.einsum("ft->f", squares[:, 2 * k :])
         sums = frequency_sums(powers)
         self.sums[0, :, span], self.sums[1, :, span] = sums[:, :k], sums[:, k:]
         self._extremes(powers, squares, span, k)
-        self._cross(spectra[:, :k], spectra[:, k:], squares, span)
+        self._cross(packed[:, :k], packed[:, k:], squares, span)
 
     def _extremes(self, powers: Float32, scratch: Float32, span: slice, k: int) -> None:
         """From the near channel's |X|² + ε: columns 0 … k."""
@@ -287,35 +289,51 @@ class _Pass:
         np.log(pairs, out=pairs)
         to.mean_log[span] = (pairs.sum(axis=0) + np.log(near[-1])) / N_BINS
 
-    def _cross(self, near: Complex64, far: Complex64, scratch: Float32, span: slice) -> None:
-        """Add X₀X₁* of a block, (bins, k); `far` is overwritten."""
-        parts = near.view(np.float32), far.view(np.float32)
+    def _cross(self, near: Float32, far: Float32, scratch: Float32, span: slice) -> None:
+        """Add X₀X₁* of a block, packed (n_fft, k) each."""
         if self.cross_sums is not None:
-            products = np.multiply(*parts, out=scratch[:, : parts[0].shape[1]])
-            self.cross_sums[:, span] = frequency_sums(products[:, ::2] + products[:, 1::2])
-        self.totals[2] += np.einsum("ft,ft->f", *parts)
-        np.multiply(far, 1j, out=far)  # Re X₀(iX₁)* = Im X₀X₁*
-        self.totals[3] += np.einsum("ft,ft->f", *parts)
+            products = np.multiply(near, far, out=scratch[:, : near.shape[1]])
+            real = np.concatenate([products[:1], products[1:-1:2], products[-1:]])
+            real[1:-1] += products[2:-1:2]
+            self.cross_sums[:, span] = frequency_sums(real)
+        _, _, real_total, imaginary_total = self.totals
+        # Of each bin all four sums over frames of a part of near times a part of far.
+        parts = [rows[1:-1].reshape(N_BINS - 2, 2, -1) for rows in (near, far)]
+        sums = np.matmul(parts[0], parts[1].transpose(0, 2, 1))
+        real_total[1:-1] += sums[:, 0, 0] + sums[:, 1, 1]
+        imaginary_total[1:-1] += sums[:, 1, 0] - sums[:, 0, 1]
+        for end in (0, -1):  # 0 Hz and half the sample rate are real
+            real_total[end] += near[end] @ far[end]
+
+
+@cache
+def _ladder() -> tuple[Float32, Float32]:
+    """Matrices that sum from below: bands of `STEP` bins before each band, bins up to each bin."""
+    bands = N_BINS // STEP
+    below = np.tril(np.ones((bands + 1, bands), np.float32), -1)
+    return below, np.tril(np.ones((STEP, STEP), np.float32))
 
 
 def _rolloff(powers: Float32, k: int) -> Float32:
     """First bin at which the sum from 0 Hz up reaches `ROLLOFF` of the frame's power.
 
-    A coarse search over bands of `STEP` bins, then a fine one within the band found.
+    A coarse search over bands of `STEP` bins, then a fine one within the band found. Sums are
+    products with small triangles, which are quicker than running sums over short columns.
 
     Args:
         powers: (bins, at least k), contiguous.
         k: how many of its columns are asked for.
     """
     column, width = np.arange(k), powers.shape[1]
-    below = np.zeros((N_BINS // STEP + 1, k), np.float32)  # power below each band
-    np.cumsum(powers[:-1, :k].reshape(-1, STEP, k).sum(axis=1), axis=0, out=below[1:])
+    to_bands, to_bins = _ladder()
+    bands = to_bins[-1:] @ powers[:-1, :k].reshape(-1, STEP, k)  # (20, 1, k) power in each
+    below = to_bands @ bands[:, 0]  # (21, k) power below each
     wanted = np.float32(ROLLOFF) * (below[-1] + powers[-1, :k])
     band = _count(below[1:] < wanted)  # 0 … 20; 20 is the last bin alone
-    bin_ = np.minimum(band * STEP + np.arange(STEP)[:, None], N_BINS - 1)  # (STEP, k)
-    fine = powers.ravel().take(bin_ * width + column)
-    fine[0] += below.ravel().take(band * k + column)
-    np.cumsum(fine, axis=0, out=fine)
+    rows = np.arange(STEP)[:, None] * width
+    # Behind the last bin are none: whatever is taken for them, the result ends at the last.
+    fine = to_bins @ powers.ravel().take(band * (STEP * width) + column + rows, mode="clip")
+    fine += below.ravel().take(band * k + column)
     found: NDArray[np.int64] = np.minimum(band * STEP + _count(fine < wanted), N_BINS - 1)
     return found.astype(np.float32)
 
