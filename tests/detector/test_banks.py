@@ -1,6 +1,7 @@
 """A section as tensors and back: nothing is lost, and what does not fit is refused."""
 
 import hashlib
+import pickle
 from dataclasses import replace
 
 import numpy as np
@@ -9,6 +10,7 @@ from safetensors.numpy import save
 
 import nearfar as nf
 from conftest import refused
+from nearfar.detector.folder import banks
 from nearfar.detector.folder.banks import bank_of, owner, read_section, section_data, tensors_of
 from nearfar.detector.member import Member
 from nearfar.detector.origin import Origin
@@ -71,6 +73,48 @@ def test_everything_comes_back_bit_for_bit(tmp_path):
     for one, other in zip(found.members, kept.members, strict=True):
         assert one.facts == pytest.approx(other.facts, nan_ok=True)
         np.testing.assert_array_equal(one.bank.embeddings, other.bank.embeddings)
+
+
+@pytest.fixture
+def large(monkeypatch):
+    """These few rows count as many, and as wide ones."""
+    monkeypatch.setattr(banks, "LARGE", 1)
+    monkeypatch.setattr(banks, "WIDE", 1)
+
+
+def test_a_large_bank_is_kept_whitened_and_is_the_same_to_the_bit(tmp_path, large, monkeypatch):
+    kept = section()
+    assert {"0.scaled"} == {name for name in tensors_of(kept) if name.endswith("scaled")}
+    found = back(kept, tmp_path).members[0]
+    whitened = []
+    monkeypatch.setattr(Whitening, "__call__", record(Whitening.__call__, whitened))
+    np.testing.assert_array_equal(found.bank.embeddings, found.scaled)
+    assert len(whitened) == 1  # some rows, to see how this machine rounds
+    np.testing.assert_array_equal(found.scaled, kept.members[0].bank.embeddings)
+    assert pickle.loads(pickle.dumps(found)).scaled is None  # as large again, and known there
+    assert bank_of(replace(kept, members=(found, kept.members[1])), {}) == bank_of(kept, {})
+
+
+def record(work, calls):
+    return lambda self, z: calls.append(len(z)) or work(self, z)
+
+
+def test_whitened_rows_of_a_machine_that_rounds_otherwise_are_worked_out_anew(tmp_path, large):
+    kept = section()
+    rows = kept.members[0].bank.embeddings
+    found = back(kept, tmp_path, tensors={"0.scaled": np.nextafter(rows, np.inf)}).members[0]
+    np.testing.assert_array_equal(found.bank.embeddings, rows)
+
+
+def test_small_and_narrow_banks_are_not_kept_twice(monkeypatch):
+    assert "0.scaled" not in tensors_of(section())
+    monkeypatch.setattr(banks, "LARGE", 1)
+    assert "0.scaled" not in tensors_of(section())
+
+
+@pytest.mark.parametrize("rows", [np.ones((REAL, DIM)), np.full((REAL + 3, DIM), np.nan)])
+def test_whitened_rows_that_do_not_fit_are_refused(tmp_path, large, rows):
+    refused(lambda: back(section(), tmp_path, tensors={"0.scaled": rows}), "do not fit each other")
 
 
 @pytest.mark.parametrize("fresh", [None, (False,) * REAL, (True,) * REAL])

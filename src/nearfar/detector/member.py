@@ -25,6 +25,8 @@ from nearfar.text import counted
 if TYPE_CHECKING:
     from nearfar.system.system import System
 
+SAMPLE = 32  # rows of a bank that tell how a machine rounds; one product's worth
+
 Scale = Callable[[NDArray[np.floating]], Rows]
 
 
@@ -72,6 +74,7 @@ class Member:
         self_scores: (real rows,) each clip's score with the clip held out.
         facts: what a person should know of the fit.
         adaptation: None if the system does not adapt.
+        scaled: (rows, dim), the rows as the bank has them; None if they were not kept.
 
     >>> rows = np.array([[1.0], [2.0]], np.float32)
     >>> doubling = Whitening(mean=np.zeros(1), matrix=np.array([[2.0]]))
@@ -87,6 +90,7 @@ class Member:
     self_scores: Rows
     facts: Mapping[str, float] = field(default_factory=dict)
     adaptation: Adapted | None = None
+    scaled: Rows | None = None
 
     def __repr__(self) -> str:
         rows, dim = self.embeddings.shape
@@ -94,13 +98,24 @@ class Member:
 
     def __getstate__(self) -> dict[str, Any]:
         """Its fields alone: its bank is as large again, and made of them in no time."""
-        return {f.name: self.__dict__[f.name] for f in fields(self)}
+        return {f.name: self.__dict__[f.name] for f in fields(self)} | {"scaled": None}
 
     # When first asked for: a detector that only draws thresholds needs none.
     @cached_property
     def bank(self) -> MemoryBank:
         """The bank that queries are compared with."""
-        return MemoryBank(self.scale(self.embeddings), self.origin, self.domain)
+        kept = self.scaled if self._scales_alike else None
+        rows = self.scale(self.embeddings) if kept is None else kept
+        return MemoryBank(rows, self.origin, self.domain)
+
+    @property
+    def _scales_alike(self) -> bool:
+        """Does this machine round as the one that made the kept rows, by some of them?"""
+        if self.scaled is None:
+            return False
+        # Else the very recording that a row was made of would lie beside it, and not on it.
+        some = slice(None, None, -(-len(self.embeddings) // SAMPLE))
+        return np.array_equal(self.scale(self.embeddings[some]), self.scaled[some])
 
     def scale(self, z: NDArray[np.floating]) -> Rows:
         """Adapt and whiten, if the system does."""

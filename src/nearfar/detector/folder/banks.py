@@ -19,6 +19,10 @@ from nearfar.scoring.adapt import Adaptation, Adapted
 from nearfar.scoring.whiten import Whitening
 
 LEARNED = "adaptation."  # before the name of what an adaptation learned, in a bank's file
+# A bank whose rows take more products to whiten, each row being as wide, is kept whitened too. Of
+# 10,000 rows of 1,024 the first score then comes after 0.6 s instead of 1.2, for 82 MB more on the
+# disk; narrow rows are whitened about as quickly as they are read and hashed.
+LARGE, WIDE = 1 << 32, 512
 OWNER = "nearfar"  # the only key of a bank's metadata: safetensors writes several in any order
 
 
@@ -161,10 +165,18 @@ def tensors_of(section: Section) -> dict[str, NDArray[Any]]:
         if member.whitening is not None:
             tensors[f"{i}.mean"] = member.whitening.mean
             tensors[f"{i}.matrix"] = np.ascontiguousarray(member.whitening.matrix)
+            if member.scaled is not None or _is_large(member):
+                kept = member.bank.embeddings if member.scaled is None else member.scaled
+                tensors[f"{i}.scaled"] = np.ascontiguousarray(kept)
         if member.adaptation is not None:
             for name, learned in member.adaptation.learned.items():
                 tensors[f"{i}.{LEARNED}{name}"] = np.ascontiguousarray(learned)
     return tensors
+
+
+def _is_large(member: Member) -> bool:
+    rows, dim = member.embeddings.shape
+    return bool(dim >= WIDE and rows * dim * dim > LARGE)
 
 
 def _member(
@@ -185,10 +197,14 @@ def _member(
             raise FormatError(
                 f"member {i}: a whitening of {whitening.matrix.shape} for {dim} numbers"
             )
+    scaled = tensors.get(f"{i}.scaled")
+    if scaled is not None:
+        parts.append(scaled)
     n = len(scores)  # real rows, which come first
     if (
         embeddings.shape != (len(origin), dim)
         or domain.shape != origin.shape
+        or (scaled is not None and scaled.shape != embeddings.shape)
         or not 0 < n <= len(origin)
         # Every made row is of a real clip, whose name a verdict may need.
         or not np.isin(origin, origin[:n]).all()
@@ -198,7 +214,7 @@ def _member(
     # JSON has null for nan; a fact that this nearfar does not know is kept.
     known = {str(k): float("nan") if v is None else float(v) for k, v in facts.items()}
     adapted = _adapted(tensors, i, dim, adaptation)
-    return Member(embeddings, origin, domain, whitening, scores, known, adapted)
+    return Member(embeddings, origin, domain, whitening, scores, known, adapted, scaled)
 
 
 def _adapted(
