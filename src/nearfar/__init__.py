@@ -28,7 +28,10 @@ if TYPE_CHECKING:
     from nearfar.embedder.crops import Crops as Crops
     from nearfar.embedder.dif import DIF as DIF
     from nearfar.embedder.eat import EAT as EAT
+    from nearfar.embedder.envelope import ENV as ENV
+    from nearfar.embedder.joined import Joined as Joined
     from nearfar.embedder.logmel import LogMel as LogMel
+    from nearfar.embedder.ltas import LTAS as LTAS
     from nearfar.embedder.pooling import Bands as Bands
     from nearfar.embedder.pooling import Mean as Mean
     from nearfar.embedder.pooling import Pooled as Pooled
@@ -66,6 +69,7 @@ if TYPE_CHECKING:
     from nearfar.system.presets import s2 as s2
     from nearfar.system.presets import s3 as s3
     from nearfar.system.presets import s4 as s4
+    from nearfar.system.presets import s5 as s5
     from nearfar.system.system import Ensemble as Ensemble
     from nearfar.system.system import System as System
     from nearfar.training.run import finetune as finetune
@@ -92,6 +96,8 @@ _HOME = {
     "s2": "nearfar.system.presets",
     "s3": "nearfar.system.presets",
     "s4": "nearfar.system.presets",
+    # Beyond it.
+    "s5": "nearfar.system.presets",
     # What you do.
     "compare": "nearfar.metrics.comparison",
     "evaluate": "nearfar.metrics.official",

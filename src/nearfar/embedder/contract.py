@@ -28,6 +28,8 @@ by itself; whoever wants to know asks the function named here, never the embedde
     files                name in a folder → file that a copy of its weights needs    `files_of`
     training             how it was trained, None if it was not; whoever has it has
                          heard clips, which must not judge themselves                `training_of`
+    features             of each number a `Feature`: name, unit, formula (see
+                         `nearfar.embedder.dif.table`), by which people know it      `features_of`
     bands: int           how many frequency bands its row keeps apart, each as long as the
                          others, one behind the other                              `bands_of`
     grids(prepared, runtime)    (columns, grid_bands, grid_dim) of each clip, bands from low to
@@ -51,6 +53,7 @@ from numpy.typing import NDArray
 from nearfar.sound.audio import Audio
 
 if TYPE_CHECKING:
+    from nearfar.embedder.dif.table import Feature
     from nearfar.runtime.runtime import Runtime
 
 Rows32 = NDArray[np.float32]  # (clips, dim); a cache keeps these four bytes a number
@@ -163,6 +166,17 @@ def bands_of(embedder: Any) -> int:
     """How many bands its row, or that of the one inside, keeps apart; 1 if it does not say."""
     holder = _holder(embedder, "bands")
     return 1 if holder is None else int(holder.bands)
+
+
+def features_of(embedder: Any) -> tuple[Feature, ...]:
+    """Name, unit and formula of each of its numbers; () where they have no names.
+
+    >>> from nearfar.embedder.dif import DIF
+    >>> [feature.unit for feature in features_of(DIF(names=("kurtosis", "rms_ratio")))]
+    ['1', 'dB']
+    """
+    holder = _holder(embedder, "features")
+    return () if holder is None else tuple(holder.features)
 
 
 def innermost(embedder: Any) -> Any:

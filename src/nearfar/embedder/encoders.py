@@ -16,7 +16,11 @@ from pathlib import Path
 from types import MappingProxyType, ModuleType
 from typing import Any
 
+from nearfar.errors import NearfarError
+from nearfar.parts.data import REFUSALS, from_data
+
 CONFIG = "config.json"
+RECORD = "nearfar"  # in a file's metadata: how it was trained (`nearfar.embedder.record`)
 _TENSORS = "model.safetensors"
 _LONGEST = 100_000_000  # bytes of a header, as the format says; more is no header
 _PICKLED = 16_000_000  # bytes of a checkpoint that hold all names; the base size has 50,000
@@ -99,6 +103,25 @@ def encoder_of(weights: str | os.PathLike[str]) -> Any:
     True
     """
     return KINDS[kind_of(weights)].of(os.fspath(weights))
+
+
+def trained_behind(weights: str | os.PathLike[str]) -> Any:
+    """The front end that an encoder was trained behind; None of one that was not trained here.
+
+    It is what the file says of its training, and all that is read. A record that is damaged, or
+    names a part that is not ours, gives None: a fit says what is wrong with it.
+
+    >>> trained_behind("owner/name@main") is None
+    True
+    """
+    try:
+        path = Path(os.path.expanduser(os.fspath(weights)))
+        file = path / _TENSORS if path.is_dir() else path
+        said = (_header(file).get("__metadata__") or {}).get(RECORD)
+        frontend = None if said is None else json.loads(said)["frontend"]
+        return None if frontend is None else from_data(frontend)
+    except (*REFUSALS, OSError, RecursionError, NearfarError):
+        return None
 
 
 def kind_of_checkpoint(path: Path) -> str:

@@ -10,10 +10,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from nearfar.embedder.encoders import RECORD
 from nearfar.embedder.weights import Shaped, Weights
 from nearfar.errors import WeightsError
 
-KEY = "nearfar"  # in the metadata
+KEY = RECORD
 FORMAT = 1  # of the record; a newer one may say what this nearfar must not ignore
 HEARD_DIGITS = 16  # of a hash, hexadecimal: thousands of clips, one header
 

@@ -1,4 +1,4 @@
-"""The systems of the report's Table 1, and the floor everything must beat."""
+"""The systems of the report's Table 1, what goes beyond it, and the floor everything must beat."""
 
 from __future__ import annotations
 
@@ -10,12 +10,18 @@ from types import MappingProxyType
 from nearfar.embedder.crops import Crops
 from nearfar.embedder.dif import DIF
 from nearfar.embedder.eat.architecture import POSITIONS, Architecture
-from nearfar.embedder.encoders import encoder_of
+from nearfar.embedder.encoders import encoder_of, trained_behind
+from nearfar.embedder.envelope import ENV
+from nearfar.embedder.joined import Joined
 from nearfar.embedder.logmel import LogMel
+from nearfar.embedder.ltas import LTAS
+from nearfar.embedder.pooling import Pooled, RelativeDeviation
 from nearfar.errors import SettingError
-from nearfar.frontend import CoherenceMask, Near, Stereo
+from nearfar.frontend import CoherenceMask, FarCancel, Near, Stereo
 from nearfar.scoring.calibrate import Percentile, ZScore
 from nearfar.scoring.enrich import PseudoTarget, ResidualAugmentation
+from nearfar.scoring.local import LocalDensity, VarMin
+from nearfar.scoring.parted import PerBand
 from nearfar.scoring.rule import KNN
 from nearfar.scoring.whiten import ZCA
 from nearfar.system.system import Ensemble, System
@@ -107,6 +113,64 @@ def s3_eat(weights: str) -> System:
     )
 
 
+def s5_dif() -> System:
+    """System 5 without weights: named features of three kinds, and System 4's back end.
+
+    What both microphones tell (DIF), how the near sound beats (ENV), its colour (LTAS). Evidence
+    for each part of System 5 is in docs/system5.md.
+
+    >>> s5_dif().embedder.dim, s5_dif().enrichment
+    (296, (PseudoTarget(),))
+    """
+    # No residual rows: they change what DIF hears of far, and nothing of ENV and LTAS.
+    return replace(s4(), embedder=Joined((DIF(), ENV(), LTAS())), enrichment=(PseudoTarget(),))
+
+
+def s5_small(weights: str) -> Ensemble:
+    """System 5 for a plant without a GPU: s5-dif beside a small encoder's bands, as YAMNet's.
+
+    >>> bands = s5_small("a folder").members[1]
+    >>> bands.embedder.pooling, bands.rule.rule
+    (RelativeDeviation(power=4.0), LocalDensity(k=1, form='ratio', metric='cosine'))
+    """
+    encoder = encoder_of(weights)
+    bands = System(
+        frontend=trained_behind(weights) or Near(),
+        embedder=Pooled(encoder, RelativeDeviation(power=4.0)),
+        rule=PerBand(
+            LocalDensity(k=1, form="ratio", metric="cosine"), bands=int(encoder.grid_bands)
+        ),
+    )
+    return _scaled_alike(s5_dif(), bands)
+
+
+def s5(weights: str) -> Ensemble:
+    """System 5: an encoder's bands with far cancelled, a global view of near, and s5-dif.
+
+    A trained encoder hears all through the front end that it was trained behind.
+
+    >>> bands, whole, features = s5("a folder").members
+    >>> bands.frontend, bands.embedder.pooling, bands.rule.rule
+    (FarCancel(), RelativeDeviation(power=8.0), VarMin(k=4, metric='cosine'))
+    >>> whole.frontend, whole.rule
+    (Near(), KNN(weights=(1.0,), metric='cosine'))
+    """
+    encoder, own = encoder_of(weights), trained_behind(weights)
+    bands = System(
+        frontend=own or FarCancel(),
+        embedder=Pooled(encoder, RelativeDeviation(power=8.0)),
+        rule=PerBand(VarMin(k=4, metric="cosine"), bands=int(encoder.grid_bands)),
+    )
+    # Bands cost one machine what all frequencies together tell; so both are heard.
+    whole = System(frontend=own or Near(), embedder=encoder, rule=KNN((1.0,), "cosine"))
+    return _scaled_alike(bands, whole, s5_dif())
+
+
+def _scaled_alike(*members: System) -> Ensemble:
+    """The mean of z-scores by held-out normals alone: no test clip ever scales another."""
+    return Ensemble(tuple(replace(member, calibration=ZScore()) for member in members))
+
+
 def logmel() -> System:
     """The floor: mean log-mel spectrum of the near channel, cosine nearest neighbour.
 
@@ -174,6 +238,9 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
         "s3-dif": Preset(s3_dif),
         "s3-eat": Preset(s3_eat, encoders=1),
         "s4": Preset(s4),
+        "s5": Preset(s5, encoders=1),
+        "s5-small": Preset(s5_small, encoders=1),
+        "s5-dif": Preset(s5_dif),
         "logmel": Preset(logmel),
     }
 )

@@ -15,8 +15,10 @@ from nearfar.detector.explanation.explanation import Neighbour, Share
 from nearfar.detector.member import Member
 from nearfar.detector.section import DOMAINS, Judge, TrainingClip
 from nearfar.embedder.contract import innermost
+from nearfar.embedder.joined import Joined
 from nearfar.embedding.jobs import Heard
 from nearfar.scoring.bank import Index, Rows
+from nearfar.scoring.parted import bands_of
 from nearfar.scoring.rule import judged
 
 if TYPE_CHECKING:
@@ -25,7 +27,8 @@ if TYPE_CHECKING:
 # What parts of ours are to a person; others are called by their class.
 _EMBEDDERS = {
     "DIF": "named features (DIF)", "LogMel": "mean log-mel spectrum", "EAT": "encoder (EAT)",
-    "BEATs": "encoder (BEATs)", "YAMNet": "encoder (YAMNet)",
+    "BEATs": "encoder (BEATs)", "YAMNet": "encoder (YAMNet)", "ENV": "modulation (ENV)",
+    "LTAS": "long-term spectrum (LTAS)",
 }  # fmt: skip
 _FRONTENDS = {
     "Near": "of the near microphone",
@@ -109,9 +112,14 @@ def names_of(members: Sequence[System]) -> list[str]:
 
 
 def _called(member: System) -> str:
-    embedder, frontend = type(innermost(member.embedder)).__name__, type(member.frontend).__name__
+    inner, frontend = innermost(member.embedder), type(member.frontend).__name__
     behind = _FRONTENDS.get(frontend, f"behind {frontend}")
-    return f"{_EMBEDDERS.get(embedder, embedder)} {behind}"
+    if isinstance(inner, Joined):
+        parts = ", ".join(type(part).__name__ for part in inner.parts)
+        return f"named features ({parts}) {behind}"
+    name = _EMBEDDERS.get(type(inner).__name__, type(inner).__name__)
+    in_bands = " in bands" if bands_of(member.rule) > 1 else ""
+    return f"{name}{in_bands} {behind}"
 
 
 def shares_of(judge: Judge, members: Sequence[Heeded]) -> tuple[Share, ...]:

@@ -18,18 +18,15 @@ from numpy.typing import NDArray
 
 from nearfar.detector.explanation.members import Heeded
 from nearfar.detector.explanation.movement import Movement
-from nearfar.embedder.contract import innermost
-from nearfar.embedder.dif import DIF, TABLE
-from nearfar.embedder.dif.words import band_of, spoken
+from nearfar.embedder.contract import features_of
+from nearfar.embedder.naming import band_of, spoken
 from nearfar.scoring.bank import Rows
 from nearfar.scoring.whiten import units
-
-_FEATURES = {feature.name: feature for feature in TABLE}
 
 
 def has_names(one: Heeded) -> bool:
     """Has each of its numbers a name that people know?"""
-    return isinstance(innermost(one.recipe.embedder), DIF)
+    return bool(features_of(one.recipe.embedder))
 
 
 def movements_of(one: Heeded) -> tuple[list[Movement], float]:
@@ -48,12 +45,12 @@ def movements_of(one: Heeded) -> tuple[list[Movement], float]:
     sd = units(mean, real - mean)
     moved = [
         Movement(
-            name, spoken(name), _FEATURES[name].family, _FEATURES[name].channel,
-            _FEATURES[name].unit, band_of(name), float(value[i]), float(normal[i]),
+            of.name, spoken(of), of.family, of.channel, of.unit, band_of(of),
+            float(value[i]), float(normal[i]),
             float((value[i] - normal[i]) / sd[i]), float((value[i] - mean[i]) / sd[i]),
             float(adjusted[i]),
         )
-        for i, name in enumerate(innermost(one.recipe.embedder).names)
+        for i, of in enumerate(features_of(one.recipe.embedder))
     ]  # fmt: skip
     # Stable: of equal ones in the table's order.
     return sorted(moved, key=lambda m: -m.contribution), float((adjusted**2).sum())

@@ -18,12 +18,14 @@ from numpy.typing import NDArray
 from nearfar.detector.explanation.movement import Movement
 from nearfar.embedder.dif.table import N_MELS
 from nearfar.embedder.dif.words import TOP, Band, hertz
+from nearfar.embedder.naming import PHRASES
 from nearfar.sound.spectral import dct, mel_scale, mel_scale_inverse
 
 # Families whose features differ in no more than a band or a coefficient.
 _KINDS = {
     "delta_mfcc_std", "mfcc_mean", "mfcc_std", "spectral_contrast", "band_energy_ratio",
     "band_level", "impulsiveness", "band_level_difference", "mfcc_difference", "coherence",
+    *PHRASES,  # of ENV and LTAS each family
 }  # fmt: skip
 # Means of cepstra: together the shape of a spectrum.
 _SHAPES = {

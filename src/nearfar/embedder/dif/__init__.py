@@ -10,7 +10,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from nearfar.embedder.dif.analysis import measure
+from nearfar.embedder.dif.analysis import Measured, measure
 from nearfar.embedder.dif.families import (
     NEAR_FAMILIES,
     STEREO_FAMILIES,
@@ -90,6 +90,11 @@ class DIF:
         return f"dif-{REVISION}"
 
     @property
+    def features(self) -> tuple[Feature, ...]:
+        """Name, unit and formula of each number."""
+        return tuple(_FEATURES[name] for name in self.names)
+
+    @property
     def stereo(self) -> NDArray[np.bool_]:
         """(dim,): which features the far channel has a part in."""
         return np.array([_FEATURES[name].channel == "stereo" for name in self.names])
@@ -109,9 +114,14 @@ class DIF:
         """
         rows = np.empty((len(audios), self.dim), np.float32)
         for row, audio in zip(rows, audios, strict=True):
-            near = hear_near(measure(audio))
-            row[:] = self._rows(near, pair_of(near))[0]
+            row[:] = self.of(measure(audio))
         return rows
+
+    def of(self, clip: Measured) -> Float64:
+        """(dim,): the features of a clip that is measured, for whoever shares the pass over it."""
+        near = hear_near(clip)
+        row: Float64 = self._rows(near, pair_of(near))[0]
+        return row
 
     def residuals(self, audio: Float32, s: ArrayLike, *, level: float = 1.0) -> Float32:
         """Features of the clip with the far channel R = (1 − s)·level·y₀ + s·y₁ (report Eq. 2).

@@ -103,14 +103,19 @@ class Measured:
     cross_power: Complex128  # (bins,) mean over frames of X₀X₁*
     cross_sums: Float32 | None  # (N_SUMS, frames) of Re X₀X₁*, for residual rows only
     noise: float  # ε
+    near_bands: Float32 | None = None  # (bands, frames) of |X₀|² + ε by another's filters
 
 
-def measure(audio: Float32, *, cross_sums: bool = False) -> Measured:
+def measure(
+    audio: Float32, *, cross_sums: bool = False, near_filters: Float32 | None = None
+) -> Measured:
     """Everything that the features of a clip are made of.
 
     Args:
         audio: (2, samples) float32, near and far.
         cross_sums: also sum the cross spectrum over frequency, for residual rows.
+        near_filters: (bands, bins); also sum the near channel's power by these, for features of
+            others that share the pass.
 
     Raises:
         AudioError: wrong shape, too short, not finite, a constant near channel, or a far channel
@@ -120,7 +125,7 @@ def measure(audio: Float32, *, cross_sums: bool = False) -> Measured:
     half = N_FFT // 2
     waves = _waves(padded[0, half:-half], padded[1, half:-half], peak, gain_db)
     noise = FLOOR * waves.near_square * float(np.square(spectral.hann(N_FFT)).sum())
-    return _Pass(padded, noise, cross_sums).measured(waves)
+    return _Pass(padded, noise, cross_sums, near_filters).measured(waves)
 
 
 def _prepare(audio: Float32) -> tuple[Float32, float, float]:
@@ -228,12 +233,17 @@ class _Pass:
     block are the near channel's frames, columns k … 2 k the far one's.
     """
 
-    def __init__(self, padded: Float32, noise: float, cross_sums: bool) -> None:
+    def __init__(
+        self, padded: Float32, noise: float, cross_sums: bool, near_filters: Float32 | None
+    ) -> None:
         self.framed = [spectral.frames(channel) for channel in padded]
         self.noise = np.float32(noise)
         self.n = n = len(self.framed[0])
         self.sums = np.empty((2, N_SUMS, n), np.float32)
         self.cross_sums = np.empty((N_SUMS, n), np.float32) if cross_sums else None
+        self.near_filters = near_filters
+        bands_asked = 0 if near_filters is None else len(near_filters)
+        self.near_bands = np.empty((bands_asked, n), np.float32)
         self.totals = np.zeros((4, N_BINS))  # Σ over frames of |X₀|², |X₁|², Re and Im of X₀X₁*
         bands = len(contrast_bins())
         self.extremes = Extremes(
@@ -258,6 +268,7 @@ class _Pass:
             cross_power=real + 1j * imaginary,
             cross_sums=self.cross_sums,
             noise=float(self.noise),
+            near_bands=None if self.near_filters is None else self.near_bands,
         )
 
     def _block(self, span: slice, k: int) -> None:
@@ -272,6 +283,8 @@ class _Pass:
         powers += self.noise
         sums = frequency_sums(powers)
         self.sums[0, :, span], self.sums[1, :, span] = sums[:, :k], sums[:, k:]
+        if self.near_filters is not None:
+            self.near_bands[:, span] = self.near_filters @ powers[:, :k]
         self._extremes(powers, squares, span, k)
         self._cross(packed[:, :k], packed[:, k:], squares, span)
 
