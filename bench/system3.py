@@ -86,7 +86,7 @@ def tables(preset: str) -> str:
         data = Path(folder) / "data"
         sim.simulate(data, preset, SEED, workers=workers)
         runtime = Runtime(workers=workers, cache=Path(folder) / "cache")
-        for claim in CLAIMS:
+        for claim in (name for name, what in CLAIMS.items() if what.start is None):
             print(f"system 3: {claim}", file=sys.stderr, flush=True)
             what = find_claim(claim)
             result = ablate(

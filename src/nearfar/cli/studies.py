@@ -44,7 +44,9 @@ from nearfar.files import check_output
 from nearfar.system.named import system_of, types_of
 
 if TYPE_CHECKING:
+    from nearfar.study.claims import Claim
     from nearfar.study.data import Printable
+    from nearfar.system.system import AnySystem
 
 DEFAULT = "s4"  # the only system of the report that needs no weights: it works at once
 
@@ -88,7 +90,7 @@ def ablate(
         str,
         typer.Argument(
             help="coefficients, fusion, enrichment, channels, families, adaptation, members, "
-            "selfscores or percentile.",
+            "selfscores, percentile; beyond, of an encoder's --weights.",
         ),
     ],
     system: SystemName = None,
@@ -110,7 +112,7 @@ def ablate(
     workers: Workers = None,
     cache: Cache = True,
 ) -> None:
-    """Test what the report claims about a system: change a part, see what Ω does.
+    """Test what is claimed about a system: change a part, see what Ω does.
 
     Each variant is compared with the system as it is, on the same clips, with intervals.
     """
@@ -124,7 +126,7 @@ def ablate(
         inputs=[*data, truth, *(weights or ())],
     )  # fmt: skip
     # A claim that is not about this system is refused here: an ablation takes many fits.
-    variants = found.variants(system_of(system or DEFAULT, settings, weights))
+    variants = found.variants(_subject(found, system, settings, weights))
     order = order_of(channel_order, near, far)
     source = Given(
         tuple(data),
@@ -221,6 +223,21 @@ def evaluate(
                     name=name, order=order, any_frontend=any_frontend,
                 )  # fmt: skip
     _tell(result, output)
+
+
+def _subject(
+    claim: Claim, system: str | None, settings: list[str] | None, weights: list[str] | None
+) -> AnySystem:
+    """The system that a claim is tried on: the one named, or what the claim begins with."""
+    if system is not None or claim.start is None:
+        subject: AnySystem = system_of(system or DEFAULT, settings, weights)
+        return subject
+    from nearfar.parts.change import with_setting
+
+    begun = claim.start(*weights or ())
+    for assignment in settings or ():
+        begun = with_setting(begun, assignment)
+    return begun
 
 
 def _check_files(scores: Path | None, of_data: Mapping[str, Any]) -> None:

@@ -50,7 +50,7 @@ class Row:
 
     variant: Variant
     evaluation: Evaluation
-    comparison: Comparison | None  # with the reference; None for the reference itself
+    comparison: Comparison | None  # with its own reference; None for the first row
 
     @property
     def machines(self) -> Mapping[str, float]:
@@ -61,6 +61,8 @@ class Row:
 @dataclass(frozen=True)
 class Ablation:
     """Variants of a system, the reference first; differences are variant minus reference.
+
+    A variant may name another row that it is compared with.
 
     >>> from nearfar.scores.join import ScoredFile, ScoreTable
     >>> from nearfar.scores.truth import LabelledFile
@@ -86,12 +88,17 @@ class Ablation:
 
     @property
     def reference(self) -> Row:
-        """What every other row is compared with."""
+        """What every other row is compared with that names none."""
         return self.rows[0]
 
+    def reference_of(self, row: Row) -> Row:
+        """What a row is compared with."""
+        name = row.variant.against
+        return next((r for r in self.rows if name and r.variant.name == name), self.reference)
+
     def differences(self, row: Row) -> dict[str, float]:
-        """How far each machine's number lies above the reference's, 0–1."""
-        of = self.reference.machines  # the same, for all variants judge the same clips
+        """How far each machine's number lies above that of the row it is compared with, 0–1."""
+        of = self.reference_of(row).machines  # the same, for all variants judge the same clips
         return {machine: value - of[machine] for machine, value in row.machines.items()}
 
     @property
@@ -105,10 +112,12 @@ class Ablation:
         symbol = RULES[self.reference.evaluation.rule].symbol
         interval = f"{100 * self.reference.evaluation.confidence:g} %"
         # Δ with an interval of its own: those of two numbers may overlap though one is better.
-        lines = [["variant", symbol, interval, f"Δ{symbol}", interval, "p"]]
+        several = any(row.variant.against for row in self.rows)  # then each says its own
+        lines = [["variant", symbol, interval, f"Δ{symbol}", interval, "p", *["over"] * several]]
         for row in self.rows:
             own = [f"{100 * row.evaluation.score:.2f}", row.evaluation.bounds]
-            lines.append([row.variant.name, *own, *_compared(row.comparison)])
+            over = self.reference_of(row).variant.name if row.comparison else "–"
+            lines.append([row.variant.name, *own, *_compared(row.comparison), *[over] * several])
         return aligned(lines)
 
     def _by_machine(self) -> str:
@@ -157,6 +166,7 @@ class Ablation:
             "name": row.variant.name,
             "score": row.evaluation.score,
             "interval": row.evaluation.interval,
+            "compared_with": None if against is None else self.reference_of(row).variant.name,
             "difference": None if against is None else against.difference,
             "difference_interval": None if against is None else against.interval,
             "p": None if against is None else against.p,
@@ -196,13 +206,16 @@ def ablate(
         draws: of the bootstrap, at least 1.
 
     Raises:
-        SettingError: no variants, or two of one name.
+        SettingError: no variants, two of one name, or one that names no row.
         DatasetError: no test clips, no labels, or no training clips for a machine.
         AudioError: a clip that cannot be used.
     """
     names = [variant.name for variant in variants]
     if not names or len(set(names)) < len(names):  # a row is known by its name
         raise SettingError(f"variants {names!r}; give at least one, each with a name of its own")
+    for variant in variants:
+        if variant.against not in ("", *names):
+            raise SettingError(f"no variant {variant.against!r} to compare {variant.name!r} with")
     test = open_test(data)
     # Before hours of fitting, not after them: labels that cannot be read.
     labels = Truth.from_clips(test) if truth is None else read_truth(truth)
@@ -214,7 +227,8 @@ def ablate(
         found = evaluate(own, labels, rule=chosen, draws=draws, seed=SEED)
         against = None
         if n > 1:  # same seed, same draws: the comparison and both intervals are of one bootstrap
-            against = compare(own, scores[0], labels, rule=chosen, draws=draws, seed=SEED)
+            other = scores[names.index(variant.against or names[0])]
+            against = compare(own, other, labels, rule=chosen, draws=draws, seed=SEED)
         rows.append(Row(variant, found, against))
         if runtime.progress is not None:
             runtime.progress("variant", n, len(variants))

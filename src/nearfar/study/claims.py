@@ -1,4 +1,4 @@
-"""What the report claims about a system, as systems to compare.
+"""What is claimed about a system, by the report or after it, as systems to compare.
 
 A claim turns a system into variants, of which the first is the reference; `ablate` fits, scores and
 compares them. A variant is the system with one part replaced, so nothing else can differ.
@@ -18,6 +18,7 @@ from nearfar.scoring.adapt import Adaptation, MeanShift, Standardise, UnitLength
 from nearfar.scoring.calibrate import Percentile, Raw
 from nearfar.scoring.enrich import PseudoTarget, ResidualAugmentation
 from nearfar.scoring.rule import KNN
+from nearfar.study import beyond
 from nearfar.system.system import AnySystem, Ensemble, System
 
 Change = Callable[[System], System]  # of one member; one that it is not about stays as it is
@@ -38,13 +39,16 @@ class Variant:
 
     name: str
     system: AnySystem
+    against: str = ""  # name of the row it is compared with; "": the first
 
 
 @dataclass(frozen=True)
 class Claim:
-    """What the report says, and the systems that show whether it holds, the reference first.
+    """What is said, and the systems that show whether it holds, the reference first.
 
-    `variants` raises SettingError for a system that the claim is not about.
+    `variants` raises SettingError for a system that the claim is not about. `start` makes the
+    system of weights that the claim begins with where a person names none; without it that is
+    System 4.
 
     >>> from nearfar.system.presets import s4
     >>> [variant.name for variant in find_claim("adaptation").variants(s4())]
@@ -53,6 +57,7 @@ class Claim:
 
     sentence: str
     variants: Callable[[AnySystem], list[Variant]]
+    start: Callable[..., AnySystem] | None = None
 
 
 # ---- the claims: system → variants -----------------------------------------------------------
@@ -256,6 +261,10 @@ def _percentile(system: AnySystem) -> list[Variant]:
     return _around(system, rows)
 
 
+def _beyond(system: AnySystem) -> list[Variant]:
+    return [Variant(*row) for row in beyond.rows_of(system)]
+
+
 def _each(system: AnySystem, change: Change) -> AnySystem:
     """The system with every member changed."""
     if isinstance(system, System):
@@ -317,6 +326,12 @@ CLAIMS: Mapping[str, Claim] = MappingProxyType(
         "percentile": Claim(
             "percentiles end at the largest self-score, with ties above it (report §2.4)",
             _percentile,
+        ),
+        "beyond": Claim(
+            "bands, relative deviation, densities, both domains, the far channel and a second view "
+            "each raise what one vector of a frozen encoder reaches (published after the report)",
+            _beyond,
+            start=beyond.plain,
         ),
     }
 )
