@@ -48,7 +48,7 @@ def test_out_of_memory_halves_the_batch_and_says_so(monkeypatch):
         return whole(mel, layer)
 
     monkeypatch.setattr(made, "encoder", small)
-    monkeypatch.setattr(made, "_most", {})
+    monkeypatch.setattr(made, "_room", infer.MANY)
     with pytest.warns(nf.NearfarWarning) as told:
         rows = made(mels, infer.POOLING["mean"], None, 8)
     assert [str(w.message).split("out of memory with ")[1][:7] for w in told] == [

@@ -166,7 +166,7 @@ class Backbone(ABC):
                 f"tokens of clips of {lengths} frames; give at least one, and one length at a time"
             )
         runtime = runtime or Runtime()
-        return self._engine(runtime)(mels, lambda x: x, self.layer, runtime.batch_size)
+        return self._engine(runtime)(mels, lambda x, there=None: x, self.layer, runtime.batch_size)
 
     @property
     def grid_dim(self) -> int:
@@ -179,19 +179,23 @@ class Backbone(ABC):
         Raises:
             WeightsError: weights that give NaN or infinite numbers.
         """
-        engine, found = self._engine(runtime), dict[int, Float32]()
-        for frames in sorted({len(mel) for mel in mels}):  # clips of one length at a time
-            places = [i for i, mel in enumerate(mels) if len(mel) == frames]
-            some = [mels[i] for i in places]
-            tokens = engine(some, lambda x: x[:, self.leading :], self.layer, runtime.batch_size)
-            if not np.isfinite(tokens).all():
+        engine = self._engine(runtime)
+
+        def behind(tokens: Any, there: Any = None) -> Any:
+            return tokens[:, self.leading :]
+
+        found = []
+        rows = engine.each(mels, behind, self.layer, runtime.batch_size)
+        for mel, row in zip(mels, rows, strict=True):
+            columns = len(mel) // 16  # frames of a column
+            grid = row[: columns * self.grid_bands].reshape(columns, self.grid_bands, -1)
+            if not np.isfinite(grid).all():
                 raise WeightsError(
                     f"{self.weights}: gives NaN or infinite numbers, so the weights are damaged; "
                     "nearfar weights check, or download them again"
                 )
-            grids = tokens.reshape(len(places), -1, self.grid_bands, tokens.shape[-1])
-            found.update(zip(places, grids, strict=True))
-        return [found[i] for i in range(len(mels))]
+            found.append(grid)
+        return found
 
     def check(self, runtime: Runtime) -> None:
         """Refuse what cannot run here, before any clip is read; nothing is loaded.

@@ -32,7 +32,8 @@ class EncoderKind:
 
     The package has the class, and the modules `weights` (open_weights), `convert` (convert) and
     `facts` (facts, damaged_tensor), which the commands `weights convert` and `weights check` call;
-    one that `nearfar.embedder.infer` runs also `model` (load) and `fast` (packed).
+    one that `nearfar.embedder.infer` runs also `model` (load), `fast` (packed) and `ragged`
+    (together).
 
     Args:
         encoder: the class's name; the package hands it on.

@@ -1,4 +1,7 @@
-"""Log-mels in, one row a clip out: batches of one length, on one device, in one precision.
+"""Log-mels in, one row a clip out: batches on one device, in one precision.
+
+Clips of one length share a batch. On an accelerator those whose length alone would fill none share
+one with others (`nearfar.embedder.ragged`): it would wait for the launch of small kernels.
 
 This file imports torch; import it inside functions only.
 """
@@ -16,28 +19,35 @@ from torch import Tensor
 
 from nearfar.embedder.device import choose
 from nearfar.embedder.encoders import KINDS
+from nearfar.embedder.ragged import mean
 from nearfar.embedder.weights import Shaped, Weights
 from nearfar.errors import SettingError, warn
 from nearfar.runtime.threads import has_openmp, unhelped
 
 Float32 = NDArray[np.float32]
 Precision = Literal["fp32", "bf16"]
-Head = Callable[[Tensor], Tensor]  # (batch, tokens, dim) → (batch, dim)
+# (batch, tokens, dim) → (batch, dim); of clips of several lengths it is told too which tokens are
+# a clip's own, (batch, tokens).
+Head = Callable[..., Tensor]
+Batch = tuple[list[int], int]  # places of clips, and how many a pass has, with those that fill it
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 # Tokens at a time; a clip of 10 s has 513. A CPU is as quick with one such clip in fp32 as with
 # many, and nearly so with two in bf16.
 TOKENS = {"fp32": 513, "bf16": 1_026}
 ACCELERATED = 32_832  # 64 such clips
-MANY = 1 << 30  # clips; no bound
+# Tokens of one length from which on it has passes of its own on an accelerator, 8 such clips: a
+# layer's products then take longer than their launch.
+FULL = 4_104
+MANY = 1 << 30  # tokens; no bound
 # Parameters up to which a CPU's cores take a batch each, and not a part of one: matrices of dim 64
 # are done sooner than threads that share them have met. EAT-base has 88 million.
 SMALL = 1 << 20
 
 POOLING: dict[str, Head] = {
-    "mean": lambda tokens: tokens[:, 1:].mean(dim=1),
-    "cls": lambda tokens: tokens[:, 0],
-    "mean_all": lambda tokens: tokens.mean(dim=1),
+    "mean": lambda tokens, there=None: mean(tokens[:, 1:], None if there is None else there[:, 1:]),
+    "cls": lambda tokens, there=None: tokens[:, 0],
+    "mean_all": mean,
 }
 
 
@@ -72,10 +82,13 @@ class Engine:
 
     def __init__(self, weights: Weights[Shaped], precision: Precision, device: str) -> None:
         self.device, self.precision = choose(device), precision
-        self._most: dict[int, int] = {}  # clips that memory had room for, by their frames
+        # One number, and none for each length: of those there may be hundreds.
+        self._room = MANY  # tokens of a pass that memory had room for
+        self._accelerated = self.device.type != "cpu"
         small = weights.architecture.parameters <= SMALL
-        self._apart = small and self.device.type == "cpu"  # has each core a batch of its own?
+        self._apart = small and not self._accelerated  # has each core a batch of its own?
         kind = KINDS[weights.architecture.kind]
+        self._together = kind.module("ragged").together
         encoder = self._whole = kind.module("model").load(weights, DTYPES[precision])
         self.encoder: Callable[[Tensor, int | None], Tensor]
         if precision == "bf16" and self.device.type == "cpu":
@@ -102,7 +115,7 @@ class Engine:
         """What a head makes of the tokens of each clip.
 
         Args:
-            mels: (frames, 128) each; clips of one length share a batch, so that no clip is padded.
+            mels: (frames, 128) each; on a CPU clips of one length share a batch.
             head: (batch, tokens, dim) float32 → (batch, …).
             layer: behind which block; None is the last.
             batch: clips at a time; None leaves it to the device.
@@ -113,26 +126,53 @@ class Engine:
         Raises:
             SettingError: not even one clip fits into the device's memory.
         """
+        return np.stack(self.each(mels, head, layer, batch))
+
+    def each(
+        self, mels: Sequence[Float32], head: Head, layer: int | None, batch: int | None
+    ) -> list[Float32]:
+        """As `self(…)`, each clip's by itself: what a head makes of all tokens has their length.
+
+        Among clips of other lengths it may be longer: what is behind a clip's tokens is no number
+        of it.
+        """
         if not len(mels):
             raise SettingError("no clips to encode; give at least one")
-        rows: dict[int, Float32] = {}  # by the clip's place: batches go by length
-        lengths: dict[int, list[int]] = {}
-        for i, mel in enumerate(mels):
-            lengths.setdefault(len(mel), []).append(i)
-        batches: list[tuple[list[int], int]] = []
-        for frames, places in lengths.items():
-            size = min(batch or self._size(frames), self._most.get(frames, MANY))
-            batches += [(places[i : i + size], size) for i in range(0, len(places), size)]
+        batches = self._batches([len(mel) for mel in mels], batch)
 
         def encode(some: list[int], size: int) -> Float32:
             return self._padded([mels[i] for i in some], size, head, layer)
 
+        rows: dict[int, Float32] = {}  # by the clip's place: batches go by length
         for (some, _), out in zip(batches, self._each(encode, batches), strict=True):
             rows.update(zip(some, out, strict=True))
-        return np.stack([rows[i] for i in range(len(mels))])
+        return [rows[i] for i in range(len(mels))]
+
+    def _batches(self, frames: Sequence[int], batch: int | None) -> list[Batch]:
+        """Which clips go through together."""
+        lengths: dict[int, list[int]] = {}
+        for i, length in enumerate(frames):
+            lengths.setdefault(length, []).append(i)
+        batches: list[Batch] = []
+        few: dict[int, list[int]] = {}  # lengths that would leave an accelerator waiting
+        for length, places in lengths.items():
+            size = self._size(length, batch)
+            if self._accelerated and len(places) < size and len(places) * _tokens(length) < FULL:
+                few[length] = places
+            else:
+                batches += [(places[i : i + size], size) for i in range(0, len(places), size)]
+        # Shortest first: what shares a pass differs little in length, and its table holds little
+        # that is no token.
+        pack: list[int] = []
+        for length, place in ((n, place) for n in sorted(few) for place in few[n]):
+            if len(pack) >= self._size(length, batch):
+                batches.append((pack, len(pack)))
+                pack = []
+            pack.append(place)
+        return [*batches, (pack, len(pack))] if pack else batches
 
     def _each(
-        self, encode: Callable[[list[int], int], Float32], batches: Sequence[tuple[list[int], int]]
+        self, encode: Callable[[list[int], int], Float32], batches: Sequence[Batch]
     ) -> Iterable[Float32]:
         """What each batch gives, in their order; those of a small encoder side by side."""
         threads = min(torch.get_num_threads(), len(batches))
@@ -141,11 +181,12 @@ class Engine:
         with ThreadPoolExecutor(threads, initializer=_alone) as pool:
             return list(pool.map(lambda one: encode(*one), batches))
 
-    def _size(self, frames: int) -> int:
-        """Clips of one length at a time."""
-        on_cpu = self.device.type == "cpu"
-        # CLS, and 8 patches for 16 frames; a clip too long for one batch is one by itself.
-        return max(1, (TOKENS[self.precision] if on_cpu else ACCELERATED) // (1 + frames // 2))
+    def _size(self, frames: int, batch: int | None = None) -> int:
+        """Clips of some frames at a time, or fewer than a `batch` where memory had no room."""
+        most = ACCELERATED if self._accelerated else TOKENS[self.precision]
+        # A clip too long for one batch is one by itself.
+        wanted = batch or max(1, most // _tokens(frames))
+        return min(wanted, max(1, self._room // _tokens(frames)))
 
     def _padded(self, mels: Sequence[Float32], size: int, head: Head, layer: int | None) -> Float32:
         """One batch, on a CPU always of the same size.
@@ -153,16 +194,15 @@ class Engine:
         A BLAS library may round a row differently for another number of rows, and the score of a
         clip must not depend on the clips beside it. An accelerator would compute 64 for one.
         """
-        extra = size - len(mels) if self.device.type == "cpu" else 0
+        extra = 0 if self._accelerated else size - len(mels)
         return self._rows([*mels, *[mels[-1]] * extra], head, layer)[: len(mels)]
 
     def _rows(self, mels: Sequence[Float32], head: Head, layer: int | None) -> Float32:
         """One batch; half of it at a time where memory is short."""
         try:
             with torch.inference_mode():
-                stacked = torch.from_numpy(np.stack(mels)).to(self.device)
                 # Heads work in float32, whatever the encoder does.
-                rows: Float32 = head(self.encoder(stacked, layer).float()).cpu().numpy()
+                rows: Float32 = self._headed(mels, head, layer).cpu().numpy()
                 return rows
         except (RuntimeError, MemoryError) as error:
             if not _no_memory(error):
@@ -171,22 +211,38 @@ class Engine:
         parts = [self._rows(part, head, layer) for part in (mels[:half], mels[half:])]
         return np.concatenate(parts)
 
+    def _headed(self, mels: Sequence[Float32], head: Head, layer: int | None) -> Tensor:
+        if len({len(mel) for mel in mels}) == 1:
+            stacked = torch.from_numpy(np.stack(mels)).to(self.device)
+            return head(self.encoder(stacked, layer).float())
+        # One copy to the device, however many clips there are.
+        whole = torch.from_numpy(np.concatenate(mels)).to(self.device)
+        parts = torch.split(whole, [len(mel) for mel in mels])
+        row, places = self._together(self._whole, parts, layer)
+        return head(places.table(row).float(), places.there)
+
     def _halved(self, mels: Sequence[Float32]) -> int:
         """Half a batch that was too large for the memory, and a word about it."""
         half = len(mels) // 2
+        longest = max(map(len, mels))
         if not half:
             raise SettingError(
-                f"{self.device}: out of memory with one clip of {len(mels[0])} frames; "
+                f"{self.device}: out of memory with one clip of {longest} frames; "
                 "take --device cpu, shorter clips, or --set embedder.precision=bf16"
             )
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
-        self._most[len(mels[0])] = half  # not tried again at full size for each batch
+        self._room = half * _tokens(longest)  # not tried again at full size for each batch
         warn(
             f"{self.device}: out of memory with {len(mels)} clips at a time, going on with {half}; "
             f"--batch-size {half} says so from the start"
         )
         return half
+
+
+def _tokens(frames: int) -> int:
+    """Of a clip: CLS, and 8 patches for 16 frames."""
+    return 1 + frames // 2
 
 
 def _alone() -> None:

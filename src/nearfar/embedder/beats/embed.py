@@ -63,7 +63,9 @@ class BEATs(Backbone):
         return heard(channel)
 
     def _head(self, engine: Engine) -> Head:
-        return lambda tokens: tokens.mean(dim=1)  # no CLS among them
+        from nearfar.embedder.ragged import mean
+
+        return mean  # no CLS among them
 
     def _opened(self) -> BeatsWeights:
         return open_weights(self.weights)

@@ -139,13 +139,22 @@ class GatedAttention(nn.Module):
             self.mix(q, self.k_proj(x), self.v_proj(x), pairs, offsets)
         )
 
-    def mix(self, q: Tensor, k: Tensor, v: Tensor, pairs: Tensor, offsets: Offsets) -> Tensor:
+    def mix(
+        self,
+        q: Tensor,
+        k: Tensor,
+        v: Tensor,
+        pairs: Tensor,
+        offsets: Offsets,
+        keys: Tensor | None = None,
+    ) -> Tensor:
         """Values weighted by attention; all (batch, tokens, dim).
 
         Args:
             q, k, v: what the projections gave.
             pairs: two numbers for each query and head, (batch, tokens, heads, 2).
             offsets: what relative positions add.
+            keys: what is added to each key's scores, as `Ragged.keys` gives it.
         """
         batch, tokens, _ = q.shape
         q, k, v = (x.view(batch, tokens, self.heads, -1).transpose(1, 2) for x in (q, k, v))
@@ -155,6 +164,8 @@ class GatedAttention(nn.Module):
         for first in range(0, tokens, QUERIES):
             last = min(first + QUERIES, tokens)
             mask = gate[:, :, first:last] * offsets.rows(first, last)
+            if keys is not None:
+                mask += keys
             parts.append(
                 functional.scaled_dot_product_attention(q[:, :, first:last], k, v, attn_mask=mask)
             )
@@ -187,7 +198,10 @@ class DeepNormLayer(nn.Module):
 
     def forward(self, x: Tensor, offsets: Offsets) -> Tensor:
         """(batch, tokens, dim) → the same shape."""
-        mixed = self.self_attn(x, offsets)
+        return self.summed(x, self.self_attn(x, offsets))
+
+    def summed(self, x: Tensor, mixed: Tensor) -> Tensor:
+        """What follows attention: of the input and what attention gave, which is overwritten."""
         # In place: of a sum's terms the first is nobody else's.
         x = self.self_attn_layer_norm(mixed.add_(x, alpha=self.alpha))
         y = self.fc2(functional.gelu(self.fc1(x)))
@@ -243,6 +257,11 @@ class BeatsEncoder(nn.Module):
 
     def embed(self, mel: Tensor) -> Tensor:
         """What goes into the first layer, (batch, tokens, dim)."""
+        x = self.patches(mel)
+        return self.encoder.layer_norm(x + self.encoder.pos_conv[0](x))  # type: ignore[no-any-return]
+
+    def patches(self, mel: Tensor) -> Tensor:
+        """Patches as tokens that know no position yet, (batch, tokens, dim)."""
         batch, frames, mels = mel.shape
         columns = frames // PATCH
         mel = mel[:, : columns * PATCH].to(self.layer_norm.weight.dtype)
@@ -252,7 +271,7 @@ class BeatsEncoder(nn.Module):
         x = self.layer_norm(functional.linear(flat, self.patch_embedding.weight.flatten(1)))
         if self.shape.embed != self.shape.dim:
             x = self.post_extract_proj(x)
-        return self.encoder.layer_norm(x + self.encoder.pos_conv[0](x))  # type: ignore[no-any-return]
+        return x  # type: ignore[no-any-return]
 
     @property
     def table(self) -> Tensor:

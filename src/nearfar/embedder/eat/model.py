@@ -68,12 +68,15 @@ def apart(x: Tensor, sizes: Sizes) -> list[Tensor]:
     return [part.view(*size, -1) for part, size in zip(parts, sizes, strict=True)]
 
 
-def attend(qkv: Tensor, heads: int) -> Tensor:
-    """Scaled dot-product attention: (batch, tokens, 3 · dim) → (batch, tokens, dim)."""
+def attend(qkv: Tensor, heads: int, keys: Tensor | None = None) -> Tensor:
+    """Scaled dot-product attention: (batch, tokens, 3 · dim) → (batch, tokens, dim).
+
+    `keys` is added to the scores of each key, as `Ragged.keys` gives it.
+    """
     batch, tokens, width = qkv.shape
     split = qkv.view(batch, tokens, 3, heads, width // 3 // heads)
     q, k, v = split.permute(2, 0, 3, 1, 4)  # (batch, heads, tokens, head dim) each
-    mixed = functional.scaled_dot_product_attention(q, k, v)
+    mixed = functional.scaled_dot_product_attention(q, k, v, attn_mask=keys)
     return mixed.transpose(1, 2).reshape(batch, tokens, width // 3)
 
 
@@ -176,9 +179,15 @@ class AttentiveStatistics(nn.Module):
         self.hidden = nn.Linear(dim, attention)
         self.score = nn.Linear(attention, 1)
 
-    def forward(self, tokens: Tensor) -> Tensor:
-        """(batch, tokens, dim) → (batch, 2 · dim): weighted mean, then standard deviation."""
-        weights = torch.softmax(self.score(torch.tanh(self.hidden(tokens))), dim=1)  # α
+    def forward(self, tokens: Tensor, there: Tensor | None = None) -> Tensor:
+        """(batch, tokens, dim) → (batch, 2 · dim): weighted mean, then standard deviation.
+
+        Of clips of several lengths `there`, (batch, tokens), says which tokens are a clip's own.
+        """
+        scores = self.score(torch.tanh(self.hidden(tokens)))
+        if there is not None:
+            scores = scores.masked_fill(~there[..., None], -torch.inf)
+        weights = torch.softmax(scores, dim=1)  # α
         mean = (weights * tokens).sum(dim=1)  # μ
         # Σ α (h − μ)², which float32 cannot make negative as it can Σ α h² − μ².
         variance = (weights * (tokens - mean[:, None]) ** 2).sum(dim=1)
@@ -273,21 +282,23 @@ class Encoder(nn.Module):
     def embed(self, mel: Tensor) -> Tensor:
         """What goes into the first block, (batch, tokens, dim)."""
         patches = self.local_encoder(mel.to(self.extra_tokens.dtype))
-        patches = patches + self._table(patches.shape[1])
+        patches = patches + self.table(patches.shape[1])
         cls = self.extra_tokens.expand(len(mel), -1, -1)  # (batch, 1, dim), without a position
         return self.pre_norm(torch.cat([cls, patches], dim=1))  # type: ignore[no-any-return]
 
-    def project(self, tokens: Tensor) -> Tensor:
+    def project(self, tokens: Tensor, there: Tensor | None = None) -> Tensor:
         """The embedding that nearfar trained: (batch, tokens, dim) → (batch, out), length 1.
 
-        All patch tokens are pooled; CLS is none (report §2.2: "the patch sequence").
+        All patch tokens are pooled; CLS is none (report §2.2: "the patch sequence"). Of clips of
+        several lengths `there`, (batch, tokens), says which tokens are a clip's own.
 
         Raises:
             WeightsError: published weights, which have no such head.
         """
         if self.shape.projection is None:
             raise WeightsError(f"{self.shape.name} has no projection; nearfar finetune makes one")
-        return self.projection(self.pooling(tokens[:, 1:]))  # type: ignore[no-any-return]
+        own = None if there is None else there[:, 1:]
+        return self.projection(self.pooling(tokens[:, 1:], own))  # type: ignore[no-any-return]
 
     def logits(self, tokens: Tensor) -> Tensor:
         """AudioSet logits of a fine-tuned checkpoint: (batch, classes).
@@ -299,7 +310,7 @@ class Encoder(nn.Module):
             raise WeightsError(f"{self.shape.name} has no classes; give fine-tuned weights")
         return self.head(self.fc_norm(tokens[:, 0]))  # type: ignore[no-any-return]
 
-    def _table(self, patches: int) -> Tensor:
+    def table(self, patches: int) -> Tensor:
         """Positions of the first patches; made anew where an old file's table is too short."""
         stored = self.fixed_positional_encoder.positions
         if patches <= stored.shape[1]:
