@@ -56,6 +56,10 @@ def test_what_no_beats_can_be(sizes, words):
         ({"conv_pos": 64}, "conv_pos = 64, the tensors 128"),
         ({"encoder_ffn_embed_dim": True}, "encoder_ffn_embed_dim = True, the tensors 3072"),
         ({"max_distance": None}, "max_distance of the encoder is None"),
+        ({"max_distance": 10**400}, "it is a number from 1 to 10,000,000"),
+        ({"deep_norm": [True]}, "deep_norm = [True]; only True"),
+        ({}, "no config says max_distance, which no tensor tells"),
+        ({"max_distance": 800}, "no config says deep_norm"),
     ],
 )
 def test_a_config_that_says_otherwise(config, words):

@@ -1,7 +1,9 @@
 """Checkpoints of BEATs: read without running code, every name and shape checked."""
 
 import json
+import pickle
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ from beats_folders import GOLD, TINY, changed, content
 from checkpoints import leaves_nothing, pretrain_names, refused, save
 from conftest import DATA
 from conftest import TINY as EAT_TINY
+from nearfar.embedder.beats.architecture import TAPS_V
 from nearfar.embedder.beats.convert import convert
 from nearfar.embedder.encoders import encoder_of, kind_of, kind_of_checkpoint
 from nearfar.errors import StorageError
@@ -77,6 +80,23 @@ def test_a_checkpoint_with_code_is_not_run(tmp_path, monkeypatch):
     leaves_nothing(tmp_path, ["bomb.pt"])
 
 
+def test_a_plain_pickle_with_code_is_called_one(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for protocol in range(6):
+        Path("bomb.pt").write_bytes(pickle.dumps({"cfg": {}, "model": Bomb()}, protocol))
+        refused(lambda: convert(Path("bomb.pt"), Path("out")), "would run code", "eval")
+    leaves_nothing(tmp_path, ["bomb.pt"])
+
+
+def test_settings_that_no_tensor_tells_are_asked_for(tmp_path):
+    """Of tensors alone nobody knows them; what the base size has would be another encoder."""
+    torch.save(content()["model"], tmp_path / "x.pt")
+    refused(lambda: convert(tmp_path / "x.pt", tmp_path / "out"), "no config says max_distance")
+    (tmp_path / "config.json").write_text(json.dumps(content()["cfg"]))
+    weights = convert(tmp_path / "x.pt", tmp_path / "out", tmp_path / "config.json")
+    assert weights.architecture == convert(TINY, tmp_path / "other").architecture
+
+
 BROKEN = {
     "missing": ({"drop": ("layer_norm.weight",)}, "'layer_norm.weight' is missing"),
     "a layer": ({"drop": (f"{FIRST}grep_a",)}, "grep_a' is missing"),
@@ -97,6 +117,9 @@ BROKEN = {
         "encoder_attention_heads = 8, the tensors 4",
     ),
     "distance": ({"cfg": {"max_distance": "far"}}, "max_distance of the encoder is 'far'"),
+    "a tensor": ({"cfg": {"num_buckets": torch.zeros(3)}}, "the tensors 64"),
+    "sparse": ({"layer_norm__bias": torch.zeros(32).to_sparse()}, "need a dense tensor"),
+    "no length": ({TAPS_V.replace(".", "__"): torch.zeros(64, 16, 32)}, "that it cannot have"),
     "near": ({"cfg": {"max_distance": 3}}, "num_buckets 64 with max_distance 3"),
 }
 
@@ -122,6 +145,7 @@ def test_no_checkpoint_at_all(tmp_path):
         (tmp_path / "x.pt").write_bytes(content_)
         refused(lambda: convert(tmp_path / "x.pt", tmp_path / "out"), "no PyTorch checkpoint")
     refused(lambda: convert(tmp_path / "none.pt", tmp_path / "out"), "no such file")
+    refused(lambda: convert(tmp_path, tmp_path / "out"), "is a folder; give the .pt file")
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "mine").touch()
     refused(lambda: convert(TINY, tmp_path / "out"), "has files in it", error=StorageError)

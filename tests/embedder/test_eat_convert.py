@@ -298,7 +298,7 @@ def test_no_checkpoint(tmp_path, content):
 
 def test_no_such_file(tmp_path):
     refused(lambda: convert(tmp_path / "none.pt", tmp_path / "out"), "none.pt", "no such file")
-    refused(lambda: convert(tmp_path, tmp_path / "out"), "no such file")
+    refused(lambda: convert(tmp_path, tmp_path / "out"), "is a folder")
 
 
 @pytest.mark.parametrize("content", [[1, 2], {"model": {}}, {}, {"model": 3}, {1: torch.zeros(1)}])

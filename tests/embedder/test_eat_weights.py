@@ -254,7 +254,7 @@ def test_a_pickle_by_another_name_is_not_run(folder):
 def test_a_folder_of_that_name(folder):
     (folder / "model.safetensors").unlink()
     (folder / "model.safetensors").mkdir()
-    refused(lambda: open_weights(folder), "model.safetensors")
+    refused(lambda: open_weights(folder), "model.safetensors: is no file; put the tensors of")
     refused(lambda: header(folder / "model.safetensors"), "no file")
 
 

@@ -2,12 +2,16 @@
 
 import json
 import shutil
+from functools import partial
 
 import pytest
 
 import nearfar as nf
-from conftest import TINY
+from conftest import TINY, refused
+from nearfar.embedder.eat.architecture import Architecture
 from nearfar.embedder.encoders import FIRST, KINDS, encoder_of, kind_of, kind_of_checkpoint
+from nearfar.embedder.tensorfile import header_bytes
+from nearfar.errors import WeightsError
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -44,6 +48,37 @@ def test_a_file_that_carries_its_config_is_asked_first(tmp_path):
         file.write_bytes(len(head).to_bytes(8, "little") + head)
         (tmp_path / "config.json").write_text(json.dumps({"model_type": "another"}))
         assert kind_of(file) == kind
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"model_type": "beats"}', '{"model_type": "vit"}'])
+def test_tensors_say_what_a_damaged_config_does_not(text, tmp_path):
+    shutil.copytree(TINY, tmp_path / "ear")
+    (tmp_path / "ear" / "config.json").write_text(text)
+    for place in (tmp_path / "ear", tmp_path / "ear" / "model.safetensors"):
+        assert kind_of(place) == "eat"
+        ear = encoder_of(place)
+        line = refused(partial(getattr, ear, "dim"), "config", error=WeightsError)
+        assert "take EAT(" not in line  # which was taken already
+
+
+def test_a_published_file_is_what_its_name_ends_with(tmp_path):
+    (tmp_path / "ear.h5").write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(9))
+    for place, words in ((tmp_path, "make it: "), (tmp_path / "ear.h5", "is an HDF5 file")):
+        assert kind_of(place) == "yamnet"
+        refused(lambda p=place: encoder_of(p).fingerprint, words, "nearfar weights convert")
+
+
+def test_sslam_is_an_eat_of_the_base_size(tmp_path):
+    """Its tensors are EAT's by name, shape and count; here they are zeros."""
+    shape = Architecture(768, 12, 12, 3072)
+    named = {f"model.{name}": size for name, size in shape.shapes().items()}
+    with (tmp_path / "model.safetensors").open("wb") as file:
+        file.write(header_bytes(named, "F32", {"format": "pt"}))
+        file.truncate(file.tell() + 4 * 89_972_736)  # holes: no disk is needed
+    (tmp_path / "config.json").write_text(json.dumps(shape.config()))
+    ear = encoder_of(tmp_path)
+    assert (type(ear), ear.dim, ear.grid_bands) == (nf.EAT, 768, 8)
+    assert KINDS["eat"].module("weights").open_weights(tmp_path).architecture == shape
 
 
 @pytest.mark.parametrize("place", ["nowhere", "owner/name", "", "\0", "~nobody/x"])

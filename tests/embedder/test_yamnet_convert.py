@@ -116,6 +116,10 @@ def test_another_network_is_one_line_each(tmp_path):
             "finite",
         ),
     ]
+    tensors["layer2.depthwise_conv.bn.moving_variance"] -= 9
+    cases.append((make_keras(tmp_path / "11.h5", tensors), "moving_variance' has numbers that"))
+    (tmp_path / "12.h5").mkdir()
+    cases.append((tmp_path / "12.h5", "is a folder"))
     with h5py.File(tmp_path / "10.h5", "w"):
         cases.append((tmp_path / "10.h5", "it has no data sets"))
     for path, words in cases:

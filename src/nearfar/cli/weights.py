@@ -62,7 +62,8 @@ def check(
     # A header may be whole before gigabytes that are not: each number is looked at.
     if damaged := facts.damaged_tensor(opened):
         raise WeightsError(
-            f"{opened.path}: tensor {damaged!r} has NaN or infinite numbers; download it again"
+            f"{opened.path}: tensor {damaged!r} has NaN or infinite numbers, or some that it "
+            "cannot have; download it again"
         )
     if against is None:
         return

@@ -9,6 +9,7 @@ This file imports torch; import it inside functions only.
 
 from __future__ import annotations
 
+import pickletools
 import re
 import warnings
 import zipfile
@@ -69,7 +70,8 @@ def load_checkpoint(path: Path, what: str) -> Mapping[str, Any]:
         WeightsError: no such file, no checkpoint, or one with code in it.
     """
     if not path.is_file():
-        raise WeightsError(f"{path}: no such file; give the .pt file of a checkpoint")
+        what_it_is = "is a folder" if path.is_dir() else "no such file"
+        raise WeightsError(f"{path}: {what_it_is}; give the .pt file of a checkpoint")
     with torch.serialization.safe_globals([(StandIn, name) for name in _HARMLESS]):
         try:
             with warnings.catch_warnings():  # of torch's about old formats: we say it ourselves
@@ -118,13 +120,43 @@ def _not_loaded(path: Path, error: Exception) -> WeightsError:
     )
 
 
+def check_tensor(path: Path, name: str, tensor: torch.Tensor) -> None:
+    """Refuse what is no array of floating point numbers.
+
+    Raises:
+        WeightsError: which tensor, and what it is.
+    """
+    if not tensor.is_floating_point():
+        raise WeightsError(f"{path}: {name!r} is {tensor.dtype}; need floating point numbers")
+    if tensor.layout is not torch.strided:
+        raise WeightsError(f"{path}: {name!r} is {tensor.layout}; need a dense tensor")
+
+
 def _foreign(path: Path, error: Exception) -> str:
     """The first name in the pickle that is not on the list, read without running anything."""
     try:
         names = torch.serialization.get_unsafe_globals_in_checkpoint(path)
     except Exception:  # only files in zip form are read by it
-        names = _FOREIGN.findall(str(error))
+        names = _FOREIGN.findall(str(error)) or _named(path)
     return min(names, default="")
+
+
+def _named(path: Path) -> list[str]:
+    """Names that a plain pickle asks for; none of anything else."""
+    texts: list[str] = []
+    names: list[str] = []
+    try:
+        with path.open("rb") as file:
+            for step, value, _ in pickletools.genops(file):
+                if step.name == "GLOBAL":
+                    names.append(str(value).replace(" ", "."))
+                elif step.name == "STACK_GLOBAL":  # of the two texts before it
+                    names.append(".".join(texts[-2:]))
+                elif isinstance(value, str):
+                    texts.append(value)
+    except Exception:  # a damaged one, or none: what was found before says enough
+        pass
+    return [name for name in names if not name.startswith(("torch.", "collections."))]
 
 
 # ---- writing -----------------------------------------------------------------------------------

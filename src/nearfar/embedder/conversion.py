@@ -32,6 +32,20 @@ def check_folder(out: Path) -> None:
             raise StorageError(f"{out}: has files in it; choose a new folder")
 
 
+def refuse_damaged(checkpoint: Path, name: str | None) -> None:
+    """Refuse a checkpoint with a tensor whose numbers no encoder can have.
+
+    Args:
+        checkpoint: where it is from, for the message.
+        name: of the tensor; None if all are sound.
+    """
+    if name is not None:
+        raise WeightsError(
+            f"{checkpoint}: tensor {name!r} has numbers that it cannot have; download it again, or "
+            "take another checkpoint"
+        )
+
+
 def write_folder(
     checkpoint: Path,
     out: Path,

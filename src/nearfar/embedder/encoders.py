@@ -81,20 +81,25 @@ FIRST = "eat"  # of weights that do not say, as those published for it, and of t
 
 
 def kind_of(reference: str | os.PathLike[str]) -> str:
-    """What weights say they are; nothing but their config is read, and nothing downloaded.
+    """What weights are by the names of their tensors, or as their config says; nothing is loaded.
 
-    Weights that are not there, or cannot be read, or are of a kind that nobody knows are called
-    `FIRST`: opening them says what is wrong, when they are needed.
+    Only headers are read, and nothing is downloaded. Weights that are not there, or cannot be read,
+    or are of a kind that nobody knows are called `FIRST`: opening them says what is wrong, when
+    they are needed.
 
     >>> kind_of("owner/name@main")
     'eat'
     """
-    try:
-        path = Path(os.path.expanduser(os.fspath(reference)))
-        kind = _config(path).get("model_type", FIRST)
-    except (OSError, ValueError, LookupError, AttributeError, TypeError, RecursionError):
-        return FIRST
-    return kind if isinstance(kind, str) and kind in KINDS else FIRST
+    path = Path(os.path.expanduser(os.fspath(reference)))
+    # Tensors first: a config that is another's, or damaged, is then told by who knows better.
+    for asked in (_by_tensors, _by_config, _by_content):
+        try:
+            kind = asked(path)
+        except (OSError, ValueError, LookupError, AttributeError, TypeError, RecursionError):
+            continue
+        if isinstance(kind, str) and kind in KINDS:
+            return kind
+    return FIRST
 
 
 def encoder_of(weights: str | os.PathLike[str]) -> Any:
@@ -168,17 +173,25 @@ def _pickle(path: Path) -> bytes:
             return file.read(_PICKLED)
 
 
-def _config(path: Path) -> Any:
+def _by_tensors(path: Path) -> Any:
+    return kind_of_tensors(_header(path / _TENSORS if path.is_dir() else path))
+
+
+def _by_config(path: Path) -> Any:
     """What a folder's or a file's config says."""
-    file = path / _TENSORS if path.is_dir() else path
     if path.is_file():
         text = (_header(path).get("__metadata__") or {}).get("config")
         if text is not None:
-            return json.loads(text)
-    beside = file.parent / CONFIG
-    if not beside.exists():  # it was forgotten: who opens the tensors' kind says so
-        return {"model_type": kind_of_tensors(_header(file))}
-    return json.loads(beside.read_text(encoding="utf-8-sig"))
+            return json.loads(text).get("model_type")
+    beside = (path if path.is_dir() else path.parent) / CONFIG
+    return json.loads(beside.read_text(encoding="utf-8-sig")).get("model_type")
+
+
+def _by_content(path: Path) -> Any:
+    """A published file that was not converted yet, or a folder that has one."""
+    files = sorted(path.iterdir()) if path.is_dir() else [path]
+    own = [(name, kind) for name, kind in KINDS.items() if kind.ending]
+    return next((name for f in files for name, kind in own if f.suffix == kind.ending), None)
 
 
 def _header(path: Path) -> Any:

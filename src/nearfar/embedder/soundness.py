@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-import numpy as np
+from typing import Any
 
-from nearfar.embedder.tensorfile import header
+import numpy as np
+from numpy.typing import NDArray
+
+from nearfar.embedder.tensorfile import Header, header
 from nearfar.embedder.weights import Shaped, Weights, file_size
 from nearfar.errors import WeightsError
 
@@ -23,17 +26,30 @@ def damaged_tensor(weights: Weights[Shaped]) -> str | None:
         WeightsError: the file cannot be read.
     """
     found = header(weights.path)
+    for name in weights.architecture.shapes():
+        _, exponent = _EXPONENTS[found.tensors[weights.key(name)].dtype]
+        # All ones: infinite, or no number.
+        if ((_bits(weights, name, found) & exponent) == exponent).any():
+            return name
+    return None
+
+
+def bits_of(weights: Weights[Shaped], name: str) -> NDArray[Any]:
+    """The bits of a tensor's numbers in a row, as whole numbers without a sign.
+
+    Raises:
+        WeightsError: the file cannot be read.
+    """
+    return _bits(weights, name, header(weights.path))
+
+
+def _bits(weights: Weights[Shaped], name: str, found: Header) -> NDArray[Any]:
+    tensor = found.tensors[weights.key(name)]
     try:
         data = np.memmap(weights.path, np.uint8, "r", offset=found.length)
     except (OSError, ValueError) as error:
         raise WeightsError(f"{weights.path}: cannot be read ({error}); copy it again") from None
-    for name in weights.architecture.shapes():
-        tensor = found.tensors[weights.key(name)]
-        kind, exponent = _EXPONENTS[tensor.dtype]
-        bits = data[tensor.start : tensor.stop].view(kind)
-        if ((bits & exponent) == exponent).any():  # all ones: infinite, or no number
-            return name
-    return None
+    return data[tensor.start : tensor.stop].view(_EXPONENTS[tensor.dtype][0])
 
 
 def size_of(weights: Weights[Shaped]) -> str:

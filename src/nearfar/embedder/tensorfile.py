@@ -119,6 +119,10 @@ def _refuse_others(path: Path, first: bytes) -> None:
     """Say what a file is that people take for safetensors, by its first 9 bytes."""
     if first.startswith(b"version "):
         raise _damaged(path, "it is a git-LFS pointer, not the file itself")
+    if first.startswith(b"\x89HDF"):
+        raise WeightsError(
+            f"{path}: is an HDF5 file; make safetensors of it: nearfar weights convert {path} OUT"
+        )
     # A length may begin with the bytes of a pickle or a zip, the JSON only with a brace.
     if first[8:] != b"{" and first.startswith((b"PK\x03\x04", b"\x80")):
         raise WeightsError(

@@ -27,6 +27,7 @@ TENSORS = "model.safetensors"
 _FLOATS = ("F32", "F16", "BF16")  # the last two are cast to F32 when loaded
 # Loading one of these may run code.
 _PICKLES = (".pt", ".pth", ".bin", ".ckpt")
+_PUBLISHED = (*_PICKLES, ".h5")  # what a conversion takes
 # owner/name, owner/name@revision
 _HUB = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*(@[\w][\w./-]*)?", re.ASCII)
 CONVERT = "nearfar weights convert"
@@ -199,15 +200,24 @@ def _nothing_in(folder: Path, layout: FileLayout) -> WeightsError:
     except OSError as error:
         return unreadable(folder, error)
     others = [n for n in names if n.endswith(".safetensors")]
-    pickles = [n for n in names if n.endswith(_PICKLES)]
+    published = [n for n in names if n.endswith(_PUBLISHED)]
+    if TENSORS in names:
+        return WeightsError(
+            f"{folder / TENSORS}: is no file; put the tensors of {layout.name} there"
+        )
     if others:
         return WeightsError(
             f"{folder}: has {others[0]} but no {TENSORS}; name that file, or rename it"
         )
-    if pickles:
+    if published:
+        why = (
+            "a pickle is not loaded, make one of it"
+            if published[0].endswith(_PICKLES)
+            else "make it"
+        )
         return WeightsError(
-            f"{folder}: has {pickles[0]} but no {TENSORS}; a pickle is not loaded, make one of it: "
-            f"{CONVERT} {folder / pickles[0]} OUT"
+            f"{folder}: has {published[0]} but no {TENSORS}; {why}: "
+            f"{CONVERT} {folder / published[0]} OUT"
         )
     return WeightsError(
         f"{folder}: has no {TENSORS}; put {CONFIG} and {TENSORS} of {layout.name} there, or make "
@@ -269,7 +279,7 @@ def _checked(
     shapes, prefix = _without_prefix(found, layout.prefix)
     _refuse_kinds(path, layout, found)
     layout.refuse(path, found.tensors, shapes)
-    config = _config(path, found)
+    config = _config(path, found, layout.name)
     try:
         architecture = layout.architecture(config, shapes)
     except WeightsError as error:
@@ -302,7 +312,7 @@ def _without_prefix(found: Header, usual: str) -> tuple[dict[str, Shape], str]:
     return shapes, prefix
 
 
-def _config(path: Path, found: Header) -> dict[str, Any]:
+def _config(path: Path, found: Header, name: str) -> dict[str, Any]:
     """A file that carries its own config is asked first: nothing beside it can be of another."""
     text = found.metadata.get("config")
     if text is not None:
@@ -310,8 +320,8 @@ def _config(path: Path, found: Header) -> dict[str, Any]:
     beside = path.parent / CONFIG
     if not beside.is_file():
         raise WeightsError(
-            f"{path}: has no {CONFIG} beside it; put the one there that was published with it "
-            "(the number of heads is in no other place)"
+            f"{path}: has no {CONFIG} beside it, which says of {name} what no tensor tells; put "
+            f"the one there that was published with it, or that {CONVERT} made"
         )
     return read_config(beside)
 

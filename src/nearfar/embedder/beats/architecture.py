@@ -17,6 +17,7 @@ from typing import Any, ClassVar
 from nearfar.embedder.beats.features import PATCH
 from nearfar.embedder.tensorfile import Shape
 from nearfar.errors import WeightsError
+from nearfar.parts.own import shown
 from nearfar.parts.valid import is_whole
 
 MELS = 128  # mel bands of the input
@@ -35,6 +36,9 @@ _IMPLEMENTED: dict[str, Any] = {
     "relative_position_embedding": True,
     "gru_rel_pos": True,
 }
+# No tensor tells these two, and a config without them means others to the official code.
+_SILENT = ("max_distance", "deep_norm")
+LARGEST = 10_000_000  # of any dimension
 # Field here → field of the published config.
 _FIELDS = {
     "embed": "embed_dim", "dim": "encoder_embed_dim", "depth": "encoder_layers",
@@ -80,9 +84,10 @@ class BeatsArchitecture:
     def __post_init__(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
-            if not is_whole(value, 1):
+            if not is_whole(value, 1, LARGEST):
                 raise WeightsError(
-                    f"{_FIELDS[field.name]} of the encoder is {value!r}; it is a number from 1 up"
+                    f"{_FIELDS[field.name]} of the encoder is {shown(value)}; it is a number "
+                    f"from 1 to {LARGEST:,}"
                 )
         for name in ("heads", "groups"):
             if self.dim % getattr(self, name):
@@ -177,7 +182,10 @@ def from_config(config: Mapping[str, Any], shapes: Mapping[str, Shape]) -> Beats
     """
     kind = config.get("model_type", BeatsArchitecture.kind)
     if kind != BeatsArchitecture.kind:
-        raise WeightsError(f"the config says model_type {kind!r}: not a BEATs")
+        raise WeightsError(
+            f"the config says model_type {kind!r}: not a BEATs, which the tensors are; take the "
+            "config.json that belongs to them"
+        )
     for name, want in _IMPLEMENTED.items():
         if name in config and not _same(config[name], want):
             raise WeightsError(
@@ -193,8 +201,14 @@ def from_config(config: Mapping[str, Any], shapes: Mapping[str, Shape]) -> Beats
                 f"the config says {theirs} = {config[theirs]!r}, the tensors {found[ours]}; "
                 "it belongs to other weights"
             )
-    distance = config.get("max_distance", BeatsArchitecture.distance)
-    return BeatsArchitecture(**found, distance=distance)
+    architecture = BeatsArchitecture(**found, distance=config.get("max_distance", 800))
+    for name in _SILENT:
+        if name not in config:
+            raise WeightsError(
+                f"no config says {name}, which no tensor tells; give a config.json that does (base "
+                f"size: {architecture.config()[name]!r})"
+            )
+    return architecture
 
 
 def _sizes(shapes: Mapping[str, Shape]) -> dict[str, int]:
@@ -225,4 +239,6 @@ def _sizes(shapes: Mapping[str, Shape]) -> dict[str, int]:
 
 def _same(value: object, want: object) -> bool:
     """Equal, and no True for 1."""
+    if not isinstance(value, bool | int | float | str):  # a checkpoint may hold anything
+        return False
     return isinstance(value, bool) == isinstance(want, bool) and value == want

@@ -13,15 +13,17 @@ from typing import Any
 import torch
 
 from nearfar.embedder.beats.architecture import TABLE, TAPS_G, TAPS_V, from_config
+from nearfar.embedder.beats.facts import damaged_tensor
 from nearfar.embedder.beats.model import refuse_tables
 from nearfar.embedder.beats.weights import LAYOUT, BeatsWeights, open_weights
 from nearfar.embedder.checkpoint import (
     Tensors,
+    check_tensor,
     load_checkpoint,
     state_of,
     write_weights,
 )
-from nearfar.embedder.conversion import check_folder
+from nearfar.embedder.conversion import check_folder, refuse_damaged
 from nearfar.embedder.weights import compare, read_config
 from nearfar.errors import WeightsError, warn
 
@@ -60,7 +62,11 @@ def convert(checkpoint: Path, out: Path, config: Path | None = None) -> BeatsWei
         raise WeightsError(f"{checkpoint}: {error}") from None
     compare(checkpoint, architecture.shapes(), shapes, "", LAYOUT.name)
     refuse_tables(checkpoint, {n: t for n, t in tensors.items() if n.endswith(TABLE)})
-    write_weights(checkpoint, out, architecture.config(), tensors, open_weights)
+
+    def check(folder: Path) -> None:
+        refuse_damaged(checkpoint, damaged_tensor(open_weights(folder)))
+
+    write_weights(checkpoint, out, architecture.config(), tensors, check)
     _tell_dropped(checkpoint, state)
     return open_weights(out)
 
@@ -75,8 +81,7 @@ def _encoder(path: Path, state: Mapping[Any, Any]) -> Tensors:
             raise WeightsError(
                 f"{path}: {key!r} is none of a BEATs' tensors; this is no checkpoint of a BEATs"
             )
-        if not value.is_floating_point() or value.layout is not torch.strided:
-            raise WeightsError(f"{path}: {key!r} is {value.dtype}; need floating point numbers")
+        check_tensor(path, key, value)
         tensors[_RENAMED.get(key, key)] = value.detach()
     return tensors
 

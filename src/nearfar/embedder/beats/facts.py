@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
-from nearfar.embedder.beats.architecture import TABLE
+from nearfar.embedder import soundness
+from nearfar.embedder.beats.architecture import TABLE, TAPS_V
 from nearfar.embedder.beats.features import MAX_FRAMES
 from nearfar.embedder.beats.weights import BeatsWeights
-from nearfar.embedder.soundness import damaged_tensor, size_of
+from nearfar.embedder.soundness import bits_of, size_of
 
-__all__ = ["damaged_tensor", "facts"]
+
+def damaged_tensor(weights: BeatsWeights) -> str | None:
+    """The first tensor with a number that no BEATs can have; None if all are sound.
+
+    Raises:
+        WeightsError: the file cannot be read.
+    """
+    found = soundness.damaged_tensor(weights)
+    return TAPS_V if found is None and _has_no_length(weights) else found
+
+
+def _has_no_length(weights: BeatsWeights) -> bool:
+    """Is a tap of the positions' convolution all zeros? It is divided by its length."""
+    bits = bits_of(weights, TAPS_V) << 1  # less the sign, for there is a zero below zero
+    return bool((bits.reshape(-1, weights.architecture.taps) == 0).all(axis=0).any())
 
 
 def facts(weights: BeatsWeights) -> dict[str, str]:

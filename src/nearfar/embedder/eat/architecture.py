@@ -310,7 +310,10 @@ def _waves(steps: int, omega: NDArray[np.float32]) -> NDArray[np.float32]:
 def _refuse_other_functions(config: Mapping[str, Any]) -> None:
     kind = config.get("model_type", "eat")
     if kind != "eat":
-        raise WeightsError(f"the config says model_type {kind!r}: not an EAT")
+        raise WeightsError(
+            f"the config says model_type {kind!r}: not an EAT, which the tensors are; take the "
+            "config.json that belongs to them"
+        )
     for name, want in _IMPLEMENTED.items():
         if name in config and not _same(config[name], want):
             raise WeightsError(

@@ -16,6 +16,7 @@ import torch
 from nearfar.embedder.checkpoint import (
     StandIn,
     Tensors,
+    check_tensor,
     load_checkpoint,
     state_of,
     write_weights,
@@ -95,8 +96,7 @@ def _encoder(path: Path, content: Mapping[str, Any]) -> Tensors:
             )
         if name in tensors:
             raise WeightsError(f"{path}: {key!r} is the second tensor for {name!r}; need one")
-        if not value.is_floating_point() or value.layout is not torch.strided:
-            raise WeightsError(f"{path}: {key!r} is {value.dtype}; need floating point numbers")
+        check_tensor(path, key, value)
         tensors[name] = value.detach()
     _need_pre_norm(path, tensors)
     return tensors

@@ -13,10 +13,15 @@ from typing import Any
 
 import numpy as np
 
-from nearfar.embedder.conversion import check_folder, write_folder
+from nearfar.embedder.conversion import check_folder, refuse_damaged, write_folder
 from nearfar.embedder.weights import compare
 from nearfar.embedder.yamnet.layers import EPSILON, STRIDES, YAMNetArchitecture
-from nearfar.embedder.yamnet.weights import LAYOUT, YAMNetWeights, open_weights
+from nearfar.embedder.yamnet.weights import (
+    LAYOUT,
+    YAMNetWeights,
+    damaged_tensor,
+    open_weights,
+)
 from nearfar.errors import WeightsError, needs
 from nearfar.sound.spectral import Float32
 
@@ -44,7 +49,11 @@ def convert(checkpoint: Path, out: Path, config: Path | None = None) -> YAMNetWe
         raise WeightsError(f"{config}: YAMNet's file says all there is; leave --config out")
     check_folder(out)
     tensors, settings = _read(checkpoint), YAMNetArchitecture().config()
-    write_folder(checkpoint, out, settings, _SHAPES, tensors.__getitem__, open_weights)
+
+    def check(folder: Path) -> None:
+        refuse_damaged(checkpoint, damaged_tensor(open_weights(folder)))
+
+    write_folder(checkpoint, out, settings, _SHAPES, tensors.__getitem__, check)
     return open_weights(out)
 
 
@@ -54,7 +63,8 @@ def convert(checkpoint: Path, out: Path, config: Path | None = None) -> YAMNetWe
 def _read(path: Path) -> dict[str, Float32]:
     """The 44 tensors by our names."""
     if not path.is_file():
-        raise WeightsError(f"{path}: no such file; {_PUBLISHED}")
+        what = "is a folder" if path.is_dir() else "no such file"
+        raise WeightsError(f"{path}: {what}; {_PUBLISHED}")
     with needs("convert", "an HDF5 file needs h5py", WeightsError):
         import h5py
     try:
