@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from nearfar.scores.join import Joined, ScoredFile, ScoreTable
+from nearfar.scores.join import LabelledSection, ScoredFile, ScoreTable
 from nearfar.scores.truth import LabelledFile, Truth
 
 
@@ -51,7 +51,7 @@ def made(
     return ScoreTable(tuple(scored)), Truth(tuple(labelled))
 
 
-def split(section: Joined, scores: np.ndarray) -> dict[tuple[str, str], np.ndarray]:
+def split(section: LabelledSection, scores: np.ndarray) -> dict[tuple[str, str], np.ndarray]:
     """(label, domain) → scores, by plain selection."""
     groups = {}
     for label, anomalous in (("normal", False), ("anomaly", True)):
@@ -63,7 +63,7 @@ def split(section: Joined, scores: np.ndarray) -> dict[tuple[str, str], np.ndarr
     return groups
 
 
-def by_hand(section: Joined, scores: np.ndarray, rule: str) -> list[float]:
+def by_hand(section: LabelledSection, scores: np.ndarray, rule: str) -> list[float]:
     """The figures of a rule from their definitions."""
     g = split(section, scores)
     if rule == "2020":

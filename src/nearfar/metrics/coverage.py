@@ -22,7 +22,7 @@ from nearfar.metrics.roc import clips_of
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from nearfar.scores.join import Joined
+    from nearfar.scores.join import LabelledSection
 
     Values = NDArray[np.float64]
 
@@ -70,7 +70,7 @@ class Cells:
     fewest: int  # clips in the smallest cell that has any
 
     @classmethod
-    def of(cls, sections: Sequence[Joined]) -> Cells:
+    def of(cls, sections: Sequence[LabelledSection]) -> Cells:
         """Count them."""
         domains = ("all",) if sections[0].target is None else ("source", "target")
         counts = (

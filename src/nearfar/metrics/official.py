@@ -32,7 +32,7 @@ from nearfar.metrics.evaluation import (
     summarise,
 )
 from nearfar.metrics.roc import clips_of, measure, resample
-from nearfar.scores.join import Joined, ScoreTable, join
+from nearfar.scores.join import LabelledSection, ScoreTable, join
 from nearfar.scores.truth import Truth
 
 if TYPE_CHECKING:
@@ -214,7 +214,7 @@ def _labels(scores: Scores | ScoreTable, truth: Sequence[Clip] | Truth | None) -
 
 def _sections(
     scores: Scores | ScoreTable, truth: Sequence[Clip] | Truth | None
-) -> tuple[Joined, ...]:
+) -> tuple[LabelledSection, ...]:
     if not isinstance(scores, ScoreTable | Sequence):
         raise SettingError(
             f"scores are wanted, not {type(scores).__name__}: evaluate(detector.score(clips))"
@@ -224,7 +224,7 @@ def _sections(
     return join(table.rows, _labels(scores, truth))
 
 
-def _rule(name: RuleName | None, sections: Sequence[Joined]) -> YearRule:
+def _rule(name: RuleName | None, sections: Sequence[LabelledSection]) -> YearRule:
     """The rule asked for, or the one that fits the data; refuse sections it is undefined for."""
     if name is None:
         name = "2020" if sections[0].target is None else "omega"
@@ -242,7 +242,7 @@ def _rule(name: RuleName | None, sections: Sequence[Joined]) -> YearRule:
     return RULES[name]
 
 
-def _lack(section: Joined, figure: Figure) -> str:
+def _lack(section: LabelledSection, figure: Figure) -> str:
     """What the section lacks for this figure; empty if nothing."""
     for label, domain in (("normal", figure.normal), ("anomaly", figure.anomaly)):
         if not clips_of(section, label, domain).any():
@@ -251,7 +251,7 @@ def _lack(section: Joined, figure: Figure) -> str:
     return ""
 
 
-def _result(section: Joined) -> SectionResult:
+def _result(section: LabelledSection) -> SectionResult:
     everyone = np.arange(len(section.files))[None, :]  # (1, clips): a draw that takes each once
     defined = [name for name in FIGURES if not _lack(section, FIGURES[name])]
     measured = measure(section, [FIGURES[name] for name in defined], everyone)[0]
@@ -269,7 +269,9 @@ def _result(section: Joined) -> SectionResult:
     return SectionResult(counts=counts, **figures)
 
 
-def _decided(section: Joined, domain: str) -> tuple[float | None, float | None, float | None]:
+def _decided(
+    section: LabelledSection, domain: str
+) -> tuple[float | None, float | None, float | None]:
     """Precision, recall and F1 of the decisions on one domain's clips."""
     normal, anomaly = (clips_of(section, label, domain) for label in ("normal", "anomaly"))
     if section.decisions is None or not normal.any() or not anomaly.any():
@@ -282,12 +284,12 @@ def _decided(section: Joined, domain: str) -> tuple[float | None, float | None, 
     return precision, float(recall), 2 * precision * recall / max(precision + recall, EPSILON)
 
 
-def _point(sections: Sequence[Joined], rule: YearRule) -> float:
+def _point(sections: Sequence[LabelledSection], rule: YearRule) -> float:
     """The year's number on the clips as they are."""
     return float(rule.total(_figures(sections, rule)))
 
 
-def _figures(sections: Sequence[Joined], rule: YearRule) -> Values:
+def _figures(sections: Sequence[LabelledSection], rule: YearRule) -> Values:
     """The rule's figures on the clips as they are, (sections, figures)."""
     everyone = [np.arange(len(section.files))[None, :] for section in sections]
     figures = [FIGURES[name] for name in rule.figures]
@@ -296,7 +298,7 @@ def _figures(sections: Sequence[Joined], rule: YearRule) -> Values:
 
 
 def _bootstrap(
-    systems: Sequence[Sequence[Joined]], rule: YearRule, draws: int, seed: Seed
+    systems: Sequence[Sequence[LabelledSection]], rule: YearRule, draws: int, seed: Seed
 ) -> Values:
     """(systems, draws, sections, figures of the rule); a draw takes the same clips for all."""
     if draws < 0:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from nearfar.metrics.evaluation import Figure
-    from nearfar.scores.join import Joined
+    from nearfar.scores.join import LabelledSection
 
     Counts = NDArray[np.float64]
     Values = NDArray[np.float64]
@@ -74,7 +74,7 @@ def pauc(normal: ArrayLike, anomalous: ArrayLike, max_fpr: float = MAX_FPR) -> f
     return _of_scores(normal, anomalous, max_fpr)
 
 
-def clips_of(section: Joined, label: str, domain: str) -> NDArray[np.bool_]:
+def clips_of(section: LabelledSection, label: str, domain: str) -> NDArray[np.bool_]:
     """Which clips have this label and domain, (clips,)."""
     chosen = section.anomalous if label == "anomaly" else ~section.anomalous
     if domain == "all":
@@ -86,7 +86,7 @@ def clips_of(section: Joined, label: str, domain: str) -> NDArray[np.bool_]:
 
 
 def resample(
-    section: Joined, draws: int, rng: np.random.Generator
+    section: LabelledSection, draws: int, rng: np.random.Generator
 ) -> Iterator[tuple[slice, NDArray[np.intp]]]:
     """Clip numbers, (draws, clips), some draws at a time.
 
@@ -106,7 +106,7 @@ def resample(
         yield block, clips
 
 
-def measure(section: Joined, figures: Sequence[Figure], clips: NDArray[np.intp]) -> Values:
+def measure(section: LabelledSection, figures: Sequence[Figure], clips: NDArray[np.intp]) -> Values:
     """Figures of a section on resampled clips: (draws, clips) numbers → (draws, figures)."""
     distinct, rank = np.unique(-section.scores, return_inverse=True)  # highest score first
     counted: dict[tuple[str, str], Counts] = {}

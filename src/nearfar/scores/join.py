@@ -74,7 +74,7 @@ class ScoreTable:
 
 
 @dataclass(frozen=True, eq=False)
-class Joined:
+class LabelledSection:
     """The scores and labels of one machine and section, clips sorted by file name.
 
     >>> truth = Truth((LabelledFile("fan", "00", "a.wav", "source", "anomaly"),))
@@ -97,7 +97,7 @@ class Joined:
         return f"{shown(self.machine)}, section {shown(self.section)}"
 
 
-def join(scores: Sequence[ScoredFile], truth: Truth) -> tuple[Joined, ...]:
+def join(scores: Sequence[ScoredFile], truth: Truth) -> tuple[LabelledSection, ...]:
     """Put each score beside its label.
 
     Args:
@@ -106,7 +106,7 @@ def join(scores: Sequence[ScoredFile], truth: Truth) -> tuple[Joined, ...]:
         truth: the labels of exactly the same clips.
 
     Returns:
-        One `Joined` per machine and section, sorted by both: the order of rows leaves no trace.
+        One a machine and section, sorted by both: the order of rows leaves no trace.
 
     Raises:
         DatasetError: a clip twice, without a score or without a label, an unknown or missing
@@ -209,13 +209,13 @@ def _warn_of_decisions(scores: Sequence[ScoredFile]) -> None:
         )
 
 
-def _section(key: Key, clips: dict[str, tuple[LabelledFile, ScoredFile]]) -> Joined:
+def _section(key: Key, clips: dict[str, tuple[LabelledFile, ScoredFile]]) -> LabelledSection:
     files = sorted(clips)
     labels = [clips[file][0] for file in files]
     rows = [clips[file][1] for file in files]
     domains = np.array([label.domain == "target" for label in labels])
     decided = all(row.decision is not None for row in rows)
-    return Joined(
+    return LabelledSection(
         machine=key[0],
         section=key[1],
         files=tuple(files),
