@@ -53,7 +53,7 @@ POOLINGS = (nf.Bands(), nf.RelativeDeviation(4.0), nf.RelativeDeviation(8.0))
 
 def whitened(*parts: object) -> nf.System:
     """Named features alone or in pairs, with the back end of s5-dif."""
-    embedder = parts[0] if len(parts) == 1 else nf.Joined(parts)
+    embedder = parts[0] if len(parts) == 1 else nf.Concatenated(parts)
     front = nf.Stereo() if embedder.channels == 2 else nf.Near()
     return replace(s5_dif(), frontend=front, embedder=embedder)
 
@@ -128,7 +128,7 @@ def systems(weights: str) -> dict[str, dict[str, AnySystem]]:
 
 def rows_of(audio: np.ndarray, weights: str) -> Iterator[tuple[Chain, np.ndarray]]:
     """Every row that a system above asks for, of one clip, (2, samples)."""
-    whole = nf.Joined(FEATURES)([audio])[0]
+    whole = nf.Concatenated(FEATURES)([audio])[0]
     ends = np.cumsum([0, *(part.dim for part in FEATURES)])
     parts = {p: whole[a:b] for p, a, b in zip(FEATURES, ends[:-1], ends[1:], strict=True)}
     dif, env, ltas = FEATURES

@@ -41,6 +41,10 @@ def test_frontends(part):
     [
         nf.DIF(),
         nf.DIF(names=nf.DIF().names[::-7]),
+        nf.ENV(),
+        nf.LTAS(),
+        nf.Concatenated((nf.DIF(), nf.ENV(), nf.LTAS())),
+        nf.Concatenated((nf.LTAS(), nf.LogMel())),
         nf.LogMel(),
         nf.LogMel(n_mels=40),
         nf.EAT(str(TINY)),

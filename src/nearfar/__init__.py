@@ -25,11 +25,11 @@ if TYPE_CHECKING:
     from nearfar.detector.fitting import fit as fit
     from nearfar.embedder.beats import BEATs as BEATs
     from nearfar.embedder.behind import FarSubtracted as FarSubtracted
+    from nearfar.embedder.concatenated import Concatenated as Concatenated
     from nearfar.embedder.crops import Crops as Crops
     from nearfar.embedder.dif import DIF as DIF
     from nearfar.embedder.eat import EAT as EAT
     from nearfar.embedder.envelope import ENV as ENV
-    from nearfar.embedder.joined import Joined as Joined
     from nearfar.embedder.logmel import LogMel as LogMel
     from nearfar.embedder.ltas import LTAS as LTAS
     from nearfar.embedder.pooling import Bands as Bands

@@ -36,6 +36,18 @@ def test_the_vector_is_120_of_151(run, dcase):
     assert few.items() <= every.items()
 
 
+def test_features_are_those_of_a_system(run, dcase):
+    clip = sorted((dcase / "fan" / "test").glob("*.wav"))[0]
+    more = json.loads(run("features", clip, "--json", "-", "-s", "s5-dif")[1])["features"]
+    own = json.loads(run("features", clip, "--json", "-", "-s", "s4")[1])["features"]
+    assert (len(more), len(own)) == (296, 120)
+    assert own.items() <= more.items()
+    assert own == json.loads(run("features", clip, "--json", "-")[1])["features"]
+    _, told, _ = run("features", clip, "-s", "s5-dif")
+    assert "slow_beat_0_229" in told
+    assert "0.6–2.62 Hz" in told
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -43,6 +55,9 @@ def test_the_vector_is_120_of_151(run, dcase):
         (("--tau", 0.1), "go with --select"),
         (("--select", "--keep", 3, "--tau", 0.1), "not both"),
         ((), "is a folder"),
+        (("-s", "s3-eat"), "s3-eat has no named features"),
+        (("-s", "s5-dif", "--all"), "neither --all nor --select"),
+        (("-s", "s5-dif", "--select"), "neither --all nor --select"),
     ],
 )
 def test_features_refuses(run, dcase, arguments, said):

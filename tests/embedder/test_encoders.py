@@ -9,7 +9,14 @@ import pytest
 import nearfar as nf
 from conftest import TINY, refused
 from nearfar.embedder.eat.architecture import Architecture
-from nearfar.embedder.encoders import FIRST, KINDS, encoder_of, kind_of, kind_of_checkpoint
+from nearfar.embedder.encoders import (
+    FIRST,
+    KINDS,
+    encoder_of,
+    kind_of,
+    kind_of_checkpoint,
+    trained_behind,
+)
 from nearfar.embedder.tensorfile import header_bytes
 from nearfar.errors import WeightsError
 
@@ -103,3 +110,24 @@ def test_a_checkpoint_that_nobody_knows_is_left_to_who_converts_it(tmp_path):
     assert kind_of_checkpoint(tmp_path) == FIRST
     shutil.copytree(TINY, tmp_path / "tiny")
     assert kind_of(tmp_path / "tiny") == "eat"
+
+
+def test_a_trained_file_says_behind_which_front_end(tmp_path):
+    pytest.importorskip("torch")
+    from trained_file import make_trained
+
+    for n, front in enumerate((nf.CoherenceMask(floor=0.3), nf.FarCancel(), nf.Near())):
+        assert trained_behind(make_trained(tmp_path / f"{n}.safetensors", frontend=front)) == front
+
+
+@pytest.mark.parametrize("said", ["{", "7", "{}", '{"frontend": {"type": "Mine"}}', "[]"])
+def test_a_record_that_nobody_knows_is_left_to_the_fit(said, tmp_path):
+    head = json.dumps({"__metadata__": {"nearfar": said}}).encode()
+    file = tmp_path / "t.safetensors"
+    file.write_bytes(len(head).to_bytes(8, "little") + head)
+    assert trained_behind(file) is None
+
+
+def test_published_weights_were_trained_behind_nothing():
+    assert trained_behind(TINY) is None
+    assert trained_behind("owner/name@main") is None

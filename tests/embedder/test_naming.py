@@ -9,7 +9,7 @@ from nearfar.embedder.dif.table import Feature
 from nearfar.embedder.dif.words import hertz
 from nearfar.embedder.naming import PHRASES, band_of, spoken
 
-FEATURES = features_of(nf.Joined((nf.DIF(), nf.ENV(), nf.LTAS())))
+FEATURES = features_of(nf.Concatenated((nf.DIF(), nf.ENV(), nf.LTAS())))
 
 
 def test_each_of_the_296_has_words_of_its_own():

@@ -1,12 +1,17 @@
 """Presets are the report's Table 1; each gold value is a sentence of it."""
 
+from dataclasses import replace
+
 import pytest
 
 import nearfar as nf
+from beats_folders import folder as beats
+from nearfar.embedder.contract import innermost
 from nearfar.errors import SettingError
 from nearfar.parts.data import from_data, to_data
 from nearfar.system.presets import DENSITY, PRESETS, s3_dif, s3_eat
 from nearfar.system.system import Ensemble, System
+from yamnet_folder import make_folder
 
 WEIGHTS = ("a", "b", "c", "d")
 
@@ -70,6 +75,54 @@ def test_tiers_and_factors_are_those_of_section_2_3():
     assert augmentation.s_range == (0.5, 1.5)
     assert not augmentation.match_levels
     assert [augmentation.ratio(r) for r in (0.61, 0.6, 0.31, 0.3)] == [0, 0.1, 0.1, 1]
+
+
+def test_system_5_without_weights_is_system_4s_back_end_on_three_kinds_of_features():
+    system = nf.System(
+        nf.Stereo(), nf.Concatenated((nf.DIF(), nf.ENV(), nf.LTAS())), whitening=nf.ZCA(),
+        enrichment=(nf.PseudoTarget(),), rule=nf.KNN((1.0,), "euclidean"),
+    )  # fmt: skip
+    assert made("s5-dif") == system
+    assert system.embedder.dim == 120 + 112 + 64
+
+
+def test_the_small_one_is_that_beside_the_bands_of_near():
+    features, bands = made("s5-small").members
+    assert replace(features, calibration=nf.Raw()) == made("s5-dif")
+    assert (bands.frontend, bands.whitening, bands.enrichment) == (nf.Near(), None, ())
+    assert bands.embedder == nf.Pooled(nf.EAT("a"), nf.RelativeDeviation(4.0))
+    assert bands.rule == nf.PerBand(nf.LocalDensity(1, "ratio", "cosine"), bands=8)
+
+
+def test_system_5_is_cancelled_bands_a_global_view_and_the_features():
+    bands, whole, features = made("s5").members
+    assert bands.frontend == nf.FarCancel()
+    assert bands.embedder == nf.Pooled(nf.EAT("a"), nf.RelativeDeviation(8.0))
+    assert bands.rule == nf.PerBand(nf.VarMin(4, "cosine"), bands=8)
+    assert (whole.frontend, whole.embedder) == (nf.Near(), nf.EAT("a"))
+    assert (whole.rule, whole.whitening) == (nf.KNN((1.0,), "cosine"), None)
+    assert replace(features, calibration=nf.Raw()) == made("s5-dif")
+
+
+@pytest.mark.parametrize("name", ["s5", "s5-small"])
+def test_members_are_scaled_by_held_out_normals_that_no_encoder_knows(name):
+    ensemble = made(name)
+    assert (ensemble.fusion, len(set(ensemble.weights))) == ("mean", 1)
+    for member in ensemble.members:
+        assert (member.calibration, member.self_scores) == (
+            nf.ZScore(clips="fresh"),
+            "cross-fitted",
+        )
+
+
+@pytest.mark.parametrize("kind", ["BEATs", "YAMNet"])
+@pytest.mark.parametrize("name", ["s5", "s5-small"])
+def test_system_5_takes_whatever_encoder_the_weights_are(name, kind, tmp_path):
+    place = beats() if kind == "BEATs" else str(make_folder(tmp_path / "ear"))
+    members = PRESETS[name](name, [place]).members
+    encoders = {type(innermost(m.embedder)).__name__ for m in members} - {"Concatenated"}
+    assert encoders == {kind}
+    assert all(m.rule.bands == 8 for m in members if isinstance(m.rule, nf.PerBand))
 
 
 def test_only_trained_systems_have_trained_parameters():

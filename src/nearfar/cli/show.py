@@ -16,8 +16,10 @@ from nearfar.cli.lines import columns as width_of
 from nearfar.cli.lines import say
 from nearfar.cli.options import write_json
 from nearfar.detector.section import DOMAINS
-from nearfar.embedder.contract import weights_of
+from nearfar.embedder.concatenated import Concatenated
+from nearfar.embedder.contract import features_of, weights_of
 from nearfar.embedder.crops import Crops
+from nearfar.embedder.pooling import Pooled
 from nearfar.errors import AudioError, visible
 from nearfar.files import begins
 from nearfar.scoring.parted import PerBand, PerDomain
@@ -27,6 +29,7 @@ from nearfar.text import called, number
 
 if TYPE_CHECKING:
     from nearfar.detector.detector import Detector
+    from nearfar.embedder.contract import Embedder
     from nearfar.frontend import Frontend
     from nearfar.sound.audio import Audio
     from nearfar.study.features import Selection
@@ -215,6 +218,7 @@ def presets() -> None:
     out = console()
     out.print("nearfar systems NAME prints one as Python that can be run.")
     out.print("EAT needs --weights: a folder, a file or a hub id; s1 and s2 what finetune wrote.")
+    out.print("s3 and s5 take BEATs and YAMNet as well, and s5-small is meant for YAMNet.")
 
 
 def _print_or_list(table: Table) -> None:
@@ -232,14 +236,13 @@ def _print_or_list(table: Table) -> None:
 
 def _summary(preset: Preset, system: System | Ensemble) -> tuple[str, ...]:
     """A row of the report's Table 1, read off the parts."""
-    first = system.members[0]
-    rule: Any = first.rule  # the row tells the first member's
-    names = [type(e).__name__ for e in first.enrichment]
+    rule: Any = system.members[0].rule  # the row has room for the first member's
+    made = dict.fromkeys(type(e).__name__ for m in system.members for e in m.enrichment)
     return (
         _joined(type(m.frontend).__name__ for m in system.members),
         _joined(_feature(m.embedder) for m in system.members),
         "ArcFace" if preset.trained else "none",
-        " + ".join(names) or "none",
+        " + ".join(made) or "none",
         f"{rule.metric} {_rule_name(rule)}",
         _weighting(system),
         f"{preset.parameters:,}",
@@ -263,6 +266,10 @@ def _feature(embedder: Any) -> str:
     """An embedder's name and its dimensions, which an encoder's weights would have to tell."""
     if isinstance(embedder, Crops):
         return f"{_feature(embedder.embedder)} ({embedder.n} crops)"
+    if isinstance(embedder, Pooled):
+        return f"{_feature(embedder.embedder)} ({embedder.bands} bands)"
+    if isinstance(embedder, Concatenated):
+        return f"{', '.join(type(part).__name__ for part in embedder.parts)}, {embedder.dim}"
     name = type(embedder).__name__
     return name if weights_of(embedder) is not None else f"{name}, {embedder.dim}"
 
@@ -274,25 +281,23 @@ def _weighting(system: System | Ensemble) -> str:
     return f"{calibration} {_joined(f'{w:.2f}' for w in system.weights)}"
 
 
-def features(data: Path, everything: bool, json: Path | None, order: Any) -> None:
-    """Every feature of one recording, with its unit and formula."""
-    from nearfar.embedder.dif import CANDIDATES, DIF, NAMES, TABLE
-
+def features(data: Path, embedder: Embedder, json: Path | None, order: Any) -> None:
+    """Every feature of one recording that an embedder names, with its unit and formula."""
     if data.is_dir():
         raise AudioError(f"{data}: is a folder; give one recording, or --select DATA")
     # (2, samples): the features compare near and far.
     audio = check(read(data, order=order), name=str(data), channels=2)
-    chosen = DIF(names=CANDIDATES if everything else NAMES)
-    values = dict(zip(chosen.names, chosen([audio])[0].tolist(), strict=True))
+    known = features_of(embedder)
+    row = embedder([audio[: embedder.channels]])[0].tolist()
+    values = dict(zip((feature.name for feature in known), row, strict=True))
     if write_json(json, {"schema": SCHEMA, "features": values}):
         return
     table = table_of("feature", "value", "unit", "family", "formula", right=("value",))
     for column in table.columns[:-1]:  # a formula has words to be broken between, a name none
         column.no_wrap = True
-    for feature in TABLE:
-        if feature.name in values:
-            value = number(values[feature.name], 4)
-            table.add_row(feature.name, value, feature.unit, feature.family, feature.formula)
+    for feature in known:
+        value = number(values[feature.name], 4)
+        table.add_row(feature.name, value, feature.unit, feature.family, feature.formula)
     console().print(table)
 
 

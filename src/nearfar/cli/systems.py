@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from nearfar.cli import offers
 from nearfar.cli.options import (
+    SYSTEM,
     Cache,
     Channels,
     Far,
@@ -25,6 +27,9 @@ from nearfar.cli.progress import Session
 from nearfar.errors import SettingError
 from nearfar.files import check_output
 from nearfar.system.named import published, system_of
+
+if TYPE_CHECKING:
+    from nearfar.embedder.contract import Embedder
 
 
 def systems(
@@ -56,6 +61,17 @@ def features(
     ] = None,
     # The 120 of the report's vector by default; others move with gain or operating point.
     everything: Annotated[bool, typer.Option("--all", help="All 151 candidates.")] = False,
+    system: Annotated[
+        str | None,
+        typer.Option(
+            "-s",
+            "--system",
+            metavar="NAME",
+            autocompletion=offers.systems,
+            help="Whose features: s5-dif has 296; else the 120 of s4.",
+            rich_help_panel=SYSTEM,
+        ),
+    ] = None,
     channel_order: Channels = Order.near_far,
     near: Near = None,
     far: Far = None,
@@ -65,7 +81,7 @@ def features(
     workers: Workers = None,
     cache: Cache = True,
 ) -> None:
-    """Print the domain invariant features of a recording, or derive a set of them."""
+    """Print the named features of a recording, or derive a set of domain invariant ones."""
     from nearfar.cli import show
     from nearfar.study.features import choose_features
 
@@ -73,6 +89,8 @@ def features(
         on_disk(json), endings=(".json",), inputs=[data], ours=show.is_features, replace=replace
     )
     order = order_of(channel_order, near, far)
+    if system is not None and (select or everything):
+        raise SettingError("--system goes with neither --all nor --select, which are of DIF")
     if select:
         if keep is not None and tau is not None:
             raise SettingError("give --keep or --tau, not both")
@@ -85,4 +103,24 @@ def features(
     elif keep is not None or tau is not None:  # which would do nothing, in silence
         raise SettingError("--keep and --tau go with --select DATA")
     else:
-        show.features(data, everything, json, order)
+        show.features(data, _named(system, everything), json, order)
+
+
+def _named(system: str | None, everything: bool) -> Embedder:
+    """The embedder whose features are asked for.
+
+    Raises:
+        SettingError: a system none of whose embedders has names for its numbers.
+    """
+    from nearfar.embedder.contract import features_of
+    from nearfar.embedder.dif import CANDIDATES, DIF
+
+    if system is None:
+        return DIF(names=CANDIDATES) if everything else DIF()
+    members = system_of(system, None, published(system)).members
+    found: Embedder | None = next((m.embedder for m in members if features_of(m.embedder)), None)
+    if found is None:
+        raise SettingError(
+            f"{system} has no named features; say -s s4 or -s s5-dif, or another system with DIF"
+        )
+    return found

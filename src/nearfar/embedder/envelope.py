@@ -69,8 +69,8 @@ class ENV:
     """Modulation of the near channel's bands: 112 numbers that gain does not change.
 
     How clear, how fast and how deep the loudness of 16 bands beats, and how rare and high its
-    bursts are. Behind `Stereo()` it is a part of `Joined`, which measures a clip once for it and
-    DIF; alone it wants one channel, as of `Near()`.
+    bursts are. Behind `Stereo()` it is a part of `Concatenated`, which measures a clip once for it
+    and DIF; alone it wants one channel, as of `Near()`.
 
     Source:
         Ours; evidence in docs/system5.md.

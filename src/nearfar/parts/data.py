@@ -29,7 +29,7 @@ TYPES = {
     "DIF": "nearfar.embedder.dif",
     "ENV": "nearfar.embedder.envelope",
     "LTAS": "nearfar.embedder.ltas",
-    "Joined": "nearfar.embedder.joined",
+    "Concatenated": "nearfar.embedder.concatenated",
     "LogMel": "nearfar.embedder.logmel",
     "EAT": "nearfar.embedder.eat",
     "BEATs": "nearfar.embedder.beats",

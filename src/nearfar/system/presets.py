@@ -7,12 +7,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
+from nearfar.embedder.concatenated import Concatenated
 from nearfar.embedder.crops import Crops
 from nearfar.embedder.dif import DIF
 from nearfar.embedder.eat.architecture import POSITIONS, Architecture
 from nearfar.embedder.encoders import encoder_of, trained_behind
 from nearfar.embedder.envelope import ENV
-from nearfar.embedder.joined import Joined
 from nearfar.embedder.logmel import LogMel
 from nearfar.embedder.ltas import LTAS
 from nearfar.embedder.pooling import Pooled, RelativeDeviation
@@ -123,7 +123,9 @@ def s5_dif() -> System:
     (296, (PseudoTarget(),))
     """
     # No residual rows: they change what DIF hears of far, and nothing of ENV and LTAS.
-    return replace(s4(), embedder=Joined((DIF(), ENV(), LTAS())), enrichment=(PseudoTarget(),))
+    return replace(
+        s4(), embedder=Concatenated((DIF(), ENV(), LTAS())), enrichment=(PseudoTarget(),)
+    )
 
 
 def s5_small(weights: str) -> Ensemble:
@@ -188,6 +190,7 @@ class Preset:
         make: gives it, from as many places of weights as it needs.
         encoders: how many those are.
         trained: does `nearfar finetune` make them?
+        meant: for which weights it is, behind "--weights with".
 
     >>> PRESETS["s4"]("s4", []) == s4()
     True
@@ -198,6 +201,7 @@ class Preset:
     make: Callable[..., System | Ensemble]
     encoders: int = 0  # whose weights it takes, each a place
     trained: bool = False
+    meant: str = f"a folder, or with a hub id such as {PUBLISHED} (1.2 GB)"
 
     @property
     def parameters(self) -> int:
@@ -224,8 +228,7 @@ class Preset:
             )
         raise SettingError(
             f"{name} needs the weights of {self.encoders} encoder{'s' * (self.encoders > 1)}, "
-            f"{len(weights)} given; say --weights with a folder, or with a hub id such as "
-            f"{PUBLISHED} (1.2 GB)"
+            f"{len(weights)} given; say --weights with {self.meant}"
         )
 
 
@@ -239,7 +242,9 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
         "s3-eat": Preset(s3_eat, encoders=1),
         "s4": Preset(s4),
         "s5": Preset(s5, encoders=1),
-        "s5-small": Preset(s5_small, encoders=1),
+        "s5-small": Preset(
+            s5_small, encoders=1, meant="what nearfar weights convert makes of yamnet_256_f32.h5"
+        ),
         "s5-dif": Preset(s5_dif),
         "logmel": Preset(logmel),
     }

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from nearfar.detector.explanation.explanation import Neighbour, Share
 from nearfar.detector.member import Member
 from nearfar.detector.section import DOMAINS, Judge, TrainingClip
+from nearfar.embedder.concatenated import Concatenated
 from nearfar.embedder.contract import innermost
-from nearfar.embedder.joined import Joined
 from nearfar.embedding.jobs import Heard
 from nearfar.scoring.bank import Index, Rows
 from nearfar.scoring.parted import bands_of
@@ -114,7 +114,7 @@ def names_of(members: Sequence[System]) -> list[str]:
 def _called(member: System) -> str:
     inner, frontend = innermost(member.embedder), type(member.frontend).__name__
     behind = _FRONTENDS.get(frontend, f"behind {frontend}")
-    if isinstance(inner, Joined):
+    if isinstance(inner, Concatenated):
         parts = ", ".join(type(part).__name__ for part in inner.parts)
         return f"named features ({parts}) {behind}"
     name = _EMBEDDERS.get(type(inner).__name__, type(inner).__name__)

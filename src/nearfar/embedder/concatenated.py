@@ -26,7 +26,7 @@ from nearfar.sound.audio import Audio
 
 
 @dataclass(frozen=True)
-class Joined:
+class Concatenated:
     """Embedders whose rows stand side by side, as one row that is whitened and compared.
 
     Each hears the first channels of the clip, as many as it needs. DIF and ENV share one pass over
@@ -39,7 +39,7 @@ class Joined:
         SettingError: too few, one twice, or one that is an encoder.
 
     >>> from nearfar.embedder.ltas import LTAS
-    >>> both = Joined((DIF(), LTAS()))
+    >>> both = Concatenated((DIF(), LTAS()))
     >>> both.channels, both.dim, len(both.features)
     (2, 184, 184)
     """
@@ -49,19 +49,21 @@ class Joined:
     def __post_init__(self) -> None:
         if not isinstance(self.parts, tuple) or len(self.parts) < 2:
             raise SettingError(
-                f"Joined.parts is {self.parts!r}; give a tuple of two embedders or more, such as "
-                "(DIF(), ENV())"
+                f"Concatenated.parts is {self.parts!r}; give a tuple of two embedders or more, "
+                "such as (DIF(), ENV())"
             )
         for part in self.parts:
             if isinstance(part, type) or not is_embedder(part):
-                raise SettingError(f"Joined.parts has {part!r}; give embedders, such as ENV()")
+                raise SettingError(
+                    f"Concatenated.parts has {part!r}; give embedders, such as ENV()"
+                )
             if is_two_step(part) or weights_of(part) is not None:
                 raise SettingError(
-                    f"Joined.parts has {part!r}, an encoder; make it a member of an Ensemble, "
-                    "where it has a bank and a scale of its own"
+                    f"Concatenated.parts has {part!r}, an encoder; make it a member of an "
+                    "Ensemble, where it has a bank and a scale of its own"
                 )
             if self.parts.count(part) > 1:
-                raise SettingError(f"Joined.parts has {part!r} twice; name each part once")
+                raise SettingError(f"Concatenated.parts has {part!r} twice; name each part once")
 
     @property
     def channels(self) -> int:
@@ -76,7 +78,7 @@ class Joined:
     @property
     def fingerprint(self) -> str:
         """Changes whenever that of a part does."""
-        return "joined-1 " + ", ".join(part.fingerprint for part in self.parts)
+        return "concatenated-1 " + ", ".join(part.fingerprint for part in self.parts)
 
     @property
     def features(self) -> tuple[Feature, ...]:

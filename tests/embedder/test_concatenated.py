@@ -1,4 +1,4 @@
-"""Joined: rows side by side, the very ones that its parts give alone."""
+"""Concatenated: rows side by side, the very ones that its parts give alone."""
 
 import numpy as np
 import pytest
@@ -20,7 +20,7 @@ AUDIO = SOUNDS["clicks in noise"]
      (nf.DIF(names=("kurtosis",)), nf.ENV())],
 )  # fmt: skip
 def test_a_row_is_the_parts_own_to_the_bit(parts):
-    joined = nf.Joined(parts)
+    joined = nf.Concatenated(parts)
     audio = AUDIO[: joined.channels]
     want = np.concatenate([part([audio[: part.channels]])[0] for part in parts])
     assert joined([audio])[0].tobytes() == want.tobytes()
@@ -28,18 +28,18 @@ def test_a_row_is_the_parts_own_to_the_bit(parts):
 
 
 def test_no_clips_are_no_rows():
-    assert nf.Joined(ALL)([]).shape == (0, 296)
+    assert nf.Concatenated(ALL)([]).shape == (0, 296)
 
 
 def test_numbers_have_the_names_of_the_parts():
-    names = [f.name for f in features_of(nf.Joined(ALL))]
+    names = [f.name for f in features_of(nf.Concatenated(ALL))]
     assert names == [f.name for part in ALL for f in features_of(part)]
     assert len(set(names)) == 296
-    assert features_of(nf.Joined((nf.ENV(), nf.LogMel(40)))) == ()  # whose bands have none
+    assert features_of(nf.Concatenated((nf.ENV(), nf.LogMel(40)))) == ()  # whose bands have none
 
 
 def test_the_fingerprint_is_that_of_all_parts():
-    whole = nf.Joined(ALL).fingerprint
+    whole = nf.Concatenated(ALL).fingerprint
     assert all(part.fingerprint in whole for part in ALL)
 
 
@@ -51,7 +51,7 @@ class Louder(nf.DIF):
 
 
 def test_a_part_that_is_derived_from_ours_is_asked_itself():
-    row = nf.Joined((Louder(), nf.ENV()))([AUDIO])[0]
+    row = nf.Concatenated((Louder(), nf.ENV()))([AUDIO])[0]
     assert row[:120].tobytes() == (2 * nf.DIF()([AUDIO])[0]).tobytes()
 
 
@@ -63,16 +63,16 @@ def test_a_part_that_is_derived_from_ours_is_asked_itself():
      ((nf.DIF(), nf.YAMNet("a folder")), "Ensemble")],
 )  # fmt: skip
 def test_what_cannot_be_joined_is_one_line(parts, said):
-    refused(lambda: nf.Joined(parts), said, error=SettingError)
+    refused(lambda: nf.Concatenated(parts), said, error=SettingError)
 
 
 def test_what_a_part_refuses_is_refused():
-    refused(lambda: nf.Joined(ALL)([AUDIO[:, :4_000]]), "0.5 s", error=AudioError)
+    refused(lambda: nf.Concatenated(ALL)([AUDIO[:, :4_000]]), "0.5 s", error=AudioError)
 
 
 def test_residual_rows_are_of_dif_alone():
-    assert not has_residuals(nf.Joined(ALL))
+    assert not has_residuals(nf.Concatenated(ALL))
     refused(
-        lambda: nf.System(nf.Stereo(), nf.Joined(ALL), enrichment=s4().enrichment),
+        lambda: nf.System(nf.Stereo(), nf.Concatenated(ALL), enrichment=s4().enrichment),
         "residuals", error=SettingError,
     )  # fmt: skip
