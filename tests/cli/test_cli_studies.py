@@ -12,8 +12,12 @@ VARY = ("--vary", "whitening.shrinkage=[0.01,0.1]")
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("data", *VARY), "--vary goes with --lomo"),
-        (("data", "--lomo"), "--lomo needs --vary"),
+        (("data", *VARY), "--vary goes with --choose lomo or --choose balance"),
+        (("data", "--lomo"), "--choose lomo needs --vary"),
+        (("data", "--choose", "balance"), "--choose balance needs --vary"),
+        (("data", "--choose", "peek", *VARY), "'peek'"),
+        (("data", "--choose", "balance", "--lomo", *VARY), "--lomo is --choose lomo"),
+        (("data", "--choose", "balance", *VARY, "--detector", "."), "leave --detector out"),
         (("data", "--lomo", *VARY, "--scores", "."), "leave --scores out"),
         (("data", "--lomo", *VARY, "--detector", "."), "leave --detector out"),
         (("data", "--lomo", *VARY, "--skip-bad"), "leave --skip-bad out"),

@@ -432,8 +432,8 @@ def by_machine(scores):
 
 def test_bad_commands_are_one_line(run, dcase, tmp_path):
     lomo = ("--lomo", "--vary", "whitening.shrinkage=[0.1]")
-    failed(run("evaluate", dcase, *lomo[1:]), "--vary goes with --lomo")
-    failed(run("evaluate", dcase, "--lomo"), "--lomo needs --vary")
+    failed(run("evaluate", dcase, *lomo[1:]), "--vary goes with --choose lomo")
+    failed(run("evaluate", dcase, "--lomo"), "--choose lomo needs --vary")
     failed(run("evaluate", "--scores", tmp_path, *lomo), "leave --scores out")
     failed(run("evaluate", dcase, "--detector", tmp_path, *lomo), "leave --detector out")
     failed(run("evaluate", dcase, "--skip-bad", *lomo), "leave --skip-bad out")

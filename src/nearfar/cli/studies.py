@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -58,9 +59,28 @@ ScoreFiles = Annotated[
     Path | None,
     typer.Option("--scores", help="Evaluate score files (anomaly_score_….csv) in a folder."),
 ]
-Lomo = Annotated[
-    bool,
-    typer.Option("--lomo", help="Choose the --vary settings of each machine on the others."),
+Lomo = Annotated[bool, typer.Option("--lomo", help="The same as --choose lomo.")]
+
+
+class Chooser(StrEnum):
+    """By what a machine's settings are chosen.
+
+    >>> Chooser("balance") is Chooser.balance
+    True
+    """
+
+    lomo = "lomo"
+    balance = "balance"
+    quantiles = "balance-quantiles"
+
+
+Choose = Annotated[
+    Chooser | None,
+    typer.Option(
+        "--choose",
+        help="Choose the --vary settings of each machine: lomo, on the other machines' labels; "
+        "balance, by no label, where source and target self-scores are most alike.",
+    ),
 ]
 Truth = Annotated[
     Path | None,
@@ -72,7 +92,7 @@ Vary = Annotated[
     list[str] | None,
     typer.Option(
         "--vary",
-        help="With --lomo: part.setting=\\[value, …], as in whitening.shrinkage=\\[0.01,0.1]; "
+        help="With --choose: part.setting=\\[value, …], as in whitening.shrinkage=\\[0.01,0.1]; "
         "repeatable, for all combinations.",  # \\[ is printed as [
     ),
 ]
@@ -161,6 +181,7 @@ def evaluate(
     rule: Annotated[
         Year | None, typer.Option(help="The year's rule; found in the data if not given.")
     ] = None,
+    choose: Choose = None,
     lomo: Lomo = False,
     vary: Vary = None,
     machine: Machine = None,
@@ -188,9 +209,8 @@ def evaluate(
         on_disk(output), endings=(".json",), ours=is_result, replace=replace,
         inputs=[*(data or ()), detector, scores, truth, *(weights or ())],
     )  # fmt: skip
-    _check_lomo(
-        lomo, vary, ("--scores", scores), ("--detector", detector), ("--skip-bad", skip_bad)
-    )
+    how = _chooser(choose, lomo)
+    _check_lomo(how, vary, ("--scores", scores), ("--detector", detector), ("--skip-bad", skip_bad))
     _check_given(bool(data), scores, detector, bool(system or settings), channel_order)
     opened = {
         "machine": machine, "pair": pair, "salvage": salvage, "time_pattern": time_pattern,
@@ -210,10 +230,10 @@ def evaluate(
     else:
         recipe: Any = None if detector else system_of(name, settings, weights)
         with Session(workers, cache, device, batch_size) as session:
-            if vary:
+            if how is not None:
                 result = study(
-                    source, recipe, vary, session.runtime, truth=truth, floor=floor, rule=year,
-                    name=name, order=order, any_frontend=any_frontend,
+                    source, recipe, vary or (), session.runtime, truth=truth, floor=floor,
+                    rule=year, name=name, order=order, any_frontend=any_frontend, choose=how,
                 )  # fmt: skip
             else:
                 result = of_data(
@@ -270,15 +290,27 @@ def _check_given(
         raise SettingError(f"--channel-order: {detector} has its own; leave one of the two out")
 
 
-def _check_lomo(lomo: bool, vary: list[str] | None, *others: tuple[str, Any]) -> None:
-    """Refuse what --lomo cannot do, before any work; `others` are options and their values."""
-    if vary and not lomo:  # the best of several on the test data is no result (law 8)
-        raise SettingError("--vary goes with --lomo, which chooses among its values")
-    if lomo and not vary:  # with one candidate there is no choice to be honest about
-        raise SettingError("--lomo needs --vary part.setting=[value, …], what to choose from")
-    # Its choices need every candidate's scores on the same clips, all of them.
-    for option, given in others if lomo else ():
+def _chooser(choose: Chooser | None, lomo: bool) -> Any:
+    """The word for how to choose; --lomo is an older one for one of them."""
+    if lomo and choose not in (None, Chooser.lomo):
+        raise SettingError(f"--lomo is --choose lomo; leave it out, or --choose {choose}")
+    return "lomo" if lomo else choose and choose.value
+
+
+def _check_lomo(how: str | None, vary: list[str] | None, *others: tuple[str, Any]) -> None:
+    """Refuse what a choice cannot do, before any work; `others` are options and their values."""
+    if vary and how is None:  # the best of several on the test data is no result (law 8)
+        raise SettingError(
+            "--vary goes with --choose lomo or --choose balance, which choose among its values"
+        )
+    if how and not vary:  # with one candidate there is no choice to be honest about
+        raise SettingError(
+            f"--choose {how} needs --vary part.setting=[value, …], what to choose from"
+        )
+    # Every candidate's scores on the same clips are wanted, on all of them.
+    for option, given in others if how else ():
         if given:
             raise SettingError(
-                f"--lomo fits systems and judges all clips; leave {option} out, say -s and --set"
+                f"--choose {how} fits systems and judges all clips; leave {option} out, say -s and "
+                "--set"
             )

@@ -1,8 +1,8 @@
-"""Which of some settings would have been chosen on the other machines?"""
+"""Which of some settings is chosen for a machine, and what is that worth on its test clips?"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -23,8 +23,13 @@ if TYPE_CHECKING:
     from nearfar.clips import Clip
     from nearfar.metrics.official import RuleName
     from nearfar.scores.verdict import Scores
+    from nearfar.study.balance import Balance
 
     Values = NDArray[np.float64]
+    Places = NDArray[np.intp]
+    # Figures of the first so many systems → the one chosen for each section, (sections,), and in
+    # each draw, (draws, sections).
+    Pick = Callable[[Drawn, int], tuple[Places, Places]]
 
 
 # ---- the choice ------------------------------------------------------------------------------
@@ -32,7 +37,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Choice:
-    """What comes out when each machine's candidate is chosen on the other machines.
+    """What comes out when each machine's candidate is chosen without that machine's labels.
 
     Only `honest` and what is compared with it make the choice anew in every draw; the default, the
     peeked and every other candidate are fixed systems, as whoever quotes them has them.
@@ -87,12 +92,61 @@ def leave_one_out(
         SettingError: no draws.
         DatasetError: one machine only, or as `evaluate`.
     """
+
+    def pick(measured: Drawn, count: int) -> tuple[Places, Places]:
+        refuse_one(measured.machines)  # for callers with scores alone; a study asks before it fits
+        machines, kind = measured.machines, measured.rule
+        chosen = best_elsewhere(measured.figures[:count, None], machines, kind)[0]
+        return chosen, best_elsewhere(measured.drawn[:count], machines, kind)
+
+    return _weighed(candidates, truth, pick, floor, rule, draws, seed)
+
+
+def by_balance(
+    candidates: Sequence[Scores | ScoreTable],
+    truth: Sequence[Clip] | Truth,
+    balance: Balance,
+    *,
+    floor: Scores | ScoreTable | None = None,
+    rule: RuleName | None = None,
+    draws: int = 2000,
+    seed: int = SEED,
+) -> Choice:
+    """Judge the candidates that were taken without any label.
+
+    Args:
+        candidates: what each said about the same clips, the default first.
+        truth: labels of the clips; they judge and have no say in the choice.
+        balance: the choice, made again in as many draws.
+        floor, rule, draws, seed: as in `leave_one_out`.
+
+    Raises:
+        SettingError: no draws.
+        DatasetError: as `evaluate`.
+    """
+
+    def pick(measured: Drawn, count: int) -> tuple[Places, Places]:
+        chosen = np.array([balance.machines[m] for m in measured.machines], dtype=np.intp)
+        return chosen, np.stack([balance.drawn[m] for m in measured.machines], axis=1)
+
+    return _weighed(candidates, truth, pick, floor, rule, draws, seed)
+
+
+def _weighed(
+    candidates: Sequence[Scores | ScoreTable],
+    truth: Sequence[Clip] | Truth,
+    pick: Pick,
+    floor: Scores | ScoreTable | None,
+    rule: RuleName | None,
+    draws: int,
+    seed: int,
+) -> Choice:
+    """The candidates, and the system that is made of those picked, on the same draws."""
     if draws < 1:
         raise SettingError(f"{draws} draws; a comparison needs at least 1")
     labels = truth if isinstance(truth, Truth) else Truth.from_clips(truth)
     everyone = [*candidates, *([] if floor is None else [floor])]
     measured = draw_figures(everyone, labels, draws=draws, seed=seed, rule=rule)
-    refuse_one(measured.machines)  # for callers with scores alone; a study asks before it fits
     kind, count = measured.rule, len(candidates)
     drawn = kind.total(measured.drawn, axis=(2, 3))  # (systems, draws)
     evaluations = [
@@ -100,7 +154,7 @@ def leave_one_out(
         for scores, own in zip(everyone, drawn, strict=True)
     ]
     # The composed scores are an ordinary system's, for machines are never compared by score.
-    choice, honest_drawn, fixed_drawn, shares = _choose(measured, count)
+    choice, honest_drawn, fixed_drawn, shares = _choose(measured, count, pick)
     composed = evaluate(compose(candidates, choice), labels, rule=rule, draws=0)
     honest = _with_interval(composed, honest_drawn, measured.cells)
     peeked = int(np.argmax([e.score for e in evaluations[:count]]))
@@ -129,14 +183,13 @@ def leave_one_out(
 
 
 def _choose(
-    measured: Drawn, count: int
+    measured: Drawn, count: int, pick: Pick
 ) -> tuple[dict[str, int], Values, Values, tuple[float, ...]]:
     """Among the first `count` systems: the choice for each machine; the year's number in each draw,
     (draws,), chosen again and with the choice as it is; each one's share of the draws' choices.
     """
     kind, machines = measured.rule, measured.machines
-    chosen = best_elsewhere(measured.figures[:count, None], machines, kind)[0]  # (sections,)
-    again = best_elsewhere(measured.drawn[:count], machines, kind)  # (draws, sections)
+    chosen, again = pick(measured, count)  # (sections,) and (draws, sections)
     both = (again, np.broadcast_to(chosen, again.shape))
     honest, fixed = (kind.total(_picked(measured.drawn, c), axis=(1, 2)) for c in both)
     first = [machines.index(machine) for machine in dict.fromkeys(machines)]  # one section of each

@@ -1,4 +1,4 @@
-"""Settings chosen leave-one-machine-out: for each machine the one that is best on all others.
+"""Settings chosen honestly: for each machine the one that is best on all others, or by balance.
 
 A setting chosen on the labels that it is judged by looks better than it is (peeked). Chosen on the
 other machines it does not (honest): no label of a machine has a say in the setting it is judged
@@ -7,7 +7,8 @@ a system of its own, and the year's number over them is an ordinary evaluation.
 
 The choice is random too, as the clips are. The honest interval therefore makes it again in every
 bootstrap draw: on the other machines' resampled clips, judged on the left-out machine's clips of
-the same draw (B. Efron, Estimation and accuracy after model selection, JASA 109, 2014).
+the same draw (B. Efron, Estimation and accuracy after model selection, JASA 109, 2014). By balance
+(`nearfar.study.balance`) no label has a say at all; there the normal clips are drawn again.
 """
 
 from __future__ import annotations
@@ -15,26 +16,39 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from nearfar.clips import Clips
 from nearfar.metrics.evaluation import RULES, Evaluation
 from nearfar.metrics.official import draw_figures
 from nearfar.parts.data import to_data
 from nearfar.runtime.runtime import Runtime
 from nearfar.scores.join import ScoredFile, ScoreTable
-from nearfar.scores.truth import Truth, read_truth
+from nearfar.scores.truth import Truth
 from nearfar.study.ablation import SEED
+from nearfar.study.balance import Balance, Distance, balance, held_out
 from nearfar.study.choice import (
     Choice,
+    by_balance,
     leave_one_out,
     refuse_one,
 )
 from nearfar.study.claims import Variant
-from nearfar.study.data import SCHEMA, Places, described, open_test, rule_of
+from nearfar.study.data import (
+    SCHEMA,
+    Given,
+    Places,
+    described,
+    open_test,
+    rule_of,
+    test_if_any,
+)
 from nearfar.study.grid import grid
-from nearfar.study.scored import score_all
+from nearfar.study.labels import key_of, labels_of, refuse_unknown
+from nearfar.study.picked import Picked, shown, told
+from nearfar.study.scored import judge_all, look_at_all
 from nearfar.system.presets import logmel
 from nearfar.system.system import AnySystem
 from nearfar.text import aligned
@@ -43,11 +57,14 @@ from nearfar.version import versions
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from nearfar.clips import Clips
     from nearfar.metrics.official import RuleName
     from nearfar.sound.audio import ChannelOrder
 
     Values = NDArray[np.float64]
+
+
+How = Literal["lomo", "balance", "balance-quantiles"]
+_DISTANCE: Mapping[str, Distance] = {"balance": "ks", "balance-quantiles": "quantiles"}
 
 
 # ---- the study -------------------------------------------------------------------------------
@@ -73,6 +90,7 @@ class Study:
     choice: Choice
     settings: Mapping[str, Any]
     heading: tuple[str, ...] = ()  # above the table
+    balance: Balance | None = None  # by which was chosen; None: leave-one-machine-out
 
     @property
     def text(self) -> str:
@@ -89,7 +107,7 @@ class Study:
         peeked = choice.evaluations[choice.peeked]  # shown to be refused, not to be quoted
         rows = [
             ["default: " + names[0], *_with_bounds(choice.evaluations[0])],
-            ["honest: chosen on the other machines", *_with_bounds(choice.honest)],
+            [f"honest: {self._how}", *_with_bounds(choice.honest)],
             ["peeked: " + names[choice.peeked], *_with_bounds(peeked)],
         ]
         lines = [
@@ -102,7 +120,13 @@ class Study:
             lines.append(f"honest above the floor: {choice.above}")
         return "\n".join(lines)
 
+    @property
+    def _how(self) -> str:
+        return "chosen on the other machines" if self.balance is None else "chosen by balance"
+
     def _choices(self) -> str:
+        if self.balance is not None:
+            return shown(self.balance, [v.name for v in self.candidates])
         rows = [
             f"{machine}: {self.candidates[k].name}" for machine, k in self.choice.machines.items()
         ]
@@ -124,16 +148,20 @@ class Study:
     def _footnote(self) -> str:
         honest = self.choice.honest
         symbol = RULES[honest.rule].symbol
+        why = (
+            "no machine's labels took part in the choice for it"
+            if self.balance is None
+            else "no label took part in the choice"
+        )
         return (
             f"machines, in draws: for how many machines a candidate was chosen, and its share of "
             f"all choices in {honest.draws} draws.\n"
-            f"The {symbol} to quote is the honest one: no machine's labels took part in the choice "
-            "for it, and its interval\nmakes the choice again in every draw. The peeked one was "
-            "chosen on the labels that it is judged by."
+            f"The {symbol} to quote is the honest one: {why}, and its interval\nmakes the choice "
+            "again in every draw. The peeked one was chosen on the labels that it is judged by."
         )
 
     def as_dict(self) -> dict[str, Any]:
-        """What a program reads; values 0–1. The figures outside "lomo" are the honest ones."""
+        """What a program reads; values 0–1. The figures outside the choice are the honest ones."""
         choice = self.choice
         chosen = {machine: self.candidates[k].name for machine, k in choice.machines.items()}
         floor = {}  # the key is missing without one, as in a plain evaluation
@@ -143,8 +171,9 @@ class Study:
         return {
             "schema": SCHEMA,
             **choice.honest.to_dict(),
-            "lomo": {
+            "lomo" if self.balance is None else "balance": {
                 "chosen": chosen,
+                **(told(self.balance) if self.balance is not None else {}),
                 # Narrower: it takes the choice as given, which the data made too.
                 "interval_of_fixed_choice": choice.fixed_interval,
                 "default": self._candidate(0),
@@ -184,8 +213,9 @@ def study(
     order: ChannelOrder = "near-far",
     any_frontend: bool = False,
     draws: int = 2000,
-) -> Study:
-    """Fit and score all combinations of some settings, and choose leave-one-machine-out.
+    choose: How = "lomo",
+) -> Study | Picked:
+    """Fit and score all combinations of some settings, and choose for each machine.
 
     Args:
         data: DCASE folder, or CSV with labels; several of them, or a `Given`.
@@ -199,31 +229,47 @@ def study(
         order: which channel is near.
         any_frontend: take a trained encoder behind another front end than its own.
         draws: of the bootstrap, at least 1.
+        choose: "lomo", on the other machines' labels; "balance" or "balance-quantiles", by no
+            label, see `nearfar.study.balance`.
+
+    Returns:
+        What the choice is worth; by balance, of test clips without labels, the choice alone.
 
     Raises:
         SettingError: as `grid`.
-        DatasetError: one machine only, no test clips, labels that are missing, do not fit or leave
-            a figure undefined, or no training clips.
+        DatasetError: one machine only or labels that are missing (lomo), no test clips, labels that
+            do not fit or leave a figure undefined, or no training clips.
         AudioError: a clip that cannot be used.
     """
     candidates = grid(system, vary)
-    test = open_test(data)
-    refuse_one(test.machines)  # like the labels, before any fit
-    labels = Truth.from_clips(test) if truth is None else read_truth(truth)
+    settings, heading = described(data, name, system)
+    settings |= {"vary": list(vary)} if choose == "lomo" else {"vary": list(vary), "choose": choose}
+    systems, runtime = [variant.system for variant in candidates], runtime or Runtime()
+    test = open_test(data) if choose == "lomo" or truth else test_if_any(data)
+    labels = None if test is None else labels_of(test, truth)
+    if test is None or labels is None or not (choose == "lomo" or labels.known):
+        train = Given.of(data).open("train", test.machines if test else None)
+        seen = look_at_all(train, systems, runtime, order, any_frontend=any_frontend, look=held_out)
+        return Picked(candidates, balance(seen, distance=_DISTANCE[choose]), settings, heading)
+    if choose == "lomo":
+        refuse_one(test.machines)  # like the labels, before any fit
+        refuse_unknown(labels, test)
     rule = rule or rule_of(test)
-    _check_labels(test, labels, rule)
-    systems = [variant.system for variant in candidates]
+    _check_labels(Clips(c for c in test if key_of(c) in labels.known), labels.truth, rule)
     # Heard and fitted with the candidates, but never chosen.
     lowest = [logmel()] if floor and logmel() not in systems else []
-    scores = score_all(
-        data, test, [*systems, *lowest], runtime or Runtime(), order, any_frontend=any_frontend
+    judged = judge_all(
+        data, test, [*systems, *lowest], runtime, order, any_frontend=any_frontend, look=held_out
     )
-    choice = leave_one_out(
-        scores[: len(systems)], labels, floor=scores[-1] if lowest else None,
-        rule=rule, draws=draws,
-    )  # fmt: skip
-    settings, heading = described(data, name, system)
-    return Study(candidates, choice, {**settings, "vary": list(vary)}, heading)
+    scores = [labels.judged(one) for one, _ in judged]
+    below = scores.pop() if lowest else None
+    if choose == "lomo":
+        choice = leave_one_out(scores, labels.truth, floor=below, rule=rule, draws=draws)
+        return Study(candidates, choice, settings, heading)
+    seen = [one for _, one in judged[: len(systems)]]
+    picked = balance(seen, distance=_DISTANCE[choose], draws=draws, seed=SEED)
+    choice = by_balance(scores, labels.truth, picked, floor=below, rule=rule, draws=draws)
+    return Study(candidates, choice, settings, heading, picked)
 
 
 def _check_labels(test: Clips, labels: Truth, rule: RuleName | None) -> None:
