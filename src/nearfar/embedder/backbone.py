@@ -166,7 +166,7 @@ class Backbone(ABC):
                 f"tokens of clips of {lengths} frames; give at least one, and one length at a time"
             )
         runtime = runtime or Runtime()
-        return self._engine(runtime)(mels, lambda x, there=None: x, self.layer, runtime.batch_size)
+        return self._engine(runtime)(mels, lambda x, places=None: x, self.layer, runtime.batch_size)
 
     @property
     def grid_dim(self) -> int:
@@ -181,7 +181,7 @@ class Backbone(ABC):
         """
         engine = self._engine(runtime)
 
-        def behind(tokens: Any, there: Any = None) -> Any:
+        def behind(tokens: Any, places: Any = None) -> Any:
             return tokens[:, self.leading :]
 
         found = []

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -19,15 +19,14 @@ from torch import Tensor
 
 from nearfar.embedder.device import choose
 from nearfar.embedder.encoders import KINDS
-from nearfar.embedder.ragged import mean
+from nearfar.embedder.ragged import mean, projected
 from nearfar.embedder.weights import Shaped, Weights
 from nearfar.errors import SettingError, warn
 from nearfar.runtime.threads import has_openmp, unhelped
 
 Float32 = NDArray[np.float32]
 Precision = Literal["fp32", "bf16"]
-# (batch, tokens, dim) → (batch, dim); of clips of several lengths it is told too which tokens are
-# a clip's own, (batch, tokens).
+# (batch, tokens, dim) → (batch, dim); of clips of several lengths it is given their `Ragged` too.
 Head = Callable[..., Tensor]
 Batch = tuple[list[int], int]  # places of clips, and how many a pass has, with those that fill it
 
@@ -45,8 +44,8 @@ MANY = 1 << 30  # tokens; no bound
 SMALL = 1 << 20
 
 POOLING: dict[str, Head] = {
-    "mean": lambda tokens, there=None: mean(tokens[:, 1:], None if there is None else there[:, 1:]),
-    "cls": lambda tokens, there=None: tokens[:, 0],
+    "mean": lambda tokens, places=None: mean(tokens, places, first=1),
+    "cls": lambda tokens, places=None: tokens[:, 0],
     "mean_all": mean,
 }
 
@@ -106,8 +105,10 @@ class Engine:
     @property
     def project(self) -> Head:
         """The embedding that the weights were trained for."""
-        head: Head = self._whole.project
-        return head
+        whole: Any = self._whole
+        return lambda x, places=None: (
+            whole.project(x) if places is None else projected(whole, x, places)
+        )
 
     def __call__(
         self, mels: Sequence[Float32], head: Head, layer: int | None, batch: int | None
@@ -219,7 +220,7 @@ class Engine:
         whole = torch.from_numpy(np.concatenate(mels)).to(self.device)
         parts = torch.split(whole, [len(mel) for mel in mels])
         row, places = self._together(self._whole, parts, layer)
-        return head(places.table(row).float(), places.there)
+        return head(places.table(row).float(), places)
 
     def _halved(self, mels: Sequence[Float32]) -> int:
         """Half a batch that was too large for the memory, and a word about it."""

@@ -13,6 +13,7 @@ This file imports torch; import it inside functions only.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -40,6 +41,7 @@ class Ragged:
     """
 
     def __init__(self, patches: Sequence[int], leading: int, device: torch.device) -> None:
+        self.leading = leading
         counts = np.asarray(patches) + leading  # tokens of each clip
         first = np.cumsum(counts) - counts
         self.width = -(-int(counts.max()) // MULTIPLE) * MULTIPLE
@@ -80,14 +82,26 @@ def _places(found: NDArray[np.integer], device: torch.device) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(found, np.int64)).to(device)
 
 
-def mean(tokens: Tensor, there: Tensor | None = None) -> Tensor:
+def mean(tokens: Tensor, places: Ragged | None = None, first: int = 0) -> Tensor:
     """The mean over each clip's tokens: (clips, tokens, dim) → (clips, dim).
 
     Args:
         tokens: of each clip.
-        there: (clips, tokens) which of them are its own; None: all.
+        places: by which they lie in a table; None: all are the clip's own.
+        first: token that counts.
     """
-    if there is None:
-        return tokens.mean(dim=1)
-    own = tokens.masked_fill(~there[..., None], 0)
+    if places is None:
+        return tokens[:, first:].mean(dim=1)
+    there = places.there[:, first:]
+    own = tokens[:, first:].masked_fill(~there[..., None], 0)
     return own.sum(dim=1) / there.sum(dim=1, keepdim=True)
+
+
+def projected(encoder: Any, tokens: Tensor, places: Ragged) -> Tensor:
+    """`encoder.project` of clips that lie in a table: (clips, width, dim) → (clips, out)."""
+    pooling, own = encoder.pooling, tokens[:, places.leading :]
+    there = places.there[:, places.leading :, None]
+    scores = pooling.score(torch.tanh(pooling.hidden(own)))
+    weights = torch.softmax(scores.masked_fill(~there, -torch.inf), dim=1)  # α
+    found: Tensor = encoder.projection(pooling.statistics(weights, own))
+    return found

@@ -63,6 +63,7 @@ class Offsets:
         self._windows = values.unfold(1, self.tokens, 1)
         # Written out once for all layers where that is no more than one mask is.
         self._whole = self._written(0, self.tokens) if self.tokens <= QUERIES else None
+        self.keys: Tensor | None = None  # what is added to each key's scores, by `Ragged.keys`
 
     def rows(self, first: int, last: int) -> Tensor:
         """(heads, last − first, tokens) for some of the queries."""
@@ -139,22 +140,13 @@ class GatedAttention(nn.Module):
             self.mix(q, self.k_proj(x), self.v_proj(x), pairs, offsets)
         )
 
-    def mix(
-        self,
-        q: Tensor,
-        k: Tensor,
-        v: Tensor,
-        pairs: Tensor,
-        offsets: Offsets,
-        keys: Tensor | None = None,
-    ) -> Tensor:
+    def mix(self, q: Tensor, k: Tensor, v: Tensor, pairs: Tensor, offsets: Offsets) -> Tensor:
         """Values weighted by attention; all (batch, tokens, dim).
 
         Args:
             q, k, v: what the projections gave.
             pairs: two numbers for each query and head, (batch, tokens, heads, 2).
             offsets: what relative positions add.
-            keys: what is added to each key's scores, as `Ragged.keys` gives it.
         """
         batch, tokens, _ = q.shape
         q, k, v = (x.view(batch, tokens, self.heads, -1).transpose(1, 2) for x in (q, k, v))
@@ -164,8 +156,8 @@ class GatedAttention(nn.Module):
         for first in range(0, tokens, QUERIES):
             last = min(first + QUERIES, tokens)
             mask = gate[:, :, first:last] * offsets.rows(first, last)
-            if keys is not None:
-                mask += keys
+            if offsets.keys is not None:
+                mask += offsets.keys
             parts.append(
                 functional.scaled_dot_product_attention(q[:, :, first:last], k, v, attn_mask=mask)
             )
@@ -198,10 +190,7 @@ class DeepNormLayer(nn.Module):
 
     def forward(self, x: Tensor, offsets: Offsets) -> Tensor:
         """(batch, tokens, dim) → the same shape."""
-        return self.summed(x, self.self_attn(x, offsets))
-
-    def summed(self, x: Tensor, mixed: Tensor) -> Tensor:
-        """What follows attention: of the input and what attention gave, which is overwritten."""
+        mixed = self.self_attn(x, offsets)
         # In place: of a sum's terms the first is nobody else's.
         x = self.self_attn_layer_norm(mixed.add_(x, alpha=self.alpha))
         y = self.fc2(functional.gelu(self.fc1(x)))

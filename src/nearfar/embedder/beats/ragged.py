@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from nearfar.embedder.beats.architecture import ROWS
 from nearfar.embedder.beats.features import PATCH
-from nearfar.embedder.beats.model import BeatsEncoder, GatedAttention, Offsets
+from nearfar.embedder.beats.model import BeatsEncoder, DeepNormLayer, GatedAttention, Offsets
 from nearfar.embedder.ragged import Ragged
 
 
@@ -38,20 +38,26 @@ def together(
     clips = places.table(x).masked_fill_(~places.there[..., None], 0)
     x = encoder.encoder.layer_norm(x + places.row(encoder.encoder.pos_conv[0](clips)))
     # What an offset adds is the same in clips of any length: those of the longest do for all.
-    offsets, keys = encoder.offsets(places.width), places.keys(x.dtype)
+    offsets = encoder.offsets(places.width)
+    offsets.keys = places.keys(x.dtype)
     for one in encoder.encoder.layers[:layer]:
-        attn: GatedAttention = one.self_attn  # type: ignore[assignment]
-        x = one.summed(x, _mixed(attn, x, offsets, places, keys))  # type: ignore[operator]
+        x = _through(one, x, offsets, places)  # type: ignore[arg-type]
     return x, places
 
 
-def _mixed(
-    attn: GatedAttention, x: Tensor, offsets: Offsets, places: Ragged, keys: Tensor
-) -> Tensor:
+def _through(layer: DeepNormLayer, x: Tensor, offsets: Offsets, places: Ragged) -> Tensor:
+    """`DeepNormLayer.forward`, with attention in a table."""
+    mixed = _mixed(layer.self_attn, x, offsets, places)
+    x = layer.self_attn_layer_norm(mixed.add_(x, alpha=layer.alpha))
+    y = layer.fc2(functional.gelu(layer.fc1(x)))
+    return layer.final_layer_norm(y.add_(x, alpha=layer.alpha))  # type: ignore[no-any-return]
+
+
+def _mixed(attn: GatedAttention, x: Tensor, offsets: Offsets, places: Ragged) -> Tensor:
     """`GatedAttention.forward`, with attention in a table."""
     q = attn.q_proj(x)
     pairs = functional.linear(q.view(*x.shape[:2], attn.heads, -1), *attn.pair()).flatten(2)
     q, k, v, pairs = (places.table(y) for y in (q, attn.k_proj(x), attn.v_proj(x), pairs))
     pairs = pairs.view(*q.shape[:2], attn.heads, 2)
-    mixed: Tensor = attn.out_proj(places.row(attn.mix(q, k, v, pairs, offsets, keys)))
+    mixed: Tensor = attn.out_proj(places.row(attn.mix(q, k, v, pairs, offsets)))
     return mixed

@@ -179,15 +179,13 @@ class AttentiveStatistics(nn.Module):
         self.hidden = nn.Linear(dim, attention)
         self.score = nn.Linear(attention, 1)
 
-    def forward(self, tokens: Tensor, there: Tensor | None = None) -> Tensor:
-        """(batch, tokens, dim) → (batch, 2 · dim): weighted mean, then standard deviation.
+    def forward(self, tokens: Tensor) -> Tensor:
+        """(batch, tokens, dim) → (batch, 2 · dim): weighted mean, then standard deviation."""
+        weights = torch.softmax(self.score(torch.tanh(self.hidden(tokens))), dim=1)  # α
+        return self.statistics(weights, tokens)
 
-        Of clips of several lengths `there`, (batch, tokens), says which tokens are a clip's own.
-        """
-        scores = self.score(torch.tanh(self.hidden(tokens)))
-        if there is not None:
-            scores = scores.masked_fill(~there[..., None], -torch.inf)
-        weights = torch.softmax(scores, dim=1)  # α
+    def statistics(self, weights: Tensor, tokens: Tensor) -> Tensor:
+        """Mean and standard deviation of tokens by the weight of each, (batch, tokens, 1)."""
         mean = (weights * tokens).sum(dim=1)  # μ
         # Σ α (h − μ)², which float32 cannot make negative as it can Σ α h² − μ².
         variance = (weights * (tokens - mean[:, None]) ** 2).sum(dim=1)
@@ -282,23 +280,21 @@ class Encoder(nn.Module):
     def embed(self, mel: Tensor) -> Tensor:
         """What goes into the first block, (batch, tokens, dim)."""
         patches = self.local_encoder(mel.to(self.extra_tokens.dtype))
-        patches = patches + self.table(patches.shape[1])
+        patches = patches + self._table(patches.shape[1])
         cls = self.extra_tokens.expand(len(mel), -1, -1)  # (batch, 1, dim), without a position
         return self.pre_norm(torch.cat([cls, patches], dim=1))  # type: ignore[no-any-return]
 
-    def project(self, tokens: Tensor, there: Tensor | None = None) -> Tensor:
+    def project(self, tokens: Tensor) -> Tensor:
         """The embedding that nearfar trained: (batch, tokens, dim) → (batch, out), length 1.
 
-        All patch tokens are pooled; CLS is none (report §2.2: "the patch sequence"). Of clips of
-        several lengths `there`, (batch, tokens), says which tokens are a clip's own.
+        All patch tokens are pooled; CLS is none (report §2.2: "the patch sequence").
 
         Raises:
             WeightsError: published weights, which have no such head.
         """
         if self.shape.projection is None:
             raise WeightsError(f"{self.shape.name} has no projection; nearfar finetune makes one")
-        own = None if there is None else there[:, 1:]
-        return self.projection(self.pooling(tokens[:, 1:], own))  # type: ignore[no-any-return]
+        return self.projection(self.pooling(tokens[:, 1:]))  # type: ignore[no-any-return]
 
     def logits(self, tokens: Tensor) -> Tensor:
         """AudioSet logits of a fine-tuned checkpoint: (batch, classes).
@@ -310,7 +306,7 @@ class Encoder(nn.Module):
             raise WeightsError(f"{self.shape.name} has no classes; give fine-tuned weights")
         return self.head(self.fc_norm(tokens[:, 0]))  # type: ignore[no-any-return]
 
-    def table(self, patches: int) -> Tensor:
+    def _table(self, patches: int) -> Tensor:
         """Positions of the first patches; made anew where an old file's table is too short."""
         stored = self.fixed_positional_encoder.positions
         if patches <= stored.shape[1]:

@@ -30,7 +30,7 @@ def together(encoder: Encoder, mels: Sequence[Tensor], layer: int | None) -> tup
     counts = [len(mel) // PATCH * ROWS for mel in mels]
     places = Ragged(counts, leading=1, device=cls.device)
     patches = encoder.local_encoder(torch.cat(list(mels))[None].to(cls.dtype))
-    patches = patches + encoder.table(max(counts))[0].index_select(0, places.within)
+    patches = patches + encoder._table(max(counts))[0].index_select(0, places.within)
     x, keys = encoder.pre_norm(places.led(cls[0], patches)), places.keys(cls.dtype)
     for block in encoder.blocks[:layer]:
         x = _through(block, x, places, keys)  # type: ignore[arg-type]
