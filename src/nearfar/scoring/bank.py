@@ -163,29 +163,46 @@ class MemoryBank:
             DatasetError: no rows are left.
         """
         unit, queries = self._unit(metric), _unit_rows(z) if metric == "cosine" else z
-        seen = self.origin != leave_out
-
-        def said(squares: Rows, rows: Index | slice) -> Rows:
-            distances = squares / 2 if metric == "cosine" else np.sqrt(squares)
-            return distances * factor[rows] - offset[rows]
-
-        if not seen.any():
+        hidden = self.origin == leave_out
+        if hidden.all():
             raise DatasetError("no row of another clip is left to compare with; give more clips")
         # Of a query so far out that its distance is no number, nothing is found.
         best, nearest = np.full(len(z), np.inf), np.zeros(len(z), dtype=np.int64)
         for first in range(0, len(z), QUERIES):
             part = slice(first, first + QUERIES)
-            table, slack = self._table(queries[part], unit)
-            table += np.einsum("ij,ij->i", queries[part], queries[part])[:, None]
-            most = said(np.maximum(table + slack[:, None], 0.0), slice(None))
-            reach = np.where(seen, most, np.inf).min(axis=1)
-            low = said(np.maximum(table - slack[:, None], 0.0), slice(None))
-            i, j = np.nonzero((low <= reach[:, None]) & seen)
-            exact = said(_pairs(queries[part], unit[0], i, j), j)
+            low = self._lowest(queries[part], unit, metric, factor, offset)
+            if leave_out >= 0:
+                low[:, hidden] = np.inf
+
+            def said(i: Index, j: Index, some: Rows = queries[part]) -> Rows:
+                squares = _pairs(some, unit[0], i, j)
+                distances = squares / 2 if metric == "cosine" else np.sqrt(squares)
+                return distances * factor[j] - offset[j]
+
+            # No row whose lowest is above what one of them really is can be the least.
+            one = low.argmin(axis=1)
+            found = np.flatnonzero(low <= said(np.arange(len(low)), one)[:, None])
+            i, j = found // len(self), found % len(self)
+            exact = said(i, j)
             order = np.lexsort((j, exact, i))
-            found, firsts = np.unique(i, return_index=True)  # `i` rises, of each the least is first
-            best[first + found], nearest[first + found] = exact[order][firsts], j[order][firsts]
+            who, firsts = np.unique(i, return_index=True)  # `i` rises, of each the least is first
+            best[first + who], nearest[first + who] = exact[order][firsts], j[order][firsts]
         return best, nearest
+
+    def _lowest(
+        self, z: Rows, unit: tuple[Rows, Rows], metric: Metric, factor: Rows, offset: Rows
+    ) -> Rows:
+        """What `factor · distance − offset` is at least, (n, rows); in place, for it is large."""
+        table, slack = self._table(z, unit)
+        table += (np.einsum("ij,ij->i", z, z) - slack)[:, None]
+        if metric == "euclidean":
+            np.sqrt(np.maximum(table, 0.0, out=table), out=table)
+            table *= factor
+        else:  # below 0 is as good: nothing is lower than what it is at least
+            table *= factor / 2
+        if offset.any():
+            table -= offset
+        return table
 
     def _table(self, z: Rows, unit: tuple[Rows, Rows]) -> tuple[Rows, Rows]:
         """Squared distances less ‖z‖² (n, rows), and (n,) what rounding may have moved them by."""
