@@ -13,7 +13,7 @@ from nearfar.metrics.comparison import compare
 from nearfar.metrics.evaluation import FIGURES, RULES
 from nearfar.metrics.official import bootstrap
 from nearfar.metrics.roc import measure, resample
-from nearfar.scores.join import Joined, ScoredFile, ScoreTable, join
+from nearfar.scores.join import LabelledSection, ScoredFile, ScoreTable, join
 from nearfar.scores.truth import LabelledFile, Truth
 
 MACHINES, EACH, DRAWS = 7, 50, 2000  # 50 clips of each domain and label: the official test sets
@@ -54,7 +54,7 @@ def floor() -> None:
         np.bincount((drawn + offsets).ravel(), minlength=DRAWS * EACH)
 
 
-def by_scikit_learn(section: Joined, clips: np.ndarray) -> list[float]:
+def by_scikit_learn(section: LabelledSection, clips: np.ndarray) -> list[float]:
     """AUC(source), AUC(target), pAUC of one draw."""
     scores, target = section.scores[clips], np.asarray(section.target)
     mixed = (section.anomalous | ~target, section.anomalous | target)

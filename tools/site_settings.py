@@ -28,7 +28,7 @@ GROUPS: dict[str, tuple[tuple[str, ...], str]] = {
         "--set frontend.floor=0.1",
     ),
     "Embedders": (
-        ("DIF", "ENV", "LTAS", "Joined", "LogMel", "EAT", "BEATs", "YAMNet", "Crops"),
+        ("DIF", "ENV", "LTAS", "Concatenated", "LogMel", "EAT", "BEATs", "YAMNet", "Crops"),
         "--set embedder.n_mels=64",
     ),
     "Grids and pooling": (
@@ -98,7 +98,7 @@ def _made(name: str) -> Any:
         "Crops": nf.Crops(nf.LogMel()),
         "Pooled": nf.Pooled(nf.EAT("weights")),
         "FarSubtracted": nf.FarSubtracted(nf.LogMel()),
-        "Joined": nf.Joined((nf.DIF(), nf.ENV())),
+        "Concatenated": nf.Concatenated((nf.DIF(), nf.ENV())),
     }
     return made[name] if name in made else getattr(nf, name)()
 
