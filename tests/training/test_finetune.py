@@ -14,7 +14,7 @@ from conftest import TINY, write
 from finetune_sounds import QUICK, sound, system, write_classes
 from nearfar.embedder.eat.architecture import POSITIONS
 from nearfar.embedder.eat.weights import open_weights
-from nearfar.embedder.record import HEARD_DIGITS
+from nearfar.embedder.record import HEARD_DIGITS, Training
 from nearfar.errors import DatasetError, SettingError, StorageError, WeightsError
 from nearfar.sound.audio import digest_of
 
@@ -193,7 +193,15 @@ def test_without_held_out_the_last_epoch_is_kept(clips, tmp_path):
 # ---- the same again ------------------------------------------------------------------------------
 
 
-def test_one_seed_is_one_result_and_draws_nothing_from_others(clips, tmp_path):
+@pytest.fixture
+def threads():
+    """As many as are asked for, and then as before."""
+    before = torch.get_num_threads()
+    yield torch.set_num_threads
+    torch.set_num_threads(before)
+
+
+def test_one_seed_is_one_result_and_draws_nothing_from_others(clips, tmp_path, threads):
     settings = replace(QUICK, epochs=2, drop_path=0.3, balanced=True)
     states = torch.get_rng_state(), np.random.get_state()[1].copy(), random.getstate()  # noqa: NPY002
     files = [tmp_path / f"{name}.safetensors" for name in ("a", "b", "c", "d")]
@@ -202,7 +210,10 @@ def test_one_seed_is_one_result_and_draws_nothing_from_others(clips, tmp_path):
     assert np.array_equal(states[1], np.random.get_state()[1])  # noqa: NPY002
     assert states[2] == random.getstate()
     torch.rand(7)  # the state of others does not matter
+    threads(3)  # nor the number of cores: an encoder of this size takes one
     finetune(system(TINY), nf.Clips(reversed(clips)), settings, CPU, out=files[1])
+    assert torch.get_num_threads() == 3
+    assert Training.of(open_weights(files[1])).provenance["threads"] == 1
     assert files[0].read_bytes() == files[1].read_bytes()
     finetune(system(TINY), clips, replace(settings, seed=1), CPU, out=files[2])
     assert not np.array_equal(*(tensors(f)["model.projection.out.weight"] for f in files[::2]))

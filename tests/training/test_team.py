@@ -1,6 +1,7 @@
 """One process, or several: what a launcher must have set, and what one alone needs not."""
 
 import sys
+from contextlib import suppress
 
 import pytest
 
@@ -33,6 +34,23 @@ def test_alone_nothing_is_averaged_and_nothing_is_imported(environment, monkeypa
     assert torch.equal(before, module.running_mean)
     with team.first(), team.alone(module):
         team.close()
+
+
+@pytest.mark.parametrize(
+    ("device", "parameters", "inside"),
+    [("cpu", 1 << 20, 1), ("cpu", (1 << 20) + 1, 3), ("cuda", 1, 3)],
+)
+def test_threads_help_only_who_gains_by_them(environment, device, parameters, inside):
+    team, before = Team("cpu"), torch.get_num_threads()
+    team.device = torch.device(device)
+    torch.set_num_threads(3)
+    try:
+        with suppress(KeyError), team.helped(parameters):
+            assert torch.get_num_threads() == inside
+            raise KeyError  # whatever happens inside
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_without_accelerate_it_is_said_what_to_install(environment, monkeypatch):

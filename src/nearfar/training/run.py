@@ -160,10 +160,10 @@ def finetune(
         if finished:
             _refuse_other_result(files.out, run)
         if not finished or files.checkpoint.exists():  # killed between the result and this
-            with products(settings):
+            with products(settings), team.helped(weights.architecture.parameters):
                 state = task.train(_telling(runtime.progress, watch))
-            if team.leads:
-                task.write(state)
+                if team.leads:
+                    task.write(state)  # which records how many threads there were
     finally:
         found.mels.close()
     team.close()  # not in `finally`: who failed must not wait for the others

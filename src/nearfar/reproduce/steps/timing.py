@@ -127,7 +127,7 @@ def _epoch(
         made = replace(made, held_out=_held(len(made), settings.held_out))
         team = Team(device)
         loop = Loop(begun(weights, made, settings, team), made, settings, team, lambda entry: None)
-        with products(settings):
+        with products(settings), team.helped(weights.architecture.parameters):
             loop.epoch()
             began = time.perf_counter()
             loop.epoch()  # ends with a number from the device, so all of it is done

@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import os
 import warnings
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
 from nearfar.embedder.device import choose
+from nearfar.embedder.infer import SMALL
 from nearfar.errors import SettingError, needs
 
 _LAUNCHED = ("RANK", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")  # what launchers set
@@ -76,6 +78,23 @@ class Team:
             for buffer in module.buffers():
                 if buffer.is_floating_point():  # not the count of batches, which nothing uses
                     buffer.copy_(self.total(buffer.clone()) / self.size)
+
+    @contextmanager
+    def helped(self, parameters: int) -> Iterator[None]:
+        """Inside, as many threads work as are of use to an encoder of that many parameters.
+
+        One for a small one on a CPU, as where it scores: others would wait for each other longer
+        than they work. So a small one ends with the same bits on any number of cores.
+        """
+        if self.device.type != "cpu" or parameters > SMALL:
+            yield
+            return
+        before = torch.get_num_threads()
+        torch.set_num_threads(1)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(before)
 
     def first(self) -> AbstractContextManager[Any]:
         """The leader goes through, then the others, who find what it has written."""
