@@ -177,6 +177,7 @@ def lines(told: Explanation, *, page: bool = False) -> Iterator[str]:
     yield from _table("moved", _moved(told))
     yield from _table("like", _like(told))
     yield from _table("share", _shares(told))
+    yield from _table("bands", _bands(told))
     if told.regions is not None and told.regions.where:
         took = f"{told.regions.fall.size + 1} hearings, {told.regions.took:.1f} s"
         yield _line("where", f"{told.regions.where} ({took})")
@@ -255,6 +256,15 @@ def _shares(told: Explanation) -> list[str]:
     if len(told.shares) < 2:
         return []
     return [f"{100 * s.share:2.0f} %  {s.name}" for s in told.shares]
+
+
+def _bands(told: Explanation) -> list[str]:
+    """Of a member with a bank for each band those that are farthest from what is usual."""
+    return [
+        f"{100 * band.share:2.0f} %  {band.where}: {_digits(band.distance)}, "
+        f"of normal clips {_digits(band.usual)}"
+        for band in told.loudest_bands()
+    ]
 
 
 def is_explanation(path: Path) -> bool:

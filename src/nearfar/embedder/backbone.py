@@ -21,6 +21,7 @@ from nearfar.errors import AudioError, SettingError, WeightsError, needs
 from nearfar.parts.valid import is_whole
 from nearfar.runtime.runtime import Runtime
 from nearfar.sound.audio import Audio
+from nearfar.sound.fbank import group_edges
 
 if TYPE_CHECKING:
     from nearfar.embedder.infer import Engine, Head, Precision
@@ -47,6 +48,7 @@ class Backbone(ABC):
 
     channels: ClassVar[int] = 1  # which one, a front end decides
     grid_bands: ClassVar[int] = 8  # of 16 mel bands each
+    grid_hertz: ClassVar[tuple[float, ...]] = group_edges(8)
     leading: ClassVar[int] = 0  # tokens before those of the grid
 
     @property

@@ -36,6 +36,7 @@ by itself; whoever wants to know asks the function named here, never the embedde
                          high: of what `prepare` gave, or of the audio where there is
                          no such step                                              `has_grid`
     grid_bands, grid_dim: int   of its grids; the bands are known without its weights
+    grid_hertz           the edges of its bands in Hz, one more than bands         `hertz_of`
     embedder             the embedder inside, which this one wraps, as `Crops` does  `innermost`
 """
 
@@ -166,6 +167,12 @@ def bands_of(embedder: Any) -> int:
     """How many bands its row, or that of the one inside, keeps apart; 1 if it does not say."""
     holder = _holder(embedder, "bands")
     return 1 if holder is None else int(holder.bands)
+
+
+def hertz_of(embedder: Any) -> tuple[float, ...]:
+    """Edges in Hz of the bands that it, or the one inside, keeps apart; () if it does not say."""
+    holder = _holder(embedder, "grid_hertz")
+    return () if holder is None else tuple(float(hz) for hz in holder.grid_hertz)
 
 
 def features_of(embedder: Any) -> tuple[Feature, ...]:

@@ -68,19 +68,26 @@ class PerBand:
         Raises:
             SettingError: rows that are not so many bands.
         """
+        score = np.zeros(len(z))
+        for said in self.by_band(z, bank, leave_out).T:
+            score += said
+        mean: Rows = score / self.bands
+        return mean
+
+    def by_band(self, z: Rows, bank: MemoryBank, leave_out: Index | None = None) -> Rows:
+        """What the rule inside says of each band, (n, bands); its mean is the score."""
         width, rest = divmod(z.shape[1], self.bands)
         if rest or not width:
             raise SettingError(
                 f"PerBand.bands is {self.bands}, a row has {z.shape[1]} numbers, which are not so "
                 "many bands; say how many with rule.bands"
             )
-        score = np.zeros(len(z))
+        said = np.empty((len(z), self.bands))
         for band, own in enumerate(self._banks(bank)):
             # In C order, so that a row's numbers lie and are added up as in the bank.
             mine = np.ascontiguousarray(z[:, band * width : (band + 1) * width])
-            score += judged(self.rule, mine, own, leave_out)
-        mean: Rows = score / self.bands
-        return mean
+            said[:, band] = judged(self.rule, mine, own, leave_out)
+        return said
 
     def _banks(self, bank: MemoryBank) -> list[MemoryBank]:
         found: list[MemoryBank] | None = bank.made.get(("bands", self.bands))

@@ -37,6 +37,27 @@ def n_frames(samples: int) -> int:
     return max(0, 1 + (samples - FRAME) // HOP)
 
 
+def group_edges(
+    groups: int, n_mels: int = N_MELS, lowest: float = LOWEST, highest: float = HIGHEST
+) -> tuple[float, ...]:
+    """Where neighbouring bands, taken together, begin and end in Hz: (groups + 1) edges.
+
+    Of triangles equally wide in mel, from half height to half height; the outermost to their foot.
+
+    Args:
+        groups: as many bands in each.
+        n_mels: bands in all.
+        lowest, highest: between which they lie, Hz.
+
+    >>> [round(hz) for hz in group_edges(2)]
+    [20, 1768, 8000]
+    """
+    low, high = (1127 * math.log1p(hz / 700) for hz in (lowest, highest))
+    cuts = (n_mels // groups * g + 0.5 for g in range(1, groups))
+    inner = (low + (high - low) * k / (n_mels + 1) for k in cuts)  # mel
+    return (lowest, *(700 * math.expm1(mel / 1127) for mel in inner), highest)
+
+
 @cache
 def window() -> Float32:
     """Symmetric Hann window (400,), both ends 0. Read-only, because it is shared."""

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from nearfar.detector import keys
+from nearfar.detector.explanation.bands import bands_of, is_banded
 from nearfar.detector.explanation.explanation import Explanation, Tracks
 from nearfar.detector.explanation.members import Heeded, heeded, neighbours_of, shares_of
 from nearfar.detector.explanation.movements import has_names, movements_of
@@ -111,7 +112,7 @@ class Answerer:
                 shares=shares,
                 member=ranked[0].name,
             )
-            told = _with_movements(told, ranked)
+            told = _with_bands(_with_movements(told, ranked), ranked)
             told = _with_sounds(told, ranked, judge.section.clips, search, audio)
         if not regions:
             return told
@@ -138,6 +139,11 @@ def _with_movements(told: Explanation, ranked: Sequence[Heeded]) -> Explanation:
         return told
     movements, squared = movements_of(one)
     return replace(told, moved=one.name, movements=tuple(movements), squared=squared)
+
+
+def _with_bands(told: Explanation, ranked: Sequence[Heeded]) -> Explanation:
+    one = next((one for one in ranked if is_banded(one)), None)
+    return told if one is None else replace(told, banded=one.name, bands=bands_of(one))
 
 
 def _with_sounds(

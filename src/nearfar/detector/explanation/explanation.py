@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from nearfar.detector.explanation.band import BandShare
 from nearfar.detector.explanation.movement import Movement as Movement
 from nearfar.detector.explanation.themes import Theme, themes_of
 from nearfar.embedder.dif.words import hertz
@@ -150,6 +151,9 @@ class Explanation:
             movements. With a cosine rule it is that of rows of length 1.
         regions: of the member that says most among the others; None where there is none, where
             nobody asked, or for the reason in `unmarked`.
+        banded: the member that says most among those with a bank for each frequency band; "" if
+            none has.
+        bands: what each of its bands says, low frequencies first; their parts sum to its distance.
         unmarked: why there are no regions although a member could have them; "" if nothing.
         tracks: the clip's sounds; None where it cannot be read.
         normal: those of the nearest normal clip, where its recording was found.
@@ -170,6 +174,8 @@ class Explanation:
     movements: tuple[Movement, ...] = ()
     squared: float = float("nan")
     regions: Regions | None = None
+    banded: str = ""
+    bands: tuple[BandShare, ...] = ()
     unmarked: str = ""
     tracks: Tracks | None = None
     normal: Tracks | None = None
@@ -210,14 +216,22 @@ class Explanation:
             return f"{first.sentence}: {_percent(first.contribution, self.squared)}"
         if self.regions is not None and self.regions.where:
             return f"the sound {self.regions.where}, is unlike that of normal clips"
+        if self.bands and (leading is None or leading.name == self.banded):
+            return f"the sound {self.loudest_bands(1)[0].where} is unlike that of normal clips"
         return f"no normal clip sounds like it to the {self.member}"
+
+    def loudest_bands(self, count: int = 3) -> list[BandShare]:
+        """The bands that are farthest above what they are of normal clips, farthest first."""
+        # Of one clip alone nothing is usual: then the largest share.
+        far = sorted(self.bands, key=lambda b: (-np.nan_to_num(b.above, nan=0.0), -b.share))
+        return far[:count]
 
     def as_dict(self) -> dict[str, Any]:
         """Everything but the sounds as plain data for JSON; what is no number is null.
 
         Keys: `schema`; `verdict`, with those of `Verdict.as_dict`; `why`, `sensor`, `member`,
         `shares`, `neighbours`, `moved`, `squared`, `themes`, `movements`, `regions` (null or an
-        object), `unmarked`, `missing`, each as the field of that name.
+        object), `banded`, `bands`, `unmarked`, `missing`, each as the field of that name.
         """
         regions = self.regions
         data: dict[str, Any] = {
@@ -243,6 +257,8 @@ class Explanation:
                 **asdict(regions), "where": regions.where, "fall": regions.fall.tolist(),
                 "marked": regions.marked.tolist(),
             },
+            "banded": self.banded,
+            "bands": [{**asdict(b), "part": b.part, "where": b.where} for b in self.bands],
             "unmarked": self.unmarked,
             "missing": self.missing,
         }  # fmt: skip

@@ -12,13 +12,14 @@ import numpy as np
 
 from nearfar.embedder.contract import Rows32
 from nearfar.embedder.weights import CONFIG, TENSORS
-from nearfar.embedder.yamnet.layers import DIM
-from nearfar.embedder.yamnet.melspectrum import log_mels, scaled
+from nearfar.embedder.yamnet.layers import DIM, MELS
+from nearfar.embedder.yamnet.melspectrum import HIGHEST, LOWEST, log_mels, scaled
 from nearfar.embedder.yamnet.weights import YAMNetWeights, network, open_weights
 from nearfar.errors import AudioError, SettingError
 from nearfar.runtime.runtime import Runtime
 from nearfar.runtime.threads import one_thread
 from nearfar.sound.audio import Audio
+from nearfar.sound.fbank import group_edges
 from nearfar.sound.spectral import Float32
 
 REVISION = 1  # raised when the same weights would give other numbers
@@ -52,7 +53,8 @@ class YAMNet:
 
     channels: ClassVar[int] = 1  # which one, a front end decides
     dim: ClassVar[int] = DIM
-    grid_bands: ClassVar[int] = 8
+    grid_bands: ClassVar[int] = 8  # of 8 mel bands each
+    grid_hertz: ClassVar[tuple[float, ...]] = group_edges(8, MELS, LOWEST, HIGHEST)
     grid_dim: ClassVar[int] = DIM
 
     def __post_init__(self) -> None:
