@@ -82,7 +82,7 @@ class Kernels(TorchDispatchMode):
 class Labelled(ArcFace):
     """Without the look at its labels, which tensors without numbers do not survive."""
 
-    def _check(self, labels: torch.Tensor) -> None:
+    def check(self, labels: torch.Tensor) -> None:
         pass
 
 

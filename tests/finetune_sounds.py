@@ -14,6 +14,7 @@ PITCH = {  # Hz, by machine and domain: the proxy classes
     ("pump", "source"): 900,
     ("pump", "target"): 2200,
 }
+EAR = nf.EAT("-")  # log-mels depend on no weights
 QUICK = FineTuning(epochs=6, batch_size=8, learning_rate=1e-3, held_out=0.2)
 
 

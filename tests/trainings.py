@@ -6,7 +6,7 @@ import pytest
 
 import nearfar as nf
 from conftest import TINY
-from finetune_sounds import QUICK
+from finetune_sounds import EAR, QUICK
 from nearfar.embedder.eat.weights import open_weights
 
 torch = pytest.importorskip("torch")
@@ -35,7 +35,7 @@ def tensors(path):
 
 
 def a_loop(clips, settings, cache, shares=(0.5, 0.5)):
-    found = examples(clips, nf.CoherenceMask(), None, settings, nf.Runtime(cache=cache))
+    found = examples(clips, nf.CoherenceMask(), EAR, settings, nf.Runtime(cache=cache))
     pupil = learner(open_weights(TINY), len(found.classes), settings, shares)
     state = State(pupil, optimizer.adamw(pupil, settings))
     return Loop(state, found, settings, Team("cpu"), lambda _: None)

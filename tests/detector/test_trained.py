@@ -10,10 +10,11 @@ import torch
 
 import nearfar as nf
 from command import failed
-from nearfar.embedder.eat.model import AttentiveStatistics, Projection, load
+from nearfar.embedder.eat.model import load
 from nearfar.embedder.eat.weights import open_weights
 from nearfar.embedder.engines import engine
 from nearfar.embedder.record import HEARD_DIGITS, Training
+from nearfar.embedder.trunk import AttentiveStatistics, Projection
 from nearfar.parts.data import to_data
 from nearfar.sound.audio import digest_of, read
 from nearfar.testing import noise

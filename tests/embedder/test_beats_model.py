@@ -114,7 +114,9 @@ def test_dimensions_are_read_off_the_tensors():
     shapes = {name: tuple(t.shape) for name, t in was["model"].items()}
     found = from_config(was["cfg"], shapes)
     assert found.shapes() == shapes
-    assert from_config({"max_distance": 200}, shapes) == found  # nothing else is in the config
+    assert (
+        from_config({"max_distance": 200, "deep_norm": True}, shapes) == found
+    )  # all else tensors tell
     assert from_config(found.config(), shapes) == found
 
 

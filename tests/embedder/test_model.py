@@ -8,15 +8,9 @@ torch = pytest.importorskip("torch")
 from conftest import TINY
 from eat_folders import refused
 from nearfar.embedder.eat.architecture import Architecture, positions
-from nearfar.embedder.eat.model import (
-    AttentiveStatistics,
-    Encoder,
-    PatchEmbedding,
-    apart,
-    joined,
-    load,
-)
+from nearfar.embedder.eat.model import Encoder, PatchEmbedding, load
 from nearfar.embedder.eat.weights import open_weights
+from nearfar.embedder.trunk import AttentiveStatistics, apart, joined
 
 SMALL = Architecture(dim=8, depth=3, heads=2, hidden=16, columns=4)
 
@@ -80,16 +74,6 @@ def test_clips_of_several_lengths_in_one_pass_are_as_if_alone():
         torch.testing.assert_close(one, other, rtol=1e-10, atol=1e-12)
     for one, other in zip(slopes(alone), slopes(together), strict=True):
         torch.testing.assert_close(one, other, rtol=1e-8, atol=1e-10)
-
-
-def test_a_clip_that_is_thinned_is_thinned_in_all_its_tokens():
-    block = encoder().blocks[0].train()
-    block.drop_path = 0.5
-    row, sizes = joined([torch.ones(40, 3, 8), torch.ones(40, 5, 8)])
-    torch.manual_seed(0)
-    for some in apart(block._thinned(row, sizes), sizes):
-        assert set(some.unique().tolist()) == {0.0, 2.0}  # the mean stays what it was
-        assert bool((some == some[:, :1, :1]).all())
 
 
 def test_blocks_in_two_goes_are_the_blocks_in_one():

@@ -9,7 +9,7 @@ import pytest
 
 import nearfar as nf
 from conftest import TINY
-from finetune_sounds import system, write_classes
+from finetune_sounds import EAR, system, write_classes
 from nearfar.embedder.eat.weights import open_weights
 from nearfar.errors import DatasetError
 
@@ -94,7 +94,7 @@ def test_a_batch_without_domains_has_gradients_of_zero():
 @pytest.mark.parametrize("balanced", [False, True])
 def test_shares_of_domains_are_those_of_what_is_drawn(clips, tmp_path, balanced):
     settings = replace(SHORT, balanced=balanced, seed=3)
-    found = examples(clips, nf.CoherenceMask(), None, settings, nf.Runtime(cache=tmp_path))
+    found = examples(clips, nf.CoherenceMask(), EAR, settings, nf.Runtime(cache=tmp_path))
     assert Counter(found.domains.tolist()) == {0: 16, 1: 10}
     drawn = [
         int(found.domains[i])

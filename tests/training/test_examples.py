@@ -16,7 +16,7 @@ from scipy.stats import ks_2samp
 
 import nearfar as nf
 from conftest import first_quick, machine_sound, write
-from finetune_sounds import contents, heard_features, write_lengths
+from finetune_sounds import EAR, contents, heard_features, write_lengths
 from nearfar.clips import Clip, Clips
 from nearfar.embedder.crops import STEP, crop
 from nearfar.embedder.eat.features import PADDING, features
@@ -55,7 +55,7 @@ def clips(folder):
 
 @pytest.fixture
 def made(clips, tmp_path):
-    return examples(clips, Near(), None, SETTINGS, Runtime(cache=tmp_path))
+    return examples(clips, Near(), EAR, SETTINGS, Runtime(cache=tmp_path))
 
 
 @pytest.fixture
@@ -90,7 +90,7 @@ def test_each_clip_with_its_class_and_its_own_log_mel(made, clips):
 
 def test_hears_what_the_systems_own_front_end_makes(clips, tmp_path):
     mask = nf.CoherenceMask()
-    made = examples(clips, mask, None, SETTINGS, Runtime(cache=tmp_path))
+    made = examples(clips, mask, EAR, SETTINGS, Runtime(cache=tmp_path))
     for i in (0, 5):
         sound = made.clips[i].read()
         np.testing.assert_array_equal(made.whole(i), heard_features(mask(sound)[0]))
@@ -100,7 +100,7 @@ def test_hears_what_the_systems_own_front_end_makes(clips, tmp_path):
 
 @pytest.mark.parametrize("frames", [16, 96, 256])
 def test_a_fixed_number_of_frames_is_padded_or_cut_as_the_encoder_does(clips, tmp_path, frames):
-    made = examples(clips, Near(), frames, SETTINGS, Runtime(cache=tmp_path))
+    made = examples(clips, Near(), nf.EAT("-", frames=frames), SETTINGS, Runtime(cache=tmp_path))
     for i in range(3):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", NearfarWarning)  # "are cut"
@@ -112,7 +112,7 @@ def test_a_fixed_number_of_frames_is_padded_or_cut_as_the_encoder_does(clips, tm
 
 def test_neither_order_of_files_nor_workers_nor_cache_change_anything(clips, made, tmp_path):
     backwards = Clips(reversed(clips))
-    other = examples(backwards, Near(), None, SETTINGS, Runtime(workers=2))
+    other = examples(backwards, Near(), EAR, SETTINGS, Runtime(workers=2))
     assert contents(other) == contents(made)
     assert batches(other, SETTINGS, 3) == batches(made, SETTINGS, 3)
     assert other.mels.folder.is_dir()
@@ -124,16 +124,16 @@ def test_neither_order_of_files_nor_workers_nor_cache_change_anything(clips, mad
 def test_progress_reaches_its_end(clips, tmp_path):
     said = []
     runtime = Runtime(cache=tmp_path, progress=lambda *what: said.append(what))
-    examples(clips, Near(), None, SETTINGS, runtime)
+    examples(clips, Near(), EAR, SETTINGS, runtime)
     assert said[0] == ("log-mels", 0, 19)
     assert said[-1] == ("log-mels", 19, 19)
 
 
 def test_channel_order(clips, tmp_path):
-    made = examples(clips, Near(), None, SETTINGS, Runtime(cache=tmp_path), "far-near")
+    made = examples(clips, Near(), EAR, SETTINGS, Runtime(cache=tmp_path), "far-near")
     np.testing.assert_array_equal(made.whole(0), heard_features(made.clips[0].read()[1]))
     with pytest.raises(SettingError, match="channel order"):
-        examples(clips, Near(), None, SETTINGS, Runtime(), "left")
+        examples(clips, Near(), EAR, SETTINGS, Runtime(), "left")
 
 
 # What is refused
@@ -147,27 +147,27 @@ def one_line(error):
 def test_test_clips_and_anomalies_are_refused(folder, reads):
     everything = Clips.open(folder)
     with pytest.raises(DatasetError, match=r"labelled anomalous|a test clip") as error:
-        examples(everything, Near(), None, SETTINGS, Runtime())
+        examples(everything, Near(), EAR, SETTINGS, Runtime())
     one_line(error)
     normal = Clips([replace(everything[0], split="test", label="normal")])
     with pytest.raises(DatasetError, match="a test clip"):
-        examples(normal, Near(), None, SETTINGS, Runtime())
+        examples(normal, Near(), EAR, SETTINGS, Runtime())
     assert not reads
 
 
 def test_one_class_only_is_refused_before_anything_is_read(clips, reads):
     only = Clips(c for c in clips if c.machine == "fan" and c.domain == "source")
     with pytest.raises(DatasetError, match="one class only, fan 00 source") as error:
-        examples(only, Near(), None, SETTINGS, Runtime())
+        examples(only, Near(), EAR, SETTINGS, Runtime())
     one_line(error)
     with pytest.raises(DatasetError, match="no clips"):
-        examples(Clips(), Near(), None, SETTINGS, Runtime())
+        examples(Clips(), Near(), EAR, SETTINGS, Runtime())
     assert not reads
 
 
 def test_a_front_end_with_two_channels_is_refused(clips):
     with pytest.raises(SettingError, match="EAT hears one"):
-        examples(clips, nf.Stereo(), None, SETTINGS, Runtime())
+        examples(clips, nf.Stereo(), EAR, SETTINGS, Runtime())
 
 
 def test_copies_count_once_with_a_warning(clips, made, tmp_path):
@@ -177,7 +177,7 @@ def test_copies_count_once_with_a_warning(clips, made, tmp_path):
     shutil.copy(first.path, twin)
     both = Clips([replace(first, path=twin), *clips])
     with pytest.warns(NearfarWarning, match=r"_0077_.*the same audio as .*_0000_.*count as one"):
-        again = examples(both, Near(), None, SETTINGS, Runtime(cache=tmp_path))
+        again = examples(both, Near(), EAR, SETTINGS, Runtime(cache=tmp_path))
     assert contents(again) == contents(made)
 
 
@@ -192,7 +192,7 @@ def contradicted(clips, tmp_path):
 
 def test_one_sound_in_two_classes_is_refused(contradicted):
     with pytest.raises(DatasetError, match="the same near channel as") as error:
-        examples(contradicted[0], Near(), None, SETTINGS, Runtime())
+        examples(contradicted[0], Near(), EAR, SETTINGS, Runtime())
     assert "fan 00 source" in one_line(error)
     assert "fan 00 target" in str(error.value)
 
@@ -203,7 +203,7 @@ def test_or_left_out_whole_with_a_warning_each(contradicted, job, monkeypatch):
     monkeypatch.setattr(prepare, "JOB", job)
     clips, source = contradicted
     with pytest.warns(NearfarWarning, match="left out: .* the same near channel as") as said:
-        made = examples(clips, Near(), None, SETTINGS, Runtime(), skip_bad=True)
+        made = examples(clips, Near(), EAR, SETTINGS, Runtime(), skip_bad=True)
     assert len([w for w in said if "left out" in str(w.message)]) == 2
     assert len(made) == len(clips) - 2
     assert source not in made.clips
@@ -217,7 +217,7 @@ def test_of_many_clips_all_faults_are_known_before_the_first_log_mel(
     silent = write(tmp_path / "silent.wav", np.zeros((2, 16_000), np.float32))
     bad = Clips([*clips, replace(clips[0], path=silent)])
     with pytest.raises(NearfarError, match="3 of 21 clips cannot be used"):
-        examples(bad, Near(), None, SETTINGS, Runtime(cache=tmp_path))
+        examples(bad, Near(), EAR, SETTINGS, Runtime(cache=tmp_path))
     assert not list(tmp_path.rglob("*.npy"))
 
 
@@ -226,12 +226,12 @@ def test_a_clip_that_cannot_be_used_stops_the_job(clips, tmp_path, workers):
     silent = write(tmp_path / "silent.wav", np.zeros((2, 16_000), np.float32))
     bad = Clips([*clips, replace(clips[0], path=silent)])
     with pytest.raises(AudioError, match=r"silent\.wav.*digitally silent") as error:
-        examples(bad, Near(), None, SETTINGS, Runtime(workers=workers))
+        examples(bad, Near(), EAR, SETTINGS, Runtime(workers=workers))
     one_line(error)
     with pytest.raises(AudioError, match=r"gone\.wav: no such file"):
         examples(
             Clips([*clips, replace(clips[0], path=tmp_path / "gone.wav")]),
-            Near(), None, SETTINGS, Runtime(workers=workers),
+            Near(), EAR, SETTINGS, Runtime(workers=workers),
         )  # fmt: skip
 
 
@@ -241,12 +241,12 @@ def test_too_long_for_the_encoder_unless_frames_are_fixed(clips, tmp_path):
     some = Clips([*clips[:3], clips[9], replace(clips[0], path=long)])
     runtime = Runtime(cache=tmp_path)
     with pytest.raises(AudioError, match=r"long\.wav.*12288 at most"):
-        examples(some, Near(), None, SETTINGS, runtime)
+        examples(some, Near(), EAR, SETTINGS, runtime)
     with pytest.warns(NearfarWarning, match="are cut"):
-        made = examples(some, Near(), 64, SETTINGS, runtime)
+        made = examples(some, Near(), nf.EAT("-", frames=64), SETTINGS, runtime)
     assert all(made.crop(i, crop_rng(0, 0, i)).shape == (64, 128) for i in range(len(made)))
     with pytest.raises(AudioError, match=r"long\.wav.*12288 at most"):  # now that it is stored
-        examples(some, Near(), None, SETTINGS, runtime)
+        examples(some, Near(), EAR, SETTINGS, runtime)
 
 
 # Held-out normals
@@ -302,7 +302,7 @@ def test_neighbouring_parts_of_a_recording_are_held_out_together(tmp_path):
     found = []
     for order, seed in ((mixed, 0), (mixed[::-1], 1)):
         made = examples(
-            Clips(order), Near(), None, replace(SETTINGS, held_out=0.1, seed=seed), Runtime()
+            Clips(order), Near(), EAR, replace(SETTINGS, held_out=0.1, seed=seed), Runtime()
         )
         held = [made.clips[int(i)] for i in np.flatnonzero(made.held_out)]
         starts = sorted(c.start for c in held if c.machine == "fan")
@@ -356,7 +356,7 @@ def test_blocks_are_held_out_whole_and_never_all(sizes, share):
 def test_held_out_is_the_same_for_every_seed_and_front_end(clips, made, tmp_path):
     for frontend, seed in ((Near(), 3), (nf.CoherenceMask(), 0)):
         other = examples(
-            clips, frontend, None, replace(SETTINGS, seed=seed), Runtime(cache=tmp_path)
+            clips, frontend, EAR, replace(SETTINGS, seed=seed), Runtime(cache=tmp_path)
         )
         assert other.near_digests == made.near_digests
         assert other.held_out.tolist() == made.held_out.tolist()
@@ -368,7 +368,7 @@ def test_held_out_is_the_same_for_every_seed_and_front_end(clips, made, tmp_path
 @pytest.mark.parametrize("shortest", [0.1, 0.6, 1.0])
 def test_a_crop_is_nearly_the_log_mel_of_the_cut_sound(clips, tmp_path, shortest):
     tuned = replace(SETTINGS, shortest=shortest)
-    made = examples(clips, Near(), None, tuned, Runtime(cache=tmp_path))
+    made = examples(clips, Near(), EAR, tuned, Runtime(cache=tmp_path))
     lengths = set()
     for i in range(len(made)):
         near = made.clips[i].read()[0]
@@ -397,7 +397,7 @@ def example_of(samples, store, shortest=0.6, frames=None):
     one = np.zeros(1, np.int64)
     return Examples(
         Clips([Clip("a.wav")]), one, (("a", "00", "b"),), one > 0, ("",), (digest,), (samples,),
-        store, frames, shortest,
+        store, nf.EAT("-", frames=frames), shortest,
     )  # fmt: skip
 
 

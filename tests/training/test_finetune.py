@@ -11,7 +11,7 @@ import pytest
 import finetune_sounds as made
 import nearfar as nf
 from conftest import TINY, write
-from finetune_sounds import QUICK, sound, system, write_classes
+from finetune_sounds import EAR, QUICK, sound, system, write_classes
 from nearfar.embedder.eat.architecture import POSITIONS
 from nearfar.embedder.eat.weights import open_weights
 from nearfar.embedder.record import HEARD_DIGITS, Training
@@ -224,7 +224,7 @@ def test_one_seed_is_one_result_and_draws_nothing_from_others(clips, tmp_path, t
 
 def a_loop(clips, settings, cache, state=None):
     weights = open_weights(TINY)
-    found = examples(clips, nf.CoherenceMask(), None, settings, nf.Runtime(cache=cache))
+    found = examples(clips, nf.CoherenceMask(), EAR, settings, nf.Runtime(cache=cache))
     pupil = learner(weights, len(found.classes), settings)
     state = State(pupil, optimizer.adamw(pupil, settings))
     return loop.Loop(state, found, settings, Team("cpu"), lambda _: None)

@@ -9,7 +9,8 @@ torch = pytest.importorskip("torch")
 
 from bench.finetune_gpu import Kernels
 
-from finetune_sounds import write_lengths
+import nearfar as nf
+from finetune_sounds import EAR, write_lengths
 from nearfar.clips import Clips
 from nearfar.embedder.eat.weights import open_weights
 from nearfar.errors import DatasetError, SettingError
@@ -31,7 +32,7 @@ def found(tmp_path_factory):
     """Clips of three lengths."""
     folder = tmp_path_factory.mktemp("loop")
     clips = Clips.open(write_lengths(folder / "sounds"), split="train")
-    return examples(clips, Near(), None, SETTINGS, Runtime(cache=folder))
+    return examples(clips, Near(), EAR, SETTINGS, Runtime(cache=folder))
 
 
 def made(found, report=lambda entry: None, **changes):
@@ -71,7 +72,7 @@ def kernels(loop, epoch=1):
 def test_a_batch_of_three_lengths_launches_less_than_twice_what_one_length_does(found):
     """The tiny encoder has two blocks; with 24 what is done once a length weighs less."""
     loop = made(found, batch_size=8)
-    whole = replace(found, frames=64)  # all clips padded or cut to one length
+    whole = replace(found, hears=nf.EAT("-", frames=64))  # all clips padded or cut to one length
     one = kernels(made(whole, batch_size=8))
     assert {lengths for _, lengths in one} == {1}
     mixed = kernels(loop)

@@ -13,7 +13,7 @@ import pytest
 
 import nearfar as nf
 from conftest import finish, machine_sound, write
-from finetune_sounds import contents, heard_features, write_lengths
+from finetune_sounds import EAR, contents, heard_features, write_lengths
 from nearfar.clips import Clips
 from nearfar.errors import NearfarWarning, StorageError
 from nearfar.frontend import Near
@@ -43,7 +43,7 @@ def clips(folder):
 
 @pytest.fixture
 def made(clips, tmp_path):
-    return examples(clips, Near(), None, SETTINGS, Runtime(cache=tmp_path))
+    return examples(clips, Near(), EAR, SETTINGS, Runtime(cache=tmp_path))
 
 
 @pytest.fixture
@@ -56,7 +56,7 @@ def reads(monkeypatch):
 
 
 def test_a_second_run_reads_nothing(clips, made, tmp_path, reads):
-    again = examples(clips, Near(), None, replace(SETTINGS, seed=5), Runtime(cache=tmp_path))
+    again = examples(clips, Near(), EAR, replace(SETTINGS, seed=5), Runtime(cache=tmp_path))
     assert reads == []
     assert contents(again) == contents(made)
 
@@ -65,14 +65,14 @@ def test_only_what_changed_is_read_again(folder, tmp_path, reads):
     root = tmp_path / "sounds"
     shutil.copytree(folder, root)
     runtime = Runtime(cache=tmp_path)
-    before = examples(Clips.open(root, "train"), Near(), None, SETTINGS, runtime)
+    before = examples(Clips.open(root, "train"), Near(), EAR, SETTINGS, runtime)
     clip = before.clips[0]
     times = os.stat(clip.path)
     write(clip.path, machine_sound(np.random.default_rng(9), before.samples[0] / 16_000))
     os.utime(clip.path, ns=(times.st_atime_ns, times.st_mtime_ns))  # as a copying tool may do
     assert os.stat(clip.path).st_size == times.st_size
     del reads[:]
-    after = examples(Clips.open(root, "train"), Near(), None, SETTINGS, runtime)
+    after = examples(Clips.open(root, "train"), Near(), EAR, SETTINGS, runtime)
     assert [Path(p) for p in reads] == [clip.path]
     assert before.near_digests[0] not in after.near_digests
     assert set(before.near_digests[1:]) < set(after.near_digests)
@@ -84,16 +84,16 @@ def test_moved_files_are_read_but_not_stored_again(folder, made, tmp_path):
     size = stored_bytes(tmp_path)
     root = tmp_path / "elsewhere"
     shutil.copytree(folder, root)
-    again = examples(Clips.open(root, "train"), Near(), None, SETTINGS, Runtime(cache=tmp_path))
+    again = examples(Clips.open(root, "train"), Near(), EAR, SETTINGS, Runtime(cache=tmp_path))
     assert contents(again) == contents(made)
     assert stored_bytes(tmp_path) - size < 20_000  # notes, no numbers
 
 
 def test_another_front_end_or_channel_order_finds_nothing(clips, made, tmp_path, reads):
     runtime = Runtime(cache=tmp_path)
-    other = examples(clips, nf.CoherenceMask(floor=0.3), None, SETTINGS, runtime)
+    other = examples(clips, nf.CoherenceMask(floor=0.3), EAR, SETTINGS, runtime)
     assert len(reads) == 19
-    examples(clips, Near(), None, SETTINGS, runtime, "far-near")
+    examples(clips, Near(), EAR, SETTINGS, runtime, "far-near")
     assert len(reads) == 38
     assert not np.array_equal(other.whole(0), made.whole(0))
 
@@ -112,6 +112,7 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 from nearfar.clips import Clips
+from nearfar.embedder.eat import EAT
 from nearfar.training import FineTuning
 from nearfar.training.examples import mels as melstore, prepare
 from nearfar.training.examples.examples import examples
@@ -136,7 +137,7 @@ elif where == "note":
 elif where == "name":  # all is written, and has not got its name yet
     Path.replace = deadly(Path.replace)
 clips = Clips.open(sys.argv[1], split="train")
-examples(clips, Near(), None, FineTuning(), Runtime(cache=Path(sys.argv[2])))
+examples(clips, Near(), EAT("-"), FineTuning(), Runtime(cache=Path(sys.argv[2])))
 """
 
 
@@ -156,7 +157,7 @@ def test_killed_in_mid_write_it_is_neither_corrupt_nor_stale(
     left = [p for p in (cache / "mels").rglob("*") if p.is_file()]
     assert len([p for p in left if p.suffix == ".note"]) == done
     assert any(p.name[0] == "." for p in left) == (where == "name")  # something half-written
-    again = examples(clips, Near(), None, SETTINGS, Runtime(cache=cache))
+    again = examples(clips, Near(), EAR, SETTINGS, Runtime(cache=cache))
     assert len(reads) == 19 - done
     assert contents(again) == contents(made)
 
@@ -190,11 +191,11 @@ def test_damage_on_the_disk_is_noticed_and_mended(clips, made, tmp_path, reads, 
         path.unlink()
     else:
         path.write_bytes(DAMAGE[damage](whole))
-    again = examples(clips, Near(), None, SETTINGS, Runtime(cache=tmp_path))
+    again = examples(clips, Near(), EAR, SETTINGS, Runtime(cache=tmp_path))
     assert len(reads) == 1
     assert path.read_bytes() == whole
     # `made` looks at the file that was damaged, so what it should be is computed anew.
-    assert contents(again) == contents(examples(clips, Near(), None, SETTINGS, Runtime()))
+    assert contents(again) == contents(examples(clips, Near(), EAR, SETTINGS, Runtime()))
 
 
 def test_two_processes_at_once_do_no_harm(folder, clips, made, tmp_path):
@@ -206,7 +207,7 @@ def test_two_processes_at_once_do_no_harm(folder, clips, made, tmp_path):
     for process in started:
         finish(process)
     assert [process.returncode for process in started] == [0, 0]
-    again = examples(clips, Near(), None, SETTINGS, Runtime(cache=cache))
+    again = examples(clips, Near(), EAR, SETTINGS, Runtime(cache=cache))
     assert contents(again) == contents(made)
 
 
@@ -221,7 +222,7 @@ def test_too_large_is_refused_and_large_is_said_first(tmp_path, monkeypatch, cli
     check_room(tmp_path, 1_000_000)
     asked = []
     monkeypatch.setattr(prepare, "check_room", lambda folder, size: asked.append((size, *reads)))
-    made = examples(clips, Near(), None, SETTINGS, Runtime(cache=tmp_path))
+    made = examples(clips, Near(), EAR, SETTINGS, Runtime(cache=tmp_path))
     # What was announced, before anything was read, is what it then takes.
     assert asked == [(sum(made.whole(i).nbytes for i in range(len(made))),)]
 
@@ -277,7 +278,7 @@ def test_temporary_stores_of_killed_processes_go_and_no_others(tmp_path, monkeyp
 def test_few_files_are_open_at_a_time(clips, made, tmp_path, monkeypatch):
     """Each is a descriptor of the process: thousands of clips would be more than it may have."""
     monkeypatch.setattr(arrays, "OPEN", 3)
-    other = examples(clips, Near(), None, SETTINGS, Runtime(cache=tmp_path))
+    other = examples(clips, Near(), EAR, SETTINGS, Runtime(cache=tmp_path))
     assert contents(other) == contents(made)
     assert len(other.mels._maps) <= 3
 
@@ -309,7 +310,7 @@ def test_what_an_earlier_format_left_is_told_shown_and_cleared(tmp_path, run, mo
 def test_clearing_removes_everything(clips, made, tmp_path):
     size = stored_bytes(tmp_path)
     assert size > sum(made.whole(i).nbytes for i in range(len(made)))
-    other = examples(clips, Near(), None, SETTINGS, Runtime(cache=tmp_path))
+    other = examples(clips, Near(), EAR, SETTINGS, Runtime(cache=tmp_path))
     assert clear_stores(tmp_path) == size
     assert stored_bytes(tmp_path) == 0
     assert stored_bytes(tmp_path / "nothing") == clear_stores(tmp_path / "nothing") == 0

@@ -6,6 +6,12 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from beats_folders import folder
+from nearfar.embedder.beats.architecture import BeatsArchitecture
+from nearfar.embedder.beats.model import BeatsEncoder
+from nearfar.embedder.beats.weights import open_weights as beats_weights
+from nearfar.embedder.eat.architecture import Architecture
+from nearfar.embedder.eat.model import Encoder
 from nearfar.embedder.eat.weights import open_weights
 from nearfar.training import FineTuning
 from nearfar.training.learner.learner import learner
@@ -30,14 +36,33 @@ def test_the_cosine_is_half_way_down_in_the_middle():
     assert schedule(1000, 1000, 0.1) == pytest.approx(0, abs=1e-12)
 
 
-def test_each_layer_below_learns_slower_by_the_decay():
+SIZES = {"dim": 8, "depth": 4, "heads": 2, "hidden": 16}
+
+
+@pytest.mark.parametrize(
+    ("encoder", "layer", "first"),
+    [
+        (Encoder(Architecture(columns=4, **SIZES)), "blocks.{}.mlp.fc1", "extra_tokens"),
+        (
+            BeatsEncoder(BeatsArchitecture(embed=8, taps=4, groups=2, **SIZES)),
+            "encoder.layers.{}.fc1",
+            "encoder.pos_conv.0.weight_v",
+        ),
+    ],
+    ids=["EAT", "BEATs"],
+)
+def test_each_layer_below_learns_slower_by_the_decay(encoder, layer, first):
     settings = FineTuning(learning_rate=1e-4, head_rate=10, layer_decay=0.5)
-    rates = [layer_rate(f"encoder.blocks.{i}.mlp.fc1.weight", 4, settings) for i in range(4)]
-    assert rates == [1e-4 * 0.5**n for n in (3, 2, 1, 0)]
-    assert layer_rate("encoder.extra_tokens", 4, settings) == 1e-4 * 0.5**4
+
+    def rate(name):
+        return layer_rate(name, encoder, settings)
+
+    names = [f"encoder.{layer.format(i)}" for i in range(4)]
+    assert [rate(f"{name}.weight") for name in names] == [1e-4 * 0.5**n for n in (3, 2, 1, 0)]
+    assert rate(f"encoder.{first}") == 1e-4 * 0.5**4
     for name in ("encoder.pooling.a", "encoder.projection.b", "loss.centres", "discriminator.out"):
-        assert layer_rate(name, 4, settings) == 1e-3
-    assert math.isclose(layer_rate("encoder.blocks.3.attn.qkv.lora_a", 4, settings), 1e-3)
+        assert rate(name) == 1e-3
+    assert math.isclose(rate(f"{names[3]}.lora_a"), 1e-3)
 
 
 def test_every_trained_tensor_is_in_one_group_and_vectors_do_not_decay():
@@ -49,6 +74,28 @@ def test_every_trained_tensor_is_in_one_group_and_vectors_do_not_decay():
         for x in group["params"]:
             bare = x.ndim < 2 or x is pupil.encoder.extra_tokens
             assert group["weight_decay"] == (0 if bare else 0.05)
+
+
+def test_of_beats_what_is_no_matrix_does_not_decay_and_one_table_is_trained():
+    pupil = learner(beats_weights(folder()), 3, FineTuning())
+    names = {id(x): name for name, x in pupil.named_parameters()}
+    decays = {
+        names[id(x)]: group["weight_decay"]
+        for group in adamw(pupil, FineTuning(weight_decay=0.05)).param_groups
+        for x in group["params"]
+    }
+    tables = [name for name in names.values() if "relative_attention_bias" in name]
+    assert len(tables) == 3
+    assert set(names.values()) - set(decays) == set(tables[1:])
+    kept = {
+        name for name, decay in decays.items() if not decay and pupil.get_parameter(name).ndim > 1
+    }
+    inner = "encoder.encoder.layers"
+    assert kept == {
+        tables[0],
+        "encoder.encoder.pos_conv.0.weight_g",
+        *(f"{inner}.{i}.self_attn.grep_a" for i in range(3)),
+    }
 
 
 def test_a_share_is_of_each_group_s_own_peak():

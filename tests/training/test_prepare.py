@@ -6,8 +6,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+import nearfar as nf
 from conftest import write
-from finetune_sounds import write_lengths
+from finetune_sounds import EAR, write_lengths
 from nearfar.clips import Clips
 from nearfar.embedding.kept import stamp_of
 from nearfar.errors import AudioError, NearfarError, NearfarWarning, StorageError
@@ -31,13 +32,16 @@ def store(tmp_path):
 
 def prepared(clips, store, workers=1, progress=None):
     runtime = Runtime(workers=workers, progress=progress)
-    return prepare(clips, Near(), None, runtime, "near-far", store)
+    return prepare(clips, Near(), EAR, runtime, "near-far", store)
 
 
 def test_a_key_is_the_front_ends_settings():
-    keys = [store_key(part) for part in (Near(), CoherenceMask(), CoherenceMask(floor=0.1))]
+    keys = [store_key(part, EAR) for part in (Near(), CoherenceMask(), CoherenceMask(floor=0.1))]
     assert len(set(keys)) == 3
-    assert store_key(CoherenceMask(floor=0.1)) == keys[2]
+    assert store_key(CoherenceMask(floor=0.1), EAR) == keys[2]
+    # Neither weights nor the length that is read: those are cut of the same log-mel.
+    assert store_key(Near(), nf.EAT("other", frames=64)) == keys[0]
+    assert store_key(Near(), nf.BEATs("-")) not in keys
 
 
 def test_a_stamp_changes_with_the_file_the_order_and_the_part(clips):
@@ -108,7 +112,7 @@ def test_clips_left_out_leave_the_others_as_they_are(clips, store, tmp_path):
     whole = prepared(clips, MelStore.open(tmp_path / "whole", "key"))
     write(clips[4].path, np.zeros((2, 16_000), np.float32))
     with pytest.warns(NearfarWarning, match=f"left out: .*{clips[4].path.name}"):
-        left = prepare(clips, Near(), None, Runtime(), "near-far", store, skip_bad=True)
+        left = prepare(clips, Near(), EAR, Runtime(), "near-far", store, skip_bad=True)
     assert left == [None if i == 4 else source for i, source in enumerate(whole)]
 
 
@@ -116,7 +120,7 @@ def test_a_clip_that_listing_refuses_now_is_left_out_though_it_is_stored(clips, 
     whole = prepared(clips, store)
     both = Clips([replace(clips[0], fault=f"{clips[0].name}: listed as broken"), *clips[1:]])
     with pytest.warns(NearfarWarning, match="listed as broken"):
-        left = prepare(both, Near(), None, Runtime(), "near-far", store, skip_bad=True)
+        left = prepare(both, Near(), EAR, Runtime(), "near-far", store, skip_bad=True)
     assert left == [None, *whole[1:]]
 
 
@@ -139,7 +143,7 @@ def test_many_clips_are_looked_through_first_and_their_notes_are_read_once(
         MelStore, "source", lambda self, stamp: asked.append(stamp) or source(self, stamp)
     )
     with pytest.warns(NearfarWarning, match="left out") as told:
-        left = prepare(clips, Near(), None, Runtime(), "near-far", store, skip_bad=True)
+        left = prepare(clips, Near(), EAR, Runtime(), "near-far", store, skip_bad=True)
     assert [i for i, one in enumerate(left) if one is None] == list(places)
     assert [str(each.message.about) for each in told] == [clips[i].name for i in places]
     assert len(asked) == len(clips)
@@ -172,7 +176,7 @@ def test_a_front_end_that_makes_no_numbers_is_named(clips, store):
             return super().__call__(audio) * np.nan
 
     with pytest.raises(AudioError, match="NaN or infinite samples"):
-        prepare(clips, Broken(), None, Runtime(), "near-far", store)
+        prepare(clips, Broken(), EAR, Runtime(), "near-far", store)
 
 
 def test_a_silent_swap_of_the_file_is_heard_but_not_remembered(clips, store, monkeypatch):

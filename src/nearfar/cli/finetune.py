@@ -45,7 +45,8 @@ if TYPE_CHECKING:
 # None where nothing is said: the default stands in FineTuning alone.
 Seed = Annotated[int | None, typer.Option(min=0, help="Of all that is drawn; as training.seed.")]
 Loss = Annotated[
-    str | None, typer.Option(help="arcface, cosface, elasticface or magface; as training.loss.")
+    str | None,
+    typer.Option(help="arcface, cosface, elasticface, magface or sc-adacos; as training.loss."),
 ]
 Lora = Annotated[
     int | None,
@@ -71,7 +72,7 @@ CheckpointMinutes = Annotated[
 Exclude = Annotated[list[str] | None, typer.Option(help="Train without this machine; repeatable.")]
 
 OF_TRAINING = "training."  # what the names of the training's settings begin with
-OF_ENCODER = ("weights", "frames", "pooling", "layer")  # EAT's that finetune reads, or refuses
+OF_ENCODER = ("weights", "frames", "pooling", "layer")  # that finetune reads, or refuses
 SETTING_OF = {"adapt": "adaptation"}  # flags of another name than their setting
 OF_BOTH = ("shortest", "precision", "seed")  # that a training has under the same name
 
@@ -124,7 +125,8 @@ def finetune(
     A checkpoint of every ten minutes and a log, .jsonl, lie beside the output. Several GPUs: start
     it with torchrun --no-python --nproc-per-node 4 nearfar finetune …, or with accelerate launch.
     """
-    from nearfar.embedder.eat import EAT
+    from nearfar.embedder.contract import training_of
+    from nearfar.embedder.encoders import encoder_of
     from nearfar.training.curves import check_matplotlib, draw
 
     check_output(
@@ -155,7 +157,7 @@ def finetune(
         return
     if plot is not None:
         draw(output.with_suffix(".jsonl"), plot)
-    typer.echo(_summary(output, EAT(str(output)).training, system, finished))
+    typer.echo(_summary(output, training_of(encoder_of(output)), system, finished))
     if plot is not None:
         typer.echo(visible(f"wrote {plot}"))
 

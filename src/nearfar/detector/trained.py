@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 from nearfar.embedder.backbone import Backbone
 from nearfar.embedder.contract import innermost, training_of
 from nearfar.embedder.crops import Crops
-from nearfar.embedder.eat import EAT
 from nearfar.embedder.yamnet import YAMNet
 from nearfar.errors import Once, SettingError
 from nearfar.parts.data import described, to_data
@@ -47,7 +46,7 @@ def check_frontend(frontend: Frontend, embedder: Embedder, order: str) -> None:
             f"{described(now)}; train another, or take it as it is with --any-frontend"
         )
     encoder = innermost(embedder)
-    if isinstance(encoder, EAT) and encoder.frames != training.frames:
+    if isinstance(encoder, Backbone) and encoder.frames != training.frames:
         raise SettingError(
             f"the encoder was trained with frames={training.frames}, the system has "
             f"{encoder.frames}; "
@@ -116,11 +115,11 @@ def warn_untrained(system: System | Ensemble, once: Once) -> None:
             continue
         # Wrapped and not told how to pool: that is s1 with weights that no finetune made.
         cropped = isinstance(encoder, Backbone | YAMNet) and encoder is not member.embedder
-        told = isinstance(encoder, EAT) and encoder.pooling is not None
+        told = isinstance(encoder, Backbone) and encoder.pooling is not None
         if cropped and not told and training_of(encoder) is None:
             meant = (
                 "; --set embedder.embedder.pooling=mean says that it is meant"
-                if isinstance(encoder, EAT)
+                if isinstance(encoder, Backbone)
                 else ""
             )
             once.warn(

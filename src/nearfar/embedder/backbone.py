@@ -34,8 +34,9 @@ PRECISIONS = ("fp32", "bf16")
 class Backbone(ABC):
     """An encoder as an embedder in two steps: log-mels in workers, tokens on a device.
 
-    A class of its own for each encoder, a frozen dataclass, has `weights`, `layer` and `precision`
-    among its fields and says how a clip is heard, how tokens are pooled and what it is called.
+    A class of its own for each encoder, a frozen dataclass, has `weights`, `pooling`, `layer` and
+    `precision` among its fields and says how a clip is heard, how tokens are pooled and what it is
+    called; and for a training, which computes a clip's log-mel once, how parts are cut of that.
 
     >>> from nearfar.embedder.eat import EAT
     >>> isinstance(EAT("a folder"), Backbone)
@@ -43,13 +44,16 @@ class Backbone(ABC):
     """
 
     weights: str
+    pooling: str | None
     layer: int | None
     precision: Precision
+    frames: int | None = None  # that each clip is brought to; None: its own length
 
     channels: ClassVar[int] = 1  # which one, a front end decides
     grid_bands: ClassVar[int] = 8  # of 16 mel bands each
     grid_hertz: ClassVar[tuple[float, ...]] = group_edges(8)
     leading: ClassVar[int] = 0  # tokens before those of the grid
+    longest: ClassVar[int]  # samples that are heard at most
 
     @property
     @abstractmethod
@@ -67,16 +71,45 @@ class Backbone(ABC):
         """What a log-mel depends on but the audio: never on the weights."""
 
     @abstractmethod
-    def _opened(self) -> Weights[Any]:
-        """The weights, looked at and whole."""
+    def opened(self) -> Weights[Any]:
+        """The weights, looked at and whole.
+
+        Raises:
+            WeightsError: not there, not whole, or another encoder's.
+        """
 
     @abstractmethod
     def _heard(self, channel: Float32) -> Float32:
         """The normalised log-mel of (samples,), (frames, 128)."""
 
     @abstractmethod
-    def _head(self, engine: Engine) -> Head:
-        """What makes one row of tokens."""
+    def _pooled(self) -> Head:
+        """What makes one row of tokens where no trained head does."""
+
+    @property
+    @abstractmethod
+    def mel_key(self) -> str:
+        """What the log-mel that a training keeps of a clip depends on but its sound."""
+
+    @abstractmethod
+    def whole_mel(self, channel: Float32) -> Float32:
+        """The log-mel of (samples,) that a training keeps, (frames, 128): crops are cut of it."""
+
+    @abstractmethod
+    def fitted(self, mel: Float32) -> Float32:
+        """Of a kept log-mel what is heard of the clip as a whole."""
+
+    @abstractmethod
+    def cut(self, mel: Float32, first: int, last: int) -> Float32:
+        """Of a kept log-mel what is heard of the samples from `first` on, `last` not among them."""
+
+    @abstractmethod
+    def check_length(self, samples: int) -> None:
+        """Refuse a clip of which a training could hear nothing, or more than fits.
+
+        Raises:
+            AudioError: too short, or too long.
+        """
 
     def _check_settings(self) -> None:
         """Refuse impossible settings, and make a path text.
@@ -99,18 +132,25 @@ class Backbone(ABC):
 
     @property
     def dim(self) -> int:
-        """Numbers a clip."""
-        return int(self._opened().architecture.dim)
+        """Numbers a clip: of the trained head's embedding, or of a token."""
+        shape = self.opened().architecture  # read once for each state of the file
+        return int(shape.projection[2] if self._trained else shape.dim)
+
+    @property
+    def _trained(self) -> bool:
+        """Does the embedding come from the head that nearfar trained?"""
+        # Any pooling by name means the tokens themselves, of trained weights, too.
+        return self.pooling is None and self.opened().architecture.projection is not None
 
     @property
     def training(self) -> Training | None:
         """How nearfar trained the weights; None for published ones."""
-        return Training.of(self._opened())
+        return Training.of(self.opened())
 
     @property
     def files(self) -> dict[str, Path]:
         """What a copy of the weights consists of: name in a folder → file."""
-        tensors = self._opened().path
+        tensors = self.opened().path
         config = tensors.parent / CONFIG  # what nearfar trained carries its config inside
         return {TENSORS: tensors} | ({CONFIG: config} if config.is_file() else {})
 
@@ -143,7 +183,8 @@ class Backbone(ABC):
     def encode(self, mels: Sequence[Float32], runtime: Runtime) -> Float32:
         """(frames, 128) each → (batch, dim), on the runtime's device."""
         engine = self._engine(runtime)  # first, for it says what is missing where torch is
-        rows = engine(mels, self._head(engine), self.layer, runtime.batch_size)  # (batch, dim)
+        head = engine.project if self._trained else self._pooled()
+        rows = engine(mels, head, self.layer, runtime.batch_size)  # (batch, dim)
         if not np.isfinite(rows).all():
             raise WeightsError(
                 f"{self.weights}: gives NaN or infinite numbers, so the weights are damaged; "
@@ -173,7 +214,7 @@ class Backbone(ABC):
     @property
     def grid_dim(self) -> int:
         """Numbers a token, also where the weights have a head behind them."""
-        return int(self._opened().architecture.dim)
+        return int(self.opened().architecture.dim)
 
     def grids(self, mels: Sequence[Float32], runtime: Runtime) -> list[Float32]:
         """(frames, 128) each → (columns, 8, dim) each, bands from low to high.
@@ -206,7 +247,7 @@ class Backbone(ABC):
             WeightsError: no weights there, or another encoder's; no torch.
             SettingError: a layer, device or precision that is not there.
         """
-        shape, name = self._opened().architecture, type(self).__name__
+        shape, name = self.opened().architecture, type(self).__name__
         if self.layer is not None and self.layer > shape.depth:
             raise SettingError(f"{name}.layer is {self.layer}; {shape.name} has {shape.depth}")
         with needs("eat", f"{name} needs PyTorch", WeightsError):
@@ -219,4 +260,4 @@ class Backbone(ABC):
         self.check(runtime)
         from nearfar.embedder.engines import engine
 
-        return engine(self._opened(), self.precision, runtime.device)
+        return engine(self.opened(), self.precision, runtime.device)

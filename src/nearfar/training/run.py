@@ -20,13 +20,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from nearfar.embedder.contract import with_weights
+from nearfar.embedder.backbone import Backbone
+from nearfar.embedder.contract import training_of, with_weights
 from nearfar.embedder.crops import Crops
 from nearfar.embedder.device import choose, has_bf16, tf32
-from nearfar.embedder.eat import EAT
-from nearfar.embedder.eat.weights import PREFIX, Weights, open_weights
+from nearfar.embedder.encoders import KINDS, encoder_of
 from nearfar.embedder.engines import release
 from nearfar.embedder.record import HEARD_DIGITS, KEY, Training
+from nearfar.embedder.weights import Weights
+from nearfar.embedder.yamnet import YAMNet
 from nearfar.errors import SettingError, StorageError, WeightsError
 from nearfar.parts.data import to_data
 from nearfar.parts.valid import number
@@ -118,7 +120,7 @@ def finetune(
     a share at a time: all end with the same weights, but not with those of one process.
 
     Args:
-        system: with EAT, or Crops of it, and published weights.
+        system: with EAT or BEATs, or Crops of one, and published weights.
         clips: normal recordings of any number of machines; classes are made over all of them.
         settings: of the training.
         runtime: device; workers and cache of the log-mels; progress.
@@ -145,17 +147,17 @@ def finetune(
     settings, runtime = settings or FineTuning(), runtime or Runtime()
     number("checkpoint_minutes", checkpoint_minutes, 0, 1e6)
     files = Files.beside(out)
-    eat = _encoder(system)
-    weights = _published(eat)  # all that can be refused is, before hours of work
+    encoder = _encoder(system)
+    weights = _published(encoder)  # all that can be refused is, before hours of work
     check_rank(settings.lora, weights.architecture.dim)
     settings = _with_precision(settings, choose(runtime.device))
     team = Team(runtime.device)
     release()  # encoders that scored something: gigabytes of the device that this needs
     _refuse_existing(files, resume)
     with team.first():  # the others find the log-mels that the first has stored
-        found = examples(clips, system.frontend, eat.frames, settings, runtime, order, skip_bad)
+        found = examples(clips, system.frontend, encoder, settings, runtime, order, skip_bad)
     try:
-        task = _Task(system, eat, weights, found, settings, files, team, order, checkpoint_minutes)
+        task = _Task(system, weights, found, settings, files, team, order, checkpoint_minutes)
         run, finished = task.run, resume and files.out.exists()  # hashes what begins, not later
         if finished:
             _refuse_other_result(files.out, run)
@@ -176,7 +178,7 @@ def products(settings: FineTuning) -> AbstractContextManager[None]:
     return tf32() if settings.precision == "bf16" else nullcontext()
 
 
-def begun(weights: Weights, found: Examples, settings: FineTuning, team: Team) -> State:
+def begun(weights: Weights[Any], found: Examples, settings: FineTuning, team: Team) -> State:
     """A training at its beginning, on the team's device."""
     dann = settings.adaptation == "dann"
     shares = domain_shares(found, settings.balanced) if dann else (0.5, 0.5)
@@ -192,8 +194,7 @@ class _Task:
     """One training: what learns, from what, how and where."""
 
     system: System
-    eat: EAT
-    weights: Weights
+    weights: Weights[Any]
     found: Examples
     settings: FineTuning
     files: Files
@@ -210,7 +211,7 @@ class _Task:
         return {
             "training": self.settings.to_data(),
             "frontend": to_data(self.system.frontend),
-            "embedder": {"frames": self.eat.frames},
+            "embedder": {"frames": found.hears.frames},
             "order": self.order,  # of channels: near and far exchanged are other sounds
             "weights": self.weights.sha256,
             "clips": hashlib.sha256(text.encode()).hexdigest(),
@@ -258,15 +259,16 @@ class _Task:
     def write(self, state: State) -> None:
         """The result, and then no checkpoint any more."""
         encoder, out = state.learner.encoder, self.files.out
+        prefix = KINDS[encoder.shape.kind].module("weights").LAYOUT.prefix
         metadata = {
             "format": "pt",  # what other readers of such files ask for
             "config": json.dumps(encoder.shape.config(), sort_keys=True),
             KEY: self._record(state).to_text(),
         }
         with averaged(state):
-            tensors = {PREFIX + n: x for n, x in exported(encoder, state.weights).items()}
+            tensors = {prefix + n: x for n, x in exported(encoder, state.weights).items()}
         checkpoint.write_tensors(out, tensors, metadata)
-        open_weights(out)  # what nobody could open must not cost the checkpoint
+        encoder_of(out).opened()  # what nobody could open must not cost the checkpoint
         self.files.checkpoint.unlink(missing_ok=True)
 
     def _record(self, state: State) -> Training:
@@ -288,7 +290,7 @@ class _Task:
         }
         return Training(
             frontend=to_data(self.system.frontend),
-            frames=self.eat.frames,
+            frames=found.hears.frames,
             classes=found.classes,
             held_out=frozenset(map(str, near[found.held_out])),
             heard=frozenset(str(d)[:HEARD_DIGITS] for d in near[~found.held_out]),
@@ -314,30 +316,36 @@ def _telling(progress: Progress | None, watch: Watch | None) -> Watch:
 # ---- what is refused -------------------------------------------------------------------------
 
 
-def _encoder(system: System) -> EAT:
+def _encoder(system: System) -> Backbone:
     if not isinstance(system, System):
         raise SettingError(
             f"finetune trains one System, this is {type(system).__name__}; give one of its members"
         )
     inner = system.embedder.embedder if isinstance(system.embedder, Crops) else system.embedder
-    if not isinstance(inner, EAT):
+    if isinstance(inner, YAMNet):
         raise SettingError(
-            f"finetune trains EAT, and this system has {type(inner).__name__}; give a system such "
-            "as s1"
+            "finetune trains EAT or BEATs; YAMNet is computed without PyTorch and has no gradients:"
+            " fit it as it is, nearfar fit DATA -s s3 --weights DIR, or give --weights of another"
+        )
+    if not isinstance(inner, Backbone):
+        raise SettingError(
+            f"finetune trains EAT or BEATs, and this system has {type(inner).__name__}; give a "
+            "system such as s1"
         )
     for name, value in (("pooling", inner.pooling), ("layer", inner.layer)):
         if value is not None:
             raise SettingError(
-                f"EAT.{name} is {value!r}; training ends in a head of its own: leave {name} away"
+                f"{type(inner).__name__}.{name} is {value!r}; training ends in a head of its own: "
+                f"leave {name} away"
             )
     return inner
 
 
-def _published(eat: EAT) -> Weights:
-    weights = open_weights(eat.weights)
-    if Training.of(weights) is not None or weights.architecture.projection is not None:
+def _published(encoder: Backbone) -> Weights[Any]:
+    weights = encoder.opened()
+    if encoder.training is not None or weights.architecture.projection is not None:
         raise WeightsError(
-            f"{eat.weights}: was trained by nearfar already; begin with published weights"
+            f"{encoder.weights}: was trained by nearfar already; begin with published weights"
         )
     return weights
 
@@ -382,7 +390,7 @@ def _refuse_existing(files: Files, resume: bool) -> None:
 
 def _refuse_other_result(out: Path, run: Mapping[str, Any]) -> None:
     """A training that is finished has nothing to go on with, if it is this one."""
-    training = Training.of(open_weights(out))
+    training = training_of(encoder_of(out))
     if training is None:
         raise StorageError(f"{out}: is there already; choose another name, or delete it")
     checkpoint.refuse_other(out, training.provenance.get("run", {}), run)

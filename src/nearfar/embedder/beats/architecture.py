@@ -11,10 +11,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 from nearfar.embedder.beats.features import PATCH
+from nearfar.embedder.head import HeadSizes, check_head, head_of, head_shapes, head_sizes
 from nearfar.embedder.tensorfile import Shape
 from nearfar.errors import WeightsError
 from nearfar.parts.own import shown
@@ -61,6 +62,7 @@ class BeatsArchitecture:
         groups: of that convolution.
         buckets: of relative positions, half of them for keys behind the query.
         distance: in tokens, from which on all share the last bucket.
+        projection: sizes of the head that nearfar trains; None for published weights.
 
     Raises:
         WeightsError: numbers that no BEATs can have.
@@ -78,15 +80,17 @@ class BeatsArchitecture:
     groups: int = 16
     buckets: int = 320
     distance: int = 800
+    # Out of the repr, which is part of the keys of published weights' embeddings; a file with a
+    # head has a hash of its own.
+    projection: HeadSizes | None = field(default=None, repr=False)
 
     kind: ClassVar[str] = "beats"
 
     def __post_init__(self) -> None:
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if not is_whole(value, 1, LARGEST):
+        for ours, theirs in _FIELDS.items():
+            if not is_whole(value := getattr(self, ours), 1, LARGEST):
                 raise WeightsError(
-                    f"{_FIELDS[field.name]} of the encoder is {shown(value)}; it is a number "
+                    f"{theirs} of the encoder is {shown(value)}; it is a number "
                     f"from 1 to {LARGEST:,}"
                 )
         for name in ("heads", "groups"):
@@ -100,6 +104,7 @@ class BeatsArchitecture:
                 f"num_buckets {self.buckets} with max_distance {self.distance}; need a multiple "
                 "of 4, and a distance of more than a quarter of it"
             )
+        check_head(self.projection)
 
     @property
     def name(self) -> str:
@@ -108,7 +113,10 @@ class BeatsArchitecture:
         >>> BeatsArchitecture(embed=32, dim=64, depth=3, heads=4, groups=4).name
         'BEATs 64×3'
         """
-        return "BEATs-base" if self == BeatsArchitecture() else f"BEATs {self.dim}×{self.depth}"
+        base = replace(self, projection=None) == BeatsArchitecture()
+        name = "BEATs-base" if base else f"BEATs {self.dim}×{self.depth}"
+        head = self.projection
+        return name if head is None else f"{name} trained by nearfar ({head[2]} numbers)"
 
     @property
     def alpha(self) -> float:
@@ -143,7 +151,17 @@ class BeatsArchitecture:
         }
         for i in range(self.depth):
             shapes |= {f"encoder.layers.{i}.{name}": s for name, s in self._layer().items()}
+        if self.projection is not None:
+            shapes |= head_shapes(d, self.projection)
         return shapes
+
+    def projected(self) -> BeatsArchitecture:
+        """The same encoder with the head that nearfar trains, its sizes following the encoder's.
+
+        >>> BeatsArchitecture().projected().projection
+        (96, 384, 192)
+        """
+        return replace(self, projection=head_sizes(self.dim))
 
     def _layer(self) -> dict[str, Shape]:
         d, hidden = self.dim, self.hidden
@@ -201,7 +219,8 @@ def from_config(config: Mapping[str, Any], shapes: Mapping[str, Shape]) -> Beats
                 f"the config says {theirs} = {config[theirs]!r}, the tensors {found[ours]}; "
                 "it belongs to other weights"
             )
-    architecture = BeatsArchitecture(**found, distance=config.get("max_distance", 800))
+    distance = config.get("max_distance", BeatsArchitecture.distance)
+    architecture = BeatsArchitecture(**found, distance=distance, projection=head_of(shapes))
     for name in _SILENT:
         if name not in config:
             raise WeightsError(

@@ -6,6 +6,7 @@ from nearfar.embedder import soundness
 from nearfar.embedder.beats.architecture import TABLE, TAPS_V
 from nearfar.embedder.beats.features import MAX_FRAMES
 from nearfar.embedder.beats.weights import BeatsWeights
+from nearfar.embedder.record import Training
 from nearfar.embedder.soundness import bits_of, size_of
 
 
@@ -29,11 +30,12 @@ def facts(weights: BeatsWeights) -> dict[str, str]:
     """Name → value, a line each.
 
     Raises:
-        WeightsError: the file is gone.
+        WeightsError: the file is gone, or its record of training is damaged.
     """
     shape = weights.architecture
     names = shape.shapes()
     copies = sum(name.endswith(TABLE) for name in names) - 1  # one table, once a layer
+    pooling = "mean" if Training.of(weights) is None else "trained head"
     distinct = shape.parameters - copies * shape.buckets * shape.heads
     return {
         "architecture": f"{shape.name}, {shape.depth} layers of {shape.heads} heads",
@@ -43,5 +45,5 @@ def facts(weights: BeatsWeights) -> dict[str, str]:
         f"{MAX_FRAMES:,} frames, {MAX_FRAMES / 100:.1f} s",
         "bytes": size_of(weights),
         "sha256": weights.sha256,
-        "pooling": "mean",
+        "pooling": f"{pooling}, unless another is asked for",
     }

@@ -52,9 +52,8 @@ class _PackedDeepNorm:
             x.weight = x.bias = None  # type: ignore[assignment]
 
     def __call__(self, x: Tensor, offsets: Offsets) -> Tensor:
-        clips, tokens, dim = x.shape
+        dim = x.shape[-1]
         q, k, v, pairs = torch.split(self.all(x), [dim, dim, dim, 2 * self.attn.heads], dim=-1)
-        pairs = pairs.view(clips, tokens, self.attn.heads, 2)
         return self.block(x, self.attn.mix(q, k, v, pairs, offsets))
 
 

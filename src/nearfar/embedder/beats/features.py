@@ -73,3 +73,23 @@ def heard(channel: Float32) -> Float32:
     """
     used = frames_of(channel.shape[-1])
     return features(channel[..., : (used - 1) * HOP + 400])
+
+
+def fitted(mel: Float32) -> Float32:
+    """Of all frames of a clip those that fill patches."""
+    return mel[: len(mel) // PATCH * PATCH]
+
+
+def cut(mel: Float32, first: int, last: int) -> Float32:
+    """Of a clip's log-mel what is heard of some of its samples: whole patches, one at least.
+
+    It is the log-mel of the cut sound but for the start, which is rounded to a frame, 10 ms.
+
+    Args:
+        mel: (frames, 128), what `features` gave for the whole clip.
+        first: sample of the clip.
+        last: the first one that is not heard any more.
+    """
+    own = max(PATCH, n_frames(last - first) // PATCH * PATCH)
+    start = min(round(first / HOP), len(mel) - own)  # of one column the last frames may be missing
+    return mel[start : start + own]

@@ -10,7 +10,9 @@ This file imports torch; import it inside functions only.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +21,8 @@ from torch.nn import functional
 from nearfar.embedder.beats.architecture import GATES, TABLE, BeatsArchitecture
 from nearfar.embedder.beats.features import PATCH
 from nearfar.embedder.beats.weights import BeatsWeights
+from nearfar.embedder.head import PARTS
+from nearfar.embedder.trunk import Sizes, Trunk, apart, fill, joined, thinned
 from nearfar.errors import WeightsError
 
 EPS = 1e-5  # of every LayerNorm
@@ -117,7 +121,7 @@ class GatedAttention(nn.Module):
 
     >>> shape = BeatsArchitecture(embed=8, dim=8, depth=1, heads=2, hidden=16, taps=4, groups=2)
     >>> part = GatedAttention(shape)
-    >>> part(torch.zeros(1, 5, 8), Offsets(torch.zeros(2, 9))).shape
+    >>> part(torch.zeros(1, 5, 8), [Offsets(torch.zeros(2, 9))]).shape
     torch.Size([1, 5, 8])
     """
 
@@ -132,25 +136,32 @@ class GatedAttention(nn.Module):
         # In each layer as published; that of layer 0 is used in all.
         self.relative_attention_bias = nn.Embedding(shape.buckets, shape.heads)
 
-    def forward(self, x: Tensor, offsets: Offsets) -> Tensor:
-        """(batch, tokens, dim) → the same shape."""
+    def forward(self, x: Tensor, offsets: Sequence[Offsets], sizes: Sizes | None = None) -> Tensor:
+        """(batch, tokens, dim) → the same shape; of `joined` clips, each hears itself alone.
+
+        Offsets are those of each length, of which there is one where no `sizes` are given.
+        """
         q = self.q_proj(x)
         pairs = functional.linear(q.view(*x.shape[:2], self.heads, -1), *self.pair())
-        return self.out_proj(  # type: ignore[no-any-return]
-            self.mix(q, self.k_proj(x), self.v_proj(x), pairs, offsets)
-        )
+        all_of = (q, self.k_proj(x), self.v_proj(x), pairs.flatten(2))
+        if sizes is None:
+            return self.out_proj(self.mix(*all_of, offsets[0]))  # type: ignore[no-any-return]
+        of_length = zip(*(apart(some, sizes) for some in all_of), offsets, strict=True)
+        mixed = [self.mix(*some) for some in of_length]
+        return self.out_proj(joined(mixed)[0])  # type: ignore[no-any-return]
 
     def mix(self, q: Tensor, k: Tensor, v: Tensor, pairs: Tensor, offsets: Offsets) -> Tensor:
         """Values weighted by attention; all (batch, tokens, dim).
 
         Args:
             q, k, v: what the projections gave.
-            pairs: two numbers for each query and head, (batch, tokens, heads, 2).
+            pairs: two numbers for each query and head, (batch, tokens, heads · 2).
             offsets: what relative positions add.
         """
         batch, tokens, _ = q.shape
         q, k, v = (x.view(batch, tokens, self.heads, -1).transpose(1, 2) for x in (q, k, v))
-        a, b = torch.sigmoid(pairs.transpose(1, 2)).chunk(2, dim=-1)
+        pairs = pairs.view(batch, tokens, self.heads, 2).transpose(1, 2)
+        a, b = torch.sigmoid(pairs).chunk(2, dim=-1)
         gate = a * (b * self.grep_a - 1) + 2  # (batch, heads, tokens, 1)
         parts = []
         for first in range(0, tokens, QUERIES):
@@ -175,7 +186,7 @@ class DeepNormLayer(nn.Module):
     """One transformer layer; each norm comes after a sum whose first term is enlarged (DeepNorm).
 
     >>> shape = BeatsArchitecture(embed=8, dim=8, depth=1, heads=2, hidden=16, taps=4, groups=2)
-    >>> DeepNormLayer(shape)(torch.zeros(1, 5, 8), Offsets(torch.zeros(2, 9))).shape
+    >>> DeepNormLayer(shape)(torch.zeros(1, 5, 8), [Offsets(torch.zeros(2, 9))]).shape
     torch.Size([1, 5, 8])
     """
 
@@ -187,14 +198,23 @@ class DeepNormLayer(nn.Module):
         self.fc1 = nn.Linear(shape.dim, shape.hidden)
         self.fc2 = nn.Linear(shape.hidden, shape.dim)
         self.final_layer_norm = nn.LayerNorm(shape.dim, eps=EPS)
+        self.drop_path = 0.0  # chance to leave a clip's branch out while training
 
-    def forward(self, x: Tensor, offsets: Offsets) -> Tensor:
-        """(batch, tokens, dim) → the same shape."""
-        mixed = self.self_attn(x, offsets)
-        # In place: of a sum's terms the first is nobody else's.
-        x = self.self_attn_layer_norm(mixed.add_(x, alpha=self.alpha))
-        y = self.fc2(functional.gelu(self.fc1(x)))
-        return self.final_layer_norm(y.add_(x, alpha=self.alpha))  # type: ignore[no-any-return]
+    def forward(self, x: Tensor, offsets: Sequence[Offsets], sizes: Sizes | None = None) -> Tensor:
+        """(batch, tokens, dim), or `joined` clips → the same shape; offsets as attention's."""
+        chance = self.drop_path if self.training else 0.0
+        mixed = thinned(self.self_attn(x, offsets, sizes), chance, sizes)
+        x = self.self_attn_layer_norm(self._sum(x, mixed))
+        y = thinned(self.fc2(functional.gelu(self.fc1(x))), chance, sizes)
+        return self.final_layer_norm(self._sum(x, y))  # type: ignore[no-any-return]
+
+    def _sum(self, x: Tensor, branch: Tensor) -> Tensor:
+        """α·x + branch."""
+        # In place: of a sum's terms the branch is nobody else's. Where products are in bfloat16 and
+        # norms are not it would round the sum.
+        if branch.dtype == x.dtype:
+            return branch.add_(x, alpha=self.alpha)
+        return torch.add(branch, x, alpha=self.alpha)
 
 
 class _Layers(nn.Module):
@@ -207,7 +227,7 @@ class _Layers(nn.Module):
         self.layers = nn.ModuleList(DeepNormLayer(shape) for _ in range(shape.depth))
 
 
-class BeatsEncoder(nn.Module):
+class BeatsEncoder(Trunk):
     """BEATs.
 
     Args:
@@ -219,14 +239,19 @@ class BeatsEncoder(nn.Module):
     torch.Size([1, 16, 8])
     """
 
+    blocks_at = "encoder.layers."
+    adapted = ("q_proj", "k_proj", "v_proj", "out_proj", "fc1", "fc2")
+    undecayed = ("grep_a", "weight_g", TABLE)
+    published_decay = 0.6  # layer_wise_gradient_decay_ratio of every published config
+
     def __init__(self, shape: BeatsArchitecture) -> None:
-        super().__init__()
-        self.shape = shape
+        super().__init__(shape)
         self.patch_embedding = nn.Conv2d(1, shape.embed, PATCH, PATCH, bias=False)
         self.layer_norm = nn.LayerNorm(shape.embed, eps=EPS)
         if shape.embed != shape.dim:
             self.post_extract_proj = nn.Linear(shape.embed, shape.dim)
         self.encoder = _Layers(shape)
+        self.add_head()
 
     def forward(self, mel: Tensor, layer: int | None = None) -> Tensor:
         """Tokens of some clips of one length.
@@ -238,11 +263,24 @@ class BeatsEncoder(nn.Module):
         Returns:
             (batch, frames // 16 · 8, dim).
         """
-        x = self.embed(mel)
-        offsets = self.offsets(x.shape[1])
-        for one in self.encoder.layers[:layer]:
-            x = one(x, offsets)
-        return x
+        return self.through(self.embed(mel), 0, layer)
+
+    def stack(self) -> nn.ModuleList:
+        """The layers, first to last."""
+        return self.encoder.layers
+
+    def beside(self, x: Tensor, sizes: Sizes | None) -> tuple[Any, ...]:
+        """What relative positions add for clips of each length, and the lengths."""
+        lengths = [x.shape[1]] if sizes is None else [tokens for _, tokens in sizes]
+        return [self.offsets(tokens) for tokens in lengths], sizes
+
+    def trains(self, name: str) -> bool:
+        """All but the tables of relative positions that no layer uses."""
+        return self.stored_as(name) == name
+
+    def stored_as(self, name: str) -> str:
+        """The first layer's table of relative positions is that of all layers."""
+        return f"{self.blocks_at}0.{TABLE}" if name.endswith(TABLE) else name
 
     def embed(self, mel: Tensor) -> Tensor:
         """What goes into the first layer, (batch, tokens, dim)."""
@@ -293,26 +331,16 @@ def load(weights: BeatsWeights, dtype: torch.dtype = torch.float32) -> BeatsEnco
     Raises:
         WeightsError: the file changed since it was checked, or has tables that differ.
     """
-    from safetensors import SafetensorError, safe_open
-
     with torch.device("meta"):  # no memory for numbers that the file brings
         encoder = BeatsEncoder(weights.architecture)
-    try:
-        with safe_open(weights.path, framework="pt") as file:
-            state = {name: file.get_tensor(name) for name in weights.architecture.shapes()}
-        # Assigned, not copied: the file's own pages are the parameters.
-        encoder.load_state_dict(state, assign=True)
-    except (SafetensorError, OSError, RuntimeError) as error:
-        line = next(iter(str(error).splitlines()), type(error).__name__)
-        raise WeightsError(
-            f"{Path(weights.path).name}: cannot be read ({line}); copy it again"
-        ) from None
-    refuse_tables(weights.path, state)
-    for parameter in encoder.parameters():
-        parameter.requires_grad_(False)
+    fill(encoder, weights, torch.float32)
+    refuse_tables(weights.path, encoder.state_dict())
     convolution: PositionConvolution = encoder.encoder.pos_conv[0]  # type: ignore[assignment]
-    convolution.weight = convolution.float().normed()  # before it is rounded
-    return encoder.to(dtype).eval()
+    convolution.weight = convolution.normed()  # before it is rounded
+    for name, part in encoder.named_children():
+        if name not in PARTS:  # a trained head is small and works in float32, whatever the rest
+            part.to(dtype)
+    return encoder.eval()
 
 
 def refuse_tables(path: Path, tensors: dict[str, Tensor]) -> None:

@@ -17,6 +17,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from nearfar.embedder.head import HeadSizes, check_head, head_of, head_shapes, head_sizes
 from nearfar.embedder.tensorfile import Shape
 from nearfar.errors import WeightsError
 from nearfar.parts.valid import is_number, is_whole
@@ -65,8 +66,7 @@ class Architecture:
         heads: of the attention, `dim / heads` dimensions each.
         hidden: units of a block's MLP.
         classes: of the fine-tuned head; None for a pretrained encoder.
-        projection: sizes of the head that nearfar trains: units of the attention that pools, units
-            of the hidden layer, numbers of an embedding; None for published weights.
+        projection: sizes of the head that nearfar trains; None for published weights.
         norm_eps: of every LayerNorm of the encoder.
         columns: of the stored position table, 16 frames each; longer clips get positions anew.
 
@@ -85,7 +85,7 @@ class Architecture:
     classes: int | None = None
     norm_eps: float = 1e-6  # as published
     columns: int = COLUMNS
-    projection: tuple[int, int, int] | None = None
+    projection: HeadSizes | None = None
     kind: ClassVar[str] = "eat"
 
     def __post_init__(self) -> None:
@@ -95,8 +95,7 @@ class Architecture:
                 raise WeightsError(f"{name} of the encoder is {value!r}; it is a number from 1 up")
         if self.classes is not None and not is_whole(self.classes, 1):
             raise WeightsError(f"the head has {self.classes!r} classes; need 1 or more")
-        if self.projection is not None and not all(is_whole(n, 1) for n in self.projection):
-            raise WeightsError(f"a projection of sizes {self.projection!r}; need 1 or more")
+        check_head(self.projection)
         if self.dim % 4:  # a quarter each: sine and cosine of the mel row and of the column
             raise WeightsError(
                 f"{self.dim} dimensions; the position table needs a multiple of 4, this is no EAT"
@@ -157,25 +156,8 @@ class Architecture:
                 "head.bias": (self.classes,),
             }
         if self.projection is not None:
-            shapes |= self._projection(*self.projection)
+            shapes |= head_shapes(d, self.projection)
         return shapes
-
-    def _projection(self, attention: int, hidden: int, out: int) -> dict[str, Shape]:
-        """Attentive statistics pooling and the layers behind it (report §2.2)."""
-        return {
-            "pooling.hidden.weight": (attention, self.dim),
-            "pooling.hidden.bias": (attention,),
-            "pooling.score.weight": (1, attention),
-            "pooling.score.bias": (1,),
-            "projection.hidden.weight": (hidden, 2 * self.dim),  # weighted mean and sd
-            "projection.hidden.bias": (hidden,),
-            "projection.norm.weight": (hidden,),
-            "projection.norm.bias": (hidden,),
-            "projection.norm.running_mean": (hidden,),
-            "projection.norm.running_var": (hidden,),
-            "projection.out.weight": (out, hidden),
-            "projection.out.bias": (out,),
-        }
 
     def projected(self) -> Architecture:
         """The same encoder with the head that nearfar trains, its sizes following the encoder's.
@@ -185,8 +167,7 @@ class Architecture:
         >>> Architecture(1024, 24, 16, 4096).projected().projection
         (128, 512, 256)
         """
-        sizes = (max(1, self.dim // 8), max(1, self.dim // 2), max(1, self.dim // 4))
-        return replace(self, classes=None, projection=sizes)
+        return replace(self, classes=None, projection=head_sizes(self.dim))
 
     def _block(self) -> dict[str, Shape]:
         d, hidden = self.dim, self.hidden
@@ -265,23 +246,12 @@ def from_config(config: Mapping[str, Any], shapes: Mapping[str, Shape]) -> Archi
         heads=_heads(config, dim),
         hidden=4 * dim if hidden is None else hidden,
         classes=_read(shapes, _CLASSES),
-        projection=_projection_of(shapes),
+        projection=head_of(shapes),
         norm_eps=_number(config, "norm_eps", 1e-6),
         columns=table[1] // ROWS if len(table) == 3 else COLUMNS,
     )
     _compare(config, architecture)
     return architecture
-
-
-def _projection_of(shapes: Mapping[str, Shape]) -> tuple[int, int, int] | None:
-    sizes = [
-        _read(shapes, [(name, 0)])
-        for name in ("pooling.hidden.weight", "projection.hidden.weight", "projection.out.weight")
-    ]
-    if all(size is None for size in sizes):
-        return None
-    attention, hidden, out = (size or 0 for size in sizes)  # 0: `Architecture` refuses half a head
-    return attention, hidden, out
 
 
 def positions(dim: int, columns: int) -> NDArray[np.float32]:

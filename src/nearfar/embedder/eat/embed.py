@@ -6,12 +6,22 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from nearfar.embedder.backbone import Backbone, Float32
-from nearfar.embedder.eat.features import check_frames, features
+from nearfar.embedder.eat.features import (
+    MAX_FRAMES,
+    PATCH,
+    check_frames,
+    cut,
+    features,
+    fitted,
+    frames_of,
+)
 from nearfar.embedder.eat.weights import Weights, open_weights
 from nearfar.errors import SettingError
+from nearfar.sound.fbank import FRAME, n_frames
+from nearfar.sound.spectral import HOP
 
 if TYPE_CHECKING:
-    from nearfar.embedder.infer import Engine, Head, Precision
+    from nearfar.embedder.infer import Head, Precision
 
 Pooling = Literal["mean", "cls", "mean_all"]
 
@@ -50,6 +60,7 @@ class EAT(Backbone):
     precision: Precision = "fp32"
 
     leading: ClassVar[int] = 1  # CLS
+    longest: ClassVar[int] = FRAME + (MAX_FRAMES - 1) * HOP
 
     def __post_init__(self) -> None:
         self._check_settings()
@@ -60,16 +71,10 @@ class EAT(Backbone):
         check_frames(self.frames)
 
     @property
-    def dim(self) -> int:
-        """Numbers a clip: 1,024 for EAT-large, 256 for one that nearfar trained."""
-        shape = self._opened().architecture  # read once for each state of the file
-        return shape.projection[2] if shape.projection and self._trained else shape.dim
-
-    @property
     def fingerprint(self) -> str:
         """The weights' hash and every setting but the place where they lie."""
         # As it stands it is in cache keys and detectors: another wording would leave both behind.
-        return f"eat-{REVISION}|{self._opened().fingerprint}|{self.identity}"
+        return f"eat-{REVISION}|{self.opened().fingerprint}|{self.identity}"
 
     @property
     def identity(self) -> str:
@@ -87,20 +92,41 @@ class EAT(Backbone):
     def _heard(self, channel: Float32) -> Float32:
         return features(channel, self.frames)
 
-    def _head(self, engine: Engine) -> Head:
+    @property
+    def mel_key(self) -> str:
+        """What the log-mel that a training keeps of a clip depends on but its sound."""
+        return f"eat-{REVISION}"
+
+    def whole_mel(self, channel: Float32) -> Float32:
+        """The log-mel of (samples,), not padded beyond its last 16 frames.
+
+        Where a fixed number of frames is heard, a crop may lie behind the first of them, so all
+        are kept, up to the most that EAT reads.
+        """
+        own = -(-n_frames(len(channel)) // PATCH) * PATCH
+        return features(channel, None if self.frames is None else min(max(PATCH, own), MAX_FRAMES))
+
+    def fitted(self, mel: Float32) -> Float32:
+        """The clip as a whole: padded, or cut at its end, to `frames`, as `features` does."""
+        return fitted(mel, self.frames)
+
+    def cut(self, mel: Float32, first: int, last: int) -> Float32:
+        """Some samples of the clip, as `features` would pad them to whole patches."""
+        return fitted(cut(mel, first, last), self.frames)
+
+    def check_length(self, samples: int) -> None:
+        """Refuse a clip that is shorter than a frame or, at its own length, too long."""
+        frames_of(samples, self.frames)
+
+    def _pooled(self) -> Head:
         from nearfar.embedder.infer import POOLING
 
-        return engine.project if self._trained else POOLING[self.pooling or "mean"]
-
-    @property
-    def _trained(self) -> bool:
-        """Does the embedding come from the head that nearfar trained?"""
-        # Any pooling by name means the tokens themselves, of trained weights, too.
-        return self.pooling is None and self._opened().architecture.projection is not None
+        return POOLING[self.pooling or "mean"]
 
     @property
     def _default(self) -> str:
         return "trained" if self._trained else "mean"
 
-    def _opened(self) -> Weights:
+    def opened(self) -> Weights:
+        """The weights, looked at and whole."""
         return open_weights(self.weights)

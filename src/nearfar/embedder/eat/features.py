@@ -96,3 +96,37 @@ def features(channel: Float32, frames: int | None = None) -> Float32:
     mel -= np.float32(MEAN)
     mel /= np.float32(SCALE)
     return mel
+
+
+def fitted(mel: Float32, frames: int | None) -> Float32:
+    """A clip's log-mel at another length, as `features` would have made it.
+
+    Args:
+        mel: (own frames, 128), what `features` gave at the clip's own length.
+        frames: as in `features`; None leaves it as it is.
+    """
+    if frames is None or len(mel) == frames:
+        return mel
+    found = np.full((frames, N_MELS), PADDING, np.float32)
+    used = min(len(mel), frames)
+    found[:used] = mel[:used]
+    return found
+
+
+def cut(mel: Float32, first: int, last: int) -> Float32:
+    """Of a clip's log-mel what stands for some of its samples, padded to whole patches.
+
+    It differs from the log-mel of the cut sound in two ways. The start is rounded to a frame, 10
+    ms. And the mean that is taken off is the whole clip's, an effect of some 2e-6, since each frame
+    loses its own mean anyway.
+
+    Args:
+        mel: (frames, 128), what `features` gave at the clip's own length.
+        first: sample of the clip.
+        last: the first one that is not heard any more.
+    """
+    own = n_frames(last - first)
+    start = round(first / HOP)  # even if rounded up, `own` whole frames follow
+    part = np.full((-(-own // PATCH) * PATCH, N_MELS), PADDING, np.float32)
+    part[:own] = mel[start : start + own]
+    return part

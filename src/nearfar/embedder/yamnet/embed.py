@@ -68,7 +68,7 @@ class YAMNet:
     @property
     def fingerprint(self) -> str:
         """The weights' hash and every setting but the place where they lie."""
-        return f"yamnet-{REVISION}|{self._opened().fingerprint}|{self.identity}"
+        return f"yamnet-{REVISION}|{self.opened().fingerprint}|{self.identity}"
 
     @property
     def identity(self) -> str:
@@ -78,7 +78,7 @@ class YAMNet:
     @property
     def files(self) -> dict[str, Path]:
         """What a copy of the weights consists of: name in a folder → file."""
-        tensors = self._opened().path
+        tensors = self.opened().path
         return {TENSORS: tensors, CONFIG: tensors.parent / CONFIG}
 
     def check(self, runtime: Runtime) -> None:
@@ -87,7 +87,7 @@ class YAMNet:
         Raises:
             WeightsError: no weights there, or not YAMNet-256's.
         """
-        self._opened()
+        self.opened()
 
     def __call__(self, audios: Sequence[Audio]) -> Rows32:
         """(1, samples) float32 each, at 16 kHz → (batch, 256): the mean over the grid.
@@ -123,7 +123,7 @@ class YAMNet:
 
     def _grid(self, audio: Audio) -> Float32:
         """(1, samples) → (columns, 8, 256)."""
-        hears = network(self._opened())  # first, for it says what is missing
+        hears = network(self.opened())  # first, for it says what is missing
         if audio.ndim != 2 or len(audio) != 1:
             raise AudioError(f"audio of shape {audio.shape}; YAMNet hears one, (1, samples)")
         channel = np.ascontiguousarray(audio[0], np.float32)
@@ -133,5 +133,6 @@ class YAMNet:
         with one_thread():  # the same bits on any number of cores
             return hears(log_mels(scaled(channel) if self.scale == "peak" else channel))
 
-    def _opened(self) -> YAMNetWeights:
+    def opened(self) -> YAMNetWeights:
+        """The weights, looked at and whole."""
         return open_weights(self.weights)

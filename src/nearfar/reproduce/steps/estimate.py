@@ -24,7 +24,7 @@ from nearfar.frontend import CoherenceMask
 from nearfar.reproduce.data import Data
 from nearfar.reproduce.steps.plan import Step
 from nearfar.reproduce.steps.shared import members_of
-from nearfar.training.settings import FineTuning
+from nearfar.training.settings import OF_LOSS, FineTuning
 
 TRAINS, EMBEDS = 0.4, 0.6  # of the speed of a large product: what a training and a pass reach
 READ, MASK, FEATURES = 0.35e-3, 0.65e-3, 0.55e-3  # s of one core for a second of a clip
@@ -81,7 +81,9 @@ class Timed:
 
 def training_key(settings: FineTuning) -> Any:
     """Trainings for which this is equal take equally long for a clip and epoch."""
-    return replace(settings, seed=0, loss="arcface", epochs=1)
+    usual = FineTuning()
+    of_loss: dict[str, Any] = {name: getattr(usual, name) for name in OF_LOSS}
+    return replace(settings, seed=0, epochs=1, **of_loss)
 
 
 def chain_key(chain: Chain) -> Any:

@@ -19,6 +19,7 @@ import numpy as np
 
 from nearfar.clips import Clip, Clips
 from nearfar.embedder.contract import weights_of, with_weights
+from nearfar.embedder.eat import EAT
 from nearfar.embedder.eat.weights import Weights
 from nearfar.embedding.chain import Chain
 from nearfar.embedding.rows import embed
@@ -40,6 +41,7 @@ from nearfar.training.run import begun, products
 from nearfar.training.settings import FineTuning
 
 PATIENCE = 10.0  # s that one thing may take, by arithmetic
+EAR = EAT("-")  # how clips are cut depends on no weights
 BATCHES = 2  # of an epoch that is timed
 WRITTEN = 1 << 28  # bytes: more would tell no more, and a checkpoint of EAT-large has 3.6 GB
 CLIPS = 12  # that a pass is timed on; of fewer, what is done once for all would count too much
@@ -91,7 +93,7 @@ def time_fronts(steps: Iterable[Step], data: Data) -> dict[Any, float]:
             warnings.simplefilter("ignore")
             began = time.perf_counter()
             store = MelStore.open(None, "")
-            prepare(clips, front, None, Runtime(), data.order, store)
+            prepare(clips, front, EAR, Runtime(), data.order, store)
             found[front] = (time.perf_counter() - began) / len(clips)
             store.close()
     return found
@@ -122,7 +124,7 @@ def _epoch(
     front = step.encoder.frontend if step.encoder else None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        made = examples(clips, front, None, settings, Runtime(), data.order)  # type: ignore[arg-type]
+        made = examples(clips, front, EAR, settings, Runtime(), data.order)  # type: ignore[arg-type]
     try:
         made = replace(made, held_out=_held(len(made), settings.held_out))
         team = Team(device)

@@ -21,16 +21,14 @@ from numpy.typing import NDArray
 from nearfar.clips import Clips, proxy_classes
 from nearfar.clips.training import check_training
 from nearfar.embedder.crops import crop
-from nearfar.embedder.eat.features import MAX_FRAMES, PADDING, PATCH, check_frames
 from nearfar.errors import DatasetError, SettingError, warn
 from nearfar.sound.audio import ChannelOrder, to_order
-from nearfar.sound.fbank import FRAME, n_frames
-from nearfar.sound.spectral import HOP
-from nearfar.training.examples.mels import BANDS, MelStore, Source
+from nearfar.training.examples.mels import MelStore, Source
 from nearfar.training.examples.prepare import prepare, store_key, usable
 
 if TYPE_CHECKING:
     from nearfar.clips import Clip
+    from nearfar.embedder.backbone import Backbone
     from nearfar.frontend import Frontend
     from nearfar.runtime.runtime import Runtime
     from nearfar.training.settings import FineTuning
@@ -40,7 +38,6 @@ ProxyClass = tuple[str, str, str]  # machine, section, attributes
 T = TypeVar("T")
 
 FEWEST = 5  # clips a class must have to give one away
-LONGEST = FRAME + (MAX_FRAMES - 1) * HOP  # samples that the encoder reads at most
 DOMAINS = ("source", "target")  # by their number
 _ORDER, _CROP, _LENGTH = 1, 2, 3  # what is drawn: streams that never meet
 
@@ -50,8 +47,9 @@ class Examples:
     """Normal clips as an encoder is trained on them, in the order of `near_digests`.
 
     >>> none = np.zeros(2)
-    >>> clips, held_out = Clips(), np.array([False, True])
-    >>> found = Examples(clips, none, (), held_out, (), (), (), MelStore.open(None, ""), None, 0.6)
+    >>> from nearfar.embedder.eat import EAT
+    >>> held_out, mels = np.array([False, True]), MelStore.open(None, "")
+    >>> found = Examples(Clips(), none, (), held_out, (), (), (), mels, EAT("a folder"), 0.6)
     >>> len(found), found.trained_on  # two clips, of which the second is held out
     (2, [0])
     >>> found.mels.close()
@@ -65,7 +63,7 @@ class Examples:
     digests: tuple[str, ...]  # (n,) sha256 of the channels heard: where `mels` has them
     samples: tuple[int, ...]  # (n,) length of each clip at 16 kHz
     mels: MelStore  # log-mels at full length
-    frames: int | None  # what the encoder reads of each; None: its own length
+    hears: Backbone  # what it cuts of them
     shortest: float  # of a crop, as a share of the clip
 
     def __len__(self) -> int:
@@ -84,41 +82,25 @@ class Examples:
 
     def whole(self, i: int) -> Float32:
         """An example at full length, (frames, 128): a view of the store, or padded or cut."""
-        return self._fitted(self.mels[self.digests[i]])
+        return self.hears.fitted(self.mels[self.digests[i]])
 
     def crop(self, i: int, rng: np.random.Generator, place: float | None = None) -> Float32:
         """A part of an example, as `Crops` cuts a sound, (frames, 128); see `crop` for `place`.
 
-        It is cut from the log-mel of the whole clip: 16 k frames of which the last two are padding,
-        as for 2,560 k samples. That differs from the log-mel of the cut sound in two ways. The
-        start is rounded to a frame, 10 ms. And the mean that is taken off is the whole clip's, an
-        effect of some 2e-6, since each frame loses its own mean anyway.
+        It is cut from the log-mel of the whole clip, which is as if the sound were cut but for
+        rounding of the start to a frame; how, the encoder says (`Backbone.cut`).
         """
-        mel = self.mels[self.digests[i]]
-        samples = min(self.samples[i], LONGEST)
+        samples = min(self.samples[i], self.hears.longest)
         first, last = crop(samples, self.shortest, rng, place)
         if (first, last) == (0, samples):
-            return self._fitted(mel)
-        own = n_frames(last - first)
-        start = round(first / HOP)  # even if rounded up, `own` whole frames follow
-        part = np.full((-(-own // PATCH) * PATCH, BANDS), PADDING, np.float32)
-        part[:own] = mel[start : start + own]
-        return self._fitted(part)
-
-    def _fitted(self, mel: Float32) -> Float32:
-        """To `frames`, by padding or by cutting the end, as `features` does."""
-        if self.frames is None or len(mel) == self.frames:
-            return mel
-        fitted = np.full((self.frames, BANDS), PADDING, np.float32)
-        used = min(len(mel), self.frames)
-        fitted[:used] = mel[:used]
-        return fitted
+            return self.whole(i)
+        return self.hears.cut(self.mels[self.digests[i]], first, last)
 
 
 def examples(
     clips: Clips,
     frontend: Frontend,
-    frames: int | None,
+    encoder: Backbone,
     settings: FineTuning,
     runtime: Runtime,
     order: ChannelOrder = "near-far",
@@ -138,17 +120,17 @@ def examples(
         SettingError: a front end with two channels.
         StorageError: no room for the log-mels.
     """
-    of_clip = _checked(clips, frontend, frames, settings, order)
-    mels = MelStore.open(runtime.cache, store_key(frontend))
+    of_clip = _checked(clips, frontend, encoder, settings, order)
+    mels = MelStore.open(runtime.cache, store_key(frontend, encoder))
     try:
-        given, found = clips, prepare(clips, frontend, frames, runtime, order, mels, skip_bad)
+        given, found = clips, prepare(clips, frontend, encoder, runtime, order, mels, skip_bad)
         pairs = [(c, source) for c, source in zip(clips, found, strict=True) if source is not None]
         # One sound in two classes: of few clips nobody has looked through.
         clips = Clips(clip for clip, _ in pairs)
         good = usable(clips, [source.near for _, source in pairs], skip_bad)
         clips, sources = Clips(clips[i] for i in good), [pairs[i][1] for i in good]
         if len(clips) < len(given):  # the others may be of one class only
-            of_clip = _checked(clips, frontend, frames, settings, order)
+            of_clip = _checked(clips, frontend, encoder, settings, order)
         kept = _distinct(clips, sources)
     except BaseException:
         mels.close()
@@ -160,7 +142,7 @@ def examples(
     held = held_out(labels, near, settings.held_out, _blocks(heard, labels, settings.held_out))
     digests, samples = zip(*((sources[i].digest, sources[i].samples) for i in kept), strict=True)
     return Examples(
-        heard, labels, classes, held, near, digests, samples, mels, frames, settings.shortest
+        heard, labels, classes, held, near, digests, samples, mels, encoder, settings.shortest
     )
 
 
@@ -310,12 +292,12 @@ def _rng(seed: int, *stream: int) -> np.random.Generator:
 
 
 def _checked(
-    clips: Clips, frontend: Frontend, frames: int | None, settings: FineTuning, order: ChannelOrder
+    clips: Clips, frontend: Frontend, encoder: Backbone, settings: FineTuning, order: ChannelOrder
 ) -> dict[Clip, ProxyClass]:
     """The class of each clip; all that can be refused is, before any work."""
-    check_frames(frames)
     if frontend.channels != 1:
-        raise SettingError(f"{frontend!r} gives {frontend.channels} channels; EAT hears one")
+        name = type(encoder).__name__
+        raise SettingError(f"{frontend!r} gives {frontend.channels} channels; {name} hears one")
     check_training(clips, "train")
     domains = {clip.domain for clip in clips}
     if settings.adaptation == "dann" and not domains.issuperset(DOMAINS):

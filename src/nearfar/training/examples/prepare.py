@@ -18,8 +18,7 @@ from numpy.typing import NDArray
 
 from nearfar.clips.collection import Clips
 from nearfar.clips.survey import Faults, Seen, faults_of, refuse, survey
-from nearfar.embedder.eat.embed import REVISION
-from nearfar.embedder.eat.features import MAX_FRAMES, PATCH, features, frames_of
+from nearfar.embedder.crops import STEP
 from nearfar.embedding.chain import identity
 from nearfar.embedding.kept import stamp_of
 from nearfar.embedding.rows import refusal, warn_left_out
@@ -29,16 +28,19 @@ from nearfar.runtime.threads import one_thread
 from nearfar.sound import audio
 from nearfar.sound.audio import digest_of
 from nearfar.sound.fbank import n_frames
+from nearfar.sound.spectral import HOP
 from nearfar.training.examples.mels import ROW, MelStore, Source, check_room
 
 if TYPE_CHECKING:
     from nearfar.clips import Clip
+    from nearfar.embedder.backbone import Backbone
     from nearfar.frontend import Frontend
     from nearfar.runtime.runtime import Runtime
     from nearfar.sound.audio import ChannelOrder
 
 Float32 = NDArray[np.float32]
 
+PATCH = STEP // HOP  # frames
 JOB = 256  # clips that a worker is given at a time, at most: progress is told after each job
 
 
@@ -46,14 +48,14 @@ JOB = 256  # clips that a worker is given at a time, at most: progress is told a
 class _Job:
     clips: Sequence[tuple[Clip, str]]  # with the file's stamp
     frontend: Frontend
-    frames: int | None
+    encoder: Backbone
     order: ChannelOrder
     folder: Path  # of the store
 
 
-def store_key(frontend: Frontend) -> str:
+def store_key(frontend: Frontend, encoder: Backbone) -> str:
     """Everything but the sound that a log-mel depends on, as text."""
-    return f"mel|eat-{REVISION}|{identity(frontend)}"
+    return f"mel|{encoder.mel_key}|{identity(frontend)}"
 
 
 def usable(clips: Clips, seen: Sequence[Seen], skip_bad: bool = False) -> list[int]:
@@ -74,7 +76,7 @@ def usable(clips: Clips, seen: Sequence[Seen], skip_bad: bool = False) -> list[i
 def prepare(
     clips: Clips,
     frontend: Frontend,
-    frames: int | None,
+    encoder: Backbone,
     runtime: Runtime,
     order: ChannelOrder,
     mels: MelStore,
@@ -83,8 +85,9 @@ def prepare(
     """Fill a store with the log-mels of clips, and return the sound of each.
 
     Those that are in it are not read again. Many that are not are looked through first: a minute of
-    reading before many of masks and log-mels. Where `frames` is None, a clip may not be longer than
-    the encoder reads. With `skip_bad` a clip that cannot be used has None, and a warning.
+    reading before many of masks and log-mels. A clip may not be longer than the encoder reads,
+    unless that has `frames` to cut it to. With `skip_bad` a clip that cannot be used has None, and
+    a warning.
 
     Raises:
         AudioError, DatasetError, NearfarError: clips that cannot be used, all of them in one: what
@@ -104,8 +107,8 @@ def prepare(
     elif not skip_bad and any(clip.fault for clip in clips):
         raise looked()  # listing found it out: nothing is heard in vain
     if missing := [i for i in missing if i not in faults]:
-        check_room(mels.folder, sum(_size(clips[i]) for i in missing))
-    made = partial(_Job, frontend=frontend, frames=frames, order=order, folder=mels.folder)
+        check_room(mels.folder, sum(_size(clips[i], encoder) for i in missing))
+    made = partial(_Job, frontend=frontend, encoder=encoder, order=order, folder=mels.folder)
     with closing(_run(made, clips, stamps, missing, runtime)) as results:
         for i, result in results:
             if isinstance(result, NearfarError):
@@ -122,7 +125,7 @@ def prepare(
             f"{mels.folder}: log-mels were removed while others were computed; do not empty the "
             "cache meanwhile, and start again"
         )
-    faults |= _too_long(clips, found, frames)
+    faults |= _too_long(clips, found, encoder)
     if faults and not skip_bad:
         raise unusable([faults[i] for i in sorted(faults)], len(clips))
     for i in sorted(faults):
@@ -145,7 +148,7 @@ def _looked_through(
 
 
 def _too_long(
-    clips: Clips, sources: Sequence[Source | None], frames: int | None
+    clips: Clips, sources: Sequence[Source | None], encoder: Backbone
 ) -> dict[int, NearfarError]:
     """Places of clips that were stored for another number of frames than is read now."""
     faults: dict[int, NearfarError] = {}
@@ -153,7 +156,7 @@ def _too_long(
         try:
             with _naming(clip):
                 if source is not None:
-                    frames_of(source.samples, frames)
+                    encoder.check_length(source.samples)
         except AudioError as error:
             faults[i] = error
     return faults
@@ -210,25 +213,19 @@ def _stored(job: _Job, store: MelStore, clip: Clip, stamp: str) -> Source | Near
 
 
 def _mel(job: _Job, clip: Clip, sound: audio.Audio) -> Float32:
-    """The log-mel of a clip, not padded beyond its last 16 frames.
-
-    Where the encoder reads a fixed number of frames, a crop may lie behind the first of them, so
-    all are stored.
-    """
-    own = -(-n_frames(sound.shape[1]) // PATCH) * PATCH
+    """The log-mel of a clip, of which crops are cut."""
     with _naming(clip):
-        frames = None if job.frames is None else max(PATCH, min(own, MAX_FRAMES))
-        mel = features(job.frontend(sound)[0], frames)
+        mel = job.encoder.whole_mel(job.frontend(sound)[0])
     if not np.isfinite(mel).all():  # a person's own front end may
         raise AudioError(f"{clip.name}: {job.frontend!r} made NaN or infinite samples of it")
     return mel
 
 
-def _size(clip: Clip) -> int:
+def _size(clip: Clip, encoder: Backbone) -> int:
     """Bytes that a clip's log-mel takes, by the file's header; 0 of one that has none."""
     try:  # none of it is read
         stop = audio.duration(clip.path) if clip.stop is None else clip.stop
     except AudioError:  # said by whoever reads it
         return 0
-    own = n_frames(round((stop - clip.start) * audio.SAMPLE_RATE))
-    return ROW * PATCH * max(1, -(-min(own, MAX_FRAMES) // PATCH))
+    samples = min(round((stop - clip.start) * audio.SAMPLE_RATE), encoder.longest)
+    return ROW * PATCH * max(1, -(-n_frames(samples) // PATCH))

@@ -13,11 +13,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+from nearfar.embedder.trunk import with_gradient
 
 STEEPNESS = 10.0  # γ of λ's rise (Ganin et al., §5.2.2)
 
@@ -29,19 +30,6 @@ def reversal(progress: float) -> float:
     [0.0, 0.462, 0.987, 1.0]
     """
     return 2 / (1 + math.exp(-STEEPNESS * progress)) - 1
-
-
-class _Reverse(torch.autograd.Function):
-    """The identity whose gradient is turned round."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, strength: float) -> Tensor:
-        ctx.strength = strength
-        return x.view_as(x)
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
-        return -ctx.strength * gradients[0], None
 
 
 class Discriminator(nn.Module):
@@ -72,7 +60,7 @@ class Discriminator(nn.Module):
             domains: (batch,) 0 source, 1 target, −1 unknown: no part in it.
             strength: λ, of the gradient that is turned round.
         """
-        turned = _Reverse.apply(x, strength)  # type: ignore[no-untyped-call]
+        turned = with_gradient(x, -strength)
         logits = self.out(torch.relu(self.hidden(turned)))[:, 0]
         source, target = ((domains == d).to(logits) * w for d, w in enumerate(self.weights))
         each = functional.binary_cross_entropy_with_logits(
@@ -86,12 +74,12 @@ class Discriminator(nn.Module):
 class MixStyle:
     """Clips borrow each other's statistics (Zhou et al., §2.2).
 
-    A clip's style is the mean and the deviation of each channel over its patch tokens; CLS has none
-    and stays. It becomes λ of its own and 1 − λ of another clip's, whichever length that has.
-    Gradients do not go through the statistics.
+    A clip's style is the mean and the deviation of each channel over its patch tokens; what leads
+    them, EAT's CLS, has none and stays. It becomes λ of its own and 1 − λ of another clip's,
+    whichever length that has. Gradients do not go through the statistics.
 
     >>> MixStyle.of_depth(24)
-    MixStyle(block=6, chance=0.5, alpha=0.1, floor=1e-06)
+    MixStyle(block=6, chance=0.5, alpha=0.1, floor=1e-06, leading=1)
     >>> [mixed.shape for mixed in MixStyle(1)([torch.zeros(2, 9, 4), torch.zeros(1, 17, 4)])]
     [torch.Size([2, 9, 4]), torch.Size([1, 17, 4])]
     """
@@ -100,14 +88,15 @@ class MixStyle:
     chance: float = 0.5  # that a batch is mixed at all
     alpha: float = 0.1  # λ ~ Beta(alpha, alpha): mostly near 0 or 1
     floor: float = 1e-6  # of a variance
+    leading: int = 1  # tokens before the patches'
 
     @classmethod
-    def of_depth(cls, depth: int) -> MixStyle:
+    def of_depth(cls, depth: int, leading: int = 1) -> MixStyle:
         """Behind a quarter of the blocks, ours; behind the first if there are fewer than eight."""
-        return cls(max(1, depth // 4))
+        return cls(max(1, depth // 4), leading=leading)
 
     def __call__(self, tokens: Sequence[Tensor]) -> list[Tensor]:
-        """Mix over all clips, (clips, 1 + patches, dim) for each length."""
+        """Mix over all clips, (clips, leading + patches, dim) for each length."""
         # All is drawn from torch's generator on the CPU, so that every device draws the same.
         if float(torch.rand(())) >= self.chance:
             return list(tokens)
@@ -124,12 +113,12 @@ class MixStyle:
 
     def _style(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and deviation over the patches, (clips, dim) each."""
-        variance, mean = torch.var_mean(tokens[:, 1:].float(), dim=1, correction=0)
+        variance, mean = torch.var_mean(tokens[:, self.leading :].float(), dim=1, correction=0)
         return mean, torch.sqrt(variance + self.floor)
 
     def _restyled(
         self, x: Tensor, mean: Tensor, deviation: Tensor, new_mean: Tensor, new_deviation: Tensor
     ) -> Tensor:
         ratio = (new_deviation / deviation)[:, None]
-        patches = (x[:, 1:].float() - mean[:, None]) * ratio + new_mean[:, None]
-        return torch.cat([x[:, :1], patches.to(x.dtype)], dim=1)
+        patches = (x[:, self.leading :].float() - mean[:, None]) * ratio + new_mean[:, None]
+        return torch.cat([x[:, : self.leading], patches.to(x.dtype)], dim=1)

@@ -8,25 +8,19 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from nearfar.embedder.eat.architecture import POSITIONS, Architecture
-from nearfar.embedder.eat.model import (
-    AttentiveStatistics,
-    Block,
-    Encoder,
-    Projection,
-    apart,
-    joined,
-    load,
-)
-from nearfar.embedder.eat.weights import Weights
+from nearfar.embedder.encoders import KINDS
+from nearfar.embedder.trunk import Trunk, apart, joined, make_head
+from nearfar.embedder.weights import Weights
+from nearfar.training.learner.adacos import SubclusterAdaCos
 from nearfar.training.learner.domains import Discriminator, MixStyle
 from nearfar.training.learner.lora import add_lora, merged
-from nearfar.training.learner.losses import CosineMargin, loss_class
+from nearfar.training.learner.losses import Centres, loss_class
 from nearfar.training.settings import FineTuning
 
 CPU = torch.device("cpu")
@@ -36,16 +30,17 @@ _LORA, _DISCRIMINATOR = 1, 2  # what is drawn beside the head: streams that neve
 class Learner(nn.Module):
     """Encoder, head and class centres.
 
+    >>> from nearfar.embedder.eat.model import Architecture, Encoder
     >>> shape = Architecture(dim=16, depth=1, heads=2, hidden=32).projected()
-    >>> pupil = Learner(Encoder(shape), CosineMargin(shape.projection[2], 3, 0.2, 30.0))
+    >>> pupil = Learner(Encoder(shape), SubclusterAdaCos(shape.projection[2], classes=3))
     >>> pupil.statistics([torch.zeros(2, 32, 128), torch.zeros(1, 16, 128)]).shape  # 2 · dim
     torch.Size([3, 32])
     """
 
     def __init__(
         self,
-        encoder: Encoder,  # with a projection
-        loss: CosineMargin,  # holds the centres
+        encoder: Trunk,  # with a projection
+        loss: Centres,  # and what they cost
         bf16: bool = False,  # products of the encoder in bfloat16; head and loss stay in float32
         discriminator: Discriminator | None = None,  # of domains, with DANN alone
         mixstyle: MixStyle | None = None,
@@ -89,13 +84,13 @@ class Learner(nn.Module):
 
     def statistics(self, mels: Sequence[Tensor]) -> Tensor:
         """Pooled tokens, (clips of all lengths, 2 · dim)."""
-        kind = self.encoder.extra_tokens.device.type
+        kind, leading = next(self.encoder.parameters()).device.type, self.encoder.leading
         with torch.autocast(kind, torch.bfloat16, enabled=self.bf16):
             tokens = self._tokens(mels)
-        return torch.cat([self.encoder.pooling(some[:, 1:].float()) for some in tokens])  # no CLS
+        return torch.cat([self.encoder.pooling(some[:, leading:].float()) for some in tokens])
 
     def _tokens(self, mels: Sequence[Tensor]) -> list[Tensor]:
-        """(clips, 1 + patches, dim) each, one for each length; mixed on the way in training."""
+        """(clips, tokens, dim) each, one for each length; mixed on the way in training."""
         tokens = [self.encoder.embed(some) for some in mels]
         if self.mixstyle is None or not self.training:
             return self._through(tokens, 0)
@@ -115,11 +110,11 @@ class Learner(nn.Module):
     def judge(self, mel: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Clips of one length, in eval mode: which have the nearest centre, and the mean loss."""
         rows, lengths = self._embedded(self.statistics([mel]))
-        return self.loss.cosines(rows).argmax(dim=1) == labels, self.loss(rows, labels, lengths)
+        return self.loss.guess(rows) == labels, self.loss(rows, labels, lengths)
 
 
 def learner(
-    weights: Weights,
+    weights: Weights[Any],
     classes: int,
     settings: FineTuning,
     domain_shares: tuple[float, float] = (0.5, 0.5),
@@ -134,67 +129,76 @@ def learner(
         SettingError: a rank that is larger than a layer.
     """
     shape = weights.architecture.projected()
-    embedding = shape.projection[2] if shape.projection else shape.dim
+    embedding = shape.projection[2]
+    published: Trunk = KINDS[shape.kind].module("model").load(weights)
     with torch.device("meta"):  # no memory is filled that is replaced at once
-        encoder = Encoder(shape)
+        encoder = type(published)(shape)
     with seeded(CPU, settings.seed):
-        encoder.pooling, encoder.projection = _head(shape)
-        loss = loss_class(settings.loss)(embedding, classes, settings.margin, settings.scale)
-    _fill(encoder, weights)
+        encoder.pooling, encoder.projection = make_head(shape.dim, shape.projection)
+        loss = make_loss(embedding, classes, settings)
+    _fill(encoder, published)
     if settings.lora:
         with seeded(CPU, settings.seed, _LORA):
             add_lora(encoder, settings.lora)
     _thin(encoder, settings.drop_path)
     encoder.checkpointing = settings.checkpointing
+    asked = settings.gradient_decay
+    encoder.gradient_decay = encoder.published_decay if asked is None else asked
     discriminator, mixstyle = None, None
     if settings.adaptation == "dann":
         with seeded(CPU, settings.seed, _DISCRIMINATOR):
             discriminator = Discriminator(embedding, domain_shares)
     if settings.adaptation == "mixstyle":
-        mixstyle = MixStyle.of_depth(shape.depth)
+        mixstyle = MixStyle.of_depth(shape.depth, encoder.leading)
     return Learner(encoder, loss, settings.precision == "bf16", discriminator, mixstyle)
 
 
-def _fill(encoder: Encoder, weights: Weights) -> None:
-    """Put published weights in; all but the positions, which are a formula, can be trained."""
+def make_loss(embedding: int, classes: int, settings: FineTuning) -> Centres:
+    """The loss that the settings name, with centres drawn from torch's generator.
+
+    Raises:
+        SettingError: too few classes for it.
+    """
+    if settings.loss == "sc-adacos":
+        return SubclusterAdaCos(embedding, classes, settings.clusters, settings.adaptive_scale)
+    return loss_class(settings.loss)(embedding, classes, settings.margin, settings.scale)
+
+
+def _fill(encoder: Trunk, published: Trunk) -> None:
+    """Put published weights in; what can be trained is trained."""
     wanted = encoder.shape.shapes()
-    published = load(weights).state_dict()  # lies in the file: copied before it is changed
-    state = {name: x.clone() for name, x in published.items() if name in wanted}
+    lying = published.state_dict()  # in the file: copied before it is changed
+    state = {name: x.clone() for name, x in lying.items() if name in wanted}
     encoder.load_state_dict(state, strict=False, assign=True)
     for name, parameter in encoder.named_parameters():
-        parameter.requires_grad_(name != POSITIONS)
+        parameter.requires_grad_(encoder.trains(name))
 
 
-def _head(shape: Architecture) -> tuple[AttentiveStatistics, Projection]:
-    attention, hidden, out = shape.projection or (1, 1, 1)
-    return AttentiveStatistics(shape.dim, attention), Projection(2 * shape.dim, hidden, out)
-
-
-def _thin(encoder: Encoder, most: float) -> None:
+def _thin(encoder: Trunk, most: float) -> None:
     """Drop-path rises linearly over the blocks, from 0 to `most`."""
-    depth = len(encoder.blocks)
-    for i, block in enumerate(encoder.blocks):
-        if isinstance(block, Block):
-            block.drop_path = most * (i / (depth - 1) if depth > 1 else 1.0)
+    depth = len(encoder.stack())
+    for i, block in enumerate(encoder.stack()):
+        block.drop_path = most * (i / (depth - 1) if depth > 1 else 1.0)  # type: ignore[assignment]
 
 
-def changing(encoder: Encoder) -> dict[str, Tensor]:
+def changing(encoder: Trunk) -> dict[str, Tensor]:
     """The encoder's tensors that training changes, as its state names them; not copied."""
     found = {name: x.detach() for name, x in encoder.named_parameters() if x.requires_grad}
     # The running statistics of BatchNorm, but not its count of batches, which nothing uses.
     return found | {name: x for name, x in encoder.named_buffers() if x.is_floating_point()}
 
 
-def kept(encoder: Encoder) -> dict[str, Tensor]:
+def kept(encoder: Trunk) -> dict[str, Tensor]:
     """A copy on the CPU of what training changes."""
     return {name: x.to(CPU, copy=True) for name, x in changing(encoder).items()}
 
 
-def exported(encoder: Encoder, best: Mapping[str, Tensor] | None = None) -> dict[str, Tensor]:
+def exported(encoder: Trunk, best: Mapping[str, Tensor] | None = None) -> dict[str, Tensor]:
     """The encoder's tensors, or the `best` that were `kept`, as its file lists them, on the CPU."""
     state = encoder.state_dict() | dict(best or {})
     return {
-        name: merged(state, name).detach().to(CPU, copy=True) for name in encoder.shape.shapes()
+        name: merged(state, encoder.stored_as(name)).detach().to(CPU, copy=True)
+        for name in encoder.shape.shapes()
     }
 
 

@@ -16,7 +16,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from nearfar.embedder.eat.model import MLP, Attention, Encoder
+from nearfar.embedder.head import OF_HEAD
+from nearfar.embedder.trunk import Trunk
 from nearfar.errors import SettingError
 
 DOWN, UP = "lora_a", "lora_b"  # A and B, as the paper and other packages call them
@@ -62,7 +63,7 @@ def check_rank(rank: int, dim: int) -> None:
         )
 
 
-def add_lora(encoder: Encoder, rank: int) -> None:
+def add_lora(encoder: Trunk, rank: int) -> None:
     """Freeze an encoder but for its head, and give attention and MLP of each block an update.
 
     They are drawn from torch's generator.
@@ -72,13 +73,12 @@ def add_lora(encoder: Encoder, rank: int) -> None:
     """
     check_rank(rank, encoder.shape.dim)
     for name, parameter in encoder.named_parameters():
-        if not name.startswith(("pooling.", "projection.")):
+        if not name.startswith(OF_HEAD):
             parameter.requires_grad_(False)
-    for module in list(encoder.blocks.modules()):
-        if isinstance(module, Attention):
-            module.qkv, module.proj = LowRank(module.qkv, rank), LowRank(module.proj, rank)
-        elif isinstance(module, MLP):
-            module.fc1, module.fc2 = LowRank(module.fc1, rank), LowRank(module.fc2, rank)
+    for module in list(encoder.stack().modules()):
+        for name, layer in list(module.named_children()):
+            if name in encoder.adapted and isinstance(layer, nn.Linear):
+                setattr(module, name, LowRank(layer, rank))
 
 
 def merged(state: Mapping[str, Tensor], name: str) -> Tensor:

@@ -2,6 +2,7 @@
 
 Each class has a centre; embeddings and centres count by direction, and in MagFace by length too. A
 loss is what its margin does to the cosine between an embedding and the centre of its own class.
+One without a margin, with several centres a class, is in `nearfar.training.learner.adacos`.
 
 This file imports torch; import it inside functions only.
 """
@@ -24,7 +25,61 @@ LOW_MARGIN, HIGH_MARGIN = 0.45 / 0.5, 0.8 / 0.5
 PRICE = 35 * (1 / 10**2 - 1 / 110**2) / (64 * (0.8 - 0.45) / (110 - 10))
 
 
-class CosineMargin(nn.Module):
+class Centres(nn.Module):
+    """Directions that classes have, one or more each, and how near embeddings are to them.
+
+    >>> Centres(4, 3).cosines(torch.ones(2, 4)).shape  # (batch, centres)
+    torch.Size([2, 3])
+
+    Raises:
+        SettingError: an impossible size.
+    """
+
+    def __init__(
+        self,
+        embedding: int,
+        classes: int,  # 2 or more
+        each: int = 1,  # centres of a class, one behind the other
+        generator: torch.Generator | None = None,  # draws the centres; None is torch's own
+    ) -> None:
+        super().__init__()
+        for name, value, least in (("embedding", embedding, 1), ("classes", classes, 2)):
+            if value < least:
+                raise SettingError(f"{name} is {value}; a loss needs {least} or more")
+        self.classes = classes
+        drawn = torch.randn(classes * each, embedding, generator=generator)
+        self.centres = nn.Parameter(functional.normalize(drawn, dim=1))  # (centres, embedding)
+
+    def cosines(self, x: Tensor) -> Tensor:
+        """(batch, embedding) of any length → (batch, centres), in the centres' precision.
+
+        Under autocast too: bfloat16 cannot tell cosines apart that are nearer than 0.004, and the
+        scale would make an error of 0.1 of that.
+        """
+        with torch.autocast(x.device.type, enabled=False):
+            unit = functional.normalize(x.to(self.centres.dtype), dim=1)
+            return functional.linear(unit, functional.normalize(self.centres, dim=1))
+
+    def guess(self, x: Tensor) -> Tensor:
+        """(batch, embedding) → the number of the likeliest class, (batch,)."""
+        return self.cosines(x).argmax(dim=1)
+
+    def check(self, labels: Tensor) -> None:
+        """Refuse what is no class.
+
+        Raises:
+            DatasetError: a label below 0, or behind the last class.
+        """
+        # torch takes −100 for "leave out" in silence, and on a GPU a wrong label ends the process.
+        low, high = (int(v) for v in torch.aminmax(labels))
+        if low < 0 or high >= self.classes:
+            raise DatasetError(
+                f"label {low if low < 0 else high}; with {self.classes} classes it is 0 to "
+                f"{self.classes - 1}"
+            )
+
+
+class CosineMargin(Centres):
     """Cross-entropy of scaled cosines between embeddings and class centres.
 
     A loss of the family overrides `margined`, and `penalty` if the lengths are to cost something.
@@ -47,28 +102,13 @@ class CosineMargin(nn.Module):
         scale: float,  # of the cosines, s
         generator: torch.Generator | None = None,  # draws the centres; None is torch's own
     ) -> None:
-        super().__init__()
-        for name, value, least in (("embedding", embedding, 1), ("classes", classes, 2)):
-            if value < least:
-                raise SettingError(f"{name} is {value}; a loss needs {least} or more")
+        super().__init__(embedding, classes, generator=generator)
         if not 0 <= margin <= math.pi / 2:
             raise SettingError(f"margin is {margin}; it is 0 to π/2")
         if not 0 < scale < math.inf:
             raise SettingError(f"scale is {scale}; it is a number above 0")
         self.margin, self.scale = float(margin), float(scale)
-        drawn = torch.randn(classes, embedding, generator=generator)
-        self.centres = nn.Parameter(functional.normalize(drawn, dim=1))  # (classes, embedding)
         self._set_up(embedding)
-
-    def cosines(self, x: Tensor) -> Tensor:
-        """(batch, embedding) of any length → (batch, classes), in the centres' precision.
-
-        Under autocast too: bfloat16 cannot tell cosines apart that are nearer than 0.004, and the
-        scale would make an error of 0.1 of that.
-        """
-        with torch.autocast(x.device.type, enabled=False):
-            unit = functional.normalize(x.to(self.centres.dtype), dim=1)
-            return functional.linear(unit, functional.normalize(self.centres, dim=1))
 
     def forward(self, x: Tensor, labels: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Mean loss of a batch.
@@ -81,7 +121,7 @@ class CosineMargin(nn.Module):
         Raises:
             DatasetError: a label that is no class.
         """
-        self._check(labels)
+        self.check(labels)
         cosines = self.cosines(x)
         with torch.autocast(x.device.type, enabled=False):
             place = labels[:, None]
@@ -105,15 +145,6 @@ class CosineMargin(nn.Module):
     def penalty(self, lengths: Tensor) -> Tensor | None:
         """What embeddings of these lengths, (batch,), cost beside; None: nothing."""
         return None
-
-    def _check(self, labels: Tensor) -> None:
-        # torch takes −100 for "leave out" in silence, and on a GPU a wrong label ends the process.
-        low, high = (int(v) for v in torch.aminmax(labels))
-        if low < 0 or high >= len(self.centres):
-            raise DatasetError(
-                f"label {low if low < 0 else high}; with {len(self.centres)} classes it is 0 to "
-                f"{len(self.centres) - 1}"
-            )
 
 
 class ArcFace(CosineMargin):

@@ -166,10 +166,7 @@ def refuse_other(path: Path, was: Mapping[str, Any], now: Mapping[str, Any]) -> 
     Raises:
         SettingError: says what differs.
     """
-    then = was.get("training")
-    if isinstance(then, Mapping):
-        was = {**was, "training": as_then(then)}
-    before, after = _flat(was), _flat(now)
+    before, after = _flat(_as_then(was)), _flat(_as_then(now))
     changed = [name for name in sorted(before | after) if before.get(name) != after.get(name)]
     if changed:
         told = ", ".join(_difference(n, before.get(n), after.get(n)) for n in changed[:4])
@@ -178,6 +175,12 @@ def refuse_other(path: Path, was: Mapping[str, Any], now: Mapping[str, Any]) -> 
             f"{path}: is of another training: {told}{more}; give the same as then, or choose "
             "another name for the result"
         )
+
+
+def _as_then(run: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A training with all settings, also those that are left out where they are as they come."""
+    then = run.get("training")
+    return {**run, "training": as_then(then)} if isinstance(then, Mapping) else run
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:

@@ -11,13 +11,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from nearfar.embedder.head import OF_HEAD
+from nearfar.embedder.trunk import Trunk
 from nearfar.training.learner.learner import Learner
 from nearfar.training.learner.lora import DOWN, UP
 from nearfar.training.settings import FineTuning
 
-_HEAD = ("encoder.pooling.", "encoder.projection.", "loss.", "discriminator.")
-_BLOCK = "encoder.blocks."
-_CLS = "encoder.extra_tokens"  # three axes, yet no matrix
+_ENCODER = "encoder."
+_HEAD = (*(f"{_ENCODER}{part}" for part in OF_HEAD), "loss.", "discriminator.")
 
 
 def adamw(learner: Learner, settings: FineTuning) -> torch.optim.AdamW:
@@ -25,7 +26,7 @@ def adamw(learner: Learner, settings: FineTuning) -> torch.optim.AdamW:
     groups: dict[tuple[float, float], list[Tensor]] = {}
     for name, parameter in learner.named_parameters():
         if parameter.requires_grad:
-            key = layer_rate(name, len(learner.encoder.blocks), settings), _decay(name, parameter)
+            key = layer_rate(name, learner.encoder, settings), _decay(name, parameter, learner)
             groups.setdefault(key, []).append(parameter)
     rows: list[dict[str, Any]] = [
         {"params": some, "lr": rate, "peak": rate, "weight_decay": decay * settings.weight_decay}
@@ -35,7 +36,7 @@ def adamw(learner: Learner, settings: FineTuning) -> torch.optim.AdamW:
     return torch.optim.AdamW(rows, fused=fused or None)
 
 
-def layer_rate(name: str, depth: int, settings: FineTuning) -> float:
+def layer_rate(name: str, encoder: Trunk, settings: FineTuning) -> float:
     """The highest learning rate of a parameter: that of the last block, less below it.
 
     What is new, the head or updates of low rank, has nothing to forget and learns faster.
@@ -43,14 +44,16 @@ def layer_rate(name: str, depth: int, settings: FineTuning) -> float:
     if name.startswith(_HEAD):
         return settings.learning_rate * settings.head_rate
     # What comes before the first block is one layer more.
-    block = int(name.removeprefix(_BLOCK).split(".")[0]) if name.startswith(_BLOCK) else -1
+    blocks = f"{_ENCODER}{encoder.blocks_at}"
+    block = int(name.removeprefix(blocks).split(".")[0]) if name.startswith(blocks) else -1
     rate = settings.learning_rate * (settings.head_rate if name.endswith((DOWN, UP)) else 1.0)
-    return rate * settings.layer_decay ** (depth - 1 - block)
+    return rate * settings.layer_decay ** (len(encoder.stack()) - 1 - block)
 
 
-def _decay(name: str, parameter: Tensor) -> float:
-    """1 where weights decay; biases, norms and CLS do not."""
-    return 0.0 if parameter.ndim < 2 or name == _CLS else 1.0
+def _decay(name: str, parameter: Tensor, learner: Learner) -> float:
+    """1 where weights decay; biases, norms and what else is no matrix do not."""
+    kept = name.startswith(_ENCODER) and name.endswith(learner.encoder.undecayed)
+    return 0.0 if parameter.ndim < 2 or kept else 1.0
 
 
 def schedule(step: int, steps: int, warmup: float) -> float:
