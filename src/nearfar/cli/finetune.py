@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from nearfar.cli.options import (
+    DATA,
     OUTPUT,
     Cache,
     Channels,
@@ -32,7 +33,7 @@ from nearfar.cli.options import (
     order_of,
 )
 from nearfar.cli.progress import Interrupted, Session
-from nearfar.errors import DatasetError, SettingError, did_you_mean, needs, visible
+from nearfar.errors import SettingError, needs, visible
 from nearfar.files import check_output, is_picture
 from nearfar.system.named import system_of
 from nearfar.text import counted
@@ -69,7 +70,23 @@ CheckpointMinutes = Annotated[
         rich_help_panel=OUTPUT,
     ),
 ]  # fmt: skip
-Exclude = Annotated[list[str] | None, typer.Option(help="Train without this machine; repeatable.")]
+Exclude = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="MACHINE,…",
+        help="Train without these machines: to a detector of them every clip is then new. "
+        "Repeatable.",
+        rich_help_panel=DATA,
+    ),
+]
+Apart = Annotated[
+    bool,
+    typer.Option(
+        "--apart",
+        help="Machines of one name in several DATA are others, with classes of their own.",
+        rich_help_panel=DATA,
+    ),
+]
 
 OF_TRAINING = "training."  # what the names of the training's settings begin with
 OF_ENCODER = ("weights", "frames", "pooling", "layer")  # that finetune reads, or refuses
@@ -103,6 +120,7 @@ def finetune(
     ] = False,
     checkpoint_minutes: CheckpointMinutes = 10.0,
     exclude: Exclude = None,
+    apart: Apart = False,
     plot: Annotated[
         Path | None, typer.Option(help="Draw loss and accuracy; a .png, .svg or .pdf file.")
     ] = None,
@@ -140,7 +158,8 @@ def finetune(
     order_of(channel_order, near, far)  # refuses what contradicts itself
     opened = {"pair": pair, "salvage": salvage, "time_pattern": time_pattern,
               "channels": channels_of(near, far)}  # fmt: skip
-    clips = _clips(data, machine, clip_seconds, exclude or (), opened)
+    clips = _clips(data, machine, clip_seconds, apart, opened)
+    left_out = _excluded(exclude or (), clips)
     run = _imported()  # after what costs nothing to refuse: PyTorch takes seconds
     # Asked before the run, which then returns at once: "wrote" would not be true.
     finished = resume and output.exists() and not _checkpoint(output).exists()
@@ -151,7 +170,7 @@ def finetune(
         run(
             recipe, clips, training, runtime, out=output, resume=resume,
             order=channel_order.value, skip_bad=skip_bad, watch=session.watch,
-            checkpoint_minutes=checkpoint_minutes,
+            checkpoint_minutes=checkpoint_minutes, exclude=left_out,
         )  # fmt: skip
     if not _leads():
         return
@@ -232,26 +251,33 @@ def _clips(
     data: Sequence[Path],
     machine: str | None,
     clip_seconds: float | None,
-    exclude: Sequence[str],
+    apart: bool,
     opened: Mapping[str, Any],
 ) -> Clips:
-    """The clips of all data, without the machines that are left out.
+    """The clips of all data together: classes are told apart over all machines."""
+    from nearfar.clips import Clips
+    from nearfar.training.datasets import set_names, together
+
+    sets = {
+        name: Clips.open(one, "train", machine=machine, clip_seconds=clip_seconds, **opened)
+        for name, one in zip(set_names(data), data, strict=True)
+    }
+    return together(sets, apart)
+
+
+def _excluded(given: Sequence[str], clips: Clips) -> tuple[str, ...]:
+    """The machines to leave out, of names with commas between them.
 
     Raises:
-        DatasetError: no such machine.
+        DatasetError: no such machine, or none is left.
     """
-    from nearfar.clips import Clips
+    from nearfar.training.datasets import leave_out
 
-    # Of all data together: classes are told apart over all machines.
-    found = Clips.open(data, "train", machine=machine, clip_seconds=clip_seconds, **opened)
-    for name in exclude:
-        if name not in found.machines:  # a misspelt one would be trained on
-            raise DatasetError(f"--exclude {name}: no such machine; "
-                               f"{did_you_mean(name, found.machines)}")  # fmt: skip
-    left = Clips(clip for clip in found if clip.machine not in exclude)
-    if not left:
-        raise DatasetError(f"--exclude leaves none of {', '.join(found.machines)}; exclude fewer")
-    return left
+    names: list[str] = []
+    for one in given:  # a machine's own name may have a comma in it
+        names += [one] if one in clips.machines else [n.strip() for n in one.split(",")]
+    leave_out(clips, names)  # refused now, before PyTorch is loaded
+    return tuple(dict.fromkeys(names))
 
 
 def _imported() -> Any:

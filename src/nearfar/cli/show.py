@@ -103,6 +103,8 @@ def fitted(detector: Detector, output: Path, replaced: bool, kept: Path | None) 
     if alone := _without_targets(detector):
         # No warning: right for one machine in one place.
         out.print(f"no target clips, so enrichment is off: {', '.join(alone)}")
+    if heard := detector.heard_machines:
+        out.print(f"machines the encoder was trained on: {', '.join(heard)}", markup=False)
     # Their threshold may mislead: to this encoder any sound of them is new.
     if unheard := detector.unheard_machines:
         out.print(f"machines the encoder was not trained on: {', '.join(unheard)}")

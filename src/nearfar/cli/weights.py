@@ -97,6 +97,7 @@ def _describe(kind: str, reference: str, opened: Any) -> None:
         rows |= {
             "trained on": f"{machines}; {len(training.classes)} classes, "
             f"{len(training.heard)} clips, {len(training.held_out)} more held out",
+            **({"left out": ", ".join(sorted(training.excluded))} if training.excluded else {}),
             "front end": described(training.frontend),
             "training": _settings(training),
         }

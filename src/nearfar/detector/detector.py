@@ -98,12 +98,20 @@ class Detector:
     @property
     def unheard_machines(self) -> tuple[str, ...]:
         """Those that some trained encoder of it was not trained on, as was recorded at the fit."""
+        return self._heard(0.0)
+
+    @property
+    def heard_machines(self) -> tuple[str, ...]:
+        """Those that some trained encoder of it was trained on, as was recorded at the fit."""
+        return self._heard(1.0)
+
+    def _heard(self, fact: float) -> tuple[str, ...]:
+        """Machines of which a member's fact is this; without it nothing was trained."""
         return tuple(
             dict.fromkeys(
                 machine
                 for (machine, _), section in self.sections.items()
-                # Without the fact nothing was trained, and so nothing left out.
-                if any(m.facts.get(MACHINE_HEARD) == 0.0 for m in section.members)
+                if any(m.facts.get(MACHINE_HEARD) == fact for m in section.members)
             )
         )
 

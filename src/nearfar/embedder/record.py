@@ -53,6 +53,12 @@ class Training:
         return frozenset(machine for machine, _, _ in self.classes)
 
     @property
+    def excluded(self) -> frozenset[str]:
+        """Machines that were there and were left out."""
+        left_out = self.provenance.get("excluded")
+        return frozenset(map(str, left_out)) if isinstance(left_out, list) else frozenset()
+
+    @property
     def order(self) -> str:
         """Which channel of a file was the near one."""
         run = self.provenance.get("run")

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property, partial
@@ -35,6 +35,7 @@ from nearfar.parts.valid import number
 from nearfar.runtime.runtime import Progress, Runtime
 from nearfar.sound.audio import ChannelOrder
 from nearfar.system.system import System
+from nearfar.training.datasets import leave_out
 from nearfar.training.examples.examples import Examples, domain_shares, examples
 from nearfar.training.learner.learner import exported, learner
 from nearfar.training.learner.lora import check_rank
@@ -107,6 +108,7 @@ def finetune(
     skip_bad: bool = False,
     watch: Watch | None = None,
     checkpoint_minutes: float = MINUTES,
+    exclude: Sequence[str] = (),
 ) -> System:
     """Train a system's encoder to tell proxy classes apart (report §2.2).
 
@@ -132,6 +134,8 @@ def finetune(
         watch: called with what the log gets.
         checkpoint_minutes: between two checkpoints, of several processes at the end of the epoch;
             0 writes one after each step.
+        exclude: machines whose clips are left out, as those that a detector will judge: all their
+            clips are then new to the encoder. The file says so.
 
     Returns:
         the system with the weights of the last epoch, or, as `training.choose` says, of the one
@@ -141,12 +145,12 @@ def finetune(
         SettingError: a system that cannot be trained, another training to go on with, NaN loss.
         WeightsError: no weights, or weights that nearfar trained already.
         DatasetError, AudioError, NearfarError: clips that cannot be used, all of them in one error,
-            or one class only.
+            or one class only; a machine to leave out that is not there.
         StorageError: `out` is there already, or cannot be written.
     """
     settings, runtime = settings or FineTuning(), runtime or Runtime()
     number("checkpoint_minutes", checkpoint_minutes, 0, 1e6)
-    files = Files.beside(out)
+    files, clips = Files.beside(out), leave_out(clips, exclude) if exclude else clips
     encoder = _encoder(system)
     weights = _published(encoder)  # all that can be refused is, before hours of work
     check_rank(settings.lora, weights.architecture.dim)
@@ -157,7 +161,9 @@ def finetune(
     with team.first():  # the others find the log-mels that the first has stored
         found = examples(clips, system.frontend, encoder, settings, runtime, order, skip_bad)
     try:
-        task = _Task(system, weights, found, settings, files, team, order, checkpoint_minutes)
+        task = _Task(
+            system, weights, found, settings, files, team, order, checkpoint_minutes, exclude
+        )
         run, finished = task.run, resume and files.out.exists()  # hashes what begins, not later
         if finished:
             _refuse_other_result(files.out, run)
@@ -201,6 +207,7 @@ class _Task:
     team: Team
     order: ChannelOrder
     minutes: float  # between two checkpoints
+    excluded: Sequence[str]  # machines
 
     @cached_property
     def run(self) -> dict[str, Any]:
@@ -215,6 +222,7 @@ class _Task:
             "order": self.order,  # of channels: near and far exchanged are other sounds
             "weights": self.weights.sha256,
             "clips": hashlib.sha256(text.encode()).hexdigest(),
+            "machines": sorted({machine for machine, _, _ in found.classes}),
             "processes": self.team.size,  # each sees a share at a time: other weights
         }
 
@@ -283,6 +291,7 @@ class _Task:
             "threads": torch.get_num_threads(),  # sums are taken in another order with others
             "seed": self.settings.seed,
             "clips": len(found),
+            "excluded": sorted(self.excluded),
             "epochs": state.epoch,
             "best": asdict(best),
             "chosen_by": _CHOSEN[best.accuracy is not None and self.settings.choose],

@@ -166,6 +166,8 @@ def refuse_other(path: Path, was: Mapping[str, Any], now: Mapping[str, Any]) -> 
     Raises:
         SettingError: says what differs.
     """
+    # An older one's checkpoint does not list its machines; its clips say that they are the same.
+    was = {name: now[name] for name in ("machines",) if name in now} | dict(was)
     before, after = _flat(_as_then(was)), _flat(_as_then(now))
     changed = [name for name in sorted(before | after) if before.get(name) != after.get(name)]
     if changed:
@@ -241,6 +243,8 @@ def _flat(data: Any, name: str = "") -> dict[str, Any]:
 def _difference(name: str, was: Any, now: Any) -> str:
     if name in ("clips", "weights"):
         return {"clips": "other clips", "weights": "other weights to begin with"}[name]
+    if isinstance(was, list) and isinstance(now, list):
+        return f"{name} were {', '.join(was)}, are {', '.join(now)}"
     return f"{name} was {was!r}, is {now!r}"
 
 

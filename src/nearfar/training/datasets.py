@@ -1,0 +1,104 @@
+"""Several data sets as one to train on, without machines that are to stay new. No torch here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from nearfar.clips import Clips, proxy_classes
+from nearfar.errors import DatasetError, did_you_mean, warn
+from nearfar.text import counted
+
+SHOWN = 8  # names of machines that a line has
+
+
+def set_names(places: Sequence[str | Path]) -> list[str]:
+    """What to call data sets: as much of the end of each path as tells all apart.
+
+    >>> set_names(["2026/dev/raw", "2026/eval/raw"])
+    ['dev/raw', 'eval/raw']
+    """
+    parts = [Path(place).absolute().parts for place in places]
+    for length in range(1, max(map(len, parts), default=0)):
+        names = ["/".join(some[-length:]) for some in parts]
+        if len(set(names)) == len(set(parts)):
+            return names
+    return ["/".join(some) for some in parts]
+
+
+def together(sets: Mapping[str, Clips], apart: bool = False) -> Clips:
+    """The clips of several data sets, by their names; one that is in two of them counts once.
+
+    A machine that several sets have by one name is one machine, as it is to every other command:
+    clips of equal section and attributes are of one class. A warning says which; where they are
+    others, `apart` tells their classes apart by the name of the set.
+
+    Args:
+        sets: name → its clips.
+        apart: are machines of one name in two sets two machines?
+
+    >>> from nearfar.clips import Clip
+    >>> fan = Clips([Clip(Path("fan/a.wav"), machine="fan")])
+    >>> together({"dev": fan, "eval": fan}) == fan
+    True
+    """
+    own, taken = dict[str, Clips](), set[object]()
+    for name, clips in sets.items():
+        own[name] = Clips(clip for clip in clips if clip not in taken)
+        taken.update(own[name])
+    places: dict[str, list[str]] = {}
+    for name, clips in own.items():
+        for machine in clips.machines:
+            places.setdefault(machine, []).append(name)
+    shared = {machine: where for machine, where in places.items() if len(where) > 1}
+    if shared and not apart:
+        _tell(shared)
+    elif shared:
+        own = {name: _named(clips, name, shared) for name, clips in own.items()}
+    return Clips(clip for clips in own.values() for clip in clips)
+
+
+def leave_out(clips: Clips, machines: Sequence[str]) -> Clips:
+    """The clips of all other machines.
+
+    Raises:
+        DatasetError: no such machine, or none is left.
+    """
+    unknown = [name for name in machines if name not in clips.machines]
+    if unknown:  # a misspelt one would be trained on
+        raise DatasetError(
+            f"--exclude {','.join(unknown)}: no such machine; "
+            f"{did_you_mean(unknown[0], clips.machines)}"
+        )
+    left = Clips(clip for clip in clips if clip.machine not in machines)
+    if not left:
+        raise DatasetError(f"--exclude leaves none of {_listed(clips.machines)}; exclude fewer")
+    return left
+
+
+def _tell(shared: Mapping[str, Sequence[str]]) -> None:
+    """Say which machines are taken for one."""
+    where = list(dict.fromkeys(name for names in shared.values() for name in names))
+    one = len(shared) == 1
+    warn(
+        f"{_listed(list(shared))}: in {counted(len(where), 'data set')}, {' and '.join(where[:4])}"
+        f"{', …' * (len(where) > 4)}; taken for one machine{'' if one else ' each'}, clips of "
+        f"equal attributes for one class: say --apart if {'it is' if one else 'they are'} not"
+    )
+
+
+def _named(clips: Clips, name: str, shared: Mapping[str, object]) -> Clips:
+    """Clips whose attributes say their class and the set that they are of."""
+    of_clip = proxy_classes(clips)
+    return Clips(
+        replace(clip, attributes=f"{of_clip[clip][2]} in {name}")
+        if clip.machine in shared and clip in of_clip
+        else clip
+        for clip in clips
+    )
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(names[:SHOWN]) + more
