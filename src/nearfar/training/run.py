@@ -11,7 +11,7 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -37,9 +37,10 @@ from nearfar.sound.audio import ChannelOrder
 from nearfar.system.system import System
 from nearfar.training.datasets import leave_out
 from nearfar.training.examples.examples import Examples, domain_shares, examples
+from nearfar.training.files import Files
 from nearfar.training.learner.learner import exported, learner
 from nearfar.training.learner.lora import check_rank
-from nearfar.training.log import EpochLine, Log, StepLine, Watch, is_begun, is_log
+from nearfar.training.log import EpochLine, Log, StepLine, Watch
 from nearfar.training.loop import checkpoint
 from nearfar.training.loop.average import Average
 from nearfar.training.loop.checkpoint import Best, State, averaged
@@ -53,47 +54,8 @@ from nearfar.version import __version__
 if TYPE_CHECKING:
     from nearfar.clips import Clips
 
-SUFFIX = ".safetensors"
 # By the setting; False where no normals are held out.
 _CHOSEN = {False: "last epoch", "last": "last epoch", "held-out": "accuracy on held-out normals"}
-
-
-@dataclass(frozen=True)
-class Files:
-    """Where a training writes.
-
-    >>> Files.beside("s1.safetensors").log.name
-    's1.jsonl'
-    """
-
-    out: Path  # the trained encoder
-    checkpoint: Path  # where the training stands; gone when it is finished
-    log: Path  # one JSON object a line
-
-    @classmethod
-    def beside(cls, out: str | os.PathLike[str]) -> Files:
-        """The files of a result.
-
-        Raises:
-            SettingError: not a .safetensors file.
-            StorageError: its folder is not there, or cannot be written to.
-        """
-        path = Path(out)
-        if path.suffix != SUFFIX:
-            raise SettingError(f"{path}: the result is one file; call it {path.stem}{SUFFIX}")
-        if not os.access(path.parent, os.W_OK) or path.is_dir():
-            why = "is a folder" if path.is_dir() else f"{path.parent} cannot be written to"
-            raise StorageError(f"{path}: {why}; choose another place")
-        return cls(path, path.with_suffix(f".checkpoint{SUFFIX}"), path.with_suffix(".jsonl"))
-
-    def tidy(self) -> None:
-        """Remove what a killed training left half-written: gigabytes, with a large encoder."""
-        for name in (self.checkpoint.name, self.out.name):
-            for part in self.out.parent.iterdir():
-                # `atomic_file` cuts longer names off: such a part may be another training's.
-                if len(name) <= 40 and part.name.startswith(f".{name}."):
-                    with suppress(OSError):
-                        part.unlink()
 
 
 def finetune(
@@ -157,7 +119,7 @@ def finetune(
     settings = _with_precision(settings, choose(runtime.device))
     team = Team(runtime.device)
     release()  # encoders that scored something: gigabytes of the device that this needs
-    _refuse_existing(files, resume)
+    files.refuse_existing(resume)
     with team.first():  # the others find the log-mels that the first has stored
         found = examples(clips, system.frontend, encoder, settings, runtime, order, skip_bad)
     try:
@@ -370,31 +332,6 @@ def _with_precision(settings: FineTuning, device: torch.device) -> FineTuning:
             "take --set training.precision=fp32"
         )
     return settings
-
-
-def _refuse_existing(files: Files, resume: bool) -> None:
-    """Overwrite nothing; going on, only a log is, and what else is there is judged later."""
-    if resume:
-        if not is_log(files.log):  # somebody's own notes, perhaps
-            raise StorageError(
-                f"{files.log}: is there already, and no log of a training; choose another name for "
-                "the result, or move it away"
-            )
-        return
-    if files.out.exists():
-        raise StorageError(f"{files.out}: is there already; choose another name, or delete it")
-    if files.checkpoint.exists():
-        raise StorageError(
-            f"{files.checkpoint}: a training that was stopped; --resume goes on with it, or delete "
-            "it to begin anew"
-        )
-    # Killed before its first checkpoint a training has nothing that a new one could spoil.
-    if files.log.exists() and not is_begun(files.log):
-        first = ", --resume to go on with a training" if is_log(files.log) else ""
-        raise StorageError(
-            f"{files.log}: is there already, and the log would replace it; choose another name for "
-            f"the result, or delete it{first}"
-        )
 
 
 def _refuse_other_result(out: Path, run: Mapping[str, Any]) -> None:
