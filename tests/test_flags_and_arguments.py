@@ -17,7 +17,7 @@ from nearfar.cli import main as cli
 from nearfar.errors import FLAGS, NearfarError, Once, in_python, in_shell, warn
 from nearfar.reproduce.run import reproduce
 from nearfar.runtime.runtime import Runtime
-from nearfar.study.assessment import of_data
+from nearfar.study.assessment import of_data, of_files
 from nearfar.study.lomo import study
 
 FLAG = re.compile(r"(?<![\w-])--[a-z][a-z-]+")
@@ -72,7 +72,7 @@ def test_no_flag_is_left_in_python_and_every_one_comes_back_in_a_shell(path, tex
 def test_every_argument_is_one_of_something_public(name):
     takers = [
         nf.fit, nf.load, nf.finetune, nf.Detector.score, nf.Detector.explain, nf.Clips.open,
-        nf.Clip, nf.Detector.with_false_alarm_rate, Runtime, of_data, study, reproduce,
+        nf.Clip, nf.Detector.with_false_alarm_rate, Runtime, of_data, of_files, study, reproduce,
     ]  # fmt: skip
     known = {p for taker in takers for p in inspect.signature(taker).parameters}
     coming = {"config", "near", "far", "replace", "exclude_suspects", "false_alarm_rate"}

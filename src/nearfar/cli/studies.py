@@ -88,6 +88,14 @@ Truth = Annotated[
         help="A CSV of machine, section, file, domain, label, for clips whose names tell no label."
     ),
 ]
+Evaluation = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--eval",
+        help="Machines of the evaluation set, held beside those of DATA: dev, eval, difference. "
+        "Without labels and --truth their clips are scored, not judged. Repeatable.",
+    ),
+]
 Vary = Annotated[
     list[str] | None,
     typer.Option(
@@ -171,6 +179,15 @@ def evaluate(
     detector: Fitted = None,
     scores: ScoreFiles = None,
     truth: Truth = None,
+    transductive: Annotated[
+        bool,
+        typer.Option(
+            "--transductive",
+            help="Take --scores that were ranked or scaled within the test set; the word stands "
+            "beside every number.",
+        ),
+    ] = False,
+    evaluation: Evaluation = None,
     output: Json = None,
     replace: Replace = False,
     # On, since a number says little without what plain log-mels reach on the same clips.
@@ -207,26 +224,32 @@ def evaluate(
 
     check_output(
         on_disk(output), endings=(".json",), ours=is_result, replace=replace,
-        inputs=[*(data or ()), detector, scores, truth, *(weights or ())],
+        inputs=[*(data or ()), *(evaluation or ()), detector, scores, truth, *(weights or ())],
     )  # fmt: skip
     how = _chooser(choose, lomo)
-    _check_lomo(how, vary, ("--scores", scores), ("--detector", detector), ("--skip-bad", skip_bad))
+    _check_lomo(
+        how, vary, ("--scores", scores), ("--detector", detector), ("--skip-bad", skip_bad),
+        ("--eval", evaluation),
+    )  # fmt: skip
     _check_given(bool(data), scores, detector, bool(system or settings), channel_order)
-    opened = {
+    opened: dict[str, Any] = {
         "machine": machine, "pair": pair, "salvage": salvage, "time_pattern": time_pattern,
         "clip_seconds": clip_seconds,
     }  # fmt: skip
-    _check_files(scores, {**opened, "near": near, "far": far, "skip_bad": skip_bad})
+    _check_files(
+        scores,
+        transductive,
+        {**opened, "near": near, "far": far, "skip_bad": skip_bad, "eval": evaluation},
+    )
     order = order_of(channel_order, near, far)
-    source = Given(tuple(data or ()), {
-        **opened,
-        # As in score: a detector has an order, and clips of files unlike its own say theirs.
-        "channels": channels_of(near, far) if detector else None,
-    })  # fmt: skip
+    # As in score: a detector has an order, and clips of files unlike its own say theirs.
+    opened["channels"] = channels_of(near, far) if detector else None
+    source = Given((*(data or ()), *(evaluation or ())), opened)
+    theirs = Given(tuple(evaluation), opened) if evaluation else None
     year: Any = None if rule is None else rule.value
     name = system or DEFAULT
     if scores is not None:
-        result: Printable = of_files(scores, truth, year)
+        result: Printable = of_files(scores, truth, year, transductive=transductive)
     else:
         recipe: Any = None if detector else system_of(name, settings, weights)
         with Session(workers, cache, device, batch_size) as session:
@@ -240,7 +263,7 @@ def evaluate(
                     source, recipe, session.runtime, detector=detector, types=types_of(part),
                     # Of a detector: where its encoders have their weights now.
                     weights=weights or (), truth=truth, floor=floor, rule=year, skip_bad=skip_bad,
-                    name=name, order=order, any_frontend=any_frontend,
+                    name=name, order=order, any_frontend=any_frontend, evaluation=theirs,
                 )  # fmt: skip
     _tell(result, output)
 
@@ -260,8 +283,10 @@ def _subject(
     return begun
 
 
-def _check_files(scores: Path | None, of_data: Mapping[str, Any]) -> None:
-    """Refuse what says how recordings are opened, where there are none."""
+def _check_files(scores: Path | None, transductive: bool, of_data: Mapping[str, Any]) -> None:
+    """Refuse what says how recordings are opened, where there are none, and the reverse."""
+    if transductive and scores is None:  # a detector of ours judges each clip by itself
+        raise SettingError("--transductive is for --scores; leave it out")
     for name, given in of_data.items():
         if scores is not None and given:
             raise SettingError(

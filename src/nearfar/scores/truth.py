@@ -1,25 +1,23 @@
 """Ground truth: which test clip is normal, which is not, and from which domain.
 
-It comes in three forms, all read by `read_truth`: our `truth.csv`, the official evaluator's folder
-of header-less files, and the `eval_data_list_YYYY.csv` of the data set. Clips whose names tell
-their label are a fourth (`Truth.from_clips`). Only names and labels are read, never audio.
+It comes in three forms, all read by `read_truth`: our `truth.csv`, the official evaluator's
+header-less files, whole or in part, and the `eval_data_list_YYYY.csv` of the data set. Clips whose
+names tell their label are a fourth (`Truth.from_clips`). Only names and labels are read, never audio.
 """
 
 from __future__ import annotations
 
 import csv
 import io
+import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 from nearfar.clips import Clip, parse_name
 from nearfar.errors import DatasetError, FormatError, warn
-
-if TYPE_CHECKING:
-    import os
 
 Line = tuple[str, list[str]]  # `path:line` and the fields
 Value = TypeVar("Value")
@@ -29,6 +27,7 @@ BINARY = {"0": False, "1": True, "0.0": False, "1.0": True}  # as the evaluator 
 # The evaluator's digits, and the words of file names.
 _DOMAINS = {"0": "source", "1": "target", "source": "source", "target": "target"}
 _LABELS = {"0": "normal", "1": "anomaly", "normal": "normal", "anomaly": "anomaly"}
+_DATA = "ground_truth_data"  # the folder of labels; domains and attributes lie beside it
 _MOST = 60  # characters of somebody's text in a message
 _TRUTH_FILE = re.compile(
     r"ground_truth_(?P<machine>.+)_(?:section|id)_(?P<section>[^_]+?)"
@@ -93,7 +92,9 @@ def read_truth(path: str | os.PathLike[str]) -> Truth:
             a file with the columns machine, section, file, domain (0 source, 1 target; empty or
             absent in a data set without domains), label (0 normal, 1 anomaly);
             a folder with `ground_truth_data/` (and `ground_truth_domain/`,
-            `ground_truth_attributes/`) as the official evaluator has it, or with a truth.csv;
+            `ground_truth_attributes/`) as the official evaluator has it, that first folder itself,
+            one of its files `ground_truth_<machine>_section_<nn>_test.csv`, or a folder with a
+            truth.csv;
             an `eval_data_list_YYYY.csv`: a line with a machine's name, then lines
             `anonymous.wav,labelled.wav`.
 
@@ -101,9 +102,14 @@ def read_truth(path: str | os.PathLike[str]) -> Truth:
         FormatError: missing, none of these forms, or a value that is not as it must be.
     """
     path = Path(path)
+    if _TRUTH_FILE.fullmatch(path.name) and path.is_file():
+        return Truth(tuple(_evaluator_rows([path])))
     if path.is_dir():
-        if (path / "ground_truth_data").is_dir():
-            return Truth(tuple(_evaluator_rows(path)))
+        inner = path / _DATA
+        if inner.is_dir():
+            return Truth(tuple(_evaluator_rows(_files_of(inner))))
+        if path.name == _DATA or any(map(_TRUTH_FILE.fullmatch, os.listdir(path))):
+            return Truth(tuple(_evaluator_rows(_files_of(path))))
         if not (path / "truth.csv").is_file():
             raise FormatError(
                 f"{place(path)}: neither ground_truth_data/ nor truth.csv in this folder; "
@@ -265,21 +271,29 @@ def _list_rows(path: Path, lines: list[Line]) -> Iterator[LabelledFile]:
         )
 
 
-def _evaluator_rows(folder: Path) -> Iterator[LabelledFile]:
-    """Rows of the official evaluator's folders, one file per machine and section in each."""
-    files = sorted((folder / "ground_truth_data").glob("*.csv"))
+def _files_of(folder: Path) -> list[Path]:
+    files = sorted(folder.glob("*.csv"))
     if not files:
-        raise FormatError(f"{place(folder / 'ground_truth_data')}: no .csv file in this folder")
+        raise FormatError(f"{place(folder)}: no .csv file in this folder")
+    return files
+
+
+def _evaluator_rows(files: Iterable[Path]) -> Iterator[LabelledFile]:
+    """Rows of the official evaluator's files, one per machine and section, and those beside."""
     for path in files:
+        folder = path.parent.parent  # of the three that lie beside each other
         name = _TRUTH_FILE.fullmatch(path.name)
         if name is None:
             raise FormatError(
                 f"{place(path)}: its name is not ground_truth_<machine>_section_<nn>_test.csv"
             )
-        domains = _domains(folder / "ground_truth_domain", path, name["domain"])
+        beside = path.parent.name == _DATA  # of any other folder the neighbours are not its own
+        domains = _domains(folder / "ground_truth_domain" if beside else None, path, name["domain"])
         # The anonymous name beside the labelled one; not every year has this folder.
         attributes = folder / "ground_truth_attributes" / path.name
-        aliases = _pairs(attributes) if attributes.is_file() else {}
+        aliases = _pairs(attributes) if beside and attributes.is_file() else {}
+        if domains is None and aliases:  # a labelled name says it too
+            domains = _named_domains(aliases)
         for file, (where, label) in _pairs(path).items():
             if domains is not None and file not in domains:
                 raise FormatError(
@@ -296,9 +310,16 @@ def _evaluator_rows(folder: Path) -> Iterator[LabelledFile]:
             )
 
 
-def _domains(folder: Path, labels: Path, named: str | None) -> dict[str, str] | None:
+def _named_domains(aliases: Mapping[str, tuple[str, str]]) -> dict[str, str] | None:
+    """File → domain by the labelled names; None unless all of them tell one."""
+    found = {file: parse_name(alias) for file, (_, alias) in aliases.items()}
+    told = {file: name.domain for file, name in found.items() if name and name.domain}
+    return told if len(told) == len(aliases) else None
+
+
+def _domains(folder: Path | None, labels: Path, named: str | None) -> dict[str, str] | None:
     """File → domain: from its own folder, or (2021) from the name of the file with the labels."""
-    if folder.is_dir():
+    if folder is not None and folder.is_dir():
         pairs = _pairs(folder / labels.name).items()
         return {file: lookup(text, _DOMAINS, "domain", where) for file, (where, text) in pairs}
     return dict.fromkeys(_pairs(labels), _DOMAINS[named]) if named else None

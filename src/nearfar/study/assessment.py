@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -18,8 +19,11 @@ from nearfar.metrics.official import evaluate
 from nearfar.runtime.runtime import Runtime
 from nearfar.scores.files import read_scores
 from nearfar.scores.join import ScoreTable
-from nearfar.scores.truth import Truth, read_truth
+from nearfar.scores.scaling import scaled_within
+from nearfar.scores.truth import Truth, place, read_truth
 from nearfar.study.data import SCHEMA, Given, Places, described, open_test, rule_of
+from nearfar.study.firstshot import SIDES, Sides, Unjudged, View, listed, part_of, unjudged
+from nearfar.study.labels import Key, Labels, key_of, labels_of
 from nearfar.system.presets import logmel
 from nearfar.version import versions
 
@@ -28,6 +32,8 @@ if TYPE_CHECKING:
     from nearfar.scores.verdict import Scores
     from nearfar.sound.audio import ChannelOrder
     from nearfar.system.system import Ensemble, System
+
+TRANSDUCTIVE = "transductive"  # of scores that were made with the other test clips
 
 
 @dataclass(frozen=True)
@@ -50,15 +56,30 @@ class Result:
     floor: Mapping[str, Any] | None = None  # its figures and the difference, for JSON
     heading: tuple[str, ...] = ()  # above the table
     scores: ScoreTable | None = None  # of each clip: what a paired comparison needs
+    sides: Sides | None = None  # development and evaluation machines apart
+    unlabelled: tuple[Unjudged, ...] = ()  # machines that nobody can judge yet
+    transductive: bool = False  # were scores made with the other test clips?
 
     @property
     def text(self) -> str:
         """What a person reads."""
-        return "\n".join([*self.heading, str(self.evaluation), *self.lines])
+        shown = str(self.evaluation) if self.sides is None else self.sides.text + "\n"
+        rest = ["", listed(self.unlabelled)] if self.unlabelled else []
+        text = "\n".join([*self.heading, shown, *self.lines, *rest])
+        if not self.transductive:
+            return text
+        # Beside every number: a line that is quoted alone takes the word with it.
+        return re.sub(r"^.*\d.*$", rf"\g<0>  {TRANSDUCTIVE}", text, flags=re.MULTILINE)
 
     def as_dict(self) -> dict[str, Any]:
         """What a program reads."""
-        extra = {} if self.floor is None else {"floor": dict(self.floor)}
+        extra: dict[str, Any] = {} if self.floor is None else {"floor": dict(self.floor)}
+        if self.sides is not None:
+            extra |= self.sides.as_dict()
+        if self.transductive:
+            extra[TRANSDUCTIVE] = True
+        if self.unlabelled:
+            extra["unlabelled"] = [row.as_dict() for row in self.unlabelled]
         return {
             "schema": SCHEMA,
             **self.evaluation.to_dict(),
@@ -72,16 +93,21 @@ class Result:
         }
 
 
-def of_files(folder: Path, truth: Path | None, rule: RuleName | None) -> Result:
+def of_files(
+    folder: Path, truth: Path | None, rule: RuleName | None, *, transductive: bool = False
+) -> Result:
     """Evaluate score files that anyone made.
 
     Args:
         folder: with `anomaly_score_<machine>_section_<nn>_test.csv` files.
         truth: the ground truth.
         rule: the year's rule; None finds it in the data.
+        transductive: take scores that were ranked or scaled within the test set; the word then
+            stands beside every number.
 
     Raises:
-        SettingError: no ground truth given.
+        SettingError: no ground truth given, or scores that were ranked or scaled within the test
+            set (`scaled_within`).
         FormatError, DatasetError: files that do not fit each other.
     """
     if truth is None:
@@ -90,9 +116,18 @@ def of_files(folder: Path, truth: Path | None, rule: RuleName | None) -> Result:
         )
     # No floor: there is no sound to fit one on.
     table = read_scores(folder)
+    found = scaled_within(table)
+    if found and not transductive:
+        raise SettingError(
+            f"{place(folder)}: has {found}, so each score was made with the other test clips, and "
+            "no number of them may stand beside others; give the scores as they were, or say "
+            "--transductive"
+        )
     result = evaluate(table, read_truth(truth), rule=rule)
     settings = {"scores": folder.name, "truth": truth.name}
-    return Result(result, settings=settings, scores=table)
+    if found:
+        settings["within_the_test_set"] = found
+    return Result(result, settings=settings, scores=table, transductive=transductive)
 
 
 def of_data(
@@ -110,8 +145,13 @@ def of_data(
     name: str = "system",
     order: ChannelOrder = "near-far",
     any_frontend: bool = False,
-) -> Result:
+    evaluation: Places | None = None,
+) -> Result | View:
     """Evaluate a system, or a detector, on the test clips of a data set.
+
+    Machines whose test clips have no label, by name or by ground truth, are scored and not judged.
+    Where a ground truth labels some machines and names the others, the latter are the development
+    set and the former the evaluation set, side by side.
 
     Args:
         data: DCASE folder or CSV, several of them, or a `Given`.
@@ -127,9 +167,13 @@ def of_data(
         name: what the system is called in the table.
         order: which channel is near, for a system that is fitted here.
         any_frontend: take a trained encoder behind another front end than its own.
+        evaluation: places of `data` whose machines are the evaluation set.
+
+    Returns:
+        A result; a view of scores where no test clip has a label.
 
     Raises:
-        DatasetError: no test clips, or no labels.
+        DatasetError: no test clips, or labels of some of a machine's clips only.
     """
     if data is None or (system is None and detector is None):
         raise SettingError("give a DCASE folder or a CSV, and a system or a detector to evaluate")
@@ -142,7 +186,8 @@ def of_data(
         left_out = sorted(set(test.machines) - set(known.machines))
         test = _of_machines(test, known.machines, data)
     # Before the fit, which may take hours: labels that cannot be read.
-    labels = Truth.from_clips(test) if truth is None else read_truth(truth)
+    labels = labels_of(test, truth)
+    sides = _sides(labels, evaluation)
     fitted = (
         known
         if system is None or detector
@@ -154,26 +199,59 @@ def of_data(
     for verdict in everything:
         if not verdict.judged:
             warn(f"left out: {verdict.clip.name}: {verdict.warning}", verdict.clip.name)
-    if skip_bad:  # scores and labels must fit one to one
-        labels = _only(labels, scores)
-    table = ScoreTable.from_verdicts(scores)
-    result = evaluate(table, labels, rule=rule)
     notes = (f"left out, unknown to the detector: {', '.join(left_out)}",) if left_out else ()
     settings, heading = described(data, detector.name if detector else name, fitted.system)
-    plain = Result(result, notes, settings, heading=heading, scores=table)
+    silent = unjudged(fitted, everything, labels.unknown)
+    if not labels.known:
+        return View(silent, ScoreTable.from_verdicts(scores), settings, heading, notes)
+    scores = labels.judged(scores)
+    # Scores and labels must fit one to one.
+    told = _only(labels.truth, scores) if skip_bad else labels.truth
+    table = ScoreTable.from_verdicts(scores)
+    result = evaluate(table, told, rule=rule)
+    beside = Sides.of(table, told, sides, rule) if sides else None
+    plain = Result(result, notes, settings, None, heading, table, beside, silent)
     lowest = _floor(data, fitted, runtime, skip_bad) if floor else ""
     if not isinstance(lowest, Detector):
         return replace(plain, lines=(*notes, lowest) if lowest else notes)
-    return _above(plain, scores, lowest.score(Clips(v.clip for v in scores), runtime), labels, rule)
+    below = lowest.score(Clips(v.clip for v in scores), runtime)
+    return _above(plain, scores, below, told, rule, sides)
+
+
+def _sides(
+    labels: Labels, evaluation: Places | None
+) -> tuple[tuple[Key, ...], tuple[Key, ...]] | None:
+    """The sections of the development set and of the evaluation set; None if there is one only."""
+    if evaluation is None:
+        return (labels.named, labels.brought) if labels.named and labels.brought else None
+    theirs = {key_of(clip) for clip in open_test(evaluation)}
+    mine = tuple(key for key in (*labels.named, *labels.brought) if key not in theirs)
+    other = tuple(key for key in (*labels.named, *labels.brought) if key in theirs)
+    # Of one that has no labels yet there is nothing to put beside.
+    return (mine, other) if mine and other else None
 
 
 def _above(
-    plain: Result, scores: Scores, below: Scores, labels: Truth, rule: RuleName | None
+    plain: Result,
+    scores: Scores,
+    below: Scores,
+    labels: Truth,
+    rule: RuleName | None,
+    sides: tuple[tuple[Key, ...], tuple[Key, ...]] | None,
 ) -> Result:
     """A result with how far its scores are above the floor's."""
     # Paired: both judge the same clips, in every draw too.
     floor, gain = evaluate(below, labels, rule=rule), compare(scores, below, labels, rule=rule)
     lines = (*plain.lines, f"floor: logmel {floor.headline}", f"above the floor: {gain}")
+    if sides is not None:
+        lines = plain.lines
+        for name, keys in zip(SIDES, sides, strict=True):
+            one, truth = part_of(ScoreTable.from_verdicts(scores), labels, keys)
+            other, _ = part_of(ScoreTable.from_verdicts(below), labels, keys)
+            lines += (
+                f"floor of {name}: logmel {evaluate(other, truth, rule=rule).headline}",
+                f"above it: {compare(one, other, truth, rule=rule)}",
+            )
     figures = {"system": "logmel", **floor.to_dict(), "difference": asdict(gain)}
     return replace(plain, lines=lines, floor=figures)
 
