@@ -74,6 +74,7 @@ def _are_ranks(scores: Values) -> bool:
     if 2 * len(values) < len(scores):  # with so many ties they would be evenly spaced by chance
         return False
     last = np.cumsum(counts)
+    values = values / np.abs(values).max()
     kinds = (last - counts, last - (counts - 1) / 2, last, np.arange(len(values)))
     span = values[-1] - values[0]
     return any(
@@ -92,13 +93,16 @@ def _spans_the_unit(scores: Values) -> bool:
 def _are_z_scores(scores: Values) -> bool:
     """Mean 0, and standard deviation 1 by either formula."""
     # Wider than for the other marks: two numbers must fit at once.
+    if np.abs(scores).max() > len(scores):  # no z-score can be; squares of huge ones overflow
+        return False
     spreads = [scores.std(ddof=ddof) for ddof in (0, 1)]
     return bool(abs(scores.mean()) <= 5e-4 and min(abs(s - 1) for s in spreads) <= 5e-4)
 
 
 def _are_means_of_z_scores(scores: Values) -> bool:
     """Mean 0 to the last digit; a spread of 1 is lost where several are averaged."""
-    return bool(abs(scores.mean()) <= 1e-9 * scores.std())
+    unit = scores / np.abs(scores).max()  # before it is squared: scores may be huge
+    return bool(abs(unit.mean()) <= 1e-9 * unit.std())
 
 
 def _are_means_of_ranks(scores: Values) -> bool:

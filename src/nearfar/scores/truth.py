@@ -2,7 +2,8 @@
 
 It comes in three forms, all read by `read_truth`: our `truth.csv`, the official evaluator's
 header-less files, whole or in part, and the `eval_data_list_YYYY.csv` of the data set. Clips whose
-names tell their label are a fourth (`Truth.from_clips`). Only names and labels are read, never audio.
+names tell their label are a fourth (`Truth.from_clips`). Only names and labels are read, never
+audio.
 """
 
 from __future__ import annotations
