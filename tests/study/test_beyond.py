@@ -25,6 +25,14 @@ def weights(tmp_path_factory):
     return str(make_folder(tmp_path_factory.mktemp("yamnet") / "Y"))
 
 
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """Simulated recordings, so that there is something to get wrong. Read only."""
+    out = tmp_path_factory.mktemp("beyond") / "data"
+    sim.simulate(out, "mini", 0, machines=["fan"])
+    return out
+
+
 def rows(system):
     return {v.name: v for v in find_claim("beyond").variants(system)}
 
@@ -99,15 +107,15 @@ def test_a_system_it_is_not_about_is_one_line(system):
     refused(lambda: rows(system), "'beyond' is about", "--weights", error=SettingError)
 
 
-def test_a_row_is_compared_with_the_row_it_names(weights, dcase):
+def test_a_row_is_compared_with_the_row_it_names(weights, data):
     start = beyond.plain(weights)
     names = ("one vector", "LDN", "DIF and one vector", "DIF and LDN")
     variants = [rows(start)[name] for name in names]
-    result = ablate(dcase, variants, draws=50)
+    result = ablate(data, variants, draws=50)
     scores = {}
     for variant in variants:
-        detector = nf.fit(variant.system, nf.Clips.open(dcase, split="train"))
-        scores[variant.name] = detector.score(nf.Clips.open(dcase, split="test"))
+        detector = nf.fit(variant.system, nf.Clips.open(data, split="train"))
+        scores[variant.name] = detector.score(nf.Clips.open(data, split="test"))
     for row in result.rows[1:]:
         other = row.variant.against or "one vector"
         assert row.comparison == nf.compare(scores[row.variant.name], scores[other], draws=50)
@@ -121,7 +129,7 @@ def test_a_row_is_compared_with_the_row_it_names(weights, dcase):
         assert values["difference"] == pytest.approx(values["mean"] - before, abs=1e-15)
     head, *_ = (line for line in result.text.splitlines() if line.startswith("variant"))
     assert head.endswith("over")
-    plain = ablate(dcase, [Variant("a", nf.logmel()), Variant("b", nf.logmel())], draws=50)
+    plain = ablate(data, [Variant("a", nf.logmel()), Variant("b", nf.logmel())], draws=50)
     assert "over" not in plain.text.splitlines()[0]
 
 

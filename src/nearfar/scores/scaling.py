@@ -23,16 +23,18 @@ if TYPE_CHECKING:
 
 FEWEST = 10  # clips of a machine; fewer may look like anything
 DISTINCT = 5  # different scores; two values are evenly spaced whatever they are
+_SHARES = 5000  # normal clips at most, or parts of a weighted mean of two shares
 _CLOSE = 1e-6  # shares of the range; files may have six digits
 
 
 def scaled_within(table: ScoreTable) -> str:
     """What was done to scores within the test set, and where, as a clause; "" if nothing is seen.
 
-    Recognised are ranks (whatever their unit; ties of any kind), 0 to 1 by the least and the
-    largest score, mean 0 with standard deviation 1, and means of several ranks or of several such
-    z-scores; within each machine and section, or over all clips together. One machine is enough,
-    but for 0 to 1, which all must show: a share of normal clips can be 0 and 1 by chance.
+    Recognised are ranks (whatever their unit; ties of any kind), mean 0 with standard deviation 1,
+    0 to 1 by the least and the largest score, and means of several ranks or of several such
+    z-scores; within each machine and section, or over all clips together. Ranks and z-scores of one
+    machine are enough. The other marks can come by chance, most of all where scores are shares of
+    so many normal clips: they must be seen in all machines, and shares are left alone.
 
     >>> from nearfar.scores.join import ScoredFile
     >>> rows = [ScoredFile("fan", "00", f"{i}.wav", (7 * i % 20 + 1) / 20) for i in range(20)]
@@ -46,11 +48,9 @@ def scaled_within(table: ScoreTable) -> str:
         f"{shown(machine)}, section {shown(section)}": np.array(scores)
         for (machine, section), scores in sections.items()
     }
-    if len(parts) > 1:
-        found = _seen({"all clips together": np.array([row.score for row in table.rows])})
-        if found:
-            return found
-    return _seen(parts)
+    everything = {"all clips together": np.array([row.score for row in table.rows])}
+    # Machines first: what is true of each is in part true of all.
+    return _seen(parts) or (_seen(everything) if len(parts) > 1 else "")
 
 
 def _seen(parts: Mapping[str, Values]) -> str:
@@ -59,12 +59,13 @@ def _seen(parts: Mapping[str, Values]) -> str:
         for name, scores in parts.items()
         if len(scores) >= FEWEST and len(np.unique(scores)) >= DISTINCT
     }
-    for what, looks_so in _MARKS.items():
+    for what, looks_so in _SURE.items():
         for name, scores in enough.items():
             if looks_so(scores):
                 return f"{what} of {name}"
-    if enough and all(map(_spans_the_unit, enough.values())):
-        return f"0 to 1, by the least and the largest score, of {next(iter(enough))}"
+    for what, (looks_so, machines) in _LIKELY.items():
+        if len(enough) >= machines and all(map(looks_so, enough.values())):
+            return f"{what} of {', '.join(list(enough)[:1])}" + " and others" * (len(enough) > 1)
     return ""
 
 
@@ -84,10 +85,17 @@ def _are_ranks(scores: Values) -> bool:
 
 
 def _spans_the_unit(scores: Values) -> bool:
-    """Exactly one clip at 0 and one at 1, which are the ends."""
+    """Exactly one clip at 0 and one at 1, which are the ends, and no shares in between."""
     near = [np.abs(scores - end) <= _CLOSE for end in (0.0, 1.0)]
     inside = scores.min() >= -_CLOSE and scores.max() <= 1 + _CLOSE
-    return bool(inside and all(int(one.sum()) == 1 for one in near))
+    return bool(inside and all(int(one.sum()) == 1 for one in near)) and not _are_shares(scores)
+
+
+def _are_shares(scores: Values) -> bool:
+    """Are all of them so many parts of one number of normal clips?"""
+    parts = np.arange(1, _SHARES + 1)[:, None]
+    off = np.abs(scores * parts - np.round(scores * parts)).max(axis=1)
+    return bool((off <= _CLOSE * parts[:, 0]).any())
 
 
 def _are_z_scores(scores: Values) -> bool:
@@ -114,9 +122,13 @@ def _are_means_of_ranks(scores: Values) -> bool:
     return any(abs(scores.mean() - mean) <= 1e-9 for mean in means)
 
 
-_MARKS: Mapping[str, Callable[[Values], bool]] = {
+_SURE: Mapping[str, Callable[[Values], bool]] = {
     "the ranks": _are_ranks,
     "mean 0 and standard deviation 1": _are_z_scores,
-    "means of ranks": _are_means_of_ranks,
-    "mean 0": _are_means_of_z_scores,
+}
+# With how many machines it must be seen: one mean can be any number.
+_LIKELY: Mapping[str, tuple[Callable[[Values], bool], int]] = {
+    "0 to 1, by the least and the largest score,": (_spans_the_unit, 1),
+    "means of ranks": (_are_means_of_ranks, 2),
+    "mean 0": (_are_means_of_z_scores, 2),
 }
