@@ -2,6 +2,7 @@
 
 import pickle
 import weakref
+from collections import Counter
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -10,8 +11,10 @@ import pytest
 
 import nearfar as nf
 from nearfar.embedder.contract import preparation_of
+from nearfar.embedder.pooling import Bands, Pooled, RelativeDeviation
 from nearfar.embedding.chain import Chain
 from nearfar.embedding.division import TOGETHER, waiting_bytes
+from nearfar.embedding.hearing import hear
 from nearfar.embedding.jobs import Job, do_job
 from nearfar.embedding.rows import embed
 from nearfar.embedding.sharing import Sharing
@@ -152,3 +155,84 @@ def test_whose_preparations_are_equal():
     assert preparation_of(TwoStep()) == preparation_of(nf.Crops(TwoStep())) == ""
     derived = type("Derived", (nf.EAT,), {})
     assert preparation_of(derived("a folder")) != preparation_of(eat)
+
+
+# ---- one encoder's grids, pooled in several ways ---------------------------------------------
+
+ENCODED = Counter()  # clips whose grid was made, by their sound
+
+
+@dataclass(frozen=True)
+class GridAtOnce:
+    """An encoder of one step whose grid is the clip, cut up."""
+
+    channels: ClassVar[int] = 1
+    dim: ClassVar[int] = 4
+    fingerprint: ClassVar[str] = "grid at once 1"
+    grid_bands: ClassVar[int] = 2
+    grid_dim: ClassVar[int] = 4
+
+    def __call__(self, audios):
+        return np.stack([self._cut(a).mean(axis=(0, 1)) for a in audios])
+
+    def grids(self, audios, runtime):
+        ENCODED.update(a.tobytes() for a in audios)
+        return [self._cut(a) for a in audios]
+
+    def _cut(self, audio):
+        return audio[0, : audio.shape[1] // 8 * 8].reshape(-1, 2, 4)
+
+
+@dataclass(frozen=True)
+class GridInTwo(GridAtOnce):
+    """The same in two steps."""
+
+    fingerprint: ClassVar[str] = "grid in two 1"
+    preparation: ClassVar[str] = "as it is"
+
+    def prepare(self, audio):
+        return audio
+
+    def encode(self, prepared, runtime):
+        return self(prepared)
+
+
+POOLINGS = (Bands(), RelativeDeviation(4), RelativeDeviation(8))
+
+
+@pytest.mark.parametrize("encoder", [GridAtOnce(), GridInTwo()], ids=["one step", "two steps"])
+@pytest.mark.parametrize("cached", [False, True])
+def test_an_encoder_hears_a_clip_once_for_all_poolings(encoder, cached, dcase, tmp_path):
+    clips = nf.Clips.open(dcase, split="test", machines=["fan"])
+    chains = [Chain(nf.Near(), Pooled(encoder, pooling)) for pooling in POOLINGS]
+    alone = [hear(clips, [chain], nf.Runtime()).heard for chain in chains]
+    ENCODED.clear()
+    runtime = nf.Runtime(cache=tmp_path if cached else None)
+    if cached:  # one of them knows the clips already
+        hear(clips, chains[:1], runtime)
+        ENCODED.clear()
+    together = hear(clips, [*chains, Chain(nf.Near(), encoder)], runtime).heard
+    assert len(ENCODED) == len(clips)
+    assert set(ENCODED.values()) == {1}
+    for i, (_, what) in enumerate(together):
+        for place, one in enumerate(alone):
+            np.testing.assert_array_equal(what.rows[place], one[i][1].rows[0])
+    if cached:
+        ENCODED.clear()
+        hear(clips, chains, runtime)
+        assert not ENCODED
+
+
+@pytest.mark.parametrize("encoder", [GridAtOnce(), GridInTwo()], ids=["one step", "two steps"])
+def test_other_front_ends_have_grids_of_their_own(encoder, dcase):
+    clips = nf.Clips.open(dcase, split="test", machines=["fan"])
+    fronts = (nf.Near(), nf.Far())
+    chains = [Chain(f, Pooled(encoder, p)) for f in fronts for p in POOLINGS[:2]]
+    alone = [hear(clips, [chain], nf.Runtime()).heard for chain in chains]
+    ENCODED.clear()
+    together = hear(clips, chains, nf.Runtime()).heard
+    assert len(ENCODED) == 2 * len(clips)
+    assert set(ENCODED.values()) == {1}
+    for i, (_, what) in enumerate(together):
+        for place, one in enumerate(alone):
+            np.testing.assert_array_equal(what.rows[place], one[i][1].rows[0])

@@ -37,6 +37,8 @@ by itself; whoever wants to know asks the function named here, never the embedde
                          no such step                                              `has_grid`
     grid_bands, grid_dim: int   of its grids; the bands are known without its weights
     grid_hertz           the edges of its bands in Hz, one more than bands         `hertz_of`
+    grid_source, row_of(grid)   the embedder whose grids it pools, and its row of one; who pools the
+                         same grids can have them made once                  `grid_source_of`
     embedder             the embedder inside, which this one wraps, as `Crops` does  `innermost`
 """
 
@@ -128,6 +130,11 @@ def has_residuals(part: object) -> TypeGuard[Residuals]:
 def has_grid(part: object) -> bool:
     """Is it an embedder that gives grids of time and frequency?"""
     return is_embedder(part) and _offers(part, "grids", "grid_bands", "grid_dim")
+
+
+def grid_source_of(embedder: Any) -> Any:
+    """The embedder whose grids are pooled into its rows; None if it pools none."""
+    return embedder.grid_source if _offers(embedder, "grid_source", "row_of") else None
 
 
 def batch_of(embedder: Any) -> int:

@@ -174,6 +174,11 @@ class Pooled:
         return batch_of(self.embedder)
 
     @property
+    def grid_source(self) -> Embedder | None:
+        """The embedder inside, whose grids are pooled; None with `Mean()`, which pools none."""
+        return None if self._own else self.embedder
+
+    @property
     def _own(self) -> bool:
         return isinstance(self.pooling, Mean)
 
@@ -191,7 +196,7 @@ class Pooled:
         if is_two_step(inner):
             return inner.prepare(audio)
         # Workers take this step, and with it all the work.
-        return inner([audio])[0] if self._own else self._row(inner.grids([audio], Runtime())[0])
+        return inner([audio])[0] if self._own else self.row_of(inner.grids([audio], Runtime())[0])
 
     def encode(self, prepared: Sequence[Any], runtime: Runtime) -> Rows32:
         """Clips as prepared → (clips, dim)."""
@@ -200,7 +205,8 @@ class Pooled:
         if self._own:
             return self.embedder.encode(prepared, runtime)
         inner: Any = self.embedder
-        return np.stack([self._row(grid) for grid in inner.grids(prepared, runtime)])
+        return np.stack([self.row_of(grid) for grid in inner.grids(prepared, runtime)])
 
-    def _row(self, grid: NDArray[np.float32]) -> Rows32:
+    def row_of(self, grid: NDArray[np.float32]) -> Rows32:
+        """(columns, bands, dim) → (bands · dim,)."""
         return self.pooling(grid).astype(np.float32).ravel()

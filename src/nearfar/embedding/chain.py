@@ -14,6 +14,7 @@ from nearfar.embedder.contract import (
     Embedder,
     Rows32,
     check,
+    grid_source_of,
     identity_of,
     is_two_step,
     preparation_of,
@@ -21,11 +22,11 @@ from nearfar.embedder.contract import (
 from nearfar.errors import SettingError
 from nearfar.files import sha256
 from nearfar.parts.own import USER_PREFIX, guarded, shown
+from nearfar.runtime.runtime import Runtime
 from nearfar.sound.audio import Audio
 
 if TYPE_CHECKING:
     from nearfar.frontend import Frontend
-    from nearfar.runtime.runtime import Runtime
 
 
 # Where these parts lay when the first caches were filled: part of their keys ever since, so that a
@@ -111,6 +112,25 @@ class Chain:
         """The first of two steps, for one clip; what it gives is the embedder's own affair."""
         embedder: Any = self.embedder
         return self._guarded(embedder.prepare, audio)
+
+    @property
+    def grid_source(self) -> Any:
+        """The embedder whose grids its own pools; None if it pools none."""
+        return grid_source_of(self.embedder)
+
+    def grid(self, audio: Audio) -> Any:
+        """(columns, bands, dim) of a clip as heard, by a source that works in one step."""
+        return self.grids([audio], Runtime())[0]
+
+    def grids(self, heard: Sequence[Any], runtime: Runtime) -> Any:
+        """(columns, bands, dim) each, of clips as its source takes them."""
+        return self._guarded(lambda some: self.grid_source.grids(some, runtime), heard)
+
+    def pool(self, grids: Sequence[Any]) -> Rows32:
+        """Grids of its source → (clips, dim) float32, as `encode` gives them."""
+        embedder: Any = self.embedder
+        rows = self._called(lambda some: np.stack([embedder.row_of(g) for g in some]), grids)
+        return self._kept(rows, len(grids))
 
     def encode(self, prepared: Sequence[Any], runtime: Runtime) -> Rows32:
         """The second of two steps: (clips, dim) float32."""
