@@ -3,12 +3,17 @@
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 import nearfar as nf
+from beats_folders import folder
 from conftest import TINY, refused
 from nearfar.embedder.backbone import Backbone
 from nearfar.embedder.contract import is_embedder, is_two_step, preparation_of
+from nearfar.runtime.runtime import Runtime
+from nearfar.testing import noise
+from yamnet_folder import make_folder
 
 ENCODERS = [nf.EAT, nf.BEATs]
 
@@ -42,3 +47,19 @@ def test_naming_and_opening_load_no_torch(encoder):
 
 def test_it_takes_what_the_training_says():
     assert nf.EAT(str(TINY)).training is None
+
+
+@pytest.mark.parametrize("kind", ["EAT", "BEATs", "YAMNet"])
+def test_a_grid_is_columns_of_eight_bands_whatever_the_encoder(kind, tmp_path):
+    """What `tokens` gives stays as it was: a row of tokens, EAT's with CLS, and YAMNet's grid."""
+    places = {"EAT": lambda: TINY, "BEATs": folder, "YAMNet": lambda: make_folder(tmp_path / "y")}
+    part = getattr(nf, kind)(str(places[kind]()))
+    audios = [noise(1, 1.3, seed=i) for i in range(2)]
+    grid, tokens = part.grid(audios), part.tokens(audios)
+    assert grid.shape[0] == 2
+    assert grid.shape[2:] == (8, part.grid_dim)
+    cls = {"EAT": 1}.get(kind, 0)
+    assert np.array_equal(grid.reshape(tokens[:, cls:].shape), tokens[:, cls:])
+    prepared = [part.prepare(a) for a in audios] if is_two_step(part) else audios
+    assert np.array_equal(grid, np.stack(part.grids(prepared, Runtime())))
+    refused(lambda: part.grid([noise(1, 1.0), noise(1, 2.0)]), "one length at a time")

@@ -193,7 +193,7 @@ class Backbone(ABC):
         return rows
 
     def tokens(self, audios: Sequence[Audio], runtime: Runtime | None = None) -> Float32:
-        """All tokens of clips of one length.
+        """All tokens of clips of one length, in a row as the encoder has them; see `grid`.
 
         Returns:
             (batch, tokens, dim); patch p is time column p // 8, mel row p % 8. EAT has one token
@@ -210,6 +210,18 @@ class Backbone(ABC):
             )
         runtime = runtime or Runtime()
         return self._engine(runtime)(mels, lambda x, places=None: x, self.layer, runtime.batch_size)
+
+    def grid(self, audios: Sequence[Audio], runtime: Runtime | None = None) -> Float32:
+        """The same tokens where they lie in time and frequency, without CLS.
+
+        Returns:
+            (batch, columns, 8, dim): a column of 160 ms each, bands from low to high.
+
+        Raises:
+            SettingError: clips of different lengths, which have different numbers of columns.
+        """
+        tokens = self.tokens(audios, runtime)[:, self.leading :]  # (batch, columns · 8, dim)
+        return tokens.reshape(len(tokens), -1, self.grid_bands, tokens.shape[2])
 
     @property
     def grid_dim(self) -> int:

@@ -101,6 +101,10 @@ class YAMNet:
         return np.asarray(rows, np.float32).reshape(-1, DIM)
 
     def tokens(self, audios: Sequence[Audio], runtime: Runtime | None = None) -> Float32:
+        """The same as `grid`: a convolution has no other order of its numbers."""
+        return self.grid(audios, runtime)
+
+    def grid(self, audios: Sequence[Audio], runtime: Runtime | None = None) -> Float32:
         """The grids of clips of one length.
 
         Returns:
