@@ -2,7 +2,7 @@
 
 import gc
 import sys
-from functools import _lru_cache_wrapper
+from functools import _lru_cache_wrapper, partial
 
 import numpy as np
 import pytest
@@ -189,16 +189,16 @@ def test_many_lengths_launch_no_more_than_twice_what_one_length_does(
     assert many <= 2 * one
 
 
-def test_a_pass_has_as_many_tokens_as_a_device_takes(mixing):
+def test_a_pass_has_as_many_tokens_as_a_device_takes():
     """Of its longest clip times its clips: attention's table is no larger."""
-    made = encoder_of(nf.EAT(str(TINY)))
     frames = [16 * (1 + i % 700) for i in range(900)]
-    batches = made._batches(frames, None)
+    most = partial(infer.fitting, infer.ACCELERATED)
+    batches = infer.divided(frames, most, infer.FULL)
     assert sorted(i for some, _ in batches for i in some) == list(range(900))
     for some, size in batches:
         longest = 1 + max(frames[i] for i in some) // 2
         assert size * longest <= infer.ACCELERATED
-    for some, size in made._batches(frames, 5):
+    for some, size in infer.divided(frames, lambda n: min(5, most(n)), infer.FULL):
         assert len(some) <= size <= 5
 
 

@@ -139,7 +139,8 @@ class Engine:
         """
         if not len(mels):
             raise SettingError("no clips to encode; give at least one")
-        batches = self._batches([len(mel) for mel in mels], batch)
+        full = FULL if self._accelerated else 0
+        batches = divided([len(mel) for mel in mels], lambda n: self._size(n, batch), full)
 
         def encode(some: list[int], size: int) -> Float32:
             return self._padded([mels[i] for i in some], size, head, layer)
@@ -148,29 +149,6 @@ class Engine:
         for (some, _), out in zip(batches, self._each(encode, batches), strict=True):
             rows.update(zip(some, out, strict=True))
         return [rows[i] for i in range(len(mels))]
-
-    def _batches(self, frames: Sequence[int], batch: int | None) -> list[Batch]:
-        """Which clips go through together."""
-        lengths: dict[int, list[int]] = {}
-        for i, length in enumerate(frames):
-            lengths.setdefault(length, []).append(i)
-        batches: list[Batch] = []
-        few: dict[int, list[int]] = {}  # lengths that would leave an accelerator waiting
-        for length, places in lengths.items():
-            size = self._size(length, batch)
-            if self._accelerated and len(places) < size and len(places) * _tokens(length) < FULL:
-                few[length] = places
-            else:
-                batches += [(places[i : i + size], size) for i in range(0, len(places), size)]
-        # Shortest first: what shares a pass differs little in length, and its table holds little
-        # that is no token.
-        pack: list[int] = []
-        for length, place in ((n, place) for n in sorted(few) for place in few[n]):
-            if len(pack) >= self._size(length, batch):
-                batches.append((pack, len(pack)))
-                pack = []
-            pack.append(place)
-        return [*batches, (pack, len(pack))] if pack else batches
 
     def _each(
         self, encode: Callable[[list[int], int], Float32], batches: Sequence[Batch]
@@ -185,9 +163,7 @@ class Engine:
     def _size(self, frames: int, batch: int | None = None) -> int:
         """Clips of some frames at a time, or fewer than a `batch` where memory had no room."""
         most = ACCELERATED if self._accelerated else TOKENS[self.precision]
-        # A clip too long for one batch is one by itself.
-        wanted = batch or max(1, most // _tokens(frames))
-        return min(wanted, max(1, self._room // _tokens(frames)))
+        return min(batch or fitting(most, frames), fitting(self._room, frames))
 
     def _padded(self, mels: Sequence[Float32], size: int, head: Head, layer: int | None) -> Float32:
         """One batch, on a CPU always of the same size.
@@ -233,7 +209,7 @@ class Engine:
             )
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
-        self._room = half * _tokens(longest)  # not tried again at full size for each batch
+        self._room = half * tokens_of(longest)  # not tried again at full size for each batch
         warn(
             f"{self.device}: out of memory with {len(mels)} clips at a time, going on with {half}; "
             f"--batch-size {half} says so from the start"
@@ -241,9 +217,57 @@ class Engine:
         return half
 
 
-def _tokens(frames: int) -> int:
+def tokens_of(frames: int) -> int:
     """Of a clip: CLS, and 8 patches for 16 frames."""
     return 1 + frames // 2
+
+
+def fitting(tokens: int, frames: int) -> int:
+    """Clips of some frames in so many tokens; one that is too long is one by itself.
+
+    >>> fitting(513, 1_024), fitting(513, 512), fitting(513, 2_048)
+    (1, 1, 1)
+    """
+    return max(1, tokens // tokens_of(frames))
+
+
+def divided(frames: Sequence[int], size: Callable[[int], int], full: int) -> list[Batch]:
+    """Which clips go through together.
+
+    Args:
+        frames: of each clip.
+        size: clips of so many frames at a time, at most.
+        full: tokens of a length from which on it has passes of its own; 0: every length has.
+
+    Returns:
+        places of clips, and how many of their longest a pass may have; on an accelerator what
+        shares a pass is all that it has.
+
+    >>> divided([32, 16, 32, 32], lambda frames: 2, full=0)
+    [([0, 2], 2), ([3], 2), ([1], 2)]
+    >>> divided([32, 16, 32, 32], lambda frames: 3, full=100)
+    [([0, 2, 3], 3), ([1], 1)]
+    """
+    lengths: dict[int, list[int]] = {}
+    for i, length in enumerate(frames):
+        lengths.setdefault(length, []).append(i)
+    batches: list[Batch] = []
+    few: dict[int, list[int]] = {}  # lengths that would leave an accelerator waiting
+    for length, places in lengths.items():
+        most = size(length)
+        if len(places) < most and len(places) * tokens_of(length) < full:
+            few[length] = places
+        else:
+            batches += [(places[i : i + most], most) for i in range(0, len(places), most)]
+    # Shortest first: what shares a pass differs little in length, and its table holds little that
+    # is no token.
+    pack: list[int] = []
+    for length, place in ((n, place) for n in sorted(few) for place in few[n]):
+        if len(pack) >= size(length):
+            batches.append((pack, len(pack)))
+            pack = []
+        pack.append(place)
+    return [*batches, (pack, len(pack))] if pack else batches
 
 
 def _alone() -> None:
