@@ -33,7 +33,9 @@ SECTIONS = (
     "startup",
     "fbank",
     "eat",
+    "beats",
     "yamnet",
+    "gpu",
 )
 OUTPUT = Path(__file__).resolve().parents[1] / "docs" / "benchmarks.md"
 INTRO = (

@@ -1,11 +1,12 @@
-"""Full fine-tuning of EAT-large on a GPU: speed, share of the bf16 peak, memory, checkpoints.
+"""EAT-large and BEATs on a GPU, fine-tuning and inference: speed, share of the peak, memory.
 
-python -m bench.finetune_gpu           # needs CUDA
-python -m bench.finetune_gpu --dry     # counts EAT-large's step and memory; measures nothing
+python -m bench.finetune_gpu [FILE]      # needs CUDA, some seven minutes; lines go to FILE too
+python -m bench.finetune_gpu --dry       # counts kernels, FLOPs, bytes; measures nothing
 
 Random weights, random log-mels; the lengths are those of the report's machines (five of 10 s, one
 of 11, one of 12), cropped to 60–100 % as training draws them. What is measured is the step
-(forward, backward, AdamW in float32 under bf16 autocast) and a checkpoint, not reading clips.
+(forward, backward, AdamW in float32 under bf16 autocast), encoding, and a checkpoint, not reading
+clips. What is counted is here, what is measured in `bench.gpu`.
 """
 
 from __future__ import annotations
@@ -14,19 +15,29 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten
 from torch.utils.flop_counter import flop_registry
 
-from nearfar.embedder.crops import crop
+from bench import beats, eat
+from nearfar.embedder.beats import BEATs
+from nearfar.embedder.beats.architecture import BeatsArchitecture
+from nearfar.embedder.crops import Crops, crop
+from nearfar.embedder.eat import EAT
 from nearfar.embedder.eat.architecture import Architecture, flops
-from nearfar.embedder.eat.model import Encoder
+from nearfar.embedder.encoders import KINDS
+from nearfar.embedder.infer import ACCELERATED, FULL, divided, fitting
+from nearfar.embedder.logmel import LogMel
+from nearfar.embedder.ragged import mean
 from nearfar.sound.spectral import HOP
 from nearfar.training.examples.examples import crop_places
 from nearfar.training.learner.learner import Learner
@@ -37,9 +48,8 @@ from nearfar.training.settings import FineTuning
 
 LARGE = Architecture(1024, 24, 16, 4096).projected()
 MIX = (160_000,) * 5 + (176_000, 192_000)  # samples of a clip, one for each machine
-CLASSES, STEPS, WARM = 42, 24, 4
+CLASSES, STEPS = 42, 24
 EPOCH = 6_300  # clips: 1,000 of each of seven machines, a tenth held out
-AIM = 0.4  # of the dense bf16 peak
 # An H200's data sheet, for the floor: dense bf16, and what its memory moves.
 PEAK, BANDWIDTH = 989e12, 4.8e12
 LAUNCH = 5e-6  # s that a CPU needs to launch a kernel from Python; a round number
@@ -86,27 +96,29 @@ class Labelled(ArcFace):
         pass
 
 
-def drawn(batch: int, step: int, lengths: str = "batch") -> Lengths:
+def drawn(batch: int, step: int, lengths: str = "batch", mix: Sequence[int] = MIX) -> Lengths:
     """How long the clips of a step are."""
     rng = np.random.default_rng([batch, step])
-    place = None if lengths == "clip" else float(crop_places(0, 0, STEPS)[step])
-    cut = [crop(int(samples), 0.6, rng, place) for samples in rng.choice(MIX, batch)]
+    place = None if lengths == "clip" else float(crop_places(0, 0, STEPS)[step % STEPS])
+    cut = [crop(int(samples), 0.6, rng, place) for samples in rng.choice(mix, batch)]
     counted = Counter((last - first) // HOP for first, last in cut)
     return [(clips, frames) for frames, clips in sorted(counted.items())]
 
 
-def begun(device: torch.device, checkpointing: bool, fake: bool) -> State:
-    """A training of EAT-large with random weights."""
+def begun(
+    device: torch.device,
+    checkpointing: bool,
+    fake: bool,
+    shape: Any = LARGE,
+    bf16: bool = True,
+) -> State:
+    """A training with random weights of an encoder with a head."""
     with device:
-        encoder = Encoder(LARGE)
-        sizes = LARGE.projection or (1, 1, 1)
+        encoder = encoder_of(shape)
         settings = FineTuning(precision="bf16", checkpointing=checkpointing)
-        learner = Learner(encoder, Labelled(sizes[2], CLASSES, settings.margin, 30.0), True)
+        loss = Labelled(shape.projection[2], CLASSES, settings.margin, 30.0)
+        learner = Learner(encoder, loss, bf16)
     encoder.checkpointing = checkpointing
-    encoder.fixed_positional_encoder.positions.requires_grad_(False)
-    with torch.no_grad():
-        encoder.fixed_positional_encoder.positions.normal_(std=0.5)
-        encoder.extra_tokens.normal_(std=0.02)
     optimizer = adamw(learner.train(), settings)
     if fake:  # as on a GPU; on a CPU it would be a loop over the parameters
         groups = [{**group, "fused": True} for group in optimizer.param_groups]
@@ -114,46 +126,81 @@ def begun(device: torch.device, checkpointing: bool, fake: bool) -> State:
     return State(learner, optimizer)
 
 
-def step(state: State, lengths: Lengths, device: torch.device) -> None:
-    """One step of the optimizer."""
-    mels = [torch.randn(clips, frames, 128, device=device) for clips, frames in lengths]
+def encoder_of(shape: Any) -> Any:
+    """An encoder as a module, with random weights on the device that is asked for around it."""
+    module = KINDS[shape.kind].module("model")
+    encoder = (module.Encoder if shape.kind == "eat" else module.BeatsEncoder)(shape)
+    with torch.no_grad():
+        if shape.kind == "eat":
+            encoder.fixed_positional_encoder.positions.normal_(std=0.5).requires_grad_(False)
+            encoder.extra_tokens.normal_(std=0.02)
+            return encoder
+        # What torch does not draw by itself.
+        for name, parameter in encoder.named_parameters():
+            if name.endswith(("weight_v", "weight_g", "grep_a", "pos_conv.0.bias")):
+                parameter.normal_(std=0.02)
+        encoder.encoder.pos_conv[0].weight_g.add_(1)
+    return encoder
+
+
+def step(
+    state: State, lengths: Lengths, device: torch.device, pool: torch.Tensor | None = None
+) -> torch.Tensor:
+    """One step of the optimizer; the loss before it, still on the device.
+
+    Log-mels are the beginnings of the pool's, (clips, frames, 128), or new noise.
+    """
+    if pool is None:
+        mels = [torch.randn(clips, frames, 128, device=device) for clips, frames in lengths]
+    else:
+        parts = torch.split(pool, [clips for clips, _ in lengths])
+        mels = [part[:, :frames] for part, (_, frames) in zip(parts, lengths, strict=True)]
     order = torch.arange(sum(clips for clips, _ in lengths), device=device)
     state.optimizer.zero_grad(set_to_none=True)
-    state.learner(mels, order, order % CLASSES)[0].backward()
+    loss: torch.Tensor = state.learner(mels, order, order % CLASSES)[0]
+    loss.backward()
     # Of all gradients together, as by itself on a GPU.
-    torch.nn.utils.clip_grad_norm_(state.learner.parameters(), 1.0, foreach=True)
+    nn.utils.clip_grad_norm_(state.learner.parameters(), 1.0, foreach=True)
     state.optimizer.step()
+    return loss.detach()
 
 
-def products(lengths: Lengths) -> int:
+def forward_flops(shape: Any, frames: int) -> int:
+    """FLOPs of a clip's products in a pass of an encoder."""
+    return flops(shape, frames) if shape.kind == "eat" else beats.flops(shape, frames)
+
+
+def products(lengths: Lengths, shape: Any = LARGE) -> int:
     """FLOPs of a step's products, forward and backward; checkpointing's second forward is none."""
-    return sum(3 * clips * flops(LARGE, frames) for clips, frames in lengths)
+    return sum(3 * clips * forward_flops(shape, frames) for clips, frames in lengths)
 
 
-@dataclass(frozen=True)
-class Measured:
-    """What a GPU took."""
+def hearings(clips: int, mix: Sequence[int] = MIX) -> dict[str, list[int]]:
+    """What is encoded together, in words → frames of each log-mel."""
+    several = [mix[i % len(mix)] for i in range(clips // 4)]
+    shortest, longest = int(0.9 * min(mix)), max(mix)
+    each = [int(n) for n in np.linspace(shortest, longest, clips // 4)]
+    return {
+        f"{clips} clips of one length, whole": [min(mix) // HOP // 16 * 16] * clips,
+        f"ten crops of {clips // 4} clips of one length": crops([min(mix)] * (clips // 4)),
+        f"ten crops of {clips // 4} of the mix of lengths": crops(several),
+        f"ten crops of {clips // 4}, each of its own length": crops(each),
+    }
 
-    clips_per_s: float
-    flops_per_s: float
-    memory: float  # bytes
+
+def crops(samples: Sequence[int]) -> list[int]:
+    """Frames of ten crops of each clip."""
+    cut = Crops(LogMel())
+    return [(last - first) // HOP // 16 * 16 for n in samples for first, last in cut.places(n)]
 
 
-def measure(state: State, device: torch.device, batch: int) -> Measured:
-    """Some steps of the mix."""
-    torch.cuda.reset_peak_memory_stats(device)
-    work = 0
-    for number in range(STEPS):
-        if number == WARM:
-            torch.cuda.synchronize()
-            start = time.perf_counter()
-        lengths = drawn(batch, number)
-        step(state, lengths, device)
-        work += products(lengths) if number >= WARM else 0
-    torch.cuda.synchronize()
-    seconds = time.perf_counter() - start
-    memory = torch.cuda.max_memory_allocated(device)
-    return Measured(batch * (STEPS - WARM) / seconds, work / seconds, memory)
+def random_embedder(folder: Path, shape: Any, precision: Any) -> Any:
+    """An encoder behind the public path, its weights random and in a folder."""
+    if shape.kind == "eat":
+        eat.write_weights(folder, shape)
+        return EAT(str(folder), precision=precision)
+    beats.write_weights(folder, shape)
+    return BEATs(str(folder), precision=precision)
 
 
 def checkpoint(state: State) -> tuple[float, float, float]:
@@ -167,47 +214,11 @@ def checkpoint(state: State) -> tuple[float, float, float]:
         return copied - start, time.perf_counter() - copied, path.stat().st_size
 
 
-def peak(device: torch.device, size: int = 8192) -> float:
-    """FLOP/s of a bf16 product of two square matrices, the best of some."""
-    a = torch.randn(size, size, device=device, dtype=torch.bfloat16)
-    best = float("inf")
-    for _ in range(12):
-        torch.cuda.synchronize()
-        start = time.perf_counter()
-        a @ a
-        torch.cuda.synchronize()
-        best = min(best, time.perf_counter() - start)
-    return 2 * size**3 / best
-
-
 def host_memory() -> float:
     """The most that this process had, bytes."""
     import resource
 
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024.0
-
-
-def on_gpu() -> None:
-    device = torch.device("cuda")
-    torch.set_float32_matmul_precision("high")
-    most = peak(device)
-    print(f"{torch.cuda.get_device_name(device)}; PyTorch {torch.__version__}; "
-          f"bf16 product 8192³: {most / 1e12:.0f} TFLOP/s")  # fmt: skip
-    print("| batch | checkpointing | clips/s | TFLOP/s | of the peak | memory, GB |")
-    print("|--:|---|--:|--:|--:|--:|")
-    for batch in (32, 64):
-        for checkpointing in (False, True):
-            state = begun(device, checkpointing, fake=False)
-            found = measure(state, device, batch)
-            print(
-                f"| {batch} | {'yes' if checkpointing else 'no'} | {found.clips_per_s:.1f} | "
-                f"{found.flops_per_s / 1e12:.1f} | {100 * found.flops_per_s / most:.0f}% | "
-                f"{found.memory / 1e9:.1f} |"
-            )
-    copied, written, size = checkpoint(state)
-    print(f"checkpoint: {size / 1e9:.1f} GB; the training waits {copied:.1f} s, and it is written "
-          f"beside it in {written:.1f} s; host memory {host_memory() / 1e9:.1f} GB")  # fmt: skip
-    print(f"Aim: {100 * AIM:.0f} % of the peak; checkpointing's second forward is not counted.")
 
 
 def held(state: State) -> float:
@@ -238,6 +249,7 @@ def saved(state: State, lengths: Lengths) -> float:
 def memory() -> None:
     """What must lie on the device, for clips of 10 s heard whole: the longest of their crops."""
     device, frames = torch.device("cpu"), 992
+    print()
     print("| clips at a time | memory, bf16, GB | with training.checkpointing=True |")
     print("|--:|--:|--:|")
     with FakeTensorMode():
@@ -260,29 +272,25 @@ def memory() -> None:
 
 def dry() -> None:
     """Counted on tensors without numbers, as on a CPU: a GPU's operators differ in some."""
-    print("counted, not measured; EAT-large, batch of 32, bf16, a step with AdamW")
+    print("counted, not measured; EAT-large, batch of 32, bf16, a step with AdamW", flush=True)
     print("| lengths | how many | mean | kernels | PFLOP | GB moved | floor, s | launches, s |")
     print("|---|--:|--:|--:|--:|--:|--:|--:|")
-    device = torch.device("cpu")
     cases = {
         "one": [(32, 832)],
         "drawn for the batch": drawn(32, 1),
         "drawn for each clip": drawn(32, 1, "clip"),
     }
     floors, work = {}, {}
-    with FakeTensorMode():
-        for name, lengths in cases.items():
-            state = begun(device, False, fake=True)
-            step(state, lengths, device)  # the first one makes the moments
-            with Kernels() as found:
-                step(state, lengths, device)
-            floors[name], work[name] = found.seconds, found.flops
-            mean = sum(clips * frames for clips, frames in lengths) / 32
-            print(
-                f"| {name} | {len(lengths)} | {mean:.0f} | {found.count:,} | "
-                f"{found.flops / 1e15:.3f} | {found.bytes / 1e9:.0f} | {found.seconds:.3f} | "
-                f"{found.count * LAUNCH:.3f} |"
-            )
+    for name, lengths in cases.items():
+        found = counted_step(lengths)
+        floors[name], work[name] = found.seconds, found.flops
+        mean_frames = sum(clips * frames for clips, frames in lengths) / 32
+        print(
+            f"| {name} | {len(lengths)} | {mean_frames:.0f} | {found.count:,} | "
+            f"{found.flops / 1e15:.3f} | {found.bytes / 1e9:.0f} | {found.seconds:.3f} | "
+            f"{found.count * LAUNCH:.3f} |",
+            flush=True,
+        )
     print(
         f"floor: each kernel at {PEAK / 1e12:.0f} TFLOP/s and {BANDWIDTH / 1e12:.1f} TB/s, every "
         f"operand read from memory; launches: {1e6 * LAUNCH:.0f} µs each, beside it."
@@ -295,13 +303,78 @@ def dry() -> None:
         f"{80 * epoch / 60:.0f} min for four seeds; {EPOCH / 32 * work['one'] / 1e15:.1f} PFLOP "
         "an epoch"
     )
+    print("", *inference_lines(), sep="\n\n")
+
+
+def counted_step(lengths: Lengths, shape: Any = LARGE) -> Kernels:
+    """What a step of a training launches."""
+    device = torch.device("cpu")
+    with FakeTensorMode():
+        state = begun(device, False, fake=True, shape=shape)
+        step(state, lengths, device)  # the first one makes the moments
+        with Kernels() as found:
+            step(state, lengths, device)
+    return found
+
+
+def inference_lines() -> list[str]:
+    """What encoding launches, a paragraph and a table: a pass for each length, and as it is now."""
+    rows = []
+    for name, shape in (("EAT-large", eat.LARGE), ("BEATs-base", BeatsArchitecture())):
+        for what, frames in hearings(64).items():
+            apart, together = (counted_passes(shape, frames, full) for full in (0, FULL))
+            rows.append(
+                f"| {name} | {what} | {len(set(frames))} | {apart.count:,} | {together.count:,} | "
+                f"{together.flops / 1e12:.1f} | {together.bytes / 1e9:.0f} | "
+                f"{together.seconds:.3f} | {together.count * LAUNCH:.3f} |"
+            )
+    return [
+        "Counted, not measured, on tensors without numbers: encoding in bf16, had each length a "
+        f"pass of its own, and as it is. Floor: {PEAK / 1e12:.0f} TFLOP/s and "
+        f"{BANDWIDTH / 1e12:.1f} TB/s, an H200's, every operand read from memory; a launch "
+        f"{1e6 * LAUNCH:.0f} µs, beside it.",
+        "| encoder | heard | lengths | kernels, a pass a length | kernels | TFLOP | GB moved | "
+        "floor, s | launches, s |\n|---|---|--:|--:|--:|--:|--:|--:|--:|\n" + "\n".join(rows),
+    ]
+
+
+def made_in(dtype: torch.dtype, shape: Any) -> Any:
+    """An encoder of this kind of numbers: one without any cannot be converted later."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(dtype)
+    try:
+        return encoder_of(shape)
+    finally:
+        torch.set_default_dtype(before)
+
+
+def counted_passes(shape: Any, frames: Sequence[int], full: int) -> Kernels:
+    """What an accelerator launches to encode log-mels of so many frames each."""
+    joined = KINDS[shape.kind].module("ragged").together
+    with FakeTensorMode(), torch.no_grad():  # inference mode hides the products in a layer
+        encoder = made_in(torch.bfloat16, shape).eval()
+        if shape.kind == "beats":  # normed once, when it is loaded
+            encoder.encoder.pos_conv[0].weight = encoder.encoder.pos_conv[0].normed()
+        with Kernels() as found:
+            for places, _ in divided(frames, partial(fitting, ACCELERATED), full):
+                some = [frames[i] for i in places]
+                if len(set(some)) == 1:
+                    mean(encoder(torch.empty(len(some), some[0], 128), None).float())
+                else:
+                    row, where = joined(encoder, [torch.empty(n, 128) for n in some], None)
+                    mean(where.table(row).float(), where)
+    return found
 
 
 def main() -> None:
     if "--dry" in sys.argv:
         dry()
     elif torch.cuda.is_available():
-        on_gpu()
+        from bench.gpu import Bench, Device, Page
+
+        torch.set_float32_matmul_precision("high")
+        files = [Path(name) for name in sys.argv[1:2]]
+        sys.exit(1 if Bench(Device(torch.device("cuda")), Page(*files)).run() else 0)
     else:
         print("not run: no CUDA device here (--dry counts without one)")
 
