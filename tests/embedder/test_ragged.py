@@ -20,6 +20,7 @@ from nearfar.embedder import infer
 from nearfar.embedder.engines import engine, release
 from nearfar.embedder.pooling import Bands, Pooled
 from nearfar.embedder.ragged import Ragged, mean
+from nearfar.embedding.division import FEW
 from nearfar.runtime.runtime import Runtime
 from nearfar.testing import noise
 from trained_file import make_trained
@@ -187,6 +188,23 @@ def test_many_lengths_launch_no_more_than_twice_what_one_length_does(
     one = kernels(part, prepared(part, longest))
     many = kernels(part, prepared(part, [lengths[i % len(lengths)] for i in range(clips)]))
     assert many <= 2 * one
+
+
+@pytest.mark.parametrize("precision", infer.TOKENS)
+def test_on_a_cpu_ten_crops_of_many_lengths_take_no_more_than_twice_the_passes(precision):
+    """Where lengths never share one: of 16 clips of 10 s, of the report's mix, of a length each."""
+    cut, mix = nf.Crops(nf.LogMel()), [160_000] * 5 + [176_000, 192_000]
+    each = [int(n) for n in np.linspace(144_000, 192_000, 16)]
+
+    def passes(samples):
+        groups = [samples[i : i + FEW] for i in range(0, len(samples), FEW)]
+        frames = [[b - a for n in group for a, b in cut.places(n)] for group in groups]
+        size = partial(infer.fitting, infer.TOKENS[precision])
+        return sum(len(infer.divided([n // 160 for n in some], size, 0)) for some in frames)
+
+    one = passes([160_000] * 16)
+    assert passes((mix * 3)[:16]) <= 2 * one
+    assert passes(each) <= 2 * one
 
 
 def test_a_pass_has_as_many_tokens_as_a_device_takes():
