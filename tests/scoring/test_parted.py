@@ -11,9 +11,9 @@ import pytest
 import nearfar as nf
 from made_banks import bank_of, queries_of, without
 from nearfar.detector.member import NormalRows, assign_folds, fit_member
-from nearfar.errors import SettingError
+from nearfar.errors import DatasetError, SettingError
 from nearfar.scoring.bank import SOURCE, TARGET, MemoryBank
-from nearfar.scoring.parted import PerBand, PerDomain, bands_of, parts_domains
+from nearfar.scoring.parted import PerBand, PerDomain, bands_of, parts_domains, unparted
 from nearfar.testing import check_system
 
 INNER = [
@@ -195,6 +195,28 @@ def test_machines_of_few_clips_work(inner, n, targets, kind):
     assert np.isfinite(PerDomain(inner)(member.scale(x + 1), member.bank)).all()
 
 
+def test_a_share_is_never_compared_with_a_distance():
+    """Of four clips a fold has three: too few for k = 3, and their distances are no shares."""
+    bank = bank_of(3, 3)
+    few = PerDomain(nf.KNN((1.0, -0.35, -0.05), "euclidean"))
+    with pytest.raises(DatasetError, match=r"against k = 3 rows .* of 3 rows that is too many"):
+        few(queries_of(), bank)
+    assert (few(queries_of(), bank_of(4, 4)) <= 9).all()
+
+
+@pytest.mark.parametrize(
+    ("rule", "targets", "named"),
+    [
+        (nf.KNN(), 1, "target"), (nf.KNN(), 2, ""), (nf.KNN(), 11, "source"),
+        (nf.KNN((1.0, 0.5)), 2, "target"), (nf.KNN((1.0, 0.5)), 3, ""),
+        (PerDomain(PerBand(nf.KNN((1.0, 0.5)), 2)), 2, "target"), (nf.VarMin(9), 2, ""),
+    ],
+)  # fmt: skip
+def test_a_domain_needs_a_clip_more_than_neighbours(rule, targets, named):
+    domain = (np.arange(12) < targets).astype(np.int8)
+    assert unparted(rule, np.arange(12), domain) == named
+
+
 def test_a_fit_says_where_a_domain_is_missing(dcase):
     clips = nf.Clips.open(dcase, split="train", machines=["fan"])
     source = nf.Clips([c for c in clips if c.domain == "source"])
@@ -204,3 +226,7 @@ def test_a_fit_says_where_a_domain_is_missing(dcase):
     with warnings.catch_warnings():
         warnings.simplefilter("error", nf.NearfarWarning)
         nf.fit(system, clips)
+    targets = sum(c.domain == "target" for c in clips)
+    many = replace(system, rule=PerDomain(nf.KNN((1.0,) + (0.0,) * (targets - 1))))
+    with pytest.warns(nf.NearfarWarning, match=f"needs more for k = {targets}: all clips are"):
+        nf.fit(many, clips)

@@ -17,8 +17,7 @@ from nearfar.health.suspects import Suspect, lines
 from nearfar.scoring.bank import Index
 from nearfar.scoring.calibrate import Percentile
 from nearfar.scoring.enrich import FromAudio
-from nearfar.scoring.parted import FEWEST as FEWEST_OF_DOMAIN
-from nearfar.scoring.parted import parts_domains
+from nearfar.scoring.parted import parts_domains, unparted
 from nearfar.system.system import Ensemble, System
 from nearfar.text import called, counted, in_rows, named
 
@@ -96,7 +95,7 @@ def warn_of_fit(
                 f"{facts['spread']:.1f} (whitened units): pseudo-target rows may cover anomalies",
             )
         if parts_domains(recipe.rule):
-            _warn_of_missing(machine, facts, once)
+            _warn_of_missing(machine, recipe, member, once)
     clips, rate = len(members[0].self_scores), system.false_alarm_rate if rate is None else rate
     # A flat percentile ends at 1, and the loudest clip of few has it: nothing can be above.
     flat = [
@@ -136,16 +135,17 @@ def warn_of_folds(
         )
 
 
-def _warn_of_missing(machine: str, facts: Mapping[str, float], once: Once) -> None:
+def _warn_of_missing(machine: str, recipe: System, member: Member, once: Once) -> None:
     """A domain that is too small to be a yardstick of its own."""
-    for domain in DOMAINS:
-        if facts[domain] < FEWEST_OF_DOMAIN:
-            count = int(facts[domain])
-            once.warn(
-                (machine, "domains"),
-                f"{machine}: {count or 'no'} {domain} clip{'s' * (count != 1)}, PerDomain needs "
-                f"{FEWEST_OF_DOMAIN} of each domain: all clips are taken for one domain",
-            )
+    domain = unparted(recipe.rule, member.origin, member.domain)
+    if domain:
+        count, k = int(member.facts[domain]), recipe.rule.neighbours
+        needed = "2 of each domain" if k == 1 else f"more for k = {k}"
+        once.warn(
+            (machine, "domains"),
+            f"{machine}: {count or 'no'} {domain} clip{'s' * (count != 1)}, PerDomain needs "
+            f"{needed}: all clips are taken for one domain",
+        )
 
 
 def warn_of_levels(

@@ -214,7 +214,7 @@ class MemoryBank:
         return table, 4 * np.finfo(np.float64).eps * (z.shape[1] + 8) * longest**2
 
     def _check_enough(self, left_out: Index, k: int) -> None:
-        origins, sizes = np.unique(self.origin, return_counts=True)
+        origins, sizes = self._clips
         place = np.minimum(np.searchsorted(origins, left_out), len(origins) - 1)
         hidden = np.where(origins[place] == left_out, sizes[place], 0)  # rows of what is left out
         left = len(self) - int(hidden.max(initial=0))
@@ -223,6 +223,11 @@ class MemoryBank:
                 f"k = {k} nearest neighbours asked of {left} rows of other clips; "
                 "use fewer neighbours or more normal clips"
             )
+
+    @cached_property
+    def _clips(self) -> tuple[Index, Index]:
+        """The origins, rising, and how many rows each has; every clip that is scored asks."""
+        return np.unique(self.origin, return_counts=True)
 
     def _unit(self, metric: Metric) -> tuple[Rows, Rows]:
         return self._cosine if metric == "cosine" else self._euclidean

@@ -5,13 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
-from nearfar.errors import SettingError
+from nearfar.errors import DatasetError, SettingError
 from nearfar.parts.valid import whole
 from nearfar.scoring.bank import SOURCE, TARGET, Index, Mask, MemoryBank, Metric, Rows
-from nearfar.scoring.calibrate import Calibrated, Percentile, Raw
+from nearfar.scoring.calibrate import Calibrated, Percentile
 from nearfar.scoring.rule import KNN, Rule, judged
+from nearfar.text import counted
 
+DOMAINS = (("source", SOURCE), ("target", TARGET))
 FEWEST = 2  # clips of a domain that has a yardstick of its own: one that is held out, and another
 
 
@@ -149,6 +152,9 @@ class PerDomain:
 
         Returns:
             (n,) 0 where a domain finds nothing in it, 1 at its largest, and more beyond.
+
+        Raises:
+            DatasetError: hardly any clips: not even all of them are a yardstick.
         """
         if leave_out is None:
             return self._least(z, bank)
@@ -169,10 +175,9 @@ class PerDomain:
         """The rows of each domain, and what makes shares of scores."""
         found: list[tuple[MemoryBank, Calibrated]] | None = bank.made.get(("domains", self))
         if found is None:
-            real = np.zeros(len(bank), dtype=np.bool_)
-            real[np.unique(bank.origin, return_index=True)[1]] = True  # the first of its clip
+            real = _firsts(bank.origin)
             parts = [bank.domain == domain for domain in (SOURCE, TARGET)]
-            if not all(_enough(bank, part, real, self.rule) for part in parts):
+            if unparted(self.rule, bank.origin, bank.domain):
                 parts = [np.ones(len(bank), dtype=np.bool_)]
             found = [self._fitted(bank, part, real) for part in parts]
             bank.made["domains", self] = found
@@ -180,18 +185,46 @@ class PerDomain:
 
     def _fitted(self, bank: MemoryBank, part: Mask, real: Mask) -> tuple[MemoryBank, Calibrated]:
         own = bank.where(part)
-        if not _enough(bank, part, real, self.rule):  # one clip is no yardstick
-            return own, Raw().fit(np.zeros(1))
+        # Distances in the place of shares would be compared with the shares of a larger bank.
+        if not _enough(bank.origin, part, real, self.rule):
+            raise DatasetError(
+                f"PerDomain(…) holds each clip against k = {self.rule.neighbours} rows of others, "
+                f"of {counted(len(own), 'row')} that is too many; use fewer neighbours, more folds "
+                "or more normal clips"
+            )
         judges = real[part]
         held_out = judged(self.rule, own.embeddings[judges], own, own.origin[judges])
         return own, Percentile("linear").fit(held_out)
 
 
-def _enough(bank: MemoryBank, part: Mask, real: Mask, rule: Rule) -> bool:
+def unparted(rule: Rule, origin: Index, domain: NDArray[np.int8]) -> str:
+    """The domain that is too small to be a yardstick of its own; "" if none is.
+
+    Args:
+        rule: asked of each domain, or holds one that is.
+        origin, domain: (rows,) of a bank, real rows first.
+
+    >>> unparted(KNN(), np.arange(4), np.array([0, 0, 0, 1], np.int8))
+    'target'
+    """
+    while isinstance(rule, PerDomain | PerBand):
+        rule = rule.rule
+    real = _firsts(origin)
+    return next((n for n, d in DOMAINS if not _enough(origin, domain == d, real, rule)), "")
+
+
+def _firsts(origin: Index) -> Mask:
+    """The first row of each clip, which is the real one."""
+    real = np.zeros(len(origin), dtype=np.bool_)
+    real[np.unique(origin, return_index=True)[1]] = True
+    return real
+
+
+def _enough(origin: Index, part: Mask, real: Mask, rule: Rule) -> bool:
     """Can each real clip of a part be held against the others?"""
     if (part & real).sum() < FEWEST:
         return False
-    _, rows = np.unique(bank.origin[part], return_counts=True)
+    _, rows = np.unique(origin[part], return_counts=True)
     return bool(part.sum() - rows.max() >= rule.neighbours)
 
 
