@@ -13,7 +13,8 @@ from scipy.stats import norm
 
 import nearfar as nf
 from conftest import machine_sound, refused, write
-from nearfar.detector.folder.index import ADAPTED, CHOSEN, INDEX, UNADAPTED
+from nearfar.detector.folder.formats import ADAPTED, CHOSEN, UNADAPTED
+from nearfar.detector.folder.index import INDEX
 from nearfar.detector.member import Member
 from nearfar.detector.section import DOMAINS, Section, TrainingClip
 from nearfar.embedding.jobs import Heard

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 import nearfar as nf
 from conftest import RATE, machine_sound, write
-from nearfar.detector.folder.index import FORMAT
+from nearfar.detector.folder.formats import FORMAT
 from nearfar.sound.audio import read
 
 

@@ -10,14 +10,8 @@ import pytest
 import nearfar as nf
 from conftest import refused
 from nearfar.detector.detector import Detector
-from nearfar.detector.folder.index import (
-    ADAPTED,
-    FORMAT,
-    INDEX,
-    UNADAPTED,
-    check_target,
-    read,
-)
+from nearfar.detector.folder.formats import ADAPTED, FORMAT, UNADAPTED
+from nearfar.detector.folder.index import INDEX, check_target, read
 from nearfar.detector.member import Member
 from nearfar.detector.section import Section, TrainingClip
 from nearfar.errors import FormatError, StorageError

@@ -15,7 +15,8 @@ import pytest
 import nearfar as nf
 from conftest import TINY, refused
 from nearfar.detector.detector import Detector
-from nearfar.detector.folder.index import FORMAT, INDEX, kept_as
+from nearfar.detector.folder.formats import FORMAT
+from nearfar.detector.folder.index import INDEX, kept_as
 from nearfar.detector.folder.previous import check_place, previous_of, sweep
 from nearfar.detector.member import Member
 from nearfar.detector.section import Section, TrainingClip

@@ -20,6 +20,7 @@ import numpy as np
 
 from nearfar.detector.folder.banks import bank_of, owner, read_section, section_data
 from nearfar.detector.folder.disk import BANK, alone, check_folder, write_folder
+from nearfar.detector.folder.formats import FORMAT, format_of
 from nearfar.detector.folder.late import LateSections
 from nearfar.detector.folder.previous import has_whole_banks, keeping, previous_of, sweep
 from nearfar.detector.folder.weights import as_data, copy_weights, drop_weights, located
@@ -37,10 +38,6 @@ from nearfar.version import __version__
 if TYPE_CHECKING:
     from nearfar.sound.audio import ChannelOrder
 
-FORMAT = 4  # raised whenever an older nearfar could not read the folder
-UNADAPTED = 1  # format of a detector without adaptation, which older ones can read
-ADAPTED = 2  # of one with it
-CHOSEN = 3  # of one with two channels of several in its order; 4 has thresholds by domain
 INDEX = "detector.json"
 RETRIES = 20  # times that a reader meets a writer before it gives up
 
@@ -199,9 +196,9 @@ def _entries(
 def _text(content: Content, entries: Sequence[Mapping[str, Any]]) -> str:
     """The index as JSON, its own hash at the end."""
     data = {
-        "format": _format(content),
+        "format": format_of(content.system, content.order, by_domain=content.threshold_by_domain),
         "system": to_data(content.system),
-        "channel_order": list(content.order) if _chosen(content.order) else content.order,
+        "channel_order": content.order if isinstance(content.order, str) else [*content.order],
         "false_alarm_rate": content.false_alarm_rate,
         # Only then: any other is written as before, for whoever reads it.
         **({"threshold_by_domain": True} if content.threshold_by_domain else {}),
@@ -356,21 +353,6 @@ def _origins(data: Mapping[str, Any], system: Any) -> tuple[Origin, ...]:
         if weights_of(member.embedder) is None and member.embedder.dim != origin.dim:
             raise FormatError(f"{member.embedder!r} has not {origin.dim} dimensions; fit again")
     return known
-
-
-def _format(content: Content) -> int:
-    """The lowest that can hold it, so that as many as can read it do."""
-    if content.threshold_by_domain:  # an older nearfar would judge by the thresholds of all
-        return FORMAT
-    if _chosen(content.order):
-        return CHOSEN
-    adapts = any(member.adaptation is not None for member in content.system.members)
-    return ADAPTED if adapts else UNADAPTED
-
-
-def _chosen(order: ChannelOrder) -> bool:
-    """Whether it is two channels of several."""
-    return not isinstance(order, str)
 
 
 def _order(data: Mapping[str, Any]) -> Any:

@@ -1,0 +1,75 @@
+"""Which format a detector's folder has: the lowest that can hold it, so that many can read it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import fields, is_dataclass
+from typing import TYPE_CHECKING, Any
+
+from nearfar.parts.data import TYPES, UNSAVED_DEFAULT
+
+if TYPE_CHECKING:
+    from nearfar.sound.audio import ChannelOrder
+    from nearfar.system.system import Ensemble, System
+
+FORMAT = 5  # raised whenever an older nearfar could not read the folder, or would misread it
+UNADAPTED = 1  # of a detector with parts of the first nearfar alone
+ADAPTED = 2  # with an adaptation
+CHOSEN = 3  # with two channels of several in its order
+BY_DOMAIN = 4  # with thresholds by domain
+# Parts that a nearfar of format 4 knows. To one that does not know a part of ours it would seem a
+# part of somebody's own, and people would look for its file where there is none: any other is 5.
+KNOWN = frozenset({
+    "System", "Ensemble", "Near", "Far", "Stereo", "CoherenceMask", "FarCancel", "DIF", "LogMel",
+    "EAT", "Crops", "MeanShift", "UnitLength", "Standardise", "ZCA", "ResidualAugmentation",
+    "PseudoTarget", "KNN", "Raw", "ZScore", "Percentile",
+})  # fmt: skip
+
+
+def format_of(system: System | Ensemble, order: ChannelOrder, *, by_domain: bool) -> int:
+    """The lowest format that can hold a detector.
+
+    Args:
+        system: its recipe.
+        order: of the channels.
+        by_domain: has it a threshold for each domain?
+
+    >>> from nearfar.scoring.local import VarMin
+    >>> from nearfar.system.presets import s4
+    >>> from dataclasses import replace
+    >>> [format_of(replace(s4(), **new), "near-far", by_domain=False)
+    ...  for new in ({}, {"rule": VarMin(metric="euclidean")})]
+    [1, 5]
+    """
+    if any(_is_new(part) for part in _parts(system)):
+        return FORMAT
+    if by_domain:  # an older nearfar would judge by the thresholds of all
+        return BY_DOMAIN
+    if not isinstance(order, str):  # two channels of several
+        return CHOSEN
+    adapts = any(member.adaptation is not None for member in system.members)
+    return ADAPTED if adapts else UNADAPTED
+
+
+def _parts(part: Any) -> Iterator[Any]:
+    """A part and all parts within it."""
+    if isinstance(part, tuple):
+        for one in part:
+            yield from _parts(one)
+    elif is_dataclass(part):
+        yield part
+        for setting in fields(part):
+            yield from _parts(getattr(part, setting.name))
+
+
+def _is_new(part: Any) -> bool:
+    """Is it a part of ours, or has it a setting, that a nearfar of format 4 does not know?"""
+    name = type(part).__name__
+    if name in TYPES and name not in KNOWN:  # a person's own is theirs in any format
+        return True
+    return any(
+        setting.metadata == UNSAVED_DEFAULT
+        and setting.name != "adaptation"  # which has a format of its own
+        and getattr(part, setting.name) != setting.default
+        for setting in fields(part)
+    )
