@@ -44,6 +44,13 @@ from nearfar.system.presets import PRESETS
         # The metric belongs to the rows: a rule that does not say its own keeps it.
         ("s4", "rule=VarMin", lambda s: s.rule == nf.VarMin(metric="euclidean")),
         ("s4", "rule=KNN()", lambda s: s.rule == nf.s4().rule),
+        ("s4", "rule=PerDomain", lambda s: s.rule == nf.PerDomain(nf.KNN(metric="euclidean"))),
+        ("logmel", "rule=PerDomain()", lambda s: s.rule == nf.PerDomain(nf.KNN())),
+        (
+            "s4", "rule=PerDomain(LocalDensity)",
+            lambda s: s.rule == nf.PerDomain(nf.LocalDensity()),
+        ),
+        ("logmel", "embedder=Crops(n=2)", lambda s: s.embedder == nf.Crops(nf.LogMel(), n=2)),
         ("logmel", "rule=LocalDensity", lambda s: s.rule == nf.LocalDensity(metric="cosine")),
         ("s4", "rule=KNN((1.0, -0.5))", lambda s: s.rule == nf.KNN((1.0, -0.5), "euclidean")),
         ("s4", "adaptation=MeanShift", lambda s: s.adaptation == nf.MeanShift()),
@@ -133,6 +140,21 @@ def test_values_that_trouble_the_parser(text):
     with pytest.raises(SettingError):
         with_setting(nf.s4(), f"seed={text}")
     assert with_setting(Mine(), f"value={text}").value is not None
+
+
+def test_an_encoder_is_wrapped_where_it_stands():
+    ear = nf.s3("EAR").members[1].embedder
+    for text, wrapped in (
+        ("Pooled", nf.Pooled(ear)),
+        ("Pooled(pooling=RelativeDeviation(4))", nf.Pooled(ear, nf.RelativeDeviation(4))),
+        ("Pooled(YAMNet(there), Mean)", nf.Pooled(nf.YAMNet("there"), nf.Mean())),
+        ("Crops(Pooled(), n=3)", nf.Crops(nf.Pooled(ear), n=3)),
+    ):
+        after = with_setting(nf.s3("EAR"), f"members.1.embedder={text}")
+        assert after.members[1].embedder == wrapped
+        assert after.members[0] == nf.s3("EAR").members[0]
+    with pytest.raises(SettingError, match="has no grid of columns and bands"):
+        with_setting(nf.logmel(), "embedder=Pooled")
 
 
 def test_a_setting_of_a_part_that_is_not_there():

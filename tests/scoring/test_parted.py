@@ -85,6 +85,7 @@ def test_a_system_with_bands_keeps_the_contract():
     ("changes", "words"),
     [
         ({"embedder": nf.LogMel()}, "asks for 4 bands, LogMel keeps none apart; give an embedder"),
+        ({"embedder": nf.EAT("x")}, "EAT keeps none apart; pool its grid, embedder=Pooled"),
         ({"embedder": Grid(bands=3)}, "asks for 4 bands, Grid keeps 3; say bands=3"),
         ({"whitening": nf.ZCA()}, r"keeps 4 bands apart, ZCA\(.* mixes them; give whitening=None"),
         ({"rule": PerDomain(PerBand(bands=8))}, "asks for 8 bands, Grid keeps 4"),

@@ -32,7 +32,8 @@ def with_setting(system: Any, assignment: str) -> Any:
         assignment: `"part.setting=value"`; parts of a tuple are named by number or by type, the
             value is a Python literal, a bare word, or a part by its name, with settings where it is
             not to have its defaults: `"whitening=ZCA"`, `"rule=LocalDensity(k=1)"`. A rule that
-            does not say its metric keeps that of the rule before it, for it belongs to the rows.
+            does not say its metric keeps that of the rule before it, for it belongs to the rows;
+            an embedder that wraps one, as `"embedder=Pooled"`, wraps that before it.
 
     Raises:
         SettingError: unknown part or setting, or a value the part refuses.
@@ -127,8 +128,7 @@ def _made(call: ast.Call, setting: str, old: Any) -> Any:
         first = unknown[0] if unknown else ast.unparse(call.args[-1])
         raise SettingError(f"{name} has no setting {first!r}; {did_you_mean(first, names)}")
     values = {word: _argument(node, word, old) for word, node in given.items()}
-    if setting == "rule" and "metric" in names and not lacking(old, "metric"):
-        values.setdefault("metric", old.metric)
+    values = _kept(cls, setting, old) | values
     try:
         return cls(**values)
     except NearfarError:
@@ -137,6 +137,20 @@ def _made(call: ast.Call, setting: str, old: Any) -> Any:
         raise SettingError(
             f"{name} needs settings, so give it in a file ({first_line(error)})"
         ) from None
+
+
+def _kept(cls: Any, setting: str, old: Any) -> dict[str, Any]:
+    """What a new part takes from the one before it, where it says nothing else."""
+    names = [f.name for f in fields(cls) if f.init]
+    if setting == "embedder" and setting in names:  # one that wraps another
+        return {setting: old}
+    if setting != "rule" or lacking(old, "metric"):
+        return {}
+    kept: dict[str, Any] = {"metric": old.metric} if "metric" in names else {}
+    for f in fields(cls):  # of a rule within it that nobody named, too
+        if f.name == setting and is_dataclass(f.default):
+            kept[setting] = replace(f.default, metric=old.metric)  # type: ignore[type-var]
+    return kept
 
 
 def _argument(node: ast.expr, setting: str, old: Any) -> Any:

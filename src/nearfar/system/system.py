@@ -13,7 +13,7 @@ from typing import Literal
 
 import numpy as np
 
-from nearfar.embedder.contract import Embedder, bands_of, has_residuals
+from nearfar.embedder.contract import Embedder, bands_of, has_grid, has_residuals, innermost
 from nearfar.embedding.chain import Chain
 from nearfar.errors import SettingError
 from nearfar.frontend import Frontend
@@ -220,9 +220,11 @@ def _check_bands(system: System) -> None:
         return
     kept, embedder = bands_of(system.embedder), type(system.embedder).__name__
     if kept == 1:
+        wrapped = has_grid(innermost(system.embedder))
+        way = "pool its grid, embedder=Pooled" if wrapped else "give an embedder that does"
         raise SettingError(
             f"{type(system.rule).__name__} asks for {wanted} bands, {embedder} keeps none apart; "
-            "give an embedder that does, or another rule, such as KNN()"
+            f"{way}, or another rule, such as KNN()"
         )
     if kept != wanted:
         raise SettingError(
