@@ -16,10 +16,12 @@ from nearfar.sound import spectral
 from nearfar.sound.spectral import HOP, N_FFT, SAMPLE_RATE
 
 ROUNDS = 40  # of the short ones; each round times all of them in turn
+RUNS = 5  # of so many rounds: what differs between them is the machine's
 SLOW_ROUNDS = 9
 TARGETS, ROWS = 10, 99  # ten target clips, 990 rows: the official data set's 990 source clips
 
 Array = NDArray[np.float64]
+Ranges = Callable[[str, str], str]  # what, times what → "low to high"
 BANDS = (0, 200, 400, 800, 1200, 1600, 2400, 3200, 4000, 5200, 6400, 8000)
 LR_BANDS = (0, 200, 400, 800, 1600, 2400, 3200, 4800, 6400, 8000)
 HZ = np.arange(N_FFT // 2 + 1) * SAMPLE_RATE / N_FFT
@@ -51,6 +53,18 @@ def milliseconds(works: Mapping[str, Callable[[], object]], rounds: int) -> dict
             work()
             times[name].append(1e3 * (time.process_time() - start))
     return {name: statistics.median(values) for name, values in times.items()}
+
+
+def in_runs(works: Mapping[str, Callable[[], object]]) -> tuple[dict[str, float], Ranges]:
+    """Milliseconds over several runs; and between what a time over another lay in each of them."""
+    runs = [milliseconds(works, ROUNDS) for _ in range(RUNS)]
+    took = {name: statistics.median(run[name] for run in runs) for name in works}
+
+    def between(name: str, of: str) -> str:
+        times = sorted(run[name] / run[of] for run in runs)
+        return f"{times[0]:.1f} to {times[-1]:.1f}"
+
+    return took, between
 
 
 def floor(audio: NDArray[np.float32]) -> Callable[[], None]:
@@ -267,7 +281,7 @@ def largest_residual_error(part: DIF, s: Array, spread: Array) -> float:
 def run() -> str:
     """The section of docs/benchmarks.md."""
     part, audio = DIF(), clip(0)
-    took = milliseconds({"floor": floor(audio), "DIF": lambda: part([audio])}, ROUNDS)
+    took, between = in_runs({"floor": floor(audio), "DIF": lambda: part([audio])})
     spread = part([clip(seed) for seed in range(12)]).astype(np.float64).std(axis=0)
     return "\n\n".join(
         [
@@ -278,6 +292,8 @@ def run() -> str:
             "| | ms | times the floor |\n|---|--:|--:|\n"
             f"| floor | {took['floor']:.2f} | 1 |\n"
             f"| DIF, 120 features | {took['DIF']:.2f} | {took['DIF'] / took['floor']:.1f} |",
+            f"Over {RUNS} runs of {ROUNDS} rounds DIF took {between('DIF', 'floor')} times its "
+            "floor.",
             against_librosa(part, spread),
             "librosa is warm: its first call compiles for some seconds, which is not counted. "
             "Differences are the largest over five clips, of the median feature and of the worst: "
