@@ -95,3 +95,15 @@ def test_rows_that_differ_by_rounding_alone_are_taken_and_named():
     assert rounded(recipe, origins(recipe)) == ()
     with pytest.raises(WeightsError, match="not what the bank was made with"):
         check(system(), [was])  # only of the embedder that promises it
+
+
+def test_what_wraps_such_an_embedder_takes_them_too():
+    recipe = nf.System(nf.Stereo(), nf.Crops(nf.DIF(), n=2))
+    (now,) = origins(recipe)
+    was = replace(now, fingerprint=now.fingerprint.replace(nf.DIF().fingerprint, "dif-1"))
+    check(recipe, [was])
+    assert rounded(recipe, [was]) == (difference(was, now.fingerprint),)
+    assert rounded(recipe, [now]) == ()
+    other = replace(was, fingerprint=was.fingerprint.replace("crops-1 2", "crops-1 3"))
+    with pytest.raises(WeightsError, match="not what the bank was made with"):
+        check(recipe, [other])

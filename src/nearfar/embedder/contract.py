@@ -152,11 +152,19 @@ def identity_of(part: Any) -> str:
 def alike_of(embedder: Any) -> tuple[str, ...]:
     """Fingerprints whose rows differ from the embedder's by rounding alone; () if it knows none.
 
+    >>> from nearfar.embedder.crops import Crops
     >>> from nearfar.embedder.dif import DIF
-    >>> alike_of(DIF())
-    ('dif-1',)
+    >>> alike_of(DIF()), alike_of(Crops(DIF(), n=2))
+    (('dif-1',), ('dif-1, crops-1 2 0.6 0',))
     """
-    return tuple(embedder.alike) if _offers(embedder, "alike") else ()
+    if _offers(embedder, "alike"):
+        return tuple(embedder.alike)
+    inside = alike_of(embedder.embedder) if _offers(embedder, "embedder") else ()
+    if not inside:  # nor is any weights file opened for a fingerprint
+        return ()
+    whole, now = embedder.fingerprint, embedder.embedder.fingerprint
+    # One that does not name what is inside has no other fingerprint for it.
+    return tuple(whole.replace(now, was, 1) for was in inside if now in whole)
 
 
 def check(embedder: Any, runtime: Runtime) -> None:
