@@ -26,6 +26,7 @@ from nearfar.version import __version__  # noqa: E402
 
 SECTIONS = (
     "dif",
+    "named",
     "frontends",
     "fit",
     "selfscores",

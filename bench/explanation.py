@@ -366,6 +366,11 @@ tells what the cell is worth. Falls of cells need not sum to the score. Without 
 cell is taken down to what is around it in time and frequency. Clips of more than a minute have
 none; cut them.
 
+**Bands.** Of a system with a bank of normal clips for each frequency band (s5, s5-small) what each
+band says stands beside what normal clips get there, held out. The parts of the bands sum to what
+their member says; named first are those that are farthest above normal, in units of the normal
+clips' own spread, which need not be those with the largest share.
+
 **Shares.** What a member adds is its weight times its calibrated score, and this sums to the score.
 What is below zero (a z-score below the mean) raises nothing, and has no share of the rise.
 

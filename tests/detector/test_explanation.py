@@ -79,7 +79,7 @@ def test_data_are_plain_and_finite_whatever_is_in_them():
         data = json.loads(json.dumps(told.as_dict(), allow_nan=False))
         assert list(data) == [
             "schema", "verdict", "why", "sensor", "member", "shares", "neighbours", "moved",
-            "squared", "themes", "movements", "regions", "unmarked", "missing",
+            "squared", "themes", "movements", "regions", "banded", "bands", "unmarked", "missing",
         ]  # fmt: skip
     data = FULL.as_dict()
     assert data["themes"][0]["sentence"] == "the hum rose"
