@@ -119,9 +119,10 @@ def test_one_machines_name_in_two_data_sets(run, dev, more, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "messages"),
     [
-        (("--exclude", "fan,pomp"), ("--exclude pomp: no such machine", "fan, pump")),
-        (("--exclude", "fan,"), ("no such machine", "fan, pump")),
-        (("--exclude", "fan, pump"), ("leaves none of fan, pump",)),
+        (("--exclude", "fan,pomp"), ("no machine 'pomp' to exclude", "fan, pump")),
+        (("--apart",), ("--apart tells data sets apart, and here is one only",)),
+        (("--exclude", "fan,"), ("no machine '' to exclude", "fan, pump")),
+        (("--exclude", "fan, pump"), ("all of fan, pump are excluded; exclude fewer",)),
         (("--loss", "sc-adacoss"), ("did you mean 'sc-adacos'",)),
         (("--loss", "sc-adacos", "--set", "training.margin=0.5"), ("margin is 0.5", "leave it")),
         (("--loss", "sc-adacos", "--set", "training.scale=16"), ("scale is 16", "its own scale")),

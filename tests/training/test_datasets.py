@@ -7,8 +7,8 @@ import pytest
 
 from conftest import refused
 from nearfar.clips import Clip, Clips, proxy_classes
-from nearfar.errors import DatasetError, NearfarWarning
-from nearfar.training.datasets import leave_out, set_names, together
+from nearfar.errors import DatasetError, NearfarWarning, in_shell
+from nearfar.training.datasets import chosen, leave_out, set_names, together
 
 
 def clips(place, *machines, **fields):
@@ -59,8 +59,9 @@ def test_of_one_name_in_two_sets_they_are_one_machine_and_that_is_said():
     line = str(caught[0].message)
     assert len(caught) == 1
     assert "\n" not in line
-    for words in ("fan, pump: in 2 data sets, dev and eval", "one machine each", "--apart"):
+    for words in ("fan, pump: in 2 data sets, dev, eval; taken", "one machine each"):
         assert words in line
+    assert "say --apart if they are not" in in_shell(line)
     assert found == dev + more
     # Other attributes are other classes, as within one set.
     assert classes(found) == {("fan", "source"), ("pump", "v_1"), ("pump", "v_2")}
@@ -88,6 +89,15 @@ def test_apart_they_are_classes_of_their_own_and_others_stay():
     assert {c.domain for c in found if c.path.parts[0] == "dev"} == {"source", None}
 
 
+@pytest.mark.parametrize("apart", [False, True])
+def test_another_section_of_a_machine_is_no_clash(apart):
+    """As in 2021 and 2022, whose additional sets had sections 03 to 05 of the same machines."""
+    dev, more = clips("dev", "fan", section="00"), clips("eval", "fan", section="03")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert together({"dev": dev, "eval": more}, apart) == dev + more
+
+
 def test_a_clip_of_both_sets_makes_no_clash():
     dev = clips("dev", "fan")
     with warnings.catch_warnings():
@@ -113,7 +123,10 @@ def test_many_clashes_are_one_line_of_some_length():
     with pytest.warns(NearfarWarning) as caught:
         together(sets)
     assert len(str(caught[0].message)) <= 500
-    assert "and 32 more: in 6 data sets, set 0 and" in str(caught[0].message)
+    assert "more: in 6 data sets, set 0, set 1" in str(caught[0].message)
+    found = sets["set 0"]
+    line = refused(lambda: leave_out(found, [f"x{i}" * 9 for i in range(50)]), "more' to exclude")
+    assert len(line) <= 500
 
 
 # ---- left out ------------------------------------------------------------------------------------
@@ -125,10 +138,19 @@ def test_machines_are_left_out_of_all_sets():
     assert leave_out(found, []) == found
 
 
+def test_what_is_chosen_is_one_set_or_several():
+    dev, more = clips("dev", "fan", "pump"), clips("eval", "fan", domain="source")
+    assert chosen(dev) is dev
+    assert chosen(dev, ["pump"]).machines == ("fan",)
+    found = chosen({"dev": dev, "eval": more}, ["pump"], apart=True)
+    assert classes(found) == {("fan", "source in dev"), ("fan", "source in eval")}
+    refused(lambda: chosen(dev, apart=True), "--apart tells data sets apart", "leave it away")
+
+
 def test_who_is_not_there_cannot_be_left_out():
     found = clips("dev", "fan", "pump")
-    refused(lambda: leave_out(found, ["fun"]), "--exclude fun: no such machine",
+    refused(lambda: leave_out(found, ["fun"]), "no machine 'fun' to exclude",
             "did you mean 'fan'", "fan, pump", error=DatasetError)  # fmt: skip
-    refused(lambda: leave_out(found, ["Fan", "x", "pump"]), "--exclude Fan,x:", "fan, pump")
-    refused(lambda: leave_out(found, [""]), "--exclude : no such machine", "fan, pump")
-    refused(lambda: leave_out(found, ["fan", "pump"]), "leaves none of fan, pump; exclude fewer")
+    refused(lambda: leave_out(found, ["Fan", "x", "pump"]), "no machine 'Fan, x' to", "fan, pump")
+    refused(lambda: leave_out(found, [""]), "no machine '' to exclude", "fan, pump")
+    refused(lambda: leave_out(found, ["fan", "pump"]), "all of fan, pump are excluded")

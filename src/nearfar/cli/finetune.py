@@ -256,13 +256,13 @@ def _clips(
 ) -> Clips:
     """The clips of all data together: classes are told apart over all machines."""
     from nearfar.clips import Clips
-    from nearfar.training.datasets import set_names, together
+    from nearfar.training.datasets import chosen, set_names
 
     sets = {
         name: Clips.open(one, "train", machine=machine, clip_seconds=clip_seconds, **opened)
         for name, one in zip(set_names(data), data, strict=True)
     }
-    return together(sets, apart)
+    return chosen(sets if len(sets) > 1 else next(iter(sets.values())), apart=apart)
 
 
 def _excluded(given: Sequence[str], clips: Clips) -> tuple[str, ...]:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from nearfar.clips import Clips, proxy_classes
-from nearfar.errors import DatasetError, did_you_mean, warn
+from nearfar.errors import DatasetError, SettingError, warn
 from nearfar.text import counted
 
-SHOWN = 8  # names of machines that a line has
+SHOWN = 160  # characters of names in a line, which has 500 at most
 
 
 def set_names(places: Sequence[str | Path]) -> list[str]:
@@ -31,8 +32,8 @@ def together(sets: Mapping[str, Clips], apart: bool = False) -> Clips:
     """The clips of several data sets, by their names; one that is in two of them counts once.
 
     A machine that several sets have by one name is one machine, as it is to every other command:
-    clips of equal section and attributes are of one class. A warning says which; where they are
-    others, `apart` tells their classes apart by the name of the set.
+    clips of equal section and attributes are of one class. Where a section is in two sets a warning
+    says so; if it is another machine's there, `apart` tells classes apart by the name of the set.
 
     Args:
         sets: name → its clips.
@@ -47,16 +48,32 @@ def together(sets: Mapping[str, Clips], apart: bool = False) -> Clips:
     for name, clips in sets.items():
         own[name] = Clips(clip for clip in clips if clip not in taken)
         taken.update(own[name])
-    places: dict[str, list[str]] = {}
+    places: dict[tuple[str, str], list[str]] = {}
     for name, clips in own.items():
-        for machine in clips.machines:
-            places.setdefault(machine, []).append(name)
-    shared = {machine: where for machine, where in places.items() if len(where) > 1}
+        for section in clips.by_section():  # of (machine, section)
+            places.setdefault(section, []).append(name)
+    shared = {section: where for section, where in places.items() if len(where) > 1}
     if shared and not apart:
         _tell(shared)
     elif shared:
         own = {name: _named(clips, name, shared) for name, clips in own.items()}
     return Clips(clip for clips in own.values() for clip in clips)
+
+
+def chosen(
+    clips: Clips | Mapping[str, Clips], exclude: Sequence[str] = (), apart: bool = False
+) -> Clips:
+    """What to train on: of one or several data sets, without some machines.
+
+    Raises:
+        SettingError: `apart` where there is one set only.
+        DatasetError: see `leave_out`.
+    """
+    if isinstance(clips, Mapping):
+        clips = together(clips, apart)
+    elif apart:
+        raise SettingError("--apart tells data sets apart, and here is one only; leave it away")
+    return leave_out(clips, exclude) if exclude else clips
 
 
 def leave_out(clips: Clips, machines: Sequence[str]) -> Clips:
@@ -67,38 +84,43 @@ def leave_out(clips: Clips, machines: Sequence[str]) -> Clips:
     """
     unknown = [name for name in machines if name not in clips.machines]
     if unknown:  # a misspelt one would be trained on
+        close = difflib.get_close_matches(unknown[0], clips.machines, n=1)
+        guess = f"did you mean {close[0]!r}? " if close else ""
         raise DatasetError(
-            f"--exclude {','.join(unknown)}: no such machine; "
-            f"{did_you_mean(unknown[0], clips.machines)}"
+            f"no machine {_listed(unknown)!r} to exclude; {guess}there are "
+            f"{_listed(clips.machines)}"
         )
     left = Clips(clip for clip in clips if clip.machine not in machines)
     if not left:
-        raise DatasetError(f"--exclude leaves none of {_listed(clips.machines)}; exclude fewer")
+        raise DatasetError(f"all of {_listed(clips.machines)} are excluded; exclude fewer")
     return left
 
 
-def _tell(shared: Mapping[str, Sequence[str]]) -> None:
+def _tell(shared: Mapping[tuple[str, str], Sequence[str]]) -> None:
     """Say which machines are taken for one."""
     where = list(dict.fromkeys(name for names in shared.values() for name in names))
-    one = len(shared) == 1
+    machines = list(dict.fromkeys(machine for machine, _ in shared))
+    one = len(machines) == 1
     warn(
-        f"{_listed(list(shared))}: in {counted(len(where), 'data set')}, {' and '.join(where[:4])}"
-        f"{', …' * (len(where) > 4)}; taken for one machine{'' if one else ' each'}, clips of "
+        f"{_listed(machines)}: in {counted(len(where), 'data set')}, {_listed(where)}; "
+        f"taken for one machine{'' if one else ' each'}, clips of "
         f"equal attributes for one class: say --apart if {'it is' if one else 'they are'} not"
     )
 
 
-def _named(clips: Clips, name: str, shared: Mapping[str, object]) -> Clips:
+def _named(clips: Clips, name: str, shared: Mapping[tuple[str, str], object]) -> Clips:
     """Clips whose attributes say their class and the set that they are of."""
     of_clip = proxy_classes(clips)
     return Clips(
         replace(clip, attributes=f"{of_clip[clip][2]} in {name}")
-        if clip.machine in shared and clip in of_clip
+        if (clip.machine, clip.section) in shared and clip in of_clip
         else clip
         for clip in clips
     )
 
 
 def _listed(names: Sequence[str]) -> str:
-    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return ", ".join(names[:SHOWN]) + more
+    """As many of the names as a line has room for, one at least."""
+    shown = next((n for n in range(len(names), 1, -1) if len(", ".join(names[:n])) <= SHOWN), 1)
+    more = f" and {len(names) - shown} more" if len(names) > shown else ""
+    return ", ".join(names[:shown]) + more

@@ -35,7 +35,7 @@ from nearfar.parts.valid import number
 from nearfar.runtime.runtime import Progress, Runtime
 from nearfar.sound.audio import ChannelOrder
 from nearfar.system.system import System
-from nearfar.training.datasets import leave_out
+from nearfar.training.datasets import chosen
 from nearfar.training.examples.examples import Examples, domain_shares, examples
 from nearfar.training.files import Files
 from nearfar.training.learner.learner import exported, learner
@@ -60,7 +60,7 @@ _CHOSEN = {False: "last epoch", "last": "last epoch", "held-out": "accuracy on h
 
 def finetune(
     system: System,
-    clips: Clips,
+    clips: Clips | Mapping[str, Clips],
     settings: FineTuning | None = None,
     runtime: Runtime | None = None,
     *,
@@ -71,6 +71,7 @@ def finetune(
     watch: Watch | None = None,
     checkpoint_minutes: float = MINUTES,
     exclude: Sequence[str] = (),
+    apart: bool = False,
 ) -> System:
     """Train a system's encoder to tell proxy classes apart (report §2.2).
 
@@ -85,7 +86,8 @@ def finetune(
 
     Args:
         system: with EAT or BEATs, or Crops of one, and published weights.
-        clips: normal recordings of any number of machines; classes are made over all of them.
+        clips: normal recordings of any number of machines; classes are made over all of them. Of
+            several data sets they may be given by the sets' names, see `datasets.together`.
         settings: of the training.
         runtime: device; workers and cache of the log-mels; progress.
         out: the file to write, .safetensors. Beside it lie the checkpoint, until the training is
@@ -98,6 +100,7 @@ def finetune(
             0 writes one after each step.
         exclude: machines whose clips are left out, as those that a detector will judge: all their
             clips are then new to the encoder. The file says so.
+        apart: are machines of one name in two data sets two machines?
 
     Returns:
         the system with the weights of the last epoch, or, as `training.choose` says, of the one
@@ -112,7 +115,7 @@ def finetune(
     """
     settings, runtime = settings or FineTuning(), runtime or Runtime()
     number("checkpoint_minutes", checkpoint_minutes, 0, 1e6)
-    files, clips = Files.beside(out), leave_out(clips, exclude) if exclude else clips
+    files, clips = Files.beside(out), chosen(clips, exclude, apart)
     encoder = _encoder(system)
     weights = _published(encoder)  # all that can be refused is, before hours of work
     check_rank(settings.lora, weights.architecture.dim)
