@@ -45,7 +45,8 @@ def test_command(command, data, tmp_path):
     assert (code, err) == (0, "")
     assert f"wrote {out}: 4 classes of 2 machines, epoch" in told
     assert "of 6 held-out normals" in told
-    assert f"nearfar fit DATA -s s1 --weights {out} -o DETECTOR" in told
+    set_so = "--set frontend.coherence_weight=0"
+    assert f"nearfar fit DATA -s s1 {set_so} --weights {out} -o DETECTOR" in told
     training = nf.EAT(str(out)).training
     assert training.frontend["coherence_weight"] == 0
     assert (training.settings["seed"], training.settings["epochs"]) == (3, 2)

@@ -121,6 +121,7 @@ def test_one_machines_name_in_two_data_sets(run, dev, more, tmp_path):
     [
         (("--exclude", "fan,pomp"), ("no machine 'pomp' to exclude", "fan, pump")),
         (("--apart",), ("--apart tells data sets apart, and here is one only",)),
+        (("--exclude", "fan", "--exclude", "pump"), ("all of fan, pump are excluded",)),
         (("--exclude", "fan,"), ("no machine '' to exclude", "fan, pump")),
         (("--exclude", "fan, pump"), ("all of fan, pump are excluded; exclude fewer",)),
         (("--loss", "sc-adacoss"), ("did you mean 'sc-adacos'",)),

@@ -8,7 +8,7 @@ import pytest
 from conftest import refused
 from nearfar.clips import Clip, Clips, proxy_classes
 from nearfar.errors import DatasetError, NearfarWarning, in_shell
-from nearfar.training.datasets import chosen, leave_out, set_names, together
+from nearfar.training.datasets import check_excluded, chosen, set_names, together
 
 
 def clips(place, *machines, **fields):
@@ -125,7 +125,9 @@ def test_many_clashes_are_one_line_of_some_length():
     assert len(str(caught[0].message)) <= 500
     assert "more: in 6 data sets, set 0, set 1" in str(caught[0].message)
     found = sets["set 0"]
-    line = refused(lambda: leave_out(found, [f"x{i}" * 9 for i in range(50)]), "more' to exclude")
+    line = refused(
+        lambda: check_excluded([f"x{i}" * 9 for i in range(50)], found.machines), "more' to exclude"
+    )
     assert len(line) <= 500
 
 
@@ -134,23 +136,34 @@ def test_many_clashes_are_one_line_of_some_length():
 
 def test_machines_are_left_out_of_all_sets():
     found = clips("dev", "fan", "pump") + clips("eval", "fan", "valve")
-    assert leave_out(found, ["fan"]).machines == ("pump", "valve")
-    assert leave_out(found, []) == found
+    assert chosen(found, ["fan"]).machines == ("pump", "valve")
+    assert chosen({"dev": found[:4], "eval": found[4:]}, ["fan"]).machines == ("pump", "valve")
+    assert chosen(found) is found
+
+
+def test_who_is_left_out_clashes_with_nobody():
+    sets = {"dev": clips("dev", "fan", "pump"), "eval": clips("eval", "fan")}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert chosen(sets, ["fan"]) == sets["dev"][2:]
+    with pytest.warns(NearfarWarning, match="^fan: in 2 data sets"):
+        chosen(sets, ["pump"])
 
 
 def test_what_is_chosen_is_one_set_or_several():
     dev, more = clips("dev", "fan", "pump"), clips("eval", "fan", domain="source")
-    assert chosen(dev) is dev
-    assert chosen(dev, ["pump"]).machines == ("fan",)
     found = chosen({"dev": dev, "eval": more}, ["pump"], apart=True)
     assert classes(found) == {("fan", "source in dev"), ("fan", "source in eval")}
-    refused(lambda: chosen(dev, apart=True), "--apart tells data sets apart", "leave it away")
+    for one in (dev, {"dev": dev}):
+        refused(lambda one=one: chosen(one, apart=True), "--apart tells data sets apart", "away")
 
 
 def test_who_is_not_there_cannot_be_left_out():
     found = clips("dev", "fan", "pump")
-    refused(lambda: leave_out(found, ["fun"]), "no machine 'fun' to exclude",
-            "did you mean 'fan'", "fan, pump", error=DatasetError)  # fmt: skip
-    refused(lambda: leave_out(found, ["Fan", "x", "pump"]), "no machine 'Fan, x' to", "fan, pump")
-    refused(lambda: leave_out(found, [""]), "no machine '' to exclude", "fan, pump")
-    refused(lambda: leave_out(found, ["fan", "pump"]), "all of fan, pump are excluded")
+    for names, words in (
+        (["fun"], ("no machine 'fun' to exclude", "did you mean 'fan'", "there are fan, pump")),
+        (["Fan", "x", "pump"], ("no machine 'Fan, x' to exclude", "fan, pump")),
+        ([""], ("no machine '' to exclude", "fan, pump")),
+        (["fan", "pump"], ("all of fan, pump are excluded",)),
+    ):
+        refused(lambda names=names: chosen(found, names), *words, error=DatasetError)

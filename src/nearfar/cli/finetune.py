@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -158,8 +159,8 @@ def finetune(
     order_of(channel_order, near, far)  # refuses what contradicts itself
     opened = {"pair": pair, "salvage": salvage, "time_pattern": time_pattern,
               "channels": channels_of(near, far)}  # fmt: skip
-    clips = _clips(data, machine, clip_seconds, apart, opened)
-    left_out = _excluded(exclude or (), clips)
+    sets = _sets(data, machine, clip_seconds, opened)
+    left_out = _excluded(exclude or (), sets)
     run = _imported()  # after what costs nothing to refuse: PyTorch takes seconds
     # Asked before the run, which then returns at once: "wrote" would not be true.
     finished = resume and output.exists() and not _checkpoint(output).exists()
@@ -168,15 +169,17 @@ def finetune(
             session.runtime if _leads() else dataclasses.replace(session.runtime, progress=None)
         )
         run(
-            recipe, clips, training, runtime, out=output, resume=resume,
+            recipe, sets, training, runtime, out=output, resume=resume,
             order=channel_order.value, skip_bad=skip_bad, watch=session.watch,
-            checkpoint_minutes=checkpoint_minutes, exclude=left_out,
+            checkpoint_minutes=checkpoint_minutes, exclude=left_out, apart=apart,
         )  # fmt: skip
     if not _leads():
         return
     if plot is not None:
         draw(output.with_suffix(".jsonl"), plot)
-    typer.echo(_summary(output, training_of(encoder_of(output)), system, finished))
+    of_frontend = [a.strip() for a in settings or () if a.strip().startswith("frontend")]
+    said = shlex.join(["-s", system, *(x for a in of_frontend for x in ("--set", a))])
+    typer.echo(_summary(output, training_of(encoder_of(output)), said, finished))
     if plot is not None:
         typer.echo(visible(f"wrote {plot}"))
 
@@ -247,36 +250,35 @@ def _of_training(assignment: str) -> bool:
     return assignment.strip().startswith(OF_TRAINING)
 
 
-def _clips(
+def _sets(
     data: Sequence[Path],
     machine: str | None,
     clip_seconds: float | None,
-    apart: bool,
     opened: Mapping[str, Any],
-) -> Clips:
-    """The clips of all data together: classes are told apart over all machines."""
+) -> dict[str, Clips]:
+    """The clips of each data set, by its name."""
     from nearfar.clips import Clips
-    from nearfar.training.datasets import chosen, set_names
+    from nearfar.training.datasets import set_names
 
-    sets = {
+    return {
         name: Clips.open(one, "train", machine=machine, clip_seconds=clip_seconds, **opened)
         for name, one in zip(set_names(data), data, strict=True)
     }
-    return chosen(sets if len(sets) > 1 else next(iter(sets.values())), apart=apart)
 
 
-def _excluded(given: Sequence[str], clips: Clips) -> tuple[str, ...]:
+def _excluded(given: Sequence[str], sets: Mapping[str, Clips]) -> tuple[str, ...]:
     """The machines to leave out, of names with commas between them.
 
     Raises:
         DatasetError: no such machine, or none is left.
     """
-    from nearfar.training.datasets import leave_out
+    from nearfar.training.datasets import check_excluded
 
+    known = {machine for clips in sets.values() for machine in clips.machines}
     names: list[str] = []
     for one in given:  # a machine's own name may have a comma in it
-        names += [one] if one in clips.machines else [n.strip() for n in one.split(",")]
-    leave_out(clips, names)  # refused now, before PyTorch is loaded
+        names += [one] if one in known else [n.strip() for n in one.split(",")]
+    check_excluded(names, known)  # refused now, before PyTorch is loaded
     return tuple(dict.fromkeys(names))
 
 
@@ -313,8 +315,8 @@ def _kept(output: Path) -> Iterator[None]:
         raise
 
 
-def _summary(output: Path, training: Training | None, system: str, finished: bool) -> str:
-    """What was written, how good it is, and what comes next."""
+def _summary(output: Path, training: Training | None, said: str, finished: bool) -> str:
+    """What was written, how good it is, and what comes next; `said` names the system."""
     done = visible(f"{output} was finished already" if finished else f"wrote {output}")
     if training is None:
         return done
@@ -328,5 +330,5 @@ def _summary(output: Path, training: Training | None, system: str, finished: boo
     return (
         f"{done}: {len(training.classes)} classes of {counted(len(training.machines), 'machine')}, "
         f"epoch {best['epoch']} of {epochs}, {right}\n"
-        f"next: nearfar fit DATA -s {system} --weights {output} -o DETECTOR"
+        f"next: nearfar fit DATA {said} --weights {output} -o DETECTOR"
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -67,33 +67,41 @@ def chosen(
 
     Raises:
         SettingError: `apart` where there is one set only.
-        DatasetError: see `leave_out`.
+        DatasetError: see `check_excluded`.
     """
-    if isinstance(clips, Mapping):
-        clips = together(clips, apart)
-    elif apart:
+    sets = dict(clips) if isinstance(clips, Mapping) else {"": clips}
+    if apart and len(sets) < 2:
         raise SettingError("--apart tells data sets apart, and here is one only; leave it away")
-    return leave_out(clips, exclude) if exclude else clips
+    if not exclude and len(sets) == 1:
+        return next(iter(sets.values()))
+    check_excluded(exclude, {machine for some in sets.values() for machine in some.machines})
+    # First: who is left out clashes with nobody.
+    left = {
+        name: Clips(clip for clip in some if clip.machine not in exclude)
+        for name, some in sets.items()
+    }
+    return together(left, apart)
 
 
-def leave_out(clips: Clips, machines: Sequence[str]) -> Clips:
-    """The clips of all other machines.
+def check_excluded(names: Sequence[str], machines: Collection[str]) -> None:
+    """Refuse to leave out who is not there, or everybody.
+
+    Args:
+        names: of machines to leave out.
+        machines: that are there.
 
     Raises:
         DatasetError: no such machine, or none is left.
     """
-    unknown = [name for name in machines if name not in clips.machines]
+    known, unknown = sorted(machines), [name for name in names if name not in machines]
     if unknown:  # a misspelt one would be trained on
-        close = difflib.get_close_matches(unknown[0], clips.machines, n=1)
+        close = difflib.get_close_matches(unknown[0], known, n=1)
         guess = f"did you mean {close[0]!r}? " if close else ""
         raise DatasetError(
-            f"no machine {_listed(unknown)!r} to exclude; {guess}there are "
-            f"{_listed(clips.machines)}"
+            f"no machine {_listed(unknown)!r} to exclude; {guess}there are {_listed(known)}"
         )
-    left = Clips(clip for clip in clips if clip.machine not in machines)
-    if not left:
-        raise DatasetError(f"all of {_listed(clips.machines)} are excluded; exclude fewer")
-    return left
+    if known and set(known) <= set(names):
+        raise DatasetError(f"all of {_listed(known)} are excluded; exclude fewer")
 
 
 def _tell(shared: Mapping[tuple[str, str], Sequence[str]]) -> None:
