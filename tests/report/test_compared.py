@@ -52,6 +52,16 @@ def test_with_scores_of_clips_it_is_the_paired_difference(tmp_path, ours, theirs
         assert low <= both.difference <= high
 
 
+def test_scores_made_with_the_other_test_clips_are_refused_or_called_so(tmp_path, ours):
+    from scipy.stats import rankdata
+
+    ranks = rankdata(ours.values, method="ordinal")
+    said = Scores(replace(v, score=float(r)) for v, r in zip(ours, ranks, strict=True))
+    refused(lambda: written(tmp_path / "o.json", said), "the ranks of", "transductive")
+    found = written(tmp_path / "t.json", said, transductive=True)
+    assert found.name == "theirs (transductive)"
+
+
 def test_what_score_writes_is_as_good(tmp_path, ours, theirs):
     path = tmp_path / "today.json"
     path.write_text(json.dumps(theirs.as_dict()), encoding="utf-8")

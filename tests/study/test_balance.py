@@ -197,13 +197,25 @@ def test_labels_and_test_clips_have_no_say(data, unlabelled):
 
 
 def test_the_command_with_labels(run, data):
-    code, out, err = run("evaluate", data, "-s", "logmel", "--choose", "balance", *VARY)
+    code, out, err = run(
+        "evaluate", data, "-s", "logmel", "--workers", 1, "--choose", "balance", *VARY
+    )
     assert code == 0, err
     for said in ("honest: chosen by balance", "peeked − honest", "Kolmogorov–Smirnov",
                  "no label took part", "fan"):  # fmt: skip
         assert said in out, said
     code, out, err = run(
-        "evaluate", data, "-s", "logmel", "--choose", "balance-quantiles", *VARY, "--json", "-"
+        "evaluate",
+        data,
+        "-s",
+        "logmel",
+        "--workers",
+        1,
+        "--choose",
+        "balance-quantiles",
+        *VARY,
+        "--json",
+        "-",
     )
     told = json.loads(out)["balance"]
     assert told["distance"] == "quantiles"
@@ -212,14 +224,14 @@ def test_the_command_with_labels(run, data):
 
 
 def test_choose_lomo_is_lomo(run, data):
-    args = ("evaluate", data, "-s", "logmel", *VARY, "--json", "-", "--no-floor")
+    args = ("evaluate", data, "-s", "logmel", "--workers", 1, *VARY, "--json", "-", "--no-floor")
     one, other = run(*args, "--lomo"), run(*args, "--choose", "lomo")
     assert one[0] == other[0] == 0, one[2]
     assert json.loads(one[1]) == json.loads(other[1])
 
 
 def test_the_command_without_labels_or_test_clips(run, unlabelled, tmp_path):
-    args = ("evaluate", unlabelled, "-s", "logmel", "--choose", "balance", *VARY)
+    args = ("evaluate", unlabelled, "-s", "logmel", "--workers", 1, "--choose", "balance", *VARY)
     code, out, err = run(*args)
     assert code == 0, err
     assert "so there is no Ω of this choice" in out

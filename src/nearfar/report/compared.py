@@ -17,6 +17,7 @@ from nearfar.metrics.coverage import Cells
 from nearfar.metrics.official import draw_figures, evaluate
 from nearfar.report.evaluated import Evaluated, cells_of, place_of
 from nearfar.scores.join import ScoredFile, ScoreTable
+from nearfar.scores.scaling import TRANSDUCTIVE, scaled_within
 from nearfar.scores.truth import place, section_name, stem
 from nearfar.scores.verdict import Scores
 from nearfar.text import counted
@@ -105,6 +106,8 @@ def read_other(path: Path) -> Other:
             return _of_evaluation(path, data)
         if known and isinstance(data.get("scores"), list):
             return Other(path.stem, scores=_table(data["scores"], path))
+    except FormatError:  # said already
+        raise
     except (LookupError, TypeError, ValueError, AttributeError, OverflowError):
         pass  # of another version, or written by hand
     raise FormatError(
@@ -203,6 +206,15 @@ def _of_evaluation(path: Path, data: Mapping[str, Any]) -> Other:
     settings = data.get("settings") or {}
     name = settings.get("name") or settings.get("scores") or path.stem
     scores = data.get("scores")
+    table = _table(scores, path) if scores else None
+    if data.get(TRANSDUCTIVE):
+        name = f"{name} ({TRANSDUCTIVE})"  # the word goes wherever the number goes
+    elif table is not None and (found := scaled_within(table)):
+        raise FormatError(
+            f"{place(path)}: has {found}, so each score was made with the other test clips; "
+            "make it with nearfar evaluate --scores … --transductive: the word then stands beside "
+            "its number"
+        )
     return Other(
         str(name), str(data["rule"]), float(data["score"]),
         None if low_high is None else (float(low_high[0]), float(low_high[1])),
@@ -212,7 +224,7 @@ def _of_evaluation(path: Path, data: Mapping[str, Any]) -> Other:
             for machine, sections in data["machines"].items()
             for section, result in sections.items()
         },
-        _table(scores, path) if scores else None,
+        table,
     )  # fmt: skip
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     Values = NDArray[np.float64]
 
+TRANSDUCTIVE = "transductive"  # beside every number of such scores
 FEWEST = 10  # clips of a machine; fewer may look like anything
 DISTINCT = 5  # different scores; two values are evenly spaced whatever they are
 _SHARES = 5000  # normal clips at most, or parts of a weighted mean of two shares

@@ -19,7 +19,7 @@ from nearfar.metrics.official import evaluate
 from nearfar.runtime.runtime import Runtime
 from nearfar.scores.files import read_scores
 from nearfar.scores.join import ScoreTable
-from nearfar.scores.scaling import scaled_within
+from nearfar.scores.scaling import TRANSDUCTIVE, scaled_within
 from nearfar.scores.truth import Truth, place, read_truth
 from nearfar.study.data import SCHEMA, Given, Places, described, open_test, rule_of
 from nearfar.study.firstshot import SIDES, Sides, Unjudged, View, listed, part_of, unjudged
@@ -32,8 +32,6 @@ if TYPE_CHECKING:
     from nearfar.scores.verdict import Scores
     from nearfar.sound.audio import ChannelOrder
     from nearfar.system.system import Ensemble, System
-
-TRANSDUCTIVE = "transductive"  # of scores that were made with the other test clips
 
 
 @dataclass(frozen=True)

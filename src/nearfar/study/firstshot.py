@@ -53,11 +53,12 @@ class Unjudged:
     @property
     def cells(self) -> list[str]:
         """What a table shows."""
+        # Since 2023 there is one section, whose number says nothing.
         name = self.machine if self.section == "00" else f"{self.machine} {self.section}"
-        share = self.anomalous / self.clips
+        share = f"{100 * self.anomalous / self.clips:.1f} %" if self.clips else "–"
         apart = "–" if self.distance is None else f"{self.distance:.3f}"
         return [
-            name, str(self.clips), str(self.anomalous), f"{100 * share:.1f} %",
+            name, str(self.clips), str(self.anomalous), share,
             f"{self.threshold:.6g}", f"{100 * self.expected:.3g} %", f"{self.source}/{self.target}",
             apart,
         ]  # fmt: skip
@@ -153,6 +154,16 @@ class Sides:
     """Ω of development machines and of evaluation machines, 0–1; the difference is eval − dev.
 
     Their clips are others, so nothing is paired: the interval is of independent draws.
+
+    >>> from nearfar.scores.join import ScoredFile
+    >>> from nearfar.scores.truth import LabelledFile
+    >>> kinds = [f"{d} {k}" for d in ("source", "target") for k in ("normal", "anomaly")]
+    >>> files = [(machine, kind) for machine in ("fan", "Sander") for kind in kinds]
+    >>> truth = Truth(tuple(LabelledFile(m, "00", f, *f.split()) for m, f in files))
+    >>> scores = ScoreTable(tuple(ScoredFile(m, "00", f, len(f) * (m == "fan")) for m, f in files))
+    >>> found = Sides.of(scores, truth, ([("fan", "00")], [("Sander", "00")]), None)
+    >>> found.dev.score, found.eval.score, found.difference
+    (1.0, 0.5, -0.5)
     """
 
     dev: Evaluation
@@ -177,6 +188,7 @@ class Sides:
                 f"no labelled clips of {empty}; nothing stands beside the other side"
             )
         found, drawn = [], []
+        # The same seed for both, so that each interval is the one that its side has alone.
         for keys in sides:
             own, truth = part_of(scores, labels, keys)
             found.append(evaluate(own, truth, rule=rule))
@@ -201,6 +213,7 @@ class Sides:
         blocks = [
             f"{name}:\n{_table(e)}" for name, e in zip(SIDES, (self.dev, self.eval), strict=True)
         ]
+        # Of intervals; below both, for it is said of either.
         doubts = dict.fromkeys(e.doubt for e in (self.dev, self.eval) if e.doubt)
         return "\n\n".join([*blocks, "\n".join([aligned(rows), *doubts])])
 

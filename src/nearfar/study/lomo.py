@@ -51,7 +51,7 @@ from nearfar.study.picked import Picked, shown, told
 from nearfar.study.scored import judge_all, look_at_all
 from nearfar.system.presets import logmel
 from nearfar.system.system import AnySystem
-from nearfar.text import aligned
+from nearfar.text import aligned, named
 from nearfar.version import versions
 
 if TYPE_CHECKING:
@@ -163,7 +163,9 @@ class Study:
     def as_dict(self) -> dict[str, Any]:
         """What a program reads; values 0–1. The figures outside the choice are the honest ones."""
         choice = self.choice
-        chosen = {machine: self.candidates[k].name for machine, k in choice.machines.items()}
+        # By balance also for machines that nobody can judge yet.
+        taken = choice.machines if self.balance is None else self.balance.machines
+        chosen = {machine: self.candidates[k].name for machine, k in taken.items()}
         floor = {}  # the key is missing without one, as in a plain evaluation
         if choice.floor is not None and choice.above is not None:
             figures = choice.floor.to_dict()
@@ -245,6 +247,7 @@ def study(
     settings, heading = described(data, name, system)
     settings |= {"vary": list(vary)} if choose == "lomo" else {"vary": list(vary), "choose": choose}
     systems, runtime = [variant.system for variant in candidates], runtime or Runtime()
+    # By balance normals alone choose: no test clips, or none with a label, is no hindrance.
     test = open_test(data) if choose == "lomo" or truth else test_if_any(data)
     labels = None if test is None else labels_of(test, truth)
     if test is None or labels is None or not (choose == "lomo" or labels.known):
@@ -254,6 +257,8 @@ def study(
     if choose == "lomo":
         refuse_one(test.machines)  # like the labels, before any fit
         refuse_unknown(labels, test)
+    if labels.unknown:
+        heading += (f"no labels of {named(labels.machines)}: chosen for, not judged",)
     rule = rule or rule_of(test)
     _check_labels(Clips(c for c in test if key_of(c) in labels.known), labels.truth, rule)
     # Heard and fitted with the candidates, but never chosen.

@@ -51,7 +51,7 @@ class Picked:
         names = [v.name for v in self.candidates]
         return {
             "schema": SCHEMA,
-            "omega": None,
+            "omega": None,  # there, so that a program that asks for it learns that there is none
             "balance": {
                 "chosen": {m: names[k] for m, k in self.balance.machines.items()},
                 **told(self.balance),
@@ -78,6 +78,7 @@ def shown(balance: Balance, names: Sequence[str]) -> str:
         if not found:
             rows.append([machine, source, target, names[0], "–", "–", "–"])
             continue
+        # Far from all others the choice is sure; among them it may be luck.
         others = [d for i, d in enumerate(found) if i != k] or [found[k]]
         bounds = f"{min(others):.3f} to {max(others):.3f}"
         rows.append(

@@ -97,6 +97,7 @@ def look_at_all(
     look: Callable[[Detector], Seen],
 ) -> list[Seen]:
     """A look at each system fitted on training clips, as in `judge_all`; nothing is scored."""
+    # By map here too: the banks of one system at a time.
     with _with_cache(runtime) as cached:
         fits = fit_many(systems, train, cached, order=order, any_frontend=any_frontend)
         return list(map(look, fits))
