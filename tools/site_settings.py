@@ -95,7 +95,6 @@ def _made(name: str) -> Any:
         "EAT": nf.EAT("weights"),
         "BEATs": nf.BEATs("weights"),
         "YAMNet": nf.YAMNet("weights"),
-        "Concatenated": nf.Concatenated((nf.DIF(), nf.ENV())),
         "Crops": nf.Crops(nf.LogMel()),
         "Pooled": nf.Pooled(nf.EAT("weights")),
         "FarSubtracted": nf.FarSubtracted(nf.LogMel()),

@@ -17,7 +17,7 @@ import nearfar as nf
 from beats_folders import folder
 from conftest import TINY
 from nearfar.embedder import infer
-from nearfar.embedder.engines import engine, release
+from nearfar.embedder.engines import release
 from nearfar.embedder.pooling import Bands, Pooled
 from nearfar.embedder.ragged import Ragged, mean
 from nearfar.embedding.division import FEW
@@ -68,7 +68,7 @@ def mixing(monkeypatch):
 def encoder_of(part):
     while hasattr(part, "embedder"):
         part = part.embedder
-    return engine(part.opened(), part.precision, "cpu")
+    return part._engine(RUNTIME)
 
 
 SECONDS = (1.0, 1.8, 1.3, 1.0, 2.6, 2.1, 1.6, 2.3)
@@ -135,8 +135,7 @@ def test_what_is_not_finite_stays_with_its_clip(part, mixing):
     mels = prepared(part)
     mels[3] = np.full_like(mels[3], np.nan)
     made = encoder_of(part)
-    head = made.project if part._trained else part._pooled()
-    rows = made(mels, head, part.layer, None)
+    rows = made(mels, infer.POOLING["mean_all"], part.layer, None)
     assert np.flatnonzero(~np.isfinite(rows).all(axis=1)).tolist() == [3]
 
 
