@@ -49,6 +49,7 @@ from nearfar.training.settings import FineTuning
 LARGE = Architecture(1024, 24, 16, 4096).projected()
 MIX = (160_000,) * 5 + (176_000, 192_000)  # samples of a clip, one for each machine
 CLASSES, STEPS = 42, 24
+HEARD = 64  # clips that are encoded together
 EPOCH = 6_300  # clips: 1,000 of each of seven machines, a tenth held out
 # An H200's data sheet, for the floor: dense bf16, and what its memory moves.
 PEAK, BANDWIDTH = 989e12, 4.8e12
@@ -253,7 +254,7 @@ def memory() -> None:
     print("| clips at a time | memory, bf16, GB | with training.checkpointing=True |")
     print("|--:|--:|--:|")
     with FakeTensorMode():
-        states = [begun(device, checkpointing, fake=True) for checkpointing in (False, True)]
+        states = [begun(device, thin, fake=True, shape=LARGE) for thin in (False, True)]
         for clips in (16, 32, 64):
             plain, thin = (saved(state, [(clips, frames)]) for state in states)
             # One block at a time is computed again, with all that it keeps.
@@ -282,7 +283,7 @@ def dry() -> None:
     }
     floors, work = {}, {}
     for name, lengths in cases.items():
-        found = counted_step(lengths)
+        found = counted_step(lengths, LARGE)
         floors[name], work[name] = found.seconds, found.flops
         mean_frames = sum(clips * frames for clips, frames in lengths) / 32
         print(
@@ -306,7 +307,7 @@ def dry() -> None:
     print("", *inference_lines(), sep="\n\n")
 
 
-def counted_step(lengths: Lengths, shape: Any = LARGE) -> Kernels:
+def counted_step(lengths: Lengths, shape: Any) -> Kernels:
     """What a step of a training launches."""
     device = torch.device("cpu")
     with FakeTensorMode():
@@ -321,7 +322,7 @@ def inference_lines() -> list[str]:
     """What encoding launches, a paragraph and a table: a pass for each length, and as it is now."""
     rows = []
     for name, shape in (("EAT-large", eat.LARGE), ("BEATs-base", BeatsArchitecture())):
-        for what, frames in hearings(64).items():
+        for what, frames in hearings(HEARD).items():
             apart, together = (counted_passes(shape, frames, full) for full in (0, FULL))
             rows.append(
                 f"| {name} | {what} | {len(set(frames))} | {apart.count:,} | {together.count:,} | "

@@ -164,6 +164,27 @@ def test_the_command_measures_where_cuda_is_and_counts_where_it_is_asked_to(
     assert "not run: no CUDA device" in capsys.readouterr().out
 
 
+@pytest.mark.slow
+def test_what_is_counted_is_printed_as_it_comes(monkeypatch, capsys):
+    """The tables of `--dry`, of small encoders; of the large ones they take half a minute."""
+    wide = replace(EAT, columns=96)  # positions of 15 s
+    monkeypatch.setattr(counted, "LARGE", wide.projected())
+    monkeypatch.setattr(counted.eat, "LARGE", wide)
+    monkeypatch.setattr(counted, "BeatsArchitecture", lambda: BEATS)
+    monkeypatch.setattr(counted, "HEARD", 8)
+    monkeypatch.setattr(sys, "argv", ["finetune_gpu", "--dry"])
+    counted.main()
+    said = capsys.readouterr().out
+    rows = [line.split(" | ") for line in said.splitlines() if line.startswith("| ")]
+    for name in ("drawn for each clip", "EAT-large", "BEATs-base"):
+        assert [row for row in rows if row[0] == f"| {name}"], name
+    for row in rows:
+        if row[0] in ("| EAT-large", "| BEATs-base"):  # lengths, a pass a length, as it is
+            lengths, apart, now = (int(cell.replace(",", "")) for cell in row[2:5])
+            assert now <= apart
+            assert now < apart or lengths == 1 or "one length" in row[1]
+
+
 def test_passes_are_counted_without_numbers():
     """Of a length each, few more kernels than of one length; a pass for each of them, many."""
     frames = [32, 48, 64, 80, 96, 112]
