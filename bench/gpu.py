@@ -107,7 +107,7 @@ class Bench:
     mix: tuple[int, ...] = counted.MIX
     seconds: float = SECONDS
     part: float = PART
-    peak: float = 1.0  # FLOP/s of a product of two matrices; measured first
+    peak: float = counted.PEAK  # FLOP/s of a product of two matrices; measured first
     failed: int = 0
     began: float = field(default_factory=time.monotonic)
 
