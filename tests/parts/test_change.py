@@ -1,6 +1,8 @@
 """One setting by its name."""
 
 import json
+from dataclasses import replace
+from itertools import permutations
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -9,9 +11,9 @@ from hypothesis import strategies as st
 import nearfar as nf
 from made_parts import ENSEMBLE, NAMES, Mine, anything, one_line
 from nearfar.errors import SettingError
-from nearfar.parts.change import with_setting
+from nearfar.parts.change import with_setting, with_settings
 from nearfar.parts.data import from_data, to_data
-from nearfar.system.presets import PRESETS
+from nearfar.system.presets import PRESETS, s3_eat
 
 
 @pytest.mark.parametrize(
@@ -155,6 +157,34 @@ def test_an_encoder_is_wrapped_where_it_stands():
         assert after.members[0] == nf.s3("EAR").members[0]
     with pytest.raises(SettingError, match="has no grid of columns and bands"):
         with_setting(nf.logmel(), "embedder=Pooled")
+
+
+def test_settings_that_fit_only_together_are_tried_so():
+    """In any order; what comes of them is what each says, and what is wrong is one line."""
+    rule = "rule=PerBand(LocalDensity(metric=cosine))"
+    wanted = ["embedder=Pooled", rule, "whitening=None", "seed=3"]
+    ear = s3_eat("EAR")
+    expected = replace(
+        ear, embedder=nf.Pooled(ear.embedder), whitening=None, seed=3,
+        rule=nf.PerBand(nf.LocalDensity(metric="cosine")),
+    )  # fmt: skip
+    for order in permutations(wanted):
+        assert with_settings(ear, order) == expected
+        inside = [f"members.1.{one}" for one in order]
+        assert with_settings(nf.s3("EAR"), ["members.0.seed=9", *inside]).members[1] == expected
+    both = ["frontend=Stereo", "embedder=FarSubtracted(amount=1)", "embedder.amount=0.25"]
+    assert with_settings(ear, both).embedder == nf.FarSubtracted(ear.embedder, 0.25)
+    for bad, words in (
+        (["frontend=Near"], r"Near\(\) gives 1 channels, DIF needs 2"),
+        (["frontend=Near", "folds=1"], r"Near\(\) gives 1 channels, DIF needs 2"),
+        (["frontend=Near", "x=1"], "System has no setting 'x'"),
+        (["enrichment.0=Near", "enrichment.1=Near"], r"System\.enrichment has Near\(\)"),
+        (["frontend=Near", "no"], r"'no' is not part\.setting=value"),
+        (["frontend=Near", "embedder=LogMel()"], "needs an embedder with residuals"),
+    ):
+        with pytest.raises(SettingError, match=words) as caught:
+            with_settings(nf.s4(), bad)
+        one_line(caught.value)
 
 
 def test_a_setting_of_a_part_that_is_not_there():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import importlib
 import warnings
+from collections.abc import Sequence
 from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
@@ -38,12 +39,89 @@ def with_setting(system: Any, assignment: str) -> Any:
     Raises:
         SettingError: unknown part or setting, or a value the part refuses.
     """
+    path, text = _parsed(assignment)
+    return _replaced(system, path, _value(text), "")
+
+
+def with_settings(system: Any, assignments: Sequence[str]) -> Any:
+    """A system with settings changed, one after the other.
+
+    Some fit only together, as `frontend=Near` and `embedder=LogMel` in a system of two channels:
+    one that is refused is tried with those behind it that are of the same part.
+
+    Raises:
+        SettingError: as `with_setting`.
+
+    >>> from nearfar.system.presets import s4
+    >>> short = ["frontend=Near", "enrichment=()", "embedder=LogMel(64)"]
+    >>> with_settings(s4(), short).embedder.n_mels
+    64
+    """
+    waiting = list(assignments)
+    while waiting:
+        try:
+            system = with_setting(system, waiting[0])
+            waiting = waiting[1:]
+        except SettingError:
+            owner = _parsed(waiting[0])[0][:-1]
+            beside = [one for one in waiting if _parsed(one)[0][:-1] == owner]
+            part = _at(system, owner)
+            if len(beside) == 1 or isinstance(
+                part, tuple
+            ):  # parts of a tuple are not held together
+                raise
+            system = _replaced(system, owner, _together(part, beside), "")
+            waiting = [one for one in waiting if one not in beside]
+    return system
+
+
+def _together(part: Any, assignments: Sequence[str]) -> Any:
+    """A part with some of its own settings changed at once."""
+    made = {}
+    for path, text in map(_parsed, assignments):
+        made[path[-1]] = _replaced(_at(part, path[-1:]), [], _value(text), path[-1])
+    return _changed(part, made)
+
+
+def _at(part: Any, path: list[str]) -> Any:
+    """What lies at a path."""
+    for name in path:
+        part = part[_index(part, name)] if isinstance(part, tuple) else _setting(part, name)
+    return part
+
+
+def _setting(part: Any, name: str) -> Any:
+    """What a part has for a setting, if it has one of that name."""
+    if not is_dataclass(part) or isinstance(part, type):
+        raise SettingError(f"{part!r} has no settings, so no {name!r}")
+    names = [f.name for f in fields(part) if f.init]  # `replace` can set no others
+    if name not in names:
+        raise SettingError(
+            f"{type(part).__name__} has no setting {name!r}; {did_you_mean(name, names)}"
+        )
+    return getattr(part, name)
+
+
+def _changed(part: Any, made: dict[str, Any]) -> Any:
+    try:
+        return replace(part, **made)
+    except NearfarError:
+        raise
+    except REFUSALS as error:
+        name, value = next(iter(made.items()))
+        raise SettingError(
+            f"{type(part).__name__}.{name} cannot be {value!r}: {first_line(error)}"
+        ) from None
+
+
+def _parsed(assignment: str) -> tuple[list[str], str]:
+    """Path and value of `"part.setting=value"`."""
     path, equals, text = assignment.partition("=")  # the first one: a value may have more
     if not equals or not path.strip():
         raise SettingError(
             f"{assignment!r} is not part.setting=value, as in whitening.shrinkage=0.1"
         )
-    return _replaced(system, path.strip().split("."), _value(text.strip()), "")
+    return path.strip().split("."), text.strip()
 
 
 def _value(text: str) -> Any:
@@ -70,20 +148,8 @@ def _replaced(part: Any, path: list[str], value: Any, setting: str) -> Any:
         return (*part[:index], changed, *part[index + 1 :])
     if not is_dataclass(part) or isinstance(part, type):
         raise SettingError(f"{part!r} has no settings, so no {'.'.join(path)!r}")
-    names = [f.name for f in fields(part) if f.init]  # `replace` can set no others
-    if path[0] not in names:
-        raise SettingError(
-            f"{type(part).__name__} has no setting {path[0]!r}; {did_you_mean(path[0], names)}"
-        )
-    made = {path[0]: _replaced(getattr(part, path[0]), path[1:], value, path[0])}
-    try:
-        return replace(part, **made)
-    except NearfarError:
-        raise
-    except REFUSALS as error:
-        raise SettingError(
-            f"{type(part).__name__}.{path[0]} cannot be {value!r}: {first_line(error)}"
-        ) from None
+    inner = _replaced(_setting(part, path[0]), path[1:], value, path[0])
+    return _changed(part, {path[0]: inner})
 
 
 def _named(old: Any, value: Any, setting: str) -> Any:

@@ -19,7 +19,7 @@ def system_of(
         SettingError: no such system or setting, or weights that it does not take.
     """
     # Here and not above: the command line shows its help without them.
-    from nearfar.parts.change import with_setting
+    from nearfar.parts.change import with_setting, with_settings
     from nearfar.parts.own import from_file
     from nearfar.system.presets import PRESETS
     from nearfar.system.system import Ensemble, System
@@ -32,8 +32,8 @@ def system_of(
         raise SettingError(f"no system {name!r}; {did_you_mean(name, PRESETS)}, or file.py:name")
     if not isinstance(system, System | Ensemble):
         raise SettingError(f"{name} is {type(system).__name__}, need a System or an Ensemble")
-    for assignment in settings or ():  # in the order given: a later one sees the earlier
-        system = with_setting(system, assignment)
+    # In the order given: a later one sees the earlier.
+    system = with_settings(system, settings or ())
     # Last and as a setting, so that it is checked and refused like one.
     return system if rate is None else with_setting(system, f"false_alarm_rate={rate}")
 
