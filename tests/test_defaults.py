@@ -76,6 +76,21 @@ TABLE = [  # whose, name, value, source
     (nf.EAT, "layer", None, OURS("EAT")),
     (nf.EAT, "frames", None, OURS("EAT")),
     (nf.EAT, "precision", "fp32", OURS("EAT")),
+    (nf.BEATs, "layer", None, OURS("BEATs")),
+    (nf.BEATs, "precision", "fp32", OURS("BEATs")),
+    (nf.YAMNet, "scale", "peak", OURS("YAMNet")),
+    (nf.FarSubtracted, "amount", 0.5, OURS("Residual of embeddings")),
+    (nf.Pooled, "pooling", nf.Bands(), OURS("Grids and pooling")),
+    (nf.RelativeDeviation, "power", 8.0, OURS("Grids and pooling")),
+    (nf.LocalDensity, "k", 1, OURS("Beyond the report: density")),
+    (nf.LocalDensity, "form", "ratio", OURS("Beyond the report: density")),
+    (nf.LocalDensity, "metric", "euclidean", OURS("Beyond the report: density")),
+    (nf.VarMin, "k", 4, OURS("Beyond the report: density")),
+    (nf.VarMin, "metric", "cosine", OURS("Beyond the report: density")),
+    (nf.PerBand, "rule", KNN(), OURS("Bands")),
+    (nf.PerBand, "bands", 8, OURS("Bands")),
+    (nf.PerDomain, "rule", KNN(), OURS("Per-domain scores")),
+    (nf.Ensemble, "fusion", "mean", OURS("Fusion")),
 ]
 
 
@@ -88,12 +103,17 @@ def test_a_default_is_its_sources(whose, name, value, source):
 
 
 @pytest.mark.parametrize(
-    "whose", [FineTuning, Crops, nf.CoherenceMask, ZCA, ResidualAugmentation, Percentile, ZScore]
-)
+    "whose",
+    [
+        FineTuning, Crops, nf.CoherenceMask, ZCA, ResidualAugmentation, Percentile, ZScore,
+        nf.EAT, nf.BEATs, nf.YAMNet, nf.FarSubtracted, nf.Pooled, nf.RelativeDeviation,
+        nf.LocalDensity, nf.VarMin, nf.PerBand, nf.PerDomain,
+    ],
+)  # fmt: skip
 def test_no_default_is_missing_in_the_table(whose):
     assert is_dataclass(whose)
     named = {name for part, name, *_ in TABLE if part is whose}
-    assert {f.name for f in fields(whose)} - named <= {"embedder"}  # has no default
+    assert {f.name for f in fields(whose)} - named <= {"embedder", "weights"}  # have no default
 
 
 def test_the_sections_of_decisions_that_are_named_are_there():

@@ -63,5 +63,13 @@ def test_table_1_would_show_another_preset(monkeypatch):
     assert "coherence mask" in after["Preprocess"]["S3"]
     assert after["Ensemble"]["S3"] == "Percentile, 0.50 to 0.50"
     assert all(after[step]["S4"] == before[step]["S4"] for step in before)
+    rule = nf.PerDomain(nf.VarMin(k=4))
+    fused = replace(nf.s3("x"), weights=(), fusion="minimum")
+    dif, eat = fused.members
+    fused = replace(fused, members=(replace(dif, rule=rule), eat))
+    monkeypatch.setattr(table_1, "PRESETS", PRESETS | {"s3": Preset(lambda w: fused, encoders=1)})
+    told = columns()
+    assert told["Scoring"]["S3"].startswith(f"cosine, {rule!r} + weighted euclidean, k = 3")
+    assert told["Ensemble"]["S3"] == "Percentile, minimum"
     assert columns(training=FineTuning(loss="magface"))["Training"]["S1"] == "MagFace"
     assert columns(seeds=1)["Ensemble"]["S2"] == "ZScore, one seed"

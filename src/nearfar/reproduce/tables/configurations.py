@@ -68,7 +68,9 @@ def _feature(embedder: Any, trained: bool) -> str:
 
 def _scoring(member: System) -> str:
     rule: Any = member.rule
-    weighted = isinstance(rule, KNN) and len(rule.weights) > 1
+    if not isinstance(rule, KNN):  # k alone would call any rule the nearest neighbour's
+        return f"{rule.metric}, {rule!r}"
+    weighted = len(rule.weights) > 1
     told = f" ({', '.join(f'{w:g}' for w in rule.weights)})".replace("-", "−") if weighted else ""
     return f"{'weighted ' if weighted else ''}{rule.metric}, k = {rule.neighbours}{told}"
 
@@ -77,6 +79,8 @@ def _ensemble(system: AnySystem, trained: bool, seeds: int) -> str:
     if len(system.members) == 1:
         return "single"
     kind = type(system.members[0].calibration).__name__
+    if system.fusion != "mean":
+        return f"{kind}, {system.fusion}"
     if trained:
         return f"{kind}, mean of {seeds} seeds" if seeds > 1 else f"{kind}, one seed"
     return f"{kind}, {' to '.join(f'{w:.2f}' for w in system.weights)}"
