@@ -142,11 +142,33 @@ def test_an_encoder_of_one_step_works_in_the_first(pooling):
         (lambda: Pooled(None), r"Pooled\.embedder is None"),
         (lambda: Pooled(EAT, "bands"), r"Pooled\.pooling is 'bands'"),
         (lambda: Pooled(EAT, Bands), r"Pooled\.pooling is <class"),
+        (lambda: Pooled(EAT, nf.KNN()), r"Pooled\.pooling is KNN\("),
     ],
 )
 def test_what_cannot_be_pooled_is_one_line(make, words):
     with pytest.raises(SettingError, match=words) as caught:
         make()
+    assert "\n" not in str(caught.value)
+
+
+@dataclass(frozen=True)
+class Broken:
+    """A pooling of somebody's own that does not keep its promise."""
+
+    how: str
+
+    def __call__(self, grid):
+        return {
+            "flat": lambda: grid.mean(axis=(0, 1)), "none": lambda: None,
+            "nan": lambda: grid[0] * np.nan, "huge": lambda: np.full(grid.shape[1:], 1e300),
+            "fails": lambda: 1 / 0,
+        }[self.how]()  # fmt: skip
+
+
+@pytest.mark.parametrize("how", ["flat", "none", "nan", "huge", "fails"])
+def test_a_pooling_of_ones_own_that_breaks_its_promise_is_one_line(how):
+    with pytest.raises(SettingError, match=r"Broken\(how='.*mend the pooling") as caught:
+        Pooled(OneStep(), Broken(how))([noise(1, 1.0)])
     assert "\n" not in str(caught.value)
 
 

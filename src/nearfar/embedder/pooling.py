@@ -24,6 +24,8 @@ from nearfar.embedder.contract import (
     preparation_of,
 )
 from nearfar.errors import SettingError
+from nearfar.parts.data import TYPES
+from nearfar.parts.own import guarded, shown
 from nearfar.parts.valid import number
 from nearfar.runtime.runtime import Runtime
 from nearfar.sound.audio import Audio
@@ -104,6 +106,9 @@ class RelativeDeviation:
         return pooled
 
 
+POOLINGS = (Mean, Bands, RelativeDeviation)
+
+
 @dataclass(frozen=True)
 class Pooled:
     """An encoder whose grid is pooled over time; its row is (bands · dim), one band behind another.
@@ -131,8 +136,11 @@ class Pooled:
                 f"Pooled.embedder is {self.embedder!r}, which has no grid of columns and bands; "
                 "give one such as EAT(weights)"
             )
-        if isinstance(self.pooling, type) or not isinstance(self.pooling, GridPooling):
-            raise SettingError(f"Pooled.pooling is {self.pooling!r}; give one such as Bands()")
+        pooling = self.pooling
+        # Whatever can be called passes for one, and other parts of ours can.
+        other = type(pooling).__name__ in TYPES and not isinstance(pooling, POOLINGS)
+        if other or isinstance(pooling, type) or not isinstance(pooling, GridPooling):
+            raise SettingError(f"Pooled.pooling is {pooling!r}; give one such as Bands()")
 
     @property
     def channels(self) -> int:
@@ -208,5 +216,20 @@ class Pooled:
         return np.stack([self.row_of(grid) for grid in inner.grids(prepared, runtime)])
 
     def row_of(self, grid: NDArray[np.float32]) -> Rows32:
-        """(columns, bands, dim) → (bands · dim,)."""
-        return self.pooling(grid).astype(np.float32).ravel()
+        """(columns, bands, dim) → (bands · dim,).
+
+        Raises:
+            SettingError: a pooling that breaks its promise.
+        """
+        said = np.asarray(guarded(self.pooling, self.pooling, grid, kind="pooling"))
+        # A person's own may break its promise; its rows would be in every score.
+        fits = said.shape == grid.shape[1:] and said.dtype.kind in "fiu"
+        with np.errstate(over="ignore"):  # to infinity, which is found below
+            pooled = said.astype(np.float32) if fits else said
+        if not fits or not np.isfinite(pooled).all():
+            raise SettingError(
+                f"{shown(self.pooling)} gave {said.shape} of a grid {grid.shape}, or numbers that "
+                f"are not finite; its contract says {grid.shape[1:]}: mend the pooling"
+            )
+        row: Rows32 = pooled.ravel()
+        return row
