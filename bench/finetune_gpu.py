@@ -273,7 +273,29 @@ def memory() -> None:
 
 def dry() -> None:
     """Counted on tensors without numbers, as on a CPU: a GPU's operators differ in some."""
-    print("counted, not measured; EAT-large, batch of 32, bf16, a step with AdamW", flush=True)
+    one = dry_steps("EAT-large", LARGE)
+    print(
+        f"floor: each kernel at {PEAK / 1e12:.0f} TFLOP/s and {BANDWIDTH / 1e12:.1f} TB/s, every "
+        f"operand read from memory; launches: {1e6 * LAUNCH:.0f} µs each, beside it."
+    )
+    memory()
+    epoch = EPOCH / 32 * one.seconds
+    print(
+        f"one length of 832 frames: at most {32 / one.seconds:.0f} clips/s, {epoch:.1f} s an "
+        f"epoch of {EPOCH:,} clips, {20 * epoch / 60:.1f} min for 20, "
+        f"{80 * epoch / 60:.0f} min for four seeds; {EPOCH / 32 * one.flops / 1e15:.1f} PFLOP "
+        "an epoch"
+    )
+    base: Any = BeatsArchitecture()
+    if hasattr(base, "projected"):  # where nearfar trains it
+        print()
+        dry_steps("BEATs-base", base.projected())
+    print("", *inference_lines(), sep="\n\n")
+
+
+def dry_steps(name: str, shape: Any) -> Kernels:
+    """The table of a training's steps; what one of clips of one length launches."""
+    print(f"counted, not measured; {name}, batch of 32, bf16, a step with AdamW", flush=True)
     print("| lengths | how many | mean | kernels | PFLOP | GB moved | floor, s | launches, s |")
     print("|---|--:|--:|--:|--:|--:|--:|--:|")
     cases = {
@@ -281,30 +303,18 @@ def dry() -> None:
         "drawn for the batch": drawn(32, 1),
         "drawn for each clip": drawn(32, 1, "clip"),
     }
-    floors, work = {}, {}
-    for name, lengths in cases.items():
-        found = counted_step(lengths, LARGE)
-        floors[name], work[name] = found.seconds, found.flops
-        mean_frames = sum(clips * frames for clips, frames in lengths) / 32
+    steps = []
+    for case, lengths in cases.items():
+        found = counted_step(lengths, shape)
+        steps.append(found)
+        frames = sum(clips * frames for clips, frames in lengths) / 32
         print(
-            f"| {name} | {len(lengths)} | {mean_frames:.0f} | {found.count:,} | "
+            f"| {case} | {len(lengths)} | {frames:.0f} | {found.count:,} | "
             f"{found.flops / 1e15:.3f} | {found.bytes / 1e9:.0f} | {found.seconds:.3f} | "
             f"{found.count * LAUNCH:.3f} |",
             flush=True,
         )
-    print(
-        f"floor: each kernel at {PEAK / 1e12:.0f} TFLOP/s and {BANDWIDTH / 1e12:.1f} TB/s, every "
-        f"operand read from memory; launches: {1e6 * LAUNCH:.0f} µs each, beside it."
-    )
-    memory()
-    epoch = EPOCH / 32 * floors["one"]
-    print(
-        f"one length of 832 frames: at most {32 / floors['one']:.0f} clips/s, {epoch:.1f} s an "
-        f"epoch of {EPOCH:,} clips, {20 * epoch / 60:.1f} min for 20, "
-        f"{80 * epoch / 60:.0f} min for four seeds; {EPOCH / 32 * work['one'] / 1e15:.1f} PFLOP "
-        "an epoch"
-    )
-    print("", *inference_lines(), sep="\n\n")
+    return steps[0]
 
 
 def counted_step(lengths: Lengths, shape: Any) -> Kernels:
