@@ -39,6 +39,14 @@ MANY = 10_000  # clips of the tiny encoder
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
+def spare() -> None:
+    """Where threads would wait for each other one is enough, if it is not the time that counts."""
+    import torch
+
+    if is_busy():
+        torch.set_num_threads(1)
+
+
 def counted(shape: Architecture, frames: int) -> int:
     """The same as PyTorch counts it."""
     import torch
@@ -179,6 +187,7 @@ def front(folder: Path, eat: EAT) -> float:
 
 def memory(folder: Path, precision: str) -> dict[str, float]:
     """Peak of the whole process: loaded, then after 8 clips, then after 40, at batch 8."""
+    spare()
     eat = EAT(str(folder / "large"), frames=FRAMES, precision=precision)  # type: ignore[arg-type]
     runtime = Runtime(device="cpu", batch_size=8)
     mels = clips(8)
@@ -191,6 +200,7 @@ def memory(folder: Path, precision: str) -> dict[str, float]:
 
 def flat(folder: Path) -> dict[str, float]:
     """Peak after a tenth and after all of many clips; tiny encoder, for the pass around it."""
+    spare()
     eat = EAT(str(folder / "tiny"))
     mels = clips(100, 96)
     peaks = []
