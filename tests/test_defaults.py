@@ -78,6 +78,7 @@ TABLE = [  # whose, name, value, source
     (nf.EAT, "precision", "fp32", OURS("EAT")),
     (nf.BEATs, "layer", None, OURS("BEATs")),
     (nf.BEATs, "precision", "fp32", OURS("BEATs")),
+    (nf.BEATs, "pooling", None, OURS("BEATs")),
     (nf.YAMNet, "scale", "peak", OURS("YAMNet")),
     (nf.FarSubtracted, "amount", 0.5, OURS("Residual of embeddings")),
     (nf.Pooled, "pooling", nf.Bands(), OURS("Grids and pooling")),
