@@ -119,7 +119,7 @@ def _numbers(power: Float32) -> Float64:
     kurtosis = (fourth + 6 * variance * STILL + 3 * STILL**2) / (variance + STILL) ** 2
     spectrum, edges = _spectrum(a)
     largest = np.maximum.reduceat(spectrum[:, : edges[-1]], edges[:-1], axis=1)
-    clarity = (spectrum[:, 1:].max(axis=1) + QUIET) / (np.median(spectrum[:, 1:], axis=1) + QUIET)
+    clarity = (spectrum[:, 1:].max(axis=1) + QUIET) / (_median(spectrum[:, 1:]) + QUIET)
     return np.concatenate(
         [
             10 * np.log10(clarity),
@@ -129,6 +129,13 @@ def _numbers(power: Float32) -> Float64:
             *(10 * np.log10(largest.T.astype(np.float64) + QUIET)),
         ]
     )
+
+
+def _median(rows: Float32) -> Float32:
+    """Of each row; NumPy's own takes three times as long to say the same."""
+    middle = [(rows.shape[1] - 1) // 2, rows.shape[1] // 2]
+    median: Float32 = np.partition(rows, middle, axis=1)[:, middle].mean(axis=1)
+    return median
 
 
 def _spectrum(a: Float32) -> tuple[Float32, list[int]]:
