@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from conftest import DATA
 from nearfar.embedder.eat.features import PADDING, check_frames, features, frames_of
 from nearfar.errors import AudioError, NearfarWarning, SettingError
-from nearfar.sound.fbank import fbank, mel_filters, n_frames
+from nearfar.sound.fbank import fbank, group_edges, mel_filters, n_frames
 
 GOLD = DATA / "eat"
 RATE = 16_000
@@ -308,3 +308,20 @@ def test_impossible_numbers_of_frames(frames):
 @pytest.mark.parametrize("frames", [None, 16, 1024, 1600, 12_288])
 def test_possible_numbers_of_frames(frames):
     check_frames(frames)
+
+
+@pytest.mark.parametrize(
+    ("groups", "n_mels", "lowest", "highest"), [(8, 128, 20, 8000), (8, 64, 125, 7500)]
+)
+def test_edges_of_groups_lie_between_the_peaks_of_their_bands(groups, n_mels, lowest, highest):
+    """Peaks are equal in mel: the last of a group lies as far below its edge as the next above."""
+
+    def mel(hz):
+        return 1127 * np.log1p(np.asarray(hz) / 700)
+
+    edges = group_edges(groups, n_mels, lowest, highest)
+    assert (edges[0], edges[-1], len(edges)) == (lowest, highest, groups + 1)
+    peaks = np.linspace(mel(lowest), mel(highest), n_mels + 2)[1:-1]
+    size = n_mels // groups
+    want = [(peaks[size * g - 1] + peaks[size * g]) / 2 for g in range(1, groups)]
+    np.testing.assert_allclose(mel(edges[1:-1]), want, rtol=1e-12)
