@@ -9,12 +9,14 @@ from functools import cache
 import numpy as np
 
 import nearfar as nf
+from beats_folders import folder as beats
 from conftest import TESTS, TINY, machine_sound, write, write_machine
 from nearfar.parts.own import user_module
 from yamnet_folder import make_folder
 
 ROOT = TESTS.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+NEW = ("drill", "lathe")
 HUB = "worstchan/EAT-large_epoch20_pretrain"
 FENCE = re.compile(r"^( *)```")
 # What people type, at the begin of a line of code; what follows `#` is said to them.
@@ -69,8 +71,10 @@ def make_world(root):
     rng = np.random.default_rng(7)
     for number, machine in enumerate(("fan", "pump")):
         write_machine(root / "DATA", machine, number, source=14, target=4)
-    for data in ("dev_data/raw", "eval_data/raw", "recordings", "demo/recordings"):
+    for data in ("dev_data/raw", "recordings", "demo/recordings"):
         shutil.copytree(root / "DATA", root / data)
+    for number, machine in enumerate(NEW, 2):  # an evaluation set has other machines
+        write_machine(root / "eval_data/raw", machine, number, source=14, target=4)
     for folder, count in (("normal", 20), ("today", 4), ("zoom/2026-06-15", 10)):
         for n in range(count):
             write(root / folder / f"{n:02d}.wav", machine_sound(rng))
@@ -82,8 +86,10 @@ def make_world(root):
         for file in ("config.json", "model.safetensors"):
             shutil.copyfile(TINY / file, root / name / file)
     make_folder(root / "YAMNET_DIR")
+    shutil.copytree(beats(), root / "BEATS_DIR")
     (root / "mine.py").write_text(_parts() + "\nmy_system = system\n")
     _scores(root)
+    _ground_truth(root)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", nf.NearfarWarning)  # of sets as small as these
         _detectors(root)
@@ -107,6 +113,18 @@ def _parts():
     blocks = [block for block in blocks if "nearfar.testing" not in block]
     first = [block for block in blocks if block.startswith("from dataclasses")]
     return "\n\n".join([*first, *(block for block in blocks if block not in first)])
+
+
+def _ground_truth(root):
+    """Labels of the evaluation set's test clips, in the official form."""
+    for machine in NEW:
+        files = sorted((root / "eval_data/raw" / machine / "test").glob("*.wav"))
+        for folder, known in (("data", "anomaly"), ("domain", "target")):
+            place = root / "ground_truth" / f"ground_truth_{folder}"
+            place.mkdir(parents=True, exist_ok=True)
+            lines = [f"{file.name},{int(known in file.name)}" for file in files]
+            name = f"ground_truth_{machine}_{files[0].name[:10]}_test.csv"
+            (place / name).write_text("\n".join(lines) + "\n")
 
 
 def _scores(root):

@@ -15,6 +15,7 @@ import nearfar as nf
 from conftest import DATA, TINY, machine_sound
 from nearfar.cli.main import app
 from shown_commands import HUB, PAGES, ROOT, all_shown, make_world, shown
+from trained_file import make_trained
 from yamnet_folder import make_keras
 
 # Pattern of a command → why it is not run here. One that fits no command any more fails.
@@ -28,6 +29,8 @@ SMALLER = {
     "--preset small": "--preset mini",
     "--precision bf16": "--precision fp32",
     "layer=10": "layer=2",
+    "--exclude fan,valve": "--exclude fan",
+    "--lora 64": "--lora 4",
 }
 # What is said besides: recordings here are none of the official set.
 BESIDES = {"reproduce": ["--any-data"]}
@@ -136,6 +139,8 @@ def prepare(command, world):
         save(world / "EAT-large_epoch20_pt.pt", model, cfg={"model": heads})
         shutil.copyfile(DATA / "beats" / "tiny" / "checkpoint.pt", world / "BEATs_iter3.pt")
         shutil.rmtree(world / command.text.split()[4], ignore_errors=True)
+    if "--weights t.safetensors" in command.text and not (world / "t.safetensors").exists():
+        make_trained(world / "t.safetensors", frontend=nf.Near())
     if "simulate recordings" in command.text:
         shutil.rmtree(world / "recordings")
 
