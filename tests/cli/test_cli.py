@@ -257,7 +257,7 @@ def test_anomalous_clips_in_fit(run, tmp_path):
 
 
 def test_unknown_names(run, detector_folder, dcase, tmp_path):
-    failed(run("fit", dcase, "-s", "s5", "-o", tmp_path / "d"), "s5", "s4")
+    failed(run("fit", dcase, "-s", "s9", "-o", tmp_path / "d"), "s9", "s4")
     failed(run("fit", dcase, "-s", "missing.py:x", "-o", tmp_path / "d"), "missing.py")
     failed(
         run("fit", dcase, "-o", tmp_path / "d", "--set", "whitening.shrinkge=1"),

@@ -30,7 +30,7 @@ VARY = ("--vary", "whitening.shrinkage=[0.01,0.1]")
         (("--scores", ".", "--truth", ".", "--clip-seconds", 3), "--clip-seconds is for DATA"),
         (("--scores", "."), "no labels; give --truth FILE"),
         (("data", "--json", "no such folder/a.json"), "cannot be written to"),
-        (("data", "-s", "s5"), "no system 's5'; it has: logmel"),
+        (("data", "-s", "s9"), "no system 's9'; it has: logmel"),
         (("data", "--detector", "d", "--channel-order", "far-near"), "d has its own"),
         (("data", "--near", "3"), "--near and --far go together"),
     ],

@@ -155,17 +155,17 @@ def test_quiet_leaves_errors_and_results(run, monkeypatch, where):
     assert err == "warning: look\n"
     args = ["--quiet", *args] if where == "before" else [*args, "-q"]
     assert run(*args) == (0, loud, "")
-    code, out, err = run("systems", "s5", "-q")
+    code, out, err = run("systems", "s9", "-q")
     assert (code, out, err.count("\n")) == (2, "", 1)
 
 
 def test_verbose_tells_the_version_and_where_an_error_came_from(run):
-    code, out, err = run("systems", "s5", "--verbose")
+    code, out, err = run("systems", "s9", "--verbose")
     assert (code, out) == (2, "")
     assert err.startswith(f"nearfar {__version__}, Python ")
     assert "Traceback" in err
     assert err.splitlines()[-1].startswith("error: ")
-    code, _, err = run("systems", "s5")  # and the next run is as ever
+    code, _, err = run("systems", "s9")  # and the next run is as ever
     assert (code, err.count("\n")) == (2, 1)
 
 

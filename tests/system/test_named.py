@@ -65,7 +65,7 @@ def test_a_persons_own_system_and_function(own):
 @pytest.mark.parametrize(
     ("name", "weights", "said"),
     [
-        ("s5", [], "no system 's5'"),
+        ("s9", [], "no system 's9'"),
         ("s3-dfi", [], "did you mean"),
         ("s4", ["x"], "needs no weights"),
         ("ready", ["x"], "is a system already"),
