@@ -5,6 +5,7 @@ import numpy as np
 import nearfar as nf
 from conftest import RATE, machine_sound, write
 from nearfar.embedder.eat.features import features
+from nearfar.embedder.encoders import encoder_of
 from nearfar.runtime.threads import one_thread
 from nearfar.training import FineTuning
 
@@ -42,7 +43,7 @@ def write_classes(root, source=10, target=6, seed=0, seconds=(1.5,)):
 def system(weights, frontend=None):
     return nf.System(
         frontend=frontend or nf.CoherenceMask(),
-        embedder=nf.Crops(nf.EAT(str(weights))),
+        embedder=nf.Crops(encoder_of(str(weights))),  # EAT or BEATs
         rule=nf.KNN((1.0,), "cosine"),
     )
 

@@ -1,5 +1,6 @@
 """Other ways to train: losses, low-rank updates, domain adaptation. None of them forks the loop."""
 
+import json
 import os
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 
 import nearfar as nf
+from beats_folders import folder
 from conftest import TESTS, TINY, finish, first_quick, free_port, stop
 from finetune_sounds import sound, system, write_classes
 from nearfar.embedder.eat.weights import open_weights
@@ -123,6 +125,8 @@ def test_a_checkpoint_of_before_these_settings_goes_on():
     now = FineTuning().to_data()
     then = {k: v for k, v in now.items() if k not in ("loss", "lora", "adaptation")}
     checkpoint.refuse_other(Path("x"), run(**then), run(**now))
+    # Nor had it a list of its machines, which its clips tell.
+    checkpoint.refuse_other(Path("x"), run(**then), run(**now) | {"machines": ["fan"]})
     with pytest.raises(SettingError, match=r"training\.lora was 0, is 4"):
         checkpoint.refuse_other(Path("x"), run(**then), run(**{**now, "lora": 4}))
 
@@ -192,8 +196,8 @@ class Watched(run.Loop):
         super().__post_init__()
         Watched.last = self
 run.Loop = Watched
-settings = replace(QUICK, epochs=2, accumulation=2, loss="elasticface", lora=4)
-settings = replace(settings, adaptation=sys.argv[5])
+import json
+settings = replace(QUICK, epochs=2, accumulation=2, **json.loads(sys.argv[5]))
 run.finetune(system(weights), nf.Clips.open(data, split="train"), settings,
              nf.Runtime(device="cpu"), out=out)
 import os
@@ -203,14 +207,34 @@ save_file(dict(Watched.last.state.learner.state_dict()), f"{out}.{os.environ['RA
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("adaptation", ["dann"])
-def test_two_processes_end_with_equal_weights(data, tmp_path, adaptation):
+@pytest.mark.parametrize(
+    ("weights", "settings"),
+    [
+        (lambda: TINY, {"loss": "elasticface", "lora": 4, "adaptation": "dann"}),
+        # A scale that moves with each process's share: what they end with is their mean.
+        (folder, {"loss": "sc-adacos", "adaptive_scale": True, "lora": 4}),
+        (folder, {}),
+    ],
+    ids=["EAT, dann", "BEATs, sc-adacos", "BEATs"],
+)
+def test_two_processes_end_with_equal_weights(data, tmp_path, weights, settings):
     pytest.importorskip("accelerate")
     out = tmp_path / "s1.safetensors"
     shared = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": free_port(), "WORLD_SIZE": "2"}
     processes = [
         subprocess.Popen(
-            [sys.executable, "-W", "error", "-c", CHILD, TESTS, data, TINY, out, adaptation],
+            [
+                sys.executable,
+                "-W",
+                "error",
+                "-c",
+                CHILD,
+                TESTS,
+                data,
+                weights(),
+                out,
+                json.dumps(settings),
+            ],
             env={**os.environ, **shared, "OMP_NUM_THREADS": "1", "RANK": r, "LOCAL_RANK": r},
             stderr=subprocess.PIPE,
             text=True,

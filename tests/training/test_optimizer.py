@@ -98,6 +98,26 @@ def test_of_beats_what_is_no_matrix_does_not_decay_and_one_table_is_trained():
     }
 
 
+@pytest.mark.parametrize("clusters", [1, 16])
+def test_adamw_learns_as_fast_whatever_the_gradients_decay_and_slower_by_its_own_rates(clusters):
+    """It divides a gradient by its size: a step of the first layer is as long, to the ε in it."""
+    mel = torch.randn(4, 48, 128, generator=torch.Generator().manual_seed(0))
+
+    def moved(**changed):
+        settings = FineTuning(loss="sc-adacos", clusters=clusters, weight_decay=0, **changed)
+        pupil = learner(beats_weights(folder()), 4, settings).train()
+        weight = pupil.encoder.encoder.layers[0].fc1.weight
+        before, optimizer = weight.detach().clone(), adamw(pupil, settings)
+        pupil([mel], torch.arange(4), torch.arange(4))[0].backward()
+        optimizer.step()
+        return float(weight.grad.norm()), float((weight.detach() - before).norm())
+
+    (usual, step), (less, same) = moved(gradient_decay=1.0), moved(gradient_decay=0.5)
+    assert less == pytest.approx(usual / 4, rel=1e-3)  # of three layers two are above it
+    assert same == pytest.approx(step, rel=1e-2)
+    assert moved(gradient_decay=1.0, layer_decay=0.5)[1] == pytest.approx(step / 4, rel=1e-2)
+
+
 def test_a_share_is_of_each_group_s_own_peak():
     optimizer = adamw(learner(open_weights(TINY), 3, FineTuning()), FineTuning())
     peaks = [group["lr"] for group in optimizer.param_groups]
