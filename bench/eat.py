@@ -36,15 +36,8 @@ MATRIX, ACCELERATED_MATRIX = 2_048, 8_192
 MEMORY = 2.5  # GB, the limit
 DISK = 3e9  # bytes that must be free for the weights
 MANY = 10_000  # clips of the tiny encoder
+NO_MEMORY = "Peak memory of a whole process: not measured beside the machine's other work."
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-
-
-def spare() -> None:
-    """Where threads would wait for each other one is enough, if it is not the time that counts."""
-    import torch
-
-    if is_busy():
-        torch.set_num_threads(1)
 
 
 def counted(shape: Architecture, frames: int) -> int:
@@ -187,7 +180,6 @@ def front(folder: Path, eat: EAT) -> float:
 
 def memory(folder: Path, precision: str) -> dict[str, float]:
     """Peak of the whole process: loaded, then after 8 clips, then after 40, at batch 8."""
-    spare()
     eat = EAT(str(folder / "large"), frames=FRAMES, precision=precision)  # type: ignore[arg-type]
     runtime = Runtime(device="cpu", batch_size=8)
     mels = clips(8)
@@ -200,7 +192,6 @@ def memory(folder: Path, precision: str) -> dict[str, float]:
 
 def flat(folder: Path) -> dict[str, float]:
     """Peak after a tenth and after all of many clips; tiny encoder, for the pass around it."""
-    spare()
     eat = EAT(str(folder / "tiny"))
     mels = clips(100, 96)
     peaks = []
@@ -261,8 +252,12 @@ def run() -> str:
     with tempfile.TemporaryDirectory() as folder:
         child("write", folder)
         quick = child("speed", folder, alone=is_busy())
-        used = {p: child("memory", folder, p) for p in quick["peaks"]}
-        parts = [*speed_text(quick), *memory_text(used, child("flat", folder))]
+        parts = speed_text(quick)
+        if quick["alone"]:  # that many clips would take most of an hour
+            parts.append(NO_MEMORY)
+        else:
+            used = {p: child("memory", folder, p) for p in quick["peaks"]}
+            parts += memory_text(used, child("flat", folder))
         return "\n\n".join([*parts, cuda_text(child("cuda", folder))])
 
 
