@@ -513,3 +513,59 @@ def test_join_sorts_and_keeps_every_value_beside_its_label() -> None:
             assert section.target[k] == (row.domain == "target")
             assert section.decisions is not None
             assert section.decisions[k] == (section.scores[k] > 0)
+
+
+# ---- the evaluator's files, in part ---------------------------------------------------------
+
+
+@pytest.fixture
+def published(tmp_path: Path) -> Path:
+    """The three folders of one machine, as the evaluator has them."""
+    rows = {
+        "data": ["section_00_0000.wav,0", "section_00_0001.wav,1"],
+        "domain": ["section_00_0000.wav,1", "section_00_0001.wav,0"],
+        "attributes": [
+            "section_00_0000.wav,section_00_target_test_normal_0007_car_B",
+            "section_00_0001.wav,section_00_source_test_anomaly_0003_car_A",
+        ],
+    }
+    for kind, lines in rows.items():
+        path = tmp_path / f"ground_truth_{kind}" / "ground_truth_ToyDrone_section_00_test.csv"
+        path.parent.mkdir()
+        path.write_text("\n".join(lines) + "\n")
+    return tmp_path
+
+
+def told(truth: Truth) -> list[tuple[str, str, str | None, str]]:
+    return [(r.machine, r.file, r.domain, r.label) for r in truth.rows]
+
+
+def test_the_folder_its_labels_and_one_file_say_the_same(published: Path) -> None:
+    whole = read_truth(published)
+    assert told(whole) == [
+        ("ToyDrone", "section_00_0000.wav", "target", "normal"),
+        ("ToyDrone", "section_00_0001.wav", "source", "anomaly"),
+    ]
+    data = published / "ground_truth_data"
+    assert read_truth(data) == whole
+    assert read_truth(data / "ground_truth_ToyDrone_section_00_test.csv") == whole
+
+
+def test_domains_are_told_by_labelled_names_too(published: Path) -> None:
+    whole = told(read_truth(published))
+    shutil.rmtree(published / "ground_truth_domain")
+    assert told(read_truth(published)) == whole
+    names = published / "ground_truth_attributes" / "ground_truth_ToyDrone_section_00_test.csv"
+    change(names, lambda text: line(text, 1, "section_00_0000.wav,no name of ours"))
+    assert {row[2] for row in told(read_truth(published))} == {None}
+
+
+def test_files_apart_have_labels_alone_whatever_lies_beside(published: Path) -> None:
+    apart = published / "downloads"
+    shutil.copytree(published / "ground_truth_data", apart)
+    assert {row[2] for row in told(read_truth(apart))} == {None}
+    for path in (published / "ground_truth_data").iterdir():
+        path.unlink()
+    with pytest.raises(FormatError, match=r"no \.csv file") as error:
+        read_truth(published / "ground_truth_data")
+    one_line(error)

@@ -107,15 +107,16 @@ def test_a_system_it_is_not_about_is_one_line(system):
     refused(lambda: rows(system), "'beyond' is about", "--weights", error=SettingError)
 
 
-def test_a_row_is_compared_with_the_row_it_names(weights, data):
+def test_a_row_is_compared_with_the_row_it_names(weights, data, tmp_path):
     start = beyond.plain(weights)
     names = ("one vector", "LDN", "DIF and one vector", "DIF and LDN")
     variants = [rows(start)[name] for name in names]
-    result = ablate(data, variants, draws=50)
+    runtime = nf.Runtime(cache=tmp_path)
+    result = ablate(data, variants, runtime, draws=50)
     scores = {}
     for variant in variants:
-        detector = nf.fit(variant.system, nf.Clips.open(data, split="train"))
-        scores[variant.name] = detector.score(nf.Clips.open(data, split="test"))
+        detector = nf.fit(variant.system, nf.Clips.open(data, split="train"), runtime)
+        scores[variant.name] = detector.score(nf.Clips.open(data, split="test"), runtime)
     for row in result.rows[1:]:
         other = row.variant.against or "one vector"
         assert row.comparison == nf.compare(scores[row.variant.name], scores[other], draws=50)
@@ -129,7 +130,8 @@ def test_a_row_is_compared_with_the_row_it_names(weights, data):
         assert values["difference"] == pytest.approx(values["mean"] - before, abs=1e-15)
     head, *_ = (line for line in result.text.splitlines() if line.startswith("variant"))
     assert head.endswith("over")
-    plain = ablate(data, [Variant("a", nf.logmel()), Variant("b", nf.logmel())], draws=50)
+    pair = [Variant("a", nf.logmel()), Variant("b", nf.logmel())]
+    plain = ablate(data, pair, runtime, draws=50)
     assert "over" not in plain.text.splitlines()[0]
 
 
