@@ -12,6 +12,7 @@ import typer
 from nearfar.cli import offers
 from nearfar.cli.lines import say
 from nearfar.cli.options import (
+    DATA,
     AnyFrontend,
     BatchSize,
     Cache,
@@ -85,13 +86,16 @@ Choose = Annotated[
 Truth = Annotated[
     Path | None,
     typer.Option(
-        help="A CSV of machine, section, file, domain, label, for clips whose names tell no label."
+        help="The ground truth, for clips whose names tell no label: a CSV of machine, section, "
+        "file, domain, label, or as it is published."
     ),
 ]
 Evaluation = Annotated[
     list[Path] | None,
     typer.Option(
         "--eval",
+        metavar="PLACE",
+        rich_help_panel=DATA,
         help="Machines of the evaluation set, held beside those of DATA: dev, eval, difference. "
         "Without labels and --truth their clips are scored, not judged. Repeatable.",
     ),
@@ -183,6 +187,7 @@ def evaluate(
         bool,
         typer.Option(
             "--transductive",
+            rich_help_panel=DATA,
             help="Take --scores that were ranked or scaled within the test set; the word stands "
             "beside every number.",
         ),
