@@ -94,16 +94,18 @@ def _numbers(x: Float32, scale: np.float32) -> Float64:
     # With the window, not the whole sound: a product by a power of two is exact anywhere.
     framed, window = spectral.frames(x, FRAME, STEP), spectral.hann(FRAME) * scale
     total, squares = np.zeros(MELS), np.zeros(MELS)
-    windowed = np.empty((min(BLOCK, len(framed)), FRAME), np.float32)
+    most = min(BLOCK, len(framed))
+    windowed, banded = np.empty((most, FRAME), np.float32), np.empty((most, MELS), np.float32)
     for first, last in spectral.blocks(len(framed), BLOCK):
         some = np.multiply(framed[first:last], window, out=windowed[: last - first])
         parts = rfft(some, axis=1).view(np.float32)  # (frames, 2 bins), real beside imaginary
         np.multiply(parts, parts, out=parts)
         power = parts[:, ::2] + parts[:, 1::2]
+        bands = banded[: last - first]  # (frames, MELS)
         for rows, bins, filters in _filters():
-            bands = power[:, bins] @ filters  # (frames, TOGETHER)
-            total[rows] += bands.sum(axis=0)
-            squares[rows] += np.einsum("tm,tm->m", bands, bands)
+            np.matmul(power[:, bins], filters, out=bands[:, rows])
+        total += np.einsum("tm->m", bands)
+        squares += np.einsum("tm,tm->m", bands, bands)
     mean = total / len(framed)
     floor = FLOOR * mean.mean()
     # ⟨(M + c)²⟩, without a second pass for c.
