@@ -153,7 +153,7 @@ def test_the_less_surprised_domain_counts(inner):
     bank, queries = bank_of(12, 30), queries_of()
     expected = [plain_surprise(inner, q, bank) for q in queries]
     got = PerDomain(inner)(queries, bank)
-    np.testing.assert_allclose(got, expected, rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(got, expected, rtol=1e-10, atol=1e-10)
     assert len(set(got.tolist())) > 1
 
 
