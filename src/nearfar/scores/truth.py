@@ -10,15 +10,17 @@ from __future__ import annotations
 
 import csv
 import io
-import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from nearfar.clips import Clip, parse_name
 from nearfar.errors import DatasetError, FormatError, warn
+
+if TYPE_CHECKING:
+    import os
 
 Line = tuple[str, list[str]]  # `path:line` and the fields
 Value = TypeVar("Value")
@@ -109,7 +111,7 @@ def read_truth(path: str | os.PathLike[str]) -> Truth:
         inner = path / _DATA
         if inner.is_dir():
             return Truth(tuple(_evaluator_rows(_files_of(inner))))
-        if path.name == _DATA or any(map(_TRUTH_FILE.fullmatch, os.listdir(path))):
+        if path.name == _DATA or any(_TRUTH_FILE.fullmatch(p.name) for p in path.glob("*.csv")):
             return Truth(tuple(_evaluator_rows(_files_of(path))))
         if not (path / "truth.csv").is_file():
             raise FormatError(
