@@ -1,6 +1,7 @@
 """Every part of ours passes the contract that third parties are given."""
 
 import re
+import warnings
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -10,6 +11,7 @@ import pytest
 import nearfar as nf
 from beats_folders import folder as beats
 from conftest import TINY
+from nearfar.detector.fitting import fit_many
 from nearfar.system.presets import PRESETS
 from nearfar.testing import check_embedder, check_frontend, check_part, check_rule, check_system
 from yamnet_folder import make_folder
@@ -113,6 +115,25 @@ def test_presets_take_whatever_encoder_the_weights_are():
             check_system(member)
         assert ("BEATs(" in repr(system)) == (PRESETS[name].encoders > 0)
         assert eval(repr(system), vars(nf) | {n: getattr(nf, n) for n in nf.__all__}) == system
+
+
+@pytest.mark.slow
+def test_what_is_beyond_the_report_goes_with_every_embedder(dcase):
+    """Rules of density, bands and domains, and far taken off rows: together, fitted and scored."""
+    mono = (nf.LogMel(), nf.EAT(str(TINY)), nf.BEATs(beats()))
+    rows = (*mono, *map(nf.Pooled, mono[1:]))
+    ears = (nf.DIF(), *rows, *map(nf.FarSubtracted, rows))
+    rules = (nf.LocalDensity(metric="cosine"), nf.VarMin(), nf.PerDomain())
+    pairs = [(ear, rule) for ear in ears for rule in rules]
+    pairs += [(nf.Pooled(ear), nf.PerBand(rule)) for ear in mono[1:] for rule in rules]
+    fronts = {1: nf.Near(), 2: nf.Stereo()}
+    systems = [nf.System(fronts[ear.channels], ear, rule=rule) for ear, rule in pairs]
+    clips = nf.Clips.open(dcase, split="train", machines=["fan"])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", nf.NearfarWarning)  # of sets as small as this
+        for system, detector in zip(systems, fit_many(systems, clips), strict=True):
+            assert np.isfinite(detector.self_scores("fan")).all(), system
+            assert np.isfinite(detector.score(clips[:2]).values).all(), system
 
 
 def test_presets_say_how_many_weights_they_take():
