@@ -46,6 +46,18 @@ from nearfar.system.system import AnySystem
 WORKERS = 2
 NOT_YET = "Not run yet: what is compared is fixed first."
 DRAWS = 2000
+READ = """### Does the published gain show here?
+
+Read off the tables above by a person, for this encoder of 135,104 parameters and simulated
+machines. **Bands**: yes. **Local density and VarMin**: yes where bands are apart, one as much as
+the other; with one vector VarMin a little, local density not. **RDP(4)**: neither a gain nor a
+loss can be told; **RDP(8)** takes away. **Per-domain conformal** scores take away, with one
+vector and with bands. **Cancellation**: neither. ENV and LTAS each add as much to DIF as the
+other, though ENV alone is no better than DIF.
+
+So `s5`, made of what is published for BEATs on the real recordings, is with YAMNet-256 hardly
+better than `s5-dif`, which is in it: with that encoder take `s5-small`. What BEATs and EAT gain
+by it nobody here knows, for their weights are not here."""
 BEFORE = (3.83, 6.56)  # interval of s5-dif over s4 on six earlier seeds of two simulators
 TEXT = (Path(__file__).parent / "system5.txt").read_text("utf-8")
 FEATURES = (nf.DIF(), nf.ENV(), nf.LTAS())
@@ -443,6 +455,7 @@ def page(folder: Path | None, small: Path | None = None) -> str:
         + "\n\nBy the interval alone, against the first row:\n\n"
         + sorted_out(seeds, "bands: bands, RDP(4), LDN"),
     ]
+    parts.append(READ)
     if fewer := read_seeds(small):
         parts.append(
             "### With fewer clips\n\n`--preset small`: 100 + 10 training and 80 test clips a "
