@@ -30,6 +30,7 @@ SECTIONS = (
     "frontends",
     "fit",
     "selfscores",
+    "rules",
     "bootstrap",
     "startup",
     "fbank",

@@ -68,7 +68,7 @@ CASES: dict[str, tuple[str, ...]] = {
         "score fan.detector normal --part gone.py:Mine",
     ),
     "Systems and settings": (
-        "fit normal -o new.detector -s s5",
+        "fit normal -o new.detector -s s9",
         "fit normal -o new.detector --set whitening.shrinkge=0.1",
         "fit normal -o new.detector --set whitening.shrinkage=7",
         "fit normal -o new.detector --set rule=KKN",

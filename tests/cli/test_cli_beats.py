@@ -67,5 +67,5 @@ def test_a_detector_hears_through_it_and_through_no_other(run, dcase, tmp_path):
 
 
 def test_system_1_of_published_weights_is_told_to_be_none(dcase):
-    with pytest.warns(nf.NearfarWarning, match=r"the frozen baseline, not System 1$"):
+    with pytest.warns(nf.NearfarWarning, match=r"the frozen baseline, not System 1;"):
         nf.fit(nf.s1(folder()), nf.Clips.open(dcase / "fan" / "train"))
