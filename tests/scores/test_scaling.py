@@ -52,9 +52,11 @@ def test_ranks_are_recognised_in_any_unit(name, seed):
     assert found.startswith("the ranks of fan")
 
 
-@pytest.mark.parametrize("method", ["average", "min", "max", "dense"])
-def test_ranks_of_ties_too(method):
-    some = each(lambda x: scipy.stats.rankdata(x, method=method), raw(1, digits=1))
+@pytest.mark.parametrize(
+    ("method", "digits"), [("average", 1), ("min", 1), ("max", 1), ("dense", 2)]
+)
+def test_ranks_of_ties_too(method, digits):
+    some = each(lambda x: scipy.stats.rankdata(x, method=method), raw(1, digits=digits))
     assert any(len(np.unique(x)) < len(x) for x in some.values())
     assert "the ranks" in scaled_within(table_of(some))
 
@@ -152,3 +154,21 @@ def test_said_so_the_word_stands_beside_every_number(run, ranked):
     told = json.loads(run(*args, "--json", "-")[1])
     assert told["transductive"] is True
     assert told["settings"]["within_the_test_set"] == "the ranks of fan, section 00"
+
+
+@pytest.mark.parametrize("normals", [3, 4, 5, 9, 10, 15])
+@pytest.mark.parametrize("clips", [10, 12, 20, 32])
+def test_percentiles_of_few_normals_are_evenly_spaced_by_chance_and_no_ranks(normals, clips):
+    rng = np.random.default_rng((normals, clips))
+    for _ in range(40):
+        some = {}
+        for machine in MACHINES:
+            own = np.sort(rng.standard_normal(normals))
+            heard = rng.standard_normal(clips) + np.arange(clips) % 2  # every other one is louder
+            some[machine] = np.searchsorted(own, heard, side="right") / normals
+        assert scaled_within(table_of(some)) == ""
+
+
+def test_every_step_of_a_scale_is_no_rank():
+    steps = np.repeat(np.arange(11) / 10, [3, 1, 2, 2, 1, 3, 2, 2, 1, 2, 1])  # of 10 normal clips
+    assert scaled_within(table_of(dict.fromkeys(MACHINES, steps))) == ""

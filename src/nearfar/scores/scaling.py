@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 TRANSDUCTIVE = "transductive"  # beside every number of such scores
 FEWEST = 10  # clips of a machine; fewer may look like anything
+RANKS = 10  # different scores that are taken for ranks
 DISTINCT = 5  # different scores; two values are evenly spaced whatever they are
 _SHARES = 5000  # normal clips at most, or parts of a weighted mean of two shares
 _CLOSE = 1e-6  # shares of the range; files may have six digits
@@ -73,11 +74,14 @@ def _seen(parts: Mapping[str, Values]) -> str:
 def _are_ranks(scores: Values) -> bool:
     """Is the score a straight line of its rank, of ties the least, mean, largest or next one?"""
     values, counts = np.unique(scores, return_counts=True)
-    if 2 * len(values) < len(scores):  # with so many ties they would be evenly spaced by chance
+    # Of few normals, percentiles are evenly spaced by chance, the more so the fewer they are.
+    if len(values) < max(RANKS, len(scores) / 2):
         return False
     last = np.cumsum(counts)
     values = values / np.abs(values).max()
-    kinds = (last - counts, last - (counts - 1) / 2, last, np.arange(len(values)))
+    kinds = [last - counts, last - (counts - 1) / 2, last]
+    if 10 * len(values) >= 9 * len(scores):  # else all steps of a scale may be there by chance
+        kinds.append(np.arange(len(values)))
     span = values[-1] - values[0]
     return any(
         bool(np.all(np.abs((values - values[0]) / span - (k - k[0]) / (k[-1] - k[0])) <= _CLOSE))
@@ -118,6 +122,8 @@ def _are_means_of_ranks(scores: Values) -> bool:
     """Within 0 to 1, with the mean that ranks have: (n + 1)/2n, ½ or (n − 1)/2n."""
     n = len(scores)
     if scores.min() < -_CLOSE or scores.max() > 1 + _CLOSE:
+        return False
+    if len(np.unique(scores)) < max(RANKS, n / 2):  # shares of few normal clips: any mean may be
         return False
     means = ((n + 1) / (2 * n), 0.5, (n - 1) / (2 * n))
     return any(abs(scores.mean() - mean) <= 1e-9 for mean in means)
