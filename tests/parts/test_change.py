@@ -13,7 +13,7 @@ from made_parts import ENSEMBLE, NAMES, Mine, anything, one_line
 from nearfar.errors import SettingError
 from nearfar.parts.change import with_setting, with_settings
 from nearfar.parts.data import from_data, to_data
-from nearfar.system.presets import PRESETS, s3_eat
+from nearfar.system.presets import PRESETS, s3_eat, s5
 
 
 @pytest.mark.parametrize(
@@ -220,3 +220,21 @@ def test_any_text_gives_a_system_or_one_line(text):
         with_setting(nf.s4(), text)
     except SettingError as error:
         one_line(error)
+
+
+def test_a_setting_of_another_part_is_named_with_its_path():
+    system = s5("a folder")
+    wrong = "members.0.rule.power=4"
+    with pytest.raises(SettingError, match=r"PerBand has no setting 'power'") as refusal:
+        with_setting(system, wrong)
+    assert str(refusal.value).endswith(". There is members.0.embedder.pooling.power")
+    path = str(refusal.value).rpartition(" ")[2]
+    assert with_setting(system, f"{path}=4").members[0].embedder.pooling.power == 4
+
+
+def test_of_several_places_of_a_setting_the_nearest_come_first_and_three_are_named():
+    with pytest.raises(SettingError) as refusal:
+        with_setting(s5("a folder"), "members.2.embedder.metric=cosine")
+    there = str(refusal.value).partition("There is ")[2].split(" or ")
+    assert there[0] == "members.2.rule.metric"
+    assert len(there) == 3

@@ -40,7 +40,13 @@ def with_setting(system: Any, assignment: str) -> Any:
         SettingError: unknown part or setting, or a value the part refuses.
     """
     path, text = _parsed(assignment)
-    return _replaced(system, path, _value(text), "")
+    try:
+        return _replaced(system, path, _value(text), "")
+    except _NoSuch as error:
+        # A setting of another part is a slip of the path, and that one is the way out.
+        named = sorted(_paths(system, path[-1]), key=lambda p: p[: len(path) - 2] != path[:-2])
+        there = " or ".join(".".join(p) for p in named[:3])
+        raise SettingError(f"{error}. There is {there}" if there else str(error)) from None
 
 
 def with_settings(system: Any, assignments: Sequence[str]) -> Any:
@@ -96,10 +102,25 @@ def _setting(part: Any, name: str) -> Any:
         raise SettingError(f"{part!r} has no settings, so no {name!r}")
     names = [f.name for f in fields(part) if f.init]  # `replace` can set no others
     if name not in names:
-        raise SettingError(
-            f"{type(part).__name__} has no setting {name!r}; {did_you_mean(name, names)}"
-        )
+        raise _NoSuch(f"{type(part).__name__} has no setting {name!r}; {did_you_mean(name, names)}")
     return getattr(part, name)
+
+
+class _NoSuch(SettingError):
+    """A part lacks the setting."""
+
+
+def _paths(part: Any, name: str) -> list[list[str]]:
+    """Where in a part, and in the parts in it, there is a setting of a name."""
+    found = []
+    if isinstance(part, tuple):
+        inside = [(str(k), one) for k, one in enumerate(part)]
+    elif is_dataclass(part) and not isinstance(part, type):
+        inside = [(f.name, getattr(part, f.name)) for f in fields(part) if f.init]
+        found = [[name]] * any(key == name for key, _ in inside)
+    else:
+        return []
+    return found + [[key, *rest] for key, one in inside for rest in _paths(one, name)]
 
 
 def _changed(part: Any, made: dict[str, Any]) -> Any:
