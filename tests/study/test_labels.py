@@ -68,3 +68,18 @@ def test_only_clips_with_a_label_are_judged(truth):
     scores = Scores(Verdict(c, 1.0, 0.5, 2.0, "x.wav") for c in CLIPS)
     found = labels_of(CLIPS, truth)
     assert [key_of(v.clip)[0] for v in found.judged(scores)] == ["fan", "fan", "Sander", "Sander"]
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        ("Sander,00,c.wav,0,0\n", "d.wav"),  # a clip without a label
+        ("Sander,00,c.wav,0,0\nSander,00,d.wav,1,1\nSander,00,x.wav,1,1\n", "x.wav"),
+        ("Sander,00,c.wav,0,0\nSander,00,d.wav,1,1\nToy,00,c.wav,0,1\n", "Toy"),
+        ("Sander,00,c.wav,0,0\nSander,00,d.wav,1,1\nSander,00,c.wav,0,1\n", "twice"),
+    ],
+)
+def test_a_ground_truth_of_other_clips_is_refused_before_any_fit(rows, said, tmp_path):
+    path = tmp_path / "truth.csv"
+    path.write_text(HEAD + rows)
+    refused(lambda: labels_of(CLIPS, path), said, error=DatasetError)

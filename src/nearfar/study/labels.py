@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from nearfar.clips import Clips
 from nearfar.errors import DatasetError
+from nearfar.scores.join import ScoredFile, join
 from nearfar.scores.truth import Truth, read_truth, section_name
 from nearfar.scores.verdict import Scores
 
@@ -63,7 +64,8 @@ def labels_of(test: Clips, truth: Path | None = None) -> Labels:
         truth: ground truth, in any form that `read_truth` reads; None: names alone tell.
 
     Raises:
-        DatasetError: a section of which some clips have a label and some have none.
+        DatasetError: a section of which some clips have a label and some have none, or a ground
+            truth of other clips.
         FormatError: a ground truth that cannot be read.
     """
     read = read_truth(truth) if truth is not None else Truth(())
@@ -84,7 +86,22 @@ def labels_of(test: Clips, truth: Path | None = None) -> Labels:
             )
         (unknown if silent else named).append(key)
     own = Truth.from_clips(clip for key in named for clip in sections[key])
-    return Labels(Truth((*read.rows, *own.rows)), tuple(named), told, tuple(unknown))
+    everything = Truth((*read.rows, *own.rows))
+    if truth is not None:
+        _check_fit(everything, [c for key in sections if key not in unknown for c in sections[key]])
+    return Labels(everything, tuple(named), told, tuple(unknown))
+
+
+def _check_fit(truth: Truth, clips: list[Clip]) -> None:
+    """Refuse labels that are not those of the clips, in the words in which scores would be."""
+    # Before anything is heard or fitted: joined by name, scores of 0 tell the same as real ones.
+    join(
+        [
+            ScoredFile(c.machine, section_name(c.section), c.key, 0.0, where=str(c.path))
+            for c in clips
+        ],
+        truth,
+    )
 
 
 def of_sections(scores: Scores, keys: Iterable[Key]) -> Scores:
@@ -107,5 +124,6 @@ def refuse_unknown(labels: Labels, test: Clips) -> None:
     for clip in test:
         if key_of(clip) in labels.unknown:
             raise DatasetError(
-                f"{clip.path}: no label in its name; give the ground truth with --truth FILE"
+                f"{clip.path}: no label in its name; give the ground truth with --truth FILE, or "
+                "choose without labels, with --choose balance"
             )
