@@ -32,6 +32,7 @@ def begins(lines, words):
     return [line for line in lines if line.startswith(words)]
 
 
+@pytest.mark.slow
 def test_all_parts_run_and_each_line_is_in_the_file_when_it_is_said(tmp_path):
     made = small(tmp_path / "gpu.md")
     assert made.run() == 0

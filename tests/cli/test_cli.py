@@ -408,6 +408,7 @@ def test_2021_is_not_called_omega(run, tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_far_near_data_are_evaluated_as_such(run, dcase, tmp_path):
     for path in dcase.rglob("*.wav"):
         write(tmp_path / path.relative_to(dcase), read(path)[::-1])

@@ -90,6 +90,7 @@ def test_left_out_machines_calibrate_with_all_their_clips(run, dev, tmp_path):
     assert sum(heard.fresh) == 3
 
 
+@pytest.mark.slow
 def test_one_machines_name_in_two_data_sets(run, dev, more, tmp_path):
     one, two = tmp_path / "one.safetensors", tmp_path / "two.safetensors"
     given = ["finetune", dev, more, "--weights", folder(), *QUICK]

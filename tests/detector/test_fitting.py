@@ -203,6 +203,7 @@ def alive(refs):
     return {ref() is not None for ref in refs}
 
 
+@pytest.mark.slow
 def test_a_member_that_no_later_system_has_is_let_go(train):
     systems = (nf.Ensemble((MASKED, DIF)), nf.Ensemble((DIF, CANCELLED)), CANCELLED, MASKED)
     many = fitting.fit_many(systems, train)

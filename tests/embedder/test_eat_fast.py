@@ -82,7 +82,10 @@ def embed(engine, mels, batch=None, layer=None, pooling="mean"):
     return engine(mels, POOLING[pooling], layer, batch)
 
 
-@pytest.mark.parametrize(("batch", "frames"), [(None, 1024), (3, 1024), (4, 592)])
+CASES = [(4, 592), *(pytest.param(n, 1024, marks=pytest.mark.slow) for n in (None, 3))]
+
+
+@pytest.mark.parametrize(("batch", "frames"), CASES)
 def test_a_clip_alone_is_bit_equal_to_it_among_others_in_any_order(quick, mels, batch, frames):
     mels = [mel[:frames] for mel in mels]
     alone = np.stack([embed(quick, [mel], batch)[0] for mel in mels])

@@ -110,6 +110,7 @@ def test_of_an_accelerator_half_is_for_activations(monkeypatch):
     assert engines._most(torch.device("cuda")) == engines.MOST
 
 
+@pytest.mark.slow
 def test_where_the_device_is_full_the_others_make_room(device, seeds, monkeypatch):
     size = LARGE * seeds[0].architecture.parameters
     monkeypatch.setattr(device, "room", 2 * size)

@@ -270,6 +270,7 @@ def fitting(count, folder):
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_memory_of_a_fit_is_bounded_in_bytes(tmp_path):
     assert fitting(150, tmp_path) < 200  # of 600
 

@@ -91,6 +91,7 @@ def test_a_name_with_html_in_it_is_shown_and_not_obeyed(tmp_path):
         assert EVIL in tab.locator("svg g > title").first.text_content()
 
 
+@pytest.mark.slow
 def test_many_machines_have_a_table_that_leads_to_each(tmp_path):
     calm = [verdict(hour, 0.5, "calm") for hour in range(9)]
     place = page(tmp_path, [*calm, *SIX])

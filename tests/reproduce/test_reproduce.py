@@ -426,6 +426,7 @@ def test_dann_without_a_target_domain_is_refused_before_any_training(call, data,
     assert call(*arguments, "--table", "3", data=tmp_path / "data")[0] == 0
 
 
+@pytest.mark.slow
 def test_too_small_a_disk_is_said_first(call, tmp_path, monkeypatch):
     from types import SimpleNamespace
 

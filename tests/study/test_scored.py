@@ -45,6 +45,7 @@ def test_each_clip_is_read_once_in_each_split(dcase, test_clips, monkeypatch):
     assert len(reads) == 24 + 24
 
 
+@pytest.mark.slow
 def test_the_banks_of_one_system_are_held_at_a_time(dcase, test_clips, monkeypatch):
     """While a system is fitted, no detector of an earlier one lives."""
     living, plain = [], fitting.fit_member

@@ -48,6 +48,7 @@ def fitted(train):
 # ---- what System 3 computes ------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_fit_score_evaluate(run, dcase, weights, tmp_path):
     where = tmp_path / "detector"
     code, out, err = run("fit", dcase, "-s", "s3", "--weights", weights, "-o", where)

@@ -125,5 +125,5 @@ def refuse_unknown(labels: Labels, test: Clips) -> None:
         if key_of(clip) in labels.unknown:
             raise DatasetError(
                 f"{clip.path}: no label in its name; give the ground truth with --truth FILE, or "
-                "choose without labels, with --choose balance"
+                "choose by balance, which needs no labels"
             )
