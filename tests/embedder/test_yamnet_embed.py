@@ -158,6 +158,9 @@ def test_convert_fit_score_and_embed_without_torch(dcase, tmp_path):
         ("fit", data, "-s", "s3", "--weights", ear, "-o", fitted, *alone),
         ("score", fitted, data / "test", "--csv", tmp_path / "scores.csv", *alone),
         ("embed", data / "test", "--weights", ear, "-o", tmp_path / "rows.npz", *alone),
+        ("fit", data, "-s", "s5-small", "--weights", ear, "-o", tmp_path / "bands", *alone),
+        ("score", tmp_path / "bands", data / "test", *alone),
+        ("explain", tmp_path / "bands", next((data / "test").iterdir())),
     )
     assert nf.load(fitted).system == nf.s3(str(ear))
     assert (tmp_path / "scores.csv").read_text().count("\n") == 1 + 12

@@ -71,8 +71,10 @@ def divide(chains: tuple[Chain, ...], runtime: Runtime) -> Division:
 def _accelerated(device: str) -> bool:
     if device != "auto":
         return True
-    import torch
-
+    try:
+        import torch
+    except ImportError:  # an encoder that needs none, as YAMNet's grids; any other says so itself
+        return False
     return bool(torch.cuda.is_available() or torch.backends.mps.is_available())
 
 
