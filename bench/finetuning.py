@@ -1,6 +1,6 @@
 """Writes docs/finetuning-simulated.md: the report's Table 3 in small, on simulated data.
 
-python -m bench.finetuning            # some half an hour on two cores
+python -m bench.finetuning            # some quarter of an hour on two cores
 python -m bench.finetuning --quick    # the mini set, two seeds, few epochs; writes nothing
 
 Epochs and rates were chosen by the accuracy on held-out normals of another seed's training clips
