@@ -154,8 +154,8 @@ def _named(path: Path) -> list[str]:
                     names.append(".".join(texts[-2:]))
                 elif isinstance(value, str):
                     texts.append(value)
-    except Exception:  # a damaged one, or none: what was found before says enough
-        pass
+    except (ValueError, OverflowError, MemoryError, OSError):
+        pass  # a damaged one, or none: what was found before says enough
     return [name for name in names if not name.startswith(("torch.", "collections."))]
 
 
