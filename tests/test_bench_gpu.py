@@ -66,6 +66,7 @@ def test_without_time_nothing_begins_and_that_is_said():
     assert not [line for line in made.page.lines if "clips/s" in line or "log-mels/s" in line]
 
 
+@pytest.mark.slow
 def test_a_part_that_fails_says_so_and_the_next_ones_run(monkeypatch):
     made = small()
     monkeypatch.setattr(Bench, "inference", lambda *_: None)
@@ -186,6 +187,7 @@ def test_what_is_counted_is_printed_as_it_comes(monkeypatch, capsys):
             assert now < apart or lengths == 1 or "one length" in row[1]
 
 
+@pytest.mark.slow
 def test_passes_are_counted_without_numbers():
     """Of a length each, few more kernels than of one length; a pass for each of them, many."""
     frames = [32, 48, 64, 80, 96, 112]

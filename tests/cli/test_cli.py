@@ -319,6 +319,7 @@ def test_a_full_disk_leaves_the_old_detector(dcase, detector_folder, tmp_path):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals")
+@pytest.mark.slow
 def test_ctrl_c_keeps_the_cache_and_leaves_no_folder(tmp_path):
     rng = np.random.default_rng(0)
     for i in range(400):
@@ -420,6 +421,7 @@ def test_far_near_data_are_evaluated_as_such(run, dcase, tmp_path):
     assert omegas[0] == omegas[1]
 
 
+@pytest.mark.slow
 def test_names_are_no_markup_and_survive_an_old_console(tmp_path, capfd):
     rng = np.random.default_rng(0)
     for i in range(5):

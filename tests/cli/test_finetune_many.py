@@ -39,6 +39,7 @@ def weights(name):
 
 
 @pytest.mark.parametrize("name", first_quick(["BEATs", "EAT"]))
+@pytest.mark.slow
 def test_the_issues_command_and_what_is_fitted_with_its_file(run, dev, more, tmp_path, name):
     out = tmp_path / "t.safetensors"
     code, told, err = run(
@@ -73,6 +74,7 @@ def test_the_issues_command_and_what_is_fitted_with_its_file(run, dev, more, tmp
         assert all(np.isfinite(v.score) for v in fitted.score(nf.Clips.open(dev)))
 
 
+@pytest.mark.slow
 def test_left_out_machines_calibrate_with_all_their_clips(run, dev, tmp_path):
     """Percentiles of a machine left out are those of all its self-scores."""
     out = tmp_path / "t.safetensors"

@@ -26,6 +26,7 @@ def fan(tmp_path_factory):
     return out
 
 
+@pytest.mark.slow
 def test_simulate_says_what_it_is(run, tmp_path):
     arguments = ("simulate", tmp_path / "s", "--machines", "valveEmu", "--seed", 7)
     code, out, _ = run(*arguments)

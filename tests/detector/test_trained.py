@@ -121,6 +121,7 @@ def test_system_1_is_one_minus_the_largest_cosine(train, test_clips, tmp_path):
     np.testing.assert_allclose(got, wanted, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_system_2_averages_z_scores_of_leave_one_out(train, test_clips, tmp_path):
     paths = [str(make_trained(tmp_path / f"{i}.safetensors", seed=i)) for i in range(4)]
     fans = nf.Clips(c for c in test_clips if c.machine == "fan")

@@ -94,6 +94,7 @@ def test_a_clip_alone_is_bit_equal_to_it_among_others_in_any_order(quick, mels, 
         np.testing.assert_array_equal(together, alone[chosen])
 
 
+@pytest.mark.slow
 def test_lengths_do_not_touch_each_other(quick, mels):
     mixed = [mels[0], mels[1][:592], mels[2][:96], mels[3], mels[4][:592]]
     together = embed(quick, mixed)
@@ -124,6 +125,7 @@ def test_a_layer_of_the_packed_encoder_is_that_of_the_plain_module(wide, quick, 
         assert ((plain(mel, 1).float() - wanted).abs() / step).mean() > 20
 
 
+@pytest.mark.slow
 def test_the_plain_module_is_used_where_weights_cannot_be_packed(wide, exact, mels, monkeypatch):
     """An operator that is missing, refuses, or computes another thing."""
 
@@ -145,6 +147,7 @@ def test_the_plain_module_is_used_where_weights_cannot_be_packed(wide, exact, me
     assert cosine(together, embed(exact, short)).min() >= COSINE
 
 
+@pytest.mark.slow
 def test_two_threads_get_the_bits_that_one_gets(quick, mels):
     alone = [embed(quick, [mel]) for mel in mels]
     with ThreadPoolExecutor(2) as pool:

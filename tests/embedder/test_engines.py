@@ -123,6 +123,7 @@ def test_where_the_device_is_full_the_others_make_room(device, seeds, monkeypatc
     assert count() == held() == 0
 
 
+@pytest.mark.slow
 def test_none_is_left_while_an_encoder_trains(tmp_path):
     """On the real thing: what scored before is gone when the first step is done."""
     system = nf.System(nf.Near(), nf.Crops(nf.EAT(TINY)), nf.KNN())

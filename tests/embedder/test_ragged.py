@@ -45,7 +45,12 @@ PARTS = {
 }
 
 
-@pytest.fixture(params=PARTS)
+# Two quick ones stand for all: an encoder by itself, and one within another part.
+QUICK = ("mean", "beats, bands")
+CASES = [n if n in QUICK else pytest.param(n, marks=pytest.mark.slow) for n in PARTS]
+
+
+@pytest.fixture(params=CASES)
 def part(request, tmp_path_factory):
     return PARTS[request.param](tmp_path_factory)
 
@@ -176,7 +181,7 @@ def kernels(part, mels):
     return counted.count
 
 
-@pytest.mark.parametrize("name", PARTS)
+@pytest.mark.parametrize("name", CASES)
 @pytest.mark.parametrize("lengths", first_quick([(1.5, 1.65, 1.8), tuple(np.linspace(1, 2.5, 16))]))
 def test_many_lengths_launch_no_more_than_twice_what_one_length_does(
     name, lengths, mixing, tmp_path_factory

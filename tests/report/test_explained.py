@@ -140,6 +140,7 @@ def test_a_louder_tone_is_its_decibels_above_the_usual_spectrum():
     np.testing.assert_allclose(mean, 1.0, rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_an_hour_is_cut_to_its_first_minute_and_that_is_said(tmp_path):
     long = tone(440, LONGEST + 30)
     parts = shown(explanation(tracks=Tracks(long, long)), pictures=False)

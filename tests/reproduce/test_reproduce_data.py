@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import nearfar as nf
-from conftest import SHARED, TINY, machine_sound, write
+from conftest import SHARED, TINY, first_quick, machine_sound, write
 from nearfar.clips import Clips
 from nearfar.embedder.eat.architecture import Architecture
 from nearfar.embedder.eat.weights import open_weights
@@ -94,6 +94,7 @@ def test_it_can_be_taken_as_other_data(development):
     assert not look(development, any_data=True).official
 
 
+@pytest.mark.slow
 def test_a_missing_machine(development):
     with renamed(development / "fan", development / ".fan"):
         refused(lambda: look(development), "has no fan;", "--any-data")
@@ -112,6 +113,7 @@ def test_another_years_machine_and_an_extra_one(development):
         (development / "gearbox").unlink()
 
 
+@pytest.mark.slow
 def test_other_numbers_of_clips(development):
     first = min((development / "fan" / "train").glob("*source*"))
     with renamed(first, first.with_name("." + first.name)):
@@ -125,13 +127,14 @@ def test_other_numbers_of_clips(development):
             refused(lambda: look(development), "valveEmu: " + told, "--any-data")
 
 
+@pytest.mark.slow
 def test_a_test_clip_without_label(development):
     with added(development / "fan" / "test" / "section_00_0000.wav"):
         for any_data in (False, True):
             refused(lambda a=any_data: look(development, any_data=a), "section_00_0000", "no label")
 
 
-@pytest.mark.parametrize("place", ["itself", "a folder above", "a CSV"])
+@pytest.mark.parametrize("place", first_quick(["itself", "a folder above", "a CSV"]))
 def test_simulated_data_never_pass_for_the_official_set(development, tmp_path, place):
     """The simulated sets have the official machines and counts: only the manifest tells."""
     path = {"itself": development, "a folder above": development.parent}.get(place)

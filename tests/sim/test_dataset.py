@@ -142,6 +142,7 @@ def test_lost_stems_come_back(tmp_path):
         ]
     ),
 )
+@pytest.mark.slow
 def test_a_damaged_journal_costs_time_only(mini, tmp_path, damage):
     out = tmp_path / "again"
     shutil.copytree(mini, out)

@@ -21,6 +21,7 @@ def test_every_machine_is_described():
             assert word in text
 
 
+@pytest.mark.slow
 def test_a_picture_is_there_whole_or_as_it_was(tmp_path, monkeypatch):
     pytest.importorskip("matplotlib")
     noise = np.random.default_rng(0).standard_normal((2, 48_000)).astype(np.float32)

@@ -107,6 +107,7 @@ def test_a_system_it_is_not_about_is_one_line(system):
     refused(lambda: rows(system), "'beyond' is about", "--weights", error=SettingError)
 
 
+@pytest.mark.slow
 def test_a_row_is_compared_with_the_row_it_names(weights, data, tmp_path):
     start = beyond.plain(weights)
     names = ("one vector", "LDN", "DIF and one vector", "DIF and LDN")

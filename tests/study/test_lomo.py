@@ -399,6 +399,7 @@ def simulated(tmp_path_factory):
     return out
 
 
+@pytest.mark.slow
 def test_every_candidate_is_that_system_evaluated_alone(simulated):
     runtime = nf.Runtime()
     with pytest.warns(nf.NearfarWarning) as said:

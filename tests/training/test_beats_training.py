@@ -187,6 +187,7 @@ def test_bf16_hears_nearly_the_same_with_the_head_in_float32(trained, clips, pre
 
 
 @pytest.mark.parametrize("name", first_quick(VARIANTS))
+@pytest.mark.slow
 def test_stopped_and_resumed_the_file_is_the_same(clips, cache, tmp_path, name):
     settings = replace(SHORT, epochs=3, **VARIANTS[name])
     whole, out = tmp_path / "whole.safetensors", tmp_path / "s1.safetensors"

@@ -26,6 +26,7 @@ def log(tmp_path_factory):
     return out.with_suffix(".jsonl")
 
 
+@pytest.mark.slow
 def test_curves(log, tmp_path):
     picture = tmp_path / "curves.png"
     (tmp_path / "again").mkdir()

@@ -258,6 +258,7 @@ def command(run):
     return lambda *args: run("finetune", *args, "--weights", TINY, "--device", "cpu")
 
 
+@pytest.mark.slow
 def test_command(command, run, data, tmp_path):
     out = tmp_path / "s1.safetensors"
     quick = ("--set", "training.epochs=1", "--set", "training.batch_size=8")
