@@ -146,6 +146,15 @@ def called(machine: str, section: str) -> str:
     return machine if section == "00" else f"{machine} {section}"
 
 
+def in_markdown(text: str) -> str:
+    r"""Text as Markdown shows it, in a table too: no sign of it is markup or HTML.
+
+    >>> in_markdown("a|b <i>*c*</i>"), in_markdown("my_fan 01")
+    ('a\\|b \\<i\\>\\*c\\*\\</i\\>', 'my_fan 01')
+    """
+    return re.sub(r"([\\`*\[\]<>|&#~])", r"\\\1", text)
+
+
 def in_rows(names: Sequence[str], length: int) -> list[str]:
     """All names, in rows of no more characters than `length`, if no name is longer.
 

@@ -168,3 +168,17 @@ def test_a_first_fit_says_what_it_is_without_a_warning(run, tmp_path):
     code, told, err = run("fit", tmp_path / "pump7", "-o", tmp_path / "d", "--workers", 1)
     assert (code, err) == (0, "")
     assert "no target clips, so enrichment is off: pump7" in told
+
+
+def test_a_licence_is_said_once_and_stays(run, dcase, tmp_path):
+    det = tmp_path / "det"
+    fit = ("fit", dcase / "fan", "-s", "logmel", "-o", det, "--workers", 1)
+    assert run(*fit, "--license", " CC BY-NC-SA 4.0 ")[0] == 0
+    assert nf.load(det).data_license == "CC BY-NC-SA 4.0"
+    code, out, _ = run(*fit)
+    assert (code, "licence CC BY-NC-SA 4.0" in out) == (0, True)
+    assert run("threshold", det, "--false-alarm-rate", 0.2)[0] == 0
+    assert "| CC BY-NC-SA 4.0 |" in (det / "README.md").read_text()
+    for bad in ("", "a\nb", "x" * 300):
+        code, _, err = run(*fit, "--license", bad)
+        assert (code, err.count("\n"), "--license" in err) == (2, 1, True)

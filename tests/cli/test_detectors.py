@@ -4,7 +4,7 @@ import pytest
 
 import nearfar as nf
 from conftest import refused
-from nearfar.cli.detectors import open_detector, with_domains
+from nearfar.cli.detectors import open_detector, with_domains, with_license
 from nearfar.errors import DatasetError, SettingError
 
 
@@ -36,3 +36,8 @@ def test_an_unknown_machine_is_named_with_those_there_are(plain, detector_folder
 def test_thresholds_by_domain_are_those_asked_for(plain):
     assert with_domains(plain, True, plain.machines[0], ()).threshold_by_domain
     assert not with_domains(plain, False, None, plain.machines).threshold_by_domain
+
+
+def test_a_licence_that_is_said_is_the_detectors(plain):
+    assert with_license(plain, "") is plain
+    assert with_license(plain, "CC0").data_license == "CC0"

@@ -313,7 +313,7 @@ for step in range(500):
     detector(9).save(det, previous=True)
     assert number_of(kept) == left[0]
     assert names(home) == ["det", "det.previous"], (step, names(home))
-    assert len(names(det)) == len(names(kept)) == 2
+    assert len(names(det)) == len(names(kept)) == 3  # index, bank, card
     shutil.rmtree(home)
     if not ended:
         break
@@ -354,4 +354,4 @@ def test_what_a_killed_fit_left_beside_it_is_swept(det, tmp_path):
 def test_half_a_copy_of_weights_is_swept_by_the_next_save(det):
     (det / ".weights-abc123").mkdir()
     detector(1).save(det)
-    assert len(names(det)) == 2
+    assert len(names(det)) == 3  # index, bank, card

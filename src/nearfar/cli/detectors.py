@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -53,3 +54,8 @@ def with_domains(
     return fitted.with_threshold_by_domain(
         by_domain, machines=tuple(asked) if machine is None else (machine,)
     )
+
+
+def with_license(fitted: Detector, said: str) -> Detector:
+    """The detector with the licence of its recordings; as it is where nothing is said."""
+    return replace(fitted, data_license=said) if said else fitted

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from nearfar.cli.detectors import open_detector, with_domains
+from nearfar.cli.detectors import open_detector, with_domains, with_license
 from nearfar.cli.options import (
     AnyFrontend,
     BatchSize,
@@ -23,6 +23,7 @@ from nearfar.cli.options import (
     ExcludeSuspects,
     Far,
     Json,
+    License,
     Machine,
     Near,
     Order,
@@ -39,6 +40,7 @@ from nearfar.cli.options import (
     Workers,
     channels_of,
     check_stdout,
+    license_of,
     on_disk,
     order_of,
     write_csv,
@@ -84,6 +86,7 @@ def fit(
     any_frontend: AnyFrontend = False,
     skip_bad: SkipBad = False,
     exclude_suspects: ExcludeSuspects = False,
+    data_license: License = None,
     replace: Replace = False,
     device: Device = "auto",
     batch_size: BatchSize = None,
@@ -94,8 +97,8 @@ def fit(
 
     A detector that was there is kept as DETECTOR.previous until the next fit. One of other
     machines or sections, or of more than twice the clips of any, is only replaced with --replace.
-    Of one of the same machines the false-alarm rate, thresholds by domain and the channel order
-    stay as they are, unless they are said again.
+    Of one of the same machines the false-alarm rate, thresholds by domain, the channel order and
+    the licence of its recordings stay as they are, unless they are said again.
     """
     from nearfar.cli import show
     from nearfar.clips import Clips
@@ -107,6 +110,7 @@ def fit(
     from nearfar.embedder.contract import weights_of
 
     same: tuple[str, ...] = ()
+    licence = license_of(data_license)
     replaced = check_target(output)  # first: minutes of work must not end in "cannot be written"
     recipe = system_of(system or "s4", settings, weights, false_alarm_rate)
     inputs = [*data, *(weights_of(member.embedder) for member in recipe.members)]
@@ -122,7 +126,10 @@ def fit(
     )  # fmt: skip
     if replaced:
         there = check_loss(output, clips, replace)  # by what is listed: nothing is heard yet
-        said, same = said.or_as(told_there(there, clips.machines), recipe.false_alarm_rate)
+        told = told_there(there, clips.machines)
+        said, same = said.or_as(told, recipe.false_alarm_rate)
+        if told is not None and there is not None and there.data_license and not licence:
+            licence, same = there.data_license, (*same, f"licence {there.data_license}")
     with Session(workers, cache, device, batch_size) as session:
         detector = fit_system(
             recipe, clips, session.runtime, order=said.order or "near-far", skip_bad=skip_bad,
@@ -132,6 +139,7 @@ def fit(
     if replaced:
         check_fitted(output, detector.sections, replace)  # what was heard may be far less
     strange = strangers(output, detector) if replaced else {}
+    detector = with_license(detector, licence)
     kept = detector.save_over(output, "copy" if copy_weights else "keep", previous=keep)
     _warn_of(strange, kept)
     # Who reads no word of suspects may think there are none.

@@ -213,6 +213,13 @@ ByDomain = Annotated[
         help="Judge source and target clips by thresholds of their own, or all by one.",
     ),
 ]  # fmt: skip
+License = Annotated[
+    str | None,
+    typer.Option(
+        "--license", metavar="TEXT", rich_help_panel=OUTPUT,
+        help="Licence of the recordings, as CC-BY-4.0; it is only passed on.",
+    ),
+]  # fmt: skip
 Replace = Annotated[
     bool,
     typer.Option(
@@ -242,6 +249,19 @@ def channels_of(near: int | None, far: int | None) -> tuple[int, int] | None:
     if near == far:
         raise SettingError(f"--near {near} --far {far}: one channel twice; say two")
     return near, far
+
+
+def license_of(text: str | None) -> str:
+    """A licence as --license says it; "" where it is not said.
+
+    Raises:
+        SettingError: no line of text.
+    """
+    if text is None:
+        return ""
+    if not text.strip() or not text.isprintable() or len(text) > 200:
+        raise SettingError(f"--license {text!r}"[:100] + "; need one line of text, as CC-BY-4.0")
+    return text.strip()
 
 
 def order_of(order: Order, near: int | None, far: int | None) -> ChannelOrder:

@@ -19,6 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 from nearfar.clips.clip import Clip
 from nearfar.clips.collection import Clips, by_section
 from nearfar.detector import keys
+from nearfar.detector.folder.card import described
 from nearfar.detector.folder.index import Content, read, write
 from nearfar.detector.origin import Origin, origins, rounded
 from nearfar.detector.origin import check as check_origins
@@ -57,6 +58,7 @@ class Detector:
         threshold_by_domain: hold a clip against the normal clips of its own domain: threshold,
             percentile and p-value are theirs. One that does not say its domain, or is of one
             without normal clips, is held against all, as every clip is without this.
+        data_license: of the recordings it was fitted on, as somebody says it.
 
     One is made by `fit` or `load`; by hand, of a bank of three rows:
 
@@ -81,6 +83,7 @@ class Detector:
     false_alarm_rate: float = 0.1  # of normal clips, 0–1; not the system's: it can be changed
     origins: tuple[Origin, ...] = ()
     threshold_by_domain: bool = False  # nor is this the system's
+    data_license: str = ""  # of the recordings, for the model card; "" is not stated
 
     def __repr__(self) -> str:
         names = ", ".join(self.machines[:6]) + ", …" * (len(self.machines) > 6)
@@ -341,10 +344,11 @@ class Detector:
         known = self.origins or origins(self.system)  # a detector made by hand has none
         content = Content(
             self.system, self.sections, self.order, self.false_alarm_rate, known,
-            self.threshold_by_domain,
+            self.threshold_by_domain, self.data_license,
         )  # fmt: skip
         return write(
-            Path(folder), content, thresholds, with_weights=weights == "copy", previous=previous
+            Path(folder), content, thresholds, with_weights=weights == "copy", previous=previous,
+            card=described(content, self._judge),
         )  # fmt: skip
 
     @cached_property
@@ -445,5 +449,5 @@ def load(
     content = read(Path(folder), types, places, late=late)
     return Detector(
         content.system, content.sections, content.order, content.false_alarm_rate, content.origins,
-        content.threshold_by_domain,
+        content.threshold_by_domain, content.data_license,
     )  # fmt: skip

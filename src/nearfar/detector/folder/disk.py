@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from time import monotonic, sleep
 
+from nearfar.detector.folder.readme import CARD, is_card, reads
 from nearfar.errors import StorageError
 from nearfar.files import (
     STALE,
@@ -159,7 +160,7 @@ def write_folder(
             for p in list(folder.iterdir())
             if is_ours(p, index)
             and p.is_file()
-            and p.name not in files
+            and p.name not in (*files, CARD)  # of a detector that may be there still
             and (not stale or file_age(p) > stale)
         )
 
@@ -186,9 +187,9 @@ def check_folder(folder: Path, index: str) -> bool:
 
 
 def is_ours(path: Path, index: str) -> bool:
-    """A bank, weights, or what a killed writer left behind; all else in it is somebody's."""
-    half_written = path.name.startswith((f".{BANK}", f".{index}.", f".{WEIGHTS}"))
-    return half_written or _OUR_NAME.fullmatch(path.name) is not None
+    """A bank, weights, a card, or what a killed writer left behind; all else is somebody's."""
+    half_written = path.name.startswith((f".{BANK}", f".{index}.", f".{WEIGHTS}", f".{CARD}."))
+    return half_written or _OUR_NAME.fullmatch(path.name) is not None or is_card(path)
 
 
 def named_banks(index: Path) -> set[str]:
@@ -215,14 +216,6 @@ def _write_new(path: Path, content: bytes, new: list[Path]) -> None:
         return
     with atomic_file(path) as file:
         file.write(content)
-
-
-def reads(path: Path, content: bytes) -> bool:
-    """Is that what a file holds?"""
-    try:
-        return path.read_bytes() == content
-    except OSError:
-        return False
 
 
 def _remove(paths: Iterable[Path]) -> None:

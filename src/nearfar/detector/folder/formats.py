@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from typing import TYPE_CHECKING, Any
 
+from nearfar.errors import FormatError
 from nearfar.parts.data import TYPES, UNSAVED_DEFAULT
 
 if TYPE_CHECKING:
@@ -49,6 +50,21 @@ def format_of(system: System | Ensemble, order: ChannelOrder, *, by_domain: bool
         return CHOSEN
     adapts = any(member.adaptation is not None for member in system.members)
     return ADAPTED if adapts else UNADAPTED
+
+
+def license_in(data: Mapping[str, Any]) -> str:
+    """The licence of the recordings that an index states; "" where it states none.
+
+    Raises:
+        FormatError: no text.
+
+    >>> license_in({"data_license": "CC0"}), license_in({})
+    ('CC0', '')
+    """
+    given = data.get("data_license", "")
+    if not isinstance(given, str):
+        raise FormatError(f"data_license {given!r}; it is a text")
+    return given
 
 
 def _parts(part: Any) -> Iterator[Any]:

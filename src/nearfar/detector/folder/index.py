@@ -20,9 +20,10 @@ import numpy as np
 
 from nearfar.detector.folder.banks import bank_of, owner, read_section, section_data
 from nearfar.detector.folder.disk import BANK, alone, check_folder, write_folder
-from nearfar.detector.folder.formats import FORMAT, format_of
+from nearfar.detector.folder.formats import FORMAT, format_of, license_in
 from nearfar.detector.folder.late import LateSections
 from nearfar.detector.folder.previous import has_whole_banks, keeping, previous_of, sweep
+from nearfar.detector.folder.readme import card_beside
 from nearfar.detector.folder.weights import as_data, copy_weights, drop_weights, located
 from nearfar.detector.folder.weights import from_data as embedders_from_data
 from nearfar.detector.origin import Origin, origins
@@ -58,6 +59,7 @@ class Content:
     false_alarm_rate: float
     origins: tuple[Origin, ...] = ()  # what the embedder of each member was
     threshold_by_domain: bool = False
+    data_license: str = ""  # of the recordings, as somebody said; "" is not stated
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,7 @@ class Heading:
     false_alarm_rate: float
     order: ChannelOrder
     by_domain: bool
+    data_license: str = ""
 
 
 def check_target(folder: Path) -> bool:
@@ -103,6 +106,7 @@ def write(
     *,
     with_weights: bool = False,
     previous: bool = False,
+    card: str = "",
 ) -> Path | None:
     """Write a detector; the one that was there survives any failure.
 
@@ -112,6 +116,7 @@ def write(
         thresholds: of each section, for people who read the file; drawn again when it is loaded.
         with_weights: put a copy of the encoders' weights into the folder.
         previous: keep the one that was there, if it is whole, beside the folder.
+        card: what its README.md says, for people; "" for none.
 
     Returns:
         Where the one that was there is kept; None if it is not.
@@ -130,7 +135,7 @@ def write(
         kept = kept_as(folder) if previous else None
         places = [origin.place for origin in content.origins]
         with nullcontext() if kept is None else keeping(folder, places):
-            _write_whole(folder, content, text, banks, was_there, with_weights, stale)
+            _write_whole(folder, content, text, banks, was_there, with_weights, stale, card)
     return kept
 
 
@@ -153,19 +158,20 @@ def heading(folder: Path) -> Heading:
     try:
         counts = {(str(e["machine"]), str(e["section"])): len(e["clips"]) for e in data["sections"]}
         rate = check_rate(data["false_alarm_rate"])
-        return Heading(counts, rate, _order(data), _by_domain(data))
+        return Heading(counts, rate, _order(data), _by_domain(data), license_in(data))
     except (LookupError, TypeError, SettingError):
         raise FormatError(f"{folder / INDEX}: not as nearfar writes it; fit again") from None
 
 
 def _write_whole(
     folder: Path, content: Content, text: str, banks: dict[str, bytes], was_there: bool,
-    with_weights: bool, stale: float,
+    with_weights: bool, stale: float, card: str,
 ) -> None:  # fmt: skip
     try:
         if with_weights:
             copy_weights(content.system, content.origins, folder)
-        write_folder(folder, INDEX, text, banks, stale=stale)
+        with card_beside(folder, card, text):
+            write_folder(folder, INDEX, text, banks, stale=stale)
     except BaseException:  # Ctrl-C too
         # A folder that was not there before is not left behind half made.
         if not was_there and folder.is_dir() and not (folder / INDEX).exists():
@@ -202,6 +208,7 @@ def _text(content: Content, entries: Sequence[Mapping[str, Any]]) -> str:
         "false_alarm_rate": content.false_alarm_rate,
         # Only then: any other is written as before, for whoever reads it.
         **({"threshold_by_domain": True} if content.threshold_by_domain else {}),
+        **({"data_license": content.data_license} if content.data_license else {}),
         "provenance": {  # for people; nothing reads it
             "nearfar": __version__,
             "numpy": np.__version__,
@@ -265,7 +272,8 @@ def _content(
             raise FormatError("a detector without sections; fit it again")
         sections = LateSections(readers) if late else {k: get() for k, get in readers.items()}
         rate = check_rate(data["false_alarm_rate"])
-        return Content(system, sections, _order(data), rate, known, _by_domain(data))
+        by_domain = _by_domain(data)
+        return Content(system, sections, _order(data), rate, known, by_domain, license_in(data))
 
 
 def _section(

@@ -10,7 +10,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from nearfar.detector.folder.disk import is_ours, named_banks, reads, whole_bank
+from nearfar.detector.folder.disk import is_ours, named_banks, whole_bank
+from nearfar.detector.folder.readme import CARD, is_card, reads
 from nearfar.errors import StorageError
 from nearfar.files import DETECTOR, STALE, atomic_file, file_age, storage_errors
 
@@ -122,6 +123,8 @@ def _copy(folder: Path, to: Path, index: bytes) -> None:
             (to / weights.name).mkdir()
             for file in weights.iterdir():
                 _link(file, to / weights.name / file.name)
+    if is_card(folder / CARD):  # a person's own text stays where it was put
+        _write(to / CARD, (folder / CARD).read_bytes())
     _write(to / DETECTOR, index)
 
 
