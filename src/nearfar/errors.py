@@ -44,7 +44,7 @@ _COMMAND = re.compile(r"(\bnearfar [a-z]+(?: [^,;()]*)?)")
 # Extra → its packages.
 EXTRAS = {
     "eat": ("torch",), "train": ("accelerate",), "report": ("matplotlib", "jinja2"),
-    "convert": ("h5py",),
+    "convert": ("h5py",), "download": ("httpx",), "parquet": ("pyarrow",),
 }  # fmt: skip
 LONGEST = 500  # characters of a message: more is not read, and cut by whoever passes it on
 

@@ -46,6 +46,7 @@ from nearfar.cli.options import (
     write_csv,
     write_json,
 )
+from nearfar.cli.parquet import Parquet, check_parquet, write_parquet
 from nearfar.cli.progress import Session
 from nearfar.errors import visible, warn
 from nearfar.files import check_output
@@ -171,6 +172,7 @@ def score(
     section: Annotated[str | None, typer.Option(help="Section, if the data do not say.")] = None,
     csv: Csv = None,
     as_json: Json = None,
+    parquet: Parquet = None,
     fail_on_anomaly: Annotated[
         bool,
         typer.Option(
@@ -209,6 +211,7 @@ def score(
         check_output(
             on_disk(path), endings=(ending,), inputs=inputs, ours=is_score_table, replace=replace
         )  # fmt: skip
+    check_parquet(parquet, inputs, replace=replace)
     fitted = open_detector(detector, part, weights, false_alarm_rate, machine)
     # Near and far of a pair, both named by a *.wav, are one clip. A name given is a machine's:
     # recordings then lie at any depth, as `fit` took them.
@@ -225,6 +228,7 @@ def score(
     # First: a closed pipe must not cost the files.
     taken = write_csv(csv, scores.to_csv() if csv is not None else "")
     taken |= write_json(as_json, scores.as_dict() if as_json is not None else None)
+    write_parquet(parquet, scores, detector)
     if not taken:
         verdicts(scores)  # files are named at the command's end
     # Only where it was asked for: to a shell these are failures, and a verdict is none.

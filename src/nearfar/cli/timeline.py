@@ -39,6 +39,7 @@ from nearfar.cli.options import (
     write_csv,
     write_json,
 )
+from nearfar.cli.parquet import Parquet, check_parquet, write_parquet
 from nearfar.cli.progress import Session
 from nearfar.errors import visible
 from nearfar.files import begins, check_output
@@ -71,6 +72,7 @@ def timeline(
     section: Annotated[str | None, typer.Option(help="Section, if the data do not say.")] = None,
     csv: Csv = None,
     as_json: Json = None,
+    parquet: Parquet = None,
     fail_on_alarm: Annotated[
         bool,
         typer.Option(
@@ -107,7 +109,9 @@ def timeline(
     from nearfar.scores.alarms import AlarmRule, histories
 
     rule = AlarmRule.read(alarm)
-    _check_outputs(output, csv, as_json, [detector, *data, *(weights or ())], replace)
+    inputs = [detector, *data, *(weights or ())]
+    _check_outputs(output, csv, as_json, inputs, replace)
+    check_parquet(parquet, inputs, replace=replace)
     fitted = open_detector(detector, part, weights, false_alarm_rate, machine)
     clips = Clips.open(
         data, machine=machine, clip_seconds=clip_seconds, channels=channels_of(near, far),
@@ -125,6 +129,9 @@ def timeline(
         _write_page(output, found, rule, fitted, detector)
     taken = write_csv(csv, _csv(found) if csv is not None else "")
     taken |= write_json(as_json, _as_dict(found, rule) if as_json is not None else None)
+    rows = [verdict for history in found for verdict in history.verdicts]
+    stood = [stands for history in found for stands in history.lasting]
+    write_parquet(parquet, rows, detector, lasting=stood)
     doubts(scores)
     if not taken:
         _tell(found, rule)

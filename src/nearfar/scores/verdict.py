@@ -17,6 +17,7 @@ from nearfar.clips.clip import Clip
 from nearfar.errors import NearfarError, once_left_out, printable
 from nearfar.files import begins, write_text
 from nearfar.text import counted
+from nearfar.version import __version__
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -93,6 +94,10 @@ class Verdict:
         }
         # JSON has no nan, and in a CSV it is a number to some and a word to others.
         return {k: None if isinstance(v, float) and math.isnan(v) else v for k, v in row.items()}
+
+
+# Of no clips, too, a table has its columns.
+COLUMNS = tuple(Verdict.none(Clip(Path("none.wav")), math.nan, "").as_dict())
 
 
 class _Lines(list[str]):
@@ -186,11 +191,43 @@ class Scores(Sequence[Verdict]):
         write_text(Path(path), self.to_csv())
         return Path(path)
 
+    def parquet(self, path: str | os.PathLike[str], *, detector: str = "") -> Path:
+        """Write `to_parquet()` to a file, whole or not at all.
+
+        Returns:
+            The file.
+
+        Raises:
+            NearfarError: pyarrow is not installed.
+            StorageError: it cannot be written.
+        """
+        from nearfar.scores.parquet import write_parquet
+
+        write_parquet(Path(path), self.to_parquet(detector=detector))
+        return Path(path)
+
+    def to_parquet(self, *, detector: str = "", lasting: Sequence[bool] | None = None) -> bytes:
+        """A Parquet file with the columns of `to_csv`, typed: numbers, truths, texts, a time.
+
+        Args:
+            detector: what judged, for the file's metadata.
+            lasting: (clips,) does an alarm stand with each? None for no such column.
+
+        Raises:
+            NearfarError: pyarrow is not installed; nothing else here needs it.
+        """
+        from nearfar.scores.parquet import as_parquet
+
+        rows = [v.as_dict() | {"time": v.clip.time} for v in self]  # as a time, not its text
+        columns: dict[str, Sequence[Any]] = {n: [row[n] for row in rows] for n in COLUMNS}
+        if lasting is not None:
+            columns["lasting"] = lasting
+        about = {"schema": str(SCHEMA), "version": __version__, "detector": detector}
+        return as_parquet(columns, about)
+
     def to_csv(self) -> str:
         """A CSV text with a header line; floats with full precision, empty cells for nothing."""
-        # Of no clips, too, a table has its columns.
-        columns = Verdict.none(Clip(Path("none.wav")), math.nan, "").as_dict()
-        return as_csv([v.as_dict() for v in self], list(columns))
+        return as_csv([v.as_dict() for v in self], COLUMNS)
 
     def as_dict(self) -> dict[str, Any]:
         """The same for JSON: `schema`, the version of what follows, and a row a clip."""
