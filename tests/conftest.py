@@ -146,6 +146,25 @@ def detector_folder(dcase, tmp_path_factory):
     return folder
 
 
+@pytest.fixture(scope="session")
+def evaluation_set(tmp_path_factory):
+    """Two machines whose test clips tell no label, and their truth in both forms. Read only."""
+    import evaluation_set as sets
+
+    return sets.make(tmp_path_factory.mktemp("evaluation"))
+
+
+@pytest.fixture(scope="session")
+def both_folder(dcase, evaluation_set, tmp_path_factory):
+    """System 4 fitted on `dcase` and on `evaluation_set` in one run. Read only."""
+    import nearfar as nf
+
+    folder = tmp_path_factory.mktemp("both") / "both.detector"
+    places = [dcase, evaluation_set / "eval_data/raw"]
+    nf.fit(nf.s4(), nf.Clips.open(places, split="train")).save(folder)
+    return folder
+
+
 @pytest.fixture(autouse=True)
 def own_cache(tmp_path_factory, monkeypatch):
     """No test touches the cache of the person who runs it."""

@@ -48,6 +48,14 @@ from nearfar.cli.options import (
 )
 from nearfar.cli.parquet import Parquet, check_parquet, write_parquet
 from nearfar.cli.progress import Session
+from nearfar.cli.testset import (
+    OfficialFolder,
+    SplitAsked,
+    check_official,
+    opened_split,
+    to_judge,
+    write_official_files,
+)
 from nearfar.errors import visible, warn
 from nearfar.files import check_output
 from nearfar.system.named import system_of, types_of
@@ -170,9 +178,11 @@ def score(
     data: Annotated[list[Path], typer.Argument(help="Files, folders or CSVs of new recordings.")],
     machine: Machine = None,
     section: Annotated[str | None, typer.Option(help="Section, if the data do not say.")] = None,
+    split: SplitAsked = None,
     csv: Csv = None,
     as_json: Json = None,
     parquet: Parquet = None,
+    official: OfficialFolder = None,
     fail_on_anomaly: Annotated[
         bool,
         typer.Option(
@@ -199,9 +209,10 @@ def score(
 ) -> None:
     """Score new recordings: machine, score, percentile, anomalous, nearest normal clip.
 
-    As many rows as clips: with --skip-bad what cannot be used is a row "not judged".
+    As many rows as clips: with --skip-bad what cannot be used is a row "not judged". Of a data set
+    with train/ and test/ the test clips are scored, unless --split says otherwise.
     """
-    from nearfar.cli.listing import verdicts, warn_of_training
+    from nearfar.cli.listing import verdicts
     from nearfar.clips import Clips
     from nearfar.scores.verdict import is_score_table
 
@@ -212,14 +223,15 @@ def score(
             on_disk(path), endings=(ending,), inputs=inputs, ours=is_score_table, replace=replace
         )  # fmt: skip
     check_parquet(parquet, inputs, replace=replace)
+    check_official(official, split, skip_bad=skip_bad, replace=replace)
     fitted = open_detector(detector, part, weights, false_alarm_rate, machine)
     # Near and far of a pair, both named by a *.wav, are one clip. A name given is a machine's:
     # recordings then lie at any depth, as `fit` took them.
     clips = Clips.open(
-        data, machine=machine, clip_seconds=clip_seconds,
+        data, machine=machine, clip_seconds=clip_seconds, split=opened_split(split, official),
         channels=channels_of(near, far), pair=pair, salvage=salvage, time_pattern=time_pattern,
     )  # fmt: skip
-    warn_of_training(clips)
+    clips = to_judge(clips, split)
     fitted = with_domains(fitted, threshold_by_domain, machine, clips.machines)
     with Session(workers, cache, device, batch_size) as session:
         scores = fitted.score(
@@ -229,6 +241,7 @@ def score(
     taken = write_csv(csv, scores.to_csv() if csv is not None else "")
     taken |= write_json(as_json, scores.as_dict() if as_json is not None else None)
     write_parquet(parquet, scores, detector)
+    write_official_files(official, scores, replace=replace)
     if not taken:
         verdicts(scores)  # files are named at the command's end
     # Only where it was asked for: to a shell these are failures, and a verdict is none.

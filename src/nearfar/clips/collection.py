@@ -249,6 +249,7 @@ class Clips(Sequence[Clip]):
         if not several:
             raise DatasetError("no data given; name a folder, a CSV file or a recording")
         found: dict[Clip, None] = {}
+        homes: dict[tuple[str, str], Path] = {}
         for one in several:
             clips = _listed(Path(one), split, machines, machine, how)
             chosen = _wanted(clips.machines, machines, str, one)
@@ -257,7 +258,11 @@ class Clips(Sequence[Clip]):
                 listing = os.path.isfile(one)  # a CSV, which says its clips' split itself
                 where = "its column split" if listing else "its folders' names"
                 raise NoClips(f"{one}: no {split or ''} clips in it; look at {where}")
-            found |= dict.fromkeys(_renamed(clips, machine, one))
+            clips = _renamed(clips, machine, one)
+            # Two years have machines of one name. Whoever says --machine has said that it is one.
+            if len(several) > 1 and machine is None:
+                folders.check_sets(clips, Path(one), homes)
+            found |= dict.fromkeys(clips)
         said = (
             replace(c, channels=c.channels or (None if c.far else channels), salvage=salvage)
             for c in found

@@ -186,6 +186,34 @@ def check_once(clips: Iterable[Clip]) -> None:
             raise DatasetError(f"{clip.path}: also in {first.parent}; remove one")
 
 
+def check_sets(clips: Iterable[Clip], root: Path, homes: dict[tuple[str, str], Path]) -> None:
+    """Refuse a machine that is in two data sets given together.
+
+    Args:
+        clips: of one of them.
+        root: where that one lies.
+        homes: machine and section → its folder, of those before; those of this one are added.
+
+    Raises:
+        DatasetError: two data sets have it; both folders are named.
+    """
+    if not root.is_dir():  # a list says of each clip whose it is
+        return
+    # Of a split folder that is given itself nobody knows which set it is of.
+    lie = {
+        (c.machine, c.section, _home(c.path))
+        for c in clips
+        if c.split and any(split_of(up) for up in c.path.relative_to(root).parents)
+    }
+    for machine, section, folder in sorted(lie):
+        home = folder.resolve()
+        if homes.setdefault((machine, section), home) != home:
+            raise DatasetError(
+                f"{machine}, section {section}: in {homes[machine, section]} and in {home}, which "
+                "may be two years' machines; give one of them, or list clips of both in a CSV"
+            )
+
+
 def _home(file: Path) -> Path:
     """The machine's folder: the one above the split folder."""
     return next((up.parent for up in file.parents if split_of(up)), file.parent.parent)

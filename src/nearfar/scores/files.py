@@ -42,6 +42,7 @@ _FILE = re.compile(
     r"(?P<kind>anomaly_score|decision_result)_(?P<machine>.+)_(?:section|id)_(?P<section>[^_]+?)"
     r"(?:_(?:source|target))?(?:_test(?P<run>_seed.*)?)?\.csv"  # 2021 has a file for each domain
 )
+KINDS = ("anomaly_score", "decision_result")  # how the two files of a section begin
 _BASELINE_PREFIX = re.compile(r"DCASE\d{4}T2")  # before the machine, in the baseline's own names
 
 
@@ -121,8 +122,11 @@ def _refuse_unreadable(row: ScoredFile, path: Path) -> None:
     """What is written must be read back as it was."""
     name, key = path.name, (row.machine, section_name(row.section))
     # The reader itself is asked, so that the two cannot drift apart.
-    fits = _FILE.fullmatch(name) is not None and _parse_name(path, "anomaly_score") == key
-    if not fits or not _is_plain(row.machine + row.section) or "\\" in name:
+    if (
+        named_key(name, "anomaly_score") != key
+        or not _is_plain(row.machine + row.section)
+        or "\\" in name
+    ):
         raise DatasetError(
             f"machine {quoted(row.machine)}, section {quoted(row.section)}: no score file can be "
             f"called so; "
@@ -178,16 +182,28 @@ def _read_kind(
 
 
 def _parse_name(path: Path, kind: str) -> Key:
-    name = _FILE.fullmatch(path.name)
-    if name is None:
+    key = named_key(path.name, kind)
+    if key is None:
         raise FormatError(
             f"{place(path)}: the name tells no machine; it is "
             f"{kind}_<machine>_section_<nn>_test.csv"
         )
-    machine = name["machine"]
-    if name["run"]:  # only such names have the prefix; a machine may be called so, too
+    return key
+
+
+def named_key(name: str, kind: str) -> Key | None:
+    """Machine and section that the name of a score or decision file tells; None if none.
+
+    >>> named_key("anomaly_score_fan_section_00_test.csv", "anomaly_score")
+    ('fan', '00')
+    """
+    found = _FILE.fullmatch(name)
+    if found is None or found["kind"] != kind:
+        return None
+    machine = found["machine"]
+    if found["run"]:  # only such names have the prefix; a machine may be called so, too
         machine = _BASELINE_PREFIX.sub("", machine, count=1)
-    return machine, section_name(name["section"])
+    return machine, section_name(found["section"])
 
 
 def _without_header(lines: list[Line]) -> list[Line]:
