@@ -6,7 +6,8 @@
     ├── WeightsError    encoder weights that are missing or not what they claim to be
     ├── SettingError    a setting that does not exist or has an impossible value
     ├── FormatError     a file of ours or of the official kind that is not as it must be
-    └── StorageError    a file or folder that cannot be written
+    ├── StorageError    a file or folder that cannot be written
+    └── NetworkError    a server that cannot be reached, or does not give what it lists
 
 Each message is one line: what, which value, the way out. Anything else that escapes is a bug.
 `NearfarWarning` is the category of every warning we give.
@@ -238,6 +239,17 @@ class StorageError(NearfarError, OSError):
     >>> check_output(Path("."), endings=(".csv",))  # an hour before it would be written
     Traceback (most recent call last):
     nearfar.errors.StorageError: .: is a folder; choose another place
+    """
+
+
+class NetworkError(NearfarError, OSError):
+    """A server that cannot be reached, refuses, or does not give what it lists.
+
+    >>> from nearfar.clips.download.fetching import Broken, Tries
+    >>> tries = Tries("dev_fan.zip", print)
+    >>> tries.failed(Broken("the server is busy", after=3600))  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    nearfar.errors.NetworkError: dev_fan.zip: the server is busy, 1 times one behind the other; ...
     """
 
 

@@ -19,6 +19,7 @@ import typer
 
 from nearfar.cli import weights as cli_weights
 from nearfar.cli.check import check
+from nearfar.cli.download import download
 from nearfar.cli.embed import embed
 from nearfar.cli.explain import explain
 from nearfar.cli.finetune import finetune
@@ -48,7 +49,7 @@ from nearfar.text import alike, one_line
 COMMANDS = (  # in the order of the help: what most people need first
     check, fit, score, explain, timeline, report, threshold, evaluate, systems, features,
     finetune, embed, ablate, reproduce, cache,
-    simulate, inspect, mask, completion,
+    download, simulate, inspect, mask, completion,
 )  # fmt: skip
 ENDINGS = {  # those that end in more ways than others
     check: exit_codes("a clip stands out"),

@@ -64,5 +64,27 @@ def machines(incomplete: str) -> list[str]:
     return _begun((*MACHINES, *OTHERS), incomplete)
 
 
+def data_sets(incomplete: str) -> list[str]:
+    """Data sets that can be fetched.
+
+    >>> data_sets("dcase2026")
+    ['dcase2026']
+    """
+    from nearfar.clips.download.published import RECORDS
+
+    return _begun(RECORDS, incomplete)
+
+
+def published(incomplete: str) -> list[str]:
+    """Splits of a data set, as they are published.
+
+    >>> published("e")
+    ['eval']
+    """
+    from nearfar.clips.download.published import SPLITS
+
+    return _begun(SPLITS, incomplete)
+
+
 def _begun(words: Iterable[str], incomplete: str) -> list[str]:
     return [word for word in words if word.startswith(incomplete)]

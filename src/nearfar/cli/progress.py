@@ -43,6 +43,8 @@ UNITS = {  # what is counted while a bar runs, by what it reports; "steps" where
     "log-mels": "clips",
     "fitting": "machines",
     "variant": "variants",
+    "fetching": "MB",
+    "unpacking": "files",
 }
 
 
@@ -191,5 +193,6 @@ class _Speed(ProgressColumn):
         if not speed:
             return Text("")
         unit = UNITS.get(task.description, "steps")
-        text = f"{figure(speed)} {unit}/s" if speed >= 1 else f"{figure(1 / speed)} s/{unit[:-1]}"
+        slow = speed < 1 and unit != "MB"  # a line of 0.3 MB/s is told so
+        text = f"{figure(1 / speed)} s/{unit[:-1]}" if slow else f"{figure(speed)} {unit}/s"
         return Text(text, style="progress.data.speed")

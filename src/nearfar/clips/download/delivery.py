@@ -1,0 +1,387 @@
+"""A data set from a server into its official layout, one machine's file behind the other.
+
+On the disk a zip has three places: `.download/` while it is fetched and unpacked, so that a killed
+program goes on there; `zips/` if it is to be kept; none. Its clips lie aside until all are there.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from nearfar.clips.download.fetching import Server, forget, md5, server_url, size_of
+from nearfar.clips.download.published import Archive, Listing, chosen, ordered, read_listing
+from nearfar.clips.download.receipts import (
+    NOTICE,
+    Receipt,
+    read_receipts,
+    receipt,
+    terms,
+    write_notice,
+    write_receipts,
+)
+from nearfar.clips.download.unpacking import contents, missing, opened, place_in, unpack
+from nearfar.errors import StorageError
+from nearfar.files import storage_errors
+from nearfar.runtime.runtime import Progress
+from nearfar.text import counted
+
+WORK, KEPT = ".download", "zips"  # folders below that of the data set
+LOCK = "lock"
+UNPACKED = 1.5  # times its zip, as a guess: noise in 16 bit packs to some 80 %
+BLOCK = 4096  # bytes; what a file takes more than it has, at most
+MEGA = 1_000_000
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """One machine's clips of one split, in their place.
+
+    >>> Arrival("dev_fan.zip", "fan", "dev", Path("d/dev_data/raw/fan"), 1200, 0).line
+    'd/dev_data/raw/fan: 1,200 clips, there already (dev_fan.zip)'
+    """
+
+    key: str  # the zip they came in
+    machine: str
+    split: str
+    folder: Path
+    clips: int
+    fetched: int  # bytes of the zip; 0 if they were there
+
+    @property
+    def line(self) -> str:
+        """What a person reads of it."""
+        how = f"{size(self.fetched)} fetched" if self.fetched else "there already"
+        return f"{self.folder}: {counted(self.clips, 'clip')}, {how} ({self.key})"
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """A data set on the disk, as far as it was asked for.
+
+    >>> Delivery("dcase2026", Path("d"), ()).clips
+    0
+    """
+
+    data_set: str
+    folder: Path
+    arrivals: tuple[Arrival, ...]
+
+    @property
+    def clips(self) -> int:
+        """Of all arrivals."""
+        return sum(arrival.clips for arrival in self.arrivals)
+
+
+def size(count: float) -> str:
+    """Bytes for people, in powers of ten, as disks are sold.
+
+    >>> size(353), size(608_000_000), size(4.6e9)
+    ('353 bytes', '608 MB', '4.6 GB')
+    """
+    for unit in ("bytes", "kB", "MB"):
+        if count < 999.5:
+            return f"{count:.3g} {unit}"
+        count /= 1000
+    return f"{count:.3g} GB"
+
+
+def download(
+    data_set: str,
+    folder: str | Path,
+    *,
+    split: str | Sequence[str] | None = None,
+    machines: Sequence[str] | None = None,
+    server: str | None = None,
+    record: int | None = None,
+    keep_zips: bool = False,
+    progress: Progress | None = None,
+    tell: Callable[[str], None] | None = None,
+) -> Delivery:
+    """Fetch published recordings into the official layout; what is there and whole stays.
+
+    The layout is `FOLDER/dev_data/raw/MACHINE/` and `FOLDER/eval_data/raw/MACHINE/`, with `train/`,
+    `test/` and `attributes_00.csv` in it. Stopped at any moment, the same call goes on.
+
+    Args:
+        data_set: dcase2020 … dcase2026.
+        folder: for this data set alone; made if it is not there.
+        split: dev, train (the evaluation machines' normal clips), eval (their test clips), or
+            several; None are all.
+        machines: names; None are all of these splits.
+        server: its address; None is $NEARFAR_ZENODO, else Zenodo.
+        record: the number of another record, of the one split.
+        keep_zips: leave them in `FOLDER/zips/`. What lies there already is taken from there.
+        progress: is told of megabytes fetched and files unpacked.
+        tell: gets lines for a person: the licence, once, when something is fetched; tries.
+
+    Raises:
+        SettingError: no such data set or split; a folder of another data set.
+        DatasetError: no such machine; a zip that holds something else, or something bad.
+        NetworkError: no connection, no such record, another content than listed; no httpx.
+        FormatError: a server's answer that is no record.
+        StorageError: too little space, no permission, a file of yours in the way, or another
+            download at work in the folder.
+    """
+    splits = [split] if isinstance(split, str) else split
+    name, numbers = ordered(data_set, splits, record)
+    say = tell or (lambda line: None)
+    place = Path(folder)
+    _refuse_place(place)
+    read_receipts(place, name)  # of another data set: refused before anything is asked
+    with Server(server_url(server), say) as service:
+        listings = [_listing(service, name, one, number) for one, number in numbers]
+        archives = chosen(listings, machines)
+        with _work(place):
+            order = _Order(place, name, service, keep_zips, progress or (lambda *_: None), say)
+            return order.fill(archives, listings)
+
+
+def _listing(service: Server, name: str, split: str, number: int) -> Listing:
+    data, base = service.record(number)
+    return read_listing(data, name, split, number, service.page(number), base)
+
+
+def _tell_of_others(
+    listings: Sequence[Listing], archives: Sequence[Archive], say: Callable[[str], None]
+) -> None:
+    """Say what a record has that is not taken."""
+    wanted = {archive.key for archive in archives}
+    for listing in listings:
+        for old, new in listing.earlier:
+            if new in wanted:
+                say(f"{new}: takes the place of {old}, whose results are not comparable")
+        if listing.others:
+            say(f"record {listing.record}: left there: {', '.join(listing.others[:9])}")
+
+
+def _refuse_place(folder: Path) -> None:
+    """Refuse a folder that cannot be written to, before anything is asked of a server."""
+    with storage_errors(folder):
+        if folder.exists() and not folder.is_dir():
+            raise StorageError(f"{folder}: is a file; choose a folder")
+        there = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+        if not (there.is_dir() and os.access(there, os.W_OK | os.X_OK)):
+            raise StorageError(f"{folder}: {there} cannot be written to; choose another place")
+
+
+@contextmanager
+def _work(folder: Path) -> Iterator[None]:
+    """The place for what is not whole yet, of one download at a time; gone when it is empty."""
+    work = folder / WORK
+    with _locked(work, folder):
+        try:
+            yield
+        finally:
+            # What broke off stays, to be gone on with.
+            with suppress(OSError):
+                if [child.name for child in work.iterdir()] == [LOCK]:
+                    (work / LOCK).unlink()
+                    work.rmdir()
+
+
+@contextmanager
+def _locked(work: Path, folder: Path) -> Iterator[None]:
+    """Keep other downloads out of a folder.
+
+    Raises:
+        StorageError: one is at work in it.
+    """
+    while True:
+        with storage_errors(work):
+            work.mkdir(parents=True, exist_ok=True)
+            file = (work / LOCK).open("ab")
+        with file:
+            _lock(file.fileno(), folder)
+            # One that ended just now has removed what was opened, and a third made it anew.
+            if _inode(work / LOCK) == os.fstat(file.fileno()).st_ino:
+                yield
+                return
+
+
+def _inode(path: Path) -> int | None:
+    with suppress(OSError):
+        return path.stat().st_ino
+    return None
+
+
+def _lock(handle: int, folder: Path) -> None:
+    with suppress(ModuleNotFoundError):  # where there are no locks nobody can be kept out
+        import fcntl
+
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise StorageError(
+                f"{folder}: another nearfar download is at work in it; wait for its end"
+            ) from None
+        except OSError:  # some disks have none
+            return
+
+
+class _Order:
+    """What one call does with its folder."""
+
+    def __init__(
+        self,
+        folder: Path,
+        data_set: str,
+        service: Server,
+        keep: bool,
+        progress: Progress,
+        say: Callable[[str], None],
+    ) -> None:
+        self.folder, self.data_set, self.service = folder, data_set, service
+        self.keep, self.progress, self.say = keep, progress, say
+        self.receipts = read_receipts(folder, data_set)
+        self.before = 0  # bytes fetched of files that are done
+        self.total = 0  # bytes of all files to fetch
+
+    def fill(self, archives: Sequence[Archive], listings: Sequence[Listing]) -> Delivery:
+        """Bring everything that is not there; say whose it is."""
+        wanted = [archive for archive in archives if not self._is_there(archive)]
+        if wanted:
+            self.total = sum(archive.size for archive in wanted)
+            self._check_space(wanted)
+            used = {archive.split for archive in wanted}
+            theirs = [listing for listing in listings if listing.split in used]
+            _tell_of_others(theirs, wanted, self.say)
+            # Before the first byte: who may not use them need not wait for them.
+            self.say(terms(theirs))
+            if not write_notice(self.folder, theirs):
+                self.say(f"{self.folder / NOTICE}: is yours and stays; the licence is not in it")
+        arrivals = []
+        for archive in archives:
+            fetched = archive in wanted
+            if fetched:
+                self._bring(archive)
+                self.before += archive.size
+            self._put_away(archive)
+            clips = self.receipts[archive.key].clips
+            target = self.folder / archive.folder
+            arrivals.append(
+                Arrival(archive.key, archive.machine, archive.split, target, clips,
+                        archive.size * fetched)
+            )  # fmt: skip
+        return Delivery(self.data_set, self.folder, tuple(arrivals))
+
+    def _is_there(self, archive: Archive) -> bool:
+        """Is a file unpacked and whole, by its receipt?"""
+        known, target = self.receipts.get(archive.key), self.folder / archive.folder
+        if known is None:
+            return False
+        gone = known.gone(target)
+        if known.md5 != archive.md5:
+            if len(gone) == len(known.files):  # removed, to have it anew
+                return False
+            raise StorageError(
+                f"{target}: has {archive.key} with MD5 {known.md5}, the server lists "
+                f"{archive.md5}; move the folder away to fetch it anew"
+            )
+        if gone:
+            self.say(
+                f"{target}: {len(gone):,} of {counted(len(known.files), 'file')} are gone or of "
+                f"another size, as {gone[0]}; fetched anew"
+            )
+        return not gone
+
+    def _check_space(self, wanted: Sequence[Archive]) -> None:
+        """Refuse what will not fit, by a guess of what the zips unpack to."""
+        sizes = [archive.size for archive in wanted]
+        come = sum(min(size_of(self._part(a)), a.size) for a in wanted)
+        # Each zip goes when its clips are there, so the largest is the most at a time.
+        need = UNPACKED * sum(sizes) + (sum(sizes) if self.keep else max(sizes)) - come
+        free = _free(self.folder)
+        line = (
+            f"{counted(len(wanted), 'file')}, {size(sum(sizes) - come)} to fetch; with what is "
+            f"unpacked some {size(need)} of {size(free)} free"
+        )
+        if need > free:
+            raise StorageError(
+                f"{self.folder}: too little space: {line}; free some, choose another place, or "
+                "name fewer machines"
+            )
+        self.say(f"{self.folder}: {line}")
+
+    def _part(self, archive: Archive) -> Path:
+        return self.folder / WORK / archive.key
+
+    def _bring(self, archive: Archive) -> None:
+        """One file: fetched, looked through, unpacked, in its place, and noted."""
+        kept = self.folder / KEPT / archive.key
+        given = size_of(kept) == archive.size and md5(kept) == archive.md5
+        place = kept if given else self._part(archive)
+        if not given:
+            self.service.fetch(archive, place, self._moved)
+        try:
+            self.receipts[archive.key] = self._unpack(place, archive)
+        except ValueError:  # a zip that nobody can use; an error of the disk leaves it there
+            if not given:
+                forget(place)
+            raise
+        write_receipts(self.folder, self.data_set, self.receipts)
+
+    def _moved(self, there: int) -> None:
+        done, of = (self.before + there) // MEGA, max(1, self.total // MEGA)
+        self.progress("fetching", min(done, of), of)
+
+    def _unpack(self, place: Path, archive: Archive) -> Receipt:
+        target = self.folder / archive.folder
+        # In the same folder as its place, which may be a link to another disk; hidden, so that
+        # nobody takes it for a machine.
+        staging = target.parent / f".{archive.key}.unpacking"
+        _remove(staging)  # of a program that was killed
+        with opened(place, archive) as file:
+            listed = contents(file, archive)
+            others = [r for r in self.receipts.values() if r.folder == archive.folder]
+            ours = {name for r in others if r.key != archive.key for name in r.files}
+            absent, held = missing(listed, target, ours)
+            if held:
+                self.say(
+                    f"{archive.key}: {held[0]} differs from the one that is there, and stays out"
+                )
+            if listed.aside:
+                self.say(f"{archive.key}: not unpacked: {', '.join(listed.aside[:5])}")
+            need = sum(packed.info.file_size + BLOCK for packed in absent)
+            if need > (free := _free(self.folder)):
+                raise StorageError(
+                    f"{target}: {size(need)} to unpack, {size(free)} free; free some, and the same "
+                    "command goes on"
+                )
+            try:
+                unpack(
+                    file, absent, staging, archive,
+                    lambda done: self.progress("unpacking", done, len(absent)),
+                )  # fmt: skip
+                place_in(staging, target)
+            finally:
+                _remove(staging)
+        return receipt(archive, listed, held)
+
+    def _put_away(self, archive: Archive) -> None:
+        """Remove a zip that is unpacked, or keep it; a killed program may have left one."""
+        place, kept = self._part(archive), self.folder / KEPT / archive.key
+        if self.keep and place.exists():
+            with storage_errors(kept):
+                kept.parent.mkdir(exist_ok=True)
+                if kept.exists():  # another file of that name is not ours to replace
+                    self.say(f"{kept}: is there already with other content, and stays")
+                else:
+                    place.rename(kept)
+        forget(place)
+
+
+def _free(folder: Path) -> int:
+    """Bytes that may be written."""
+    with storage_errors(folder):
+        return shutil.disk_usage(folder).free
+
+
+def _remove(folder: Path) -> None:
+    with storage_errors(folder):
+        if folder.is_dir() and not folder.is_symlink():
+            shutil.rmtree(folder)
