@@ -19,6 +19,7 @@ import typer
 
 from nearfar.cli import weights as cli_weights
 from nearfar.cli.check import check
+from nearfar.cli.compare import compare
 from nearfar.cli.download import download
 from nearfar.cli.embed import embed
 from nearfar.cli.explain import explain
@@ -47,7 +48,7 @@ from nearfar.errors import NearfarError, NearfarWarning, in_shell, printable
 from nearfar.text import alike, one_line
 
 COMMANDS = (  # in the order of the help: what most people need first
-    check, fit, score, explain, timeline, report, threshold, evaluate, systems, features,
+    check, fit, score, explain, timeline, report, threshold, evaluate, compare, systems, features,
     finetune, embed, ablate, reproduce, cache,
     download, simulate, inspect, mask, completion,
 )  # fmt: skip

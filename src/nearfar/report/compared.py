@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from nearfar.clips import words
 from nearfar.errors import DatasetError, FormatError
 from nearfar.metrics.comparison import Comparison
 from nearfar.metrics.coverage import Cells
 from nearfar.metrics.official import draw_figures, evaluate
 from nearfar.report.evaluated import Evaluated, cells_of, place_of
-from nearfar.scores.join import ScoredFile, ScoreTable
+from nearfar.scores.join import ScoreTable
+from nearfar.scores.saved import read_json, table_of
 from nearfar.scores.scaling import TRANSDUCTIVE, scaled_within
-from nearfar.scores.truth import place, section_name, stem
+from nearfar.scores.truth import place, stem
 from nearfar.scores.verdict import Scores
 from nearfar.text import counted
 
@@ -94,18 +93,13 @@ def read_other(path: Path) -> Other:
     Raises:
         FormatError: missing, or neither of them.
     """
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise FormatError(f"{place(path)}: cannot be read ({error.strerror})") from None
-    except (ValueError, RecursionError):
-        data = None
+    data = read_json(path)
     known = isinstance(data, dict)
     try:
         if known and isinstance(data.get("table"), dict):
             return _of_evaluation(path, data)
         if known and isinstance(data.get("scores"), list):
-            return Other(path.stem, scores=_table(data["scores"], path))
+            return Other(path.stem, scores=table_of(data["scores"], path))
     except FormatError:  # said already
         raise
     except (LookupError, TypeError, ValueError, AttributeError, OverflowError):
@@ -206,7 +200,7 @@ def _of_evaluation(path: Path, data: Mapping[str, Any]) -> Other:
     settings = data.get("settings") or {}
     name = settings.get("name") or settings.get("scores") or path.stem
     scores = data.get("scores")
-    table = _table(scores, path) if scores else None
+    table = table_of(scores, path) if scores else None
     if data.get(TRANSDUCTIVE):
         name = f"{name} ({TRANSDUCTIVE})"  # the word goes wherever the number goes
     elif table is not None and (found := scaled_within(table)):
@@ -226,26 +220,3 @@ def _of_evaluation(path: Path, data: Mapping[str, Any]) -> Other:
         },
         table,
     )  # fmt: skip
-
-
-def _table(rows: Sequence[Mapping[str, Any]], path: Path) -> ScoreTable:
-    """Scores of clips; rows of clips that were not judged have none, and stay out."""
-    return ScoreTable(
-        tuple(
-            ScoredFile(
-                str(row["machine"]), section_name(str(row["section"])), _key(row),
-                float(row["score"]), row.get("anomalous"), place(path),
-            )
-            for row in rows
-            if row["score"] is not None
-        )
-    )  # fmt: skip
-
-
-def _key(row: Mapping[str, Any]) -> str:
-    """What a clip is joined by; see `Clip.key`."""
-    if "file" in row:
-        return str(row["file"])
-    file = str(row["clip"]).rsplit("/", 1)[-1]
-    folder = Path(str(row["path"])).parent.name
-    return f"{folder}/{file}" if words.label_of(folder) else file

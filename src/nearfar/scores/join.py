@@ -112,7 +112,7 @@ def join(scores: Sequence[ScoredFile], truth: Truth) -> tuple[LabelledSection, .
         DatasetError: a clip twice, without a score or without a label, an unknown or missing
             machine, a score that is not finite, or domains for some clips only.
     """
-    labels = _index(truth)
+    labels = index_of(truth)
     joined: dict[Key, dict[str, tuple[LabelledFile, ScoredFile]]] = {key: {} for key in labels}
     for row in scores:
         if not math.isfinite(row.score):
@@ -134,8 +134,12 @@ def join(scores: Sequence[ScoredFile], truth: Truth) -> tuple[LabelledSection, .
     return tuple(_section(key, joined[key]) for key in sorted(joined))
 
 
-def _index(truth: Truth) -> dict[Key, dict[str, LabelledFile]]:
-    """Machine and section → clip → row, under both names of a clip."""
+def index_of(truth: Truth) -> dict[Key, dict[str, LabelledFile]]:
+    """Machine and section → clip without suffix → row, under both names of a clip.
+
+    Raises:
+        DatasetError: a clip twice, or none at all.
+    """
     labels: dict[Key, dict[str, LabelledFile]] = {}
     for row in truth.rows:
         names = labels.setdefault((row.machine, section_name(row.section)), {})

@@ -19,6 +19,7 @@ from nearfar.metrics.official import evaluate
 from nearfar.runtime.runtime import Runtime
 from nearfar.scores.files import read_scores
 from nearfar.scores.join import ScoreTable
+from nearfar.scores.saved import rows_of
 from nearfar.scores.scaling import TRANSDUCTIVE, scaled_within
 from nearfar.scores.truth import Truth, place, read_truth
 from nearfar.study.data import SCHEMA, Given, Places, described, open_test, rule_of
@@ -57,6 +58,7 @@ class Result:
     sides: Sides | None = None  # development and evaluation machines apart
     unlabelled: tuple[Unjudged, ...] = ()  # machines that nobody can judge yet
     transductive: bool = False  # were scores made with the other test clips?
+    truth: Truth | None = None  # the labels of those clips
 
     @property
     def text(self) -> str:
@@ -82,10 +84,7 @@ class Result:
             "schema": SCHEMA,
             **self.evaluation.to_dict(),
             **extra,
-            "scores": [
-                {"machine": r.machine, "section": r.section, "file": r.file, "score": r.score}
-                for r in (self.scores.rows if self.scores else ())
-            ],
+            "scores": rows_of(self.scores, self.truth) if self.scores else [],
             "settings": {**self.settings, "bootstrap_seed": 0},  # what `evaluate` takes by itself
             "versions": versions(),
         }
@@ -121,11 +120,12 @@ def of_files(
             "no number of them may stand beside others; give the scores as they were, or say "
             "--transductive"
         )
-    result = evaluate(table, read_truth(truth), rule=rule)
+    labels = read_truth(truth)
+    result = evaluate(table, labels, rule=rule)
     settings = {"scores": folder.name, "truth": truth.name}
     if found:
         settings["within_the_test_set"] = found
-    return Result(result, settings=settings, scores=table, transductive=transductive)
+    return Result(result, settings=settings, scores=table, transductive=transductive, truth=labels)
 
 
 def of_data(
@@ -208,7 +208,7 @@ def of_data(
     table = ScoreTable.from_verdicts(scores)
     result = evaluate(table, told, rule=rule)
     beside = Sides.of(table, told, sides, rule) if sides else None
-    plain = Result(result, notes, settings, None, heading, table, beside, silent)
+    plain = Result(result, notes, settings, None, heading, table, beside, silent, truth=told)
     lowest = _floor(data, fitted, runtime, skip_bad) if floor else ""
     if not isinstance(lowest, Detector):
         return replace(plain, lines=(*notes, lowest) if lowest else notes)
