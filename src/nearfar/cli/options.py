@@ -216,7 +216,7 @@ ByDomain = Annotated[
 License = Annotated[
     str | None,
     typer.Option(
-        "--license", metavar="TEXT", rich_help_panel=OUTPUT,
+        "--license", metavar="NAME", rich_help_panel=OUTPUT,
         help="Licence of the recordings, as CC-BY-4.0; it is only passed on.",
     ),
 ]  # fmt: skip
