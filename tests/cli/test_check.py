@@ -5,7 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from conftest import machine_sound, write
+import nearfar as nf
+from conftest import machine_sound, write, write_machine
 
 
 @pytest.fixture(scope="module")
@@ -170,3 +171,119 @@ def test_with_skip_bad_nothing_is_heard_twice(run, tmp_path, monkeypatch):
     monkeypatch.setattr(fitting, "look_over", counted)
     code, _, _ = run("check", tmp_path / "press", "--skip-bad", "--no-cache", "--workers", 1)
     assert (code, asked) == (2, [True])
+
+
+NAME = "section_00_{}_{}_normal_{:04d}_noAttribute.wav"
+
+
+@pytest.fixture
+def faulty_set(tmp_path):
+    """A DCASE set: a copy but for gain, a test clip that is trained on, one of another length."""
+    write_machine(tmp_path / "set", "fan", 1, source=13)
+    train, test = tmp_path / "set/fan/train", tmp_path / "set/fan/test"
+    sound = nf.Clip(train / NAME.format("source", "train", 3)).read()
+    write(train / NAME.format("source", "train", 13), -0.5 * sound)
+    write(test / NAME.format("source", "test", 3), 0.5 * sound)
+    write(test / NAME.format("target", "test", 3), machine_sound(np.random.default_rng(0), 3.0))
+    return tmp_path / "set"
+
+
+def kinds_of(rows):
+    return {(row["kind"], row.get("clip", "").rsplit("/")[-1]) for row in rows}
+
+
+def test_a_whole_set_has_one_report(run, faulty_set, tmp_path):
+    given = ("check", faulty_set, "--no-cache", "--workers", 1)
+    code, out, _ = run(*given)
+    assert code == 1
+    for said in (
+        "fan: 1 of 17 clips: another clip again but for gain",
+        "-6.0 dB, of turned sign",
+        "test clips of fan: 1 of 14 clips: a training clip too",
+        "test clips of fan: 1 of 14 clips: a length of their own (the others: 1.5 s)",
+        "what this does to scores:",
+        "  leak: the clip finds itself in the bank",
+        "1 of 17 clips stand out",
+        "2 of 14 test clips at fault",
+    ):
+        assert said in out
+    found = json.loads(run(*given, "--json", "-")[1])
+    assert kinds_of(found["suspects"]) == {
+        ("copy", NAME.format("source", "train", 13)), ("leak", NAME.format("source", "test", 3)),
+        ("length", NAME.format("target", "test", 3)),
+    }  # fmt: skip
+    assert list(found["means"]) == ["copy", "length", "leak"]
+    assert (found["clips"], found["test_clips"], found["known_as"]) == (17, 14, None)
+
+
+def test_fit_names_the_same_clips_in_the_same_lines(run, faulty_set, tmp_path):
+    given = (faulty_set, "--no-cache", "--workers", 1)
+    checked = run("check", *given)[1].splitlines()
+    fitted = run("fit", *given, "-o", tmp_path / "d")[2].splitlines()
+    about = {line.removeprefix("warning: ") for line in fitted if " of 17 clips: " in line}
+    assert about == {line for line in checked if line.startswith("fan: ") and " of 17 " in line}
+    assert len(about) == 1
+
+
+def test_a_fault_of_names_is_told_although_nothing_can_be_heard(run, faulty_set):
+    (faulty_set / "fan/train/free.wav").write_bytes(b"")
+    code, out, err = run("check", faulty_set, "--no-cache", "--workers", 1, "--json", "-")
+    assert (code, err.count("error:")) == (2, 1)
+    found = json.loads(out)
+    assert [(f["kind"], f["files"]) for f in found["findings"]] == [("name", ["free.wav"])]
+    assert len(found["faults"]) == 1
+
+
+def test_test_clips_that_cannot_be_used_are_faults(run, faulty_set):
+    (faulty_set / "fan/test" / NAME.format("target", "test", 4)).write_bytes(b"")
+    given = ("check", faulty_set, "--no-cache", "--workers", 1)
+    code, out, err = run(*given)
+    assert code == 2
+    assert "test_normal_0004" in err
+    assert "2 of 14 test clips at fault (1 of 15 clips cannot be used)" in out
+    assert run(*given, "--skip-bad")[0] == 1
+
+
+def test_test_clips_that_cannot_be_listed_are_said_to_be_unseen(run, faulty_set):
+    (faulty_set / "fan/test/free.wav").write_bytes(b"")
+    code, out, _ = run("check", faulty_set, "--no-cache", "--workers", 1)
+    assert code == 1
+    assert "test clips are not looked at: " in out
+    assert "1 file: no DCASE name" in out
+
+
+def test_anomalies_are_never_outliers_and_labels_say_nothing(run, tmp_path):
+    write_machine(tmp_path / "set", "fan", 1, source=13, test=4)
+    given = ("check", tmp_path / "set", "--no-cache", "--workers", 1)
+    code, out, _ = run(*given)
+    assert (code, out.splitlines()) == (
+        0, ["16 clips: none stands out", "16 test clips: none at fault"],
+    )  # fmt: skip
+
+
+def test_a_year_that_is_told_has_counts(run, faulty_set):
+    given = ("check", faulty_set, "--no-cache", "--workers", 1)
+    code, out, _ = run(*given, "--year", 2026)
+    assert code == 1
+    assert "fan: 14 of 990 clips of train, source in the development set of 2026" in out
+    code, out, err = run(*given, "--year", 1999)
+    assert (code, out, err.count("error: ")) == (2, "", 1)
+
+
+@pytest.mark.parametrize("odd", ["empty", "others", "file", "zero", "gone", "endless"])
+def test_odd_places_are_refused_in_one_line(run, tmp_path, odd):
+    place = tmp_path / "a\nb\U0001f600"
+    place.mkdir()
+    if odd == "others":
+        (place / "notes.txt").write_text("none")
+    elif odd == "file":
+        place = place / "notes.txt"
+        place.write_text("none")
+    elif odd == "zero":
+        (place / "a\nb.wav").write_bytes(b"")
+    elif odd == "gone":
+        place.rmdir()
+    elif odd == "endless":
+        (place / "again").symlink_to(place, target_is_directory=True)
+    code, _, err = run("check", place, "--no-cache", "--workers", 1)
+    assert (code, err.count("\n"), err.count("error: ")) == (2, 1, 1)

@@ -1,9 +1,10 @@
-"""The command check: is this what normal sounds like? Flags to calls, nothing else."""
+"""The command check: is this a data set to trust? Flags to calls, nothing else."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,6 +13,7 @@ import typer
 
 from nearfar.cli.lines import ledger, say
 from nearfar.cli.options import (
+    DATA,
     BatchSize,
     Cache,
     Channels,
@@ -42,6 +44,7 @@ from nearfar.errors import (
     NearfarError,
     NearfarWarning,
     in_shell,
+    unusable,
     visible,
 )
 from nearfar.files import begins, check_output
@@ -49,11 +52,19 @@ from nearfar.system.named import system_of
 from nearfar.text import counted, in_rows
 
 if TYPE_CHECKING:
-    from nearfar.clips import Clip
+    from nearfar.detector.checked import Beside, Listing
     from nearfar.detector.fitting import LookedOver
+    from nearfar.health.inventory import Inventory
     from nearfar.health.suspects import Suspect
 
-SCHEMA = 1  # of the JSON; raised when a program that reads it could err
+SCHEMA = 2  # of the JSON; raised when a program that reads it could err
+SetYear = Annotated[
+    int | None,
+    typer.Option(
+        help="DATA is the DCASE set of this year; else its folders, names and counts tell.",
+        rich_help_panel=DATA,
+    ),
+]
 
 
 def check(
@@ -64,6 +75,7 @@ def check(
     weights: Weights = None,
     settings: Settings = None,
     machine: Machine = None,
+    year: SetYear = None,
     channel_order: Channels = Order.near_far,
     near: Near = None,
     far: Far = None,
@@ -79,62 +91,180 @@ def check(
     workers: Workers = None,
     cache: Cache = True,
 ) -> None:
-    """Name the training clips that stand out, as fit would; write nothing.
+    """Say what is wrong with a data set, and what that does to scores; write nothing.
 
-    Exit code 1 if there are any, as of other programs that look for faults, so that a script can
-    stop before it fits.
+    Training clips that stand out are named as fit would name them. Of test clips only what no
+    anomaly can cause is judged: format, microphones, copies of training clips. Of DCASE sets names,
+    lists and counts too.
+
+    Exit code 1 if anything is wrong, as of other programs that look for faults, so that a script
+    can stop before it fits; 2 if clips cannot be used.
     """
-    from nearfar.clips import Clips
+    from nearfar.detector.checked import Listing, look_at_tests
     from nearfar.detector.fitting import look_over
+    from nearfar.health.inventory import inventory
 
     check_output(  # before anything is heard
         on_disk(as_json), endings=(".json",), inputs=[*data, *(weights or ())], ours=is_check,
         replace=replace,
     )  # fmt: skip
     recipe = system_of(system or "s4", settings, weights)
-    # What a fit would take, and no more: a test folder holds anomalies by right.
     order = order_of(channel_order, near, far)
-    clips = Clips.open(
-        data, split="train", machine=machine, clip_seconds=clip_seconds, pair=pair,
-        salvage=salvage, time_pattern=time_pattern,
-    )  # fmt: skip
-    faulty: NearfarError | None = None
-    with Session(workers, cache, device, batch_size) as session:
-        look = partial(look_over, recipe, clips, session.runtime, order=order)
-        try:
-            found = look(skip_bad=skip_bad)
-        except (AudioError, DatasetError) as error:
-            if skip_bad:  # nothing more can be left out
-                raise
-            # Both lists at once: who mends files does not want to be called again.
-            faulty = error
-            found = _without_bad(look, error)
-    if not write_json(as_json, _as_dict(found, clips, faulty) if as_json is not None else None):
-        _tell(found, clips)
-    if faulty is not None:
+    found = Findings(inventory(data, year))
+    how = {"machine": machine, "clip_seconds": clip_seconds, "pair": pair, "salvage": salvage,
+           "time_pattern": time_pattern}  # fmt: skip
+    try:
+        # What a fit would take, and apart from it what it never opens.
+        listing = found.listing = Listing.of(data, how)
+        found.add(listing.unlisted)
+        with Session(workers, cache, device, batch_size) as session:
+            look = partial(look_over, recipe, listing.train, session.runtime, order=order)
+            try:
+                found.looked = look(skip_bad=skip_bad)
+            except (AudioError, DatasetError) as error:
+                if skip_bad:  # nothing more can be left out
+                    raise
+                # Both lists at once: who mends files does not want to be called again.
+                found.faulty = error
+                found.looked = _without_bad(look, error)
+            found.tested = look_at_tests(
+                recipe, listing.tests, found.looked, session.runtime, order
+            )
+    except (AudioError, DatasetError) as error:
+        found.faulty = error  # what names and counts say is known all the same
+        if not found.inventory.findings:
+            raise
+    # What was left out of the training clips is said already.
+    fault = found.fault(skip_bad)
+    if not write_json(as_json, found.as_dict(fault) if as_json is not None else None):
+        _tell(found)
+    if fault is not None:
         ledger.close()  # what was written is there all the same
-        raise faulty
-    if found.suspects:
+        raise fault
+    if found.wrong:
         raise typer.Exit(1)
 
 
-def _tell(found: LookedOver, clips: Sequence[Clip]) -> None:
-    """What a person reads: a line a machine and kind, all names, and how many stand out."""
+@dataclass(eq=False)
+class Findings:
+    """All that one run of check found, as far as it came.
+
+    >>> from nearfar.health.inventory import Inventory
+    >>> Findings(Inventory()).wrong
+    False
+    """
+
+    inventory: Inventory
+    listing: Listing | None = None
+    looked: LookedOver | None = None
+    tested: Beside | None = None
+    faulty: NearfarError | None = None  # why training clips cannot be used
+
+    @property
+    def suspects(self) -> list[Suspect]:
+        """Of training and test clips."""
+        own = [] if self.looked is None else list(self.looked.suspects)
+        return own + ([] if self.tested is None else [*self.tested.train, *self.tested.tests])
+
+    @property
+    def wrong(self) -> bool:
+        """Is there anything that a person should mend?"""
+        return bool(self.suspects) or any(one.wrong for one in self.inventory.findings)
+
+    def add(self, unlisted: str) -> None:
+        """Tell that test clips could not be listed; nothing of ""."""
+        from nearfar.health.inventory import Finding
+
+        if unlisted:
+            more = (*self.inventory.findings, Finding("", "unlisted", unlisted))
+            self.inventory = replace(self.inventory, findings=more)
+
+    def fault(self, skip_bad: bool) -> NearfarError | None:
+        """One error for all clips that cannot be used."""
+        tests = [] if self.tested is None or skip_bad else list(self.tested.faults)
+        if self.faulty is None and not tests:
+            return None
+        if not tests:
+            return self.faulty
+        total = 0 if self.listing is None else len(self.listing.tests)
+        train: list[NearfarError] = []
+        if self.faulty is not None:
+            train = [type(self.faulty)(line) for line in _lines(self.faulty)]
+            total += 0 if self.listing is None else len(self.listing.train)
+        return unusable([*train, *tests], total)
+
+    def as_dict(self, fault: NearfarError | None) -> dict[str, Any]:
+        """What a program reads."""
+        from nearfar.health.kinds import means
+
+        rows = [one.as_dict() for one in self.inventory.findings]
+        suspects = [one.as_dict() for one in self.suspects]
+        return {
+            "schema": SCHEMA,
+            "suspects": suspects,
+            "findings": rows,
+            "means": means(row["kind"] for row in (*suspects, *rows)),
+            "known_as": self.inventory.known_as or None,
+            "clips": 0 if self.listing is None else len(self.listing.train),
+            "test_clips": 0 if self.listing is None else len(self.listing.tests),
+            "faults": list(_lines(fault)),
+            "unjudged": [] if self.looked is None else list(self.looked.unjudged),
+        }
+
+
+def _tell(found: Findings) -> None:
+    """What a person reads: a line a machine and kind, all names, and what it does to scores."""
+    from nearfar.health.kinds import means
+
+    for one in found.inventory.findings:
+        say(visible(in_shell(one.says if one.wrong else f"note: {one.says}")))
+    looked, tested, kinds = found.looked, found.tested, list[str]()
+    if looked is not None and found.listing is not None:
+        _tell_suspects([*looked.suspects, *(tested.train if tested else ())], looked.counts)
+        for line in looked.unjudged:
+            say(visible(line))
+    if tested is not None:
+        _tell_suspects(tested.tests, tested.counts, "test clips of ")
+    kinds = [one.kind for one in found.inventory.findings if one.wrong]
+    kinds += [suspect.kind for suspect in found.suspects]
+    for n, (kind, meaning) in enumerate(means(kinds).items()):
+        if n == 0:
+            say("what this does to scores:")
+        say(f"  {kind}: {meaning}")
+    _sum_up(found)
+
+
+def _sum_up(found: Findings) -> None:
+    """The last lines: how many of how many."""
+    looked, tested, listing = found.looked, found.tested, found.listing
+    if wrong := sum(one.wrong for one in found.inventory.findings):
+        say(f"{counted(wrong, 'fault')} in names, lists or counts")
+    elif found.inventory.known_as:
+        say(f"names, lists and counts are those of {found.inventory.known_as}")
+    if looked is None or listing is None:
+        return
+    suspects = [*looked.suspects, *(tested.train if tested else ())]
+    # Said of those that were heard: nobody knows what the others are like.
+    bad = len(listing.train) - looked.heard
+    left = f" ({bad} of {counted(len(listing.train), 'clip')} cannot be used)" if bad else ""
+    out = len({suspect.clip for suspect in suspects})
+    heard = counted(looked.heard, "clip")
+    say(f"{out} of {heard} stand out{left}" if out else f"{heard}: none stands out{left}")
+    if tested is not None and listing.tests:
+        bad = len(tested.faults)
+        left = f" ({bad} of {counted(len(listing.tests), 'clip')} cannot be used)" if bad else ""
+        out = len({suspect.clip for suspect in tested.tests})
+        heard = counted(len(listing.tests) - bad, "test clip")
+        say(f"{out} of {heard} at fault{left}" if out else f"{heard}: none at fault{left}")
+
+
+def _tell_suspects(suspects: Sequence[Suspect], counts: Mapping[str, int], whose: str = "") -> None:
     from nearfar.health.suspects import lines
 
-    suspects = found.suspects
-    for (machine, kind), line in lines(suspects, found.counts).items():
-        say(visible(in_shell(line)))
+    for (machine, kind), line in lines(suspects, counts).items():
+        say(visible(in_shell(whose + line)))
         for row in _others([s for s in suspects if (s.clip.machine, s.kind) == (machine, kind)]):
             say(visible(f"  and {row}"))
-    for line in found.unjudged:
-        say(visible(line))
-    # Said of those that were heard: nobody knows what the others are like.
-    bad = len(clips) - found.heard
-    left = f" ({bad} of {counted(len(clips), 'clip')} cannot be used)" if bad else ""
-    out = len({suspect.clip for suspect in suspects})
-    heard = counted(found.heard, "clip")
-    say(f"{out} of {heard} stand out{left}" if out else f"{heard}: none stands out{left}")
 
 
 def _without_bad(look: Callable[..., LookedOver], error: NearfarError) -> LookedOver:
@@ -157,19 +287,6 @@ def _others(group: Sequence[Suspect]) -> list[str]:
 
     files = [s.clip.file for s in sorted(group, key=lambda one: one.clip.name)]  # as in the line
     return in_rows(files[len(shown(group)) :], 94)  # characters
-
-
-def _as_dict(
-    found: LookedOver, clips: Sequence[Clip], faulty: NearfarError | None
-) -> dict[str, Any]:
-    """What a program reads."""
-    return {
-        "schema": SCHEMA,
-        "suspects": [suspect.as_dict() for suspect in found.suspects],
-        "clips": len(clips),
-        "faults": list(_lines(faulty)),
-        "unjudged": list(found.unjudged),
-    }
 
 
 def is_check(path: Path) -> bool:

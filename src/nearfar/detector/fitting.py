@@ -29,11 +29,13 @@ from nearfar.detector.member import Member, NormalRows, fit_member, pool_sizes
 from nearfar.detector.normals import Key, Normals
 from nearfar.detector.origin import origins
 from nearfar.detector.section import Section, TrainingClip
-from nearfar.detector.standouts import Fitted, suspects_of, too_few
+from nearfar.detector.standouts import Fitted, sounds_of, suspects_of, too_few
 from nearfar.detector.trained import check_frontend, fresh_clips, machine_facts, warn_untrained
 from nearfar.embedding.hearing import Hearing, hear
 from nearfar.embedding.residual import residual_rows
 from nearfar.errors import DatasetError, NearfarWarning, Once, SettingError
+from nearfar.health.copies import Sound
+from nearfar.health.shift import by_rereading
 from nearfar.health.suspects import Suspect
 from nearfar.parts.valid import check_rate
 from nearfar.runtime.runtime import Runtime, runtime_of
@@ -99,6 +101,7 @@ class LookedOver:
     suspects: tuple[Suspect, ...]
     unjudged: tuple[str, ...]  # a line for each section with too few clips to judge by score
     counts: Mapping[str, int]  # clips of each machine, those left out not among them
+    sounds: tuple[Sound, ...] = ()  # what was heard, copies too; no samples
 
     @property
     def heard(self) -> int:
@@ -133,7 +136,7 @@ def look_over(
     fits = _Fits((system,), runtime_of(runtime), order)
     hearing = _heard(fits, clips, skip_bad, any_frontend=True)
     found, few = _suspects(hearing, fits)
-    return LookedOver(tuple(found), tuple(few), fits.counts)
+    return LookedOver(tuple(found), tuple(few), fits.counts, tuple(sounds_of(hearing.heard)))
 
 
 def fit_many(
@@ -340,6 +343,7 @@ def _fit_section(system: AnySystem, normals: Normals, fits: _Fits) -> Section:
     warn_of_fit(system, machine, members, once, fits.rate(system))
     fresh = fresh_clips(system, machine, [what.near for _, what in group], once)
     fits.suspects += suspects_of(group, fitted, fresh)
+    fits.suspects += by_rereading(sounds_of(group), fits.order)
     return Section(
         tuple(members),
         tuple(TrainingClip(c.name, what.digest) for c, what in group),

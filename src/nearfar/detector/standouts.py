@@ -17,6 +17,7 @@ from nearfar.clips.clip import Clip
 from nearfar.detector.member import Member, NormalRows, fit_member
 from nearfar.detector.section import Section
 from nearfar.embedding.jobs import Heard
+from nearfar.health.copies import Sound
 from nearfar.health.suspects import Suspect, by_look, by_score
 from nearfar.runtime.threads import one_thread
 from nearfar.scoring.bank import Index, Rows
@@ -68,6 +69,11 @@ def suspects_of(
     """
     looks = [(clip, what.look) for clip, what in heard if what.look is not None]
     return [*by_look(looks), *standouts([clip for clip, _ in heard], members, fresh)]
+
+
+def sounds_of(heard: Sequence[tuple[Clip, Heard]]) -> list[Sound]:
+    """What copies are told by, of clips that were looked at."""
+    return [Sound(clip, what.look, what.digest) for clip, what in heard if what.look is not None]
 
 
 def standouts(

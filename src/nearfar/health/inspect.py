@@ -17,6 +17,8 @@ from nearfar.clips import Clip
 from nearfar.errors import AudioError, NearfarError, printable, visible
 from nearfar.files import begins
 from nearfar.frontend import CoherenceMask
+from nearfar.health.copies import Sound
+from nearfar.health.shift import by_rereading
 from nearfar.health.suspects import FLOOR, Suspect, by_look, is_twice
 from nearfar.health.suspects import lines as suspect_lines
 from nearfar.health.suspects import turned as turned_lines
@@ -211,7 +213,7 @@ def inspect_clips(
         tuple(machines),
         tuple(broken),
         tuple(refused),
-        tuple(_suspects(everything, dict(refused))),
+        tuple(_suspects(everything, dict(refused), order)),
         tuple((one.clip.name, one.look.lag) for one in everything if one.look.lag is not None),
     )
 
@@ -261,7 +263,9 @@ def _common(clip: Clip) -> tuple[Audio, Recorded]:
     return both, joined([of_near, of_far])
 
 
-def _suspects(seen: Sequence[_Seen], refused: Collection[str]) -> list[Suspect]:
+def _suspects(
+    seen: Sequence[_Seen], refused: Collection[str], order: ChannelOrder
+) -> list[Suspect]:
     """As a fit finds them, machine by machine and section by section."""
     groups: dict[tuple[str, str], list[tuple[Clip, Look]]] = {}
     for one in seen:
@@ -274,6 +278,7 @@ def _suspects(seen: Sequence[_Seen], refused: Collection[str]) -> list[Suspect]:
         # What a fit refuses is named as well, but is no yardstick of the others.
         found += by_look([(clip, what) for clip, what in group if clip.name not in refused])
         found += [suspect for suspect in by_look(group) if suspect.clip.name in refused]
+        found += by_rereading([Sound(clip, what) for clip, what in group], order)
     return found
 
 
@@ -292,7 +297,8 @@ def clip_statistics(
             finite.
     """
     _refuse_unmeasurable(audio, name)
-    levels = [_decibels(float(np.mean(np.square(x, dtype=np.float64)))) for x in audio]
+    powers = [float(np.mean(np.square(x, dtype=np.float64))) for x in audio]
+    levels = [10 * math.log10(power) if power > 0 else -math.inf for power in powers]
     clipping = max(float(np.mean(np.abs(x) >= CLIPPED)) for x in audio)
     dead = any(float(x.min()) == float(x.max()) for x in audio)
     if len(audio) == 1:
@@ -370,10 +376,6 @@ def _finite_mean(values: Sequence[float]) -> float:
     """Without the clips for which the number means nothing, and without silence's −inf dB."""
     finite = [v for v in values if math.isfinite(v)]
     return sum(finite) / len(finite) if finite else _NAN
-
-
-def _decibels(power: float) -> float:
-    return 10 * math.log10(power) if power > 0 else -math.inf
 
 
 def _naming(clip: Clip, error: NearfarError) -> str:

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nearfar.clips import Clip
+from nearfar.health.kinds import KINDS
 from nearfar.sound.look import Look
 from nearfar.text import lasting
 
@@ -62,25 +63,6 @@ class Suspect:
         }  # fmt: skip
 
 
-KINDS = {  # what a line says; {usual} is of the machine's other clips
-    # Times, for what is held out here is not what is held out for a threshold.
-    "score": "far from the others by self-score (× their median): faults, or their channels "
-    "swapped? Listen to them, or fit with --exclude-suspects",
-    "ratio": "near over far is far from the median {usual}; were the microphones swapped or moved?",
-    "near floor": "the near microphone is at the noise floor; is it connected?",
-    "far floor": "the far microphone is at the noise floor; is it connected?",
-    "twice": "both channels are one, up to gain or noise; is the far microphone connected?",
-    "clipped": "samples clipped; turn the gain down",
-    "zeros": "samples exactly zero; were some lost?",
-    "off": "much quieter than the others ({usual}); was the machine off?",
-    "loud": "much louder than the others ({usual}); disturbed, or the others with the machine off?",
-    "length": "a length of their own (the others: {usual}); cut them alike",
-    "rate": "a sample rate of their own (the others: {usual}); another recorder?",
-    "lag": "far lies behind near by more than 30 ms; were both recorders started together?",
-    "drift": "the recorders' clocks run apart by more than 20 ms; use one clock",
-}
-
-
 def by_look(heard: Sequence[tuple[Clip, Look]]) -> list[Suspect]:
     """Suspects among clips of one machine and section, by what each is like.
 
@@ -95,6 +77,18 @@ def by_look(heard: Sequence[tuple[Clip, Look]]) -> list[Suspect]:
     for rule in _RULES if heard else ():
         found += rule(heard)
     return found
+
+
+def by_recording(heard: Sequence[tuple[Clip, Look]]) -> list[Suspect]:
+    """Suspects by faults of the recording alone, which no comparison with others finds.
+
+    So it is fair to test clips: an anomaly differs from normal clips by right, not by a dead
+    microphone.
+
+    Args:
+        heard: as in `by_look`.
+    """
+    return [suspect for rule in _ALONE for suspect in rule(heard)] if heard else []
 
 
 def by_score(clips: Sequence[Clip], flagged: Mask, scores: Values, usual: float) -> list[Suspect]:
@@ -381,6 +375,9 @@ def _absolute(
     return [Suspect(clip, kind, text(what), alone=alone) for clip, what in found]
 
 
+_ALONE: tuple[Callable[[Heard], list[Suspect]], ...] = (
+    _floor(0), _floor(1), _twice, _clipped, _zeros, _lag, _drift,
+)  # fmt: skip
 _RULES: tuple[Callable[[Heard], list[Suspect]], ...] = (
     _ratio, _floor(0), _floor(1), _twice, _clipped, _zeros, _level, _length, _rate, _lag, _drift,
 )  # fmt: skip

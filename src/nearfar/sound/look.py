@@ -13,6 +13,7 @@ from nearfar.sound.audio import SAMPLE_RATE, Audio
 from nearfar.sound.channels import relate
 from nearfar.sound.lag import Lag, lag_of
 from nearfar.sound.recorded import Recorded
+from nearfar.sound.sketch import sketch_of
 
 WINDOWS, WINDOW = 16, 256  # pieces of a clip that its coherence is estimated from, samples each
 _NAN = float("nan")
@@ -32,6 +33,7 @@ class Look:
         clipped: share of the file's samples on a flat top, 0–1, of each channel.
         zeros: share of the file's samples that are exactly zero, 0–1, of each channel.
         lag: of far behind near, where each has its own recorder.
+        sketch: of the near channel's waveform; copies agree in it whatever their gain.
 
     >>> hum = np.sin(np.arange(16_000, dtype=np.float32) / 10) / 2
     >>> found = look(np.stack([hum, hum / 2]))
@@ -48,6 +50,7 @@ class Look:
     clipped: tuple[float, ...] = ()
     zeros: tuple[float, ...] = ()
     lag: Lag | None = None
+    sketch: tuple[float, ...] = ()
 
 
 def look(audio: Audio, recorded: Recorded | None = None, *, two_files: bool = False) -> Look:
@@ -73,6 +76,7 @@ def look(audio: Audio, recorded: Recorded | None = None, *, two_files: bool = Fa
         clipped=there.clipped,
         zeros=there.zeros,
         lag=lag_of(audio) if two_files and len(audio) == 2 else None,
+        sketch=sketch_of(audio[0]),
     )
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from nearfar.clips.clip import Clip
 from nearfar.detector.section import Judge
 from nearfar.embedding.jobs import Heard
-from nearfar.health.suspects import KINDS, by_look
+from nearfar.health.kinds import KINDS
+from nearfar.health.suspects import by_look
 
 # Kinds that a clip can be of by itself, worst first: of a dead channel no other number is worth
 # anything, and of a channel that is there twice no ratio is.
