@@ -97,7 +97,7 @@ def test_our_warnings_are_said_each_time_whatever_the_filters(ending):
 
 def test_every_command_is_there_once_in_the_order_of_the_help(run, monkeypatch):
     monkeypatch.setenv("COLUMNS", "200")
-    names = [command.__name__ for command in cli.COMMANDS]
+    names = [cli.name_of(command) for command in cli.COMMANDS]
     assert len(set(names)) == len(names)
     code, out, _ = run("--help")
     assert code == 0
@@ -107,7 +107,7 @@ def test_every_command_is_there_once_in_the_order_of_the_help(run, monkeypatch):
 
 @pytest.mark.parametrize("command", cli.COMMANDS, ids=lambda command: command.__name__)
 def test_a_command_made_alone_is_what_it_is_among_all(command):
-    name = command.__name__
+    name = cli.name_of(command)
     (found,) = cli.asked(["-q", name, "fit"])
     assert found is command
     alone, whole = (get_command(made).commands for made in (cli.program(found), cli.app))

@@ -23,6 +23,7 @@ from nearfar.cli.compare import compare
 from nearfar.cli.download import download
 from nearfar.cli.embed import embed
 from nearfar.cli.explain import explain
+from nearfar.cli.export_data import export_data
 from nearfar.cli.finetune import finetune
 from nearfar.cli.fit import fit, score, threshold
 from nearfar.cli.lines import tell
@@ -50,7 +51,7 @@ from nearfar.text import alike, one_line
 COMMANDS = (  # in the order of the help: what most people need first
     check, fit, score, explain, timeline, report, threshold, evaluate, compare, systems, features,
     finetune, embed, ablate, reproduce, cache,
-    download, simulate, inspect, mask, completion,
+    download, export_data, simulate, inspect, mask, completion,
 )  # fmt: skip
 ENDINGS = {  # those that end in more ways than others
     check: exit_codes("a clip stands out"),
@@ -83,6 +84,15 @@ def program(*commands: Callable[..., Any]) -> typer.Typer:
     return made
 
 
+def name_of(command: Callable[..., Any]) -> str:
+    """What a person types.
+
+    >>> name_of(export_data)
+    'export-data'
+    """
+    return command.__name__.replace("_", "-")
+
+
 def asked(arguments: Sequence[str]) -> list[Callable[..., Any]]:
     """The command that the arguments name; none if it is not plainly one.
 
@@ -92,7 +102,7 @@ def asked(arguments: Sequence[str]) -> list[Callable[..., Any]]:
     (['score'], [])
     """
     first = next((a for a in arguments if a not in ANYWHERE), "")
-    return [command for command in COMMANDS if command.__name__ == first]
+    return [command for command in COMMANDS if name_of(command) == first]
 
 
 app = program()

@@ -278,6 +278,8 @@ def _listed(
         if split == "train" and folders.split_of(data) == "test":
             raise DatasetError(f"{data}: a test folder; fit on the folder of training clips, or "
                                "rename it if its clips are for fitting")  # fmt: skip
+        if tables := lists.tables_in(data, split):
+            return _of_tables(tables, split, how)
         if folders.dcase_machines(data):
             return Clips(_of_dcase(data, split, machines, how))
         named = machine is not None
@@ -288,12 +290,7 @@ def _listed(
     if not os.path.isfile(data):
         raise DatasetError(f"{data}: no such file or folder")
     if data.suffix.lower() == ".csv":
-        parent = words.place_of(data.parent).machine
-        clips = Clips(lists.csv_clips(data, parent, how.clock))
-        if not clips:
-            raise DatasetError(f"{data}: no clips below the header; add one line per clip")
-        # A line without a split belongs to any: whoever lists clips has chosen them.
-        return Clips(c for c in clips if split is None or c.split in (None, split))
+        return _of_tables([data], split, how)
     if data.suffix.lower() not in (*audio.SUFFIXES, *FOREIGN):
         raise DatasetError(f"{data}: neither a folder, a CSV file nor a WAV or FLAC recording")
     # One recording has the same machine, split and label as when its folder is opened.
@@ -302,6 +299,17 @@ def _listed(
         raise DatasetError(f"{data}: an anomaly by its folder's name; fit on recordings of normal "
                            "operation only")  # fmt: skip
     return Clips([folders.named_clip(folders.single_recording(data, how), place, how.clock)])
+
+
+def _of_tables(tables: Sequence[Path], split: str | None, how: How) -> Clips:
+    found: list[Clip] = []
+    for table in tables:
+        clips = list(lists.csv_clips(table, words.place_of(table.parent).machine, how.clock))
+        if not clips:
+            raise DatasetError(f"{table}: no clips below the header; add one line per clip")
+        found += clips
+    # A line without a split belongs to any: whoever lists clips has chosen them.
+    return Clips(c for c in found if split is None or c.split in (None, split))
 
 
 def _of_dcase(

@@ -23,12 +23,29 @@ from nearfar.errors import (
     printable,
     warn,
 )
+from nearfar.files import begins
 from nearfar.sound import audio
 from nearfar.text import alike
 
 COLUMNS = ("path", "near", "far", "start", "stop", "machine", "section", "domain", "split", "label",
            "attributes", "time", "near_channel", "far_channel")  # fmt: skip
+FILE_NAME, METADATA = "file_name", "metadata.csv"  # as the datasets library calls them
 _SEPARATORS = (",", ";", "\t")  # spreadsheets of some languages write semicolons
+
+
+def tables_in(folder: Path, split: str | None) -> list[Path]:
+    """The tables of a folder that `nearfar export-data` or another maker of audiofolders wrote.
+
+    Args:
+        folder: with a table, or with one in each of its train/ and test/.
+        split: with "train" or "test" the other is not opened.
+
+    Returns:
+        None of them in a folder of any other layout.
+    """
+    wanted = [split] if split else ["train", "test"]
+    places = [folder / METADATA, *(folder / name / METADATA for name in wanted)]
+    return [place for place in places if place.is_file() and begins(place, f'"?{FILE_NAME}"?,')]
 
 
 def table(path: Path) -> list[tuple[int, list[str]]]:
@@ -109,6 +126,8 @@ def csv_clips(path: Path, machine: str, clock: Clock = time_of) -> Iterator[Clip
 
 def _header(path: Path, rows: list[tuple[int, list[str]]]) -> list[str]:
     line, header = rows[0] if rows else (1, [])
+    if "path" not in header:  # of an audiofolder, ours or anybody's
+        header = ["path" if name == FILE_NAME else name for name in header]
     for name in header:
         if name not in COLUMNS:
             hint = did_you_mean(name, COLUMNS)
