@@ -71,7 +71,8 @@ def test_no_flag_is_left_in_python_and_every_one_comes_back_in_a_shell(path, tex
 @pytest.mark.parametrize("name", FLAGS)
 def test_every_argument_is_one_of_something_public(name):
     takers = [
-        nf.fit, nf.load, nf.finetune, nf.Detector.score, nf.Detector.explain, nf.Clips.open,
+        nf.fit, nf.load, nf.finetune, nf.Detector.score, nf.Detector.explain, nf.Detector.learn,
+        nf.Clips.open,
         nf.Clip, nf.Detector.with_false_alarm_rate, Runtime, of_data, of_files, study, reproduce,
     ]  # fmt: skip
     known = {p for taker in takers for p in inspect.signature(taker).parameters}

@@ -30,6 +30,7 @@ from nearfar.text import alike
 _NAME, _COUNT = r"[A-Z][A-Z_]+", r"\d[\d.]*"
 FLAGS = {
     "skip_bad": "", "any_frontend": "", "salvage": "", "replace": "", "exclude_suspects": "",
+    "accept_suspects": "",
     "resume": "", "any_data": "", "transductive": "", "apart": "",
     "machine": _NAME, "section": _NAME, "weights": _NAME,
     "truth": _NAME, "config": _NAME, "frozen_weights": _NAME, "detector": _NAME, "vary": _NAME,

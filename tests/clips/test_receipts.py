@@ -3,7 +3,7 @@
 import pytest
 
 from conftest import refused
-from nearfar.clips.download.published import Listing
+from nearfar.clips.download.published import FileList
 from nearfar.clips.download.receipts import (
     NOTICE,
     RECEIPTS,
@@ -19,7 +19,7 @@ RECEIPT = Receipt("dev_fan.zip", "dev_data/raw/fan", "0" * 32, 9, {"train/ä.wav
 
 
 def listing(record=7, split="dev", **about):
-    return Listing(record, split, f"https://zenodo.org/records/{record}", **about)
+    return FileList(record, split, f"https://zenodo.org/records/{record}", **about)
 
 
 def test_receipts_are_read_as_they_were_written(tmp_path):

@@ -10,8 +10,9 @@ from nearfar.detector.folder.formats import (
     ADAPTED,
     BY_DOMAIN,
     CHOSEN,
-    FORMAT,
     KNOWN,
+    LEARNT,
+    NEW_PART,
     UNADAPTED,
     format_of,
 )
@@ -63,8 +64,8 @@ def test_what_an_older_one_does_not_know_needs_a_newer(system):
     new = {"LocalDensity", "VarMin", "PerDomain", "PerBand", "BEATs", "YAMNet", "Pooled"}
     new |= {"FarSubtracted", "fusion"}
     words = set(repr(to_data(system)).replace("'", " ").split())
-    assert format_(system) == (FORMAT if words & new else UNADAPTED)
-    assert format_(system, order=(1, 2), by_domain=True) == (FORMAT if words & new else BY_DOMAIN)
+    assert format_(system) == (NEW_PART if words & new else UNADAPTED)
+    assert format_(system, order=(1, 2), by_domain=True) == (NEW_PART if words & new else BY_DOMAIN)
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,11 @@ class Mine:
 
     def __call__(self, z, bank, leave_out=None):
         return bank.neighbours(z, 1, "cosine", leave_out)[0][:, 0]
+
+
+def test_what_was_learnt_needs_the_newest_whatever_the_system():
+    for system in (nf.s4(), replace(NEAR, rule=nf.VarMin())):
+        assert format_of(system, "near-far", by_domain=False, learnt=True) == LEARNT > NEW_PART
 
 
 def test_a_part_of_ones_own_is_passed_in_to_any():
@@ -92,5 +98,5 @@ def test_what_is_known_is_what_older_ones_wrote():
 def test_the_folder_says_it(tmp_path, dcase):
     clips = nf.Clips.open(dcase, split="train", machines=["fan"])
     det = nf.fit(replace(nf.logmel(), rule=nf.VarMin()), clips).save(tmp_path / "det")
-    assert f'"format": {FORMAT},' in (det / "detector.json").read_text(encoding="utf-8")
+    assert f'"format": {NEW_PART},' in (det / "detector.json").read_text(encoding="utf-8")
     assert nf.load(det).system.rule == nf.VarMin()

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from nearfar.clips.collection import by_section
 from nearfar.detector.member import Member
+from nearfar.detector.normals import FEWEST
 from nearfar.detector.section import DOMAINS
 from nearfar.errors import DatasetError, Once, SettingError, warn
 from nearfar.health.suspects import Suspect, lines
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from nearfar.embedding.jobs import Heard
 
 MONO_LIKE = 10.0  # dB near over far, from which most residual rows sound like mono recordings
-FEWEST = 3  # different clips; with two, each would be judged by one
 
 
 def check_systems(systems: Sequence[object]) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -21,9 +22,12 @@ from nearfar.clips.collection import Clips, by_section
 from nearfar.detector import keys
 from nearfar.detector.folder.card import described
 from nearfar.detector.folder.index import Content, read, write
+from nearfar.detector.learning.forgetting import forget
+from nearfar.detector.learning.lesson import Lesson, Verb, state_in
+from nearfar.detector.learning.teaching import Care, Lecture, assigned
 from nearfar.detector.origin import Origin, origins, rounded
 from nearfar.detector.origin import check as check_origins
-from nearfar.detector.section import DOMAINS, Judge, Section
+from nearfar.detector.section import DOMAINS, Judge, Section, TrainingClip
 from nearfar.detector.trained import MACHINE_HEARD
 from nearfar.detector.wrong_calls import are_clips
 from nearfar.embedding.chain import Chain
@@ -38,6 +42,7 @@ from nearfar.scores.verdict import Scores, Verdict
 from nearfar.scoring.calibrate import AlarmRate, Threshold
 from nearfar.sound.audio import ChannelOrder, check, from_array
 from nearfar.text import counted, named
+from nearfar.version import __version__
 
 if TYPE_CHECKING:
     from nearfar.detector.explanation.explanation import Explanation
@@ -59,6 +64,7 @@ class Detector:
             percentile and p-value are theirs. One that does not say its domain, or is of one
             without normal clips, is held against all, as every clip is without this.
         data_license: of the recordings it was fitted on, as somebody says it.
+        lessons: what it has learnt and forgotten since its fit, and when.
 
     One is made by `fit` or `load`; by hand, of a bank of three rows:
 
@@ -84,6 +90,7 @@ class Detector:
     origins: tuple[Origin, ...] = ()
     threshold_by_domain: bool = False  # nor is this the system's
     data_license: str = ""  # of the recordings, for the model card; "" is not stated
+    lessons: tuple[Lesson, ...] = ()
 
     def __repr__(self) -> str:
         names = ", ".join(self.machines[:6]) + ", …" * (len(self.machines) > 6)
@@ -227,6 +234,93 @@ class Detector:
         asked = answerer.asked(clip, sr, machine, section)
         return answerer(asked, runtime_of(runtime), normals, regions=regions)
 
+    def learn(
+        self, clips: Sequence[Clip], runtime: Runtime | None = None, *, machine: str | None = None,
+        section: str | None = None, domain: str | None = None, skip_bad: bool = False,
+        accept_suspects: bool = False, exclude_suspects: bool = False,
+    ) -> Detector:  # fmt: skip
+        """The same detector with confirmed normal clips in its banks; nothing is fitted again.
+
+        Self-scores and thresholds follow, other machines stay as they are, to the bit. Whitening,
+        adaptation and tiers are the fit's: `drift` says how far they are from what is known now.
+
+        Args:
+            clips: normal recordings that it does not know.
+            runtime: how to compute.
+            machine, section: as in `score`.
+            domain: "source" or "target" for clips that do not say their own.
+            skip_bad: leave out clips that cannot be used or are known already, with a warning each.
+            accept_suspects: learn clips that stand out too, with a warning that lists them.
+            exclude_suspects: leave these out, with a warning that lists them.
+
+        Raises:
+            AudioError: clips that cannot be used, or that stand out by the judgement of `fit`.
+            DatasetError: no clips, anomalies or test clips among them, clips that are known
+                already, or a machine or section that it does not know.
+            SettingError: both of the last two, or another domain.
+            WeightsError: weights that are gone or differ.
+        """
+        hearing = self.hear_new(
+            clips, runtime, machine=machine, section=section, domain=domain, skip_bad=skip_bad
+        )
+        care = Care(skip_bad, accept_suspects, exclude_suspects)
+        return self.taught(hearing, runtime, care)
+
+    def hear_new(
+        self, clips: Sequence[Clip], runtime: Runtime | None = None, *, machine: str | None = None,
+        section: str | None = None, domain: str | None = None, skip_bad: bool = False,
+    ) -> Hearing:  # fmt: skip
+        """The first half of `learn`, which takes nearly all of its time; `taught` is the second.
+
+        Args and errors are those of `learn`.
+        """
+        given = assigned(self.sections, clips, machine, section, domain)
+        return hear(
+            given, self._checked_chains, runtime_of(runtime), order=self.order, skip_bad=skip_bad
+        )
+
+    def taught(
+        self, hearing: Hearing, runtime: Runtime | None = None, care: Care | None = None
+    ) -> Detector:
+        """The second half of `learn`: what was heard is held against what is known, and learnt."""
+        lecture = Lecture(self.system, self.sections, self._checked_chains, self.order)
+        return self._after("learnt", lecture(hearing, runtime_of(runtime), care or Care()))
+
+    def forget(
+        self, names: Sequence[str], *, machine: str | None = None, section: str | None = None
+    ) -> Detector:
+        """The same detector without some clips; what was learnt and is forgotten leaves no trace.
+
+        Args:
+            names: clips as a verdict names them, or the end of such a name, a path, a folder, a
+                pattern, or 12 digits or more of the sha256 of their audio.
+            machine, section: look only at these.
+
+        Raises:
+            DatasetError: a name of no clip or of several, or too few clips would be left.
+        """
+        changed = forget(self.system, self.sections, names, machine, section)
+        return self._after("forgot", changed)
+
+    def _after(
+        self, verb: Verb, changed: Mapping[tuple[str, str], tuple[Section, Sequence[TrainingClip]]]
+    ) -> Detector:
+        """With other sections, and a line of each in the log."""
+        sections = {key: self.sections[key] for key in self.sections}
+        sections |= {key: new for key, (new, _) in changed.items()}
+        now = replace(self, sections=sections)
+        state, time = state_in(sections), datetime.now(UTC).isoformat(timespec="seconds")
+        lessons = tuple(
+            Lesson(
+                time, verb, *key, tuple((clip.name, clip.digest) for clip in clips),
+                known=(len(self.sections[key].clips), len(new.clips)),
+                threshold=(self.threshold(*key).value, now.threshold(*key).value),
+                state=state, nearfar=__version__,
+            )
+            for key, (new, clips) in changed.items()
+        )  # fmt: skip
+        return replace(now, lessons=(*self.lessons, *lessons))
+
     def with_false_alarm_rate(self, rate: float) -> Detector:
         """The same detector with other thresholds; nothing is fitted again.
 
@@ -344,7 +438,7 @@ class Detector:
         known = self.origins or origins(self.system)  # a detector made by hand has none
         content = Content(
             self.system, self.sections, self.order, self.false_alarm_rate, known,
-            self.threshold_by_domain, self.data_license,
+            self.threshold_by_domain, self.data_license, self.lessons,
         )  # fmt: skip
         return write(
             Path(folder), content, thresholds, with_weights=weights == "copy", previous=previous,
@@ -449,5 +543,5 @@ def load(
     content = read(Path(folder), types, places, late=late)
     return Detector(
         content.system, content.sections, content.order, content.false_alarm_rate, content.origins,
-        content.threshold_by_domain, content.data_license,
+        content.threshold_by_domain, content.data_license, content.lessons,
     )  # fmt: skip

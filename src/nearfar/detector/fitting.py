@@ -30,6 +30,7 @@ from nearfar.detector.normals import Key, Normals
 from nearfar.detector.origin import origins
 from nearfar.detector.section import Section, TrainingClip
 from nearfar.detector.standouts import Fitted, sounds_of, suspects_of, too_few
+from nearfar.detector.traces import traces_of
 from nearfar.detector.trained import check_frontend, fresh_clips, machine_facts, warn_untrained
 from nearfar.embedding.hearing import Hearing, hear
 from nearfar.embedding.residual import residual_rows
@@ -351,6 +352,7 @@ def _fit_section(system: AnySystem, normals: Normals, fits: _Fits) -> Section:
         float(np.median([what.seconds for _, what in group])),  # one cut short does not count
         fresh,
         _level_range([what.look.levels[0] for _, what in group if what.look is not None]),
+        traces_of(group),
     )
 
 

@@ -7,7 +7,7 @@ without it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nearfar.detector.traces import Workings, workings_of
 from nearfar.scoring.adapt import Adapted
 from nearfar.scoring.bank import SOURCE, TARGET, Index, MemoryBank, Rows
 from nearfar.scoring.enrich import Pool, shift
@@ -75,6 +76,8 @@ class Member:
         facts: what a person should know of the fit.
         adaptation: None if the system does not adapt.
         scaled: (rows, dim), the rows as the bank has them; None if they were not kept.
+        workings: how its clips were held out; None of a detector that was written before it was
+            kept, and where an enrichment of a person's own leaves no way to tell.
 
     >>> rows = np.array([[1.0], [2.0]], np.float32)
     >>> doubling = Whitening(mean=np.zeros(1), matrix=np.array([[2.0]]))
@@ -91,6 +94,7 @@ class Member:
     facts: Mapping[str, float] = field(default_factory=dict)
     adaptation: Adapted | None = None
     scaled: Rows | None = None
+    workings: Workings | None = None
 
     def __repr__(self) -> str:
         rows, dim = self.embeddings.shape
@@ -132,7 +136,8 @@ def fit_member(system: System, table: NormalRows, pools: Sequence[Pool], folds: 
         pools: residual rows for each enrichment.
         folds: (n,) the fold of each clip.
     """
-    rows = _enriched(system, table, pools)
+    extras = _extras(system, table, pools)
+    rows = _with(table.bank(), extras)
     adaptation = _adapted(system, table)
     real = table.embeddings if adaptation is None else adaptation(table.embeddings)
     # Fitted on real rows only: made ones lie where we put them and would bend the space.
@@ -143,12 +148,16 @@ def fit_member(system: System, table: NormalRows, pools: Sequence[Pool], folds: 
         else np.empty(0)
     )
     kept = rows.embeddings.astype(np.float32)  # as it will be found again on disk
-    member = Member(kept, rows.origin, rows.domain, whitening, scores, adaptation=adaptation)
+    made = [0 if extra is None else len(extra) for extra in extras]
+    member = Member(
+        kept, rows.origin, rows.domain, whitening, scores, adaptation=adaptation,
+        workings=workings_of(folds, made, pools, kept, rows.origin),
+    )  # fmt: skip
     if system.self_scores == "loo":
         # Whitening and means have seen the clip: the report's literal reading (§2.4).
         z = member.bank.embeddings[: len(table)]
         scores = judged(system.rule, z, member.bank, leave_out=table.origin)
-    return replace(member, self_scores=scores, facts=_facts(table, rows, member.scale))
+    return replace(member, self_scores=scores, facts=facts_of(table, rows, member.scale))
 
 
 def assign_folds(origin: Index, domain: NDArray[np.int8], folds: int, seed: int) -> Index:
@@ -198,38 +207,78 @@ def pool_sizes(system: System, table: NormalRows, folds: Index) -> list[int]:
     return sizes
 
 
-def _enriched(system: System, table: NormalRows, pools: Sequence[Pool]) -> MemoryBank:
+def enriched(system: System, table: NormalRows, pools: Sequence[Pool]) -> MemoryBank:
     """Real rows, then the rows that each enrichment makes of them."""
-    real = rows = table.bank()
+    return _with(table.bank(), _extras(system, table, pools))
+
+
+def _extras(system: System, table: NormalRows, pools: Sequence[Pool]) -> list[MemoryBank | None]:
+    real = table.bank()
     lr_corr = float(table.lr_corr.mean())  # of the clips that are there: a fold has its own tier
-    for enrichment, pool in zip(system.enrichment, pools, strict=True):
-        extra = enrichment(real, lr_corr, pool)  # of real rows: parts do not enrich each other
+    # Of real rows: parts do not enrich each other.
+    return [
+        enrichment(real, lr_corr, pool)
+        for enrichment, pool in zip(system.enrichment, pools, strict=True)
+    ]
+
+
+def _with(rows: MemoryBank, extras: Sequence[MemoryBank | None]) -> MemoryBank:
+    for extra in extras:
         if extra is not None:
             rows = rows.extend(extra.embeddings, extra.origin, extra.domain)
     return rows
 
 
-def _cross_fitted(system: System, table: NormalRows, pools: Sequence[Pool], folds: Index) -> Rows:
-    scores = np.empty(len(table))
+@dataclass(frozen=True, eq=False)
+class Rest:
+    """What is made of the clips outside a fold; nothing in it has seen the fold (law 5).
+
+    Args:
+        held: (n,) the clips in the fold.
+        table: the others.
+        rows: theirs and what enrichments make of them, not scaled.
+        scale: adapts and whitens, all rows of a kind at once.
+        row_scale: the same, each row's bits whatever the others.
+
+    >>> from nearfar.system.presets import logmel
+    >>> table = NormalRows(np.eye(3, 128, dtype=np.float32), np.arange(3), np.zeros(3, np.int8),
+    ...                    np.zeros(3))
+    >>> [len(rest.rows) for rest in rests(logmel(), table, (), np.array([0, 1, 1]))]
+    [2, 1]
+    """
+
+    held: NDArray[np.bool_]
+    table: NormalRows
+    rows: MemoryBank
+    scale: Scale
+    row_scale: Scale
+
+
+def rests(system: System, table: NormalRows, pools: Sequence[Pool], folds: Index) -> Iterator[Rest]:
+    """What is left without each fold, in their order."""
     for fold in np.unique(folds):
         held = folds == fold
         rest = table.where(~held)
-        rows = _enriched(system, rest, pools)
-        scale = _scale(system, rest)
-        # Neither bank nor anything it is scaled by has seen the fold (law 5).
-        bank = MemoryBank(scale(rows.embeddings), rows.origin, rows.domain)
-        scores[held] = judged(system.rule, scale(table.embeddings[held]), bank)
+        yield Rest(held, rest, enriched(system, rest, pools), *_scales(system, rest))
+
+
+def _cross_fitted(system: System, table: NormalRows, pools: Sequence[Pool], folds: Index) -> Rows:
+    scores = np.empty(len(table))
+    for rest in rests(system, table, pools, folds):
+        rows = rest.rows
+        bank = MemoryBank(rest.scale(rows.embeddings), rows.origin, rows.domain)
+        scores[rest.held] = judged(system.rule, rest.scale(table.embeddings[rest.held]), bank)
     return scores
 
 
-def _scale(system: System, table: NormalRows) -> Scale:
+def _scales(system: System, table: NormalRows) -> tuple[Scale, Scale]:
     """Whitening for distances only: any root of the inverse serves, Cholesky's is cheapest."""
     adapt: Scale = _adapted(system, table) or _as_they_are
     if system.whitening is None:
-        return adapt
+        return adapt, adapt
     fitted = system.whitening.fit(adapt(table.embeddings), root="cholesky")
     # All rows at once, twice as fast as in blocks: a fold's clips are always the same.
-    return lambda z: (adapt(z) - fitted.mean) @ fitted.matrix
+    return lambda z: (adapt(z) - fitted.mean) @ fitted.matrix, lambda z: fitted(adapt(z))
 
 
 def _adapted(system: System, table: NormalRows) -> Adapted | None:
@@ -242,7 +291,8 @@ def _as_they_are(z: NDArray[np.floating]) -> Rows:
     return z.astype(np.float64)
 
 
-def _facts(table: NormalRows, rows: MemoryBank, scale: Scale) -> dict[str, float]:
+def facts_of(table: NormalRows, rows: MemoryBank, scale: Scale) -> dict[str, float]:
+    """What a person should know of a bank, of whichever clips it is made."""
     apart, spread = shift(table.bank(), scale)  # of real rows, as the report means it (§2.3)
     return {
         "source": float((table.domain == SOURCE).sum()),

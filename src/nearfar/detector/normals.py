@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 
 from nearfar.clips.clip import Clip
 from nearfar.clips.training import clips_a_day, recording_blocks, session_sizes, sessions_of
-from nearfar.detector.checks import FEWEST
 from nearfar.detector.member import assign_folds
 from nearfar.detector.section import A_DAY, DAYS, LARGEST, SESSIONS
 from nearfar.embedding.chain import Chain
@@ -25,6 +24,7 @@ from nearfar.scoring.bank import SOURCE, TARGET, Index
 
 Key = tuple[str, str]  # machine, section
 Pair = tuple[Clip, Heard]
+FEWEST = 3  # different clips; with two, each would be judged by one
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nearfar.detector.member import Member
+from nearfar.detector.traces import Traces
 from nearfar.detector.trained import MACHINE_HEARD
 from nearfar.embedding.chain import Chain
 from nearfar.embedding.jobs import Heard
@@ -68,6 +69,7 @@ class Section:
         fresh: which of the clips no encoder was trained on; None: all, nothing was trained.
         near: lowest and highest level of their near channel, dBFS (rms without the mean); None of
             a detector that was written before it was kept.
+        traces: what else is kept of each clip; None likewise.
 
     >>> rows, domain = np.zeros((2, 1), np.float32), np.zeros(2, np.int8)
     >>> member = Member(rows, np.arange(2), domain, whitening=None, self_scores=np.ones(2))
@@ -83,6 +85,7 @@ class Section:
     seconds: float
     fresh: tuple[bool, ...] | None = None
     near: tuple[float, float] | None = None
+    traces: Traces | None = None
 
     def __repr__(self) -> str:
         return f"<Section: {counted(len(self.clips), 'clip')} of {lasting(self.seconds)}>"

@@ -103,6 +103,37 @@ def standouts(
     return by_score(clips, flagged, scores, usual)
 
 
+def newcomers_far(
+    clips: Sequence[Clip], members: Sequence[Fitted], scores: Sequence[Rows],
+    fresh: Sequence[bool] | None,
+) -> list[Suspect]:  # fmt: skip
+    """Clips that a detector would find far from all that it knows, were they learnt.
+
+    Args:
+        clips: (m,) that it does not know.
+        members: of it; their tables have the n clips known, then these.
+        scores: of each member, (m,) what it says of these.
+        fresh: (n,) which of those known no encoder was trained on; None: nothing was trained.
+    """
+    m = len(clips)
+    both = [
+        np.concatenate([one.member.self_scores, said])
+        for one, said in zip(members, scores, strict=True)
+    ]
+    new = np.arange(len(both[0])) >= len(both[0]) - m
+    # A clip that nobody was trained on is held against such clips, if there are any.
+    kinds = None if fresh is None or not any(fresh) else (*fresh, *([True] * m))
+    chosen = [(one, own) for one, own in zip(members, both, strict=True) if one.weight > 0]
+    ours, of = [one for one, _ in chosen], [own for _, own in chosen]
+    groups = [g for g in _alike(ours[0].table.domain, kinds) if (~new[g]).sum() >= FEWEST]
+    flagged = _far(of, ours, groups, without=new)
+    usual = float(np.median(of[0][~new]))
+    return [
+        Suspect(clips[i], "score", f"×{of[0][-m:][i] / usual:.3g}" if usual > 0 else "")
+        for i in np.flatnonzero(flagged[-m:]).tolist()
+    ]
+
+
 def _far(
     scores: Sequence[Rows],
     members: Sequence[Fitted],

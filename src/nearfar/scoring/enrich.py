@@ -18,6 +18,7 @@ from nearfar.parts.valid import flag, is_number
 from nearfar.scoring.bank import SOURCE, TARGET, MemoryBank
 
 Pool = Mapping[int, NDArray[np.float32]]  # origin of a target clip → (m, dim) residual rows
+USUAL_TARGETS = 10  # target clips of a machine in the report's data: what a fit without any awaits
 
 
 @runtime_checkable
@@ -43,6 +44,21 @@ class FromAudio(Enrichment, Protocol):
     @property
     def match_levels(self) -> bool: ...  # noqa: D102
     def draw(self, seed: int, digest: str, size: int) -> NDArray[np.float64]: ...  # noqa: D102
+
+
+@runtime_checkable
+class Following(Enrichment, Protocol):
+    """An enrichment that knows which rows a clip brings that is learnt after the fit.
+
+    What the fit has made stays as it is: rows are added, none is moved. A part without it lets
+    learnt clips bring their own rows alone.
+
+    >>> all(isinstance(part, Following) for part in (ResidualAugmentation(), PseudoTarget()))
+    True
+    """
+
+    def each(self, lr_corr: float, n_source: int, n_target: int) -> int: ...  # noqa: D102
+    def follow(self, real: MemoryBank, new: MemoryBank, pool: Pool) -> MemoryBank | None: ...  # noqa: D102
 
 
 @dataclass(frozen=True)
@@ -105,6 +121,29 @@ class ResidualAugmentation:
         # Rounded up: dealt out in turn, the first clips may have one row more than the last.
         return -(-self.rows(lr_corr, n_source) // n_target) if n_target else 0
 
+    def each(self, lr_corr: float, n_source: int, n_target: int) -> int:
+        """Residual rows of a target clip that is learnt: as many as the fit's first one has.
+
+        >>> [ResidualAugmentation().each(0.1, 990, n) for n in (10, 3, 0)]
+        [99, 330, 99]
+        """
+        return self.pool_size(lr_corr, n_source, n_target or USUAL_TARGETS)
+
+    def follow(self, real: MemoryBank, new: MemoryBank, pool: Pool) -> MemoryBank | None:
+        """All residual rows of target clips that are learnt.
+
+        Args:
+            real: rows of the fit's clips.
+            new: rows of clips that are learnt.
+            pool: their residual rows.
+        """
+        targets = [o for o in np.unique(new.origin[new.domain == TARGET]).tolist() if o in pool]
+        origin = np.repeat(np.array(targets, np.int64), [len(pool[o]) for o in targets])
+        if not len(origin):
+            return None
+        rows = np.concatenate([pool[o] for o in targets]).astype(np.float64)
+        return MemoryBank(rows, origin, np.full(len(origin), TARGET, dtype=np.int8))
+
     def draw(self, seed: int, digest: str, size: int) -> NDArray[np.float64]:
         """The s of one clip, (size,): the same in any order, and a longer draw begins the same."""
         # Seeded by the sound itself: neither its name nor the clips beside it change what is drawn.
@@ -141,14 +180,32 @@ class PseudoTarget:
 
     def __call__(self, real: MemoryBank, lr_corr: float, pool: Pool) -> MemoryBank | None:
         """One row for each real source row."""
+        return self.follow(real, real, pool)
+
+    def each(self, lr_corr: float, n_source: int, n_target: int) -> int:
+        """No residual rows are needed."""
+        return 0
+
+    def follow(self, real: MemoryBank, new: MemoryBank, pool: Pool) -> MemoryBank | None:
+        """One row for each source row that is learnt, moved by the shift between the fit's means.
+
+        Args:
+            real: rows of the fit's clips.
+            new: rows of clips that are learnt.
+            pool: not used.
+        """
         is_source = real.domain == SOURCE
         source, target = real.embeddings[is_source], real.embeddings[~is_source]
         if not len(source) or not len(target):
             return None
-        moved = source + (target.mean(axis=0) - source.mean(axis=0))  # bank + (μ_target − μ_source)
+        mine = new.domain == SOURCE
+        if not mine.any():
+            return None
+        shift_by = target.mean(axis=0) - source.mean(axis=0)  # bank + (μ_target − μ_source)
+        moved = new.embeddings[mine] + shift_by
         domain = np.full(len(moved), TARGET, dtype=np.int8)
         # Of the source clips' origins: a clip held out takes its moved row with it.
-        return MemoryBank(moved, real.origin[is_source], domain)
+        return MemoryBank(moved, new.origin[mine], domain)
 
 
 def shift(

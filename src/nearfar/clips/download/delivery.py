@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nearfar.clips.download.fetching import Server, forget, md5, server_url, size_of
-from nearfar.clips.download.published import Archive, Listing, chosen, ordered, read_listing
+from nearfar.clips.download.published import Archive, FileList, chosen, ordered, read_listing
 from nearfar.clips.download.receipts import (
     NOTICE,
     Receipt,
@@ -141,13 +141,13 @@ def download(
             return order.fill(archives, listings)
 
 
-def _listing(service: Server, name: str, split: str, number: int) -> Listing:
+def _listing(service: Server, name: str, split: str, number: int) -> FileList:
     data, base = service.record(number)
     return read_listing(data, name, split, number, service.page(number), base)
 
 
 def _tell_of_others(
-    listings: Sequence[Listing], archives: Sequence[Archive], say: Callable[[str], None]
+    listings: Sequence[FileList], archives: Sequence[Archive], say: Callable[[str], None]
 ) -> None:
     """Say what a record has that is not taken."""
     wanted = {archive.key for archive in archives}
@@ -241,7 +241,7 @@ class _Order:
         self.before = 0  # bytes fetched of files that are done
         self.total = 0  # bytes of all files to fetch
 
-    def fill(self, archives: Sequence[Archive], listings: Sequence[Listing]) -> Delivery:
+    def fill(self, archives: Sequence[Archive], listings: Sequence[FileList]) -> Delivery:
         """Bring everything that is not there; say whose it is."""
         wanted = [archive for archive in archives if not self._is_there(archive)]
         if wanted:

@@ -74,10 +74,10 @@ class Archive:
 
 
 @dataclass(frozen=True)
-class Listing:
+class FileList:
     """What a record says: its machines' files, and whose they are.
 
-    >>> Listing(19336329, "dev", "https://zenodo.org/records/19336329").archives
+    >>> FileList(19336329, "dev", "https://zenodo.org/records/19336329").archives
     ()
     """
 
@@ -129,7 +129,7 @@ def ordered(
 
 def read_listing(
     data: Any, data_set: str, split: str, record: int, page: str, base: str
-) -> Listing:
+) -> FileList:
     """What a record's JSON says of the files of a split; the latest edition of each machine.
 
     Args:
@@ -165,7 +165,7 @@ def read_listing(
         )
     _refuse_withdrawn(data_set, latest.values(), page)
     about = data.get("metadata")
-    return Listing(
+    return FileList(
         record, split, page, tuple(sorted(latest.values(), key=lambda a: a.key.casefold())),
         tuple(earlier), tuple(others), **_about(about if isinstance(about, dict) else {}),
     )  # fmt: skip
@@ -237,7 +237,7 @@ def _short(text: object) -> str:
     return printable(text)[:_LONGEST] if isinstance(text, str) else ""
 
 
-def chosen(listings: Sequence[Listing], machines: Sequence[str] | None) -> list[Archive]:
+def chosen(listings: Sequence[FileList], machines: Sequence[str] | None) -> list[Archive]:
     """The files of some machines, or of all, in the order of the records.
 
     Raises:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nearfar.clips.download.published import LICENCE, Archive, Listing
+from nearfar.clips.download.published import LICENCE, Archive, FileList
 from nearfar.clips.download.unpacking import PackList
 from nearfar.errors import FormatError, SettingError
 from nearfar.files import begins, storage_errors, write_text
@@ -117,10 +117,10 @@ def write_receipts(folder: Path, data_set: str, receipts: Mapping[str, Receipt])
 # ---- whose they are ------------------------------------------------------------------------------
 
 
-def terms(listings: list[Listing]) -> str:
+def terms(listings: list[FileList]) -> str:
     """The licence in one line: what it allows, and whom to cite.
 
-    >>> terms([Listing(1, "dev", "https://zenodo.org/records/1")])[:36]
+    >>> terms([FileList(1, "dev", "https://zenodo.org/records/1")])[:36]
     'They are licensed CC BY-NC-SA 4.0: y'
     """
     unusual = sorted({x.licence for x in listings} - {LICENCE})
@@ -132,7 +132,7 @@ def terms(listings: list[Listing]) -> str:
     return f"{_TERMS}; {_CITE}: {', '.join(x.page for x in listings)}"
 
 
-def write_notice(folder: Path, listings: list[Listing]) -> bool:
+def write_notice(folder: Path, listings: list[FileList]) -> bool:
     """Keep the licence with the recordings, for whoever finds them later.
 
     Returns:
@@ -153,7 +153,7 @@ def write_notice(folder: Path, listings: list[Listing]) -> bool:
     return True
 
 
-def _licence(listing: Listing) -> str:
+def _licence(listing: FileList) -> str:
     if listing.licence != LICENCE:
         return f"Licence: {listing.licence}, as its page says."
     return f"{_TERMS}.\nhttps://creativecommons.org/licenses/by-nc-sa/4.0/"

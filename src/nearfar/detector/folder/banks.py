@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nearfar.detector.folder.tracks import traces_data, traces_in, workings_data, workings_in
 from nearfar.detector.member import Member
 from nearfar.detector.origin import Origin
 from nearfar.detector.section import Section, TrainingClip
@@ -43,7 +44,7 @@ def read_section(
     """
     # By its name alone: a path in a folder from elsewhere must not lead out of it.
     wanted = owner(str(entry["machine"]), str(entry["section"]), known)
-    tensors = _read_bank(folder / Path(entry["bank"]).name, entry["sha256"], wanted)
+    tensors = read_bank(folder / Path(entry["bank"]).name, entry["sha256"], wanted)
     facts = zip(entry["facts"], known, strict=True)
     members = tuple(
         _member(tensors, i, fact, origin.dim, recipe.adaptation)
@@ -65,7 +66,8 @@ def read_section(
         raise FormatError(f"{entry['bank']}: clips of {seconds} s at {levels} dB; fit again")
     if near is not None and len(near) != 2:
         raise FormatError(f"{entry['bank']}: near levels of {near} dBFS; fit again")
-    return Section(members, clips, levels, seconds, _fresh(entry, len(clips)), near)
+    traces = traces_in(tensors, len(clips))
+    return Section(members, clips, levels, seconds, _fresh(entry, len(clips)), near, traces)
 
 
 def _fresh(entry: Mapping[str, Any], clips: int) -> tuple[bool, ...] | None:
@@ -88,7 +90,7 @@ def section_data(section: Section) -> dict[str, Any]:
         **({} if section.near is None else {"near_dbfs": section.near}),
         # Places, for a trained encoder has heard most of them.
         "fresh": None if section.fresh is None else np.flatnonzero(section.fresh).tolist(),
-        "facts": [_finite(m.facts) for m in section.members],
+        "facts": [finite(m.facts) for m in section.members],
         "clips": [[c.name, c.digest] for c in section.clips],
     }
 
@@ -100,10 +102,15 @@ def owner(machine: str, section: str, known: Sequence[Origin]) -> dict[str, Any]
 
 def bank_of(section: Section, whose: Mapping[str, Any]) -> bytes:
     """A bank's file: the tensors of a section, and whose they are; equal ones are equal bytes."""
+    return bank_file(tensors_of(section), whose)
+
+
+def bank_file(tensors: dict[str, NDArray[Any]], whose: Mapping[str, Any]) -> bytes:
+    """Tensors and whose they are, as bytes."""
     from safetensors.numpy import save as to_bytes
 
     text = json.dumps(whose, sort_keys=True, separators=(",", ":"))
-    return to_bytes(tensors_of(section), metadata={OWNER: text})
+    return to_bytes(tensors, metadata={OWNER: text})
 
 
 def _owner_in(content: bytes) -> dict[str, Any] | None:
@@ -129,7 +136,12 @@ def _check_owner(name: str, content: bytes, wanted: Mapping[str, Any]) -> None:
     )
 
 
-def _read_bank(path: Path, wanted: str, whose: Mapping[str, Any]) -> dict[str, NDArray[Any]]:
+def read_bank(path: Path, wanted: str, whose: Mapping[str, Any]) -> dict[str, NDArray[Any]]:
+    """The tensors of a bank's file, which is whole and whose it should be.
+
+    Raises:
+        FormatError: it is not, or cannot be read.
+    """
     # Here: `import nearfar` loads neither.
     from safetensors import SafetensorError
     from safetensors.numpy import load as from_bytes
@@ -168,9 +180,14 @@ def tensors_of(section: Section) -> dict[str, NDArray[Any]]:
             if member.scaled is not None or _is_large(member):
                 kept = member.bank.embeddings if member.scaled is None else member.scaled
                 tensors[f"{i}.scaled"] = np.ascontiguousarray(kept)
+        if member.workings is not None:
+            for name, worked in workings_data(member.workings).items():
+                tensors[f"{i}.{name}"] = worked
         if member.adaptation is not None:
             for name, learned in member.adaptation.learned.items():
                 tensors[f"{i}.{LEARNED}{name}"] = np.ascontiguousarray(learned)
+    if section.traces is not None:
+        tensors |= traces_data(section.traces)
     return tensors
 
 
@@ -214,7 +231,8 @@ def _member(
     # JSON has null for nan; a fact that this nearfar does not know is kept.
     known = {str(k): float("nan") if v is None else float(v) for k, v in facts.items()}
     adapted = _adapted(tensors, i, dim, adaptation)
-    return Member(embeddings, origin, domain, whitening, scores, known, adapted, scaled)
+    workings = workings_in(tensors, i, origin[n:], dim, n)
+    return Member(embeddings, origin, domain, whitening, scores, known, adapted, scaled, workings)
 
 
 def _adapted(
@@ -233,6 +251,6 @@ def _adapted(
     return adapted
 
 
-def _finite(facts: Mapping[str, float]) -> dict[str, float | None]:
+def finite(facts: Mapping[str, float]) -> dict[str, float | None]:
     """JSON has no NaN."""
     return {k: v if np.isfinite(v) else None for k, v in facts.items()}

@@ -24,10 +24,11 @@ from nearfar.files import (
 
 BANK = "bank-"  # what the name of a bank in a detector folder begins with
 WEIGHTS = "weights-"  # and that of a folder with a copy of an encoder's weights
+LOG = "learnt.jsonl"  # what a detector has learnt and forgotten since its fit, a line each
 WAIT = 60.0  # s for another writer; the largest weights are copied in less
 PAUSE = 0.02  # s between two looks whether it is gone
 _BANK_NAME = re.compile(BANK + r"[0-9a-f]{32}\.safetensors")
-_OUR_NAME = re.compile(rf"{_BANK_NAME.pattern}|{WEIGHTS}[0-9a-f]{{16}}")
+_OUR_NAME = re.compile(rf"{_BANK_NAME.pattern}|{WEIGHTS}[0-9a-f]{{16}}|{re.escape(LOG)}")
 _thread = threading.local()  # of its own to each thread: to others a lock of ours is a lock
 
 
@@ -187,9 +188,10 @@ def check_folder(folder: Path, index: str) -> bool:
 
 
 def is_ours(path: Path, index: str) -> bool:
-    """A bank, weights, a card, or what a killed writer left behind; all else is somebody's."""
-    half_written = path.name.startswith((f".{BANK}", f".{index}.", f".{WEIGHTS}", f".{CARD}."))
-    return half_written or _OUR_NAME.fullmatch(path.name) is not None or is_card(path)
+    """A bank, weights, card, log, or what a killed writer left; all else is somebody's."""
+    begun = tuple(f".{name}" for name in (BANK, f"{index}.", WEIGHTS, f"{CARD}.", f"{LOG}."))
+    ours = _OUR_NAME.fullmatch(path.name) is not None
+    return path.name.startswith(begun) or ours or is_card(path)
 
 
 def named_banks(index: Path) -> set[str]:

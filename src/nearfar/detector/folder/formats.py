@@ -13,11 +13,13 @@ if TYPE_CHECKING:
     from nearfar.sound.audio import ChannelOrder
     from nearfar.system.system import Ensemble, System
 
-FORMAT = 5  # raised whenever an older nearfar could not read the folder, or would misread it
+FORMAT = 6  # raised whenever an older nearfar could not read the folder, or would misread it
 UNADAPTED = 1  # of a detector with parts of the first nearfar alone
 ADAPTED = 2  # with an adaptation
 CHOSEN = 3  # with two channels of several in its order
 BY_DOMAIN = 4  # with thresholds by domain
+NEW_PART = 5  # with a part, or a setting, that came later
+LEARNT = 6  # with clips learnt or forgotten since its fit: an older nearfar would not know of them
 # Parts that a nearfar of format 4 knows. To one that does not know a part of ours it would seem a
 # part of somebody's own, and people would look for its file where there is none: any other is 5.
 KNOWN = frozenset({
@@ -27,13 +29,16 @@ KNOWN = frozenset({
 })  # fmt: skip
 
 
-def format_of(system: System | Ensemble, order: ChannelOrder, *, by_domain: bool) -> int:
+def format_of(
+    system: System | Ensemble, order: ChannelOrder, *, by_domain: bool, learnt: bool = False
+) -> int:
     """The lowest format that can hold a detector.
 
     Args:
         system: its recipe.
         order: of the channels.
         by_domain: has it a threshold for each domain?
+        learnt: has it learnt or forgotten clips since its fit?
 
     >>> from nearfar.scoring.local import VarMin
     >>> from nearfar.system.presets import s4
@@ -42,8 +47,10 @@ def format_of(system: System | Ensemble, order: ChannelOrder, *, by_domain: bool
     ...  for new in ({}, {"rule": VarMin(metric="euclidean")})]
     [1, 5]
     """
+    if learnt:
+        return LEARNT
     if any(_is_new(part) for part in _parts(system)):
-        return FORMAT
+        return NEW_PART
     if by_domain:  # an older nearfar would judge by the thresholds of all
         return BY_DOMAIN
     if not isinstance(order, str):  # two channels of several

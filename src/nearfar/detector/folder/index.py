@@ -19,18 +19,22 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nearfar.detector.folder.banks import bank_of, owner, read_section, section_data
-from nearfar.detector.folder.disk import BANK, alone, check_folder, write_folder
+from nearfar.detector.folder.disk import BANK, LOG, alone, check_folder, write_folder
 from nearfar.detector.folder.formats import FORMAT, format_of, license_in
 from nearfar.detector.folder.late import LateSections
+from nearfar.detector.folder.lessons import KEY as LEARNT
+from nearfar.detector.folder.lessons import grown_data, read_grown
 from nearfar.detector.folder.previous import has_whole_banks, keeping, previous_of, sweep
 from nearfar.detector.folder.readme import card_beside
 from nearfar.detector.folder.weights import as_data, copy_weights, drop_weights, located
 from nearfar.detector.folder.weights import from_data as embedders_from_data
+from nearfar.detector.learning.growth import Grown
+from nearfar.detector.learning.lesson import Lesson, as_lines, from_lines, settled, state_of
 from nearfar.detector.origin import Origin, origins
 from nearfar.detector.section import Section
 from nearfar.embedder.contract import weights_of
 from nearfar.errors import FormatError, NearfarError, SettingError, StorageError, WeightsError
-from nearfar.files import STALE, storage_errors
+from nearfar.files import STALE, as_bytes, storage_errors
 from nearfar.parts.data import from_data, to_data
 from nearfar.parts.valid import check_rate
 from nearfar.system.system import Ensemble, System
@@ -60,6 +64,7 @@ class Content:
     origins: tuple[Origin, ...] = ()  # what the embedder of each member was
     threshold_by_domain: bool = False
     data_license: str = ""  # of the recordings, as somebody said; "" is not stated
+    lessons: tuple[Lesson, ...] = ()  # what was learnt and forgotten since the fit
 
 
 @dataclass(frozen=True)
@@ -127,6 +132,8 @@ def write(
         WeightsError: weights to be copied are gone.
     """
     entries, banks = _entries(content, thresholds)
+    if content.lessons:
+        banks[LOG] = as_bytes(as_lines(content.lessons))  # before the index, see `lesson`
     text = _text(content, entries)
     was_there = check_target(folder)
     with alone(folder) as locked:
@@ -156,11 +163,17 @@ def heading(folder: Path) -> Heading:
     """
     data = _read_index(folder / INDEX)
     try:
-        counts = {(str(e["machine"]), str(e["section"])): len(e["clips"]) for e in data["sections"]}
+        counts = {(str(e["machine"]), str(e["section"])): _clips(e) for e in data["sections"]}
         rate = check_rate(data["false_alarm_rate"])
         return Heading(counts, rate, _order(data), _by_domain(data), license_in(data))
     except (LookupError, TypeError, SettingError):
         raise FormatError(f"{folder / INDEX}: not as nearfar writes it; fit again") from None
+
+
+def _clips(entry: Mapping[str, Any]) -> int:
+    """How many clips a section knows, with those learnt since its fit."""
+    since = entry.get(LEARNT, {"clips": (), "forgotten": ()})
+    return len(entry["clips"]) + len(since["clips"]) - len(since["forgotten"])
 
 
 def _write_whole(
@@ -189,20 +202,36 @@ def _entries(
     """What the index says of each section, and the banks by the names of their files."""
     entries, banks = [], {}
     for key, section in content.sections.items():
-        bank = bank_of(section, owner(*key, content.origins))
+        grown = section if isinstance(section, Grown) else None
+        fitted = section if grown is None or grown.fitted is None else grown.fitted
+        bank = bank_of(fitted, owner(*key, content.origins))
         digest = hashlib.sha256(bank).hexdigest()
         # Named by what it holds: saved again it is the same file, changed it is another.
         file = f"bank-{digest[:32]}.safetensors"
         banks[file] = bank
-        entry = {"machine": key[0], "section": key[1], "bank": file, "sha256": digest}
-        entries.append(entry | {"threshold": thresholds[key]} | section_data(section))
+        entry: dict[str, Any] = {
+            "machine": key[0],
+            "section": key[1],
+            "bank": file,
+            "sha256": digest,
+        }
+        entry |= {"threshold": thresholds[key]} | section_data(fitted)
+        if grown is not None:
+            entry[LEARNT], more = grown_data(grown, key, content.origins)
+            banks |= more
+        entries.append(entry)
     return entries, banks
 
 
 def _text(content: Content, entries: Sequence[Mapping[str, Any]]) -> str:
     """The index as JSON, its own hash at the end."""
     data = {
-        "format": format_of(content.system, content.order, by_domain=content.threshold_by_domain),
+        "format": format_of(
+            content.system,
+            content.order,
+            by_domain=content.threshold_by_domain,
+            learnt=any(LEARNT in entry for entry in entries),
+        ),
         "system": to_data(content.system),
         "channel_order": content.order if isinstance(content.order, str) else [*content.order],
         "false_alarm_rate": content.false_alarm_rate,
@@ -272,8 +301,28 @@ def _content(
             raise FormatError("a detector without sections; fit it again")
         sections = LateSections(readers) if late else {k: get() for k, get in readers.items()}
         rate = check_rate(data["false_alarm_rate"])
-        by_domain = _by_domain(data)
-        return Content(system, sections, _order(data), rate, known, by_domain, license_in(data))
+        return Content(
+            system, sections, _order(data), rate, known, _by_domain(data), license_in(data),
+            _lessons(folder, data),
+        )  # fmt: skip
+
+
+def _lessons(folder: Path, data: Mapping[str, Any]) -> tuple[Lesson, ...]:
+    """What the log says that took place; a detector without one has learnt nothing yet."""
+    try:
+        text = (folder / LOG).read_bytes().decode(errors="replace")
+    except OSError:
+        return ()
+    nothing: dict[str, Any] = {"clips": [], "forgotten": []}
+    state = state_of(
+        (
+            str(e["machine"]), str(e["section"]), [digest for _, digest in e["clips"]],
+            [digest for _, digest in e.get(LEARNT, nothing)["clips"]],
+            e.get(LEARNT, nothing)["forgotten"],
+        )
+        for e in data["sections"]
+    )  # fmt: skip
+    return settled(from_lines(text), state)
 
 
 def _section(
@@ -282,15 +331,22 @@ def _section(
 ) -> Section:  # fmt: skip
     """One section; `late`, when `_content` is done and another detector may be there."""
     if not late:
-        return read_section(folder, entry, system, known)
+        return _whole_section(folder, entry, system, known)
     try:
         with _as_written(folder):
-            return read_section(folder, entry, system, known)
+            return _whole_section(folder, entry, system, known)
     except FormatError:
         if _read_index(folder / INDEX, newer=True) == data:
             raise
         # A bank that is gone with its index is no damage.
         raise FormatError(f"{folder}: it was replaced while it was read; run it again") from None
+
+
+def _whole_section(
+    folder: Path, entry: Mapping[str, Any], system: Any, known: Sequence[Origin]
+) -> Section:
+    fitted = read_section(folder, entry, system, known)
+    return read_grown(folder, entry, system, fitted, known)
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from nearfar.detector.folder.disk import is_ours, named_banks, whole_bank
+from nearfar.detector.folder.disk import LOG, is_ours, named_banks, whole_bank
 from nearfar.detector.folder.readme import CARD, is_card, reads
 from nearfar.errors import StorageError
 from nearfar.files import DETECTOR, STALE, atomic_file, file_age, storage_errors
@@ -118,6 +118,8 @@ def _copy(folder: Path, to: Path, index: bytes) -> None:
     # No links: these are small, and what damages or edits one in place would take both.
     for name in sorted(named_banks(folder / DETECTOR)):
         _write(to / name, (folder / name).read_bytes())
+    if (folder / LOG).is_file():
+        _write(to / LOG, (folder / LOG).read_bytes())
     for weights in folder.iterdir():
         if weights.is_dir() and is_ours(weights, DETECTOR) and not weights.name.startswith("."):
             (to / weights.name).mkdir()
