@@ -83,7 +83,7 @@ def records_of(root):
                     and (kind == "dev" or _is_test(path, machine) == (split == "eval"))
                 }
                 if files:
-                    made[split][key_of(machine.name, split)] = zipped(files)
+                    made[split][key_of(machine.name, split)] = zipped(files, zipfile.ZIP_STORED)
     return made
 
 

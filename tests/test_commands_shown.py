@@ -14,6 +14,7 @@ from typer.main import get_command
 import nearfar as nf
 from conftest import DATA, TINY, machine_sound
 from nearfar.cli.main import app
+from record_server import serve
 from shown_commands import HUB, PAGES, ROOT, all_shown, make_world, shown
 from trained_file import make_trained
 from yamnet_folder import make_keras
@@ -67,9 +68,17 @@ def template(tmp_path_factory):
     return root
 
 
+@pytest.fixture(scope="module")
+def zenodo(template):
+    """The address of a server that has the template's recordings as they are published."""
+    with serve(template) as url:
+        yield url
+
+
 @pytest.fixture
-def world(template, tmp_path, monkeypatch):
+def world(template, zenodo, tmp_path, monkeypatch):
     """A folder of one's own with all that the pages name; the commands of a page run in it."""
+    monkeypatch.setenv("NEARFAR_ZENODO", zenodo)
     root = tmp_path / "here"
     shutil.copytree(template, root)
     monkeypatch.chdir(root)

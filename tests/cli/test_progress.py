@@ -55,3 +55,13 @@ def test_the_bar_shows_how_much_how_fast_and_how_long():
     assert speeds[-1] == 20  # what was before is over
     assert "0:00:02" in text
     assert text.rstrip().endswith("\x1b[2K")  # transient: the line is erased at the end
+
+
+def test_megabytes_keep_their_unit_however_slowly_they_come():
+    from types import SimpleNamespace
+
+    from nearfar.cli.progress import _Speed
+
+    for speed, told in ((0.3, "0.3 MB/s"), (42.0, "42 MB/s")):
+        task = SimpleNamespace(finished_speed=None, speed=speed, description="fetching")
+        assert _Speed().render(task).plain == told

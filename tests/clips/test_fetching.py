@@ -208,7 +208,8 @@ def test_a_loop_of_redirects_is_refused(server, tmp_path, waits):
 
 
 @pytest.mark.parametrize(
-    "url", ["file:///etc/passwd", "ftp://127.0.0.1/a", "http://", "http://a\x00b"]
+    "url",
+    ["file:///etc/passwd", "ftp://127.0.0.1/a", "http://", "http://a\x00b", "http://a/\ud800"],
 )
 def test_an_address_that_is_none_is_refused(url, server, tmp_path, waits):
     refused(lambda: fetch(server, tmp_path / KEY, url=url), KEY, error=NetworkError)
@@ -238,6 +239,15 @@ def test_a_name_that_nobody_knows_is_told(monkeypatch, waits):
         monkeypatch.delenv(name, raising=False)
     with Server("http://zenodo.invalid") as service:
         refused(lambda: service.record(NUMBER), "zenodo.invalid", "not known", error=NetworkError)
+
+
+def test_a_server_that_is_not_who_it_says_is_left_at_once(server, tmp_path, waits, monkeypatch):
+    def nobody(*_, **__):
+        raise httpx.ConnectError("[SSL: CERTIFICATE_VERIFY_FAILED] self-signed certificate")
+
+    monkeypatch.setattr(httpx.Client, "stream", nobody)
+    refused(lambda: fetch(server, tmp_path / KEY), KEY, "prove", "SSL_CERT_FILE")
+    assert waits == []
 
 
 def test_a_server_that_says_nothing_is_left(server, tmp_path, waits, monkeypatch):

@@ -6,10 +6,8 @@ program goes on there; `zips/` if it is to be kept; none. Its clips lie aside un
 
 from __future__ import annotations
 
-import os
 import shutil
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,14 +22,21 @@ from nearfar.clips.download.receipts import (
     write_notice,
     write_receipts,
 )
-from nearfar.clips.download.unpacking import contents, missing, opened, place_in, unpack
+from nearfar.clips.download.unpacking import (
+    Packed,
+    contents,
+    missing,
+    opened,
+    place_in,
+    unpack,
+)
+from nearfar.clips.download.workplace import WORK, refuse_place, working_in
 from nearfar.errors import StorageError
 from nearfar.files import storage_errors
 from nearfar.runtime.runtime import Progress
 from nearfar.text import counted
 
-WORK, KEPT = ".download", "zips"  # folders below that of the data set
-LOCK = "lock"
+KEPT = "zips"  # a folder below that of the data set
 UNPACKED = 1.5  # times its zip, as a guess: noise in 16 bit packs to some 80 %
 BLOCK = 4096  # bytes; what a file takes more than it has, at most
 MEGA = 1_000_000
@@ -41,7 +46,7 @@ MEGA = 1_000_000
 class Arrival:
     """One machine's clips of one split, in their place.
 
-    >>> Arrival("dev_fan.zip", "fan", "dev", Path("d/dev_data/raw/fan"), 1200, 0).line
+    >>> Arrival("dev_fan.zip", "fan", "dev", Path("d/dev_data/raw/fan"), 1200).line
     'd/dev_data/raw/fan: 1,200 clips, there already (dev_fan.zip)'
     """
 
@@ -50,12 +55,15 @@ class Arrival:
     split: str
     folder: Path
     clips: int
-    fetched: int  # bytes of the zip; 0 if they were there
+    fetched: int = 0  # bytes of the zip; 0 if it was not fetched now
+    unpacked: bool = False  # now
 
     @property
     def line(self) -> str:
         """What a person reads of it."""
-        how = f"{size(self.fetched)} fetched" if self.fetched else "there already"
+        how = "unpacked, its zip was there" if self.unpacked else "there already"
+        if self.fetched:
+            how = f"{size(self.fetched)} fetched"
         return f"{self.folder}: {counted(self.clips, 'clip')}, {how} ({self.key})"
 
 
@@ -131,12 +139,12 @@ def download(
     name, numbers = ordered(data_set, splits, record)
     say = tell or (lambda line: None)
     place = Path(folder)
-    _refuse_place(place)
+    refuse_place(place)
     read_receipts(place, name)  # of another data set: refused before anything is asked
     with Server(server_url(server), say) as service:
         listings = [_listing(service, name, one, number) for one, number in numbers]
         archives = chosen(listings, machines)
-        with _work(place):
+        with working_in(place):
             order = _Order(place, name, service, keep_zips, progress or (lambda *_: None), say)
             return order.fill(archives, listings)
 
@@ -159,70 +167,6 @@ def _tell_of_others(
             say(f"record {listing.record}: left there: {', '.join(listing.others[:9])}")
 
 
-def _refuse_place(folder: Path) -> None:
-    """Refuse a folder that cannot be written to, before anything is asked of a server."""
-    with storage_errors(folder):
-        if folder.exists() and not folder.is_dir():
-            raise StorageError(f"{folder}: is a file; choose a folder")
-        there = next(place for place in (folder, *folder.absolute().parents) if place.exists())
-        if not (there.is_dir() and os.access(there, os.W_OK | os.X_OK)):
-            raise StorageError(f"{folder}: {there} cannot be written to; choose another place")
-
-
-@contextmanager
-def _work(folder: Path) -> Iterator[None]:
-    """The place for what is not whole yet, of one download at a time; gone when it is empty."""
-    work = folder / WORK
-    with _locked(work, folder):
-        try:
-            yield
-        finally:
-            # What broke off stays, to be gone on with.
-            with suppress(OSError):
-                if [child.name for child in work.iterdir()] == [LOCK]:
-                    (work / LOCK).unlink()
-                    work.rmdir()
-
-
-@contextmanager
-def _locked(work: Path, folder: Path) -> Iterator[None]:
-    """Keep other downloads out of a folder.
-
-    Raises:
-        StorageError: one is at work in it.
-    """
-    while True:
-        with storage_errors(work):
-            work.mkdir(parents=True, exist_ok=True)
-            file = (work / LOCK).open("ab")
-        with file:
-            _lock(file.fileno(), folder)
-            # One that ended just now has removed what was opened, and a third made it anew.
-            if _inode(work / LOCK) == os.fstat(file.fileno()).st_ino:
-                yield
-                return
-
-
-def _inode(path: Path) -> int | None:
-    with suppress(OSError):
-        return path.stat().st_ino
-    return None
-
-
-def _lock(handle: int, folder: Path) -> None:
-    with suppress(ModuleNotFoundError):  # where there are no locks nobody can be kept out
-        import fcntl
-
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise StorageError(
-                f"{folder}: another nearfar download is at work in it; wait for its end"
-            ) from None
-        except OSError:  # some disks have none
-            return
-
-
 class _Order:
     """What one call does with its folder."""
 
@@ -240,6 +184,7 @@ class _Order:
         self.receipts = read_receipts(folder, data_set)
         self.before = 0  # bytes fetched of files that are done
         self.total = 0  # bytes of all files to fetch
+        self.told = -1  # megabytes that were told last
 
     def fill(self, archives: Sequence[Archive], listings: Sequence[FileList]) -> Delivery:
         """Bring everything that is not there; say whose it is."""
@@ -254,20 +199,18 @@ class _Order:
             self.say(terms(theirs))
             if not write_notice(self.folder, theirs):
                 self.say(f"{self.folder / NOTICE}: is yours and stays; the licence is not in it")
-        arrivals = []
-        for archive in archives:
-            fetched = archive in wanted
-            if fetched:
-                self._bring(archive)
-                self.before += archive.size
-            self._put_away(archive)
-            clips = self.receipts[archive.key].clips
-            target = self.folder / archive.folder
-            arrivals.append(
-                Arrival(archive.key, archive.machine, archive.split, target, clips,
-                        archive.size * fetched)
-            )  # fmt: skip
-        return Delivery(self.data_set, self.folder, tuple(arrivals))
+        return Delivery(
+            self.data_set, self.folder, tuple(self._arrival(a, a in wanted) for a in archives)
+        )
+
+    def _arrival(self, archive: Archive, wanted: bool) -> Arrival:
+        fetched = self._bring(archive) if wanted else 0
+        self.before += archive.size * wanted
+        self._put_away(archive)
+        return Arrival(
+            archive.key, archive.machine, archive.split, self.folder / archive.folder,
+            self.receipts[archive.key].clips, fetched, wanted,
+        )  # fmt: skip
 
     def _is_there(self, archive: Archive) -> bool:
         """Is a file unpacked and whole, by its receipt?"""
@@ -310,8 +253,12 @@ class _Order:
     def _part(self, archive: Archive) -> Path:
         return self.folder / WORK / archive.key
 
-    def _bring(self, archive: Archive) -> None:
-        """One file: fetched, looked through, unpacked, in its place, and noted."""
+    def _bring(self, archive: Archive) -> int:
+        """One file: fetched, looked through, unpacked, in its place, and noted.
+
+        Returns:
+            Bytes of what was fetched.
+        """
         kept = self.folder / KEPT / archive.key
         given = size_of(kept) == archive.size and md5(kept) == archive.md5
         place = kept if given else self._part(archive)
@@ -324,10 +271,14 @@ class _Order:
                 forget(place)
             raise
         write_receipts(self.folder, self.data_set, self.receipts)
+        return 0 if given else archive.size
 
     def _moved(self, there: int) -> None:
-        done, of = (self.before + there) // MEGA, max(1, self.total // MEGA)
-        self.progress("fetching", min(done, of), of)
+        of = max(1, self.total // MEGA)
+        done = of * min(self.before + there, self.total) // self.total  # whole only at the end
+        if done != self.told:
+            self.told = done
+            self.progress("fetching", done, of)
 
     def _unpack(self, place: Path, archive: Archive) -> Receipt:
         target = self.folder / archive.folder
@@ -337,21 +288,12 @@ class _Order:
         _remove(staging)  # of a program that was killed
         with opened(place, archive) as file:
             listed = contents(file, archive)
-            others = [r for r in self.receipts.values() if r.folder == archive.folder]
-            ours = {name for r in others if r.key != archive.key for name in r.files}
-            absent, held = missing(listed, target, ours)
-            if held:
-                self.say(
-                    f"{archive.key}: {held[0]} differs from the one that is there, and stays out"
-                )
+            absent, held = missing(listed, target, self._of_others(archive))
+            for name in held:
+                self.say(f"{archive.key}: {name} differs from the one that is there, and stays out")
             if listed.aside:
                 self.say(f"{archive.key}: not unpacked: {', '.join(listed.aside[:5])}")
-            need = sum(packed.info.file_size + BLOCK for packed in absent)
-            if need > (free := _free(self.folder)):
-                raise StorageError(
-                    f"{target}: {size(need)} to unpack, {size(free)} free; free some, and the same "
-                    "command goes on"
-                )
+            self._check_room(target, absent)
             try:
                 unpack(
                     file, absent, staging, archive,
@@ -361,6 +303,21 @@ class _Order:
             finally:
                 _remove(staging)
         return receipt(archive, listed, held)
+
+    def _of_others(self, archive: Archive) -> set[str]:
+        """Files that other zips have brought into the same machine's folder."""
+        others = [r for r in self.receipts.values() if r.folder == archive.folder]
+        return {name for r in others if r.key != archive.key for name in r.files}
+
+    def _check_room(self, target: Path, absent: Sequence[Packed]) -> None:
+        need = sum(packed.info.file_size + BLOCK for packed in absent)
+        # Of the disk that they come to, which may be another by a link.
+        free = _free(next(place for place in target.parents if place.exists()))
+        if need > free:
+            raise StorageError(
+                f"{target}: {size(need)} to unpack, {size(free)} free; free some, and the same "
+                "command goes on"
+            )
 
     def _put_away(self, archive: Archive) -> None:
         """Remove a zip that is unpacked, or keep it; a killed program may have left one."""

@@ -14,16 +14,27 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from email.utils import parsedate_to_datetime
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from nearfar.clips.download.published import Archive
-from nearfar.errors import FormatError, NetworkError, SettingError, first_line, needs, visible
+from nearfar.errors import (
+    FormatError,
+    NearfarError,
+    NetworkError,
+    SettingError,
+    first_line,
+    needs,
+    visible,
+)
 from nearfar.files import storage_errors, write_text
 from nearfar.version import __version__
 
 if TYPE_CHECKING:
+    import ssl
+
     import httpx
 
 SERVER = "https://zenodo.org"
@@ -99,6 +110,14 @@ class Tries:
         wait(pause)
 
 
+@cache
+def _authorities() -> ssl.SSLContext:
+    """Whose word counts for who a server is; read once, for it takes longer than a small file."""
+    import httpx
+
+    return httpx.create_ssl_context()
+
+
 class Server:
     """A server like Zenodo: records by number, and their files.
 
@@ -114,13 +133,15 @@ class Server:
         try:
             self._client = httpx.Client(
                 follow_redirects=True,
+                verify=_authorities(),
                 timeout=httpx.Timeout(READ, connect=CONNECT),
                 # Packed once more on the way, the bytes would not be those of the list.
                 headers={"User-Agent": f"nearfar/{__version__}", "Accept-Encoding": "identity"},
             )
-        except (ImportError, ValueError, httpx.InvalidURL) as error:  # of a proxy in the variables
+        except (ImportError, ValueError, OSError, httpx.InvalidURL) as error:  # of the variables
             raise NetworkError(
-                f"{url}: no way to it ({first_line(error)}); look at HTTPS_PROXY and ALL_PROXY"
+                f"{url}: no way to it ({first_line(error)}); look at the variables HTTPS_PROXY, "
+                "ALL_PROXY and SSL_CERT_FILE"
             ) from None
 
     def __enter__(self) -> Server:
@@ -232,14 +253,21 @@ class Server:
                     raise Broken("the server has no such part")
                 _refuse_status(answer, what, self.url)
                 yield answer
+        except NearfarError:
+            raise
         except (
             httpx.UnsupportedProtocol, httpx.TooManyRedirects, httpx.LocalProtocolError,
-            httpx.InvalidURL, httpx.DecodingError,
+            httpx.InvalidURL, httpx.DecodingError, ValueError,  # half a character in an address
         ) as error:  # fmt: skip
             raise NetworkError(
                 f"{what}: {visible(url)} leads nowhere ({first_line(error)}); take another server"
             ) from None
         except httpx.TransportError as error:
+            if "CERTIFICATE" in str(error):  # time mends none
+                raise NetworkError(
+                    f"{what}: {_host(url)} does not prove who it is ({_said(error)}); is a proxy "
+                    "between? Its certificate's file may be named by SSL_CERT_FILE"
+                ) from None
             never = isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.ProxyError)
             what = "no connection to" if never else "the connection breaks off to"
             raise Broken(f"{what} {_host(url)} ({_said(error)})") from None
@@ -260,7 +288,7 @@ def _at_most(pieces: Iterator[bytes], most: int) -> Iterator[bytes]:
     for piece in pieces:
         most -= len(piece)
         if most < 0:
-            raise ValueError("too long")
+            raise FormatError("a list of files is too long")
         yield piece
 
 
