@@ -18,6 +18,8 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import pytest
+
 from nearfar.clips.download.published import RECORDS
 
 DATA_SET = "dcase2026"
@@ -266,3 +268,15 @@ def serve(root=None):
     made = records() if root is None else lambda: records_of(root)
     with RecordServer(made) as server:
         yield server.url
+
+
+@contextmanager
+def small_files(most):
+    """No file of this process may grow beyond some bytes: a full disk, of a kind."""
+    resource = pytest.importorskip("resource")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (most, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)

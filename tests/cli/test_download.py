@@ -56,6 +56,7 @@ def test_mistakes_are_one_line_with_a_guess(server, tmp_path, run):
     failed(run("download", "dcase2028", where), "did you mean 'dcase202")
     failed(run("download", "dcase2026", where, "--split", "evl"), "did you mean 'eval'")
     failed(run("download", "dcase2026", where, "--machines", "fna"), "did you mean 'fan'")
+    failed(run("download", "dcase2026", where, "--machines", " ,"), "no machine")
     failed(run("download", "dcase2026", where, "--record", "7"), "split")
     failed(run("download", "dcase2026", where, "--record", "0"), "--record")
     failed(run("download", "dcase2026"), "DIR is missing")

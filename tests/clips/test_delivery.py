@@ -15,7 +15,7 @@ from nearfar.clips.download import delivery, download, fetching, published
 from nearfar.clips.download.receipts import NOTICE, RECEIPTS
 from nearfar.clips.download.workplace import WORK
 from nearfar.errors import DatasetError, NetworkError, SettingError, StorageError
-from record_server import RecordServer, key_of, records, serve, tiny, zipped
+from record_server import RecordServer, key_of, records, serve, small_files, tiny, zipped
 
 PLACES = {"dev": "dev_data/raw", "train": "eval_data/raw", "eval": "eval_data/raw"}
 
@@ -193,9 +193,10 @@ def test_what_cannot_be_asked_for_is_refused_before_anything_is_made(server, tmp
     refused(lambda: download("dcase2062", folder, **take), "did you mean", error=SettingError)
     refused(lambda: download("dcase2026", folder, split="test", **take), "eval", error=SettingError)
     refused(lambda: download("dcase2026", folder, server="zenodo"), "address", error=SettingError)
+    refused(lambda: download("dcase2026", folder, machines=[], **take), "no machine")
     assert server.requests == []
     refused(
-        lambda: download("dcase2026", folder, machines=["fam"], **take), "did you mean 'fan'",
+        lambda: download("dcase2026", folder, machines="fam", **take), "did you mean 'fan'",
         error=DatasetError,
     )  # fmt: skip
     refused(lambda: download("dcase2026", folder, split="dev", record=9, **take), "404")
@@ -232,6 +233,20 @@ def test_what_unpacks_to_more_than_there_is_room_for_stays_packed_until_there_is
     assert (tmp_path / "dev_data/raw/fan/z.wav").stat().st_size == 900_000
 
 
+def test_a_disk_that_fills_while_it_unpacks_leaves_the_zip_and_nothing_else(server, tmp_path):
+    server.made["dev"] = {"dev_fan.zip": zipped({**tiny("fan", "dev"), "fan/z.wav": bytes(90_000)})}
+    take = dict(split="dev", server=server.url)
+    with small_files(50_000):
+        refused(
+            lambda: download("dcase2026", tmp_path, **take), "z.wav", "free some space",
+            error=StorageError,
+        )  # fmt: skip
+    assert sorted(os.listdir(tmp_path / "dev_data/raw")) == []
+    download("dcase2026", tmp_path, **take)
+    assert server.asked("dev_fan.zip") == [""]
+    assert (tmp_path / "dev_data/raw/fan/z.wav").stat().st_size == 90_000
+
+
 @pytest.mark.parametrize(
     ("files", "word"),
     [
@@ -252,6 +267,14 @@ def test_of_a_wrong_zip_nothing_is_left_and_what_came_before_stays(files, word, 
     assert tree(tmp_path) == expected(("dev", "fan"))
     assert not (tmp_path / WORK).exists()
     assert "evil.wav" not in " ".join(map(str, tmp_path.parent.rglob("*")))
+
+
+def test_what_a_killed_program_had_unpacked_aside_is_made_anew(server, tmp_path):
+    aside = tmp_path / "dev_data/raw/.dev_fan.zip.unpacking"
+    (aside / "train").mkdir(parents=True)
+    (aside / "train" / "half.wav").write_text("ha")
+    download("dcase2026", tmp_path, split="dev", server=server.url)
+    assert tree(tmp_path) == expected(*ALL[:2])
 
 
 def test_a_server_that_goes_away_leaves_a_part_to_go_on_with(server, tmp_path):

@@ -5,7 +5,6 @@ import json
 import random
 import socket
 import sys
-from contextlib import contextmanager
 from email.utils import formatdate
 
 import httpx
@@ -16,7 +15,7 @@ from nearfar.clips.download import fetching
 from nearfar.clips.download.fetching import MORE, TRIES, Server, server_url
 from nearfar.clips.download.published import Archive
 from nearfar.errors import FormatError, NetworkError, SettingError, StorageError
-from record_server import RecordServer
+from record_server import RecordServer, small_files
 
 KEY, NUMBER = "dev_fan.zip", 19336329
 CONTENT = random.Random(0).randbytes(300_000)  # several pieces of a connection
@@ -110,12 +109,20 @@ def test_a_whole_part_is_not_fetched_again(server, tmp_path):
     assert server.requests == []
 
 
-@pytest.mark.parametrize("tag", ['"of an earlier file"', 'W/"weak"', ""])
-def test_a_part_of_another_edition_by_its_tag_is_fetched_anew(tag, server, tmp_path):
-    """Without a tag the MD5 alone tells; a server with another tag sends all of it at once."""
+@pytest.mark.parametrize(("tag", "requests"), [('"of an earlier file"', 1), ("", 2)])
+def test_a_part_of_another_content_is_fetched_anew(tag, requests, server, tmp_path):
+    """A server with another tag sends all of it at once; without a tag the MD5 alone tells."""
     begun(server, tmp_path / KEY, 1000, tag)
     (tmp_path / KEY).write_bytes(bytes(1000))
     fetch(server, tmp_path / KEY)
+    assert (tmp_path / KEY).read_bytes() == CONTENT
+    assert len(server.asked(KEY)) == requests
+
+
+def test_a_tag_that_is_weak_is_not_asked_by(server, tmp_path, waits):
+    server.headers[KEY], server.plan[KEY] = {"ETag": 'W/"weak"'}, ["break"]
+    fetch(server, tmp_path / KEY)
+    assert ["…" if found else "" for found in server.asked(KEY)] == ["", "…"]
     assert (tmp_path / KEY).read_bytes() == CONTENT
 
 
@@ -264,18 +271,6 @@ def test_a_proxy_that_is_none_is_told(monkeypatch):
 def test_without_httpx_the_line_has_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "httpx", None)
     refused(lambda: Server("https://zenodo.org"), "httpx", "nearfar[download]", error=NetworkError)
-
-
-@contextmanager
-def small_files(most):
-    """No file of this process may grow beyond some bytes: a full disk, of a kind."""
-    resource = pytest.importorskip("resource")
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (most, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def test_a_disk_that_is_full_is_told_and_what_came_goes_on_later(server, tmp_path):

@@ -62,7 +62,9 @@ def download(
     """
     from nearfar.clips.download import download as deliver
 
-    chosen = [name.strip() for name in machines.split(",") if name.strip()] if machines else None
+    chosen = (
+        None if machines is None else [name.strip() for name in machines.split(",") if name.strip()]
+    )
     with Session(None, cache=False) as session:
         try:
             found = deliver(

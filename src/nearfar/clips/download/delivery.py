@@ -31,13 +31,13 @@ from nearfar.clips.download.unpacking import (
     unpack,
 )
 from nearfar.clips.download.workplace import WORK, refuse_place, working_in
-from nearfar.errors import StorageError
+from nearfar.errors import SettingError, StorageError
 from nearfar.files import storage_errors
 from nearfar.runtime.runtime import Progress
 from nearfar.text import counted
 
 KEPT = "zips"  # a folder below that of the data set
-UNPACKED = 1.5  # times its zip, as a guess: noise in 16 bit packs to some 80 %
+UNPACKED = 1.3  # times its zip, as a guess: noise in 16 bit packs to some 80 %
 BLOCK = 4096  # bytes; what a file takes more than it has, at most
 MEGA = 1_000_000
 
@@ -103,7 +103,7 @@ def download(
     folder: str | Path,
     *,
     split: str | Sequence[str] | None = None,
-    machines: Sequence[str] | None = None,
+    machines: str | Sequence[str] | None = None,
     server: str | None = None,
     record: int | None = None,
     keep_zips: bool = False,
@@ -137,13 +137,16 @@ def download(
     """
     splits = [split] if isinstance(split, str) else split
     name, numbers = ordered(data_set, splits, record)
+    named = [machines] if isinstance(machines, str) else machines
+    if named is not None and not named:
+        raise SettingError("no machine is named; leave machines out for all of them")
     say = tell or (lambda line: None)
     place = Path(folder)
     refuse_place(place)
     read_receipts(place, name)  # of another data set: refused before anything is asked
     with Server(server_url(server), say) as service:
         listings = [_listing(service, name, one, number) for one, number in numbers]
-        archives = chosen(listings, machines)
+        archives = chosen(listings, named)
         with working_in(place):
             order = _Order(place, name, service, keep_zips, progress or (lambda *_: None), say)
             return order.fill(archives, listings)
@@ -240,8 +243,8 @@ class _Order:
         need = UNPACKED * sum(sizes) + (sum(sizes) if self.keep else max(sizes)) - come
         free = _free(self.folder)
         line = (
-            f"{counted(len(wanted), 'file')}, {size(sum(sizes) - come)} to fetch; with what is "
-            f"unpacked some {size(need)} of {size(free)} free"
+            f"{counted(len(wanted), 'file')}, {size(sum(sizes) - come)} to fetch, some "
+            f"{size(need)} with what is unpacked; {size(free)} are free"
         )
         if need > free:
             raise StorageError(
@@ -312,7 +315,8 @@ class _Order:
     def _check_room(self, target: Path, absent: Sequence[Packed]) -> None:
         need = sum(packed.info.file_size + BLOCK for packed in absent)
         # Of the disk that they come to, which may be another by a link.
-        free = _free(next(place for place in target.parents if place.exists()))
+        with storage_errors(target):
+            free = _free(next(place for place in target.parents if place.exists()))
         if need > free:
             raise StorageError(
                 f"{target}: {size(need)} to unpack, {size(free)} free; free some, and the same "

@@ -81,17 +81,24 @@ def opened(place: Path, archive: Archive) -> Iterator[zipfile.ZipFile]:
     Raises:
         DatasetError: it is none, is damaged, or packed in a way that cannot be read.
     """
+    with _readable(archive), zipfile.ZipFile(place) as file:
+        yield file
+
+
+@contextmanager
+def _readable(archive: Archive, *more: type[Exception]) -> Iterator[None]:
+    """Turn what goes wrong inside a zip into one line of ours."""
+    faults: tuple[type[Exception], ...] = (NotImplementedError, RuntimeError, ValueError, *more)
     try:
-        with zipfile.ZipFile(place) as file:
-            yield file
-    except NearfarError:  # one of ours is a ValueError, too
+        yield
+    except NearfarError:  # one of ours is a ValueError or an OSError, too
         raise
     except (zipfile.BadZipFile, zlib.error, EOFError, UnicodeError) as error:
         raise DatasetError(
             f"{archive.key}: is no whole zip file ({visible(str(error))}), though it is what the "
             "server lists; try another server"
         ) from None
-    except (NotImplementedError, RuntimeError, ValueError, OSError) as error:
+    except faults as error:
         raise DatasetError(
             f"{archive.key}: cannot be unpacked ({visible(str(error))}); try another server"
         ) from None
@@ -221,7 +228,7 @@ def missing(
     absent, held = [], []
     for file in listed.files:
         place = target.joinpath(*file.parts)
-        if not (place.exists() or place.is_symlink()):
+        if not _taken(place):
             absent.append(file)
         elif not _is_same(place, file.info):
             if file.name not in ours or file.name.casefold().endswith(".wav"):
@@ -231,6 +238,11 @@ def missing(
                 )
             held.append(file.name)
     return tuple(absent), tuple(held)
+
+
+def _taken(place: Path) -> bool:
+    with storage_errors(place):  # a folder may let nobody look into it
+        return place.exists() or place.is_symlink()
 
 
 def _is_same(place: Path, info: zipfile.ZipInfo) -> bool:
@@ -266,7 +278,8 @@ def unpack(
         with storage_errors(place):
             place.parent.mkdir(parents=True, exist_ok=True)
             written = place.open("xb")  # a new name in a new folder: there is no link to follow
-        with written, file.open(packed.info) as stream:
+        # A false place in the zip is an error of the system's, as a full disk is.
+        with written, _readable(archive, OSError), file.open(packed.info) as stream:
             while piece := stream.read(PIECE):  # no more than the zip says; its checksum is asked
                 with storage_errors(place):
                     written.write(piece)
@@ -284,7 +297,7 @@ def place_in(source: Path, target: Path) -> None:
         StorageError: something is there by now.
     """
     with storage_errors(target):
-        if not (target.exists() or target.is_symlink()):
+        if not _taken(target):
             target.parent.mkdir(parents=True, exist_ok=True)
             source.rename(target)  # one step: a killed program leaves all of it or nothing
         elif source.is_dir() and target.is_dir():
