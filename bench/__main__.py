@@ -33,6 +33,7 @@ SECTIONS = (
     "rules",
     "bootstrap",
     "startup",
+    "check",
     "fbank",
     "eat",
     "beats",
