@@ -20,7 +20,7 @@ from nearfar import sim
 from nearfar.detector.fitting import suspects
 from nearfar.errors import NearfarWarning
 from nearfar.files import write_text
-from nearfar.health.suspects import KINDS
+from nearfar.health.kinds import KINDS
 
 SEEDS = range(20)
 AMONG = (1, 2, 4)  # anomalies put among a machine's source clips
@@ -39,6 +39,8 @@ CUES = {
     "rate": "another sample rate than four in five files of its domain",
     "lag": "far, of a second file, more than 30 ms from near",
     "drift": "far, of a second file, runs away by more than 20 ms over the recording",
+    "shifted": "far, of the same file, lies more than 30 ms from where the others have it",
+    "copy": "another clip again, but for gain, sign, rounding and clipping",
 }
 
 
@@ -87,7 +89,8 @@ def page() -> str:
         rows = [f"| {n} | {clean(train, s)} |" for n, s in (("s4", nf.s4()),
                                                            ("logmel", nf.logmel()))]  # fmt: skip
         bad = [f"| {polluted(sets, count)} |" for count in AMONG]
-    cues = [f"| {kind} | {CUES[kind]} |" for kind in KINDS]
+    # The others are not a fit's: `check` alone looks beyond a machine.
+    cues = [f"| {kind} | {CUES[kind]} |" for kind in KINDS if kind in CUES]
     return TEXT.format(
         label=f"SIMULATED v{sim.SIM_VERSION} seeds {SEEDS[0]}–{SEEDS[-1]}, preset mini",
         machine=machine(), rows="\n".join(rows), bad="\n".join(bad), cues="\n".join(cues),
@@ -100,9 +103,9 @@ Printed by `python -m bench.suspects`; do not edit. {label}. Machine: {machine}.
 
 `nearfar fit` names, at its end, every clip that stands out from its machine's; `nearfar check DATA`
 says the same, beside all clips that cannot be used, and writes nothing (exit code 1 if any stands
-out, 2 if any cannot be used); `nearfar inspect` says what can be
-said without a system. Nothing is left out unless it is asked for: `fit --exclude-suspects`, in
-Python `fit(..., exclude_suspects=True)`, which names what it left out, and
+out, 2 if any cannot be used); it goes on to [test clips, names and counts](check.md).
+`nearfar inspect` says what can be said without a system. Nothing is left out unless it is asked for:
+`fit --exclude-suspects`, in Python `fit(..., exclude_suspects=True)`, which names what it left out, and
 refuses where fewer than three clips of a machine and section would be left.
 
 | kind | a clip is named for |
@@ -121,6 +124,8 @@ refuses where fewer than three clips of a machine and section would be left.
 * With fewer than 12 clips of each domain a machine is not judged by score: `fit`, `check` say so.
 * Counts are of the clips that could be judged; those that cannot be used are counted apart.
 * Clipping, zeros and sample rate are those of the file, before it was resampled.
+* Copies and shifted channels are looked for among few clips, which are read again: those whose
+  sketches (32 random sums of the waveform) agree, those whose coherence is far below the others'.
 
 ## Clean sets
 

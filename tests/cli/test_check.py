@@ -1,6 +1,7 @@
 """check, fit --exclude-suspects, inspect --json: as people call them."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -287,3 +288,18 @@ def test_odd_places_are_refused_in_one_line(run, tmp_path, odd):
         (place / "again").symlink_to(place, target_is_directory=True)
     code, _, err = run("check", place, "--no-cache", "--workers", 1)
     assert (code, err.count("\n"), err.count("error: ")) == (2, 1, 1)
+
+
+def test_test_clips_alone_are_looked_at(run, faulty_set):
+    shutil.rmtree(faulty_set / "fan/train")
+    code, out, _ = run("check", faulty_set, "--no-cache", "--workers", 1)
+    assert code == 1
+    assert "fan: no training folder" in out
+    assert out.splitlines()[-1] == "14 test clips: none at fault"
+
+
+def test_copies_are_left_out_with_suspects(run, faulty_set, tmp_path):
+    given = ("fit", faulty_set, "--no-cache", "--workers", 1, "-o", tmp_path / "d")
+    code, _, err = run(*given, "--exclude-suspects")
+    assert code == 0
+    assert f"fan: fitted without 1 suspect: {NAME.format('source', 'train', 13)}" in err

@@ -59,9 +59,11 @@ def test_names(tmp_path):
     fan = machine(tmp_path)
     put(fan / "train", "free\nname\U0001f600.wav", name(3, split="test"), name(90, label="anomaly"))
     put(fan / "test", "b.WAV")
+    put(fan, "left.wav")
     put(fan / "test/broken", "free names are fine in class folders.wav")
     seen = found(tmp_path)
     assert seen["name"] == (True, ("b.WAV", "free\nname\U0001f600.wav"))  # test/ lies first
+    assert seen["stray"] == (False, ("left.wav",))
     assert seen["split"] == (True, (name(3, split="test"),))
     assert seen["label"] == (True, (name(90, label="anomaly"),))
 

@@ -52,10 +52,12 @@ from nearfar.system.named import system_of
 from nearfar.text import counted, in_rows
 
 if TYPE_CHECKING:
+    from nearfar.clips import Clips
     from nearfar.detector.checked import Beside, Listing
     from nearfar.detector.fitting import LookedOver
     from nearfar.health.inventory import Inventory
     from nearfar.health.suspects import Suspect
+    from nearfar.runtime.runtime import Runtime
 
 SCHEMA = 2  # of the JSON; raised when a program that reads it could err
 SetYear = Annotated[
@@ -101,7 +103,6 @@ def check(
     can stop before it fits; 2 if clips cannot be used.
     """
     from nearfar.detector.checked import Listing, look_at_tests
-    from nearfar.detector.fitting import look_over
     from nearfar.health.inventory import inventory
 
     check_output(  # before anything is heard
@@ -118,7 +119,7 @@ def check(
         listing = found.listing = Listing.of(data, how)
         found.add(listing.unlisted)
         with Session(workers, cache, device, batch_size) as session:
-            look = partial(look_over, recipe, listing.train, session.runtime, order=order)
+            look = partial(_looked, recipe, listing.train, session.runtime, order=order)
             try:
                 found.looked = look(skip_bad=skip_bad)
             except (AudioError, DatasetError) as error:
@@ -244,18 +245,18 @@ def _sum_up(found: Findings) -> None:
     if looked is None or listing is None:
         return
     suspects = [*looked.suspects, *(tested.train if tested else ())]
-    # Said of those that were heard: nobody knows what the others are like.
-    bad = len(listing.train) - looked.heard
-    left = f" ({bad} of {counted(len(listing.train), 'clip')} cannot be used)" if bad else ""
-    out = len({suspect.clip for suspect in suspects})
-    heard = counted(looked.heard, "clip")
-    say(f"{out} of {heard} stand out{left}" if out else f"{heard}: none stands out{left}")
-    if tested is not None and listing.tests:
-        bad = len(tested.faults)
-        left = f" ({bad} of {counted(len(listing.tests), 'clip')} cannot be used)" if bad else ""
-        out = len({suspect.clip for suspect in tested.tests})
-        heard = counted(len(listing.tests) - bad, "test clip")
-        say(f"{out} of {heard} at fault{left}" if out else f"{heard}: none at fault{left}")
+    for clips, heard, found_in, what, verb in (
+        (listing.train, looked.heard, suspects, "clip", "stand out"),
+        (listing.tests, 0 if tested is None else sum(tested.counts.values()),
+         () if tested is None else tested.tests, "test clip", "at fault"),
+    ):  # fmt: skip
+        if clips:
+            # Said of those that were heard: nobody knows what the others are like.
+            bad = len(clips) - heard
+            left = f" ({bad} of {counted(len(clips), 'clip')} cannot be used)" if bad else ""
+            out, count = len({one.clip for one in found_in}), counted(heard, what)
+            none = f"{count}: none {verb.replace('stand', 'stands')}"
+            say(f"{out} of {count} {verb}{left}" if out else none + left)
 
 
 def _tell_suspects(suspects: Sequence[Suspect], counts: Mapping[str, int], whose: str = "") -> None:
@@ -265,6 +266,13 @@ def _tell_suspects(suspects: Sequence[Suspect], counts: Mapping[str, int], whose
         say(visible(in_shell(whose + line)))
         for row in _others([s for s in suspects if (s.clip.machine, s.kind) == (machine, kind)]):
             say(visible(f"  and {row}"))
+
+
+def _looked(system: Any, clips: Clips, runtime: Runtime, **how: Any) -> LookedOver:
+    """What a fit would say of training clips; nothing where there are none."""
+    from nearfar.detector.fitting import LookedOver, look_over
+
+    return look_over(system, clips, runtime, **how) if clips else LookedOver((), (), {})
 
 
 def _without_bad(look: Callable[..., LookedOver], error: NearfarError) -> LookedOver:

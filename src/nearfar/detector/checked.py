@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nearfar.clips.collection import Clips
+from nearfar.clips.collection import Clips, NoClips
 from nearfar.detector.fitting import LookedOver
 from nearfar.embedding.jobs import channels_of
 from nearfar.errors import DatasetError, NearfarError, NearfarWarning, warn
@@ -42,16 +42,21 @@ class Listing:
             how: further arguments of `Clips.open`.
 
         Raises:
-            DatasetError: as `Clips.open`, of what a fit takes. It can do without test clips: why
-                these cannot be listed is told.
+            DatasetError: as `Clips.open`, of what a fit takes, and if there are no clips at all. It
+                can do without test clips: why these cannot be listed is told.
         """
-        train = Clips.open(data, split="train", **how)
+        try:
+            train = Clips.open(data, split="train", **how)
+        except NoClips:
+            train = Clips()  # an evaluation set before its training clips are beside it
         try:
             # What both listings warn of is said once, by the first.
             with warnings.catch_warnings(record=True) as said:
                 warnings.simplefilter("always", NearfarWarning)
                 everything = Clips.open(data, **how)
         except DatasetError as error:
+            if not train:
+                raise
             return cls(train, Clips(), f"test clips are not looked at: {error}")
         places = {clip.path.parent for clip in train}
         for message in dict.fromkeys(str(one.message) for one in said):

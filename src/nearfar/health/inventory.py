@@ -97,6 +97,7 @@ class _Listed:
     empty: tuple[str, ...]  # folders of splits without sound files
     free: tuple[Path, ...] = ()  # straight in a split's folder, with a name that says nothing
     lists: Mapping[str, Path] = field(default_factory=dict)  # section → attributes_<section>.csv
+    stray: tuple[Path, ...] = ()  # sound files beside the splits' folders
 
     def groups(self) -> dict[tuple[str, str, str | None, str | None], list[Name]]:
         """(section, split, domain, label) → names; training clips without a label are normal."""
@@ -128,8 +129,9 @@ def _listed(folder: Path) -> _Listed:
         empty += [sub.name] if len(names) == before else []
     lists = {m[1]: file for file in files if (m := _LIST.fullmatch(file.name))}
     splits = frozenset(split for _, split in held)
+    stray = tuple(file for file in files if file.suffix.lower() in SUFFIXES)
     return _Listed(
-        folder, base_name(folder), tuple(names), splits, tuple(empty), tuple(free), lists
+        folder, base_name(folder), tuple(names), splits, tuple(empty), tuple(free), lists, stray
     )
 
 
@@ -162,6 +164,8 @@ def _names(machine: _Listed) -> list[Finding]:
         if name is not None and split == "train" and name.label == "anomaly":
             bad.append(file)
     return [
+        *_finding(machine, "stray", machine.stray, "beside the folders train and test, and read by "
+                  "nobody; move it into one of them", wrong=False),
         *_finding(machine, "name", machine.free, "no DCASE name, as "
                   "section_00_source_train_normal_0000_noAttribute.wav; rename it"),
         *_finding(machine, "split", other, "of another split by its name than by its folder; move "

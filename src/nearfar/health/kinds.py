@@ -75,6 +75,7 @@ MEANS = {
     "spelling": "none here, where case is folded; elsewhere the spelling is a class of its own, "
     "and gives the label away.",
     "prefix": "none here; a pattern as ToyCar* elsewhere fits one machine on two.",
+    "stray": "it is in no bank and no AUC.",
     "unlisted": "its clips were not looked at.",
 }  # fmt: skip
 
