@@ -104,9 +104,9 @@ Printed by `python -m bench.suspects`; do not edit. {label}. Machine: {machine}.
 `nearfar fit` names, at its end, every clip that stands out from its machine's; `nearfar check DATA`
 says the same, beside all clips that cannot be used, and writes nothing (exit code 1 if any stands
 out, 2 if any cannot be used); it goes on to [test clips, names and counts](check.md).
-`nearfar inspect` says what can be said without a system. Nothing is left out unless it is asked for:
-`fit --exclude-suspects`, in Python `fit(..., exclude_suspects=True)`, which names what it left out, and
-refuses where fewer than three clips of a machine and section would be left.
+`nearfar inspect` says what can be said without a system. Nothing is left out unless it is
+asked for: `fit --exclude-suspects`, in Python `fit(..., exclude_suspects=True)`, which names what
+it left out, and refuses where fewer than three clips of a machine and section would be left.
 
 | kind | a clip is named for |
 |---|---|
