@@ -84,6 +84,18 @@ def test_files_for_programs(run, world):
     failed(run("compare", "a.json", "b.json", "--json", "-", "--csv", "-"), "standard output")
 
 
+def test_a_page(run, world):
+    for _ in range(2):  # its own may be written over
+        code, out, err = run("compare", "a.json", "b.json", "--draws", 30, "-o", "page.html")
+        assert code == 0, err
+    assert "wrote page.html" in out
+    assert "ΔΩ" in (world / "page.html").read_text(encoding="utf-8")
+    failed(run("compare", "a.json", "b.json", "-o", "page.htm"), ".html")
+    failed(run("compare", "a.json", "b.json", "-o", "-"), "a page is a file")
+    (world / "mine.html").write_text("mine")
+    failed(run("compare", "a.json", "b.json", "-o", "mine.html"), "--replace")
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from statistics import NormalDist
 
 import numpy as np
 import pytest
@@ -15,9 +14,11 @@ from conftest import refused
 from evaluations import noisy
 from made_scores import made
 from nearfar.errors import DatasetError, SettingError
-from nearfar.metrics.comparison import compare
-from nearfar.metrics.contest import ALL, adjust, contest
+from nearfar.metrics.comparison import Comparison, compare
+from nearfar.metrics.contest import ALL, Duel, adjust, contest
+from nearfar.metrics.coverage import Cells
 from nearfar.metrics.delong import auc_error
+from nearfar.metrics.evaluation import RULES
 from nearfar.metrics.official import bootstrap, evaluate
 from nearfar.scores.join import ScoreTable
 from nearfar.scores.truth import Truth
@@ -191,14 +192,24 @@ def test_holm_raises_what_is_called_distinguishable():
 
 
 def test_what_a_test_set_can_show(three):
-    """Half the interval counts; with 80 % power it takes (1.96 + 0.84)/1.96 of that."""
-    duel = three.duels[0]
-    low, high = duel.comparison.interval
-    assert duel.needed() == pytest.approx((high - low) / 2)
-    assert duel.needed(power=0.8) / duel.needed() == pytest.approx(2.8016 / 1.95996, rel=1e-4)
-    normal = NormalDist()
-    wanted = normal.inv_cdf(1 - 0.05 / 6) / normal.inv_cdf(0.975)
-    assert duel.needed(pairs=3) / duel.needed() == pytest.approx(wanted)
+    """The interval towards 0 counts; with 80 % power it takes (1.96 + 0.84)/1.96 of that."""
+    for duel in three.duels:
+        (low, high), difference = duel.comparison.interval, duel.comparison.difference
+        assert duel.needed() == difference - low if difference > 0 else high - difference
+        assert duel.needed(0.8) / duel.needed() == pytest.approx(2.8016 / 1.95996, rel=1e-4)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.integers(0, 10**6))
+def test_no_difference_is_large_enough_and_not_distinguishable(seed):
+    rng = np.random.default_rng(seed)
+    drawn = rng.normal(rng.normal(), 1, size=99) ** int(rng.integers(1, 3)), np.zeros(99)
+    scores = float(drawn[0].mean() + 0.3 * rng.normal()), 0.0
+    found = Comparison.of_draws(RULES["omega"], scores, drawn, Cells(7, fewest=50))
+    duel = Duel("a", "b", found, clips=1.0, seeds=0.0, machines={})
+    if found.interval[0] <= 0 <= found.interval[1]:
+        assert not duel.distinguishable
+        assert duel.needed() >= abs(found.difference) - 1e-12
 
 
 def test_a_difference_of_which_clips_say_nothing():

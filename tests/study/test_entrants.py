@@ -92,7 +92,11 @@ def test_a_link_to_a_file_is_that_file(files):
 @pytest.mark.parametrize("text", ["", "{", "[]", "3", '{"scores": 3}', '{"scores": [3]}',
                                   '{"scores": [{"machine": "fan"}]}', '{"variants": []}',
                                   '{"scores": [{"machine": "m", "section": "0", "file": "f", '
-                                  '"score": "x"}]}'])  # fmt: skip
+                                  '"score": "x"}]}',
+                                  '{"scores": [{"machine": "m", "section": "0", "file": "f", '
+                                  '"score": true}]}',
+                                  '{"scores": [{"machine": "m", "section": "0", "file": "f", '
+                                  '"score": 1, "anomalous": "maybe"}]}'])  # fmt: skip
 def test_what_is_no_evaluation_is_refused(files, text):
     (files / "x.json").write_text(text)
     line = refused(lambda: read_entrants(["a.json", "x.json"]), "x.json", error=FormatError)

@@ -31,10 +31,10 @@ def test_two_that_differ_by_chance_and_two_that_do_not(files):
     found = compare(TABLE, noisy(TABLE, 0.1), TRUTH, draws=400)
     low, high = found.interval
     assert low < 0 < high
+    reach = found.difference - low if found.difference > 0 else high - found.difference
     assert f"a − b: {found}" in text
     assert (
-        f"not distinguishable: on these clips a difference counts from {50 * (high - low):.1f} "
-        in text
+        f"not distinguishable: on these clips a difference counts from {100 * reach:.1f} " in text
     )
     text = compare_files(["c.json", "a.json"], draws=400).text
     assert "  distinguishable: a is better on clips like these" in text
@@ -86,6 +86,19 @@ def test_many_comparisons_are_told_to_be_many_and_holm_is_named(files):
     held = compare_files(asked, draws=100, against="c")
     assert [(d.first, d.second) for d in held.contest.duels] == [("a", "c"), ("b", "c")]
     assert "a − b" not in held.text
+
+
+def test_what_only_the_company_hides_is_said():
+    """Distinguishable alone, and not among many: then no size is named that it exceeds."""
+    others = {f"n{k}": [noisy(TABLE, 0.3, k)] for k in range(9)}
+    for seed in range(20):
+        found = contest({"a": [TABLE], "b": [noisy(TABLE, 1.0, seed)], **others}, TRUTH, draws=200,
+                        against="a", holm=True)  # fmt: skip
+        (duel,) = (d for d in found.duels if d.first == "b")
+        if duel.distinguishable is False and duel.comparison.p < 0.04:
+            break
+    words = Standings(found).words(duel)
+    assert words == "not distinguishable among 10 comparisons; as the only comparison it would be"
 
 
 def test_score_files_and_evaluations_give_the_same(files):

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from nearfar.cli.lines import say
+from nearfar.cli.lines import ledger, say
 from nearfar.cli.options import (
     DATA,
+    OUTPUT,
     SPEED,
     Csv,
     Json,
@@ -77,6 +80,12 @@ def compare(
         int, typer.Option(min=2, metavar="N", rich_help_panel=SPEED, help="Bootstrap draws.")
     ] = 2000,
     seed: Annotated[int, typer.Option(min=0, metavar="N", help="Of the bootstrap.")] = 0,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "-o", "--output", rich_help_panel=OUTPUT, help="A page with pictures too, an .html."
+        ),
+    ] = None,
     as_json: Json = None,
     csv: Csv = None,
     replace: Replace = False,
@@ -94,6 +103,10 @@ def compare(
         check_output(
             on_disk(path), endings=(ending,), inputs=files, ours=is_comparison, replace=replace
         )
+    if output is not None:
+        from nearfar.report.page import check_page
+
+        check_page(output, "contest", files, replace=replace)
     if scores and not any(Path(path).is_dir() for path in _paths(results)):
         raise SettingError(f"--scores: {results[0]} is no folder of score files; leave it out")
     year: Any = None if rule is None else rule.value
@@ -102,6 +115,11 @@ def compare(
         draws=draws, seed=seed, confidence=confidence,
     )  # fmt: skip
     # Files first: a closed pipe must not cost them.
+    if output is not None:
+        from nearfar.report.contested import write_contest
+
+        write_contest(output, found, shlex.join(["nearfar", *sys.argv[1:]]))
+        ledger.files.append(visible(str(output)))
     taken = write_json(as_json, found.as_dict() if as_json is not None else None)
     taken |= write_csv(csv, found.to_csv() if csv is not None else "")
     if not taken:

@@ -123,26 +123,25 @@ class Duel:
         # 1e-12: 1 − 0.95 is 0.05000000000000004, 1 − 0.9 is less than 0.1.
         return (low > 0 or high < 0) and self.p <= 1 - found.confidence + 1e-12
 
-    def needed(self, pairs: int = 1, power: float = 0.5) -> float | None:
+    def needed(self, power: float = 0.5) -> float | None:
         """How large a true difference must be to be distinguishable here with this probability.
 
-        By half the interval's width and the normal distribution; ½ is being so seen.
+        By the interval on the side of 0, the pair taken alone, and the normal distribution.
 
         Args:
-            pairs: comparisons that Holm is to hold at once.
-            power: how often it is to be found.
+            power: how often it is to be found; ½ is where an observed difference begins to count.
 
         Returns:
             0–1; None without an interval.
         """
-        interval, confidence = self.comparison.interval, self.comparison.confidence
-        if interval is None:
+        found, normal = self.comparison, NormalDist()
+        if found.interval is None:
             return None
-        normal = NormalDist()
-        usual = normal.inv_cdf((1 + confidence) / 2)
-        strict = normal.inv_cdf(1 - (1 - confidence) / (2 * pairs))  # of the smallest p by Holm
-        half = (interval[1] - interval[0]) / 2
-        return half * (strict + normal.inv_cdf(power)) / usual
+        low, high = found.interval
+        # Towards 0, so that what is not distinguishable is never said to be large enough.
+        reach = found.difference - low if found.difference > 0 else high - found.difference
+        usual = normal.inv_cdf((1 + found.confidence) / 2)
+        return max(reach, 0.0) * (usual + normal.inv_cdf(power)) / usual
 
 
 @dataclass(frozen=True)

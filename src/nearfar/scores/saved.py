@@ -72,7 +72,7 @@ def table_of(rows: Sequence[Mapping[str, Any]], path: Path) -> ScoreTable:
         tuple(
             ScoredFile(
                 str(row["machine"]), section_name(str(row["section"])), _key(row),
-                _finite(row, path), row.get("anomalous"), place(path),
+                _finite(row, path), _flag(row), place(path),
             )
             for row in rows
             if row["score"] is not None
@@ -146,7 +146,17 @@ def read_table(path: Path) -> ScoreTable:
     )
 
 
+def _flag(row: Mapping[str, Any]) -> bool | None:
+    flag = row.get("anomalous")
+    if flag is not None and not isinstance(flag, bool):
+        raise TypeError(f"{flag!r} is no decision")
+    return flag
+
+
 def _finite(row: Mapping[str, Any], path: Path) -> float:
+    # Python takes true for 1: a file with decisions where scores should be has no order in it.
+    if isinstance(row["score"], bool):
+        raise TypeError("a decision is no score")
     score = float(row["score"])
     if not math.isfinite(score):
         raise FormatError(

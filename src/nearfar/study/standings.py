@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nearfar.metrics.contest import POWER, Contest, Duel, Estimated, Standing, contest
+from nearfar.metrics.contest import (
+    POWER,
+    Contest,
+    Duel,
+    Estimated,
+    MachineEstimates,
+    Standing,
+    contest,
+)
 from nearfar.metrics.evaluation import FIGURES
 from nearfar.scores.scaling import TRANSDUCTIVE
 from nearfar.scores.truth import read_truth, shown
@@ -29,6 +37,7 @@ if TYPE_CHECKING:
 
 SCHEMA = 1  # of the JSON; raised when a program that reads it could err
 UNCORRECTED = 3  # comparisons; from here on it is said that some are found by chance
+UNITS = "per cent ± standard error: of an AUC DeLong's, else the bootstrap's"
 _NAME = 24  # characters of a system's name in a table
 _MOST_TIMES = 100  # more clips than this nobody records
 
@@ -57,8 +66,8 @@ class Standings:
     def text(self) -> str:
         """What a person reads."""
         parts = [self._machines(), self._systems()]
-        parts += ["\n".join(self._told(duel)) for duel in self.contest.duels]
-        parts += ["\n".join(notes)] if (notes := self._notes()) else []
+        parts += ["\n".join(self.told(duel)) for duel in self.contest.duels]
+        parts += ["\n".join(notes)] if (notes := self.notes) else []
         return "\n".join(self.simulated) + "\n" * bool(self.simulated) + "\n\n".join(parts)
 
     def as_dict(self) -> dict[str, Any]:
@@ -87,46 +96,54 @@ class Standings:
         rows = []
         for machine in self._order():
             # Every pair, not only those of the printed table: a program has no width.
-            for first, second, readings in self._rows():
+            for first, second, estimates in self._all_rows():
                 row: dict[str, Any] = {"machine": machine, "system": first, "minus": second}
                 for name in figures:
-                    row[name] = readings[machine][name].value
-                    row[f"{name}_error"] = readings[machine][name].error
+                    row[name] = estimates[machine][name].value
+                    row[f"{name}_error"] = estimates[machine][name].error
                 rows.append(row)
         return as_csv(rows, columns)
+
+    @property
+    def titles(self) -> tuple[str, ...]:
+        """Of the figures of a machine, as tables print them."""
+        rule = self.contest.rule
+        mean = "hmean" if rule.mean == "harmonic" else "mean"
+        return (*(FIGURES[name].title for name in rule.figures), mean)
+
+    def rows(self) -> list[tuple[str, MachineEstimates, bool]]:
+        """What tables have of each machine: a name, its estimates, and are they differences?
+
+        Of each with each the differences would outnumber the machines: those to one tell the rest.
+        """
+        lone = [d for d in self.contest.duels if self._reference in (d.first, d.second)]
+        return [
+            *((self.called(s.name, _NAME), s.machines, False) for s in self.contest.standings),
+            *((self.pair(d, _NAME), d.machines, True) for d in lone),
+        ]
 
     # ---- pieces ------------------------------------------------------------------------------
 
     def _order(self) -> tuple[str, ...]:
         return tuple(self.contest.standings[0].machines)
 
-    def _rows(self) -> list[tuple[str, str, Any]]:
-        """(system, the one it is held against or "", readings), of every block of the table."""
-        rows: list[tuple[str, str, Any]] = [
+    def _all_rows(self) -> list[tuple[str, str, MachineEstimates]]:
+        """(system, the one it is held against or "", estimates), every pair among them."""
+        rows: list[tuple[str, str, MachineEstimates]] = [
             (s.name, "", s.machines) for s in self.contest.standings
         ]
         return rows + [(d.first, d.second, d.machines) for d in self.contest.duels]
 
     def _machines(self) -> str:
         """Each machine: every system, and the differences to one of them."""
-        rule = self.contest.rule
-        figures = (*rule.figures, "total")
-        titles = [FIGURES[name].title for name in rule.figures]
-        lines = [("machine", "system", *titles, "hmean" if rule.mean == "harmonic" else "mean")]
-        # Of each with each the lines would outnumber the machines: those to one tell the rest.
-        lone = [d for d in self.contest.duels if self._reference in (d.first, d.second)]
+        lines = [("machine", "system", *self.titles)]
         for machine in self._order():
             name = shown(machine, _NAME)
-            for standing in self.contest.standings:
-                cells = (str(standing.machines[machine][f]) for f in figures)
-                lines.append((name, self._name(standing.name, _NAME), *cells))
+            for who, estimates, difference in self.rows():
+                cells = (_signed(e) if difference else str(e) for e in estimates[machine].values())
+                lines.append((name, who, *cells))
                 name = ""  # said once a machine
-            for duel in lone:
-                pair = " − ".join(self._name(n, _NAME) for n in (duel.first, duel.second))
-                cells = (_signed(duel.machines[machine][f]) for f in figures)
-                lines.append(("", pair, *cells))
-        note = "per cent ± standard error: of an AUC DeLong's, else the bootstrap's"
-        return f"{_two_left(lines)}\n{note}"
+        return f"{_two_left(lines)}\n{UNITS}"
 
     @property
     def _reference(self) -> str:
@@ -148,16 +165,15 @@ class Standings:
         doubts = []
         for s in found.standings:
             spread = "–" if s.spread is None else f"{100 * s.spread:.2f}"
-            row = (self._name(s.name), f"{100 * s.score:.2f}", _bounds(s.interval))
+            row = (self.called(s.name), f"{100 * s.score:.2f}", _bounds(s.interval))
             lines.append(row + ((str(len(s.runs)), spread) if several else ()))
-            doubts += [f"{self._name(s.name)}: {s.doubt}"] if s.doubt else []
+            doubts += [f"{self.called(s.name)}: {s.doubt}"] if s.doubt else []
         rule = "" if found.rule.name == "omega" else f"\nrule of {found.rule.name}"
         return "\n".join([aligned(lines) + rule, *doubts])
 
-    def _told(self, duel: Duel) -> list[str]:
+    def told(self, duel: Duel) -> list[str]:
         """A pair: the difference, and in words what it is worth."""
-        names = f"{self._name(duel.first)} − {self._name(duel.second)}"
-        lines = [f"{names}: {duel.comparison}"]
+        lines = [f"{self.pair(duel)}: {duel.comparison}"]
         if duel.adjusted is not None:
             pairs = counted(len(self.contest.duels), "comparison")
             lines.append(f"  p = {duel.adjusted:.3g} by Holm, among {pairs}")
@@ -166,28 +182,33 @@ class Standings:
                 f"  uncertain by {100 * duel.clips:.2f} points through the clips and "
                 f"{100 * duel.seeds:.2f} through the seeds (standard errors), both in the interval"
             )
-        return [*lines, f"  {self._words(duel)}"]
+        return [*lines, f"  {self.words(duel)}"]
 
-    def _words(self, duel: Duel) -> str:
+    def words(self, duel: Duel) -> str:
+        """Is a pair distinguishable, and if not, what would it have taken?"""
         verdict = duel.distinguishable
         if verdict is None:
             return "nobody can tell whether they are distinguishable"
         if verdict:
             better = duel.first if duel.comparison.difference > 0 else duel.second
-            return f"distinguishable: {self._name(better)} is better on clips like these"
-        # The smallest p meets the hardest bar; what passes it passes in any company.
-        pairs = len(self.contest.duels) if self.contest.holm else 1
-        least, found = duel.needed(pairs), duel.needed(pairs, POWER)
+            return f"distinguishable: {self.called(better)} is better on clips like these"
+        least, found = duel.needed(), duel.needed(POWER)
         if not least or found is None:
             return "not distinguishable: they differ in no draw"
+        company = f" among {len(self.contest.duels)} comparisons" if self.contest.holm else ""
+        if replace(duel, adjusted=None).distinguishable:
+            return f"not distinguishable{company}; as the only comparison it would be"
         text = (
-            f"not distinguishable: on these clips a difference counts from {100 * least:.1f} "
-            f"points on, and a true one of {100 * found:.1f} is found {100 * POWER:g} % of the time"
+            f"not distinguishable{company}: on these clips a difference counts from "
+            f"{100 * least:.1f} points on, and a true one of {100 * found:.1f} is found "
+            f"{100 * POWER:g} % of the time"
         )
         # More clips do not help against seeds.
         return f"{text}; {_more(duel, found)}" if not duel.seeds else text
 
-    def _notes(self) -> list[str]:
+    @property
+    def notes(self) -> list[str]:
+        """What is to be borne in mind with all of them."""
         found, notes = self.contest, []
         pairs = len(found.duels)
         if not found.holm and pairs >= UNCORRECTED:
@@ -206,7 +227,11 @@ class Standings:
             )
         return notes
 
-    def _name(self, name: str, most: int = 60) -> str:
+    def pair(self, duel: Duel, most: int = 60) -> str:
+        """What a difference is called."""
+        return f"{self.called(duel.first, most)} − {self.called(duel.second, most)}"
+
+    def called(self, name: str, most: int = 60) -> str:
         """A system's name; the word goes wherever its numbers go."""
         word = f" ({TRANSDUCTIVE})" if name in self.transductive else ""
         return shown(name, most) + word
@@ -283,7 +308,7 @@ def _difference(duel: Duel) -> dict[str, Any]:
         "p_holm": duel.adjusted,
         "distinguishable": duel.distinguishable,
         "needed": duel.needed(),
-        "needed_with_power": duel.needed(power=POWER),
+        "needed_with_power": duel.needed(POWER),
         "error_of_clips": duel.clips,
         "error_of_seeds": duel.seeds or None,
         "machines": _plain(duel.machines),
