@@ -12,6 +12,8 @@ import nearfar as nf
 from beats_folders import folder as beats
 from conftest import TESTS, TINY, machine_sound, write, write_machine
 from nearfar.parts.own import user_module
+from nearfar.scores.submission.plainyaml import dump_yaml
+from submissions import PDF, SAID
 from yamnet_folder import make_folder
 
 ROOT = TESTS.parent
@@ -90,6 +92,8 @@ def make_world(root):
     (root / "mine.py").write_text(_parts() + "\nmy_system = system\n")
     _scores(root)
     _ground_truth(root)
+    (root / "meta.yaml").write_text(dump_yaml(SAID))
+    (root / "report.pdf").write_bytes(PDF)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", nf.NearfarWarning)  # of sets as small as these
         _detectors(root)
@@ -104,6 +108,8 @@ def _detectors(root):
     nf.fit(user_module(root / "mine.py").system, plain).save(root / "mine.detector")
     nf.fit(nf.s4(), train).save(root / "s4.detector")
     nf.fit(nf.logmel(), train).save(root / "logmel.detector")
+    both = nf.Clips.open([root / "dev_data/raw", root / "eval_data/raw"], split="train")
+    nf.fit(nf.logmel(), both).save(root / "floor.detector")
 
 
 def _parts():
@@ -125,6 +131,8 @@ def _ground_truth(root):
             lines = [f"{file.name},{int(known in file.name)}" for file in files]
             name = f"ground_truth_{machine}_{files[0].name[:10]}_test.csv"
             (place / name).write_text("\n".join(lines) + "\n")
+        with (root / "eval_data_list_2026.csv").open("a") as listing:
+            listing.write("\n".join([machine, *(f"{f.name},{f.name}" for f in files)]) + "\n")
 
 
 def _scores(root):

@@ -42,6 +42,7 @@ from nearfar.cli.report import report
 from nearfar.cli.reproduce import reproduce
 from nearfar.cli.sound import inspect, mask, simulate
 from nearfar.cli.studies import ablate, evaluate
+from nearfar.cli.submit import submit
 from nearfar.cli.systems import features, systems
 from nearfar.cli.timeline import timeline
 from nearfar.cli.weights import cache
@@ -49,12 +50,13 @@ from nearfar.errors import NearfarError, NearfarWarning, in_shell, printable
 from nearfar.text import alike, one_line
 
 COMMANDS = (  # in the order of the help: what most people need first
-    check, fit, score, explain, timeline, report, threshold, evaluate, compare, systems, features,
-    finetune, embed, ablate, reproduce, cache,
-    download, export_data, simulate, inspect, mask, completion,
+    check, fit, score, explain, timeline, report, threshold, evaluate, compare, submit, systems,
+    features, finetune, embed, ablate, reproduce, download, export_data, simulate, inspect, mask,
+    cache, completion,
 )  # fmt: skip
 ENDINGS = {  # those that end in more ways than others
     check: exit_codes("a clip stands out"),
+    submit: exit_codes("the package has something wrong (with --check)"),
     score: exit_codes(
         "an anomaly was found (with --fail-on-anomaly)",
         "none was, but some clips were not judged (with --fail-on-anomaly)",

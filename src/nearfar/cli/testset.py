@@ -69,6 +69,7 @@ def check_official(
         )  # fmt: skip
     if skip_bad:  # what is left out would be a row that the evaluator misses
         raise SettingError("--official needs a score for every test clip; leave out --skip-bad")
+    # Late: a command line that is wrong is told without NumPy.
     from nearfar.scores.official_files import check_folder_for
 
     check_folder_for(folder, replace=replace)
@@ -76,7 +77,7 @@ def check_official(
 
 def opened_split(split: Split | None, official: Path | None) -> str | None:
     """The split that is listed; None for all that is there."""
-    if official is not None:
+    if official is not None:  # of a training set alone there is nothing to be handed in
         return "test"
     return None if split in (None, Split.all) else split.value
 

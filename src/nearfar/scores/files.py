@@ -11,15 +11,18 @@ import io
 import math
 import re
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from nearfar.errors import DatasetError, FormatError
 from nearfar.files import storage_errors, write_text
 from nearfar.scores.join import Key, ScoredFile, ScoreTable
+from nearfar.scores.submission.archive import in_zip, score_files
 from nearfar.scores.truth import (
     BINARY,
+    lines_of,
     lookup,
     place,
     quoted,
@@ -54,15 +57,17 @@ def read_scores(folder: str | os.PathLike[str]) -> ScoreTable:
             at all, `decision_result_…` of the same names. The names of earlier years (`_id_05`,
             `_section_03`, `_source_test`) and the baseline's own are known too; a header line,
             CRLF, a byte order mark and names without `.wav` are harmless. Machine names may
-            contain `_`. Other files are left alone.
+            contain `_`. Other files are left alone. A package's zip is read too, and a system in
+            it by its name or number: `submission.zip/Kim_LUDO_task2_1`, `submission.zip/1`.
 
     Raises:
         FormatError: no score file, a name or a line that is not as it must be, a score that is not
             a finite number, a decision other than 0 and 1, a clip twice, or decisions that are not
             about the scored clips.
     """
-    scores = _read_kind(Path(folder), "anomaly_score", _finite)
-    decisions = _read_kind(Path(folder), "decision_result", _decision)
+    found = _files_of(Path(folder))
+    scores = _read_kind(found, "anomaly_score", _finite)
+    decisions = _read_kind(found, "decision_result", _decision)
     if not scores:
         raise FormatError(
             f"{place(Path(folder))}: no anomaly_score_<machine>_section_<nn>_test.csv in this "
@@ -102,7 +107,21 @@ def write_scores(folder: Path, table: ScoreTable) -> list[Path]:
             that is not finite.
         StorageError: the folder cannot be written.
     """
-    texts: dict[str, list[str]] = {}  # all of them, before the first file is written
+    texts = score_texts(table)  # all of them, before the first file is written
+    with storage_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    for name, text in texts.items():
+        write_text(folder / name, text)
+    return [folder / name for name in texts]
+
+
+def score_texts(table: ScoreTable) -> dict[str, str]:
+    """Name → text of each file that `write_scores` writes.
+
+    Raises:
+        DatasetError: what would not be read back, as `write_scores` says.
+    """
+    texts: dict[str, list[str]] = {}
     for row in sorted(table.rows, key=lambda row: (row.machine, row.section, row.file)):
         tail = f"{row.machine}_section_{row.section}_test.csv"
         _refuse_unreadable(row, Path(f"anomaly_score_{tail}"))
@@ -111,11 +130,7 @@ def write_scores(folder: Path, table: ScoreTable) -> list[Path]:
         if row.decision is not None:
             decided = _row(row.file, str(int(row.decision)))
             texts.setdefault(f"decision_result_{tail}", []).append(decided)
-    with storage_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-    for name, lines in texts.items():
-        write_text(folder / name, "".join(lines))
-    return [folder / name for name in texts]
+    return {name: "".join(lines) for name, lines in texts.items()}
 
 
 def _refuse_unreadable(row: ScoredFile, path: Path) -> None:
@@ -161,14 +176,28 @@ def _row(file: str, value: str) -> str:
     return out.getvalue()
 
 
+def _files_of(folder: Path) -> dict[Path, Callable[[], list[Line]]]:
+    """Score and decision files of a folder, or of a system in a zip → what reads their lines."""
+    zipped = in_zip(folder)
+    if zipped is not None:
+        inside = score_files(*zipped, KINDS)
+        return {path: partial(lines_of, content, path) for path, content in inside.items()}
+    paths = [path for kind in KINDS for path in sorted(folder.glob(f"{kind}*.csv"))]
+    return {path: partial(read_lines, path) for path in paths}
+
+
 def _read_kind(
-    folder: Path, kind: str, parse: Callable[[str, str, str], Value]
+    found: Mapping[Path, Callable[[], list[Line]]],
+    kind: str,
+    parse: Callable[[str, str, str], Value],
 ) -> dict[tuple[str, str, str], tuple[str, str, Value]]:
     """(machine, section, clip) → (`path:line`, file, value), of all files of one kind."""
     values: dict[tuple[str, str, str], tuple[str, str, Value]] = {}
-    for path in sorted(folder.glob(f"{kind}*.csv")):
+    for path, lines in found.items():
+        if not path.name.startswith(kind):
+            continue
         machine, section = _parse_name(path, kind)
-        for where, fields in _without_header(read_lines(path)):
+        for where, fields in _without_header(lines()):
             if len(fields) != 2 or not fields[0]:
                 raise FormatError(f"{where}: {quoted(','.join(fields))}, need 'file.wav,value'")
             file, text = fields

@@ -34,6 +34,7 @@ def check_folder_for(folder: Path, *, replace: bool = False) -> None:
     if folder.exists() and not folder.is_dir():
         raise StorageError(f"{folder}: is a file; name a folder for the official files")
     target = folder.resolve()
+    # A detector is read as a whole: what lies in it is taken for a part of it, or removed.
     for place in (target, *target.parents):
         if (place / DETECTOR).exists():
             raise StorageError(f"{folder}: lies in a detector; choose another folder")
@@ -44,6 +45,7 @@ def check_folder_for(folder: Path, *, replace: bool = False) -> None:
         return
     with storage_errors(folder):
         there = sorted(path.name for path in folder.iterdir())
+    # With --replace the folder goes as a whole, so it must be of this kind as a whole.
     strange = [name for name in there if not is_official(name)]
     if strange:
         raise StorageError(
@@ -126,6 +128,7 @@ def _put(part: Path, target: Path) -> None:
         part.rename(target)
         return
     aside = _beside(target)
+    # Between the two steps neither is there by its name; the old one lies beside, whole.
     target.rename(aside / target.name)
     try:
         part.rename(target)

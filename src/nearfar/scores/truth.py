@@ -183,13 +183,19 @@ def read_lines(path: Path) -> list[Line]:
         FormatError: missing, not UTF-8, not CSV, or without any line.
     """
     try:
-        text = path.read_text(encoding="utf-8-sig")  # Excel writes a byte order mark
-    except UnicodeDecodeError:
-        raise FormatError(f"{place(path)}: not UTF-8 text; save it as CSV in UTF-8") from None
+        return lines_of(path.read_bytes(), path)
     except OSError as error:
         raise FormatError(f"{place(path)}: cannot be read ({error.strerror})") from None
-    # Otherwise a quote behind a blank would be part of the name.
-    reader = csv.reader(io.StringIO(text), skipinitialspace=True)
+
+
+def lines_of(content: bytes, path: Path) -> list[Line]:
+    """The same of a file that has been read; the path is for messages."""
+    try:
+        text = content.decode("utf-8-sig")  # Excel writes a byte order mark
+    except UnicodeDecodeError:
+        raise FormatError(f"{place(path)}: not UTF-8 text; save it as CSV in UTF-8") from None
+    # Any line ends. Without skipping, a quote behind a blank would be part of the name.
+    reader = csv.reader(io.StringIO(text, newline=None), skipinitialspace=True)
     lines = []
     try:
         for raw in reader:

@@ -1,0 +1,167 @@
+"""`submit`: from detectors to a package whose Ω is theirs, and packages of anyone looked at."""
+
+import json
+import shutil
+
+import pytest
+
+import nearfar as nf
+from nearfar.scores.submission.plainyaml import dump_yaml, read_yaml
+from submissions import ONE, PDF, SAID, files_of, made, zipped
+
+
+@pytest.fixture(scope="session")
+def logmel_folder(dcase, evaluation_set, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("floor") / "logmel.detector"
+    places = [dcase, evaluation_set / "eval_data/raw"]
+    nf.fit(nf.logmel(), nf.Clips.open(places, split="train")).save(folder)
+    return folder
+
+
+@pytest.fixture
+def team(tmp_path):
+    """What a team has beside its detectors."""
+    (tmp_path / "report.pdf").write_bytes(PDF)
+    own = {"systems": {2: {"submission": {"name": "Floor", "abbreviation": "floor"}}}}
+    (tmp_path / "meta.yaml").write_text(dump_yaml(SAID | own))
+    return tmp_path
+
+
+def submit(run, team, evaluation_set, *more, label="Kim_LUDO", out="p.zip"):
+    return run(
+        "submit", evaluation_set / "eval_data/raw", *more, "--label", label, "--meta",
+        team / "meta.yaml", "--pdf", team / "report.pdf", "-o", team / out, "--workers", 1,
+    )  # fmt: skip
+
+
+def test_a_package_gives_the_detectors_own_omega(
+    run, team, both_folder, logmel_folder, dcase, evaluation_set
+):
+    """With the truth in each published form, out of the zip as it is handed in."""
+    detectors = (both_folder, logmel_folder)
+    code, told, err = submit(run, team, evaluation_set, *detectors, "--dev", dcase)
+    assert code == 0, err
+    assert "Kim_LUDO_task2_2: " in told
+    assert "24 test clips: drill 12, lathe 12" in told
+    place = evaluation_set / "eval_data/raw"
+    for number, detector in enumerate(detectors, 1):
+        omegas = set()
+        for truth in ("ground_truth", "eval_data_list_2026.csv"):
+            for what in (
+                ("--scores", team / "p.zip" / f"Kim_LUDO_task2_{number}"),
+                (place, "--detector", detector, "--no-floor", "--workers", 1),
+            ):
+                truth_of = ("--truth", evaluation_set / truth, "--json", "-")
+                code, told, err = run("evaluate", *what, *truth_of)
+                assert code == 0, err
+                data = json.loads(told)
+                omegas.add((data["omega"], data["overall"]["harmonic"]["f1"]))
+        assert len(omegas) == 1
+    code, told, _ = run("submit", "--check", team / "p.zip", place)
+    assert (code, "nothing wrong" in told) == (0, True)
+
+    first = (team / "p.zip").read_bytes()
+    files = files_of(first)
+    meta = read_yaml(files[ONE + "Kim_LUDO_task2_1.meta.yaml"], "m")
+    assert set(meta["results"]["development_dataset"]) == {"fan", "pump"}
+    assert meta["submission"]["label"] == "Kim_LUDO_task2_1"
+    # The same again is the same; over the first one only when that is asked for.
+    again = (*detectors, "--dev", dcase)
+    code, _, err = submit(run, team, evaluation_set, *again)
+    assert (code, err.count("--replace")) == (2, 1)
+    assert submit(run, team, evaluation_set, *again, "--replace")[0] == 0
+    assert (team / "p.zip").read_bytes() == first
+
+
+@pytest.mark.parametrize(
+    ("change", "options", "said"),
+    [
+        ({}, (), "give --dev DIR, or a JSON"),
+        ({"meta": {"submision": {}}}, ("--dev", "x"), "did you mean 'submission'?"),
+        ({"meta": {"results": {}}}, ("--dev", "x"), "exclude each other"),
+        ({"meta": {}}, ("--dev", "x", "--results", "a.json"), "exclude each other"),
+        ({}, ("--results", "a.json", "--results", "b.json"), "2 --results for 1 detector"),
+        ({}, ("--results", "a.json"), "no such file"),
+        ({"raw": b"a: !!python/name:os.system"}, ("--dev", "x"), "is not taken"),
+        ({"label": "Kim"}, (), "Last_INST"),
+        ({"label": "Kim_ABCDEFGHIJK"}, (), "11 characters"),
+        ({"out": "p.tar"}, (), "p.zip"),
+        ({"out": "none/p.zip"}, (), "cannot be written to"),
+        ({"out": "report.pdf"}, ("--replace",), "ends in .zip"),
+        ({"pdf": b"PK"}, ("--dev", "x"), "no PDF"),
+        ({}, ("--template", "gone.yaml", "--dev", "x"), "gone.yaml: cannot be read"),
+        ({}, ("--json", "-"), "--json does not go with"),
+        ({}, ("--check", "a.zip"), "does not go with --check"),
+        ({}, ("--new-meta", "-"), "does not go with --new-meta"),
+    ],
+)  # fmt: skip
+def test_what_is_refused_leaves_no_package(
+    run, team, both_folder, evaluation_set, change, options, said
+):
+    said_of = dump_yaml(SAID | change.get("meta", {})).encode()
+    (team / "meta.yaml").write_bytes(change.get("raw", said_of))
+    (team / "report.pdf").write_bytes(change.get("pdf", PDF))
+    before = {path.name: path.read_bytes() for path in team.iterdir()}
+    code, out, err = submit(
+        run, team, evaluation_set, both_folder, *options, label=change.get("label", "Kim_LUDO"),
+        out=change.get("out", "p.zip"),
+    )  # fmt: skip
+    lines = [line for line in err.splitlines() if not line.startswith(("warning", "fault"))]
+    assert (code, out, len(lines)) == (2, "", 1), err
+    assert said in err
+    assert {path.name: path.read_bytes() for path in team.iterdir()} == before
+
+
+def test_what_a_package_needs_is_said_one_by_one(run, tmp_path):
+    for given, said in (
+        ((), "-o PACKAGE.zip"), (("-o", tmp_path / "p.zip"), "DATA"),
+        ((tmp_path, "-o", tmp_path / "p.zip"), "--label"),
+        ((tmp_path, "-o", tmp_path / "p.zip", "--label", "A_B"), "--meta"),
+    ):  # fmt: skip
+        code, out, err = run("submit", *given)
+        assert (code, out, err.count("\n")) == (2, "", 1)
+        assert said in err
+
+
+def test_detectors_that_do_not_fit_the_set_are_told_before_anything_is_heard(
+    run, team, detector_folder, both_folder, evaluation_set, tmp_path
+):
+    code, _, err = submit(run, team, evaluation_set, detector_folder, "--dev", "x")
+    assert (code, "does not know drill, lathe" in err) == (2, True)
+    code, _, err = submit(run, team, evaluation_set, both_folder, both_folder, "--dev", "x")
+    assert (code, "the same detector" in err) == (2, True)
+    shutil.copytree(evaluation_set / "eval_data/raw", tmp_path / "eval_data/raw")
+    shutil.rmtree(tmp_path / "eval_data/raw/drill/test")
+    code, _, err = submit(run, team, tmp_path, both_folder, "--dev", "x")
+    assert (code, "no test clips of drill" in err) == (2, True)
+    assert not (team / "p.zip").exists()
+
+
+def test_an_empty_meta_file_is_written_and_not_over_another(run, tmp_path):
+    path = tmp_path / "meta.yaml"
+    assert run("submit", "--new-meta", path)[:2] == (0, f"wrote {path}\n")
+    assert run("submit", "--new-meta", "-")[1] == path.read_text()
+    code, _, err = run("submit", "--new-meta", path)
+    assert (code, "--replace" in err) == (2, True)
+    (tmp_path / "year.yaml").write_text("submission: {name: x, hall: y}\n")
+    template = ("--template", tmp_path / "year.yaml")
+    assert "hall:" in run("submit", "--new-meta", "-", *template)[1]
+
+
+def test_a_package_of_anyone_is_judged(run, tmp_path):
+    path = tmp_path / "p.zip"
+    path.write_bytes(made())
+    assert run("submit", "--check", path)[:2] == (
+        0, "p.zip: 2 systems, 2 machines, 400 test clips: nothing wrong\n",
+    )  # fmt: skip
+    zipped(path, {n.removeprefix("task2/"): c for n, c in files_of(made()).items()})
+    code, told, _ = run("submit", "--check", path, "--json", "-")
+    data = json.loads(told)
+    assert (code, data["wrong"], len(data["remarks"])) == (1, True, 1)
+    report = tmp_path / "found.json"
+    for _ in range(2):  # an earlier result of the same is written over
+        code, told, _ = run("submit", "--check", path, "--json", report)
+        assert (code, told.splitlines()[0].startswith("wrong: ")) == (1, True)
+    assert json.loads(report.read_text()) == data
+    code, _, err = run("submit", "--check", tmp_path / "gone.zip")
+    assert (code, err.count("\n"), "cannot be read" in err) == (2, 1, True)
