@@ -26,6 +26,7 @@ from nearfar.cli.explain import explain
 from nearfar.cli.export_data import export_data
 from nearfar.cli.finetune import finetune
 from nearfar.cli.fit import fit, score, threshold
+from nearfar.cli.learn import learn
 from nearfar.cli.lines import tell
 from nearfar.cli.program import (
     ANYWHERE,
@@ -50,9 +51,9 @@ from nearfar.errors import NearfarError, NearfarWarning, in_shell, printable
 from nearfar.text import alike, one_line
 
 COMMANDS = (  # in the order of the help: what most people need first
-    check, fit, score, explain, timeline, report, threshold, evaluate, compare, submit, systems,
-    features, finetune, embed, ablate, reproduce, download, export_data, simulate, inspect, mask,
-    cache, completion,
+    check, fit, score, explain, timeline, report, threshold, learn, evaluate, compare, submit,
+    systems, features, finetune, embed, ablate, reproduce, download, export_data, simulate,
+    inspect, mask, cache, completion,
 )  # fmt: skip
 ENDINGS = {  # those that end in more ways than others
     check: exit_codes("a clip stands out"),

@@ -22,6 +22,7 @@ from nearfar.clips.collection import Clips, by_section
 from nearfar.detector import keys
 from nearfar.detector.folder.card import described
 from nearfar.detector.folder.index import Content, read, write
+from nearfar.detector.learning.drift import Drift, drift_of
 from nearfar.detector.learning.forgetting import forget
 from nearfar.detector.learning.lesson import Lesson, Verb, state_in
 from nearfar.detector.learning.teaching import Care, Lecture, assigned
@@ -312,7 +313,7 @@ class Detector:
         state, time = state_in(sections), datetime.now(UTC).isoformat(timespec="seconds")
         lessons = tuple(
             Lesson(
-                time, verb, *key, tuple((clip.name, clip.digest) for clip in clips),
+                time, verb, *key, tuple(sorted((clip.name, clip.digest) for clip in clips)),
                 known=(len(self.sections[key].clips), len(new.clips)),
                 threshold=(self.threshold(*key).value, now.threshold(*key).value),
                 state=state, nearfar=__version__,
@@ -387,6 +388,14 @@ class Detector:
             DatasetError: an unknown machine or section.
         """
         return self._judge(self._known(machine, section)).alarm_rates()
+
+    def drift(self, machine: str, section: str = "00") -> Drift | None:
+        """How far what the fit fixed is from what is known now; None where nothing was learnt.
+
+        Raises:
+            DatasetError: an unknown machine or section.
+        """
+        return drift_of(self.system, self.sections[self._known(machine, section)])
 
     def self_scores(self, machine: str, section: str = "00") -> NDArray[np.float64]:
         """(clips,) scores of the normal clips of one machine and section, each held out.

@@ -79,8 +79,8 @@ def found(sections: Mapping[Key, Section], name: str) -> list[tuple[Key, Trainin
     known = [(key, clip) for key, section in sections.items() for clip in section.clips]
     if DIGEST.fullmatch(name) and (one := [p for p in known if p[1].digest.startswith(name)]):
         return one
-    path = Clip(Path(os.path.abspath(name))).name
-    for wanted in dict.fromkeys((name, path)):
+    paths = _names_of(Path(name))
+    for wanted in dict.fromkeys((name, *paths)):
         if same := [pair for pair in known if pair[1].name == wanted]:
             return _only(same, name)
     if same := [pair for pair in known if pair[1].name.endswith(f"/{name}")]:
@@ -124,9 +124,15 @@ def _matches(name: str, wanted: str) -> bool:
 
 def _in_folder(wanted: str) -> Callable[[str], bool]:
     """Is a clip of that name, or a part of one, in a folder that is there?"""
-    top = Path(os.path.abspath(wanted))
-    names = {Clip(path).name for path in top.rglob("*") if path.is_file()}
+    files = [path for path in Path(wanted).rglob("*") if path.is_file()]
+    names = {name for path in files for name in _names_of(path)}
     return lambda name: name in names or name.rpartition("@")[0] in names
+
+
+def _names_of(path: Path) -> list[str]:
+    """What a clip of a file may be called: it has what was typed of the last three parts."""
+    full = Path(os.path.abspath(path))
+    return [Clip(full).name, Clip(path).name, "/".join(full.parts[-2:])]
 
 
 def _shrunk(

@@ -40,7 +40,7 @@ class Scored:
     """
 
     values: Rows  # (clips,) the fit's that stay, then those learnt
-    spread: float  # mean squared length in whitened units, held out, over that of the fit's; or nan
+    spread: float  # squared length in whitened units, held out, over that of the fit's; or nan
 
 
 @dataclass(frozen=True, eq=False)
@@ -192,18 +192,20 @@ def _rests(asked: HeldAgain, table: NormalRows, folds: Index) -> Iterator[Rest]:
 def _spread(member: Member, lengths: Rows, asked: HeldAgain) -> float:
     """How wide all clips lie in the fit's whitened units, over how wide its own do; nan if unknown.
 
-    Both are held out: with few clips for many dimensions those that a whitening was fitted on lie
-    far closer than any other, drift or none.
+    Squared lengths, in the middle of the clips that stay and of those learnt, by their shares: one
+    odd clip is no drift. All are held out: with few clips for many dimensions those that a
+    whitening was fitted on lie far closer than any other.
     """
     if asked.recipe.whitening is None or not np.isfinite(lengths).all():
         return float("nan")
-    usual = float(lengths.mean())
+    usual = float(np.median(lengths))
     if not usual > 0:
         return float("nan")
-    mine = [lengths[asked.keep]]
+    parts = [lengths[asked.keep]]
     if asked.new.real is not None:
-        mine.append(_squares(member.scale(asked.new.real.embeddings)))
-    return float(np.concatenate(mine).mean()) / usual
+        parts.append(_squares(member.scale(asked.new.real.embeddings)))
+    wide = sum(len(part) * float(np.median(part)) for part in parts)
+    return wide / usual / asked.clips
 
 
 def _squares(z: Rows) -> Rows:

@@ -143,7 +143,8 @@ class Lecture:
             if what.digest in known:
                 (machine, _), name = known[what.digest]
                 of = "" if machine == clip.machine else f" of {machine}"
-                lines.append(f"{clip.name}: the same audio as {name}{of}, which is known already")
+                as_ = "" if name == clip.name else f"the same audio as {name}{of}, which "
+                lines.append(f"{clip.name}: {as_}is known already{of if not as_ else ''}")
         if lines and not care.skip_bad:
             faults = [DatasetError(line) for line in lines]
             if len(lines) == 1:

@@ -1,0 +1,228 @@
+"""The command learn: confirmed normal clips into a detector, or out of it."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from nearfar.cli.lines import ledger, say
+from nearfar.cli.options import (
+    DATA,
+    OUTPUT,
+    BatchSize,
+    Cache,
+    ClipSeconds,
+    Device,
+    Far,
+    Machine,
+    Near,
+    Pair,
+    Parts,
+    Salvage,
+    SkipBad,
+    TimePattern,
+    Weights,
+    Workers,
+    channels_of,
+)
+from nearfar.cli.progress import Session
+from nearfar.errors import SettingError, visible, warn
+from nearfar.system.named import types_of
+
+if TYPE_CHECKING:
+    from nearfar.detector.detector import Detector
+    from nearfar.detector.learning.lesson import Lesson
+
+SHOWN = 3  # clips named in a line
+
+
+class Domain(StrEnum):
+    """Which condition a clip is of.
+
+    >>> Domain("target").value
+    'target'
+    """
+
+    source = "source"
+    target = "target"
+
+
+def learn(
+    detector: Annotated[Path, typer.Argument(help="Folder of a detector.")],
+    clips: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="Confirmed normal recordings: files, folders or CSVs. With --forget, clips as "
+            "verdicts name them, paths, folders or patterns."
+        ),
+    ] = None,
+    domain: Annotated[
+        Domain | None,
+        typer.Option(rich_help_panel=DATA, help="Of clips that do not say their own; or source."),
+    ] = None,
+    forget: Annotated[
+        bool,
+        typer.Option("--forget", rich_help_panel=DATA, help="Take the clips out of the detector."),
+    ] = False,
+    log: Annotated[
+        bool,
+        typer.Option("--log", rich_help_panel=OUTPUT, help="Show what was learnt, and when."),
+    ] = False,
+    machine: Machine = None,
+    section: Annotated[str | None, typer.Option(help="Section, if the data do not say.")] = None,
+    accept_suspects: Annotated[
+        bool,
+        typer.Option(
+            "--accept-suspects", rich_help_panel=DATA,
+            help="Learn clips that stand out from what the detector knows, too.",
+        ),
+    ] = False,
+    exclude_suspects: Annotated[
+        bool,
+        typer.Option(
+            "--exclude-suspects", rich_help_panel=DATA,
+            help="Leave out clips that stand out from what the detector knows, and say so.",
+        ),
+    ] = False,
+    near: Near = None,
+    far: Far = None,
+    pair: Pair = None,
+    salvage: Salvage = False,
+    time_pattern: TimePattern = None,
+    clip_seconds: ClipSeconds = None,
+    weights: Weights = None,
+    part: Parts = None,
+    skip_bad: SkipBad = False,
+    device: Device = "auto",
+    batch_size: BatchSize = None,
+    workers: Workers = None,
+    cache: Cache = True,
+) -> None:  # fmt: skip
+    """Learn confirmed normal clips, or forget some; nothing is fitted again.
+
+    Self-scores and thresholds follow at once, and other machines stay as they are. What was learnt
+    is undone with --forget, to the byte. Whitening and tiers stay those of the fit: a line says how
+    far they are from what is known, and when a refit is better.
+    """
+    from nearfar.clips import Clips
+    from nearfar.detector.detector import load
+    from nearfar.detector.folder.disk import alone
+    from nearfar.detector.learning.teaching import Care
+
+    _check(clips, forget=forget, log=log)
+    types, places = types_of(part), list(weights or ())
+    if log:
+        _show_log(load(detector, types, places, late=True), detector)
+        return
+    if forget:
+        with alone(detector, make=False):
+            before = load(detector, types, places)
+            after = before.forget(list(clips or ()), machine=machine, section=section)
+            after.save(detector)
+        _show(before, after, detector)
+        return
+    care = Care(skip_bad, accept_suspects, exclude_suspects)
+    opened = Clips.open(
+        [Path(clip) for clip in clips or ()], split="train", machine=machine,
+        clip_seconds=clip_seconds, channels=channels_of(near, far), pair=pair, salvage=salvage,
+        time_pattern=time_pattern,
+    )  # fmt: skip
+    there = load(detector, types, places, late=True)
+    with Session(workers, cache, device, batch_size) as session:
+        # Heard before the folder is locked: that may take minutes, and another waits for one.
+        hearing = there.hear_new(
+            opened, session.runtime, machine=machine, section=section,
+            domain=domain.value if domain else None, skip_bad=skip_bad,
+        )  # fmt: skip
+        with alone(detector, make=False):
+            before = load(detector, types, places)
+            if before.chains != there.chains or before.order != there.order:
+                raise SettingError(f"{detector}: was replaced while clips were heard; run it again")
+            after = before.taught(hearing, session.runtime, care)
+            after.save(detector)
+    _show(before, after, detector)
+
+
+def _check(clips: Sequence[str] | None, *, forget: bool, log: bool) -> None:
+    if log and (clips or forget):
+        raise SettingError("--log shows what was learnt; leave out clips and --forget")
+    if not log and not clips:
+        what = "name them as verdicts do, or see --log" if forget else "give recordings, or --log"
+        raise SettingError(f"no clips to {'forget' if forget else 'learn'}; {what}")
+
+
+def _show(before: Detector, after: Detector, folder: Path) -> None:
+    """What came of it, a few lines a machine."""
+    from nearfar.text import called, counted
+
+    new = after.lessons[len(before.lessons) :]
+    for one in new:
+        was, now = one.known
+        done = "learnt" if one.verb == "learnt" else "forgot"
+        say(
+            visible(
+                f"{called(one.machine, one.section)}: {done} {counted(len(one.clips), 'clip')}, "
+                f"{was} → {now} known; threshold {one.threshold[0]:.4g} → {one.threshold[1]:.4g}"
+            )
+        )
+        drift = after.drift(one.machine, one.section)
+        if drift is not None and drift.reasons:
+            warn(f"{called(one.machine, one.section)}: {drift.told}")
+        elif drift is not None:
+            say(f"  {drift.told}")
+    say(visible(f"undo: {_undo(after, new, folder)}"))
+    ledger.files.append(visible(str(folder)))
+
+
+def _undo(after: Detector, lessons: Sequence[Lesson], folder: Path) -> str:
+    """The line that takes it back."""
+    place = shlex.quote(str(folder))
+    names = [name for one in lessons for name in one.names]
+    if lessons[0].verb != "learnt":
+        return f"nearfar learn {place} with the recording{'s' * (len(names) != 1)} again"
+    return f"nearfar learn {place} --forget {' '.join(map(shlex.quote, _short(after, lessons)))}"
+
+
+def _short(after: Detector, lessons: Sequence[Lesson]) -> list[str]:
+    """The names of many clips as their folder, where it means these and no others."""
+    from nearfar.detector.learning.forgetting import found
+
+    names = [name for one in lessons for name in one.names]
+    above = names[0].rpartition("/")[0]
+    if len(names) <= SHOWN or not above:
+        return names
+    meant = {clip.digest for _, clip in found(after.sections, f"{above}/*")}
+    return [f"{above}/*"] if meant == {d for one in lessons for _, d in one.clips} else names
+
+
+def _show_log(detector: Detector, folder: Path) -> None:
+    """Each lesson, the oldest first, and what has become of each machine since."""
+    from nearfar.text import called, counted
+
+    if not detector.lessons:
+        say(visible(f"{folder}: has learnt nothing since its fit"))
+        return
+    for one in detector.lessons:
+        if one.verb == "unreadable":
+            warn(f"{folder}: a line of its log cannot be read: {one.line[:60]!r}")
+            continue
+        was, now = one.known
+        when = one.time.replace("T", " ").replace("+00:00", " UTC")
+        say(
+            visible(
+                f"{when}  {called(one.machine, one.section)}: {one.verb} "
+                f"{counted(len(one.clips), 'clip')}, {was} → {now} known, threshold "
+                f"{one.threshold[0]:.4g} → {one.threshold[1]:.4g}"
+            )
+        )
+        for name in one.names:
+            say(visible(f"  {name}"))
+    for key in dict.fromkeys((one.machine, one.section) for one in detector.lessons):
+        drift = detector.drift(*key) if key in detector.sections else None
+        if drift is not None:
+            say(visible(f"{called(*key)}: {drift.told}"))

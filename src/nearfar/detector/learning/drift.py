@@ -1,0 +1,115 @@
+"""How far what a fit has fixed is from what is known now, and whether a refit is better.
+
+Whitening, adaptation and tiers are fitted on all clips at once: a bank that learns keeps the fit's.
+As long as what it learns is like what it was fitted on that costs little. The borders here come
+from simulated drift, see docs/learn.md; none of them looks at an anomaly of real data.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from nearfar.detector.learning.growth import (
+    FIT_CLIPS,
+    FIT_LR_CORR,
+    FORGOTTEN,
+    LEARNT,
+    SPREAD,
+)
+from nearfar.detector.member import Member
+from nearfar.detector.section import Section
+from nearfar.scoring.bank import TARGET
+from nearfar.scoring.enrich import Following, FromAudio, ResidualAugmentation
+
+if TYPE_CHECKING:
+    from nearfar.system.system import Ensemble, System
+
+WIDER = 1.5  # times the fit's spread, from which a whitening fitted anew is better
+MORE = 1.0  # clips learnt or forgotten for each of the fit's, from which there is more to fit on
+
+
+@dataclass(frozen=True)
+class Drift:
+    """What has become of one machine and section since its fit.
+
+    >>> Drift(20, 3, 1, 1.04, (0.41, 0.40), ()).told
+    'whitening, adaptation and tier are as fitted; what is known spreads 1.04 times as wide'
+    """
+
+    clips: int  # that it was fitted on
+    learnt: int
+    forgotten: int
+    spread: float  # squared length in whitened units over that of the fit's clips; or nan
+    lr_corr: tuple[float, float]  # mean of the fit's clips, and of those known now
+    reasons: tuple[str, ...]  # for a refit
+
+    @property
+    def told(self) -> str:
+        """In a line."""
+        if self.reasons:
+            return f"fit again when you can: {'; '.join(self.reasons)}"
+        if not math.isfinite(self.spread):
+            return "this system whitens nothing, so that a fit on the same clips gives hardly more"
+        return (
+            "whitening, adaptation and tier are as fitted; what is known spreads "
+            f"{self.spread:.2f} times as wide"
+        )
+
+
+def drift_of(system: System | Ensemble, section: Section) -> Drift | None:
+    """Of a section; None of one that has learnt and forgotten nothing."""
+    facts = section.members[0].facts
+    if LEARNT not in facts:
+        return None
+    spreads = [m.facts.get(SPREAD, math.nan) for m in section.members]
+    known = [one for one in spreads if math.isfinite(one)]
+    reasons = [
+        reason
+        for recipe, member in zip(system.members, section.members, strict=True)
+        for reason in _reasons(recipe, member, len(section.clips))
+    ]
+    return Drift(
+        int(facts[FIT_CLIPS]), int(facts[LEARNT]), int(facts[FORGOTTEN]),
+        max(known) if known else math.nan,
+        (facts.get(FIT_LR_CORR, math.nan), facts.get("lr_corr", math.nan)),
+        tuple(dict.fromkeys(reasons)),
+    )  # fmt: skip
+
+
+def _reasons(recipe: System, member: Member, clips: int) -> Iterator[str]:
+    facts = member.facts
+    fit, changed = facts[FIT_CLIPS], facts[LEARNT] + facts[FORGOTTEN]
+    spread = facts.get(SPREAD, math.nan)
+    if spread > WIDER:  # nan is not above anything
+        yield (
+            f"what is known spreads {spread:.3g} times as wide as what its whitening was fitted on "
+            f"(from {WIDER:g} a refit is better)"
+        )
+    fits = recipe.whitening is not None or recipe.adaptation is not None
+    if fits and changed >= MORE * fit:
+        yield f"{changed:.0f} clips learnt or forgotten since, fitted on {fit:.0f}"
+    then, now = facts.get(FIT_LR_CORR, math.nan), facts.get("lr_corr", math.nan)
+    for part in recipe.enrichment:
+        if isinstance(part, ResidualAugmentation) and part.ratio(then) != part.ratio(now):
+            yield (
+                f"LR_corr {then:.2f} then, {now:.2f} now, is another tier: "
+                f"{part.ratio(then):g} residual rows a source clip then, {part.ratio(now):g} now"
+            )
+        if not isinstance(part, Following):
+            yield f"{type(part).__name__} makes no rows of clips that are learnt"
+    moving = [part for part in recipe.enrichment if not isinstance(part, FromAudio)]
+    real = member.domain[:clips] == TARGET
+    made = member.domain[clips:] == TARGET
+    if moving and real.any() and (~real).any() and not _moved(member, clips, made):
+        yield "the fit had no target clips to move source rows to, there are some now"
+
+
+def _moved(member: Member, clips: int, made: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> bool:
+    """Is there a row of the target domain that was made of a source clip?"""
+    sources = member.origin[:clips][member.domain[:clips] != TARGET]
+    return bool(np.isin(member.origin[clips:][made], sources).any())
