@@ -74,7 +74,7 @@ METAVARS = {
     "seeds": "N", "lora": "RANK", "clip_seconds": "SECONDS", "false_alarm_rate": "SHARE",
     "tau": "DISTANCE", "output": "PATH", "plot": "PATH", "csv": "FILE", "truth": "FILE",
     "config": "FILE", "detector": "FOLDER", "scores": "FOLDER", "loss": "NAME", "adapt": "NAME",
-    "table": "NAME", "precision": "NAME", "preset": "NAME",
+    "table": "NAME", "precision": "NAME", "preset": "NAME", "year": "YEAR",
 }  # fmt: skip
 
 
