@@ -11,7 +11,7 @@ import stat
 import unicodedata
 import zipfile
 import zlib
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,7 +61,7 @@ class PackList:
     """
 
     files: tuple[Packed, ...]
-    aside: tuple[str, ...]  # what another system's packer left in it, not unpacked
+    aside: tuple[str, ...]  # what a packer left in it, and notes beside the machine's folder
 
     @property
     def bytes(self) -> int:
@@ -112,23 +112,19 @@ def contents(file: zipfile.ZipFile, archive: Archive) -> PackList:
             too much, another machine, another split.
     """
     found, aside = [], []
-    folders: set[tuple[str, ...]] = set()
     for info in file.infolist():
         parts = _parts(info, archive)
-        if parts[0] == "__MACOSX" or parts[-1] == ".DS_Store":
+        _refuse_kind(info, archive)
+        # What packers leave, and a note beside the machine's folder, do no harm where they are.
+        beside = len(parts) == 1 and not info.is_dir() and parts[0] != archive.machine
+        if beside or parts[0] == "__MACOSX" or parts[-1] == ".DS_Store":
             aside.append(visible(info.filename))
             continue
-        _refuse_kind(info, archive)
         _refuse_machine(parts[0], info, archive)
-        folders |= {_folded(parts[1:depth]) for depth in range(2, len(parts))}
-        if info.is_dir():
-            folders.add(_folded(parts[1:]))
-        elif len(parts) == 1:
-            _refuse_name(info, archive, "is a file where a folder belongs")
-        else:
+        if len(parts) > 1 or not info.is_dir():
             found.append(Packed(info, parts[1:]))
-    listed = PackList(tuple(found), tuple(aside))
-    _refuse_twice(listed, folders, archive)
+    _refuse_twice(found, archive)
+    listed = PackList(tuple(f for f in found if not f.info.is_dir()), tuple(aside))
     _refuse_bomb(listed, archive)
     _refuse_other(listed, archive)
     return listed
@@ -177,14 +173,21 @@ def _refuse_machine(folder: str, info: zipfile.ZipInfo, archive: Archive) -> Non
         )
 
 
-def _refuse_twice(listed: PackList, folders: set[tuple[str, ...]], archive: Archive) -> None:
+def _refuse_twice(found: Sequence[Packed], archive: Archive) -> None:
     """Refuse names that some system takes for one; the last would be written over the others."""
+    folders: dict[tuple[str, ...], tuple[str, ...]] = {}
+    for packed in found:
+        for depth in range(len(packed.parts) + packed.info.is_dir()):
+            above = packed.parts[:depth]
+            if folders.setdefault(_folded(above), above) != above:
+                _refuse_name(packed.info, archive, "is in a folder that is there in other letters")
     taken = set()
-    for file in listed.files:
-        name = _folded(file.parts)
-        if name in taken or name in folders:
-            _refuse_name(file.info, archive, "is there twice, but for the case of letters")
-        taken.add(name)
+    for packed in found:
+        name = _folded(packed.parts)
+        if not packed.info.is_dir():
+            if name in taken or name in folders:  # () is the machine's own folder
+                _refuse_name(packed.info, archive, "is there twice, but for the case of letters")
+            taken.add(name)
 
 
 def _refuse_bomb(listed: PackList, archive: Archive) -> None:
