@@ -63,6 +63,7 @@ def test_names(tmp_path):
     put(fan / "test/broken", "free names are fine in class folders.wav")
     seen = found(tmp_path)
     assert seen["name"] == (True, ("b.WAV", "free\nname\U0001f600.wav"))  # test/ lies first
+    assert len(says(tmp_path, "name")) == 1  # one line, whatever files are called
     assert seen["stray"] == (False, ("left.wav",))
     assert seen["split"] == (True, (name(3, split="test"),))
     assert seen["label"] == (True, (name(90, label="anomaly"),))

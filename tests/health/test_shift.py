@@ -5,10 +5,12 @@ import pytest
 
 import nearfar as nf
 from conftest import machine_sound, write
+from nearfar.health import shift
 from nearfar.health.copies import Sound
 from nearfar.health.glimpse import glimpse
 from nearfar.health.shift import by_shift
 from nearfar.runtime.runtime import Runtime
+from nearfar.sound.look import Look
 
 LATE = 64  # samples by which far hears the machine after near: a metre and more
 
@@ -66,6 +68,29 @@ def test_a_clip_that_lost_its_coherence_otherwise_is_not_said_to_be_late(roars, 
     assert by_shift(sounds_in(tmp_path)) == []
 
 
+NAN = float("nan")
+
+
+@pytest.mark.parametrize(
+    ("own", "others", "named"),
+    [
+        (104.0, [4.0, 4.1, 4.0, 3.9, 4.0], True),
+        (-40.0, [4.0, 4.1, 4.0, 3.9, 4.0], True),
+        (30.0, [4.0, 4.1, 4.0, 3.9, 4.0], False),  # within 30 ms of theirs
+        (NAN, [4.0, 4.1, 4.0, 3.9, 4.0], False),
+        (104.0, [4.0, 50.0, 4.0, 3.9, 4.0], False),  # they have none in common
+        (104.0, [4.0, NAN, 4.0, 3.9, 4.0], False),
+    ],
+)
+def test_a_lag_is_held_against_one_that_the_others_share(monkeypatch, own, others, named):
+    looks = [Look(10.0, (-30.0, -38.0), coherence=0.4 + 0.01 * i) for i in range(5)]
+    heard = [Sound(nf.Clip(f"{i}.wav"), one) for i, one in enumerate(looks)]
+    heard.append(Sound(nf.Clip("late.wav"), Look(10.0, (-30.0, -38.0), coherence=0.07)))
+    lags = {f"{i}.wav": lag for i, lag in enumerate(others)} | {"late.wav": own}
+    monkeypatch.setattr(shift, "_lag", lambda clip, order: lags[clip.path.name])
+    assert [s.clip.path.stem for s in by_shift(heard)] == ["late"] * named
+
+
 def test_what_vanished_or_has_one_channel_is_passed_over(roars, tmp_path):
     for path in roars.iterdir():
         (tmp_path / path.name).write_bytes(path.read_bytes())
@@ -73,6 +98,4 @@ def test_what_vanished_or_has_one_channel_is_passed_over(roars, tmp_path):
     (tmp_path / "c04.wav").unlink()
     assert by_shift(sounds) == []
     assert by_shift([]) == []
-    from nearfar.sound.look import Look
-
     assert by_shift([Sound(nf.Clip("a.wav"), Look(10.0, (-30.0,)))]) == []

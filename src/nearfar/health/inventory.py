@@ -12,7 +12,7 @@ from typing import Any
 from nearfar.clips.clip import Name, parse_name, told
 from nearfar.clips.folders import base_name, dcase_machines, listing, split_of, walk
 from nearfar.clips.lists import table
-from nearfar.errors import DatasetError, NearfarError, did_you_mean
+from nearfar.errors import DatasetError, NearfarError, did_you_mean, printable
 from nearfar.health.known import YEARS, KnownSet, recognised, sets_of, year_in
 from nearfar.sound.audio import SUFFIXES
 from nearfar.text import counted
@@ -358,4 +358,4 @@ def _finding(
     more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
     count = f"{counted(len(names), unit.removesuffix('s'))}: " if unit else ""
     line = f"{machine.name}: {count}{says} ({', '.join(names[:NAMED])}{more})"
-    return [Finding(machine.name, kind, line, names, wrong)]
+    return [Finding(machine.name, kind, printable(line), names, wrong)]
