@@ -21,8 +21,8 @@ from nearfar.sound.look import Look
 
 STEP = 1 / 32_768  # of 16 bits, which a change of gain rounds to
 ROUNDED = -96.0  # dBFS, of what rounding adds, with its dither
-# Squared sine between two sketches up to which it is worth reading both clips again. A copy of which
-# a tenth is clipped is at 0.02; of 347 real recordings no two that are none are below 0.05.
+# Squared sine between two sketches up to which it is worth reading both clips again. A copy with a
+# tenth of it clipped is at 0.02; of 347 real recordings no two that are none are below 0.05.
 NEAR_ENOUGH, FARTHEST = 0.02, 0.05
 TRIED = 8  # clips that one is compared with: of pure tones many sketches are close
 TOGETHER = 1 << 22  # products of sketches held at a time
