@@ -229,5 +229,8 @@ def test_impossible_contests_are_refused():
     refused(lambda: contest({}, TRUTH), "without scores", error=SettingError)
     refused(lambda: contest({"a": []}, TRUTH), "without scores", error=SettingError)
     refused(lambda: contest({"a": [TABLE]}, TRUTH, draws=1), "1 draws", error=SettingError)
+    named = [type(x)(tuple(replace(r, machine="all") if r.machine == "m_1" else r for r in x.rows))
+             for x in (TABLE, TRUTH)]  # fmt: skip
+    refused(lambda: contest({"a": [named[0]]}, named[1], draws=2), "'all'", error=DatasetError)
     fewer = ScoreTable(TABLE.rows[1:])
     refused(lambda: contest({"a": [TABLE], "b": [fewer]}, TRUTH), "no score", error=DatasetError)

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nearfar.errors import SettingError, did_you_mean
+from nearfar.errors import DatasetError, SettingError, did_you_mean
 from nearfar.metrics.comparison import Comparison
 from nearfar.metrics.coverage import interval_of
 from nearfar.metrics.delong import Placements
@@ -194,7 +194,8 @@ def contest(
 
     Raises:
         SettingError: no system, fewer than 2 draws, no such system to compare with.
-        DatasetError: as `evaluate`; also systems that judge different clips.
+        DatasetError: as `evaluate`; also systems that judge different clips, or a machine that is
+            called "all".
     """
     if draws < 2:  # of one there is neither a spread nor an interval
         raise SettingError(f"{draws} draws; a comparison needs at least 2")
@@ -211,9 +212,10 @@ def contest(
         for table in runs
     ]
     drawn = draw_figures(tables, truth, draws=draws, seed=seed, rule=rule)
+    if ALL in drawn.machines:
+        raise DatasetError(f"a machine is called {ALL!r}, as is the row of all of them; rename it")
     sides = _sides(systems, tables, truth, drawn)
-    totals = drawn.rule.total(drawn.drawn, axis=(2, 3))  # (runs, draws)
-    standings = tuple(_standing(side, drawn, totals, confidence) for side in sides)
+    standings = tuple(_standing(side, drawn, confidence) for side in sides)
     pairs = [
         (a, b)
         for a, b in combinations(range(len(sides)), 2)
@@ -224,7 +226,7 @@ def contest(
     noise = [_of_seeds(one, draws, (seed, n)) for n, one in enumerate(standings)]
     duels = [
         _duel(
-            (sides[a], sides[b]), (standings[a], standings[b]), (noise[a], noise[b]), drawn, totals,
+            (sides[a], sides[b]), (standings[a], standings[b]), (noise[a], noise[b]), drawn,
             confidence,
         )
         for a, b in pairs
@@ -256,11 +258,13 @@ def adjust(p: Sequence[float]) -> list[float]:
 
 @dataclass(frozen=True, eq=False)
 class _Side:
-    """One system, and where its runs lie among all."""
+    """One system: the means of its runs, on the clips as they are and in each draw."""
 
     name: str
-    runs: slice
-    # Of each AUC of the rule, in each section: where clips lie; of several runs on average.
+    runs: tuple[float, ...]  # the year's number of each
+    drawn: Values  # (draws,), of the year's number
+    figures: Mapping[tuple[str, str], tuple[float, Values]]  # machine, figure → and (draws,)
+    # Of each AUC of the rule, in each section: where clips lie.
     placements: Mapping[tuple[str, int], Placements]
 
 
@@ -270,19 +274,40 @@ def _sides(
     truth: Truth,
     drawn: Drawn,
 ) -> list[_Side]:
-    sides, first = [], 0
+    rule, sides, first = drawn.rule, [], 0
     for name, runs in systems.items():
         part = slice(first, first + len(runs))
         first = part.stop
+        own = replace(drawn, figures=drawn.figures[part], drawn=drawn.drawn[part])
         joined = [join(table.rows, truth) for table in tables[part]]
         placements = {
             (figure, k): Placements.mean([_placements(section, figure) for section in sections])
             for k, sections in enumerate(zip(*joined, strict=True))
-            for figure in drawn.rule.figures
+            for figure in rule.figures
             if FIGURES[figure].curve == "auc"
         }
-        sides.append(_Side(name, part, placements))
+        numbers = tuple(float(rule.total(figures)) for figures in own.figures)
+        total = rule.total(own.drawn, axis=(2, 3)).mean(axis=0)
+        sides.append(_Side(name, numbers, total, _figures(own), placements))
     return sides
+
+
+def _figures(own: Drawn) -> dict[tuple[str, str], tuple[float, Values]]:
+    """Of one system's runs, their mean: machine, figure → value, draws."""
+    rule, found = own.rule, {}
+    for machine in (*dict.fromkeys(own.machines), ALL):
+        mine = [k for k, name in enumerate(own.machines) if machine in (name, ALL)]
+        figures, draws = own.figures[:, mine], own.drawn[:, :, mine]
+        for column, name in enumerate(rule.figures):
+            values, many = figures[..., column], draws[..., column]
+            # As tables have it: over a machine's sections the plain mean, over all the rule's.
+            whole = machine == ALL
+            value = rule.total(values, axis=1) if whole else values.mean(axis=1)
+            spread = rule.total(many, axis=2) if whole else many.mean(axis=2)
+            found[machine, name] = float(value.mean()), spread.mean(axis=0)
+        value, spread = rule.total(figures, axis=(1, 2)), rule.total(draws, axis=(2, 3))
+        found[machine, "total"] = float(value.mean()), spread.mean(axis=0)
+    return found
 
 
 def _placements(section: LabelledSection, figure: str) -> Placements:
@@ -293,12 +318,10 @@ def _placements(section: LabelledSection, figure: str) -> Placements:
     )
 
 
-def _standing(side: _Side, drawn: Drawn, totals: Values, confidence: float) -> Standing:
-    interval, doubt = interval_of(totals[side.runs].mean(axis=0), drawn.cells, confidence)
-    runs = tuple(float(drawn.rule.total(figures)) for figures in drawn.figures[side.runs])
-    weights = np.zeros(len(totals))
-    weights[side.runs] = 1 / len(runs)
-    return Standing(side.name, runs, interval, doubt, _read(weights, side.placements, drawn))
+def _standing(side: _Side, drawn: Drawn, confidence: float) -> Standing:
+    interval, doubt = interval_of(side.drawn, drawn.cells, confidence)
+    estimates = _estimates(side.figures, side.placements, drawn)
+    return Standing(side.name, side.runs, interval, doubt, estimates)
 
 
 def _of_seeds(standing: Standing, draws: int, seed: tuple[int, int]) -> Values:
@@ -307,11 +330,8 @@ def _of_seeds(standing: Standing, draws: int, seed: tuple[int, int]) -> Values:
         return np.zeros(draws)
     # Draws of its own: those of clips stay what they are in `evaluate`.
     rng = np.random.default_rng([*seed, 1])
-    return (
-        standing.spread
-        / math.sqrt(len(standing.runs))
-        * rng.standard_t(len(standing.runs) - 1, size=draws)
-    )
+    k = len(standing.runs)
+    return standing.spread / math.sqrt(k) * rng.standard_t(k - 1, size=draws)
 
 
 def _duel(
@@ -319,10 +339,10 @@ def _duel(
     standings: tuple[Standing, Standing],
     noise: tuple[Values, Values],
     drawn: Drawn,
-    totals: Values,
     confidence: float,
 ) -> Duel:
-    a, b = (totals[side.runs].mean(axis=0) for side in sides)
+    one, other = sides
+    a, b = one.drawn, other.drawn
     scores = (standings[0].score, standings[1].score)
     found = Comparison.of_draws(drawn.rule, scores, (a, b), drawn.cells, confidence)
     errors = [(s.spread or 0.0) / math.sqrt(len(s.runs)) for s in standings]
@@ -330,46 +350,33 @@ def _duel(
     if found.interval is not None and any(errors):
         both = (a + noise[0], b + noise[1])
         found = Comparison.of_draws(drawn.rule, scores, both, drawn.cells, confidence)
-    weights = np.zeros(len(totals))
-    for side, sign in zip(sides, (1, -1), strict=True):
-        weights[side.runs] += sign / (side.runs.stop - side.runs.start)
-    placements = {key: sides[0].placements[key] - sides[1].placements[key]
-                  for key in sides[0].placements}  # fmt: skip
+    figures = {
+        key: (value - other.figures[key][0], draws - other.figures[key][1])
+        for key, (value, draws) in one.figures.items()
+    }
+    placements = {key: mine - other.placements[key] for key, mine in one.placements.items()}
     return Duel(
-        sides[0].name, sides[1].name, found, clips=float(np.std(a - b, ddof=1)),
-        seeds=math.hypot(*errors), machines=_read(weights, placements, drawn),
+        one.name, other.name, found, clips=float(np.std(a - b, ddof=1)),
+        seeds=math.hypot(*errors), machines=_estimates(figures, placements, drawn),
     )  # fmt: skip
 
 
-def _read(
-    weights: Values, placements: Mapping[tuple[str, int], Placements], drawn: Drawn
+def _estimates(
+    figures: Mapping[tuple[str, str], tuple[float, Values]],
+    placements: Mapping[tuple[str, int], Placements],
+    drawn: Drawn,
 ) -> dict[str, dict[str, Estimated]]:
-    """The figures of each machine, of a sum of runs with these weights, (runs,)."""
-    rule, readings = drawn.rule, {}
-    for machine in (*dict.fromkeys(drawn.machines), ALL):
-        mine = [k for k, name in enumerate(drawn.machines) if machine in (name, ALL)]
-        figures, draws = drawn.figures[:, mine], drawn.drawn[:, :, mine]
-        row = {}
-        for column, name in enumerate(rule.figures):
-            # As tables have it: over a machine's sections the plain mean, over all the rule's.
-            values, many = figures[..., column], draws[..., column]
-            if machine == ALL:
-                value, spread = rule.total(values, axis=1), rule.total(many, axis=2)
-            else:
-                value, spread = values.mean(axis=1), many.mean(axis=2)
-            error = _spread(weights @ spread)
-            if machine != ALL and FIGURES[name].curve == "auc":
-                error = _combined([placements[name, k].error for k in mine])
-            row[name] = Estimated(float(weights @ value), error)
-        error = _spread(weights @ rule.total(draws, axis=(2, 3)))
-        row["total"] = Estimated(float(weights @ rule.total(figures, axis=(1, 2))), error)
-        readings[machine] = row
-    return readings
-
-
-def _spread(drawn: Values) -> float | None:
-    spread = float(np.std(drawn, ddof=1))
-    return spread if spread > 1e-12 else None  # the rounding of means
+    """Values with their errors, by machine and figure."""
+    found: dict[str, dict[str, Estimated]] = {}
+    for (machine, name), (value, draws) in figures.items():
+        mine = [k for k, known in enumerate(drawn.machines) if known == machine]
+        if mine and (name, mine[0]) in placements:
+            error = _combined([placements[name, k].error for k in mine])
+        else:
+            spread = float(np.std(draws, ddof=1))
+            error = spread if spread > 1e-12 else None  # the rounding of means
+        found.setdefault(machine, {})[name] = Estimated(value, error)
+    return found
 
 
 def _combined(errors: Sequence[float | None]) -> float | None:
