@@ -34,10 +34,10 @@ _BROKEN = (
 
 
 @dataclass(frozen=True)
-class ZipContents:
+class Zipped:
     """What a zip holds.
 
-    >>> ZipContents(Path("a.zip"), {}, {"../a": "leads out"}).names
+    >>> Zipped(Path("a.zip"), {}, {"../a": "leads out"}).names
     ()
     """
 
@@ -47,7 +47,7 @@ class ZipContents:
     junk: tuple[str, ...] = ()  # what systems leave in zips
 
     @classmethod
-    def open(cls, path: Path) -> ZipContents:
+    def open(cls, path: Path) -> Zipped:
         """Look at a zip.
 
         Raises:
@@ -155,7 +155,7 @@ def score_files(zipped: Path, inner: str, kinds: tuple[str, ...]) -> dict[Path, 
     Raises:
         FormatError: no such system, or several and none chosen.
     """
-    archive = ZipContents.open(zipped)
+    archive = Zipped.open(zipped)
     if archive.refused:
         name, why = next(iter(archive.refused.items()))
         raise FormatError(f"{place(archive.where(name))}: {why}")
