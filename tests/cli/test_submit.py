@@ -2,6 +2,9 @@
 
 import json
 import shutil
+import subprocess
+import sys
+import time
 
 import pytest
 
@@ -165,3 +168,39 @@ def test_a_package_of_anyone_is_judged(run, tmp_path):
     assert json.loads(report.read_text()) == data
     code, _, err = run("submit", "--check", tmp_path / "gone.zip")
     assert (code, err.count("\n"), "cannot be read" in err) == (2, 1, True)
+
+
+def test_a_clip_that_cannot_be_judged_leaves_no_package(
+    run, team, both_folder, dcase, evaluation_set, tmp_path
+):
+    shutil.copytree(evaluation_set / "eval_data/raw", tmp_path / "eval_data/raw")
+    (tmp_path / "eval_data/raw/drill/test/section_00_0001.wav").write_bytes(b"RIFF")
+    (team / "meta.yaml").write_text(dump_yaml(SAID))
+    code, out, err = submit(run, team, tmp_path, both_folder, "--dev", dcase)
+    assert (code, out, (team / "p.zip").exists()) == (2, "", False)
+    assert "section_00_0001.wav" in err
+    assert "--skip-bad" not in err
+
+
+@pytest.mark.slow
+def test_a_run_that_is_killed_at_any_moment_leaves_what_was_there(
+    team, both_folder, dcase, evaluation_set
+):
+    """From its start to its end: what is there is the old package or the new one, and no more."""
+    place = evaluation_set / "eval_data/raw"
+    words = [
+        sys.executable, "-m", "nearfar", "submit", place, both_folder, "--label", "Kim_LUDO",
+        "--meta", team / "meta.yaml", "--pdf", team / "report.pdf", "-o", team / "p.zip", "--dev",
+        dcase, "--workers", "1", "--replace",
+    ]  # fmt: skip
+    (team / "meta.yaml").write_text(dump_yaml(SAID))
+    (team / "p.zip").write_bytes(b"old")
+    before = {path.name for path in team.iterdir()}
+    for tenths in (3, 8, 12, 16, 20, 25, 30, 40):
+        with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as child:
+            time.sleep(tenths / 10)
+            child.kill()
+        content = (team / "p.zip").read_bytes()
+        assert content == b"old" or files_of(content)
+        left = {path.name for path in team.iterdir()} - before
+        assert all(name.startswith(".p.zip.") for name in left)  # what the next run sweeps

@@ -95,3 +95,29 @@ def test_a_machine_of_two_years_is_no_machine(run, dcase, tmp_path):
     fans = [dcase / "fan", tmp_path / "2025" / "fan"]
     assert nf.Clips.open(fans, "train", machine="fan").machines == ("fan",)
     shutil.rmtree(tmp_path / "2025")
+
+
+def test_train_and_test_of_one_machine_may_lie_in_two_places(dcase, tmp_path, run):
+    for split in ("train", "test"):
+        shutil.copytree(dcase / "fan" / split, tmp_path / split / "fan" / split)
+    places = [tmp_path / "train", tmp_path / "test"]
+    assert len(nf.Clips.open(places)) == len(nf.Clips.open(dcase / "fan"))
+    write_machine(tmp_path / "2025", "fan", 9, source=2, target=1, test=1)
+    code, _, err = run("evaluate", dcase, tmp_path / "2025", "-s", "logmel")
+    assert (code, "two years" in err) == (2, True)
+
+
+def test_a_clip_that_cannot_be_judged_is_named_and_nothing_is_written(
+    run, both_folder, evaluation_set, tmp_path
+):
+    shutil.copytree(evaluation_set / "eval_data/raw", tmp_path / "raw")
+    for name in ("0001", "0003"):
+        (tmp_path / f"raw/drill/test/section_00_{name}.wav").write_bytes(b"RIFF")
+    out, table = tmp_path / "OUT", tmp_path / "a.csv"
+    code, _, err = run(
+        "score", both_folder, tmp_path / "raw", "--official", out, "--csv", table, "--workers", 1
+    )
+    assert (code, out.exists(), table.exists()) == (2, False, False)
+    assert "2 of 24 clips cannot be judged" in err
+    assert "--skip-bad" not in err
+    assert "section_00_0003.wav" in err

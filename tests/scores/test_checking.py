@@ -168,9 +168,21 @@ def test_a_machine_that_the_evaluator_would_cut_short_is_told(tmp_path):
     assert any("'big_drill': the official evaluator" in line for line in wrong)
 
 
+def test_a_machine_of_the_year_that_no_system_has_is_missed(tmp_path):
+    def renamed(name):
+        return name.replace("drill", "Sander").replace("lathe", "ToyDrone")
+
+    files = {renamed(name): content for name, content in files_of(made()).items()}
+    third = {n.replace("Sander", "ToothBrush"): c for n, c in files.items() if "Sander" in n}
+    wrong, _ = lines(zipped(tmp_path / "p.zip", files | third))
+    (line,) = wrong
+    assert "BlowerDustCollector, SewingMachine of the evaluation set of 2026" in line
+
+
 def test_empty_and_foreign_zips(tmp_path):
     wrong, _ = lines(zipped(tmp_path / "p.zip", {}))
     assert any("it has nothing" in line for line in wrong)
+    refused(lambda: check_package(tmp_path), "a folder; zip it", error=FormatError)
     (tmp_path / "x.zip").write_bytes(b"no zip")
     refused(lambda: check_package(tmp_path / "x.zip"), "no zip", error=FormatError)
     assert systems_of(["a/b/c.csv", "Kim_LUDO_task2_1"]) == []

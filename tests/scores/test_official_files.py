@@ -90,5 +90,14 @@ def test_what_a_killed_run_left_is_swept_when_it_is_old(tmp_path):
 
 
 def test_a_clip_that_was_not_judged_makes_no_official_file():
-    silent = Verdict.none(Clip("dead.wav", machine="fan"), 1.0, "dead.wav: far is silent")
-    refused(lambda: official_table([silent]), "dead.wav", "every clip", error=DatasetError)
+    silent = [
+        Verdict.none(Clip(f"{name}.wav", machine="fan"), 1.0, f"{name}.wav: far is silent")
+        for name in ("dead", "gone")
+    ]
+    refused(
+        lambda: official_table(silent[:1]), "dead.wav: far is silent", "every test clip",
+        error=DatasetError,
+    )  # fmt: skip
+    with pytest.raises(DatasetError, match="2 of 2 clips cannot be judged") as caught:
+        official_table(silent)
+    assert caught.value.faults == ("dead.wav: far is silent", "gone.wav: far is silent")

@@ -51,6 +51,7 @@ from nearfar.cli.progress import Session
 from nearfar.cli.testset import (
     OfficialFolder,
     SplitAsked,
+    check_judged,
     check_official,
     opened_split,
     to_judge,
@@ -235,8 +236,10 @@ def score(
     fitted = with_domains(fitted, threshold_by_domain, machine, clips.machines)
     with Session(workers, cache, device, batch_size) as session:
         scores = fitted.score(
-            clips, session.runtime, machine=machine, section=section, skip_bad=skip_bad
-        )
+            clips, session.runtime, machine=machine, section=section,
+            skip_bad=skip_bad or official is not None,
+        )  # fmt: skip
+    check_judged(official, scores)
     # First: a closed pipe must not cost the files.
     taken = write_csv(csv, scores.to_csv() if csv is not None else "")
     taken |= write_json(as_json, scores.as_dict() if as_json is not None else None)

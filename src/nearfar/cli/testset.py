@@ -97,6 +97,18 @@ def to_judge(clips: Clips, split: Split | None) -> Clips:
     return type(clips)(clip for clip in clips if clip.split != "train")
 
 
+def check_judged(folder: Path | None, scores: Scores) -> None:
+    """Refuse clips that were not judged where --official asks for all, before anything is written.
+
+    Raises:
+        DatasetError: these clips, a line each in its `faults`.
+    """
+    if folder is not None:
+        from nearfar.scores.official_files import official_table
+
+        official_table(scores)
+
+
 def write_official_files(folder: Path | None, scores: Scores, *, replace: bool) -> None:
     """Write what --official asks for, all of it or nothing; named at the command's end."""
     if folder is None:

@@ -249,7 +249,7 @@ class Clips(Sequence[Clip]):
         if not several:
             raise DatasetError("no data given; name a folder, a CSV file or a recording")
         found: dict[Clip, None] = {}
-        homes: dict[tuple[str, str], Path] = {}
+        homes: dict[tuple[str, str, str], Path] = {}
         for one in several:
             clips = _listed(Path(one), split, machines, machine, how)
             chosen = _wanted(clips.machines, machines, str, one)

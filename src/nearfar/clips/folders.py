@@ -186,13 +186,14 @@ def check_once(clips: Iterable[Clip]) -> None:
             raise DatasetError(f"{clip.path}: also in {first.parent}; remove one")
 
 
-def check_sets(clips: Iterable[Clip], root: Path, homes: dict[tuple[str, str], Path]) -> None:
+def check_sets(clips: Iterable[Clip], root: Path, homes: dict[tuple[str, str, str], Path]) -> None:
     """Refuse a machine that is in two data sets given together.
 
     Args:
         clips: of one of them.
         root: where that one lies.
-        homes: machine and section → its folder, of those before; those of this one are added.
+        homes: machine, section and split → its folder, of those before; those of this one are
+            added. Training and test clips of one machine may lie apart.
 
     Raises:
         DatasetError: two data sets have it; both folders are named.
@@ -201,16 +202,17 @@ def check_sets(clips: Iterable[Clip], root: Path, homes: dict[tuple[str, str], P
         return
     # Of a split folder that is given itself nobody knows which set it is of.
     lie = {
-        (c.machine, c.section, _home(c.path))
+        (c.machine, c.section, c.split, _home(c.path))
         for c in clips
         if c.split and any(split_of(up) for up in c.path.relative_to(root).parents)
     }
-    for machine, section, folder in sorted(lie):
+    for machine, section, split, folder in sorted(lie):
         home = folder.resolve()
-        if homes.setdefault((machine, section), home) != home:
+        first = homes.setdefault((machine, section, split), home)
+        if first != home:
             raise DatasetError(
-                f"{machine}, section {section}: in {homes[machine, section]} and in {home}, which "
-                "may be two years' machines; give one of them, or list clips of both in a CSV"
+                f"{machine}, section {section}: {split} clips in {first} and in {home}, which may "
+                "be two years' machines; give one of them, or list clips of both in a CSV"
             )
 
 

@@ -9,7 +9,7 @@ from glob import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nearfar.errors import DatasetError, StorageError
+from nearfar.errors import DatasetError, StorageError, several
 from nearfar.files import DETECTOR, HALF, STALE, file_age, storage_errors
 from nearfar.scores.files import KINDS, named_key, write_scores
 from nearfar.scores.join import ScoreTable
@@ -75,11 +75,13 @@ def official_table(verdicts: Iterable[Verdict]) -> ScoreTable:
             one.
     """
     verdicts = list(verdicts)
-    if silent := [v.clip.name for v in verdicts if not v.judged]:
-        raise DatasetError(
-            f"not judged: {named(silent)}; official files need a score for every clip of the test "
-            "folder, so mend these"
-        )
+    faults = [f"{v.clip.name}: {v.warning}" for v in verdicts if not v.judged]
+    why = "the official evaluator wants a score for every test clip"
+    if len(faults) == 1:
+        raise DatasetError(f"{faults[0]}; {why}")
+    if faults:
+        summary = f"{len(faults)} of {len(verdicts)} clips cannot be judged, and {why}; mend them"
+        raise several([DatasetError(fault) for fault in faults], summary)
     return ScoreTable.from_verdicts(verdicts)
 
 

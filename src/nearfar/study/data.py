@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from nearfar.clips import Clips
 from nearfar.clips.collection import NoClips
+from nearfar.clips.folders import check_sets
 from nearfar.errors import DatasetError, did_you_mean
 from nearfar.parts.data import to_data
 
@@ -57,11 +58,16 @@ class Given:
             return Clips.open(self.places[0], split, machines, **self.opened)
         found: dict[Any, None] = {}
         empty: list[NoClips] = []
+        homes: dict[tuple[str, str, str], Path] = {}
         for place in self.places:
             try:
-                found |= dict.fromkeys(Clips.open(place, split, **self.opened))
+                clips = Clips.open(place, split, **self.opened)
             except NoClips as nothing:
                 empty.append(nothing)
+                continue
+            if self.opened.get("machine") is None:  # as where a fit is given several
+                check_sets(clips, place, homes)
+            found |= dict.fromkeys(clips)
         if not found and empty:
             raise empty[0]
         clips = Clips(found)

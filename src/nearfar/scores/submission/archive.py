@@ -56,6 +56,8 @@ class Zipped:
         try:
             with zipfile.ZipFile(path) as opened:
                 infos = opened.infolist()
+        except IsADirectoryError:
+            raise FormatError(f"{place(path)}: a folder; zip it, and look at the zip") from None
         except OSError as error:  # in front of the others, of which it is one
             raise FormatError(f"{place(path)}: cannot be read ({error.strerror})") from None
         except _BROKEN as error:

@@ -18,6 +18,7 @@ from nearfar.scores.submission.metafiles import meta_remarks
 from nearfar.scores.submission.package import report_fault
 from nearfar.scores.submission.remarks import CheckedPackage, Remark
 from nearfar.scores.submission.rows import read_rows
+from nearfar.scores.submission.years import lacking
 from nearfar.scores.truth import quoted, section_name, shown
 from nearfar.text import called, named
 
@@ -223,8 +224,8 @@ def _pairs(
     """Every score has its decision, and the reverse."""
     # The evaluator leaves the whole system out where one file lacks.
     for key in sorted(set(scores) ^ set(decisions)):
-        lacking, there = (KINDS[1], KINDS[0]) if key in scores else KINDS
-        yield Remark(folder.path, f"{called(*key)}: {there} without {lacking}; add that file, "
+        gone, there = (KINDS[1], KINDS[0]) if key in scores else KINDS
+        yield Remark(folder.path, f"{called(*key)}: {there} without {gone}; add that file, "
                      "without which the official evaluator leaves the system out")  # fmt: skip
     for key in sorted(set(scores) & set(decisions)):
         apart = sorted(set(scores[key]) ^ set(decisions[key]))
@@ -250,6 +251,7 @@ def _against(tables: Mapping[str, Values], expected: Expected | None) -> Iterato
     # Without a test folder the systems are all there is to hold each other against.
     whose = "the test folder"
     if expected is None:
+        yield from _year(tables)
         if len(tables) < 2:
             return
         expected = {}
@@ -266,14 +268,26 @@ def _against(tables: Mapping[str, Values], expected: Expected | None) -> Iterato
             yield from _clips(system, key, set(values[key]), set(expected[key]), whose)
 
 
+def _year(tables: Mapping[str, Values]) -> Iterator[Remark]:
+    """A machine that no system has: only who knows the year's can miss it."""
+    machines = {machine for values in tables.values() for machine, _ in values}
+    found = lacking(machines)
+    if found is not None:
+        year, gone = found
+        yield Remark(
+            "", f"{named(gone)} of the evaluation set of {year} is missing in all systems; score "
+            "it too"
+        )  # fmt: skip
+
+
 def _clips(
     system: str, key: Key, scored: set[str], wanted: set[str], whose: str
 ) -> Iterator[Remark]:
     # A name for each side: most often one is the other, written otherwise.
-    lacking, strange = sorted(wanted - scored), sorted(scored - wanted)
-    if lacking:
-        yield Remark(system, f"{called(*key)}: no score for {len(lacking)} of {len(wanted)} clips "
-                     f"of {whose}, as {quoted(lacking[0])}; score them")  # fmt: skip
+    without, strange = sorted(wanted - scored), sorted(scored - wanted)
+    if without:
+        yield Remark(system, f"{called(*key)}: no score for {len(without)} of {len(wanted)} clips "
+                     f"of {whose}, as {quoted(without[0])}; score them")  # fmt: skip
     if strange:
         yield Remark(system, f"{called(*key)}: {len(strange)} clips are not of {whose}, as "
                      f"{quoted(strange[0])}; leave them out")  # fmt: skip
