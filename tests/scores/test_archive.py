@@ -10,7 +10,7 @@ from conftest import refused
 from nearfar.errors import FormatError
 from nearfar.scores.files import KINDS, read_scores
 from nearfar.scores.submission import archive
-from nearfar.scores.submission.archive import Zipped, in_zip, score_files
+from nearfar.scores.submission.archive import ZipContents, in_zip, score_files
 from submissions import LABEL, ONE, SCORES, files_of, made, table, zipped
 
 
@@ -27,7 +27,7 @@ def one_entry(path, name, *, link=False, flag=0):
         for head, place in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
             content[content.index(head) + place] |= flag
         path.write_bytes(content)
-    return Zipped.open(path)
+    return ZipContents.open(path)
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,7 @@ def test_a_file_twice_and_what_systems_leave_behind(tmp_path):
             out.writestr(name, "x")
         with pytest.warns(UserWarning, match="Duplicate"):
             out.writestr("task2/a.csv", "2")
-    found = Zipped.open(path)
+    found = ZipContents.open(path)
     assert found.names == ("task2/a.csv",)
     assert "twice" in found.refused["task2/a.csv"]
     assert len(found.junk) == 3
@@ -67,13 +67,13 @@ def test_a_file_twice_and_what_systems_leave_behind(tmp_path):
 def test_a_bomb_is_read_no_further_than_a_table_goes(tmp_path, monkeypatch):
     monkeypatch.setattr(archive, "LARGEST", 1000)
     path = zipped(tmp_path / "a.zip", {"a.csv": b"0" * 1000, "b.csv": b"0" * 1001})
-    found = Zipped.open(path)
+    found = ZipContents.open(path)
     assert len(found.read("a.csv", 1000)) == 1000
     refused(lambda: found.read("b.csv", 1000), "more than 1,000 bytes", error=FormatError)
     # What the zip says of a size is what its maker wanted it to say.
     content = path.read_bytes().replace((1001).to_bytes(4, "little"), (5).to_bytes(4, "little"))
     path.write_bytes(content)
-    refused(lambda: Zipped.open(path).read("b.csv"), "b.csv", error=FormatError)
+    refused(lambda: ZipContents.open(path).read("b.csv"), "b.csv", error=FormatError)
 
 
 @pytest.mark.parametrize("content", [b"", b"PK", b"%PDF-1.7", b"PK\x05\x06" + bytes(18), None])
@@ -82,9 +82,9 @@ def test_what_is_no_zip_is_told(tmp_path, content):
     if content is not None:
         path.write_bytes(content)
     if content == b"PK\x05\x06" + bytes(18):  # an empty one
-        assert Zipped.open(path).names == ()
+        assert ZipContents.open(path).names == ()
     else:
-        refused(lambda: Zipped.open(path), "a.zip", error=FormatError)
+        refused(lambda: ZipContents.open(path), "a.zip", error=FormatError)
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -100,7 +100,7 @@ def test_a_damaged_zip_is_one_line_or_is_read(tmp_path, seed):
         path = tmp_path / f"{n}.zip"
         path.write_bytes(content)
         try:
-            found = Zipped.open(path)
+            found = ZipContents.open(path)
             for name in found.names:
                 found.read(name)
         except FormatError as error:
@@ -112,7 +112,7 @@ def test_a_damaged_zip_is_one_line_or_is_read(tmp_path, seed):
 def test_too_many_files_are_no_package(tmp_path, monkeypatch):
     monkeypatch.setattr(archive, "MOST_FILES", 3)
     path = zipped(tmp_path / "a.zip", {f"{n}": b"" for n in range(4)})
-    refused(lambda: Zipped.open(path), "4 files", error=FormatError)
+    refused(lambda: ZipContents.open(path), "4 files", error=FormatError)
 
 
 def key(row):

@@ -4,7 +4,7 @@ import copy
 
 import pytest
 
-from nearfar.scores.submission.archive import Zipped
+from nearfar.scores.submission.archive import ZipContents
 from nearfar.scores.submission.form import FORM, form_of
 from nearfar.scores.submission.metafiles import meta_remarks
 from nearfar.scores.submission.plainyaml import dump_yaml
@@ -17,7 +17,7 @@ def remarks(tmp_path, content, name=META, form=FORM):
     files = {} if content is None else {name: content}
     path = zipped(tmp_path / "p.zip", {f"task2/{NAME}/{n}": c for n, c in files.items()})
     below = {n: f"task2/{NAME}/{n}" for n in files}
-    return list(meta_remarks(Zipped.open(path), NAME, below, form))
+    return list(meta_remarks(ZipContents.open(path), NAME, below, form))
 
 
 def text(change):

@@ -34,10 +34,10 @@ _BROKEN = (
 
 
 @dataclass(frozen=True)
-class Zipped:
+class ZipContents:
     """What a zip holds.
 
-    >>> Zipped(Path("a.zip"), {}, {"../a": "leads out"}).names
+    >>> ZipContents(Path("a.zip"), {}, {"../a": "leads out"}).names
     ()
     """
 
@@ -47,7 +47,7 @@ class Zipped:
     junk: tuple[str, ...] = ()  # what systems leave in zips
 
     @classmethod
-    def open(cls, path: Path) -> Zipped:
+    def open(cls, path: Path) -> ZipContents:
         """Look at a zip.
 
         Raises:
@@ -157,7 +157,7 @@ def score_files(zipped: Path, inner: str, kinds: tuple[str, ...]) -> dict[Path, 
     Raises:
         FormatError: no such system, or several and none chosen.
     """
-    archive = Zipped.open(zipped)
+    archive = ZipContents.open(zipped)
     if archive.refused:
         name, why = next(iter(archive.refused.items()))
         raise FormatError(f"{place(archive.where(name))}: {why}")

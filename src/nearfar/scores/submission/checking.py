@@ -11,7 +11,7 @@ from nearfar.clips import Clip
 from nearfar.errors import FormatError, SettingError
 from nearfar.scores.files import KINDS, named_key
 from nearfar.scores.join import Key
-from nearfar.scores.submission.archive import LARGEST_REPORT, Zipped
+from nearfar.scores.submission.archive import LARGEST_REPORT, ZipContents
 from nearfar.scores.submission.form import FORM, Form
 from nearfar.scores.submission.label import MOST_SYSTEMS, TASK, USUAL, Label, folder_parts
 from nearfar.scores.submission.metafiles import meta_remarks
@@ -68,7 +68,7 @@ def check_package(
     Raises:
         FormatError: it cannot be read or is no zip.
     """
-    archive = Zipped.open(path)
+    archive = ZipContents.open(path)
     folders = systems_of(archive.names)
     remarks = [Remark(name, why) for name, why in archive.refused.items()]
     if archive.junk:
@@ -163,7 +163,7 @@ def _labels(folders: list[SystemFolder]) -> Iterator[Remark]:
             yield Remark(folder.path, f"is to be called {shown(wanted)}; rename it")
 
 
-def _scores(archive: Zipped, folder: SystemFolder) -> tuple[Values, list[Remark]]:
+def _scores(archive: ZipContents, folder: SystemFolder) -> tuple[Values, list[Remark]]:
     """Scores of a system by machine and section, and what is wrong with its files."""
     found: dict[str, dict[Key, Mapping[str, float]]] = {kind: {} for kind in KINDS}
     remarks: list[Remark] = []
@@ -293,7 +293,7 @@ def _clips(
                      f"{quoted(strange[0])}; leave them out")  # fmt: skip
 
 
-def _report(archive: Zipped, folders: list[SystemFolder]) -> Iterator[Remark]:
+def _report(archive: ZipContents, folders: list[SystemFolder]) -> Iterator[Remark]:
     """The technical report: there, a PDF, and called so."""
     reports = [name for name in archive.names if name.lower().endswith(".pdf")]
     if not reports:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from nearfar.errors import FormatError
-from nearfar.scores.submission.archive import Zipped
+from nearfar.scores.submission.archive import ZipContents
 from nearfar.scores.submission.form import Form, authors_lapses, lapses_of, missing
 from nearfar.scores.submission.plainyaml import LARGEST, read_yaml
 from nearfar.scores.submission.remarks import Remark
@@ -18,7 +18,7 @@ LEAST_PAUC = 47.36  # per cent: McClish's of the worst order there is, 0.473684
 
 
 def meta_remarks(
-    archive: Zipped, system: str, files: Mapping[str, str], form: Form
+    archive: ZipContents, system: str, files: Mapping[str, str], form: Form
 ) -> Iterator[Remark]:
     """What is wrong with the meta file of a system.
 
