@@ -22,7 +22,8 @@ from nearfar.study.lomo import study
 
 FLAG = re.compile(r"(?<![\w-])--[a-z][a-z-]+")
 COMMAND = re.compile(r"\bnearfar [a-z]+ [^,;()]*")
-SHELL_ALONE = {"cli"}  # its own messages, which no call in Python meets
+# Whose messages no call in Python meets: they are the command line's own, or lines to be typed.
+SHELL_ALONE = {"cli", "doctor"}
 SWITCHES = [name for name, form in FLAGS.items() if not form]
 
 

@@ -20,6 +20,7 @@ import typer
 from nearfar.cli import weights as cli_weights
 from nearfar.cli.check import check
 from nearfar.cli.compare import compare
+from nearfar.cli.doctor import doctor
 from nearfar.cli.download import download
 from nearfar.cli.embed import embed
 from nearfar.cli.explain import explain
@@ -53,11 +54,12 @@ from nearfar.text import alike, one_line
 COMMANDS = (  # in the order of the help: what most people need first
     check, fit, score, explain, timeline, report, threshold, learn, evaluate, compare, submit,
     systems, features, finetune, embed, ablate, reproduce, download, export_data, simulate,
-    inspect, mask, cache, completion,
+    inspect, mask, doctor, cache, completion,
 )  # fmt: skip
 ENDINGS = {  # those that end in more ways than others
-    check: exit_codes("a clip stands out"),
+    check: exit_codes("something is wrong: a clip stands out, a name, a count"),
     submit: exit_codes("the package has something wrong (with --check)"),
+    doctor: exit_codes("something that is installed is broken"),
     score: exit_codes(
         "an anomaly was found (with --fail-on-anomaly)",
         "none was, but some clips were not judged (with --fail-on-anomaly)",

@@ -77,6 +77,7 @@ def check_folder(folder: Path, inputs: Iterable[Path | str], *, replace: bool = 
             raise StorageError(
                 f"{folder}: lies in {place} or around it, which is read; choose another folder"
             )
+    # A save removes or renames what lies in its folder.
     if any((above / DETECTOR).exists() for above in (target, *target.parents)):
         raise StorageError(f"{folder}: lies in a detector; choose another folder")
     if os.path.lexists(folder) and not (replace and is_export(folder)):
@@ -119,6 +120,7 @@ def export(
     rewritten = [sound.rewritten for sound in sounds]
     found = list(places([sound.clip for sound in sounds], rewritten))
     rows = {p: row(s.clip, p, s.channels) for s, p in zip(sounds, found, strict=True)}
+    # Of all splits together: their tables must not differ in columns.
     columns = told_columns(rows.values(), all(s.channels in (None, USUAL) for s in sounds))
     with storage_errors(folder):
         _sweep(folder)
@@ -224,6 +226,7 @@ def _sweep(folder: Path) -> None:
         re.escape(f".{folder.name[:40]}.") + r"[a-z0-9_]{8}(\.old)?" + re.escape(HALF)
     )
     for path in [p for p in folder.parent.iterdir() if left.fullmatch(p.name) and p.is_dir()]:
+        # One that can be locked has lost its writer: the system lets go when a process ends.
         handle = locked(path / _LOCK, make=False)
         if handle is not None:
             os.close(handle)

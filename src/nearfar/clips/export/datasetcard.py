@@ -42,6 +42,7 @@ def licence_id(said: str) -> str:
     """
     name = re.sub(r"[\s_]+", "-", said.strip().casefold())
     name = {"cc0": "cc0-1.0", "": "unknown"}.get(name, name)
+    # The hub refuses a card with an id that it does not know.
     return name if name in LICENCES else "other"
 
 
@@ -94,6 +95,7 @@ def card(name: str, tables: Tables, columns: Sequence[str], licence: str) -> str
         "size_categories": [_size(sum(map(len, tables.values())))],
         "configs": configs,
     }
+    # As YAML writes it: a name may hold any of its signs.
     head = yaml.safe_dump(front, sort_keys=False, allow_unicode=True)
     body = (*_contents(name, tables), *_columns(columns), *_use(tables, together),
             *_terms(licence))  # fmt: skip
@@ -103,6 +105,7 @@ def card(name: str, tables: Tables, columns: Sequence[str], licence: str) -> str
 def is_export(folder: Path) -> bool:
     """Is a folder plainly what we exported, with nothing else in it?"""
     try:
+        # Whatever else somebody has put there would go with it.
         names = {entry.name for entry in folder.iterdir()}
         if not names <= {"README.md", "train", "test"}:
             return False

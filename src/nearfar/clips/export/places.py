@@ -42,7 +42,7 @@ def places(clips: Iterable[Clip], rewritten: Iterable[bool]) -> Iterator[PurePos
     for clip, anew in zip(clips, rewritten, strict=True):
         folder = folders.setdefault(clip.machine, _folder(clip.machine))
         stem, suffix = _plain(clip.path.stem) or "clip", _suffix(clip, anew)
-        if clip.start or clip.stop is not None:
+        if clip.start or clip.stop is not None:  # parts of one recording are told by their span
             stem += f"_{clip.start:g}-{'end' if clip.stop is None else f'{clip.stop:g}s'}"
         for name in _names(stem[-_LONGEST:], suffix, clip):
             place = PurePosixPath(split_of(clip), folder, name)

@@ -25,6 +25,7 @@ def is_rewritten(clip: Clip) -> bool:
         return True
     if not clip.salvage:
         return False
+    # Only a damaged one: what others could not read they would not get.
     try:
         audio.duration(clip.path)
     except AudioError:
