@@ -31,6 +31,8 @@ def test_the_file_has_the_rows_of_the_csv(run, detector_folder, dcase, tmp_path,
 
 def test_what_cannot_be_written_is_refused_first(run, detector_folder, tmp_path, monkeypatch):
     gone = tmp_path / "no such folder"
+    code, _, err = run("score", detector_folder, gone, "--parquet", "-")
+    assert (code, err.count("\n"), "give it a file" in err) == (2, 1, True)
     for path in (tmp_path / "a.csv", gone / "a.parquet", tmp_path):
         code, _, err = run("score", detector_folder, gone, "--parquet", path)
         assert (code, err.count("\n"), str(tmp_path) in err) == (2, 1, True)

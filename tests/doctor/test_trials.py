@@ -2,12 +2,14 @@
 
 import sys
 
+import pytest
 import soundfile
 
 from nearfar.doctor import trials as module
 from nearfar.doctor.trials import trials
 
 
+@pytest.mark.slow
 def test_here_all_works():
     found = list(trials())
     assert [sign.state for sign in found] == ["ok"] * len(found), found

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nearfar.cli.lines import ledger
-from nearfar.cli.options import OUTPUT
-from nearfar.errors import visible
+from nearfar.cli.options import OUTPUT, STDOUT
+from nearfar.errors import SettingError, visible
 from nearfar.files import check_output
 
 if TYPE_CHECKING:
@@ -31,10 +31,13 @@ def check_parquet(path: Path | None, inputs: Iterable[Path | str | None], *, rep
 
     Raises:
         NearfarError: pyarrow is not installed.
+        SettingError: standard output.
         StorageError: as `check_output`.
     """
     if path is None:
         return
+    if path == STDOUT:
+        raise SettingError("--parquet -: a Parquet file is no text; give it a file")
     from nearfar.scores.parquet import check_installed, is_score_parquet
 
     check_output(path, endings=(".parquet",), inputs=inputs, ours=is_score_parquet, replace=replace)

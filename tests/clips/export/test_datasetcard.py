@@ -2,7 +2,7 @@
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nearfar.clips.export.datasetcard import (
@@ -23,6 +23,7 @@ def front(text):
     return yaml.safe_load(text.split("\n---\n")[0])
 
 
+@settings(max_examples=25)  # YAML takes its time
 @given(st.text(max_size=20), st.text(min_size=1, max_size=20))
 def test_any_name_and_licence_are_data_and_no_markup(name, machine):
     text = card(name, {"train": [{**ROW, "machine": machine}]}, COLUMNS, name)

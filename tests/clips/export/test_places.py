@@ -2,7 +2,7 @@
 
 import re
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from conftest import refused
@@ -21,6 +21,7 @@ clips = st.builds(
 )
 
 
+@settings(max_examples=40)
 @given(st.lists(clips, max_size=12), st.booleans())
 def test_no_two_are_the_same_and_all_are_plain(found, anew):
     made = list(places(found, [anew] * len(found)))
