@@ -29,6 +29,7 @@ def test_each_clip_has_its_numbers_or_why_it_has_none(tmp_path):
     assert len({one.digest, other.digest}) == 2
 
 
+@pytest.mark.slow
 def test_workers_see_the_same(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "BATCH", 2)
     clips = clips_in(tmp_path, 4)

@@ -77,12 +77,17 @@ def inventory(roots: Sequence[Path], year: int | None = None) -> Inventory:
                            "train or test in them; give no year")  # fmt: skip
     found = [one for machine in machines for one in _of_machine(machine)]
     found += _of_names(sorted({machine.name for machine in machines}))
-    sets = _sets(machines, roots, year)
+    told = year or _year_of(roots)
+    sets = _sets(machines, told)
+    theirs = {name for one in sets for name in one.machines}
     for machine in machines if sets else ():
-        found += _against(machine, sets)
+        found += _against(machine, sets, told is not None)
     found += _absent({machine.name for machine in machines}, sets)
-    if sets:  # elsewhere clips may have been taken out, or numbered, by hand
-        found = [replace(one, wrong=True) if one.kind == "number" else one for one in found]
+    # Elsewhere clips may have been taken out, or numbered, by hand.
+    found = [
+        replace(one, wrong=True) if one.kind == "number" and one.machine in theirs else one
+        for one in found
+    ]
     return Inventory(tuple(found), " and ".join(one.name for one in sets))
 
 
@@ -266,14 +271,19 @@ def _of_names(names: Sequence[str]) -> list[Finding]:
     ]  # fmt: skip
 
 
-def _sets(machines: Sequence[_Listed], roots: Sequence[Path], year: int | None) -> list[KnownSet]:
-    """The published sets that the machines are of."""
-    years = {year} if year is not None else {year_in(root.absolute()) for root in roots}
-    if len(years) == 1 and (known := next(iter(years))) in YEARS:
+def _year_of(roots: Sequence[Path]) -> int | None:
+    """The year that the official layout's folder names, one for all roots."""
+    years = {year_in(root.absolute()) for root in roots}
+    return year if len(years) == 1 and (year := next(iter(years))) in YEARS else None
+
+
+def _sets(machines: Sequence[_Listed], year: int | None) -> list[KnownSet]:
+    """The published sets that the machines are of, of a year if that is told."""
+    if year is not None:
         names = {machine.name for machine in machines}
         # A part of which there is nothing is not asked for.
-        return [one for one in sets_of(known or 0) if names & set(one.machines)
-                and _sections(machines) & set(one.sections)] or sets_of(known or 0)  # fmt: skip
+        return [one for one in sets_of(year) if names & set(one.machines)
+                and _sections(machines) & set(one.sections)] or sets_of(year)  # fmt: skip
     clips: dict[tuple[str, str], Counter[str]] = {}
     for machine in machines:
         for (section, split, _, _), names_ in machine.groups().items():
@@ -285,14 +295,18 @@ def _sections(machines: Iterable[_Listed]) -> set[str]:
     return {section for machine in machines for section, _, _, _ in machine.groups()}
 
 
-def _against(machine: _Listed, sets: Sequence[KnownSet]) -> Iterator[Finding]:
-    """One machine's counts against those of its set."""
+def _against(machine: _Listed, sets: Sequence[KnownSet], told: bool) -> Iterator[Finding]:
+    """One machine's counts against those of its set.
+
+    A set that was recognised may lie among machines of one's own; where the year was told, or the
+    layout is that of a year, a machine that the year has not is a mistake.
+    """
     ours = [one for one in sets if machine.name in one.machines]
     if not ours:
         known = [name for one in sets_of(sets[0].year) for name in one.machines]
         if machine.name not in known:
             yield Finding(machine.name, "machine", f"{machine.name}: no machine of {sets[0].year}; "
-                          f"{did_you_mean(machine.name, known)}")  # fmt: skip
+                          f"{did_you_mean(machine.name, known)}", (), told)  # fmt: skip
         return
     groups = Counter({key: len(names) for key, names in machine.groups().items()})
     here = {section for section, _, _, _ in groups}
