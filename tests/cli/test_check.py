@@ -213,7 +213,7 @@ def test_a_whole_set_has_one_report(run, faulty_set, tmp_path):
         ("copy", NAME.format("source", "train", 13)), ("leak", NAME.format("source", "test", 3)),
         ("length", NAME.format("target", "test", 3)),
     }  # fmt: skip
-    assert list(found["means"]) == ["copy", "length", "leak"]
+    assert list(found["means"]) == ["copy", "length", "leak", "turned"]
     assert (found["clips"], found["test_clips"], found["known_as"]) == (17, 14, None)
 
 
@@ -257,7 +257,7 @@ def test_anomalies_are_never_outliers_and_labels_say_nothing(run, tmp_path):
     write_machine(tmp_path / "set", "fan", 1, source=13, test=4)
     given = ("check", tmp_path / "set", "--no-cache", "--workers", 1)
     code, out, _ = run(*given)
-    assert (code, out.splitlines()) == (
+    assert (code, [line for line in out.splitlines() if "note: " not in line]) == (
         0, ["16 clips: none stands out", "16 test clips: none at fault"],
     )  # fmt: skip
 
@@ -303,3 +303,17 @@ def test_copies_are_left_out_with_suspects(run, faulty_set, tmp_path):
     code, _, err = run(*given, "--exclude-suspects")
     assert code == 0
     assert f"fan: fitted without 1 suspect: {NAME.format('source', 'train', 13)}" in err
+
+
+def test_channels_that_may_be_exchanged_in_all_clips_are_a_note_as_inspect_says(run, tmp_path):
+    rng = np.random.default_rng(4)
+    for i in range(6):
+        far, own = 0.1 * rng.standard_normal(24_000), 0.01 * rng.standard_normal((2, 24_000))
+        write(tmp_path / f"saw/c{i}.wav", np.stack([0.2 * far, far]) + own)
+    given = ("check", tmp_path / "saw", "--workers", 1)
+    code, out, _ = run(*given)
+    (note,) = [line for line in out.splitlines() if line.startswith("note: saw: near is")]
+    assert (code, note.endswith("say --channel-order far-near")) == (0, True)
+    assert "saw: near is" in run("inspect", tmp_path / "saw")[1]
+    code, out, _ = run(*given, "--channel-order", "far-near")
+    assert (code, "note:" in out) == (0, False)

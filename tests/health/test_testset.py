@@ -8,7 +8,7 @@ import pytest
 
 import nearfar as nf
 from nearfar.health.copies import Sound
-from nearfar.health.testset import across, by_format
+from nearfar.health.testset import across, balances, by_format
 from nearfar.sound.look import Look
 
 GOOD = Look(10.0, (-30.0, -38.0), ratio=8.0, lr_corr=0.4, coherence=0.3, sample_rate=16_000,
@@ -73,3 +73,11 @@ def test_copies_beyond_a_machine(tmp_path):
         ("leak", "fan", "0", "of 4.wav"), ("tested twice", "fan", "2", "of 1.wav"),
     }  # fmt: skip
     assert across(np.array(train, dtype=object)[:3].tolist(), []) == []
+
+
+def test_the_balance_of_a_machine_is_that_of_its_clips():
+    one, other = (replace(TRAIN[0], look=replace(GOOD, balance=x)) for x in (-2.0, -8.0))
+    assert balances([one, other, *sounds(1, "train", machine="saw")]) == pytest.approx(
+        {"fan": -5.0, "saw": float("nan")}, nan_ok=True
+    )
+    assert balances([]) == {}

@@ -48,3 +48,13 @@ def test_one_channel_has_nothing_to_compare():
 def test_a_lag_is_looked_for_only_where_there_are_two_files():
     assert look(NOISE).lag is None
     assert look(NOISE, two_files=True).lag is not None
+
+
+def test_balance_is_of_all_frequencies_alike():
+    rng = np.random.default_rng(1)
+    near, far = rng.standard_normal((2, 32_000))
+    hum = 30 * np.sin(2 * np.pi * 440 * np.arange(32_000) / 16_000)
+    found = look(np.stack([near + hum, 2 * far]).astype(np.float32) / 100)
+    assert found.ratio > 15  # of powers, where the hum is all
+    assert found.balance == pytest.approx(-6, abs=2)
+    assert math.isnan(look(NOISE[:1]).balance)

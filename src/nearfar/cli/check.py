@@ -63,6 +63,7 @@ SCHEMA = 2  # of the JSON; raised when a program that reads it could err
 SetYear = Annotated[
     int | None,
     typer.Option(
+        metavar="YEAR",
         help="DATA is the DCASE set of this year; else its folders, names and counts tell.",
         rich_help_panel=DATA,
     ),
@@ -117,7 +118,7 @@ def check(
     try:
         # What a fit would take, and apart from it what it never opens.
         listing = found.listing = Listing.of(data, how)
-        found.add(listing.unlisted)
+        found.add("unlisted", [listing.unlisted] * bool(listing.unlisted))
         with Session(workers, cache, device, batch_size) as session:
             look = partial(_looked, recipe, listing.train, session.runtime, order=order)
             try:
@@ -131,6 +132,8 @@ def check(
             found.tested = look_at_tests(
                 recipe, listing.tests, found.looked, session.runtime, order
             )
+        # As inspect says it: some near microphones are the quieter ones.
+        found.add("turned", found.tested.turned, wrong=False)
     except (AudioError, DatasetError) as error:
         found.faulty = error  # what names and counts say is known all the same
         if not found.inventory.findings:
@@ -172,13 +175,12 @@ class Findings:
         """Is there anything that a person should mend?"""
         return bool(self.suspects) or any(one.wrong for one in self.inventory.findings)
 
-    def add(self, unlisted: str) -> None:
-        """Tell that test clips could not be listed; nothing of ""."""
+    def add(self, kind: str, lines: Sequence[str], *, wrong: bool = True) -> None:
+        """Tell more of the whole set than its names do."""
         from nearfar.health.inventory import Finding
 
-        if unlisted:
-            more = (*self.inventory.findings, Finding("", "unlisted", unlisted))
-            self.inventory = replace(self.inventory, findings=more)
+        more = tuple(Finding("", kind, line, (), wrong) for line in lines)
+        self.inventory = replace(self.inventory, findings=(*self.inventory.findings, *more))
 
     def fault(self, skip_bad: bool) -> NearfarError | None:
         """One error for all clips that cannot be used."""

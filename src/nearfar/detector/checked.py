@@ -14,8 +14,8 @@ from nearfar.detector.fitting import LookedOver
 from nearfar.embedding.jobs import channels_of
 from nearfar.errors import DatasetError, NearfarError, NearfarWarning, warn
 from nearfar.health.glimpse import glimpse
-from nearfar.health.suspects import Suspect
-from nearfar.health.testset import across, by_format
+from nearfar.health.suspects import Suspect, turned
+from nearfar.health.testset import across, balances, by_format
 from nearfar.runtime.runtime import Runtime
 from nearfar.sound.audio import ChannelOrder
 from nearfar.system.system import AnySystem
@@ -78,6 +78,7 @@ class Beside:
     train: tuple[Suspect, ...]  # training clips that are others again, which no fit of one can see
     faults: tuple[NearfarError, ...]  # of test clips that cannot be used
     counts: Mapping[str, int]  # test clips of each machine that could be looked at
+    turned: tuple[str, ...] = ()  # lines about machines whose far hears more than near
 
 
 def look_at_tests(
@@ -106,4 +107,5 @@ def look_at_tests(
         tuple(s for s in again if s.clip not in mine),
         tuple(one for one in seen if isinstance(one, NearfarError)),
         Counter(sound.clip.machine for sound in sounds),
+        tuple(turned(balances(looked.sounds))),
     )

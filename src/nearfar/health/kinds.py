@@ -74,6 +74,7 @@ MEANS = {
     "are trained in the wrong class.",
     "spelling": "none here, where case is folded; elsewhere the spelling is a class of its own, "
     "and gives the label away.",
+    "turned": "if the far channel is taken for the near one, it is the hall that gets judged.",
     "prefix": "none here; a pattern as ToyCar* elsewhere fits one machine on two.",
     "stray": "it is in no bank and no AUC.",
     "unlisted": "its clips were not looked at.",

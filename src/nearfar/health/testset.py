@@ -16,6 +16,15 @@ from nearfar.sound.audio import ChannelOrder
 from nearfar.text import lasting
 
 
+def balances(train: Sequence[Sound]) -> dict[str, float]:
+    """Machine → near over far in dB, mean over frequencies and clips; nan where it has none."""
+    found: dict[str, list[float]] = {}
+    for sound in train:
+        found.setdefault(sound.clip.machine, []).append(sound.look.balance)
+    known = {m: [x for x in values if np.isfinite(x)] for m, values in sorted(found.items())}
+    return {m: float(np.mean(values)) if values else float("nan") for m, values in known.items()}
+
+
 def by_format(tests: Sequence[Sound], train: Sequence[Sound]) -> list[Suspect]:
     """Test clips with faults of the recording, or recorded otherwise than what is fitted on.
 

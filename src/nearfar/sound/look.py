@@ -33,6 +33,8 @@ class Look:
         clipped: share of the file's samples on a flat top, 0–1, of each channel.
         zeros: share of the file's samples that are exactly zero, 0–1, of each channel.
         lag: of far behind near, where each has its own recorder.
+        balance: near over far, dB: mean over frequencies of the log ratio of mean powers, from the
+            pieces that coherence is estimated from.
         sketch: of the near channel's waveform; copies agree in it whatever their gain.
 
     >>> hum = np.sin(np.arange(16_000, dtype=np.float32) / 10) / 2
@@ -51,6 +53,7 @@ class Look:
     zeros: tuple[float, ...] = ()
     lag: Lag | None = None
     sketch: tuple[float, ...] = ()
+    balance: float = _NAN
 
 
 def look(audio: Audio, recorded: Recorded | None = None, *, two_files: bool = False) -> Look:
@@ -62,10 +65,10 @@ def look(audio: Audio, recorded: Recorded | None = None, *, two_files: bool = Fa
         two_files: near and far may have run on two clocks, so their lag is worth its cost.
     """
     there = recorded or Recorded(0)
-    ratio = lr_corr = gamma = _NAN
+    ratio = lr_corr = gamma = balance = _NAN
     if len(audio) == 2:
         lr_corr, ratio = relate(audio)
-        gamma = coherence(audio)
+        gamma, balance = _of_pieces(audio)
     return Look(
         seconds=audio.shape[1] / SAMPLE_RATE,
         levels=there.levels or tuple(level(channel) for channel in audio),
@@ -77,6 +80,7 @@ def look(audio: Audio, recorded: Recorded | None = None, *, two_files: bool = Fa
         zeros=there.zeros,
         lag=lag_of(audio) if two_files and len(audio) == 2 else None,
         sketch=sketch_of(audio[0]),
+        balance=balance,
     )
 
 
@@ -106,19 +110,28 @@ def coherence(audio: Audio) -> float:
         0 to 1; of independent channels about 1 / `WINDOWS`; nan for a clip below eight windows, or
         with a channel that is constant.
     """
+    return _of_pieces(audio)[0]
+
+
+def _of_pieces(audio: Audio) -> tuple[float, float]:
+    """γ², and near over far in dB, means over frequencies."""
     count = min(WINDOWS, audio.shape[1] // WINDOW)
     if count < 8:  # of few windows even noise seems coherent
-        return _NAN
+        return _NAN, _NAN
     starts = np.linspace(0, audio.shape[1] - WINDOW, count).astype(np.int64)
     # `take` lays them as they are summed up, which an index in brackets does not.
     pieces = audio.take(starts[:, None] + np.arange(WINDOW), axis=1)  # (2, windows, samples)
     pieces = pieces - pieces.mean(axis=2, keepdims=True)
     near, far = np.fft.rfft(pieces * _hann(), axis=2)  # (windows, bins) each
     cross = np.abs((near * far.conj()).sum(axis=0)) ** 2
-    powers = (np.abs(near) ** 2).sum(axis=0) * (np.abs(far) ** 2).sum(axis=0)
     # The edges hold what is left of the mean, and half a bin.
-    cross, powers = cross[2:-1], powers[2:-1]
-    return float(np.mean(cross[powers > 0] / powers[powers > 0])) if powers.any() else _NAN
+    of_near, of_far = ((np.abs(x) ** 2).sum(axis=0)[2:-1] for x in (near, far))
+    cross, powers = cross[2:-1], of_near * of_far
+    both = powers > 0
+    if not both.any():
+        return _NAN, _NAN
+    balance = 10 * np.mean(np.log10(of_near[both] / of_far[both]))
+    return float(np.mean(cross[both] / powers[both])), float(balance)
 
 
 @cache
