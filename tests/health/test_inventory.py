@@ -60,13 +60,14 @@ def test_names(tmp_path):
     put(fan / "train", "free\nname\U0001f600.wav", name(3, split="test"), name(90, label="anomaly"))
     put(fan / "test", "b.WAV")
     put(fan, "left.wav")
+    put(fan / "train/broken", "c.wav")
     put(fan / "test/broken", "free names are fine in class folders.wav")
     seen = found(tmp_path)
     assert seen["name"] == (True, ("b.WAV", "free\nname\U0001f600.wav"))  # test/ lies first
     assert len(says(tmp_path, "name")) == 1  # one line, whatever files are called
     assert seen["stray"] == (False, ("left.wav",))
     assert seen["split"] == (True, (name(3, split="test"),))
-    assert seen["label"] == (True, (name(90, label="anomaly"),))
+    assert seen["label"] == (True, (name(90, label="anomaly"), "c.wav"))
 
 
 def test_numbers_that_are_missing_are_a_fault_of_published_sets_alone(tmp_path):

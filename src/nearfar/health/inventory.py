@@ -12,6 +12,7 @@ from typing import Any
 from nearfar.clips.clip import Name, parse_name, told
 from nearfar.clips.folders import base_name, dcase_machines, listing, split_of, walk
 from nearfar.clips.lists import table
+from nearfar.clips.words import label_of
 from nearfar.errors import DatasetError, NearfarError, did_you_mean, printable
 from nearfar.health.known import YEARS, KnownSet, recognised, sets_of, year_in
 from nearfar.sound.audio import SUFFIXES
@@ -166,7 +167,8 @@ def _names(machine: _Listed) -> list[Finding]:
     for file, name, split in machine.files:
         if name is not None and name.split not in (None, split):
             other.append(file)
-        if name is not None and split == "train" and name.label == "anomaly":
+        label = (name and name.label) or label_of(file.parent.name)  # as train/broken says it
+        if split == "train" and label == "anomaly":
             bad.append(file)
     return [
         *_finding(machine, "stray", machine.stray, "beside the folders train and test, and read by "
@@ -175,7 +177,7 @@ def _names(machine: _Listed) -> list[Finding]:
                   "section_00_source_train_normal_0000_noAttribute.wav; rename it"),
         *_finding(machine, "split", other, "of another split by its name than by its folder; move "
                   "it"),
-        *_finding(machine, "label", bad, "an anomaly by its name in a training folder; take it "
+        *_finding(machine, "label", bad, "an anomaly by name in a training folder; take it "
                   "out"),
     ]  # fmt: skip
 
