@@ -7,6 +7,8 @@ import shutil
 import pytest
 
 from conftest import TESTS, first_quick, machine_sound, write
+from evaluations import as_json, noisy
+from made_scores import made
 
 PAGE = (TESTS.parent / "docs" / "outputs.md").read_text(encoding="utf-8")
 PLAIN = ("-s", "logmel", "--set", "embedder.n_mels=20")
@@ -55,6 +57,16 @@ def hidden(dcase, tmp_path_factory):
     return root
 
 
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    """Two evaluations of the same clips."""
+    root = tmp_path_factory.mktemp("results")
+    table, truth = made(3, ties=False)
+    for name, sd in (("a", 0.0), ("b", 0.5)):
+        as_json(root / f"{name}.json", noisy(table, sd), truth)
+    return root
+
+
 COMMANDS = {
     "evaluate": ("evaluate", "{dcase}", *PLAIN),
     "evaluate --lomo": ("evaluate", "{dcase}", *PLAIN, "--lomo", "--vary",
@@ -64,6 +76,7 @@ COMMANDS = {
     "evaluate, dev and eval": ("evaluate", "{dcase}/fan", "--eval", "{dcase}/pump", *PLAIN),
     "evaluate, without labels": ("evaluate", "{hidden}", *PLAIN),
     "ablate": ("ablate", "{dcase}", "enrichment"),
+    "compare": ("compare", "{results}/a.json", "{results}/b.json"),
     "inspect": ("inspect", "{press}"),
     "check": ("check", "{press}", *PLAIN),
     "features": ("features", "{press}/c00.wav"),
@@ -72,10 +85,11 @@ COMMANDS = {
 
 
 @pytest.mark.parametrize("title", first_quick(["check", *(t for t in COMMANDS if t != "check")]))
-def test_the_page_names_the_keys_of_the_json(run, dcase, press, hidden, title):
-    args = [arg.format(dcase=dcase, press=press, hidden=hidden) for arg in COMMANDS[title]]
-    code, out, err = run(*args, "--workers", 1, "--json", "-") if title != "inspect" else (
-        run(*args, "--json", "-"))  # fmt: skip
+def test_the_page_names_the_keys_of_the_json(run, dcase, press, hidden, results, title):
+    places = {"dcase": dcase, "press": press, "hidden": hidden, "results": results}
+    args = [arg.format(**places) for arg in COMMANDS[title]]
+    one_process = () if title in ("inspect", "compare") else ("--workers", 1)
+    code, out, err = run(*args, *one_process, "--json", "-")
     assert code in (0, 1), err
     data = json.loads(out)
     # In front, where a program looks first.
