@@ -110,6 +110,10 @@ def test_the_interval_of_groups_holds_both_sources():
     same = contest({"a": [TABLE] * 3, "b": [OTHER] * 3}, TRUTH, draws=400)
     single = contest({"a": [TABLE], "b": [OTHER]}, TRUTH, draws=400)
     assert same.duels[0].seeds < 1e-12
+    for tripled, one in zip(same.standings, single.standings, strict=True):
+        for machine, row in one.machines.items():
+            for name, wanted in row.items():
+                assert tripled.machines[machine][name].error == pytest.approx(wanted.error)
     assert same.duels[0].comparison.interval == pytest.approx(single.duels[0].comparison.interval)
     anomalies = {(r.machine, r.file) for r in TRUTH.rows if r.label == "anomaly"}
 

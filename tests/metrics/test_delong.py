@@ -140,6 +140,17 @@ def test_errors_of_delong_and_of_the_bootstrap_agree_within_five_per_cent() -> N
             assert found == pytest.approx(draws.std(), rel=0.05)
 
 
+def test_the_error_of_a_mean_of_two_is_that_of_correlated_numbers() -> None:
+    """Var((a + b)/2) = (Var a + Var b)/2 − Var(a − b)/4."""
+    rng = np.random.default_rng(3)
+    one = rng.normal(size=30), rng.normal(1, size=20)
+    two = one[0] + rng.normal(size=30), one[1] + rng.normal(size=20)
+    mean = Placements.mean([Placements.of(*one), Placements.of(*two)])
+    a, b, apart = auc_error(*one), auc_error(*two), difference_error(one, two)
+    assert mean.value == pytest.approx((auc(*one) + auc(*two)) / 2)
+    assert mean.error == pytest.approx(math.sqrt((a**2 + b**2) / 2 - apart**2 / 4), rel=1e-12)
+
+
 def test_what_the_formula_cannot_tell_has_no_error() -> None:
     assert auc_error([1, 2], [3]) is None  # one anomaly: no spread
     assert auc_error([1, 2], [3, 4]) is None  # perfect: 0 would say "surely"

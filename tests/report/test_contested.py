@@ -64,7 +64,7 @@ def test_one_system_has_no_differences(tmp_path):
     alone = Standings(contest({"s": [TABLE, noisy(TABLE, 1)]}, TRUTH, draws=20))
     text = plain(write_contest(tmp_path / "c.html", alone, "c"))
     assert "Differences" not in text
-    assert "sd over seeds" in text
+    assert "over seeds, mean ± sd" in text
 
 
 @pytest.mark.slow

@@ -60,7 +60,8 @@ def test_seeds_are_told_as_mean_and_spread(files):
     found = compare_files(["a.json", "s=s0.json,s1.json,s2.json"], draws=200)
     standing, duel = found.contest.standings[1], found.contest.duels[0]
     (line,) = (x for x in found.text.splitlines() if x.startswith("s ") and "–" in x)
-    assert line.split()[-2:] == ["3", f"{100 * standing.spread:.2f}"]
+    mean, sd = f"{100 * standing.score:.2f}", f"{100 * standing.spread:.2f}"
+    assert line.split()[-4:] == ["3", mean, "±", sd]
     assert f"{100 * duel.clips:.2f} points through the clips" in found.text
     assert f"{100 * duel.seeds:.2f} through the seeds" in found.text
     assert "one run of a:" in found.text
@@ -70,7 +71,7 @@ def test_seeds_are_told_as_mean_and_spread(files):
 def test_one_system_alone_is_told_over_its_seeds(files):
     found = compare_files(["s=a.json,b.json,c.json"], draws=50)
     assert found.contest.duels == ()
-    assert "sd over seeds" in found.text
+    assert "over seeds" in found.text
     json.dumps(found.as_dict(), allow_nan=False)
 
 

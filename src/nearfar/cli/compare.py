@@ -31,7 +31,7 @@ def compare(
     results: Annotated[
         list[str],
         typer.Argument(
-            metavar="RESULT…",
+            metavar="RESULT",
             help="JSON of evaluate, folders of score files, or NAME=A,B,C: runs of one system with "
             "several seeds.",
         ),
@@ -66,7 +66,8 @@ def compare(
     against: Annotated[
         str | None,
         typer.Option(
-            metavar="NAME", help="Compare all others with this system, not each with each."
+            metavar="NAME",
+            help="Compare all others with this system, not each with each.",
         ),
     ] = None,
     holm: Annotated[

@@ -10,7 +10,7 @@ from nearfar.report.page import signed, write_page
 from nearfar.report.pictures import overview, short
 from nearfar.report.plots import COLOURS, MUTED, either, figure, styled, svg
 from nearfar.report.tables import Cell, Grid
-from nearfar.study.standings import UNITS, Standings
+from nearfar.study.standings import UNITS, Standings, over_seeds
 
 MOST = 40  # pairs in a picture; a table has all of them
 TWICE = 2.0  # standard errors; a difference as large is set in bold
@@ -56,8 +56,7 @@ def _systems(found: Standings) -> Grid:
     several = any(s.spread is not None for s in found.contest.standings)
     rows = []
     for s in found.contest.standings:
-        spread = "–" if s.spread is None else f"{100 * s.spread:.2f}"
-        seeds = (_right(str(len(s.runs))), _right(spread)) if several else ()
+        seeds = (_right(str(len(s.runs))), _right(over_seeds(s))) if several else ()
         rows.append((
             Cell(found.called(s.name), note=s.doubt),
             Cell(f"{100 * s.score:.2f}", right=True, strong=True), _right(_bounds(s.interval)),
@@ -65,7 +64,9 @@ def _systems(found: Standings) -> Grid:
         ))  # fmt: skip
     percent = f"{100 * found.contest.confidence:g} %"
     head = ("system", found.contest.rule.symbol, f"{percent} interval, over clips")
-    return Grid("systems", head + (("runs", "sd over seeds") if several else ()), tuple(rows))
+    return Grid(
+        "systems", head + (("runs", "over seeds, mean ± sd") if several else ()), tuple(rows)
+    )
 
 
 def _pairs(found: Standings) -> Grid | None:

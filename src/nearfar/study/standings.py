@@ -161,12 +161,11 @@ class Standings:
         head = ("system", found.rule.symbol, f"{100 * found.confidence:g} % over clips")
         # Columns about seeds only where somebody gave some.
         several = any(s.spread is not None for s in found.standings)
-        lines = [head + (("runs", "sd over seeds") if several else ())]
+        lines = [head + (("runs", "over seeds") if several else ())]
         doubts = []
         for s in found.standings:
-            spread = "–" if s.spread is None else f"{100 * s.spread:.2f}"
             row = (self.called(s.name), f"{100 * s.score:.2f}", _bounds(s.interval))
-            lines.append(row + ((str(len(s.runs)), spread) if several else ()))
+            lines.append(row + ((str(len(s.runs)), over_seeds(s)) if several else ()))
             doubts += [f"{self.called(s.name)}: {s.doubt}"] if s.doubt else []
         rule = "" if found.rule.name == "omega" else f"\nrule of {found.rule.name}"
         return "\n".join([aligned(lines) + rule, *doubts])
@@ -295,6 +294,16 @@ def _files(entrants: Sequence[Entrant]) -> dict[str, list[Path]]:
 def _simulated(entrants: Sequence[Entrant]) -> tuple[str, ...]:
     said = (run.simulated for entrant in entrants for run in entrant.runs)
     return tuple(dict.fromkeys(filter(None, said)))
+
+
+def over_seeds(standing: Standing) -> str:
+    """Mean ± standard deviation of a system's runs, in per cent; a dash for one run.
+
+    >>> over_seeds(Standing("s1", (0.62, 0.60, 0.61), None, "", {}))
+    '61.00 ± 1.00'
+    """
+    spread = standing.spread
+    return "–" if spread is None else f"{100 * standing.score:.2f} ± {100 * spread:.2f}"
 
 
 def _difference(duel: Duel) -> dict[str, Any]:
