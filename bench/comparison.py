@@ -129,11 +129,11 @@ whatever the systems have in common.
 [File formats](outputs.md#compare). `-o page.html` writes a page with pictures of all intervals (as
 of `nearfar report`, it needs `nearfar[report]`). In Python, `nf.compare(a, b)` is one pair.
 
-References: B. Efron and
-R. J. Tibshirani, An Introduction to the Bootstrap, 1993; E. R. DeLong et al., Biometrics 44(3),
-1988, by the midranks of X. Sun and W. Xu, IEEE Signal Processing Letters 21(11), 2014, held to
-the numbers of R's pROC in our tests; S. Holm, Scandinavian Journal of Statistics 6(2), 1979. How
-far a bootstrap interval can be trusted with few clips: [Intervals](intervals.md).
+References: B. Efron and R. J. Tibshirani, An Introduction to the Bootstrap, 1993; E. R. DeLong et
+al., Biometrics 44(3), 1988, by the midranks of X. Sun and W. Xu, IEEE Signal Processing Letters
+21(11), 2014, held to the numbers of R's pROC in our tests; S. Holm, Scandinavian Journal of
+Statistics 6(2), 1979. How far a bootstrap interval can be trusted with few clips:
+[Intervals](intervals.md).
 """
 
 
