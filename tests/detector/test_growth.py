@@ -54,7 +54,7 @@ def more(tmp_path_factory):
     return new_clips(tmp_path_factory.mktemp("new"))
 
 
-@pytest.mark.parametrize("name", SYSTEMS)
+@pytest.mark.parametrize("name", first_quick(["tiers", *(n for n in SYSTEMS if n != "tiers")]))
 def test_with_nothing_learnt_the_self_scores_come_out_again_to_the_bit(fitted, name):
     detector = fitted(name)
     section = detector.sections[KEY]
@@ -176,6 +176,7 @@ def test_what_adds_nothing_near_an_old_clip_leaves_its_self_score(fitted, name, 
     assert np.array_equal(now[:-1], was)
 
 
+@pytest.mark.slow
 def test_what_lies_beside_an_old_clip_brings_its_self_score_down(fitted, dcase, tmp_path):
     detector = fitted("logmel")
     clip = next(c for c in nf.Clips.open(dcase, split="train") if c.machine == "fan")
@@ -230,6 +231,7 @@ def test_with_the_last_target_clip_goes_what_was_moved_by_it(fitted):
     assert (bank_rows(left).domain == TARGET).sum() > 9
 
 
+@pytest.mark.slow
 def test_the_first_target_clip_is_learnt(tmp_path):
     write_machine(tmp_path, "fan", 1, source=12, target=0, test=0)
     detector = nf.fit(nf.s4(), nf.Clips.open(tmp_path, split="train"))
@@ -246,6 +248,7 @@ def test_nothing_learnt_and_nothing_forgotten_is_the_fit_itself(fitted):
     assert not isinstance(fit, Grown)
 
 
+@pytest.mark.slow
 def test_thresholds_by_domain_and_other_rates_follow(fitted, more, tmp_path):
     detector = fitted("s4").with_threshold_by_domain().with_false_alarm_rate(0.2)
     grown = detector.learn(more)

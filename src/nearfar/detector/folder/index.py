@@ -134,7 +134,7 @@ def write(
     entries, banks = _entries(content, thresholds)
     if content.lessons:
         banks[LOG] = as_bytes(as_lines(content.lessons))  # before the index, see `lesson`
-    text = _text(content, entries)
+    text = _text(content, entries, _system_data(folder, content))
     was_there = check_target(folder)
     with alone(folder) as locked:
         stale = 0 if locked else STALE
@@ -223,7 +223,20 @@ def _entries(
     return entries, banks
 
 
-def _text(content: Content, entries: Sequence[Mapping[str, Any]]) -> str:
+def _system_data(folder: Path, content: Content) -> Any:
+    """The system as data; as the folder has it, if only its weights were found elsewhere since.
+
+    Else a detector that was read and written again would change by where it lay.
+    """
+    try:
+        there = _read_index(folder / INDEX)["system"]
+        found = located(from_data(there), content.origins, folder)
+    except (NearfarError, LookupError, TypeError, ValueError, AttributeError):
+        return to_data(content.system)  # nothing there, or parts of a person's own
+    return there if found == content.system else to_data(content.system)
+
+
+def _text(content: Content, entries: Sequence[Mapping[str, Any]], system: Any) -> str:
     """The index as JSON, its own hash at the end."""
     data = {
         "format": format_of(
@@ -232,7 +245,7 @@ def _text(content: Content, entries: Sequence[Mapping[str, Any]]) -> str:
             by_domain=content.threshold_by_domain,
             learnt=any(LEARNT in entry for entry in entries),
         ),
-        "system": to_data(content.system),
+        "system": system,
         "channel_order": content.order if isinstance(content.order, str) else [*content.order],
         "false_alarm_rate": content.false_alarm_rate,
         # Only then: any other is written as before, for whoever reads it.

@@ -37,8 +37,8 @@ MORE = 1.0  # clips learnt or forgotten for each of the fit's, from which there 
 class Drift:
     """What has become of one machine and section since its fit.
 
-    >>> Drift(20, 3, 1, 1.04, (0.41, 0.40), ()).told
-    'whitening, adaptation and tier are as fitted; what is known spreads 1.04 times as wide'
+    >>> Drift(20, 3, 1, 1.04, (0.41, 0.40), ("whitening", "tier"), ()).told
+    'whitening and tier are as fitted; what is known spreads 1.04 times as wide'
     """
 
     clips: int  # that it was fitted on
@@ -46,6 +46,7 @@ class Drift:
     forgotten: int
     spread: float  # squared length in whitened units over that of the fit's clips; or nan
     lr_corr: tuple[float, float]  # mean of the fit's clips, and of those known now
+    fixed: tuple[str, ...]  # what only a fit can change
     reasons: tuple[str, ...]  # for a refit
 
     @property
@@ -53,12 +54,14 @@ class Drift:
         """In a line."""
         if self.reasons:
             return f"fit again when you can: {'; '.join(self.reasons)}"
+        if not self.fixed:
+            return "nothing but the bank is fitted, so a fit on the same clips would score alike"
+        what = " and ".join([*([", ".join(self.fixed[:-1])] if self.fixed[1:] else []),
+                             self.fixed[-1]])  # fmt: skip
+        fitted = f"{what} {'are' if self.fixed[1:] else 'is'} as fitted"
         if not math.isfinite(self.spread):
-            return "this system whitens nothing, so that a fit on the same clips gives hardly more"
-        return (
-            "whitening, adaptation and tier are as fitted; what is known spreads "
-            f"{self.spread:.2f} times as wide"
-        )
+            return fitted
+        return f"{fitted}; what is known spreads {self.spread:.2f} times as wide"
 
 
 def drift_of(system: System | Ensemble, section: Section) -> Drift | None:
@@ -77,8 +80,21 @@ def drift_of(system: System | Ensemble, section: Section) -> Drift | None:
         int(facts[FIT_CLIPS]), int(facts[LEARNT]), int(facts[FORGOTTEN]),
         max(known) if known else math.nan,
         (facts.get(FIT_LR_CORR, math.nan), facts.get("lr_corr", math.nan)),
+        tuple(dict.fromkeys(name for recipe in system.members for name in _fixed(recipe))),
         tuple(dict.fromkeys(reasons)),
     )  # fmt: skip
+
+
+def _fixed(recipe: System) -> Iterator[str]:
+    """What of a member a fit alone can change, beside its bank."""
+    if recipe.whitening is not None:
+        yield "whitening"
+    if recipe.adaptation is not None:
+        yield "adaptation"
+    if any(isinstance(part, FromAudio) for part in recipe.enrichment):
+        yield "tier"
+    if any(not isinstance(part, FromAudio) for part in recipe.enrichment):
+        yield "the shift of source rows"
 
 
 def _reasons(recipe: System, member: Member, clips: int) -> Iterator[str]:

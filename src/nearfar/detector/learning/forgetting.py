@@ -78,7 +78,7 @@ def found(sections: Mapping[Key, Section], name: str) -> list[tuple[Key, Trainin
     """
     known = [(key, clip) for key, section in sections.items() for clip in section.clips]
     if DIGEST.fullmatch(name) and (one := [p for p in known if p[1].digest.startswith(name)]):
-        return one
+        return _only(one, name)
     paths = _names_of(Path(name))
     for wanted in dict.fromkeys((name, *paths)):
         if same := [pair for pair in known if pair[1].name == wanted]:
