@@ -54,7 +54,7 @@ class Domain(StrEnum):
 
 def learn(
     detector: Annotated[Path, typer.Argument(help="Folder of a detector.")],
-    clips: Annotated[
+    data: Annotated[
         list[str] | None,
         typer.Argument(
             help="Confirmed normal recordings: files, folders or CSVs. With --forget, clips as "
@@ -114,7 +114,7 @@ def learn(
     from nearfar.detector.folder.disk import alone
     from nearfar.detector.learning.teaching import Care
 
-    _check(clips, forget=forget, log=log)
+    _check(data, forget=forget, log=log)
     types, places = types_of(part), list(weights or ())
     if log:
         _show_log(load(detector, types, places, late=True), detector)
@@ -122,13 +122,13 @@ def learn(
     if forget:
         with alone(detector, make=False):
             before = load(detector, types, places)
-            after = before.forget(list(clips or ()), machine=machine, section=section)
+            after = before.forget(list(data or ()), machine=machine, section=section)
             after.save(detector)
         _show(before, after, detector)
         return
     care = Care(skip_bad, accept_suspects, exclude_suspects)
     opened = Clips.open(
-        [Path(clip) for clip in clips or ()], split="train", machine=machine,
+        [Path(one) for one in data or ()], split="train", machine=machine,
         clip_seconds=clip_seconds, channels=channels_of(near, far), pair=pair, salvage=salvage,
         time_pattern=time_pattern,
     )  # fmt: skip
@@ -148,10 +148,10 @@ def learn(
     _show(before, after, detector)
 
 
-def _check(clips: Sequence[str] | None, *, forget: bool, log: bool) -> None:
-    if log and (clips or forget):
+def _check(data: Sequence[str] | None, *, forget: bool, log: bool) -> None:
+    if log and (data or forget):
         raise SettingError("--log shows what was learnt; leave out clips and --forget")
-    if not log and not clips:
+    if not log and not data:
         what = "name them as verdicts do, or see --log" if forget else "give recordings, or --log"
         raise SettingError(f"no clips to {'forget' if forget else 'learn'}; {what}")
 
