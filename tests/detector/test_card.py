@@ -13,6 +13,7 @@ from nearfar.detector.folder.readme import CARD
 from nearfar.detector.member import Member
 from nearfar.detector.origin import Origin
 from nearfar.detector.section import Judge, Section, TrainingClip
+from nearfar.detector.trained import MACHINE_HEARD
 from nearfar.errors import FormatError
 from nearfar.system.presets import s3_eat
 
@@ -134,7 +135,30 @@ def test_weights_have_their_hash_and_licence_and_no_place_of_this_disk():
     was = Origin(f"eat-3|{digest}|layer=None", 1024, "/home/ann/eat")
     content = replace(made(["fan"]), origins=(was, was))
     text = described(content, judge_of(content))
-    assert rows(text, "Embedders")[1] == ["eat", digest[:32], "MIT as published", "1024"]
+    assert rows(text, "Embedders")[1:] == [["eat", digest[:32], "MIT as published"]]
     assert "/home" not in text
-    far = replace(content, system=s3_eat("/home/ann/eat"), origins=(was,))
-    assert "/home" not in described(far, judge_of(content))
+    for place in ("/home/ann/eat", "/home/ann's/eat", "/home/a'\"b/eat"):
+        there = replace(content, system=s3_eat(place))
+        assert "/home" not in described(there, judge_of(content))
+
+
+def test_weights_within_a_longer_embedder_are_found_and_of_others_nothing_is_claimed():
+    a, b = "ab" * 32, "cd" * 32
+    both = Origin(f"concatenated-1 eat-3|{a}|x, yamnet-1|{b}|y, pooled-1 Bands()", 9, "/x")
+    content = replace(made(["fan"]), origins=(both, Origin("mine-1", 3), Origin("big-1", 3, "/y")))
+    assert rows(described(content, judge_of(content)), "Embedders")[1:] == [
+        ["eat", a[:32], "MIT as published"], ["yamnet", b[:32], "Apache-2.0 as published"],
+        ["mine-1", "no weights", "–"], ["big-1", "not known", "–"],
+    ]  # fmt: skip
+
+
+def test_what_a_trained_encoder_has_heard_is_told():
+    content = made(["fan", "pump"])
+    sections = {}
+    for (machine, name), section in content.sections.items():
+        member = replace(section.members[0], facts={MACHINE_HEARD: float(machine == "fan")})
+        sections[machine, name] = replace(section, members=(member,))
+    text = described(replace(content, sections=sections), judge_of(content))
+    assert "An encoder was trained on: fan." in text
+    assert "An encoder was not trained on: pump." in text
+    assert "An encoder was" not in described(content, judge_of(content))

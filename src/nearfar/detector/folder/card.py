@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nearfar.detector.origin import Origin
 from nearfar.detector.section import DOMAINS, SESSIONS, Judge, Section
+from nearfar.detector.trained import MACHINE_HEARD
 from nearfar.errors import printable, visible
 from nearfar.sound.spectral import SAMPLE_RATE
 from nearfar.text import called, counted, in_markdown, lasting, number
@@ -28,7 +28,8 @@ SHOWN = 100  # machines in a table: of more a person reads none, and the index h
 # By how a fingerprint begins: what the authors of the published weights say.
 LICENCES = {"eat": "MIT", "beats": "MIT", "yamnet": "Apache-2.0"}
 ODDS = ("expected", "up to")  # two columns of two tables
-NO_WEIGHTS = "no weights"
+_WEIGHTS = re.compile(rf"\b({'|'.join(LICENCES)})-\d+\|([0-9a-f]{{32,}})\|")
+_PLACE = re.compile(r"""\bweights=('(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*")""")
 DCASE = "Recordings of DCASE Challenge Task 2 are CC BY-NC-SA 4.0"
 Judges = Callable[[tuple[str, str]], Judge]
 
@@ -42,7 +43,7 @@ def described(content: Content, judge: Judges) -> str:
     """
     parts = (
         _opening(content), _machines(content), _alarms(content, judge), _system(content),
-        _recordings(content), _encoders(content.origins), _use(content), _provenance(),
+        _recordings(content), _encoders(content), _use(content), _provenance(),
     )  # fmt: skip
     return "\n".join(line for part in parts for line in (*part, ""))
 
@@ -64,8 +65,8 @@ def _opening(content: Content) -> list[str]:
         f"# Detector of {', '.join(map(_text, machines[:6]))}{more}",
         "",
         f"Hears when {'this machine starts' if len(machines) == 1 else 'these machines start'} to "
-        f"sound wrong. Fitted by nearfar {__version__} on {counted(clips, 'clip')} taken as "
-        "normal; no anomaly is needed.",
+        f"sound wrong. Of nearfar {__version__}; it knows {counted(clips, 'clip')} taken as "
+        "normal, and no anomaly.",
     ]
 
 
@@ -181,7 +182,7 @@ def _system(content: Content) -> list[str]:
 
 def _repr(system: object) -> str:
     # Where weights lie is a place on somebody's disk, and no part of what was fitted.
-    return re.sub(r"\bweights='[^']*'", "weights='…'", repr(system))
+    return _PLACE.sub("weights='…'", repr(system))
 
 
 def _first_line(part: Any) -> str:
@@ -208,20 +209,33 @@ def _recordings(content: Content) -> list[str]:
     ]  # fmt: skip
 
 
-def _encoders(origins: Sequence[Origin]) -> list[str]:
-    rows = []
-    for origin in dict.fromkeys(origins):
-        kind, *rest = origin.fingerprint.split("|")
-        name = next((n for n in LICENCES if kind.startswith(f"{n}-")), "")
-        if len(rest) == 2 and name:
-            rows.append((name, rest[0][:32], f"{LICENCES[name]} as published", origin.dim))
-        else:
-            rows.append((printable(origin.fingerprint)[:60], NO_WEIGHTS, "nearfar's own",
-                         origin.dim))  # fmt: skip
-    head = ("embedder", "its weights' fingerprint", "licence", "numbers a clip")
-    tail = "Weights that were trained further also follow the licence of what they heard."
-    weights = any(row[1] != NO_WEIGHTS for row in rows)
-    return ["## Embedders", "", *_table(head, rows), *(["", tail] if weights else [])]
+def _encoders(content: Content) -> list[str]:
+    rows: list[tuple[object, ...]] = []
+    for origin in dict.fromkeys(content.origins):
+        # One may hear through several: each is named by its weights, which were looked at once.
+        found = _WEIGHTS.findall(origin.fingerprint)
+        rows += [(kind, digest[:32], f"{LICENCES[kind]} as published") for kind, digest in found]
+        if not found:
+            whose = "not known" if origin.place else "no weights"
+            rows.append((printable(origin.fingerprint)[:60], whose, "–"))
+    head = ("embedder", "its weights' fingerprint", "licence")
+    tail = ["", "Weights that were trained further also follow the licence of what they heard."]
+    told = tail if any(o.place for o in content.origins) else []
+    return ["## Embedders", "", *_table(head, dict.fromkeys(rows)), *told, *_heard(content)]
+
+
+def _heard(content: Content) -> list[str]:
+    """Of a trained encoder the machines that it knows, and those that it does not."""
+    sides: dict[float, dict[str, None]] = {1.0: {}, 0.0: {}}
+    for (machine, _), section in content.sections.items():
+        for member in section.members:
+            sides.get(member.facts.get(MACHINE_HEARD, -1.0), {})[machine] = None
+    words = {1.0: "An encoder was trained on", 0.0: "An encoder was not trained on"}
+    return [
+        line
+        for heard, machines in sides.items() if machines
+        for line in ("", f"{words[heard]}: {', '.join(map(_text, machines))}.")
+    ]  # fmt: skip
 
 
 def _use(content: Content) -> list[str]:
