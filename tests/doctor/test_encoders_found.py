@@ -14,11 +14,10 @@ from nearfar.embedder import weights
 def cache(tmp_path, monkeypatch):
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
 
-    def fetched(reference):
-        raise AssertionError(f"asked the hub for {reference}")
-
-    monkeypatch.setattr(weights, "_download", fetched)
-    return tmp_path / "hub"
+    asked = []
+    monkeypatch.setattr(weights, "_download", asked.append)
+    yield tmp_path / "hub"
+    assert asked == []
 
 
 def lay(cache, owner, tensors=TINY / "model.safetensors"):
