@@ -39,13 +39,14 @@ PROVOKED = {  # pages whose commands go wrong on purpose
     "errors.md": "run by tools.messages, and held to it by test_errors_page.py",
     "faq.md": "copied from errors.md, and held to it by test_site.py",
 }
+WALKS = ("day.md", "week.md")  # run in their order, in worlds of their own, by test_walks.py
 # A command that may find something, and then says so by its code.
 FINDS = {"check": {1}, "score": {1, 3}, "timeline": {1, 3}}
 PROGRAM = get_command(app)
 BY_PAGE = {
     page.name: [c for c in all_shown() if c.page == page.name]
     for page in PAGES
-    if page.name not in PROVOKED
+    if page.name not in {*PROVOKED, *WALKS}
 }
 RUN_AS_FILES = ("extend.md",)  # by test_extend.py
 QUICK = ("start-engineer.md", "data.md", "outputs.md")
