@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from nearfar.sound.audio import Audio
 
 BLOCK = 4_000  # samples that are weighted alike, block by block
-SIZE = 32  # numbers; two noises agree in the direction of so many by no chance
+SIZE = 16  # numbers; two noises agree in the direction of so many by no chance
 TURNS = 64  # blocks until their signs repeat
 
 
@@ -39,7 +39,8 @@ def sketch_of(channel: Audio) -> tuple[float, ...]:
     True
     """
     count = channel.size // BLOCK
-    if not count or channel.min() == channel.max():  # of a constant, rounding would be sketched
+    # Of a constant, rounding would be sketched; most sounds show at their ends that they are none.
+    if not count or (channel[0] == channel[-1] and channel.min() == channel.max()):
         return ()
     weights, signs = _drawn()
     with np.errstate(all="ignore"):  # what is not finite is `check`'s to refuse
