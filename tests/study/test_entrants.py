@@ -147,6 +147,18 @@ def test_other_labels_of_a_clip_are_named(files):
             error=DatasetError)  # fmt: skip
 
 
+def test_a_ground_truth_goes_before_labels_in_files_and_says_so(files):
+    rows = list(TRUTH.rows)
+    rows[3] = replace(rows[3], label="anomaly")
+    mine = Truth(tuple(rows))
+    found = read_entrants(["a.json", "b.json"])
+    with pytest.warns(nf.NearfarWarning, match=r"json: 1 clip with another label .* counts"):
+        assert truth_for(found, mine) is mine
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert truth_for(found, TRUTH) is TRUTH
+
+
 def test_other_clips_are_counted_and_named(files):
     gone = {(r.machine, r.file) for r in TABLE.rows[:5]}
     fewer = [tuple(r for r in rows if (r.machine, r.file) not in gone)

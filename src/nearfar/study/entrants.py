@@ -92,7 +92,8 @@ def truth_for(entrants: Sequence[Entrant], truth: Truth | None) -> Truth:
 
     Raises:
         SettingError: there are none.
-        DatasetError: two results have other labels for one clip.
+        DatasetError: two results have other labels for one clip. With labels that were given that
+            is a warning.
     """
     runs = _runs(entrants)
     told = [(run, run.truth) for run in runs if run.truth is not None]
@@ -101,24 +102,29 @@ def truth_for(entrants: Sequence[Entrant], truth: Truth | None) -> Truth:
             f"{place(runs[0].path)}: scores without labels; give --truth FILE, or {MAKE}"
         )
     # What the user gives goes before what files say of themselves.
-    if truth is not None:
-        return truth
-    first, labels = told[0]
-    index = index_of(labels)
-    for run, other in told[1:]:
-        unlike = [
-            quoted(row.file)
-            for row in other.rows
-            if (mine := index.get((row.machine, row.section), {}).get(stem(row.file)))
-            and (mine.label, mine.domain) != (row.label, row.domain)
-        ]
-        if unlike:
+    first, labels = (None, truth) if truth is not None else told[0]
+    for run, other in told:
+        if not (unlike := _unlike(labels, other)):
+            continue
+        what = f"{place(run.path)}: {counted(len(unlike), 'clip')} with another label or domain"
+        if first is not None:
             raise DatasetError(
-                f"{place(run.path)}: {counted(len(unlike), 'clip')} with another label or domain "
-                f"than in {place(first.path)}: {named(unlike)}; give the right ones with --truth "
-                "FILE"
+                f"{what} than in {place(first.path)}: {named(unlike)}; give the right ones with "
+                "--truth FILE"
             )
+        warn(f"{what} than in the ground truth, which counts: {named(unlike)}")
     return labels
+
+
+def _unlike(labels: Truth, other: Truth) -> list[str]:
+    """The clips of which two say different things."""
+    index = index_of(labels)
+    return [
+        quoted(row.file)
+        for row in other.rows
+        if (mine := index.get((row.machine, row.section), {}).get(stem(row.file)))
+        and (mine.label, mine.domain) != (row.label, row.domain)
+    ]
 
 
 def check_clips(entrants: Sequence[Entrant], truth: Truth) -> None:
