@@ -115,11 +115,11 @@ def test_what_is_refused_leaves_no_package(
     assert {path.name: path.read_bytes() for path in team.iterdir()} == before
 
 
-def test_what_a_package_needs_is_said_one_by_one(run, tmp_path):
+def test_what_a_package_needs_is_said_in_one_line(run, tmp_path):
     for given, said in (
-        ((), "-o PACKAGE.zip"), (("-o", tmp_path / "p.zip"), "DATA"),
-        ((tmp_path, "-o", tmp_path / "p.zip"), "--label"),
-        ((tmp_path, "-o", tmp_path / "p.zip", "--label", "A_B"), "--meta"),
+        ((), "DATA, a detector, --label Last_INST, --meta FILE.YAML, -o PACKAGE.zip"),
+        ((tmp_path, "-o", tmp_path / "p.zip"), "a detector, --label Last_INST, --meta FILE.YAML"),
+        ((tmp_path, tmp_path, "-o", "p.zip", "--label", "A_B"), "needs --meta FILE.YAML too"),
     ):  # fmt: skip
         code, out, err = run("submit", *given)
         assert (code, out, err.count("\n")) == (2, "", 1)

@@ -99,6 +99,15 @@ def test_five_systems_are_too_many(tmp_path):
     assert any("5 systems, at most 4" in line for line in wrong)
 
 
+def test_a_zip_of_thousands_keeps_nobody_busy(tmp_path):
+    files = files_of(made(1))
+    files |= {f"{ONE}anomaly_score_m{n}_section_00_test.csv": b"a.wav,1\n" for n in range(200)}
+    files |= {f"task2/{n}.pdf": PDF for n in range(9)}
+    wrong, _ = lines(zipped(tmp_path / "p.zip", files))
+    assert any("205 files in it are no system's" in line for line in wrong)
+    assert any("10 reports" in line for line in wrong)
+
+
 def test_clips_are_those_of_the_test_folder(tmp_path):
     path = tmp_path / "p.zip"
     path.write_bytes(made())
@@ -146,6 +155,7 @@ def test_what_other_years_and_tasks_have_is_known(tmp_path):
     files = files_of(made())
     files["task2/Kim_LUDO_task2.technical_report.pdf"] = files.pop(REPORT)
     files["task1/Kim_LUDO_task1_1/output.csv"] = b"x"
+    files["task1/Kim_LUDO_task1.technical_report.pdf"] = b"x"
     assert lines(zipped(tmp_path / "p.zip", files)) == ([], [])
     old = {n.replace("_section_00_test", "_id_00"): c for n, c in files.items()}
     wrong, doubts = lines(zipped(tmp_path / "old.zip", old))

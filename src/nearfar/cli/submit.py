@@ -142,14 +142,17 @@ def submit(
         _check(check, data, opened, template, as_json, replace)
         return
     _refuse({"--json": as_json}, "a package that is made; --check has one")
+    needed = {"DATA": data, "a detector": detectors, "--label Last_INST": label,
+              "--meta FILE.YAML": meta, "-o PACKAGE.zip": output}  # fmt: skip
+    lacking = [name for name, value in needed.items() if not value]
+    if data is None or label is None or meta is None or output is None or not detectors:
+        raise SettingError(f"a package needs {', '.join(lacking)} too; see nearfar submit --help")
+    inputs = [data, *detectors, meta, pdf, dev, template, *(results or ())]
     # First: hours of scoring must not end in "cannot be written".
-    path = _needed(output, "-o PACKAGE.zip")
-    inputs = [data, *(detectors or ()), meta, pdf, dev, template, *(results or ())]
-    check_output(path, endings=(".zip",), inputs=inputs, replace=replace)
+    check_output(output, endings=(".zip",), inputs=inputs, replace=replace)
     _make(
-        _needed(data, "DATA, the evaluation set"), detectors or [], path,
-        _needed(label, "--label Last_INST"), _needed(meta, "--meta FILE"), template, pdf,
-        results or [], dev, types_of(part), opened, Session(workers, cache, device, batch_size),
+        data, detectors, output, label, meta, template, pdf, results or [], dev, types_of(part),
+        opened, Session(workers, cache, device, batch_size),
     )  # fmt: skip
 
 
@@ -301,9 +304,3 @@ def _refuse(given: dict[str, Any], beside: str) -> None:
     for name, value in given.items():
         if value:
             raise SettingError(f"{name} does not go with {beside}; leave one of them out")
-
-
-def _needed(value: Any, what: str) -> Any:
-    if value is None:
-        raise SettingError(f"a package needs {what}; see nearfar submit --help")
-    return value

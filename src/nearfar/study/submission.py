@@ -6,6 +6,7 @@ import json
 import warnings
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -46,7 +47,7 @@ class Candidate:
     detector: Detector | None
     table: ScoreTable | None  # of official files
 
-    @property
+    @cached_property  # the weights' heads are read for it
     def known(self) -> Meta:
         """What a meta file asks and is known; of files of somebody nothing."""
         return {} if self.detector is None else known_of(self.detector)

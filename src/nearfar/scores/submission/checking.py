@@ -23,6 +23,7 @@ from nearfar.scores.truth import quoted, section_name, shown
 from nearfar.text import called, named
 
 Expected = Mapping[Key, frozenset[str]]  # machine and section → names of the test clips
+MOST_IN_SYSTEM = 200  # files; 2022 had 84, later years have less than twenty
 Values = Mapping[Key, Mapping[str, float]]
 _OTHER_TASK = re.compile(r"task\d+[a-z]?", re.IGNORECASE)
 
@@ -80,7 +81,8 @@ def check_package(
     remarks += _places(folders, archive.names)
     remarks += _labels(folders)
     tables: dict[str, Values] = {}
-    for folder in folders:
+    # No more are read than are allowed: somebody's zip shall not keep anyone busy for hours.
+    for folder in folders[:MOST_SYSTEMS]:
         values, found = _scores(archive, folder)
         tables[folder.name] = values
         remarks += [*meta_remarks(archive, folder.name, folder.files, form), *found]
@@ -131,12 +133,15 @@ def _places(folders: list[SystemFolder], names: tuple[str, ...]) -> Iterator[Rem
         )  # fmt: skip
     inside = {name for folder in folders for name in folder.files.values()}
     for name in names:
-        top = PurePosixPath(name).parts[0]
-        if name in inside or name.lower().endswith(".pdf"):
+        if name in inside or name.lower().endswith(".pdf") or _is_of_other_task(name):
             continue
-        if _OTHER_TASK.fullmatch(top) and top.lower() != TASK and "/" in name:
-            continue  # another task's, for which others are
         yield Remark(name, "nothing of a package; leave it out", wrong=False)
+
+
+def _is_of_other_task(name: str) -> bool:
+    """Does a file lie in another task's folder? Others judge what is in it."""
+    top, *below = PurePosixPath(name).parts
+    return bool(below) and top.lower() != TASK and _OTHER_TASK.fullmatch(top) is not None
 
 
 def _labels(folders: list[SystemFolder]) -> Iterator[Remark]:
@@ -167,6 +172,11 @@ def _scores(archive: ZipContents, folder: SystemFolder) -> tuple[Values, list[Re
     """Scores of a system by machine and section, and what is wrong with its files."""
     found: dict[str, dict[Key, Mapping[str, float]]] = {kind: {} for kind in KINDS}
     remarks: list[Remark] = []
+    if len(folder.files) > MOST_IN_SYSTEM:
+        text = (
+            f"{len(folder.files)} files in it are no system's; leave its official files alone there"
+        )
+        return {}, [Remark(folder.path, text)]
     for inner, name in sorted(folder.files.items()):
         keys = {kind: named_key(inner, kind) for kind in KINDS}
         # Names of earlier years count too; what is not quite right with them is a doubt.
@@ -295,13 +305,17 @@ def _clips(
 
 def _report(archive: ZipContents, folders: list[SystemFolder]) -> Iterator[Remark]:
     """The technical report: there, a PDF, and called so."""
-    reports = [name for name in archive.names if name.lower().endswith(".pdf")]
+    found = [name for name in archive.names if name.lower().endswith(".pdf")]
+    reports = [name for name in found if not _is_of_other_task(name)]
     if not reports:
         wanted = f"{TASK}/{folders[0].name if folders else 'Last_INST_task2_1'}"
         yield Remark("", f"no technical report; put it in as {shown(wanted)}.technical_report.pdf")
         return
     labels = {folder.label for folder in folders}
-    for name in reports:
+    if len(reports) > MOST_SYSTEMS:
+        text = f"{len(reports)} reports of {MOST_SYSTEMS} systems at most; keep one a system"
+        yield Remark("", text)
+    for name in reports[:MOST_SYSTEMS]:
         base = PurePosixPath(name).name
         try:  # a PDF that is cut is one whose upload broke off
             why = report_fault(archive.read(name, LARGEST_REPORT))
