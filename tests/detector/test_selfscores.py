@@ -27,7 +27,7 @@ def traces(n, session=""):
     return Traces(("",) * n, (session,) * n, np.zeros((n, len(NUMBERS))))
 
 
-def held(system, rows, new, keep=None, session="", folds=None):
+def held(system, rows, new, keep=None, session="", folds=None, known=None):
     """Self-scores of a member fitted on rows, with new ones learnt; and the member of both."""
     folds = np.arange(N) % 3 if folds is None else folds
     table = NormalRows(rows, np.arange(N), np.zeros(N, np.int8), np.zeros(N))
@@ -39,7 +39,13 @@ def held(system, rows, new, keep=None, session="", folds=None):
     origin = np.concatenate([np.arange(N)[keep], N + np.arange(m)])
     grown = Member(both, origin, np.zeros(len(both), np.int8), member.whitening, np.zeros(0))
     asked = HeldAgain(
-        system, member, traces(N), keep, NewRows(system, real, ()), traces(m, session), grown
+        system,
+        member,
+        known or traces(N),
+        keep,
+        NewRows(system, real, ()),
+        traces(m, session),
+        grown,
     )
     return scored(asked), member, grown
 
@@ -61,6 +67,25 @@ def test_one_session_is_held_out_whole():
     for i in range(4):
         nearest = np.sqrt(((z - theirs[i]) ** 2).sum(axis=1)).min()
         assert found.values[N + i] == pytest.approx(nearest, rel=1e-12)
+
+
+def test_one_session_is_held_out_whole_also_where_the_fit_has_clips_of_it():
+    rows = normal(N)
+    new = rows[:1] + 1e-3  # of the day that the fit's first clip is of
+    known = Traces(("",) * N, ("monday", *[""] * (N - 1)), np.zeros((N, len(NUMBERS))))
+    apart, member, _ = held(SYSTEM, rows, new)
+    together, *_ = held(SYSTEM, rows, new, session="monday", known=known)
+    assert apart.values[0] < 0.1 * member.self_scores[0]  # it has a neighbour now
+    assert together.values[0] == member.self_scores[0]
+    assert apart.values[-1] < 0.1 * together.values[-1]
+
+
+def test_what_is_learnt_beside_does_not_change_a_bit_of_what_was_learnt_before():
+    rows, new = normal(N), normal(7, 1)
+    far = new[-1:] + 1e3
+    one, *_ = held(SYSTEM, rows, new)
+    two, *_ = held(SYSTEM, rows, np.concatenate([new, far]))
+    assert np.array_equal(two.values[:-1], one.values)
 
 
 def test_a_forgotten_clip_judges_none():
