@@ -136,13 +136,14 @@ def _numbers(clip: Clip, what: Heard, *, is_day: bool) -> list[float]:
         float(seen.sample_rate) if seen else 0.0,
         *_two(seen.clipped if seen else ()),
         *_two(seen.zeros if seen else ()),
+        # Without a time the place in its recording: within one it is as good an order.
         zoned.timestamp() if zoned is not None else clip.start,
         float(is_day),
     ]  # fmt: skip
 
 
 def _two(values: Sequence[float]) -> tuple[float, float]:
-    both = (*values, math.nan, math.nan)
+    both = (*values, math.nan, math.nan)  # one channel has no second
     return both[0], both[1]
 
 

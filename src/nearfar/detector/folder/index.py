@@ -23,13 +23,13 @@ from nearfar.detector.folder.disk import BANK, LOG, alone, check_folder, write_f
 from nearfar.detector.folder.formats import FORMAT, format_of, license_in
 from nearfar.detector.folder.late import LateSections
 from nearfar.detector.folder.lessons import KEY as LEARNT
-from nearfar.detector.folder.lessons import grown_data, read_grown
+from nearfar.detector.folder.lessons import clips_in, grown_data, lessons_in, read_grown
 from nearfar.detector.folder.previous import has_whole_banks, keeping, previous_of, sweep
 from nearfar.detector.folder.readme import card_beside
 from nearfar.detector.folder.weights import as_data, copy_weights, drop_weights, located
 from nearfar.detector.folder.weights import from_data as embedders_from_data
 from nearfar.detector.learning.growth import Grown
-from nearfar.detector.learning.lesson import Lesson, as_lines, from_lines, settled, state_of
+from nearfar.detector.learning.lesson import Lesson, as_lines
 from nearfar.detector.origin import Origin, origins
 from nearfar.detector.section import Section
 from nearfar.embedder.contract import weights_of
@@ -163,17 +163,11 @@ def heading(folder: Path) -> Heading:
     """
     data = _read_index(folder / INDEX)
     try:
-        counts = {(str(e["machine"]), str(e["section"])): _clips(e) for e in data["sections"]}
+        counts = {(str(e["machine"]), str(e["section"])): clips_in(e) for e in data["sections"]}
         rate = check_rate(data["false_alarm_rate"])
         return Heading(counts, rate, _order(data), _by_domain(data), license_in(data))
     except (LookupError, TypeError, SettingError):
         raise FormatError(f"{folder / INDEX}: not as nearfar writes it; fit again") from None
-
-
-def _clips(entry: Mapping[str, Any]) -> int:
-    """How many clips a section knows, with those learnt since its fit."""
-    since = entry.get(LEARNT, {"clips": (), "forgotten": ()})
-    return len(entry["clips"]) + len(since["clips"]) - len(since["forgotten"])
 
 
 def _write_whole(
@@ -316,26 +310,8 @@ def _content(
         rate = check_rate(data["false_alarm_rate"])
         return Content(
             system, sections, _order(data), rate, known, _by_domain(data), license_in(data),
-            _lessons(folder, data),
+            lessons_in(folder, data),
         )  # fmt: skip
-
-
-def _lessons(folder: Path, data: Mapping[str, Any]) -> tuple[Lesson, ...]:
-    """What the log says that took place; a detector without one has learnt nothing yet."""
-    try:
-        text = (folder / LOG).read_bytes().decode(errors="replace")
-    except OSError:
-        return ()
-    nothing: dict[str, Any] = {"clips": [], "forgotten": []}
-    state = state_of(
-        (
-            str(e["machine"]), str(e["section"]), [digest for _, digest in e["clips"]],
-            [digest for _, digest in e.get(LEARNT, nothing)["clips"]],
-            e.get(LEARNT, nothing)["forgotten"],
-        )
-        for e in data["sections"]
-    )  # fmt: skip
-    return settled(from_lines(text), state)
 
 
 def _section(

@@ -14,10 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nearfar.detector.folder.banks import bank_file, finite, owner, read_bank
-from nearfar.detector.folder.disk import BANK
+from nearfar.detector.folder.disk import BANK, LOG
 from nearfar.detector.folder.tracks import traces_data, traces_in
 from nearfar.detector.learning.growth import Grown, grow
 from nearfar.detector.learning.learnt import Learnt, LearntRows
+from nearfar.detector.learning.lesson import Lesson, from_lines, settled, state_of
 from nearfar.detector.origin import Origin
 from nearfar.detector.section import Section, TrainingClip
 from nearfar.errors import FormatError
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from nearfar.system.system import Ensemble, System
 
 KEY = "learnt"  # of a section's entry in the index
-Facts = list[dict[str, float | None]]
+NOTHING: Mapping[str, Any] = {"clips": (), "forgotten": ()}  # of a section that is as fitted
 
 
 def grown_data(
@@ -55,6 +56,35 @@ def grown_data(
         "facts": [finite(member.facts) for member in section.members],
     }
     return said, {name: content}
+
+
+def clips_in(entry: Mapping[str, Any]) -> int:
+    """How many clips a section knows, with those learnt since its fit."""
+    since = entry.get(KEY, NOTHING)
+    return len(entry["clips"]) + len(since["clips"]) - len(since["forgotten"])
+
+
+def lessons_in(folder: Path, data: Mapping[str, Any]) -> tuple[Lesson, ...]:
+    """What the log says that took place; a detector without one has learnt nothing yet.
+
+    Args:
+        folder: the detector's.
+        data: its index.
+    """
+    # No score needs it: gone or damaged, it stops nothing.
+    try:
+        text = (folder / LOG).read_bytes().decode(errors="replace")
+    except OSError:
+        return ()
+    state = state_of(
+        (
+            str(e["machine"]), str(e["section"]), [digest for _, digest in e["clips"]],
+            [digest for _, digest in e.get(KEY, NOTHING)["clips"]],
+            e.get(KEY, NOTHING)["forgotten"],
+        )
+        for e in data["sections"]
+    )  # fmt: skip
+    return settled(from_lines(text), state)
 
 
 def _whose(key: tuple[str, str], known: Sequence[Origin]) -> dict[str, Any]:

@@ -83,6 +83,7 @@ def workings_in(tensors: Tensors, i: int, made: Index, dim: int, clips: int) -> 
 
 def _bytes(digests: tuple[str, ...], size: int) -> NDArray[np.uint8]:
     """(n, size), of hexadecimal texts; what is no such text is zeros, as an empty one."""
+    # Of one width, as an array must have it.
     text = [digest.rjust(2 * size, "0")[-2 * size :] for digest in digests]
     return np.frombuffer(bytes.fromhex("".join(text)), np.uint8).reshape(len(digests), size).copy()
 

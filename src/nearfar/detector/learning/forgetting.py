@@ -80,6 +80,7 @@ def found(sections: Mapping[Key, Section], name: str) -> list[tuple[Key, Trainin
     if DIGEST.fullmatch(name) and (one := [p for p in known if p[1].digest.startswith(name)]):
         return _only(one, name)
     paths = _names_of(Path(name))
+    # From the whole name to ever less of it: what is said in full means one clip.
     for wanted in dict.fromkeys((name, *paths)):
         if same := [pair for pair in known if pair[1].name == wanted]:
             return _only(same, name)
@@ -124,6 +125,7 @@ def _matches(name: str, wanted: str) -> bool:
 
 def _in_folder(wanted: str) -> Callable[[str], bool]:
     """Is a clip of that name, or a part of one, in a folder that is there?"""
+    # As it is on the disk now; the folder may have lost files since, which are then to be named.
     files = [path for path in Path(wanted).rglob("*") if path.is_file()]
     names = {name for path in files for name in _names_of(path)}
     return lambda name: name in names or name.rpartition("@")[0] in names
@@ -147,13 +149,14 @@ def _shrunk(
         )
     fitted, learnt, forgotten = parts(section, system)
     own = {clip.digest for clip in fitted.clips}
+    # Theirs stay in the fit's bank file, unseen, so that they can come back.
     forgotten = tuple(sorted({*forgotten, *(gone & own)}))
     if len(forgotten) == len(own):
         raise DatasetError(
             f"{called(*key)}: that forgets all clips that it was fitted on, and whitening and "
             "threshold are theirs; fit again on the others"
         )
-    if forgotten:
+    if forgotten:  # else the fit's own self-scores are as they were
         check_teachable(key[0], fitted)
     places = [i for i, clip in enumerate(learnt.clips) if clip.digest not in gone]
     return grow(system, fitted, learnt.chosen(places), forgotten)

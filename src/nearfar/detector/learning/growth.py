@@ -144,6 +144,7 @@ def _facts(
 ) -> dict[str, float]:  # fmt: skip
     """What a person should know of it now, and what the fit knew."""
     clips = int(keep.sum()) + len(learnt)
+    # Of an older fit the mean alone is known; it stands for each of its clips.
     lr_corr = np.full(clips, float(member.facts.get("lr_corr", float("nan"))))
     if fitted.traces is not None:
         lr_corr = np.concatenate(
@@ -165,6 +166,7 @@ def _sessions(fitted: Section, learnt: Learnt, keep: NDArray[np.bool_]) -> dict[
     """Facts of the days and recordings, where they are known."""
     if fitted.traces is None:
         return {}
+    # How many a day there are stays the fit's word: what is confirmed is no even sample.
     traces = fitted.traces.where(keep).beside(learnt.traces)
     sizes = traces.sessions()
     if not sizes:

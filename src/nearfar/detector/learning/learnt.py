@@ -67,6 +67,7 @@ class Learnt:
     def chosen(self, places: Sequence[int]) -> Learnt:
         """Some of them, in the order given."""
         index = np.array(places, dtype=np.int64)
+        # Residual rows go by the place of their clip, which is another now.
         new = {old: place for place, old in enumerate(places)}
         rows = tuple(
             LearntRows(
@@ -155,6 +156,7 @@ class NewRows:
         mine, first = learnt.rows[i], int(member.origin.max()) + 1
         real = None
         if len(learnt):
+            # Behind the fit's: its rows keep their origins, and with them their bits.
             origin = first + np.arange(len(learnt))
             real = MemoryBank(mine.embeddings.astype(np.float64), origin, learnt.domain)
         pools = tuple({first + o: rows for o, rows in pool.items()} for pool in mine.pools)
@@ -196,6 +198,7 @@ def kept_rows(member: Member, keep: NDArray[np.bool_], rows: MemoryBank) -> NDAr
         rows: of clips of the fit.
     """
     n = len(keep)
+    # The real rows come first, one a clip: by their origins the made ones find theirs.
     names = member.origin[:n]
     order = np.argsort(names, kind="stable")
     own = order[np.searchsorted(names[order], rows.origin)]

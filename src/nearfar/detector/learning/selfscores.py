@@ -145,6 +145,7 @@ def _score_alone(asked: HeldAgain, groups: list[Index], into: Rows) -> None:
     bank, first = asked.grown.bank, int(asked.keep.sum())
     z, names = bank.embeddings[first : asked.clips], asked.grown.origin[first : asked.clips]
     single = np.array([g[0] for g in groups if len(g) == 1], dtype=np.int64)
+    # One search for all that are alone: a bank for each would take as long as their number.
     if len(single):
         into[single] = judged(asked.recipe.rule, z[single], bank, leave_out=names[single])
     for group in groups:
@@ -161,6 +162,7 @@ def _table(asked: HeldAgain) -> tuple[NormalRows, Index]:
     table = NormalRows(member.embeddings[:n], member.origin[:n], member.domain[:n], lr_corr)
     if workings is not None:
         return table, workings.folds
+    # Each clip by itself; of those that lie in recordings nothing is learnt, see `teaching`.
     recipe = asked.recipe
     return table, assign_folds(np.arange(n), table.domain, recipe.folds, recipe.seed)
 

@@ -70,6 +70,7 @@ def _by_look(section: Section, pairs: Sequence[tuple[Clip, Heard]]) -> list[Susp
     if not known:
         return _by_range(section, pairs)
     places = [i for i, (_, what) in enumerate(pairs) if what.look is not None]
+    # One after the other would do, and take minutes for a thousand.
     size = max(1, int(AT_A_TIME * len(known)))
     found: list[Suspect] = []
     for first in range(0, len(places), size):
@@ -130,6 +131,7 @@ def _by_score(
             system.members, section.members, system.weights, rows, strict=True
         ):
             scores.append(judged(recipe.rule, member.scale(new), member.bank))
+            # Nothing is fitted on these: the judgement asks for domains alone.
             both = NormalRows(
                 np.concatenate([member.embeddings[:n], new]),
                 np.arange(n + len(new)),

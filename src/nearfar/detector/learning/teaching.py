@@ -69,6 +69,7 @@ def assigned(
     if domain not in (None, "source", "target"):
         raise SettingError(f"domain {domain!r}; it is source or target")
     given = clips
+    # What is no list of clips is refused below, by the words of a fit.
     if isinstance(clips, Sequence) and all(isinstance(c, Clip) for c in clips):
         machines = keys.machines_of(sections)
         refuse_first(clips)
@@ -119,6 +120,7 @@ class Lecture:
             DatasetError: clips that are known already, or nothing left to learn.
         """
         pairs = self._unknown(hearing.of(self.chains), care)
+        # In the fit's order, so that what is named first does not depend on how it was typed.
         groups = {
             key: Normals(key, [pairs[i] for i in places], self.chains).group
             for key, places in sorted(by_section(clip for clip, _ in pairs).items())
@@ -139,6 +141,7 @@ class Lecture:
             for clip in section.clips
         }
         lines = []
+        # By the sound, not by the name: a copy elsewhere is no second witness.
         for clip, what in pairs:
             if what.digest in known:
                 (machine, _), name = known[what.digest]
@@ -174,10 +177,12 @@ class Lecture:
         if not (care.accept_suspects or care.exclude_suspects):
             raise refusal_of(suspects, total)
         said = [f"{one.clip.file} {told(one)}" for one in suspects]
+        # Said either way: who reads no word of them may think there were none.
         if care.accept_suspects:
             warn(f"learnt although they stand out: {named(said)}")
             return groups
         warn(f"left out, for they stand out: {named(said)}")
+        # A clip may stand out in several ways, and goes once.
         out = {one.clip for one in suspects}
         left = {
             key: [pair for pair in group if pair[0] not in out] for key, group in groups.items()
@@ -210,11 +215,13 @@ class Lecture:
         domain = np.array(
             [TARGET if clip.domain == "target" else SOURCE for clip, _ in group], np.int8
         )
+        # Kept with the clips: when a clip is forgotten and another comes, no sound is read again.
         rows = tuple(
             LearntRows(one, tuple(self._pools(i, fitted, group, runtime)))
             for i, one in enumerate(self._rows(group))
         )
         fresh = None
+        # Where an encoder was trained it may know this clip by its near channel.
         if fitted.fresh is not None:
             found = [training_of(member.embedder) for member in self.system.members]
             trainings = [one for one in found if one is not None]
@@ -232,6 +239,7 @@ class Lecture:
         pools: list[Pool] = []
         for part in recipe.enrichment:
             size = 0
+            # By the fit's counts and tier: what was learnt before must not change the number.
             if isinstance(part, Following) and isinstance(part, FromAudio):
                 sources = int((real == SOURCE).sum())
                 size = part.each(lr_corr_of(fitted, i), sources, int((real == TARGET).sum()))
@@ -265,6 +273,7 @@ def check_teachable(machine: str, fitted: Section) -> None:
     """
     if fitted.traces is not None and all(m.workings is not None for m in fitted.members):
         return
+    # Parts of one recording would judge each other, and the threshold come out far too low.
     if any(SESSIONS in member.facts for member in fitted.members):
         raise DatasetError(
             f"{machine}: an older nearfar fitted it and did not keep which clips are of one day or "
