@@ -138,6 +138,22 @@ def test_channel_orders_are_told_and_read(tmp_path):
             "no channel 3", error=AudioError)  # fmt: skip
 
 
+def test_a_list_comes_back_with_all_that_it_says(tmp_path):
+    rng = np.random.default_rng(5)
+    write(tmp_path / "in" / "a.wav", np.concatenate([machine_sound(rng, 4)] * 2))
+    write(tmp_path / "in" / "b.wav", machine_sound(rng))
+    (tmp_path / "list.csv").write_text(
+        "path,start,stop,machine,section,domain,split,label,attributes,time,near_channel,far_channel\n"
+        "in/a.wav,0.5,2,press 1,3,target,test,anomaly,spd_2,2026-06-15T08:30:00,4,1\n"
+        "in/a.wav,2,3.5,press 1,3,source,train,normal,,2026-06-15T08:30:00,2,3\n"
+        "in/b.wav,,,press 2,00,,,,x_1,,,\n"
+    )
+    clips = nf.Clips.open(tmp_path / "list.csv")
+    assert export(clips, tmp_path / "hf").rewritten == 2
+    check_rules(tmp_path / "hf")
+    assert said(nf.Clips.open(tmp_path / "hf")) == said(clips)
+
+
 def test_floats_and_times_keep_all_that_they_have(tmp_path):
     sound = machine_sound(np.random.default_rng(3))
     for side, samples in zip(("near", "far"), sound, strict=True):

@@ -59,6 +59,16 @@ def test_columns_of_two_kinds_are_seen():
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("cells", "kind"),
+    [(["1e5", "inf"], "number"), (["+1", "-2"], "whole"), (["NA", "null"], "number"),
+     (["None", "x"], "text"), (["True", "false"], "truth"), (["True", ""], "text"),
+     (["1_000"], "text"), (["0x1f"], "text"), ([], "whole")],
+)  # fmt: skip
+def test_kinds_are_those_that_the_tables_reader_would_see(cells, kind):
+    assert kind_of(cells) == kind
+
+
 def test_an_export_is_known_by_its_card_and_by_nothing_else_in_it(tmp_path):
     assert not is_export(tmp_path)
     (tmp_path / "README.md").write_text(card("a", {"train": [ROW]}, COLUMNS, ""))

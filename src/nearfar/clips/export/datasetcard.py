@@ -20,6 +20,11 @@ LICENCES = {
     "odbl", "odc-by", "pddl", "unknown",
 }  # fmt: skip
 _FIRST = 10_000  # rows, by which the datasets library decides what a column is
+# Words that pandas, which reads the table for that library, takes for an empty cell.
+_NOTHING = {
+    "", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN",
+    "<NA>", "N/A", "NA", "NULL", "NaN", "None", "n/a", "nan", "null",
+}  # fmt: skip
 _SAYS = {
     "file_name": "the sound, below the folder of this table",
     "machine": "whose sound it is",
@@ -54,11 +59,17 @@ def kind_of(cells: Iterable[str]) -> str:
     """
     # A whole column of digits is read as numbers, one with a gap as fractions, an empty one too.
     found = list(cells)[:_FIRST]
-    filled = [cell for cell in found if cell]
-    if any(not re.fullmatch(r"[+-]?[0-9]+(\.[0-9]*)?", cell) for cell in filled):
+    filled = [cell for cell in found if cell not in _NOTHING]
+    full = len(filled) == len(found)
+    if filled and all(cell.casefold() in ("true", "false") for cell in filled):
+        return "truth" if full else "text"
+    try:
+        numbers = [float(cell) for cell in filled if "_" not in cell]  # which Python takes in one
+    except ValueError:
         return "text"
-    whole = len(filled) == len(found) and all("." not in cell for cell in filled)
-    return "whole" if whole else "number"
+    if len(numbers) < len(filled):
+        return "text"
+    return "whole" if full and all(cell.lstrip("+-").isdigit() for cell in filled) else "number"
 
 
 def load_alike(tables: Tables, columns: Sequence[str]) -> bool:
