@@ -92,8 +92,8 @@ def run() -> str:
         "",
         f"By the clock {total / clock:.0f} clips a second ({total / min(runs)[0]:.0f} in the best "
         f"of the {RUNS} runs), with a load of {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores, "
-        f"{CORES} of it its own. By processor time, on {CORES} cores of its own, "
-        f"{CORES * total / busy:.0f}, and of a larger set {CORES / further:.0f} for each further "
-        "second.",
+        f"{CORES} of it its own. By processor time {CORES} cores of its own do "
+        f"{CORES * total / busy:.0f} a second, start-up included, and {CORES / further:.0f} of the "
+        "further clips of a larger set.",
     ]
     return "\n".join(rows)
