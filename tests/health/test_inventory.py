@@ -99,6 +99,17 @@ def test_folders_that_lack_something(tmp_path):
     assert not [k for k in kinds if k[0] == "a"]
 
 
+def test_folders_beside_those_of_machines(tmp_path):
+    fan = machine(tmp_path / "raw")
+    put(tmp_path / "raw/valve")
+    put(tmp_path / "raw/pump", "a.wav")
+    put(tmp_path / "raw/supplemental")
+    put(tmp_path / "raw/notes", "a.txt")
+    told = {(f.machine, f.kind, f.wrong) for f in inventory([tmp_path]).findings}
+    assert told == {("valve", "empty", True), ("pump", "stray", False)}
+    assert inventory([fan]).findings == ()  # what lies beside DATA itself is not looked at
+
+
 def test_names_that_others_begin_with_are_a_note(tmp_path):
     machine(tmp_path, "ToyCar")
     machine(tmp_path, "ToyCarEmu")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from nearfar.clips.words import label_of
 from nearfar.errors import DatasetError, NearfarError, did_you_mean, printable
 from nearfar.health.known import YEARS, KnownSet, recognised, sets_of, year_in
 from nearfar.sound.audio import SUFFIXES
-from nearfar.text import counted
+from nearfar.text import counted, named
 
 NAMED = 5  # files or numbers named in a line; the JSON has all
 _LIST = re.compile(r"attributes_(\d\d)\.csv", re.IGNORECASE)
@@ -77,6 +77,7 @@ def inventory(roots: Sequence[Path], year: int | None = None) -> Inventory:
         raise DatasetError(f"{roots[0]}: no DCASE set of {year}, which has machines' folders with "
                            "train or test in them; give no year")  # fmt: skip
     found = [one for machine in machines for one in _of_machine(machine)]
+    found += _beside(folders, {root.absolute() for root in roots})
     found += _of_names(sorted({machine.name for machine in machines}))
     told = year or _year_of(roots)
     sets = _sets(machines, told)
@@ -262,6 +263,24 @@ def _flat(attributes: str) -> str:
 
 
 # ---- the whole set -------------------------------------------------------------------------------
+
+
+def _beside(machines: Iterable[Path], roots: Collection[Path]) -> Iterator[Finding]:
+    """Folders beside those of machines, within DATA, that are none or are empty."""
+    known = list(machines)
+    places = {folder.parent for folder in known if folder.absolute() not in roots}
+    for folder in sorted(sub for place in places for sub in listing(place)[1]):
+        if any(folder in (machine, *machine.parents) for machine in known):
+            continue
+        files, subs = listing(folder)
+        sounds = [file.name for file in files if file.suffix.lower() in SUFFIXES]
+        if not files and not subs:
+            yield Finding(folder.name, "empty", printable(f"{folder.name}: an empty folder beside "
+                          "those of machines; fill it, or remove it"))  # fmt: skip
+        elif sounds:
+            yield Finding(folder.name, "stray", printable(f"{folder.name}: sound files, but no "
+                          f"folder train or test, so nobody reads them ({named(sounds)})"),
+                          tuple(sounds), False)  # fmt: skip
 
 
 def _of_names(names: Sequence[str]) -> list[Finding]:
