@@ -44,20 +44,22 @@ from nearfar.errors import (
     NearfarError,
     NearfarWarning,
     in_shell,
+    once_left_out,
     unusable,
     visible,
+    warn,
 )
 from nearfar.files import begins, check_output
 from nearfar.system.named import system_of
-from nearfar.text import counted, in_rows
+from nearfar.text import LEFT_OUT, counted, in_rows
 
 if TYPE_CHECKING:
-    from nearfar.clips import Clips
     from nearfar.detector.checked import Beside, Listing
     from nearfar.detector.fitting import LookedOver
     from nearfar.health.inventory import Inventory
     from nearfar.health.suspects import Suspect
     from nearfar.runtime.runtime import Runtime
+    from nearfar.sound.audio import ChannelOrder
 
 SCHEMA = 2  # of the JSON; raised when a program that reads it could err
 SetYear = Annotated[
@@ -103,7 +105,7 @@ def check(
     Exit code 1 if anything is wrong, as of other programs that look for faults, so that a script
     can stop before it fits; 2 if clips cannot be used.
     """
-    from nearfar.detector.checked import Listing, look_at_tests
+    from nearfar.detector.checked import Listing
     from nearfar.health.inventory import inventory
 
     check_output(  # before anything is heard
@@ -117,23 +119,9 @@ def check(
            "time_pattern": time_pattern}  # fmt: skip
     try:
         # What a fit would take, and apart from it what it never opens.
-        listing = found.listing = Listing.of(data, how)
-        found.add("unlisted", [listing.unlisted] * bool(listing.unlisted))
+        found.listing = Listing.of(data, how)
         with Session(workers, cache, device, batch_size) as session:
-            look = partial(_looked, recipe, listing.train, session.runtime, order=order)
-            try:
-                found.looked = look(skip_bad=skip_bad)
-            except (AudioError, DatasetError) as error:
-                if skip_bad:  # nothing more can be left out
-                    raise
-                # Both lists at once: who mends files does not want to be called again.
-                found.faulty = error
-                found.looked = _without_bad(look, error)
-            found.tested = look_at_tests(
-                recipe, listing.tests, found.looked, session.runtime, order
-            )
-        # As inspect says it: some near microphones are the quieter ones.
-        found.add("turned", found.tested.turned, wrong=False)
+            _hear(found, recipe, session.runtime, order, skip_bad)
     except (AudioError, DatasetError) as error:
         found.faulty = error  # what names and counts say is known all the same
         if not found.inventory.findings:
@@ -221,7 +209,7 @@ def _tell(found: Findings) -> None:
 
     for one in found.inventory.findings:
         say(visible(in_shell(one.says if one.wrong else f"note: {one.says}")))
-    looked, tested, kinds = found.looked, found.tested, list[str]()
+    looked, tested = found.looked, found.tested
     if looked is not None and found.listing is not None:
         _tell_suspects([*looked.suspects, *(tested.train if tested else ())], looked.counts)
         for line in looked.unjudged:
@@ -270,11 +258,33 @@ def _tell_suspects(suspects: Sequence[Suspect], counts: Mapping[str, int], whose
             say(visible(f"  and {row}"))
 
 
-def _looked(system: Any, clips: Clips, runtime: Runtime, **how: Any) -> LookedOver:
-    """What a fit would say of training clips; nothing where there are none."""
+def _hear(
+    found: Findings, system: Any, runtime: Runtime, order: ChannelOrder, skip_bad: bool
+) -> None:
+    """All that listening tells: of training clips as a fit hears them, of the others apart."""
+    from nearfar.detector.checked import look_at_tests
     from nearfar.detector.fitting import LookedOver, look_over
 
-    return look_over(system, clips, runtime, **how) if clips else LookedOver((), (), {})
+    if (listing := found.listing) is None:
+        return
+    found.add("unlisted", [listing.unlisted] * bool(listing.unlisted))
+    looked = LookedOver((), (), {})
+    if listing.train:
+        look = partial(look_over, system, listing.train, runtime, order=order)
+        try:
+            looked = look(skip_bad=skip_bad)
+        except (AudioError, DatasetError) as error:
+            if skip_bad:  # nothing more can be left out
+                raise
+            # Both lists at once: who mends files does not want to be called again.
+            found.faulty = error
+            looked = _without_bad(look, error)
+    found.looked = looked
+    found.tested = look_at_tests(system, listing.tests, looked, runtime, order)
+    for fault in found.tested.faults if skip_bad else ():
+        warn(f"{LEFT_OUT}{once_left_out(str(fault))}")
+    # As inspect says it: some near microphones are the quieter ones.
+    found.add("turned", found.tested.turned, wrong=False)
 
 
 def _without_bad(look: Callable[..., LookedOver], error: NearfarError) -> LookedOver:
