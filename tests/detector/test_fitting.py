@@ -165,6 +165,18 @@ def test_only_residual_rows_hear_their_target_clips_again(train, reads):
     assert reads == {clip: 1 + (clip.domain == "target") for clip in train}
 
 
+def test_clips_that_may_be_copies_are_compared_once_for_all_systems(train, monkeypatch):
+    plain, seen = fitting.by_rereading, []
+
+    def counting(sounds, order):
+        seen.append({sound.clip.machine for sound in sounds})
+        return plain(sounds, order)
+
+    monkeypatch.setattr(fitting, "by_rereading", counting)
+    assert len(list(fitting.fit_many(SYSTEMS, train))) == len(SYSTEMS) > 1
+    assert seen == [{"fan"}, {"pump"}]
+
+
 def test_equal_members_are_fitted_once(train, fits):
     list(fitting.fit_many(SYSTEMS, train))
     machines = len(train.machines)

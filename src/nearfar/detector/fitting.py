@@ -243,6 +243,7 @@ class _Fits:
     once: Once = field(default_factory=Once)
     known: dict[System, dict[Key, Member]] = field(default_factory=dict)
     suspects: list[Suspect] = field(default_factory=list)  # of the system that is fitted now
+    again: dict[Key, list[Suspect]] = field(default_factory=dict)
     counts: Counter[str] = field(default_factory=Counter)  # clips of each machine that were heard
 
     def rate(self, system: AnySystem) -> float:
@@ -260,6 +261,12 @@ class _Fits:
         if draft.normals.key not in known:
             known[draft.normals.key] = _fit_member(draft, self)
         return known[draft.normals.key]
+
+    def reread(self, normals: Normals) -> list[Suspect]:
+        """What a second look at some clips finds, which no system has a say in."""
+        if normals.key not in self.again:
+            self.again[normals.key] = by_rereading(sounds_of(normals.group), self.order)
+        return self.again[normals.key]
 
     def let_go(self, n: int) -> None:
         """Forget what no system after the n-th has: 200 candidates' banks fit no memory."""
@@ -344,7 +351,7 @@ def _fit_section(system: AnySystem, normals: Normals, fits: _Fits) -> Section:
     warn_of_fit(system, machine, members, once, fits.rate(system))
     fresh = fresh_clips(system, machine, [what.near for _, what in group], once)
     fits.suspects += suspects_of(group, fitted, fresh)
-    fits.suspects += by_rereading(sounds_of(group), fits.order)
+    fits.suspects += fits.reread(normals)
     return Section(
         tuple(members),
         tuple(TrainingClip(c.name, what.digest) for c, what in group),

@@ -123,11 +123,12 @@ def _candidates(sounds: Sequence[Sound]) -> Iterator[tuple[int, list[int]]]:
         for first in range(0, len(places), size):
             block = slice(first, first + size)
             apart = 1 - (rows[block] @ rows.T) ** 2  # squared sines
-            for k, (sines, own) in enumerate(zip(apart, room[block], strict=True), first):
-                near = np.flatnonzero(sines[:k] < np.minimum(own + room[:k], FARTHEST))
-                if near.size:
-                    closest = near[np.argsort(sines[near], kind="stable")]
-                    yield places[k], [places[j] for j in closest]
+            close = apart < np.minimum(room[block, None] + room, FARTHEST)
+            close = np.tril(close, first - 1)  # earlier ones alone
+            for k in np.flatnonzero(close.any(axis=1)).tolist():
+                near = np.flatnonzero(close[k])
+                closest = near[np.argsort(apart[k, near], kind="stable")]
+                yield places[first + k], [places[j] for j in closest]
 
 
 def _room(level: float) -> float:
