@@ -7,6 +7,7 @@ import sys
 import time
 
 import pytest
+from test_outputs_page import documented, found
 
 import nearfar as nf
 from nearfar.scores.submission.plainyaml import dump_yaml, read_yaml
@@ -161,6 +162,8 @@ def test_a_package_of_anyone_is_judged(run, tmp_path):
     code, told, _ = run("submit", "--check", path, "--json", "-")
     data = json.loads(told)
     assert (code, data["wrong"], len(data["remarks"])) == (1, True, 1)
+    assert set(data) == {key for key in documented("submit --check") if "[" not in key}
+    assert all(found(data, key) for key in documented("submit --check"))
     report = tmp_path / "found.json"
     for _ in range(2):  # an earlier result of the same is written over
         code, told, _ = run("submit", "--check", path, "--json", report)

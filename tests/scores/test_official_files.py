@@ -98,6 +98,8 @@ def test_a_clip_that_was_not_judged_makes_no_official_file():
         lambda: official_table(silent[:1]), "dead.wav: far is silent", "every test clip",
         error=DatasetError,
     )  # fmt: skip
+    open_end = Verdict(Clip("a.wav", machine="fan"), 1.0, 0.5, float("nan"), nearest="b.wav")
+    refused(lambda: official_table([open_end]), "no decision on a.wav", error=DatasetError)
     with pytest.raises(DatasetError, match="2 of 2 clips cannot be judged") as caught:
         official_table(silent)
     assert caught.value.faults == ("dead.wav: far is silent", "gone.wav: far is silent")

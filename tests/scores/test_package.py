@@ -1,8 +1,10 @@
 """A package is the same bits whenever it is made, and the official tree."""
 
+import io
 import subprocess
 import sys
 import time
+import zipfile
 
 import pytest
 
@@ -39,6 +41,10 @@ def test_the_same_systems_give_the_same_bits(monkeypatch):
     first = made(2)
     monkeypatch.setattr(time, "time", lambda: 2e9)
     assert made(2) == first
+    with zipfile.ZipFile(io.BytesIO(first)) as zipped:
+        infos = zipped.infolist()
+    assert {(i.date_time, i.create_system) for i in infos} == {((1980, 1, 1, 0, 0, 0), 3)}
+    assert [i.filename for i in infos] == sorted(i.filename for i in infos)
     assert len({made(1), made(2)}) == 2
 
 

@@ -58,7 +58,11 @@ Fitted = Annotated[
 ]
 ScoreFiles = Annotated[
     Path | None,
-    typer.Option("--scores", help="Evaluate score files (anomaly_score_….csv) in a folder."),
+    typer.Option(
+        "--scores",
+        help="Evaluate score files (anomaly_score_….csv) in a folder, or of a system in a "
+        "package, as submission.zip/1.",
+    ),
 ]
 Lomo = Annotated[bool, typer.Option("--lomo", help="The same as --choose lomo.")]
 

@@ -82,7 +82,12 @@ def official_table(verdicts: Iterable[Verdict]) -> ScoreTable:
     if faults:
         summary = f"{len(faults)} of {len(verdicts)} clips cannot be judged, and {why}; mend them"
         raise several([DatasetError(fault) for fault in faults], summary)
-    return ScoreTable.from_verdicts(verdicts)
+    table = ScoreTable.from_verdicts(verdicts)
+    if undecided := [row.file for row in table.rows if row.decision is None]:
+        raise DatasetError(
+            f"no threshold, and so no decision on {named(undecided)}; {why}, and a decision"
+        )
+    return table
 
 
 def write_official(folder: Path, table: ScoreTable, *, replace: bool = False) -> list[Path]:

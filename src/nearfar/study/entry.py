@@ -29,6 +29,10 @@ _FEATURES = {
     "YAMNet": "log-mel energies", "DIF": "domain invariant features of both channels",
     "ENV": "features of the envelope", "LTAS": "long-term average spectrum",
 }  # fmt: skip
+_BANK = {
+    "ResidualAugmentation": "residual augmentation of the bank",
+    "PseudoTarget": "pseudo-target rows in the bank",
+}  # fmt: skip
 _RULES = {
     "KNN": "k-nearest neighbours", "VarMin": "k-nearest neighbours, least variance",
     "LocalDensity": "k-nearest neighbours by local density",
@@ -52,7 +56,7 @@ def known_of(detector: Detector) -> dict[str, Any]:
             "description": {
                 "input_sampling_rate": f"{SAMPLE_RATE // 1000}kHz",
                 "data_augmentation": _joined(
-                    type(part).__name__ for m in members for part in m.enrichment
+                    _word(_BANK, part) for m in members for part in m.enrichment
                 ),
                 "front_end": _joined(_word(_FRONT, m.frontend) for m in members),
                 "acoustic_features": _joined(_features(m.embedder) for m in members),
@@ -100,7 +104,8 @@ def _method(member: System) -> str:
         rule = rule.rule  # what each of its banks is asked by
     k = rule.neighbours
     text = f"{_word(_RULES, rule)} (k = {k}, {rule.metric})"
-    return text if member.whitening is None else f"{type(member.whitening).__name__}, {text}"
+    whitening = member.whitening
+    return text if whitening is None else f"{type(whitening).__name__} whitening, {text}"
 
 
 def _fusion(system: Any) -> str:
