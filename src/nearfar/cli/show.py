@@ -127,6 +127,9 @@ def thresholds(detector: Detector, written: Path | None) -> None:
     out = console()
     _draw_table(detector, out)
     _explain(detector, out)
+    for key in detector.sections:
+        if (drift := detector.drift(*key)) is not None:
+            say(visible(f"{called(*key)}: {drift.since}; {drift.told}"))
     if written is not None:
         out.print(visible(f"wrote {written}"))
 

@@ -137,7 +137,8 @@ def write_folder(
     check_folder(folder, index)
     with storage_errors(folder):
         existed = folder.exists()
-        old = named_banks(folder / index)  # before it is replaced
+        # Before it is replaced; a log of another detector is none of the new one's.
+        old = {*named_banks(folder / index), LOG}
         folder.mkdir(parents=True, exist_ok=True)
         new: list[Path] = []
         try:

@@ -25,6 +25,7 @@ from nearfar.detector.member import Member
 from nearfar.detector.section import Section
 from nearfar.scoring.bank import TARGET
 from nearfar.scoring.enrich import Following, FromAudio, ResidualAugmentation
+from nearfar.text import counted
 
 if TYPE_CHECKING:
     from nearfar.system.system import Ensemble, System
@@ -48,6 +49,14 @@ class Drift:
     lr_corr: tuple[float, float]  # mean of the fit's clips, and of those known now
     fixed: tuple[str, ...]  # what only a fit can change
     reasons: tuple[str, ...]  # for a refit
+
+    @property
+    def since(self) -> str:
+        """What has been learnt and forgotten, in a few words."""
+        return (
+            f"fitted on {counted(self.clips, 'clip')}, {self.learnt} learnt and {self.forgotten} "
+            "forgotten since"
+        )
 
     @property
     def told(self) -> str:
