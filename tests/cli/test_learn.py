@@ -73,6 +73,7 @@ REFUSED = first_quick(
         (["odd.wav", "swapped.wav", "today"], ["of 6 clips stand out; listen", "odd.wav"]),
         ([], ["no clips to learn"]),
         (["--forget"], ["no clips to forget"]),
+        (["--forget", "n01.wav", "--domain", "target"], ["leave out --domain"]),
         (["--log", "today"], ["--log shows what was learnt"]),
         (["gone.wav"], ["gone.wav: no such file or folder"]),
         (["odd.wav"], ["odd.wav: sounds far from every normal clip known", "--accept-suspects"]),

@@ -115,6 +115,11 @@ def learn(
     from nearfar.detector.learning.teaching import Care
 
     _check(data, forget=forget, log=log)
+    if forget and (domain is not None or accept_suspects or exclude_suspects):
+        raise SettingError(
+            "--forget takes clips by their names; leave out --domain, --accept-suspects and "
+            "--exclude-suspects"
+        )
     types, places = types_of(part), list(weights or ())
     if log:
         _show_log(load(detector, types, places, late=True), detector)
