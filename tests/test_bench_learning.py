@@ -35,7 +35,6 @@ def test_an_interval_is_a_mean_and_what_chance_leaves_of_it():
 
 def test_a_course_has_a_line_for_each_look(monkeypatch):
     monkeypatch.setattr("bench.learning.DRIFTS", {"none": 0.0})
-    monkeypatch.setattr("bench.learning.FITTED", (30,))
     monkeypatch.setattr("bench.learning.LOOKS", (2,))
     (line,) = courses([row(1.0, 0.8, 0.9), row(1.2, 0.8, 0.9)])
     assert line.startswith("| none | 30 | 2 | 1.10 | 50.0 | 80.0 | 90.0 | 10 |")
