@@ -237,11 +237,12 @@ By clips of the first fit, courses without drift; s4 has 120 features:
 {sizes}
 
 Doing nothing calls a machine that has drifted anomalous for good; learning its clips brings false
-alarms back to about what was asked for, and most of the AUC. Where its clips are kept a refit is the
-better choice at any time: it whitens by more clips, which shows where there are few for the features.
-How many were learnt draws no border of its own here. Spread does: from 2 on learning no longer keeps the
-false alarms that were asked for. `nearfar learn` advises a refit from a spread of {wider:g}, in time
-before that, and where as many clips were learnt or forgotten as the fit had ({more:g} for each).
+alarms back to about what was asked for, and most of the AUC. Where its clips are kept a refit is
+the better choice at any time: it whitens by more clips, which shows where there are few for the
+features. How many were learnt draws no border of its own here. Spread does: from 2 on learning no
+longer keeps the false alarms that were asked for. `nearfar learn` advises a refit from a spread of
+{wider:g}, in time before that, and where as many clips were learnt or forgotten as the fit had
+({more:g} for each).
 
 Only the whitening was measured so: that another tier or a first target clip asks for a refit is no
 measurement, it is what a fit would do otherwise. Choices were made on simulated data alone.
