@@ -119,6 +119,18 @@ def test_what_it_refuses_it_says_in_a_line_and_leaves_no_trace(det, run, case):
 
 
 @pytest.mark.slow
+def test_thresholds_of_each_domain_are_told_where_they_judge(run, dcase, tmp_path):
+    det = tmp_path / "det"
+    fan = dcase / "fan/train"
+    assert run("fit", fan, "-s", "logmel", "--threshold-by-domain", "-o", det)[0] == 0
+    new = write(tmp_path / "x.wav", machine_sound(np.random.default_rng(4), domain="target"))
+    code, out, _ = run("learn", det, new, "--machine", "fan", "--domain", "target")
+    assert code == 0
+    assert "  threshold of source clips " in out
+    assert "  threshold of target clips " in out
+
+
+@pytest.mark.slow
 def test_other_sample_rates_stand_out(det, run):
     code, _, err = run("learn", det, "rate.wav", "--clip-seconds", "1.5")
     assert code == 2

@@ -175,6 +175,8 @@ def _show(before: Detector, after: Detector, folder: Path) -> None:
                 f"{was} → {now} known; threshold {one.threshold[0]:.4g} → {one.threshold[1]:.4g}"
             )
         )
+        for line in _by_domain(before, after, (one.machine, one.section)):
+            say(f"  {line}")
         drift = after.drift(one.machine, one.section)
         if drift is not None and drift.reasons:
             warn(f"{called(one.machine, one.section)}: {drift.told}")
@@ -182,6 +184,18 @@ def _show(before: Detector, after: Detector, folder: Path) -> None:
             say(f"  {drift.told}")
     say(visible(f"undo: {_undo(after, new, folder)}"))
     ledger.files.append(visible(str(folder)))
+
+
+def _by_domain(before: Detector, after: Detector, key: tuple[str, str]) -> list[str]:
+    """The thresholds of each domain, where these judge."""
+    if not after.threshold_by_domain:
+        return []
+    both = [d for d in after.alarm_rates(*key) if d in before.alarm_rates(*key)]
+    return [
+        f"threshold of {d} clips {before.threshold(*key, d).value:.4g} → "
+        f"{after.threshold(*key, d).value:.4g}"
+        for d in both
+    ]
 
 
 def _undo(after: Detector, lessons: Sequence[Lesson], folder: Path) -> str:
