@@ -71,6 +71,17 @@ def test_the_same_audio_twice_is_one_and_of_two_machines_none(detector, tmp_path
     refused(lambda: grown.learn([replace(again, machine="pump")]), "x.wav of fan, which is known")
 
 
+def test_one_channel_is_the_sound_to_who_hears_no_other(dcase, tmp_path):
+    """Also where the fit heard two, for another system beside it."""
+    from nearfar.detector.fitting import fit_many
+
+    fan = [c for c in nf.Clips.open(dcase, split="train") if c.machine == "fan"]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", NearfarWarning)
+        first, _ = fit_many([nf.logmel(), nf.s4()], fan)
+    refused(lambda: first.learn(fan[:1]), "is known already")
+
+
 def test_what_is_known_is_left_out_where_that_is_said(detector, dcase, tmp_path):
     known = nf.Clips.open(dcase / "fan" / "train")[0]
     refused(lambda: detector.learn([known, one(tmp_path)]), "is known already", "skip_bad=True")
@@ -164,7 +175,7 @@ def test_a_detector_of_an_older_nearfar_learns_and_says_what_it_lacks(name, tmp_
     for i, path in enumerate(paths):
         write(path, sound(300 + i) / 32768, RATE)
     clips = [nf.Clip(path, machine="fan") for path in paths]
-    with pytest.warns(NearfarWarning, match="an older nearfar fitted it"):
+    with pytest.warns(NearfarWarning, match="fitted by an older nearfar"):
         grown = detector.learn(clips)
     grown.save(tmp_path / "det")
     with warnings.catch_warnings():

@@ -136,9 +136,10 @@ class Lecture:
     def _unknown(self, pairs: Sequence[Pair], care: Care) -> list[Pair]:
         """Those that the detector does not know, of any machine."""
         known = {
-            clip.digest: (key, clip.name)
+            digest: (key, clip.name)
             for key, section in self.sections.items()
-            for clip in section.clips
+            for clip, near in zip(section.clips, self._near(section), strict=True)
+            for digest in (clip.digest, near)
         }
         lines = []
         # By the sound, not by the name: a copy elsewhere is no second witness.
@@ -163,6 +164,15 @@ class Lecture:
                 f"nothing left to learn of {counted(len(pairs), 'clip')}; give others"
             )
         return left
+
+    def _near(self, section: Section) -> Sequence[str]:
+        """What else a clip is known by: to who hears one channel, that channel is the sound.
+
+        A fit beside a system of two channels has told its clips apart by both.
+        """
+        if self.system.needs > 1 or section.traces is None:
+            return [clip.digest for clip in section.clips]
+        return section.traces.near
 
     def _trusted(self, groups: dict[Key, list[Pair]], care: Care) -> dict[Key, list[Pair]]:
         """Without those that stand out, or with all of them, as was said."""
@@ -280,9 +290,9 @@ def check_teachable(machine: str, fitted: Section) -> None:
             "recording, so they cannot be held out together again; fit again, then learn"
         )
     warn(
-        f"{machine}: an older nearfar fitted it and did not keep how clips were held out; each is "
-        "held out anew, so the threshold may move by more than what is learnt; fit again to avoid "
-        "that"
+        f"{machine}: fitted by an older nearfar, or with an enrichment of one's own, and so without "
+        "word of how clips were held out; each is held out anew, and the threshold may move more than "
+        "by what is learnt; fit again to avoid that"
     )
 
 
