@@ -162,9 +162,11 @@ def _table(asked: HeldAgain) -> tuple[NormalRows, Index]:
     table = NormalRows(member.embeddings[:n], member.origin[:n], member.domain[:n], lr_corr)
     if workings is not None:
         return table, workings.folds
-    # Each clip by itself; of those that lie in recordings nothing is learnt, see `teaching`.
-    recipe = asked.recipe
-    return table, assign_folds(np.arange(n), table.domain, recipe.folds, recipe.seed)
+    recipe, names = asked.recipe, [f"alone {i}" for i in range(n)]
+    if traces is not None:  # where they lie in recordings and nobody knows it nothing is learnt
+        names = [session or name for session, name in zip(traces.session, names, strict=True)]
+    blocks = np.unique(names, return_inverse=True)[1].astype(np.int64)
+    return table, assign_folds(blocks, table.domain, recipe.folds, recipe.seed)
 
 
 def _rests(asked: HeldAgain, table: NormalRows, folds: Index) -> Iterator[Rest]:

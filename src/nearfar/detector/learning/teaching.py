@@ -284,15 +284,16 @@ def check_teachable(machine: str, fitted: Section) -> None:
     if fitted.traces is not None and all(m.workings is not None for m in fitted.members):
         return
     # Parts of one recording would judge each other, and the threshold come out far too low.
-    if any(SESSIONS in member.facts for member in fitted.members):
+    unknown = fitted.traces is None
+    if unknown and any(SESSIONS in member.facts for member in fitted.members):
         raise DatasetError(
             f"{machine}: an older nearfar fitted it and did not keep which clips are of one day or "
             "recording, so they cannot be held out together again; fit again, then learn"
         )
     warn(
         f"{machine}: fitted by an older nearfar, or with an enrichment of one's own, and so without "
-        "word of how clips were held out; each is held out anew, and the threshold may move more than "
-        "by what is learnt; fit again to avoid that"
+        "word of how clips were held out; they are held out anew, and the threshold may move by "
+        "more than what is learnt; fit again to avoid that"
     )
 
 
