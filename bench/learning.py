@@ -236,13 +236,19 @@ By clips of the first fit, courses without drift; s4 has 120 features:
 |---|--:|--:|--:|--:|--:|
 {sizes}
 
-Doing nothing calls a machine that has drifted anomalous for good; learning its clips brings false
-alarms back to about what was asked for, and most of the AUC. Where its clips are kept a refit is
-the better choice at any time: it whitens by more clips, which shows where there are few for the
-features. How many were learnt draws no border of its own here. Spread does: from 2 on learning no
-longer keeps the false alarms that were asked for. `nearfar learn` advises a refit from a spread of
-{wider:g}, in time before that, and where as many clips were learnt or forgotten as the fit had
-({more:g} for each).
+Doing nothing calls a machine that has drifted anomalous for good. Learning its clips takes most
+of the alarms away and brings back most of the AUC. Without drift a refit is better only where the
+first fit had few clips for the features: it whitens by more. How many were learnt draws no border
+of its own. From a spread of {wider:g} on a refit is better, whatever the first fit was, and there
+`nearfar learn` advises one; and where as many clips were learnt or forgotten as the fit had
+({more:g} for each), since these whiten too.
+
+False alarms of a new condition are not kept where its clips are few beside the fit's, as with 300:
+the threshold is that of all clips together, and spread hardly rises. A refit brings them down,
+not to what was asked for. So `nearfar learn` counts how many of the clips learnt are above the
+threshold, each held out, and advises a refit where that is far more than asked for: twice the
+rate is expected then, and more than the rate with 95 % confidence. That count was not part of
+this measurement.
 
 Only the whitening was measured so: that another tier or a first target clip asks for a refit is no
 measurement, it is what a fit would do otherwise. Choices were made on simulated data alone.

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 import nearfar as nf
-from nearfar.detector.learning.drift import MORE, WIDER, Drift, drift_of
+from nearfar.detector.learning.drift import MORE, WIDER, Drift, alarms_of, drift_of
 from nearfar.detector.member import Member
-from nearfar.detector.section import Section, TrainingClip
+from nearfar.detector.section import Judge, Section, TrainingClip
+from nearfar.scoring.calibrate import AlarmRate
 from nearfar.scoring.whiten import ZCA, Whitening
 
 PLAIN = replace(nf.logmel(), whitening=ZCA())
@@ -74,7 +75,26 @@ def test_first_target_clips_are_told():
     assert not reasons(nf.s4(), domain=(0, 0, 0, 1), made=[(0, 1), (1, 1), (2, 1)])
 
 
+def test_clips_learnt_that_stay_above_the_threshold_are_counted():
+    """Ten learnt beside twenty: the threshold keeps its rate for all, and not for these."""
+    system, n, m = nf.logmel(), 20, 10
+    scores = np.concatenate([np.linspace(1, 2, n), np.linspace(1.5, 9, m)])
+    facts = {"fit_clips": 20.0, "learnt": 10.0, "forgotten": 0.0}
+    rows = np.zeros((n + m, 128), np.float32)
+    member = Member(rows, np.arange(n + m), np.zeros(n + m, np.int8), None, scores, facts)
+    clips = tuple(TrainingClip(str(i), "") for i in range(n + m))
+    grown = Section((member,), clips, None, 1.0)
+    judge = Judge(system, (system.chain,), grown, false_alarm_rate=0.2)
+    alarms = alarms_of(judge)
+    assert (alarms.above, alarms.clips) == (5, 10)  # 5 of 30 may be, and all of them are these
+    (why,) = drift_of(system, grown, alarms, 0.2).reasons
+    assert why.startswith("5 of 10 clips learnt are above the threshold, each held out")
+    assert "5 of those learnt are above" in drift_of(system, grown, alarms, 0.2).since
+    assert not drift_of(system, grown, AlarmRate(2, 10), 0.2).reasons
+    assert alarms_of(Judge(system, (system.chain,), section(system, learnt=0.0), 0.5)) is None
+
+
 def test_in_words():
-    drift = Drift(20, 3, 1, math.nan, (0.4, 0.4), ("adaptation",), ())
+    drift = Drift(20, 3, 1, math.nan, (0.4, 0.4), None, ("adaptation",), ())
     assert drift.told == "adaptation is as fitted"
     assert replace(drift, reasons=("a", "b")).told == "fit again when you can: a; b"

@@ -22,7 +22,7 @@ from nearfar.clips.collection import Clips, by_section
 from nearfar.detector import keys
 from nearfar.detector.folder.card import described
 from nearfar.detector.folder.index import Content, read, write
-from nearfar.detector.learning.drift import Drift, drift_of
+from nearfar.detector.learning.drift import Drift, alarms_of, drift_of
 from nearfar.detector.learning.forgetting import forget
 from nearfar.detector.learning.lesson import Lesson, Verb, state_in
 from nearfar.detector.learning.teaching import Care, Lecture, assigned
@@ -395,7 +395,9 @@ class Detector:
         Raises:
             DatasetError: an unknown machine or section.
         """
-        return drift_of(self.system, self.sections[self._known(machine, section)])
+        key = self._known(machine, section)
+        alarms = alarms_of(self._judge(key))
+        return drift_of(self.system, self.sections[key], alarms, self.false_alarm_rate)
 
     def self_scores(self, machine: str, section: str = "00") -> NDArray[np.float64]:
         """(clips,) scores of the normal clips of one machine and section, each held out.

@@ -22,15 +22,16 @@ from nearfar.detector.learning.growth import (
     SPREAD,
 )
 from nearfar.detector.member import Member
-from nearfar.detector.section import Section
+from nearfar.detector.section import DOMAINS, Judge, Section
 from nearfar.scoring.bank import TARGET
+from nearfar.scoring.calibrate import AlarmRate
 from nearfar.scoring.enrich import Following, FromAudio, ResidualAugmentation
 from nearfar.text import counted
 
 if TYPE_CHECKING:
     from nearfar.system.system import Ensemble, System
 
-WIDER = 1.5  # times the fit's spread, from which a whitening fitted anew is better
+WIDER = 1.25  # times the fit's spread, from which a whitening fitted anew is better
 MORE = 1.0  # clips learnt or forgotten for each of the fit's, from which there is more to fit on
 
 
@@ -38,7 +39,7 @@ MORE = 1.0  # clips learnt or forgotten for each of the fit's, from which there 
 class Drift:
     """What has become of one machine and section since its fit.
 
-    >>> Drift(20, 3, 1, 1.04, (0.41, 0.40), ("whitening", "tier"), ()).told
+    >>> Drift(20, 3, 1, 1.04, (0.41, 0.40), None, ("whitening", "tier"), ()).told
     'whitening and tier are as fitted; what is known spreads 1.04 times as wide'
     """
 
@@ -47,15 +48,19 @@ class Drift:
     forgotten: int
     spread: float  # squared length in whitened units over that of the fit's clips; or nan
     lr_corr: tuple[float, float]  # mean of the fit's clips, and of those known now
+    alarms: AlarmRate | None  # of clips learnt, held out, above the threshold; None of none
     fixed: tuple[str, ...]  # what only a fit can change
     reasons: tuple[str, ...]  # for a refit
 
     @property
     def since(self) -> str:
         """What has been learnt and forgotten, in a few words."""
+        above = ""
+        if self.alarms is not None:
+            above = f"; held out, {self.alarms.above} of those learnt are above the threshold"
         return (
             f"fitted on {counted(self.clips, 'clip')}, {self.learnt} learnt and {self.forgotten} "
-            "forgotten since"
+            f"forgotten since{above}"
         )
 
     @property
@@ -73,14 +78,46 @@ class Drift:
         return f"{fitted}; what is known spreads {self.spread:.2f} times as wide"
 
 
-def drift_of(system: System | Ensemble, section: Section) -> Drift | None:
-    """Of a section; None of one that has learnt and forgotten nothing."""
+def alarms_of(judge: Judge) -> AlarmRate | None:
+    """How many of the clips learnt are above their threshold, each held out; None of none.
+
+    Few beside many, they hardly draw it: what it keeps for all clips it need not keep for these.
+    """
+    section = judge.section
+    count = int(section.members[0].facts.get(LEARNT, 0))
+    if not count:
+        return None
+    n = len(section.clips)
+    of = section.members[0].domain[n - count : n]
+    names = {value: name for name, value in DOMAINS.items()}
+    limits = np.array([judge.held(names[int(d)]).threshold.value for d in of])
+    return AlarmRate(int((judge.own[n - count :] > limits).sum()), count)
+
+
+def drift_of(
+    system: System | Ensemble, section: Section, alarms: AlarmRate | None = None,
+    rate: float = 1.0,
+) -> Drift | None:  # fmt: skip
+    """Of a section; None of one that has learnt and forgotten nothing.
+
+    Args:
+        system: that was fitted.
+        section: of its detector.
+        alarms: as `alarms_of` counts them.
+        rate: of false alarms, as asked for.
+    """
     facts = section.members[0].facts
     if LEARNT not in facts:
         return None
     spreads = [m.facts.get(SPREAD, math.nan) for m in section.members]
     known = [one for one in spreads if math.isfinite(one)]
-    reasons = [
+    reasons = []
+    if alarms is not None and alarms.breaks(rate):
+        reasons.append(
+            f"{alarms.above} of {alarms.clips} clips learnt are above the threshold, each held "
+            f"out, far more than the {100 * rate:g} % asked for"
+        )
+    reasons += [
         reason
         for recipe, member in zip(system.members, section.members, strict=True)
         for reason in _reasons(recipe, member, len(section.clips))
@@ -89,7 +126,7 @@ def drift_of(system: System | Ensemble, section: Section) -> Drift | None:
         int(facts[FIT_CLIPS]), int(facts[LEARNT]), int(facts[FORGOTTEN]),
         max(known) if known else math.nan,
         (facts.get(FIT_LR_CORR, math.nan), facts.get("lr_corr", math.nan)),
-        tuple(dict.fromkeys(name for recipe in system.members for name in _fixed(recipe))),
+        alarms, tuple(dict.fromkeys(name for recipe in system.members for name in _fixed(recipe))),
         tuple(dict.fromkeys(reasons)),
     )  # fmt: skip
 
