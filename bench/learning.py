@@ -239,7 +239,7 @@ By clips of the first fit, courses without drift; s4 has 120 features:
 Doing nothing calls a machine that has drifted anomalous for good. Learning its clips takes most
 of the alarms away and brings back most of the AUC. Without drift a refit is better only where the
 first fit had few clips for the features: it whitens by more. How many were learnt draws no border
-of its own. From a spread of {wider:g} on a refit is better, whatever the first fit was, and there
+of its own. From a spread of {wider:g} on a refit is better over all courses, and there
 `nearfar learn` advises one; and where as many clips were learnt or forgotten as the fit had
 ({more:g} for each), since these whiten too.
 

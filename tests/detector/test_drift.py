@@ -91,6 +91,7 @@ def test_clips_learnt_that_stay_above_the_threshold_are_counted():
     assert why.startswith("5 of 10 clips learnt are above the threshold, each held out")
     assert "5 of those learnt are above" in drift_of(system, grown, alarms, 0.2).since
     assert not drift_of(system, grown, AlarmRate(2, 10), 0.2).reasons
+    assert not drift_of(system, grown, AlarmRate(3, 3), 0.2).reasons  # too few to say so
     assert alarms_of(Judge(system, (system.chain,), section(system, learnt=0.0), 0.5)) is None
 
 

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from nearfar.system.system import Ensemble, System
 
 WIDER = 1.25  # times the fit's spread, from which a whitening fitted anew is better
+FEWEST = 8  # clips learnt that may say so: a few are learnt because they raised an alarm
 MORE = 1.0  # clips learnt or forgotten for each of the fit's, from which there is more to fit on
 
 
@@ -112,10 +113,10 @@ def drift_of(
     spreads = [m.facts.get(SPREAD, math.nan) for m in section.members]
     known = [one for one in spreads if math.isfinite(one)]
     reasons = []
-    if alarms is not None and alarms.breaks(rate):
+    if alarms is not None and alarms.clips >= FEWEST and alarms.breaks(rate):
         reasons.append(
             f"{alarms.above} of {alarms.clips} clips learnt are above the threshold, each held "
-            f"out, far more than the {100 * rate:g} % asked for"
+            f"out, far more than the {100 * rate:g} % asked for (unless alarms alone were learnt)"
         )
     reasons += [
         reason
