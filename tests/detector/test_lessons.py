@@ -10,9 +10,11 @@ from safetensors.numpy import load_file
 
 import nearfar as nf
 from conftest import first_quick, refused
+from nearfar.detector.folder import disk
 from nearfar.detector.folder.index import heading, kept_as
-from nearfar.errors import FormatError
+from nearfar.errors import FormatError, StorageError
 from new_clips import new_clips
+from processes import no_space
 
 KEY = ("fan", "00")
 
@@ -122,6 +124,23 @@ def test_a_log_that_is_gone_or_damaged_takes_no_score_away(folder, tmp_path):
     (copy / "learnt.jsonl").unlink()
     assert nf.load(copy).lessons == ()
     assert len(nf.load(copy).sections[KEY].clips) == 16
+
+
+@pytest.mark.parametrize("had", first_quick([True, False]))
+def test_a_full_disk_between_log_and_index_leaves_what_was_there(
+    folder, detector_folder, tmp_path, monkeypatch, had
+):
+    copy = shutil.copytree(folder if had else detector_folder, tmp_path / "det")
+    before = nf.load(copy)
+    grown = before.learn(new_clips(tmp_path / "more", seed=77))
+    monkeypatch.setattr(disk, "write_text", no_space)  # the index comes last
+    refused(lambda: grown.save(copy), error=StorageError)
+    monkeypatch.undo()
+    again = nf.load(copy)
+    assert again.lessons == before.lessons
+    assert len(again.sections[KEY].clips) == len(before.sections[KEY].clips)
+    grown.save(copy)
+    assert nf.load(copy).lessons == grown.lessons
 
 
 def test_large_banks_that_are_kept_whitened_stay_so(folder, monkeypatch, tmp_path):
