@@ -55,6 +55,8 @@ def test_a_package_of_ours_is_fine(tmp_path, systems):
         (ONE + SCORES, lambda _: None, "drill: decision_result without anomaly_score"),
         (ONE + DECISIONS, lambda _: None, "drill: anomaly_score without decision_result"),
         (ONE + SCORES, lambda c: c.replace(b"_0007.wav", b"_9999.wav"), "only one of score and"),
+        (ONE + SCORES.replace("_test", ""), lambda _: b"a.wav,1\n", "a second anomaly_score of"),
+        (ONE + SCORES, lambda c: c + b"section_00_0007,1\n", "with .wav and without"),
         (ONE + SCORES, lambda c: c.replace(b"section_00_0007.wav,1.1", b"x"), "columns"),
         (ONE + DECISIONS, lambda c: c.replace(b",1", b",3"), "neither 0 nor 1"),
         (ONE + "scores.csv", lambda _: b"a,1\n", "no name of an official file"),
@@ -119,7 +121,7 @@ def test_clips_are_those_of_the_test_folder(tmp_path):
     other = {k: (v - {"section_00_0003.wav"}) | {"b.wav"} for k, v in wanted.items()}
     wrong, _ = lines(path, other)
     assert sum("no score for 1 of 200 clips" in line and "'b.wav'" in line for line in wrong) == 4
-    assert sum("1 clips are not of" in line and "'section_00_0003" in line for line in wrong) == 4
+    assert sum("1 clip not of" in line and "'section_00_0003" in line for line in wrong) == 4
     clips = [Clip("x/test/a.wav", machine="fan"), Clip("x/test/b.wav", machine="fan")]
     assert expected_of(clips) == {("fan", "00"): {"a.wav", "b.wav"}}
 
@@ -149,6 +151,14 @@ def test_what_is_besides_is_a_doubt(tmp_path, name, words):
     wrong, (doubt,) = lines(changed(tmp_path / "p.zip", name, lambda _: PDF))
     assert wrong == []
     assert words in doubt
+
+
+@pytest.mark.parametrize("ending", [b"", b".WAV"])
+def test_names_without_wav_are_a_doubt_as_the_evaluator_takes_them(tmp_path, ending):
+    path = changed(tmp_path / "p.zip", ONE + SCORES, lambda c: c.replace(b".wav", ending))
+    wrong, doubts = lines(path, expected())
+    assert (wrong, lines(path)[0]) == ([], [])
+    assert any("has no .wav" in line for line in doubts)
 
 
 def test_what_other_years_and_tasks_have_is_known(tmp_path):

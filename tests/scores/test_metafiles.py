@@ -30,7 +30,7 @@ def text(change):
     ("content", "words"),
     [
         (None, "no Kim_LUDO_task2_1.meta.yaml"),
-        (b"a: [", "1: not YAML"),
+        (b"a: [", "meta.yaml: line 1: not YAML"),
         (b"a: !!python/name:os.system", "is not taken"),
         (b"a: \xff", "not UTF-8"),
         (b"- 1", "no meta file"),

@@ -19,8 +19,8 @@ from nearfar.scores.submission.package import report_fault
 from nearfar.scores.submission.remarks import CheckedPackage, Remark
 from nearfar.scores.submission.rows import read_rows
 from nearfar.scores.submission.years import lacking
-from nearfar.scores.truth import quoted, section_name, shown
-from nearfar.text import called, named
+from nearfar.scores.truth import quoted, section_name, shown, stem
+from nearfar.text import called, counted, named
 
 Expected = Mapping[Key, frozenset[str]]  # machine and section → names of the test clips
 MOST_IN_SYSTEM = 200  # files; 2022 had 84, later years have less than twenty
@@ -192,7 +192,11 @@ def _scores(archive: ZipContents, folder: SystemFolder) -> tuple[Values, list[Re
         rows = read_rows(name, content, decisions=kind == KINDS[1])
         remarks += [*rows.remarks, *_name_remarks(name, inner, kind, keys[kind])]
         key = keys[kind]
-        if key is not None:
+        if key is None:
+            continue
+        if key in found[kind]:  # the official evaluator takes the one that is called as today
+            remarks.append(Remark(name, f"a second {kind} of {called(*key)}; keep one"))
+        else:
             found[kind][key] = rows.values
     scores, decisions = (found[kind] for kind in KINDS)
     if not scores and not decisions:
@@ -238,11 +242,12 @@ def _pairs(
         yield Remark(folder.path, f"{called(*key)}: {there} without {gone}; add that file, "
                      "without which the official evaluator leaves the system out")  # fmt: skip
     for key in sorted(set(scores) & set(decisions)):
-        apart = sorted(set(scores[key]) ^ set(decisions[key]))
+        one, other = _clips_of(scores[key]), _clips_of(decisions[key])
+        apart = sorted(one.keys() ^ other.keys())
         if apart:
             yield Remark(
-                folder.path, f"{called(*key)}: {len(apart)} clips have only one of score and "
-                f"decision, as {quoted(apart[0])}; write both"
+                folder.path, f"{called(*key)}: {counted(len(apart), 'clip')} with only one of "
+                f"score and decision, as {quoted((one | other)[apart[0]])}; write both"
             )  # fmt: skip
 
 
@@ -259,7 +264,7 @@ def _unusual(tables: Mapping[str, Values]) -> Iterator[Remark]:
 def _against(tables: Mapping[str, Values], expected: Expected | None) -> Iterator[Remark]:
     """Are the clips those of the test folder, or, without it, those of the other systems?"""
     # Without a test folder the systems are all there is to hold each other against.
-    whose = "the test folder"
+    whose, have = "the test folder", "has"
     if expected is None:
         yield from _year(tables)
         if len(tables) < 2:
@@ -268,14 +273,14 @@ def _against(tables: Mapping[str, Values], expected: Expected | None) -> Iterato
         for values in tables.values():
             for key, scores in values.items():
                 expected = {**expected, key: expected.get(key, frozenset()) | set(scores)}
-        whose = "the other systems"
+        whose, have = "the other systems", "have"
     for system, values in tables.items():
         for key in sorted(set(expected) - set(values)):
-            yield Remark(system, f"{called(*key)} is missing; {whose} have it: score it too")
+            yield Remark(system, f"{called(*key)} is missing; {whose} {have} it: score it too")
         for key in sorted(set(values) - set(expected)):
             yield Remark(system, f"{called(*key)} is not of {whose}; leave it out")
         for key in sorted(set(values) & set(expected)):
-            yield from _clips(system, key, set(values[key]), set(expected[key]), whose)
+            yield from _clips(system, key, values[key], expected[key], whose)
 
 
 def _year(tables: Mapping[str, Values]) -> Iterator[Remark]:
@@ -291,16 +296,25 @@ def _year(tables: Mapping[str, Values]) -> Iterator[Remark]:
 
 
 def _clips(
-    system: str, key: Key, scored: set[str], wanted: set[str], whose: str
+    system: str, key: Key, scored: Iterable[str], wanted: Iterable[str], whose: str
 ) -> Iterator[Remark]:
     # A name for each side: most often one is the other, written otherwise.
-    without, strange = sorted(wanted - scored), sorted(scored - wanted)
+    mine, theirs = _clips_of(scored), _clips_of(wanted)
+    without, strange = (
+        sorted(side[clip] for clip in side.keys() - other.keys())
+        for side, other in ((theirs, mine), (mine, theirs))
+    )
     if without:
-        yield Remark(system, f"{called(*key)}: no score for {len(without)} of {len(wanted)} clips "
+        yield Remark(system, f"{called(*key)}: no score for {len(without)} of {len(theirs)} clips "
                      f"of {whose}, as {quoted(without[0])}; score them")  # fmt: skip
     if strange:
-        yield Remark(system, f"{called(*key)}: {len(strange)} clips are not of {whose}, as "
+        yield Remark(system, f"{called(*key)}: {counted(len(strange), 'clip')} not of {whose}, as "
                      f"{quoted(strange[0])}; leave them out")  # fmt: skip
+
+
+def _clips_of(names: Iterable[str]) -> dict[str, str]:
+    """Clips as they are joined → as they are written: without .wav they are told as a doubt."""
+    return {stem(name): name for name in names}
 
 
 def _report(archive: ZipContents, folders: list[SystemFolder]) -> Iterator[Remark]:

@@ -44,7 +44,8 @@ def meta_remarks(
         data = read_yaml(archive.read(name, LARGEST), shown(name, 200))
     except FormatError as error:
         text = str(error).removeprefix(f"{archive.where(name)}: ").removeprefix(shown(name, 200))
-        yield Remark(name, text.lstrip(": "))
+        text = text.lstrip(": ")  # of a line its number is left
+        yield Remark(name, f"line {text}" if text[:1].isdigit() else text)
         return
     if not isinstance(data, dict):
         yield Remark(name, "no meta file, which has submission, system and results; write it anew")

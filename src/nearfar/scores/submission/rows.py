@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from nearfar.scores.submission.remarks import Remark, first_of
-from nearfar.scores.truth import quoted
+from nearfar.scores.truth import quoted, stem
 
 _BOM = b"\xef\xbb\xbf"
 _VALUE = re.compile(r"'.*'")
@@ -61,6 +61,8 @@ def read_rows(name: str, content: bytes, *, decisions: bool) -> OfficialRows:
         else:
             values[fields[0].strip()] = float(fields[1])
     remarks += [Remark(name, f"{first_of(lines)}: {why}") for why, lines in faults.values()]
+    if len({stem(file) for file in values}) < len(values):
+        remarks.append(Remark(name, "a clip is there with .wav and without; keep one"))
     remarks += [Remark(name, text, wrong=False) for text in _doubts(values, decisions)]
     return OfficialRows(values, tuple(remarks))
 
@@ -122,7 +124,7 @@ def _doubts(values: dict[str, float], decisions: bool) -> Iterator[str]:
     """What may be right, and is more often a mistake."""
     if not values:
         return
-    bare = [file for file in values if not file.lower().endswith(".wav")]
+    bare = [file for file in values if not file.endswith((".wav", ".flac"))]
     if bare:
         yield f"{quoted(bare[0])} has no .wav; names as the test folder has them are official"
     counts = Counter(values.values())
