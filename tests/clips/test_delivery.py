@@ -217,6 +217,30 @@ def test_too_little_space_is_told_before_the_first_byte(server, tmp_path, monkey
     assert [path for path, _ in server.requests if "/files/" in path] == []
 
 
+def test_zips_that_were_brought_are_not_counted_among_what_is_to_be_fetched(
+    server, tmp_path, monkeypatch
+):
+    (tmp_path / "zips").mkdir()
+    for key, content in server.made["dev"].items():
+        (tmp_path / "zips" / key).write_bytes(content)
+    room = 1.3 * sum(map(len, server.made["dev"].values()))
+    monkeypatch.setattr(delivery, "_free", lambda folder: room)
+    monkeypatch.setattr(delivery, "BLOCK", 0)
+    said = []
+    download("dcase2026", tmp_path, split="dev", server=server.url, tell=said.append)
+    assert "2 files, 0 bytes to fetch" in said[0]
+
+
+def test_a_machines_folder_may_be_a_link(server, tmp_path):
+    (tmp_path / "d/dev_data/raw").mkdir(parents=True)
+    (tmp_path / "other").mkdir()
+    (tmp_path / "d/dev_data/raw/fan").symlink_to(tmp_path / "other")
+    download("dcase2026", tmp_path / "d", split="dev", machines="fan", server=server.url)
+    # Unpacked where the link leads, so that no clip is moved from a disk to another.
+    assert len(tree(tmp_path / "other")) == len(tiny("fan", "dev"))
+    assert sorted(p.name[0] for p in (tmp_path / "other").iterdir()) == ["a", "t", "t"]
+
+
 def test_what_unpacks_to_more_than_there_is_room_for_stays_packed_until_there_is(
     server, tmp_path, monkeypatch
 ):

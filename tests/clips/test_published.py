@@ -15,6 +15,7 @@ from nearfar.clips.download.published import (
     chosen,
     ordered,
     read_listing,
+    refuse_withdrawn,
 )
 from nearfar.errors import DatasetError, FormatError, SettingError
 
@@ -27,9 +28,9 @@ def file(key, **changes):
     return {**made, **changes}
 
 
-def listing(*keys, split="dev", data_set="dcase2025", **about):
+def listing(*keys, split="dev", **about):
     files = [key if isinstance(key, dict) else file(key) for key in keys]
-    return read_listing({"files": files, "metadata": about}, data_set, split, 7, "page", BASE)
+    return read_listing({"files": files, "metadata": about}, split, 7, "page", BASE)
 
 
 def test_each_number_is_of_one_part_of_one_year():
@@ -78,12 +79,29 @@ def test_a_later_edition_takes_the_place_of_the_first(order):
 def test_the_first_toycar_of_2026_is_never_taken():
     key, known = REPLACED["dcase2026", "dev", "ToyCar"]
     assert known == "353201db217e25377a7e7eccf9c1c8a7"  # facts/anchors.md §1
-    take = dict(data_set="dcase2026")
-    refused(lambda: listing("dev_ToyCar.zip", "dev_fan.zip", **take), "replaced", key)
-    refused(lambda: listing(key, **take), "MD5", known, error=DatasetError)
-    (archive,) = listing(file(key, checksum=f"md5:{known}"), **take).archives
-    assert archive.key == key
-    assert listing("dev_ToyCar.zip", data_set="dcase2025").archives  # other years have no other
+
+    def taken(*keys, machines=None, data_set="dcase2026"):
+        found = chosen([listing(*keys)], machines)
+        refuse_withdrawn(data_set, found)
+        return [archive.key for archive in found]
+
+    refused(lambda: taken("dev_ToyCar.zip", "dev_fan.zip"), "replaced", key)
+    refused(lambda: taken(key), "MD5", known, error=DatasetError)
+    assert taken(file(key, checksum=f"md5:{known}")) == [key]
+    # The way out that the line names: the other machines alone.
+    assert taken("dev_ToyCar.zip", "dev_fan.zip", machines=["fan"]) == ["dev_fan.zip"]
+    assert taken("dev_ToyCar.zip", data_set="dcase2025")  # other years have no other
+
+
+def test_two_files_of_one_edition_are_refused_for_nobody_knows_the_later():
+    for keys in (("dev_fan.zip", "dev_data_fan.zip"), ("dev_fan.zip", "dev_fan.zip")):
+        refused(lambda keys=keys: listing(*keys), *keys, "edition", error=DatasetError)
+
+
+@pytest.mark.parametrize("said", [f"MD5:{MD5}", f"md5:{MD5.upper()}", MD5])
+def test_a_checksum_is_understood_however_a_mirror_spells_it(said):
+    (archive,) = listing(file("dev_fan.zip", checksum=said)).archives
+    assert archive.md5 == MD5
 
 
 @pytest.mark.parametrize(
@@ -92,7 +110,7 @@ def test_the_first_toycar_of_2026_is_never_taken():
 )
 def test_what_is_no_record_is_refused(data):
     refused(
-        lambda: read_listing(data, "dcase2026", "dev", 7, "page", BASE), BASE, "no record",
+        lambda: read_listing(data, "dev", 7, "page", BASE), BASE, "no record",
         error=FormatError,
     )  # fmt: skip
 
@@ -126,7 +144,7 @@ ANY = st.recursive(
 @given(ANY | st.lists(ANY).map(lambda files: {"files": files}))
 def test_no_answer_of_a_server_is_a_bug_of_ours(data):
     with suppress(DatasetError, FormatError):
-        read_listing(data, "dcase2026", "dev", 7, "page", BASE)
+        read_listing(data, "dev", 7, "page", BASE)
 
 
 def test_title_makers_and_licence_are_the_records_own_printable_words():

@@ -1,5 +1,7 @@
 """What is noted of a download, and the licence that lies with the recordings."""
 
+from dataclasses import replace
+
 import pytest
 
 from conftest import refused
@@ -35,6 +37,7 @@ def test_what_is_gone_or_has_another_size_is_named(tmp_path):
     (tmp_path / "train/ä.wav").write_bytes(b"123")
     (tmp_path / "a.csv").write_bytes(b"more")
     assert RECEIPT.gone(tmp_path) == ["a.csv"]
+    assert replace(RECEIPT, files={"train/\0.wav": 1}).gone(tmp_path) == ["train/\0.wav"]
 
 
 @pytest.mark.parametrize(
@@ -43,6 +46,8 @@ def test_what_is_gone_or_has_another_size_is_named(tmp_path):
      '{"schema": 2, "data_set": "dcase2026", "files": {}}',
      '{"schema": 1, "data_set": "dcase2026", "files": {"a": {}}}',
      '{"schema": 1, "data_set": "dcase2026", "files": {"a": {"md5": "", "size": "x"}}}',
+     '{"schema": 1, "data_set": "dcase2026", "files": {"a": {"folder": "", "md5": "",'
+     ' "size": 1e999, "files": {}}}}',
      '{"schema": 1, "data_set": 7, "files": {}}', "[" * 50_000],
 )  # fmt: skip
 def test_a_list_that_is_none_of_ours_is_refused(text, tmp_path):
@@ -87,3 +92,11 @@ def test_a_file_of_the_users_stays(tmp_path):
     (tmp_path / NOTICE).write_text("mine")
     assert not write_notice(tmp_path, [listing()])
     assert (tmp_path / NOTICE).read_text() == "mine"
+
+
+def test_a_notice_that_somebody_added_to_in_another_encoding_stays(tmp_path):
+    write_notice(tmp_path, [listing()])
+    theirs = (tmp_path / NOTICE).read_bytes() + b"\n" * 9000 + "M\u00fcller".encode("latin-1")
+    (tmp_path / NOTICE).write_bytes(theirs)
+    assert not write_notice(tmp_path, [listing(8)])
+    assert (tmp_path / NOTICE).read_bytes() == theirs

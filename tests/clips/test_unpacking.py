@@ -1,7 +1,9 @@
 """Zips that were made to do harm, and those that merely are another file: nothing comes of them."""
 
+import errno
 import io
 import os
+import random
 import stat
 import struct
 import zipfile
@@ -199,10 +201,25 @@ def test_the_years_folders_are_understood(tmp_path):
 
 
 def test_what_a_packer_left_is_named_and_stays_out(tmp_path):
-    left = ("__MACOSX/fan/._a.wav", "fan/train/.DS_Store", "readme.txt")
+    left = ("__MACOSX/fan/._a.wav", "fan/train/.DS_Store", "fan/train/._a.wav", "readme.txt")
     listed = looked(tmp_path, zipped({**FAN, **dict.fromkeys(left, b"")}))
     assert len(listed.files) == len(FAN)
     assert listed.aside == left
+
+
+@pytest.mark.parametrize("way", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_a_damaged_zip_is_a_line_however_it_is_packed(way, tmp_path):
+    rng = random.Random(0)
+    whole, failed = zipped(FAN, way), 0
+    for number in range(30):
+        content = bytearray(whole)
+        content[rng.randrange(len(whole) // 2)] ^= 1 << rng.randrange(8)  # in the files' bytes
+        (folder := tmp_path / str(number)).mkdir()
+        try:
+            unpacked(folder, bytes(content))
+        except DatasetError:
+            failed += 1
+    assert failed > 5
 
 
 # ---- what is there already -----------------------------------------------------------------------
@@ -227,6 +244,16 @@ def test_the_same_file_stays_and_another_is_never_written_over(tmp_path):
         mine.write_bytes(content)
         refused(lambda: unpacked(tmp_path, zipped(FAN)), first, "move it away", error=StorageError)
         assert mine.read_bytes() == content
+
+
+def test_a_folder_that_is_a_link_to_another_disk_is_told_with_what_to_do(tmp_path, monkeypatch):
+    (tmp_path / "raw/fan/train").mkdir(parents=True)
+
+    def refuse(*_):
+        raise OSError(errno.EXDEV, "Invalid cross-device link")
+
+    monkeypatch.setattr(os, "rename", refuse)
+    refused(lambda: unpacked(tmp_path, zipped(FAN)), "another disk", "link", error=StorageError)
 
 
 @pytest.mark.parametrize("what", ["folder", "link", "file"])

@@ -35,6 +35,21 @@ def test_a_folder_that_is_not_there_yet_is_fine_and_not_made(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("place", ["dev_data", "dev_data/raw", "dev_data/raw/fan"])
+@pytest.mark.parametrize("link", [True, False])
+def test_what_stands_where_recordings_belong_is_told_before_any_is_fetched(
+    place, link, server, tmp_path
+):
+    where = tmp_path / place
+    where.parent.mkdir(parents=True, exist_ok=True)
+    where.symlink_to(tmp_path / "nowhere") if link else where.write_text("mine")
+    refused(
+        lambda: download("dcase2026", tmp_path, split="dev", server=server.url), where,
+        "leads nowhere" if link else "a file", error=StorageError,
+    )  # fmt: skip
+    assert [path for path, _ in server.requests if "/files/" in path] == []
+
+
 def test_two_downloads_into_one_folder_are_refused(server, tmp_path):
     pytest.importorskip("fcntl")
     with working_in(tmp_path):

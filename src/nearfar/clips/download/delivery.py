@@ -12,7 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nearfar.clips.download.fetching import Server, forget, md5, server_url, size_of
-from nearfar.clips.download.published import Archive, FileList, chosen, ordered, read_listing
+from nearfar.clips.download.published import (
+    Archive,
+    FileList,
+    chosen,
+    ordered,
+    read_listing,
+    refuse_withdrawn,
+)
 from nearfar.clips.download.receipts import (
     NOTICE,
     Receipt,
@@ -30,7 +37,7 @@ from nearfar.clips.download.unpacking import (
     place_in,
     unpack,
 )
-from nearfar.clips.download.workplace import WORK, refuse_place, working_in
+from nearfar.clips.download.workplace import WORK, refuse_blocked, refuse_place, working_in
 from nearfar.errors import SettingError, StorageError
 from nearfar.files import storage_errors
 from nearfar.runtime.runtime import Progress
@@ -145,16 +152,17 @@ def download(
     refuse_place(place)
     read_receipts(place, name)  # of another data set: refused before anything is asked
     with Server(server_url(server), say) as service:
-        listings = [_listing(service, name, one, number) for one, number in numbers]
+        listings = [_listing(service, one, number) for one, number in numbers]
         archives = chosen(listings, named)
+        refuse_withdrawn(name, archives)
         with working_in(place):
             order = _Order(place, name, service, keep_zips, progress or (lambda *_: None), say)
             return order.fill(archives, listings)
 
 
-def _listing(service: Server, name: str, split: str, number: int) -> FileList:
+def _listing(service: Server, split: str, number: int) -> FileList:
     data, base = service.record(number)
-    return read_listing(data, name, split, number, service.page(number), base)
+    return read_listing(data, split, number, service.page(number), base)
 
 
 def _tell_of_others(
@@ -193,6 +201,8 @@ class _Order:
         """Bring everything that is not there; say whose it is."""
         wanted = [archive for archive in archives if not self._is_there(archive)]
         if wanted:
+            for archive in wanted:
+                refuse_blocked(self.folder / archive.folder, self.folder)
             self.total = sum(archive.size for archive in wanted)
             self._check_space(wanted)
             used = {archive.split for archive in wanted}
@@ -237,10 +247,13 @@ class _Order:
 
     def _check_space(self, wanted: Sequence[Archive]) -> None:
         """Refuse what will not fit, by a guess of what the zips unpack to."""
-        sizes = [archive.size for archive in wanted]
-        come = sum(min(size_of(self._part(a)), a.size) for a in wanted)
+        # One that was brought by hand stays, by its size: its MD5 is asked when it is its turn.
+        fetched = [a for a in wanted if size_of(self.folder / KEPT / a.key) != a.size]
+        sizes = [archive.size for archive in fetched]
+        come = sum(min(size_of(self._part(a)), a.size) for a in fetched)
+        unpacked = UNPACKED * sum(archive.size for archive in wanted)
         # Each zip goes when its clips are there, so the largest is the most at a time.
-        need = UNPACKED * sum(sizes) + (sum(sizes) if self.keep else max(sizes)) - come
+        need = unpacked + (sum(sizes) if self.keep else max(sizes, default=0)) - come
         free = _free(self.folder)
         line = (
             f"{counted(len(wanted), 'file')}, {size(sum(sizes) - come)} to fetch, some "
@@ -285,9 +298,10 @@ class _Order:
 
     def _unpack(self, place: Path, archive: Archive) -> Receipt:
         target = self.folder / archive.folder
-        # In the same folder as its place, which may be a link to another disk; hidden, so that
-        # nobody takes it for a machine.
-        staging = target.parent / f".{archive.key}.unpacking"
+        # On the disk of its place, to which that may be a link; hidden, so that nobody takes it
+        # for a machine.
+        beside = target if target.is_symlink() else target.parent
+        staging = beside / f".{archive.key}.unpacking"
         _remove(staging)  # of a program that was killed
         with opened(place, archive) as file:
             listed = contents(file, archive)

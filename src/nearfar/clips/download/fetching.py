@@ -102,8 +102,9 @@ class Tries:
         pause = FIRST_WAIT * 2 ** (self.count - 1) if broken.after is None else broken.after
         if self.count >= TRIES or pause > LONGEST_WAIT:
             asks = f"; it asks to wait {pause:.0f} s" if pause > LONGEST_WAIT else ""
+            times = f", {self.count} times one behind the other" * (self.count > 1)
             raise NetworkError(
-                f"{self.what}: {broken}, {self.count} times one behind the other{asks}. What has "
+                f"{self.what}: {broken}{times}{asks}. What has "
                 f"come is kept, the same command goes on from there; or take another server"
             )
         self._tell(f"{self.what}: {broken}; going on in {pause:.0f} s")
@@ -190,12 +191,16 @@ class Server:
         _forget_others(archive, place)
         for anew in (False, True):
             tries = Tries(archive.key, self._tell)
+            # The most that was ever there: what is lost and comes again is no gain, else a server
+            # that breaks off and then cannot go on would be asked for ever.
+            most = size_of(place)
             while (have := size_of(place)) < archive.size:
                 try:
                     self._go_on(archive, place, have, moved)
                 except Broken as broken:
-                    gain = size_of(place) - have
-                    tries.failed(broken, gained=gain >= min(GAIN, archive.size / 20))
+                    there = size_of(place)
+                    tries.failed(broken, gained=there - most >= min(GAIN, archive.size / 20))
+                    most = max(most, there)
             moved(archive.size)
             if (found := md5(place)) == archive.md5:
                 return
@@ -212,9 +217,10 @@ class Server:
         headers = {}
         if have:
             headers["Range"] = f"bytes={have}-"
-            if tag := _facts(place).get("etag"):
+            if tag := _strong(_facts(place).get("etag")):
                 headers["If-Range"] = tag  # of another content all is sent, from the begin
         with self._answer(archive.url, headers, archive.key, place) as answer:
+            _refuse_packed(answer, archive.key, self.url)
             if answer.status_code != 206 or not have:
                 have = 0  # all of it comes, asked for or not
                 _remember(archive, place, answer.headers.get("ETag", ""))
@@ -300,6 +306,16 @@ def _refuse_plain(asked: str, answer: httpx.Response, what: str) -> None:
         )
 
 
+def _refuse_packed(answer: httpx.Response, what: str, server: str) -> None:
+    """Refuse bytes that were packed once more, though asked not to be: no part of them fits."""
+    how = answer.headers.get("Content-Encoding", "identity")
+    if how.strip().casefold() not in ("", "identity"):
+        raise NetworkError(
+            f"{what}: {server} packs it on its way (Content-Encoding {visible(how)[:20]}), so that "
+            "its bytes are not those that are listed; take another server, or mend that one"
+        )
+
+
 def _refuse_status(answer: httpx.Response, what: str, server: str) -> None:
     code = answer.status_code
     if code in (200, 206):
@@ -359,23 +375,27 @@ def _beside(place: Path) -> Path:
 def _facts(place: Path) -> dict[str, Any]:
     try:
         facts = json.loads(_beside(place).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return facts if isinstance(facts, dict) else {}
 
 
 def _remember(archive: Archive, place: Path, tag: str) -> None:
-    # A weak tag does not say that bytes are equal, and may not be asked for a part.
-    strong = tag if re.fullmatch(r'"[!-~]*"', tag) else ""
-    facts = {"size": archive.size, "md5": archive.md5, "etag": strong}
+    facts = {"size": archive.size, "md5": archive.md5, "etag": _strong(tag)}
     write_text(_beside(place), json.dumps(facts) + "\n")
+
+
+def _strong(tag: object) -> str:
+    # A weak tag does not say that bytes are equal, and may not be asked for a part.
+    return tag if isinstance(tag, str) and re.fullmatch(r'"[ -~]*"', tag) else ""
 
 
 def _forget_others(archive: Archive, place: Path) -> None:
     """Remove what is there of a file that was listed otherwise."""
     facts = _facts(place)
     known = (facts.get("size"), facts.get("md5")) == (archive.size, archive.md5)
-    if not known or size_of(place) > archive.size:
+    # Through a link the file that it leads to would be written over.
+    if not known or place.is_symlink() or size_of(place) > archive.size:
         forget(place)
 
 

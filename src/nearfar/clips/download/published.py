@@ -46,7 +46,7 @@ _KEY = re.compile(
     r"(?P<set>dev|eval)_(?:data_)?(?:(?P<before>train|test)_)?(?P<machine>[A-Za-z0-9-]+?)"
     r"(?:_(?P<behind>train|test))?(?:_r(?P<edition>[0-9]{1,3}))?\.zip"
 )
-_MD5 = re.compile(r"md5:([0-9a-f]{32})")
+_MD5 = re.compile(r"(?:md5:)?([0-9a-f]{32})", re.IGNORECASE)  # mirrors spell it as they like
 _SMALLEST = 22  # bytes of a zip with nothing in it
 _LONGEST = 200  # characters of a title or name that is passed on
 
@@ -127,14 +127,11 @@ def ordered(
     return name, [(split, numbers[split]) for split in SPLITS if not splits or split in splits]
 
 
-def read_listing(
-    data: Any, data_set: str, split: str, record: int, page: str, base: str
-) -> FileList:
+def read_listing(data: Any, split: str, record: int, page: str, base: str) -> FileList:
     """What a record's JSON says of the files of a split; the latest edition of each machine.
 
     Args:
         data: the JSON, parsed; anything.
-        data_set: whose files they are.
         split: of `SPLITS`; files of others are none of ours.
         record: its number.
         page: where people read of it.
@@ -142,7 +139,7 @@ def read_listing(
 
     Raises:
         FormatError: it is no record, or a file has no size, no MD5 or no address.
-        DatasetError: no zip file of a machine, or one that was withdrawn.
+        DatasetError: no zip file of a machine, or two of one edition.
     """
     files = data.get("files") if isinstance(data, dict) else None
     if not isinstance(files, list):
@@ -156,6 +153,7 @@ def read_listing(
             found.append(_archive(file, key, name, split, base))
         else:
             others.append(visible(key)[:_LONGEST])
+    _refuse_two(found, base)
     latest = {a.machine: a for a in sorted(found, key=lambda a: a.edition)}
     earlier = [(a.key, latest[a.machine].key) for a in found if latest[a.machine] is not a]
     if not latest:
@@ -163,12 +161,23 @@ def read_listing(
             f"record {record}: has no zip files of machines of the split {split}; is it "
             f"the right record? See {page}"
         )
-    _refuse_withdrawn(data_set, latest.values(), page)
     about = data.get("metadata")
     return FileList(
         record, split, page, tuple(sorted(latest.values(), key=lambda a: a.key.casefold())),
         tuple(earlier), tuple(others), **_about(about if isinstance(about, dict) else {}),
     )  # fmt: skip
+
+
+def _refuse_two(found: Sequence[Archive], base: str) -> None:
+    """Refuse two files of which nobody can say which is the later."""
+    taken: dict[tuple[str, int], Archive] = {}
+    for one in found:
+        other = taken.setdefault((one.machine, one.edition), one)
+        if other is not one:
+            raise DatasetError(
+                f"{base}: lists two files of the machine {one.machine}, {other.key} and {one.key}, "
+                "of one edition; try another server"
+            )
 
 
 def _split_of(name: re.Match[str], split: str) -> str:
@@ -190,7 +199,7 @@ def _archive(file: dict[str, Any], key: str, name: re.Match[str], split: str, ba
             "another server"
         )
     edition = int(name["edition"] or 1)
-    return Archive(key, name["machine"], split, size, md5[1], url, edition)
+    return Archive(key, name["machine"], split, size, md5[1].lower(), url, edition)
 
 
 def _joined(base: str, link: object) -> str | None:
@@ -199,8 +208,16 @@ def _joined(base: str, link: object) -> str | None:
     return None
 
 
-def _refuse_withdrawn(data_set: str, archives: Iterable[Archive], page: str) -> None:
-    """Refuse what came before a file that replaced it, and another file of its name."""
+def refuse_withdrawn(data_set: str, archives: Iterable[Archive]) -> None:
+    """Refuse what came before a file that replaced it, and another file of its name.
+
+    Args:
+        data_set: whose they are.
+        archives: that are to be fetched; of machines that nobody wants nothing is refused.
+
+    Raises:
+        DatasetError: one of them was withdrawn.
+    """
     for archive in archives:
         known = REPLACED.get((data_set, archive.split, archive.machine))
         if known is None:
@@ -208,8 +225,8 @@ def _refuse_withdrawn(data_set: str, archives: Iterable[Archive], page: str) -> 
         key, md5 = known
         if archive.edition == 1:
             raise DatasetError(
-                f"{archive.key}: was replaced by {key}, which {page} does not list; results with "
-                "the first are not comparable. Name the other machines alone"
+                f"{archive.key}: was replaced by {key}, which the record does not list; results "
+                "with the first are not comparable. Name the other machines alone"
             )
         if archive.key == key and archive.md5 != md5:
             raise DatasetError(

@@ -61,7 +61,7 @@ def receipt(archive: Archive, contents: PackList, held: Collection[str]) -> Rece
 def _has(place: Path, size: int) -> bool:
     try:
         return place.stat().st_size == size
-    except OSError:
+    except (OSError, ValueError):  # a name with a NUL is no file's
         return False
 
 
@@ -84,7 +84,7 @@ def read_receipts(folder: Path, data_set: str) -> dict[str, Receipt]:
         theirs = data["data_set"]
         found = {key: _parsed(key, entry) for key, entry in data["files"].items()}
         known = data["schema"] == SCHEMA and isinstance(theirs, str)
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError):
         known = False
     if not known:
         raise FormatError(f"{path}: is no list of what was fetched; move it away")
@@ -139,11 +139,15 @@ def write_notice(folder: Path, listings: list[FileList]) -> bool:
         Was it written? A file of the user's that has its name stays.
     """
     path = folder / NOTICE
-    ours = begins(path, _HEAD)
-    if path.exists() and not ours:
-        return False
-    with storage_errors(path):
-        before = path.read_text(encoding="utf-8").split("\n\n")[1:] if ours else []
+    before: list[str] = []
+    if path.exists():
+        if not begins(path, _HEAD):
+            return False
+        try:
+            with storage_errors(path):
+                before = path.read_text(encoding="utf-8").split("\n\n")[1:]
+        except UnicodeDecodeError:  # somebody has added to it, in another encoding
+            return False
     said = dict.fromkeys(entry.strip() for entry in before)  # of records fetched earlier
     for listing in listings:
         makers = "; ".join(listing.makers) or "its makers stand on its page"

@@ -6,8 +6,11 @@ none is larger than what the zip says of it. What is there already is never writ
 
 from __future__ import annotations
 
+import errno
+import lzma
 import re
 import stat
+import struct
 import unicodedata
 import zipfile
 import zlib
@@ -29,7 +32,7 @@ PIECE = 1 << 20  # bytes
 _TESTS = ("test", "source_test", "target_test")
 WANTED = {"dev": (("train",), _TESTS), "train": (("train",),), "eval": (_TESTS,)}
 # What other systems make of a name: a drive, a stream, a wildcard, a device.
-_FOREIGN = re.compile(r'[\x00-\x1f\x7f\\:*?"<>|]')
+_FOREIGN = re.compile(r'[\\:*?"<>|]')  # and what no screen can show
 _DEVICE = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNORECASE)
 
 Moved = Callable[[int], None]
@@ -93,7 +96,9 @@ def _readable(archive: Archive, *more: type[Exception]) -> Iterator[None]:
         yield
     except NearfarError:  # one of ours is a ValueError or an OSError, too
         raise
-    except (zipfile.BadZipFile, zlib.error, EOFError, UnicodeError) as error:
+    except (
+        zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, EOFError, UnicodeError
+    ) as error:  # fmt: skip
         raise DatasetError(
             f"{archive.key}: is no whole zip file ({visible(str(error))}), though it is what the "
             "server lists; try another server"
@@ -117,7 +122,7 @@ def contents(file: zipfile.ZipFile, archive: Archive) -> PackList:
         _refuse_kind(info, archive)
         # What packers leave, and a note beside the machine's folder, do no harm where they are.
         beside = len(parts) == 1 and not info.is_dir() and parts[0] != archive.machine
-        if beside or parts[0] == "__MACOSX" or parts[-1] == ".DS_Store":
+        if beside or parts[0] == "__MACOSX" or _is_litter(parts[-1]):
             aside.append(visible(info.filename))
             continue
         _refuse_machine(parts[0], info, archive)
@@ -130,6 +135,11 @@ def contents(file: zipfile.ZipFile, archive: Archive) -> PackList:
     return listed
 
 
+def _is_litter(name: str) -> bool:
+    # macOS puts ._a.wav beside a.wav, which is no sound for all its name.
+    return name.startswith("._") or name in (".DS_Store", "Thumbs.db", "desktop.ini")
+
+
 def _parts(info: zipfile.ZipInfo, archive: Archive) -> tuple[str, ...]:
     """A file's name in a zip as folders and a name, on any system."""
     # Python cuts a name at a NUL, and other programs would not.
@@ -137,7 +147,10 @@ def _parts(info: zipfile.ZipInfo, archive: Archive) -> tuple[str, ...]:
     parts = tuple(name.removesuffix("/").split("/"))
     if any(part in ("", ".", "..") for part in parts):
         _refuse_name(info, archive, "leads out of its folder")
-    if any(_FOREIGN.search(p) or _DEVICE.fullmatch(p) or p[-1] in ". " for p in parts):
+    if any(
+        _FOREIGN.search(p) or not p.isprintable() or _DEVICE.fullmatch(p) or p[-1] in ". "
+        for p in parts
+    ):
         _refuse_name(info, archive, "is no name on every system")
     if max(len(part.encode(errors="replace")) for part in parts) > 255 or len(parts) > 9:
         _refuse_name(info, archive, "is too long")
@@ -293,6 +306,18 @@ def unpack(
         moved(number)
 
 
+def _rename(source: Path, target: Path) -> None:
+    try:
+        source.rename(target)  # one step: a killed program leaves all of it or nothing
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        raise StorageError(
+            f"{target.parent}: leads to another disk by a link; let the machine's whole folder be "
+            "the link, or raw, and the same command goes on"
+        ) from None
+
+
 def place_in(source: Path, target: Path) -> None:
     """Move what was unpacked to where it belongs: whole folders where there are none.
 
@@ -302,7 +327,7 @@ def place_in(source: Path, target: Path) -> None:
     with storage_errors(target):
         if not _taken(target):
             target.parent.mkdir(parents=True, exist_ok=True)
-            source.rename(target)  # one step: a killed program leaves all of it or nothing
+            _rename(source, target)
         elif source.is_dir() and target.is_dir():
             for child in sorted(source.iterdir()):
                 place_in(child, target / child.name)

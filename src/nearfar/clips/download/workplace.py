@@ -24,6 +24,25 @@ def refuse_place(folder: Path) -> None:
             raise StorageError(f"{folder}: {there} cannot be written to; choose another place")
 
 
+def refuse_blocked(place: Path, folder: Path) -> None:
+    """Refuse what stands where folders are to be, before hours of fetching.
+
+    Args:
+        place: a machine's folder, there or not.
+        folder: that of the data set, above it.
+
+    Raises:
+        StorageError: a file, or a link that leads nowhere.
+    """
+    for one in (place, *place.parents):
+        if one == folder:
+            return
+        with storage_errors(one):
+            if os.path.lexists(one) and not one.is_dir():
+                kind = "a link that leads nowhere" if one.is_symlink() else "a file"
+                raise StorageError(f"{one}: is {kind}, and recordings belong there; move it away")
+
+
 @contextmanager
 def working_in(folder: Path) -> Iterator[None]:
     """The place for what is not whole yet, of one download at a time; gone when it is empty."""
