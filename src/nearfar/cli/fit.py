@@ -48,7 +48,7 @@ from nearfar.cli.options import (
 )
 from nearfar.cli.parquet import Parquet, check_parquet, write_parquet
 from nearfar.cli.progress import Session
-from nearfar.cli.testset import (
+from nearfar.cli.splits import (
     OfficialFolder,
     SplitAsked,
     check_judged,

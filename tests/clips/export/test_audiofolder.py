@@ -81,11 +81,12 @@ def test_a_fit_opens_no_test_table(dcase, tmp_path):
 
 def test_links_are_the_same_files_and_copies_are_not(dcase, tmp_path):
     clips = nf.Clips.open(dcase / "fan", split="train")
-    for link, names in ((True, 2), (False, 1)):
+    there = {clip.path.stat().st_ino for clip in clips}
+    for link in (True, False):
         folder = tmp_path / str(link)
         export(clips, folder, link=link)
         for path in folder.rglob("*.wav"):
-            assert path.stat().st_nlink == names
+            assert (path.stat().st_ino in there) == link
         shutil.rmtree(folder)
 
 

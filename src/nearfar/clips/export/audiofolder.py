@@ -16,7 +16,7 @@ from pathlib import Path, PurePosixPath
 from nearfar.clips.clip import Clip
 from nearfar.clips.export.datasetcard import card, is_export
 from nearfar.clips.export.places import SPLITS, places, row, told_columns
-from nearfar.clips.export.sounds import channels_in, is_rewritten, put
+from nearfar.clips.export.written import channels_in, is_rewritten, put
 from nearfar.errors import (
     AudioError,
     DatasetError,

@@ -291,7 +291,7 @@ def check_teachable(machine: str, fitted: Section) -> None:
             "recording, so they cannot be held out together again; fit again, then learn"
         )
     warn(
-        f"{machine}: fitted by an older nearfar, or with an enrichment of one's own, and so without "
+        f"{machine}: fitted by an older nearfar, or with its own enrichment, so without "
         "word of how clips were held out; they are held out anew, and the threshold may move by "
         "more than what is learnt; fit again to avoid that"
     )

@@ -6,7 +6,7 @@ import soundfile
 
 from conftest import machine_sound, refused, write
 from nearfar.clips import Clip
-from nearfar.clips.export.sounds import channels_in, is_rewritten, put
+from nearfar.clips.export.written import channels_in, is_rewritten, put
 from nearfar.errors import AudioError
 
 
