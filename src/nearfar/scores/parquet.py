@@ -11,7 +11,8 @@ from typing import Any
 from nearfar.errors import needs
 from nearfar.files import as_bytes, atomic_file
 
-SCHEMA_KEY = "nearfar.schema"  # of the file's metadata; by it a file of ours is known
+_OURS = "nearfar."  # begins each key of ours
+SCHEMA_KEY = f"{_OURS}schema"  # of the file's metadata; by it a file of ours is known
 _FLOATS = ("score", "percentile", "threshold", "p_value")
 _BOOLS = ("anomalous", "lasting")
 _LONGEST = 1 << 24  # bytes of a footer; longer ones are not looked into
