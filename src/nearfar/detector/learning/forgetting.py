@@ -91,7 +91,8 @@ def found(sections: Mapping[Key, Section], name: str) -> list[tuple[Key, Trainin
     if not many:
         every = {clip.name for _, clip in known}
         # Hundreds of names are no help: those of the same file name, or those that look alike.
-        near = sorted(every, key=lambda one: one.rsplit("/", 1)[-1] != name.rsplit("/", 1)[-1])
+        file = name.rsplit("/", 1)[-1]
+        near = sorted(every, key=lambda one: (one.rsplit("/", 1)[-1] != file, one))
         guess = did_you_mean(name, every).split("? It has: ")[0]
         tail = guess + "?" if guess.startswith("did you mean") else f"it has: {named(near)}"
         raise DatasetError(f"{name!r}: no such clip in the detector; {tail}")
