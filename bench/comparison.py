@@ -102,8 +102,8 @@ nearfar compare --scores my_scores/ other_scores/ --truth truth.csv
 
 Folders with `anomaly_score_<machine>_section_<nn>_test.csv` in the official form are compared
 like evaluations, and may be mixed with them; the labels are those of `--truth`, or of the first
-evaluation. Tables of `nearfar score --json` or `--csv` are taken too. What fits ill is refused in
-one line:
+evaluation. Tables of `nearfar score --json` or `--csv` are taken too, and so is a system in a
+package: `submission.zip/1`. What fits ill is refused in one line:
 
 * results of other clips, with how many and which, a line for each result;
 * one result twice, a score that is no number, a file without scores of clips, other labels for

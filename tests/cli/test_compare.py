@@ -10,6 +10,7 @@ from evaluations import as_files, as_json, noisy, truth_file
 from made_scores import made
 from nearfar.scores.files import read_scores
 from nearfar.study.standings import compare_files
+from submissions import zipped
 
 TABLE, TRUTH = made(41, machines=2, each=12, ties=False)
 GOLD = DATA / "eval"
@@ -22,6 +23,9 @@ def world(tmp_path, monkeypatch):
         as_json(tmp_path / f"{name}.json", noisy(TABLE, sd), TRUTH)
         as_files(tmp_path / name, noisy(TABLE, sd))
     truth_file(tmp_path / "truth.csv", TRUTH)
+    files = {f"task2/Kim_LUDO_task2_{n}/{p.name}": p.read_bytes()
+             for n, name in enumerate("ab", 1) for p in (tmp_path / name).iterdir()}  # fmt: skip
+    zipped(tmp_path / "p.zip", files)
     return tmp_path
 
 
@@ -50,6 +54,19 @@ def test_score_files_of_anyone(run, world):
     assert code == 0, err
     assert out.count("ΔΩ") == 3
     assert out.count("by Holm, among 3 comparisons") == 3
+
+
+def test_systems_of_a_package_as_evaluate_reads_them(run, world):
+    one, two = "p.zip/Kim_LUDO_task2_1", "p.zip/2"
+    more = ("--truth", "truth.csv", "--draws", 50, "--json", "-")
+    code, out, err = run("compare", "--scores", f"a={one}", f"b={two}", *more)
+    assert code == 0, err
+    folders, zips = (json.loads(text) for text in (run("compare", "a", "b", *more)[1], out))
+    assert zips["differences"] == folders["differences"]
+    # Names of this length fill 80 columns: the one difference needs no second line.
+    code, out, _ = run("compare", one, "Kim_LUDO_task2_2=b", "--truth", "truth.csv", "--draws", 50)
+    assert code == 0
+    assert max(map(len, out.split("per cent")[0].splitlines())) <= 80
 
 
 def test_the_official_evaluators_number(run, tmp_path):
@@ -109,6 +126,9 @@ def test_a_page(run, world):
         (["a.json", "b.json", "--against", "bb"], ["'bb'", "did you mean 'b'"]),
         (["a.json", "b.json", "--confidence", "95"], ["confidence 95"]),
         (["a.json", "b.json", "--draws", "1"], ["--draws"]),
+        (["a.json", "b.json", "--draws", "300000000"], ["300,000,000 draws", "2,000"]),
+        (["x=" + "gone.json," * 30 + "a.json", "b.json", "--csv", "o.csv"], ["gone.json"]),
+        (["--scores", "a", "p.zip/9", "--truth", "truth.csv"], ["no system '9'"]),
         (["a.json", "b.json", "--seed", "-1"], ["--seed"]),
         (["a.json", "b.json", "--rule", "2019"], ["--rule"]),
         (["a.json", "truth.csv"], ["truth.csv", "nearfar score --csv"]),

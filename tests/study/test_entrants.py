@@ -184,6 +184,17 @@ def test_another_machine_is_named(files):
     assert len(line) <= 500
 
 
+def test_of_a_clip_renamed_in_front_both_names_show(files):
+    long = [tuple(replace(r, file=f"section_00_source_test_anomaly_0004_{r.file}") for r in rows)
+            for rows in (TABLE.rows, TRUTH.rows)]  # fmt: skip
+    other = [tuple(replace(r, file=f"S{r.file[1:]}") for r in rows) for rows in long]
+    for name, (table, truth) in (("x", long), ("y", other)):
+        as_json(files / f"{name}.json", ScoreTable(table), Truth(truth))
+    found = read_entrants(["x.json", "y.json"])
+    line = refused(lambda: check_clips(found, truth_for(found, None)), "/section_00", "/Section_00")
+    assert len(line) <= 500
+
+
 def test_the_rule_is_that_of_the_results(files):
     found = read_entrants(["a.json", "b.json"])
     assert (rule_for(found, None), rule_for(found, "2021")) == ("omega", "2021")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
 from pathlib import Path
@@ -32,8 +33,8 @@ def compare(
         list[str],
         typer.Argument(
             metavar="RESULT",
-            help="JSON of evaluate, folders of score files, or NAME=A,B,C: runs of one system with "
-            "several seeds.",
+            help="JSON of evaluate, folders of score files, PACKAGE.zip/1, or NAME=A,B,C: runs of "
+            "one system with several seeds.",
         ),
     ],
     scores: Annotated[
@@ -99,7 +100,7 @@ def compare(
     from nearfar.study.standings import compare_files
 
     check_stdout(csv, as_json)
-    files = [*_paths(results), truth]
+    files = [*filter(os.path.exists, _paths(results)), truth]
     for path, ending in ((as_json, ".json"), (csv, ".csv")):
         check_output(
             on_disk(path), endings=(ending,), inputs=files, ours=is_comparison, replace=replace
@@ -108,7 +109,7 @@ def compare(
         from nearfar.report.page import check_page
 
         check_page(output, "contest", files, replace=replace)
-    if scores and not any(Path(path).is_dir() for path in _paths(results)):
+    if scores and not any(_is_folder(path) for path in _paths(results)):
         raise SettingError(f"--scores: {results[0]} is no folder of score files; leave it out")
     year: Any = None if rule is None else rule.value
     found = compare_files(
@@ -132,6 +133,13 @@ def _paths(results: list[str]) -> list[str]:
     """What may be a file that is read: none of these is written over."""
     named = [text.partition("=")[2] for text in results if "=" in text]
     return [*results, *named, *(path for text in named for path in text.split(","))]
+
+
+def _is_folder(path: str) -> bool:
+    from nearfar.scores.submission.archive import in_zip
+
+    # A list of twenty runs is longer than any name may be, at which pathlib raises.
+    return os.path.isdir(path) or in_zip(Path(path)) is not None
 
 
 def is_comparison(path: Path) -> bool:

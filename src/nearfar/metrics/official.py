@@ -11,6 +11,7 @@ Introduction to the Bootstrap, 1993.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
 
 RuleName = Literal["omega", "2021", "2020"]
 Seed = int | np.random.Generator
+MOST_BYTES = 2_000_000_000  # of all draws; 2,000 of thirty systems have ten million
 DECIDED = ("precision", "recall", "f1")  # of scores that come with decisions
 
 
@@ -303,9 +305,14 @@ def _bootstrap(
     """(systems, draws, sections, figures of the rule); a draw takes the same clips for all."""
     if draws < 0:
         raise SettingError(f"{draws} draws, need 0 or more")
+    shape = (len(systems), draws, len(systems[0]), len(rule.figures))
+    if 8 * math.prod(shape) > MOST_BYTES:
+        raise SettingError(
+            f"{draws:,} draws take {8e-9 * math.prod(shape):.0f} GB; 2,000 are usual"
+        )
     rng = np.random.default_rng(seed)
     figures = [FIGURES[name] for name in rule.figures]
-    values = np.empty((len(systems), draws, len(systems[0]), len(rule.figures)))
+    values = np.empty(shape)
     # Drawn by section, not by system or figure: another system or rule has the same draws.
     for k, same_clips in enumerate(zip(*systems, strict=True)):
         # Once for all systems, so that their difference is paired.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from nearfar.scores.files import read_scores
 from nearfar.scores.join import ScoreTable, index_of
 from nearfar.scores.saved import read_json, read_table, table_of, truth_of
 from nearfar.scores.scaling import TRANSDUCTIVE, scaled_within
+from nearfar.scores.submission.archive import in_zip
 from nearfar.scores.truth import Truth, place, quoted, section_name, shown, stem
 from nearfar.text import called, counted, named
 
@@ -58,8 +60,9 @@ def read_entrants(asked: Sequence[str]) -> tuple[Entrant, ...]:
     file tells apart from another recipe's.
 
     Args:
-        asked: each a JSON of `evaluate` or `score`, a CSV of `score` or a folder of score files, or
-            NAME=A,B,… for runs of one system with several seeds.
+        asked: each a JSON of `evaluate` or `score`, a CSV of `score`, a folder of score files or a
+            system in a package (`submission.zip/1`), or NAME=A,B,… for runs of one system with
+            several seeds.
 
     Raises:
         SettingError: fewer than two results, one twice, or two of one name.
@@ -227,16 +230,17 @@ def _clips(scores: ScoreTable, index: Any) -> dict[ClipName, None]:
 
 
 def _told(clip: ClipName) -> str:
-    return f"{shown(called(*clip[:2]), 30)}/{shown(clip[2], 40)}"
+    # Long enough for names of the challenge: of two that differ in front both ends must show.
+    return f"{shown(called(*clip[:2]), 30)}/{shown(clip[2], 56)}"
 
 
 def _asked(text: str) -> tuple[str, list[Path]]:
     """A name, "" if none was given, and paths."""
     # A file may have = or a comma in its name: what is there is meant.
-    if Path(text).exists() or "=" not in text:
+    if _is_there(text) or "=" not in text:
         return "", [Path(text)]
     name, _, rest = text.partition("=")
-    places = [rest] if Path(rest).exists() else rest.split(",")
+    places = [rest] if _is_there(rest) else rest.split(",")
     if not name.strip() or not all(places):
         raise SettingError(f"{quoted(text)}: need NAME=A.json,B.json, runs of one system")
     return name.strip(), [Path(one) for one in places]
@@ -264,11 +268,18 @@ def _names(groups: Sequence[tuple[str, list[Path]]]) -> list[str]:
 
 
 def _same(one: Path, other: Path) -> bool:
-    return one.exists() and other.exists() and one.samefile(other)
+    return _is_there(one) and _is_there(other) and one.samefile(other)
+
+
+def _is_there(path: str | Path) -> bool:
+    # A list of twenty runs is longer than any name may be, at which pathlib raises.
+    return os.path.exists(path)
 
 
 def _attempt(path: Path) -> Attempt:
-    if path.is_dir():
+    if (_is_there(path) and path.is_dir()) or in_zip(
+        path
+    ):  # a system of a package, as evaluate reads it
         return Attempt(path, read_scores(path))
     if path.suffix.lower() == ".csv":
         return Attempt(path, read_table(path))

@@ -119,10 +119,16 @@ class Standings:
         lone = [d for d in self.contest.duels if self._reference in (d.first, d.second)]
         return [
             *((self.called(s.name, _NAME), s.machines, False) for s in self.contest.standings),
-            *((self.pair(d, _NAME), d.machines, True) for d in lone),
+            *((self._row_of(d), d.machines, True) for d in lone),
         ]
 
     # ---- pieces ------------------------------------------------------------------------------
+
+    def _row_of(self, duel: Duel) -> str:
+        """A pair in the table; the only one needs no two names where they would break its lines."""
+        pair = self.pair(duel, _NAME)
+        alone = len(self.contest.duels) == 1 and not self.transductive
+        return "difference" if alone and len(pair) > _NAME else pair
 
     def _order(self) -> tuple[str, ...]:
         return tuple(self.contest.standings[0].machines)
@@ -194,7 +200,8 @@ class Standings:
         least, found = duel.needed(), duel.needed(POWER)
         if not least or found is None:
             return "not distinguishable: they differ in no draw"
-        company = f" among {len(self.contest.duels)} comparisons" if self.contest.holm else ""
+        many = len(self.contest.duels)
+        company = f" among {many} comparisons" if self.contest.holm and many > 1 else ""
         if replace(duel, adjusted=None).distinguishable:
             return f"not distinguishable{company}; as the only comparison it would be"
         text = (
