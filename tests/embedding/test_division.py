@@ -8,6 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import nearfar as nf
+from nearfar.embedder.behind import FarSubtracted
+from nearfar.embedder.pooling import Pooled
 from nearfar.embedding.chain import Chain
 from nearfar.embedding.division import (
     BATCH,
@@ -44,6 +46,23 @@ def test_an_encoder_on_the_cpu_gets_no_processes_beside_it():
     division = divide((ONE_STEP, TWO_STEPS), Runtime(8, device="cpu"))
     assert (division.workers, division.weight) == (1, None)
     assert division.clips == division.group == FEW
+
+
+@pytest.mark.parametrize("wrap", [Pooled, nf.Crops, FarSubtracted], ids=lambda wrap: wrap.__name__)
+def test_around_an_encoder_of_one_step_it_matters_where_the_work_is_done(wrap):
+    chain = Chain(nf.Near(), wrap(nf.YAMNet("no folder")))
+    assert chain.two_step
+    # Crops are encoded in the second step; the others are done with a clip in the first.
+    assert chain.encodes == (wrap is nf.Crops)
+    division = divide((chain,), Runtime(device="cpu", workers=3))
+    assert division.workers == (1 if chain.encodes else 3)
+
+
+@pytest.mark.parametrize("wrap", [Pooled, FarSubtracted], ids=lambda wrap: wrap.__name__)
+def test_around_one_of_two_steps_the_second_is_still_to_come(wrap):
+    chain = Chain(nf.Near(), wrap(nf.EAT("no folder")))
+    assert chain.encodes
+    assert divide((chain,), Runtime(device="cpu", workers=3)).workers == 1
 
 
 @pytest.mark.parametrize("size", [1, FEW, 7, 100])

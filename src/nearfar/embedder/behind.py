@@ -12,6 +12,7 @@ from nearfar.embedder.contract import (
     Embedder,
     Rows32,
     check,
+    encodes,
     identity_of,
     is_embedder,
     is_two_step,
@@ -79,6 +80,11 @@ class FarSubtracted:
         """What the embedder inside makes of each channel; "" if it is silent."""
         inner = preparation_of(self.embedder) if is_two_step(self.embedder) else ""
         return inner and f"{inner}, both channels"
+
+    @property
+    def encodes(self) -> bool:
+        """Is work left after the first step? It does all of an encoder of one step."""
+        return encodes(self.embedder)
 
     def check(self, runtime: Runtime) -> None:
         """What the embedder inside refuses is refused."""

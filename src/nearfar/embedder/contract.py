@@ -18,6 +18,8 @@ by itself; whoever wants to know asks the function named here, never the embedde
     prepare, encode      two steps (`TwoStep`): a cheap one for a clip alone, which
                          worker processes take, and a costly one for many clips,
                          on a device (see `nearfar.embedder.eat`)                    `is_two_step`
+    encodes: bool        is there work left for `encode`? False where `prepare` gives the row
+                                                                                     `encodes`
     preparation: str     what `prepare` depends on but the audio: embedders for
                          which it is equal prepare alike, and one does it for all
                                                                                 `preparation_of`
@@ -113,6 +115,19 @@ def is_embedder(part: object) -> TypeGuard[Embedder]:
 def is_two_step(part: object) -> TypeGuard[TwoStep]:
     """Is it an embedder that works in two steps?"""
     return is_embedder(part) and _offers(part, "prepare", "encode")
+
+
+def encodes(embedder: Any) -> bool:
+    """Does its second step cost anything? One that has no such step has no such cost.
+
+    >>> from nearfar.embedder.pooling import Bands, Pooled
+    >>> from nearfar.embedder.yamnet import YAMNet
+    >>> pooled = Pooled(YAMNet("a folder"), Bands())
+    >>> is_two_step(pooled), encodes(pooled)
+    (True, False)
+    """
+    said = bool(embedder.encodes) if _offers(embedder, "encodes") else True
+    return is_two_step(embedder) and said
 
 
 def preparation_of(embedder: Any) -> str:

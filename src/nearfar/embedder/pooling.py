@@ -18,6 +18,7 @@ from nearfar.embedder.contract import (
     Rows32,
     batch_of,
     check,
+    encodes,
     has_grid,
     identity_of,
     is_two_step,
@@ -175,6 +176,11 @@ class Pooled:
     def preparation(self) -> str:
         """What the embedder inside makes of a clip alone; "" if it is silent."""
         return preparation_of(self.embedder) if is_two_step(self.embedder) else ""
+
+    @property
+    def encodes(self) -> bool:
+        """Is work left after the first step? It does all of an encoder of one step."""
+        return encodes(self.embedder)
 
     @property
     def batch(self) -> int:

@@ -14,6 +14,7 @@ from nearfar.embedder.contract import (
     Embedder,
     Rows32,
     check,
+    encodes,
     grid_source_of,
     identity_of,
     is_two_step,
@@ -66,6 +67,11 @@ class Chain:
     def two_step(self) -> bool:
         """Does the embedder prepare each clip and encode many? See `nearfar.embedder.contract`."""
         return is_two_step(self.embedder)
+
+    @property
+    def encodes(self) -> bool:
+        """Is its second step a costly one, for a device or for all cores at once?"""
+        return encodes(self.embedder)
 
     @property
     def preparation(self) -> tuple[Frontend, str] | None:

@@ -59,7 +59,7 @@ def divide(chains: tuple[Chain, ...], runtime: Runtime) -> Division:
     An encoder on the CPU keeps all cores busy by itself: other processes would be in its way. Fed
     by a CPU an accelerator waits for clips: then worker processes read and prepare them.
     """
-    if not any(chain.two_step for chain in chains):
+    if not any(chain.encodes for chain in chains):  # NumPy's own work: a process for each core
         return Division(runtime.workers, BATCH, BATCH)
     if runtime.device == "cpu" or not _accelerated(runtime.device):
         size = max(FEW, runtime.batch_size or 0)
@@ -73,7 +73,7 @@ def _accelerated(device: str) -> bool:
         return True
     try:
         import torch
-    except ImportError:  # an encoder that needs none, as YAMNet's grids; any other says so itself
+    except ImportError:  # an encoder that needs none, as YAMNet in crops; any other says so itself
         return False
     return bool(torch.cuda.is_available() or torch.backends.mps.is_available())
 

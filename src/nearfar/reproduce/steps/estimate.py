@@ -235,7 +235,7 @@ class Cost:
         timed = self.timed.heard.get(chain_key(chain))
         first, then = (timed.prepare, timed.encode) if timed else self._of_chain(chain)
         # On a CPU an encoder has all cores, and clips are prepared in its process.
-        alone = chain.two_step and self.speed.device == "cpu"
+        alone = chain.encodes and self.speed.device == "cpu"
         return (0.0 if made else first / (1 if alone else self.workers)) + then
 
     def of_pass(self, chain: Chain) -> float:
