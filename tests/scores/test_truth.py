@@ -441,6 +441,8 @@ def test_the_list_of_2022_is_known_to_be_wrong(tmp_path: Path) -> None:
         ),  # no machine
         ("fan\nsection_00_0000.wav,section_00_0001.wav\n", "truth.csv:2"),  # no label
         ("fan\na.wav,b.wav,c,d\n", "truth.csv:2"),
+        ("fan\nsection_00_0000.wav;section_00_source_test_normal_0000.wav\n", "truth.csv:2"),
+        ("fan\nsection_00_0000.wav\n", "truth.csv:2"),
         ("hello world, this is no truth\n", "truth.csv:1"),
         ("", "empty"),
     ],
@@ -549,6 +551,14 @@ def test_the_folder_its_labels_and_one_file_say_the_same(published: Path) -> Non
     data = published / "ground_truth_data"
     assert read_truth(data) == whole
     assert read_truth(data / "ground_truth_ToyDrone_section_00_test.csv") == whole
+
+
+def test_domains_are_not_taken_for_labels(published: Path) -> None:
+    domains = published / "ground_truth_domain"
+    for path in (domains, domains / "ground_truth_ToyDrone_section_00_test.csv"):
+        with pytest.raises(FormatError, match="tells domains, no labels") as error:
+            read_truth(path)
+        assert one_line(error).endswith("give the folder above ground_truth_domain/")
 
 
 def test_domains_are_told_by_labelled_names_too(published: Path) -> None:

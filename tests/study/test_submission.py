@@ -58,6 +58,14 @@ def test_every_machine_has_test_clips(evaluation, tmp_path, recwarn):
     )
 
 
+def test_a_machine_of_the_year_that_is_not_there_is_missed(evaluation, tmp_path, recwarn):
+    for machine in ("ToyDrone", "ToothBrush", "Sander", "SewingMachine"):
+        (tmp_path / machine).mkdir()
+        (tmp_path / machine / "test").symlink_to(evaluation / "drill/test")
+    evaluation_clips(tmp_path, {})
+    assert "without BlowerDustCollector of the evaluation set of 2026" in str(recwarn[0].message)
+
+
 def test_names_that_tell_labels_are_none_of_an_evaluation_set(dcase, recwarn):
     evaluation_clips(dcase, {})
     assert any("tell their label" in str(w.message) for w in recwarn.list)

@@ -31,6 +31,7 @@ BINARY = {"0": False, "1": True, "0.0": False, "1.0": True}  # as the evaluator 
 _DOMAINS = {"0": "source", "1": "target", "source": "source", "target": "target"}
 _LABELS = {"0": "normal", "1": "anomaly", "normal": "normal", "anomaly": "anomaly"}
 _DATA = "ground_truth_data"  # the folder of labels; domains and attributes lie beside it
+_DOMAIN = "ground_truth_domain"
 _MOST = 60  # characters of somebody's text in a message
 _TRUTH_FILE = re.compile(
     r"ground_truth_(?P<machine>.+)_(?:section|id)_(?P<section>[^_]+?)"
@@ -255,9 +256,11 @@ def _list_rows(path: Path, lines: list[Line]) -> Iterator[LabelledFile]:
         )
     machine = ""  # until a line with nothing but a name
     for where, fields in lines:
-        if len(fields) == 1:
+        # A clip's line with a semicolon, or without its labelled name, is no machine.
+        if len(fields) == 1 and ".wav" not in fields[0].lower():
             machine = fields[0]
             continue
+        fields = [*fields, ""] if len(fields) == 1 else fields
         name = parse_name(fields[1])
         if not machine or name is None or name.label is None or len(fields) > 3:
             raise FormatError(
@@ -292,12 +295,16 @@ def _evaluator_rows(files: Iterable[Path]) -> Iterator[LabelledFile]:
     for path in files:
         folder = path.parent.parent  # of the three that lie beside each other
         name = _TRUTH_FILE.fullmatch(path.name)
+        if path.parent.name == _DOMAIN:  # 0 and 1 there too, and no error would tell
+            raise FormatError(
+                f"{place(path)}: tells domains, no labels; give the folder above {_DOMAIN}/"
+            )
         if name is None:
             raise FormatError(
                 f"{place(path)}: its name is not ground_truth_<machine>_section_<nn>_test.csv"
             )
         beside = path.parent.name == _DATA  # of any other folder the neighbours are not its own
-        domains = _domains(folder / "ground_truth_domain" if beside else None, path, name["domain"])
+        domains = _domains(folder / _DOMAIN if beside else None, path, name["domain"])
         # The anonymous name beside the labelled one; not every year has this folder.
         attributes = folder / "ground_truth_attributes" / path.name
         aliases = _pairs(attributes) if beside and attributes.is_file() else {}
@@ -305,9 +312,7 @@ def _evaluator_rows(files: Iterable[Path]) -> Iterator[LabelledFile]:
             domains = _named_domains(aliases)
         for file, (where, label) in _pairs(path).items():
             if domains is not None and file not in domains:
-                raise FormatError(
-                    f"{where}: {quoted(file)} is not in ground_truth_domain/{shown(path.name)}"
-                )
+                raise FormatError(f"{where}: {quoted(file)} is not in {_DOMAIN}/{shown(path.name)}")
             yield LabelledFile(
                 machine=name["machine"],
                 section=section_name(name["section"]),

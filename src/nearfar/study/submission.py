@@ -23,6 +23,7 @@ from nearfar.scores.scaling import scaled_within
 from nearfar.scores.submission.form import FORM
 from nearfar.scores.submission.label import MOST_SYSTEMS, USUAL
 from nearfar.scores.submission.metadata import Meta
+from nearfar.scores.submission.years import lacking
 from nearfar.scores.truth import place, section_name
 from nearfar.study.assessment import Result, of_data
 from nearfar.study.data import is_result
@@ -111,11 +112,18 @@ def evaluation_clips(data: Path, opened: Mapping[str, Any]) -> Clips:
     """
     test = Clips.open(data, "test", **opened)
     # A machine with train/ alone gives no clip, and nothing would tell that it is missing.
-    lacking = sorted(set(Clips.open(data, **opened).machines) - set(test.machines))
-    if lacking:
+    untold = sorted(set(Clips.open(data, **opened).machines) - set(test.machines))
+    if untold:
         raise DatasetError(
-            f"{data}: no test clips of {named(lacking)}; a package has scores of every machine of "
+            f"{data}: no test clips of {named(untold)}; a package has scores of every machine of "
             "the evaluation set"
+        )
+    found = lacking(test.machines)
+    if found is not None:  # one folder of them was named, or one was not fetched
+        year, gone = found
+        warn(
+            f"{data}: without {named(gone)} of the evaluation set of {year}; a package has scores "
+            "of every machine of it"
         )
     # Scores under labelled names are none of the clips that the evaluator knows.
     told = sum(clip.label is not None for clip in test)
@@ -139,9 +147,9 @@ def check_known(systems: Sequence[Candidate], clips: Clips) -> None:
     wanted = set(clips.by_section())
     for system in systems:
         if system.detector is not None:
-            lacking = sorted(wanted - set(system.detector.sections))
-            if lacking:
-                names = named([called(*key) for key in lacking])
+            unknown = sorted(wanted - set(system.detector.sections))
+            if unknown:
+                names = named([called(*key) for key in unknown])
                 raise DatasetError(
                     f"{system.path}: does not know {names}; fit it on their training clips too, as "
                     "in nearfar fit DEV_DATA EVAL_DATA -o DETECTOR"
