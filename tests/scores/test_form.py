@@ -112,6 +112,20 @@ def test_exactly_one_author_corresponds():
     assert corresponding(data) == ""
 
 
+def test_what_a_template_leaves_empty_is_asked_as_always():
+    template = {**FORM, "results": {"development_dataset": {}, "more": {}}, "system": None}
+    form = form_of(template, "t.yaml")
+    assert form["results"]["development_dataset"] == FORM["results"]["development_dataset"]
+    assert form["system"] == FORM["system"]
+    assert isinstance(form["results"]["more"], Blank)
+
+
+def test_a_bare_word_that_yaml_takes_for_another_thing_belongs_in_quotes():
+    for bare in (2026, True, 1.5):
+        (lapse,) = lapses_of({"submission": {"name": bare}}, FORM)
+        assert lapse.line.endswith("need a text, in quotes")
+
+
 def test_a_years_template_is_the_form_its_new_keys_are_asked_for_and_its_order_is_kept():
     template = {
         "system": {"description": {"far_channel": "e.g. a mask", "front_end": "x"}},

@@ -157,10 +157,12 @@ def form_of(template: Any, name: str) -> Form:
 
 
 def _like(template: Any, known: Form) -> Form:
-    if isinstance(known, dict) and set(known) == {ANY} and isinstance(template, dict) and template:
+    if not template and known is not None:  # left empty, it is as it always was
+        return known
+    if isinstance(known, dict) and set(known) == {ANY} and isinstance(template, dict):
         # Any machine stands for all.
         return {ANY: _like(next(iter(template.values())), known[ANY])}
-    if isinstance(template, dict):
+    if isinstance(template, dict) and template:
         below = known if isinstance(known, dict) else {}
         return {str(key): _like(value, below.get(str(key))) for key, value in template.items()}
     if isinstance(template, list) and template and isinstance(template[0], dict):
@@ -176,7 +178,9 @@ def lapses_of(data: Any, form: Form, path: str = "") -> Iterator[Lapse]:
         return  # what must be there is missing
     if isinstance(form, Blank):
         if not form.takes(data):
-            yield Lapse(path, f"is {_said(data)}", f"need {form.wanted}")
+            # YAML makes a number of a bare 2026, and a boolean of a bare no.
+            bare = form.kind in ("text", "short") and not isinstance(data, str | list | dict)
+            yield Lapse(path, f"is {_said(data)}", f"need {form.wanted}{', in quotes' * bare}")
     elif isinstance(form, list):
         if not isinstance(data, list):
             yield Lapse(path, f"is {_said(data)}", "need a list, a line with - for each")
@@ -262,7 +266,6 @@ def _said(value: Any) -> str:
         return "empty"
     if isinstance(value, dict | list):
         return "a list" if isinstance(value, list) else "a mapping"
-    # YAML makes a boolean of a bare no, and of a date something that is no text.
     return quoted(value) if isinstance(value, str) else shown(repr(value), 40)
 
 
