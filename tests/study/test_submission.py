@@ -131,6 +131,21 @@ def test_results_are_in_per_cent_and_of_the_development_set(tmp_path):
     refused(lambda: results_from(tmp_path / "gone", system, []), "no such file")
 
 
+@pytest.mark.parametrize("value", [None, "x", float("nan"), 61.79, -0.1, "gone"])
+def test_a_figure_that_is_none_is_refused(tmp_path, value):
+    path = evaluation_json(tmp_path / "a.json", settings=[1])
+    data = json.loads(path.read_text())
+    rows = data["table"]["pauc"]["machines"]
+    rows.update(fan=value)
+    if value == "gone":
+        del rows["fan"]
+    path.write_text(json.dumps(data))
+    refused(
+        lambda: results_from(path, Candidate(tmp_path, None, None), []), "a.json", "with domains",
+        error=FormatError,
+    )  # fmt: skip
+
+
 def test_results_of_another_system_are_told(tmp_path, recwarn):
     path = evaluation_json(tmp_path / "a.json", settings={"system": {"type": "Other"}})
     system = Candidate(tmp_path, SimpleNamespace(system=nf.s4()), None)

@@ -231,7 +231,8 @@ def results_from(path: Path, system: Candidate, theirs: Collection[str]) -> Meta
     if data.get("transductive"):  # no detector of ours, and a number that no ranking has
         warn(f"{place(path)}: of scores that were made with the other test clips (transductive)")
     # Four files in the wrong order are four wrong blocks, and each looks right.
-    made_by = data.get("settings", {}).get("system")
+    settings = data.get("settings")
+    made_by = settings.get("system") if isinstance(settings, dict) else None
     mine = (
         None if system.detector is None else json.loads(json.dumps(to_data(system.detector.system)))
     )
@@ -246,23 +247,32 @@ def results_from(path: Path, system: Candidate, theirs: Collection[str]) -> Meta
 def _block(data: Mapping[str, Any], theirs: Collection[str], name: str) -> Meta:
     """Figures in per cent by machine, as a meta file has them."""
     table = data.get("table")
-    known = isinstance(table, dict) and all(
-        isinstance(table.get(f), dict) and isinstance(table[f].get("machines"), dict)
-        for f in FIGURES
+    columns = [table.get(f) if isinstance(table, dict) else None for f in FIGURES]
+    rows: list[Any] = [c.get("machines") if isinstance(c, dict) else None for c in columns]
+    # A file of somebody's hands may have anything; no share of 1 is more than 1.
+    known = all(
+        isinstance(row, dict) and row.keys() == rows[0].keys() and all(map(_is_share, row.values()))
+        for row in rows
     )
-    if data.get("rule") != "omega" or not known or not isinstance(table, dict):
+    if data.get("rule") != "omega" or not known:
         raise FormatError(
             f"{name}: no AUC of source and target and pAUC for each machine; evaluate a "
             "development set with domains"
         )
     # An evaluation of both sets at once has machines of both.
-    machines = [m for m in table[FIGURES[0]]["machines"] if m not in theirs]
+    machines = [m for m in rows[0] if m not in theirs]
     if not machines:
         raise DatasetError(
             f"{name}: has machines of the evaluation set alone; evaluate the development set"
         )
-    rows = {
-        m: {figure: round(100 * float(table[figure]["machines"][m]), 2) for figure in FIGURES}
+    block = {
+        m: {
+            figure: round(100 * float(row[m]), 2) for figure, row in zip(FIGURES, rows, strict=True)
+        }
         for m in machines
     }
-    return {"results": {"development_dataset": rows}}
+    return {"results": {"development_dataset": block}}
+
+
+def _is_share(value: object) -> bool:
+    return isinstance(value, int | float) and 0 <= value <= 1
