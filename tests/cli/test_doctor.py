@@ -28,7 +28,7 @@ def seen(monkeypatch):
 
 
 def test_the_table_is_80_columns_wide_and_a_line_to_be_typed_is_whole(seen):
-    made = lines(seen)
+    made = list(lines(seen))
     assert all(len(line) <= WIDTH for line in made if LINE not in line)
     assert f"{' ' * 19}{LINE}" in made
     assert [line for line in made if line and not line.startswith(" ")] == [
@@ -47,6 +47,23 @@ def test_what_is_missing_is_no_fault_and_what_is_broken_is(run, seen, tmp_path):
     found = json.loads(out)
     assert (code, found["works"], found["signs"][-1]["state"]) == (1, False, "broken")
     assert run("doctor", "--json", tmp_path / "a.txt")[0] == 2
+
+
+def test_what_was_seen_is_said_at_once_and_what_libraries_print_is_no_part_of_it(
+    seen, run, monkeypatch, capsys
+):
+    def ending(places):
+        yield seen[0]
+        print("hello from a library")
+        yield seen[1]
+        if places:  # as a library may end the process: nobody could say a word any more
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(examination, "examine", ending)
+    _, out, err = run("doctor", "place")
+    assert ("numpy" in out, "no torch" in out, "hello" in out) == (True, True, False)
+    _, out, err = run("doctor", "--json", "-")
+    assert (len(json.loads(out)["signs"]), err) == (2, "hello from a library\n")
 
 
 @pytest.mark.slow

@@ -8,7 +8,7 @@ from nearfar.doctor.sign import LONGEST, Sign, asked, fault, timed
 
 
 @pytest.mark.parametrize(
-    "error", [ImportError("a\nb"), OSError("gone"), RuntimeError(), KeyError("x")]
+    "error", [ImportError("a\nb"), OSError("gone"), RuntimeError(), KeyError("x"), SystemExit(3)]
 )
 def test_whatever_is_raised_is_a_broken_sign_of_one_line(error):
     def ask():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
-from nearfar.doctor.sign import Sign, fault
+from nearfar.doctor.sign import FAULTS, Sign, fault
 
 
 def examine(places: Sequence[Path] = ()) -> Iterator[Sign]:
@@ -23,7 +23,7 @@ def examine(places: Sequence[Path] = ()) -> Iterator[Sign]:
         try:
             yield from signs()
         # Without NumPy, say, our own modules cannot be imported; the others still can.
-        except Exception as error:
+        except FAULTS as error:
             yield Sign(group, "all of it", "broken", fault(error))
 
 

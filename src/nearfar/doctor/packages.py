@@ -15,7 +15,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlparse
 from urllib.request import url2pathname
 
-from nearfar.doctor.sign import Sign, asked, fault
+from nearfar.doctor.sign import FAULTS, Sign, asked, fault
 from nearfar.version import __version__
 
 # Package → (module, oldest version that will do), as pyproject.toml has them.
@@ -70,7 +70,7 @@ def extras() -> Iterator[Sign]:
             except ModuleNotFoundError as error:
                 # One that lacks a package of its own is installed, and broken.
                 (absent if error.name == module else broken).append(f"{package}: {fault(error)}")
-            except Exception as error:
+            except FAULTS as error:
                 broken.append(f"{package}: {fault(error)}")
         way = install_line(extra) if absent or broken else ""
         # A broken one first: what is missing beside it is installed by the same line.

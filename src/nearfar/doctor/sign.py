@@ -12,6 +12,7 @@ from nearfar.errors import visible
 from nearfar.text import one_line
 
 State = Literal["ok", "missing", "broken", "note"]
+FAULTS = (Exception, SystemExit)  # some libraries leave so when they find nothing to stand on
 LONGEST = 200  # characters of what a library says of its fault; some say pages
 
 
@@ -59,7 +60,7 @@ def asked(group: str, name: str, ask: Callable[[], Any], way: str = "") -> Sign:
             warnings.simplefilter("ignore")  # of tiny data, and of libraries about each other
             told = ask()
     # Whatever a damaged library can raise, for the others are still to be asked.
-    except Exception as error:
+    except FAULTS as error:
         return Sign(group, name, "broken", fault(error), way)
     return told if isinstance(told, Sign) else Sign(group, name, "ok", str(told))
 

@@ -198,6 +198,21 @@ def test_places_that_are_taken_or_read_are_refused(dcase, tmp_path, detector_fol
             error=StorageError)  # fmt: skip
 
 
+def test_what_came_to_its_place_meanwhile_is_not_written_over(dcase, tmp_path, monkeypatch):
+    clips = nf.Clips.open(dcase / "fan", split="train")[:1]
+    real = audiofolder.card
+
+    def slow(*given):  # another export is quicker
+        with monkeypatch.context() as patched:
+            patched.setattr(audiofolder, "card", real)
+            export(clips, tmp_path / "hf")
+        return real(*given)
+
+    monkeypatch.setattr(audiofolder, "card", slow)
+    refused(lambda: export(clips, tmp_path / "hf"), "is there already", error=StorageError)
+    assert [path.name for path in tmp_path.iterdir()] == ["hf"]
+
+
 def test_bad_clips_stop_it_or_are_left_out_by_name(dcase, tmp_path):
     good = nf.Clips.open(dcase / "fan", split="train")[:2]
     (tmp_path / "bad.wav").write_bytes(b"RIFF")

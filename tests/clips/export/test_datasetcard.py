@@ -76,3 +76,17 @@ def test_an_export_is_known_by_its_card_and_by_nothing_else_in_it(tmp_path):
     (tmp_path / "mine.txt").touch()
     assert not is_export(tmp_path)
     assert not is_export(tmp_path / "none")
+
+
+def test_an_export_with_anything_else_in_it_or_by_a_link_is_none(tmp_path):
+    folder = tmp_path / "hf"
+    (folder / "train/fan").mkdir(parents=True)
+    (folder / "README.md").write_text(MARK)
+    (folder / "train/fan/a.wav").write_bytes(b"")
+    assert not is_export(folder)  # its table is gone
+    (folder / "train/metadata.csv").write_text("file_name\nfan/a.wav\n")
+    assert is_export(folder)
+    (tmp_path / "link").symlink_to(folder)
+    assert not is_export(tmp_path / "link")  # it would go, and what it leads to would stay
+    (folder / "train/notes.txt").write_text("mine")
+    assert not is_export(folder)

@@ -136,6 +136,8 @@ def export(
             for split, mine in tables.items():
                 write_text(half / split / TABLE, _csv(columns, mine))
             write_text(half / "README.md", card(folder.name, tables, columns, data_license))
+            # Hours later: another export, or somebody's own folder, may be there by now.
+            check_folder(folder, (), replace=replace)
             _rename(half, folder, handle)
         finally:
             shutil.rmtree(half, ignore_errors=True)

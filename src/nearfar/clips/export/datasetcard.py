@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -118,11 +119,22 @@ def is_export(folder: Path) -> bool:
     try:
         # Whatever else somebody has put there would go with it.
         names = {entry.name for entry in folder.iterdir()}
-        if not names <= {"README.md", "train", "test"}:
+        # A link would be taken away in place of what it leads to.
+        if folder.is_symlink() or not names <= {"README.md", "train", "test"}:
             return False
-        return MARK in (folder / "README.md").read_text(encoding="utf-8")
-    except (OSError, ValueError):
+        if MARK not in (folder / "README.md").read_text(encoding="utf-8"):
+            return False
+        return all(_is_split(folder / name) for name in names - {"README.md"})
+    except (OSError, ValueError, csv.Error):
         return False
+
+
+def _is_split(folder: Path) -> bool:
+    """Are the files of a split those of its table, and no others?"""
+    with (folder / "metadata.csv").open(encoding="utf-8", newline="") as file:
+        listed = {row.get("file_name") for row in csv.DictReader(file)}
+    there = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir()}
+    return there <= {*listed, "metadata.csv"}
 
 
 def _size(clips: int) -> str:
