@@ -10,6 +10,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from conftest import refused
 from nearfar import errors
 from nearfar.errors import (
     EXTRAS,
@@ -97,6 +98,23 @@ def test_a_missing_package_is_told_with_what_installs_it(extra, package):
 def test_any_other_missing_module_is_a_bug_and_stays_one():
     with pytest.raises(ModuleNotFoundError, match="torch_helper"), needs("eat", "EAT"):
         missing("torch_helper")
+
+
+@pytest.mark.parametrize(
+    "fault", [ImportError("DLL load failed\n" + "x" * 900), OSError("libgomp.so.1: no such file")]
+)
+def test_a_package_that_cannot_be_loaded_is_one_line_that_leads_to_the_doctor(fault):
+    def broken():
+        with needs("parquet", "Parquet needs pyarrow", errors.SettingError):
+            raise fault
+
+    refused(broken, "Parquet needs pyarrow", str(fault)[:15], "nearfar doctor")
+
+
+def test_faults_of_our_own_modules_and_lines_for_people_pass():
+    for fault in (ImportError("cannot import", name="nearfar.x"), errors.StorageError("full")):
+        with pytest.raises(type(fault), match=str(fault)), needs("eat", "EAT"):
+            raise fault
 
 
 def test_each_extra_brings_its_packages():

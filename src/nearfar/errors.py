@@ -403,7 +403,7 @@ def needs(extra: str, what: str, kind: type[NearfarError] = NearfarError) -> Ite
         kind: of the error.
 
     Raises:
-        NearfarError: of that kind; a package of the extra is not installed.
+        NearfarError: of that kind; a package of the extra is not installed, or cannot be loaded.
     """
     try:
         yield
@@ -413,4 +413,14 @@ def needs(extra: str, what: str, kind: type[NearfarError] = NearfarError) -> Ite
             raise  # a bug of ours, or of the package
         raise kind(
             f"{what}; pip install 'nearfar[{extra}]', or '.[{extra}]' in its folder"
+        ) from None
+    except (ImportError, OSError) as error:
+        # An installed package that is damaged, or lacks a library of the system's, is no bug.
+        if isinstance(error, NearfarError) or (getattr(error, "name", "") or "").startswith(
+            "nearfar"
+        ):
+            raise
+        raise kind(
+            f"{what}, and what is installed cannot be loaded ({printable(first_line(error))[:200]})"
+            "; nearfar doctor says what to type"
         ) from None
