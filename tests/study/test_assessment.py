@@ -65,6 +65,16 @@ def test_a_detector_needs_no_training_clips_and_then_has_no_floor(dcase, detecto
     assert "no training clips to fit logmel on" in result.text
 
 
+def test_machines_that_only_the_detector_has_take_no_floor_away(dcase, detector_folder, tmp_path):
+    """As in a researcher's day: fitted on both sets, judged on the development set."""
+    shutil.copytree(dcase / "fan", tmp_path / "fan")
+    result = of_data(tmp_path, None, nf.Runtime(), detector=detector_folder)
+    clips = nf.Clips.open(tmp_path, split="train")
+    below = nf.fit(nf.logmel(), clips).score(nf.Clips.open(tmp_path, split="test"))
+    assert result.floor is not None
+    assert result.floor["score"] == nf.evaluate(below).score
+
+
 def test_a_detector_of_other_machines_is_refused(dcase, detector, tmp_path):
     shutil.copytree(dcase / "pump", tmp_path / "pump")
     with pytest.raises(DatasetError, match="has pump, the detector knows fan"):

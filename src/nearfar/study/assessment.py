@@ -209,7 +209,7 @@ def of_data(
     result = evaluate(table, told, rule=rule)
     beside = Sides.of(table, told, sides, rule) if sides else None
     plain = Result(result, notes, settings, None, heading, table, beside, silent, truth=told)
-    lowest = _floor(data, fitted, runtime, skip_bad) if floor else ""
+    lowest = _floor(data, fitted, scores, runtime, skip_bad) if floor else ""
     if not isinstance(lowest, Detector):
         return replace(plain, lines=(*notes, lowest) if lowest else notes)
     below = lowest.score(Clips(v.clip for v in scores), runtime)
@@ -282,12 +282,15 @@ def _fit(
     return fit(system, train, runtime, order=order, skip_bad=skip_bad, any_frontend=any_frontend)
 
 
-def _floor(data: Given, fitted: Detector, runtime: Runtime, skip_bad: bool) -> Detector | str:
+def _floor(
+    data: Given, fitted: Detector, scores: Scores, runtime: Runtime, skip_bad: bool
+) -> Detector | str:
     """`logmel` fitted on the same data, or a line that says why there is none."""
     if fitted.system == logmel():  # it is the floor
         return ""
     try:
-        train = data.open("train", fitted.machines)
+        # Of the machines judged: a detector may know others, which these data have not.
+        train = data.open("train", sorted({v.clip.machine for v in scores}))
     except DatasetError:  # a detector is also judged on a folder of test clips alone
         return "floor: none, the data have no training clips to fit logmel on"
     with warnings.catch_warnings():  # what is wrong with the data has been said
