@@ -43,6 +43,14 @@ def test_what_is_said_goes_before_what_is_known_and_null_says_that_it_does_not_a
     assert read_yaml(meta_text(one).encode(), "m") == one
 
 
+def test_a_heading_with_nothing_under_it_takes_nothing_away():
+    said = told({2: {"submission": None, "system": {"complexity": None}}}, system=None)
+    one, two = complete(said, LABEL, [KNOWN, KNOWN])[0]
+    assert one["system"]["description"]["front_end"] == "a mask"
+    assert two["system"] == one["system"]
+    assert two["submission"]["authors"] == one["submission"]["authors"]
+
+
 def test_all_that_is_wrong_is_named_in_one_go():
     said = told({2: {"system": {"sorce_code": "x"}}, 4: {}}, extra=1)
     said.shared["submission"]["authors"][0].pop("email")

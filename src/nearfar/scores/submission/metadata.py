@@ -132,7 +132,9 @@ def meta_text(meta: Meta) -> str:
 
 
 def _merged(below: Any, above: Any) -> Any:
-    """What was said above goes first, key by key; None says that it does not apply."""
+    """What was said above goes first, key by key; None says that a value does not apply."""
+    if above is None and isinstance(below, dict):  # a heading with nothing under it
+        return below
     if not isinstance(below, dict) or not isinstance(above, dict):
         return above
     return {
