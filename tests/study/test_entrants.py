@@ -21,6 +21,7 @@ from nearfar.study.entrants import (
     truth_for,
     warn_of_twins,
 )
+from submissions import zipped
 
 TABLE, TRUTH = made(21, machines=2, each=7, ties=False)
 
@@ -49,6 +50,14 @@ def test_names_are_those_of_files_or_as_asked(files):
         as_json(files / folder / "a.json", noisy(TABLE, 1, len(folder)), TRUTH)
     (files / "two" / "a.json").write_text((files / "b.json").read_text())
     assert [n for n, _ in names("one/a.json", "two/a.json")] == ["one/a", "two/a"]
+
+
+def test_a_system_of_a_package_is_called_with_it(files):
+    inside = {f"task2/Kim_LUDO_task2_1/{p.name}": p.read_bytes()
+              for p in as_files(files / "folder", TABLE).iterdir()}  # fmt: skip
+    zipped(files / "p.zip", inside)
+    found = names("p.zip/1", "b.json", "x=p.zip/Kim_LUDO_task2_1")
+    assert [name for name, _ in found] == ["p.zip/1", "b", "x"]
 
 
 def test_a_file_may_have_the_signs_of_a_group_in_its_name(files):

@@ -259,6 +259,11 @@ def _names(groups: Sequence[tuple[str, list[Path]]]) -> list[str]:
     whole = [found[0].absolute() for _, found in groups]
     # A folder's name may hold dots; of a file the ending says nothing.
     parts = [(*p.parts[:-1], p.name if p.is_dir() else p.stem) for p in whole]
+    # A system's number in a package is no name without the package.
+    parts = [
+        (*part[:-2], "/".join(part[-2:])) if p.name.isdigit() and in_zip(p) else part
+        for p, part in zip(whole, parts, strict=True)
+    ]
     for length in range(1, max(map(len, parts)) + 1):
         names = [
             name or "/".join(mine[-length:]) for (name, _), mine in zip(groups, parts, strict=True)
