@@ -32,7 +32,7 @@ FLAGS = {
     "skip_bad": "", "any_frontend": "", "salvage": "", "replace": "", "exclude_suspects": "",
     "accept_suspects": "",
     "resume": "", "any_data": "", "transductive": "", "apart": "",
-    "machine": _NAME, "section": _NAME, "weights": _NAME,
+    "machine": _NAME, "section": _NAME, "weights": _NAME, "rule": _NAME,
     "truth": _NAME, "config": _NAME, "frozen_weights": _NAME, "detector": _NAME, "vary": _NAME,
     "seeds": _COUNT, "near": _COUNT, "far": _COUNT, "clip_seconds": _COUNT, "normals": _NAME,
     "workers": _COUNT, "batch_size": _COUNT, "device": r"cpu|cuda(?::\d+)?|mps",

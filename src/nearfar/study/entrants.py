@@ -172,9 +172,7 @@ def rule_for(entrants: Sequence[Entrant], rule: RuleName | None) -> RuleName | N
     by: dict[Any, Attempt] = {run.rule: run for run in reversed(_runs(entrants)) if run.rule}
     if len(by) > 1:
         told = " and ".join(f"{place(run.path)} by {shown(name)}" for name, run in by.items())
-        raise SettingError(
-            f"judged by different rules: {told}; name one with --rule to judge all by it"
-        )
+        raise SettingError(f"judged by different rules: {told}; judge all by one with --rule YEAR")
     found: RuleName | None = next(iter(by), None)  # one of the years', or `contest` names it
     return found
 
