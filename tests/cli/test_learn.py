@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import shutil
 import signal
 
@@ -200,6 +201,37 @@ def test_a_fit_onto_it_begins_anew_and_keeps_what_was_learnt_beside_it(det, run,
     kept = nf.load(det.with_name("det.previous"))
     assert len(kept.lessons) == 1
     assert len(kept.sections["pump7", "00"].clips) == PLANT + 4
+
+
+def test_the_line_that_undoes_it_means_these_clips_and_no_others(det, run, tmp_path, monkeypatch):
+    """Of a folder with a bracket it was an error after all had been learnt."""
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(7)
+    for n in range(4):
+        write(tmp_path / f"day [1]/{n}.wav", machine_sound(rng))
+    for name in ("monday/a.wav", "x/monday/a.wav", "-b.wav", "new\nline.wav"):
+        write(tmp_path / name, machine_sound(rng))
+    before = digests(det)
+    code, out, err = run(
+        "learn", det, "day [1]", "monday", "x", "./-b.wav", "new\nline.wav", "--machine", "pump7"
+    )
+    assert (code, err) == (0, "")
+    undo = next(line for line in out.splitlines() if line.startswith("undo: nearfar "))
+    words = shlex.split(undo.removeprefix("undo: nearfar "))
+    assert "day [[]1]/*" in words
+    assert run(*words)[0] == 0
+    assert digests(det) == before
+
+
+@pytest.mark.slow
+def test_a_log_that_lost_lines_does_not_pass_for_an_empty_one(det, run):
+    assert run("learn", det, "today")[0] == 0
+    (det / "learnt.jsonl").write_text('{"time": "2026')
+    code, out, err = run("learn", det, "--log")
+    assert code == 0
+    assert "1 line cannot be read" in err
+    assert "lines are gone or were changed" in err
+    assert "  learnt today/t03.wav of pump7\n" in out
 
 
 # ---- killed, and two at once ---------------------------------------------------------------------

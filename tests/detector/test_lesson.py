@@ -1,5 +1,7 @@
 """The log says what took place, whatever a writer that was killed has left in it."""
 
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -44,9 +46,26 @@ def test_what_never_took_place_does_not_count(states, at, killed):
     lessons = [lesson(state) for state in states]
     if killed:
         now = states[-2] if len(states) > 1 else "begin"
-        assert settled(lessons, now) == tuple(lessons[:-1])
+        assert settled(lessons, now, fitted=len(states) < 2) == tuple(lessons[:-1])
     else:
-        assert settled(lessons, states[-1]) == tuple(lessons)
+        assert settled(lessons, states[-1], fitted=False) == tuple(lessons)
+
+
+@pytest.mark.parametrize("fitted", [True, False])
+def test_a_log_that_lost_its_last_line_keeps_the_others(fitted):
+    """It was said to be empty, and the next save removed it."""
+    log = from_lines(as_lines([lesson("x"), lesson("y")]) + '{"time": "no')
+    assert len(settled(log, "z", fitted=fitted)) == 3
+    assert len(settled(log[:2], "z", fitted=fitted)) == (0 if fitted else 2)
+    assert len(settled(log, "x", fitted=fitted)) == 1
+
+
+@pytest.mark.parametrize(
+    "more", [{"known": [1e400, 2]}, {"machine": ["fan"]}, {"state": 3}, {"nearfar": {}}]
+)
+def test_values_that_no_log_of_ours_has_are_a_line_that_cannot_be_read(more):
+    (one,) = from_lines(json.dumps({"time": "now", "verb": "learnt", **more}))
+    assert one.verb == "unreadable"
 
 
 def test_a_state_is_of_sets():

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import shutil
 
 import numpy as np
@@ -12,6 +13,7 @@ import nearfar as nf
 from conftest import first_quick, refused
 from nearfar.detector.folder import disk
 from nearfar.detector.folder.index import heading, kept_as
+from nearfar.detector.learning.lesson import fits
 from nearfar.errors import FormatError, StorageError
 from new_clips import new_clips
 from processes import no_space
@@ -124,6 +126,35 @@ def test_a_log_that_is_gone_or_damaged_takes_no_score_away(folder, tmp_path):
     (copy / "learnt.jsonl").unlink()
     assert nf.load(copy).lessons == ()
     assert len(nf.load(copy).sections[KEY].clips) == 16
+
+
+def test_a_log_that_lost_lines_is_told_from_a_whole_one(folder, detector_folder, tmp_path):
+    whole = nf.load(folder)
+    assert fits(whole.lessons, whole.sections)
+    copy = shutil.copytree(folder, tmp_path / "det")
+    log = copy / "learnt.jsonl"
+    first, last = log.read_text().splitlines(keepends=True)
+    for text in (first, last, first + last[:40], ""):
+        log.write_text(text)
+        detector = nf.load(copy)
+        assert not fits(detector.lessons, detector.sections)
+        detector.save(copy)
+        assert (log.read_text().strip() if text else "") == text.strip()
+    fitted = nf.load(detector_folder)
+    assert fits(fitted.lessons, fitted.sections)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need rights there")
+def test_a_link_in_place_of_the_log_is_not_followed(folder, tmp_path):
+    copy, theirs = shutil.copytree(folder, tmp_path / "det"), tmp_path / "diary.txt"
+    theirs.write_text("dear diary")
+    (copy / "learnt.jsonl").unlink()
+    (copy / "learnt.jsonl").symlink_to(theirs)
+    detector = nf.load(copy)
+    assert detector.lessons == ()
+    detector.learn(new_clips(tmp_path / "more", seed=78, target=0, source=1)).save(copy)
+    assert theirs.read_text() == "dear diary"
+    assert len(nf.load(copy).lessons) == 1
 
 
 @pytest.mark.parametrize("had", first_quick([True, False]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import shlex
 from collections.abc import Sequence
 from enum import StrEnum
@@ -31,14 +32,16 @@ from nearfar.cli.options import (
     channels_of,
 )
 from nearfar.cli.progress import Session
-from nearfar.errors import SettingError, visible, warn
+from nearfar.errors import DatasetError, SettingError, visible, warn
 from nearfar.system.named import types_of
 
 if TYPE_CHECKING:
     from nearfar.detector.detector import Detector
     from nearfar.detector.learning.lesson import Lesson
 
-SHOWN = 3  # clips named in a line
+SHOWN = 3  # clips of a folder named in a line
+MOST = 12  # names in a line that anybody would type
+DIGITS = 12  # of a sha256, which --forget takes for a name
 
 
 class Domain(StrEnum):
@@ -201,34 +204,62 @@ def _by_domain(before: Detector, after: Detector, key: tuple[str, str]) -> list[
 def _undo(after: Detector, lessons: Sequence[Lesson], folder: Path) -> str:
     """The line that takes it back."""
     place = shlex.quote(str(folder))
-    names = [name for one in lessons for name in one.names]
+    clips = [clip for one in lessons for clip in one.clips]
     if lessons[0].verb != "learnt":
-        return f"nearfar learn {place} with the recording{'s' * (len(names) != 1)} again"
-    return f"nearfar learn {place} --forget {' '.join(map(shlex.quote, _short(after, lessons)))}"
+        return f"nearfar learn {place} with the recording{'s' * (len(clips) != 1)} again"
+    by_folder: dict[str, list[tuple[str, str]]] = {}
+    for name, digest in clips:
+        by_folder.setdefault(name.rpartition("/")[0], []).append((name, digest))
+    names = [one for above, some in by_folder.items() for one in _short(after, above, some)]
+    if len(names) > MOST:
+        return f"nearfar learn {place} --forget with the names that --log shows"
+    return f"nearfar learn {place} --forget {' '.join(map(shlex.quote, names))}"
 
 
-def _short(after: Detector, lessons: Sequence[Lesson]) -> list[str]:
-    """The names of many clips as their folder, where it means these and no others."""
+def _short(after: Detector, above: str, clips: Sequence[tuple[str, str]]) -> list[str]:
+    """Names of clips for --forget; many as their folder, where it means these and no others."""
+    pattern = f"{glob.escape(above)}/*"
+    many = len(clips) > SHOWN and above
+    if many and _meant(after, pattern) == {digest for _, digest in clips}:
+        return [pattern]
+    # What is called as another is, or cannot be typed, by its sound.
+    return [
+        name
+        if _meant(after, name) == {digest} and visible(name) == name and name[0] != "-"
+        else digest[:DIGITS]
+        for name, digest in clips
+    ]
+
+
+def _meant(after: Detector, name: str) -> set[str]:
+    """The clips that --forget would take by a name; none where it would ask."""
     from nearfar.detector.learning.forgetting import found
 
-    names = [name for one in lessons for name in one.names]
-    above = names[0].rpartition("/")[0]
-    if len(names) <= SHOWN or not above:
-        return names
-    meant = {clip.digest for _, clip in found(after.sections, f"{above}/*")}
-    return [f"{above}/*"] if meant == {d for one in lessons for _, d in one.clips} else names
+    try:
+        return {clip.digest for _, clip in found(after.sections, name)}
+    except DatasetError:
+        return set()
 
 
 def _show_log(detector: Detector, folder: Path) -> None:
     """Each lesson, the oldest first, and what has become of each machine since."""
+    from nearfar.detector.folder.disk import LOG
+    from nearfar.detector.learning.growth import Grown
+    from nearfar.detector.learning.lesson import fits
     from nearfar.text import called, counted
 
-    if not detector.lessons:
+    grown = [key for key, one in detector.sections.items() if isinstance(one, Grown)]
+    if not detector.lessons and not grown:
         say(visible(f"{folder}: has learnt nothing since its fit"))
         return
+    lost = [one.line for one in detector.lessons if one.verb == "unreadable"]
+    if lost:
+        warn(
+            f"{folder / LOG}: {counted(len(lost), 'line')} cannot be read, the first is "
+            f"{lost[0][:60]!r}"
+        )
     for one in detector.lessons:
         if one.verb == "unreadable":
-            warn(f"{folder}: a line of its log cannot be read: {one.line[:60]!r}")
             continue
         was, now = one.known
         when = one.time.replace("T", " ").replace("+00:00", " UTC")
@@ -241,7 +272,26 @@ def _show_log(detector: Detector, folder: Path) -> None:
         )
         for name in one.names:
             say(visible(f"  {name}"))
-    for key in dict.fromkeys((one.machine, one.section) for one in detector.lessons):
+    if not fits(detector.lessons, detector.sections):
+        warn(f"{folder / LOG}: lines are gone or were changed; the detector itself is whole")
+        say("by its banks it has since its fit")
+        for key in grown:
+            _show_known(detector, key)
+    for key in dict.fromkeys((*((o.machine, o.section) for o in detector.lessons), *grown)):
         drift = detector.drift(*key) if key in detector.sections else None
         if drift is not None:
             say(visible(f"{called(*key)}: {drift.told}"))
+
+
+def _show_known(detector: Detector, key: tuple[str, str]) -> None:
+    """What a machine has learnt and forgotten, whenever that was."""
+    from nearfar.detector.learning.growth import parts
+    from nearfar.text import called
+
+    fitted, learnt, forgotten = parts(detector.sections[key], detector.system)
+    for verb, clips in (
+        ("learnt", learnt.clips),
+        ("forgot", [clip for clip in fitted.clips if clip.digest in forgotten]),
+    ):
+        for name in sorted(clip.name for clip in clips):
+            say(visible(f"  {verb} {name} of {called(*key)}"))

@@ -217,6 +217,8 @@ def _write_new(path: Path, content: bytes, new: list[Path]) -> None:
         new.append(path)
     elif path.read_bytes() == content:
         return
+    if path.is_symlink():  # what it leads to is none of ours to write over
+        path.unlink()
     with atomic_file(path) as file:
         file.write(content)
 

@@ -72,8 +72,11 @@ def lessons_in(folder: Path, data: Mapping[str, Any]) -> tuple[Lesson, ...]:
         data: its index.
     """
     # No score needs it: gone or damaged, it stops nothing.
+    path = folder / LOG
     try:
-        text = (folder / LOG).read_bytes().decode(errors="replace")
+        # A link leads to a file of somebody's; a pipe would be waited for.
+        ours = path.is_file() and not path.is_symlink()
+        text = path.read_bytes().decode(errors="replace") if ours else ""
     except OSError:
         return ()
     state = state_of(
@@ -84,7 +87,7 @@ def lessons_in(folder: Path, data: Mapping[str, Any]) -> tuple[Lesson, ...]:
         )
         for e in data["sections"]
     )  # fmt: skip
-    return settled(from_lines(text), state)
+    return settled(from_lines(text), state, fitted=not any(KEY in e for e in data["sections"]))
 
 
 def _whose(key: tuple[str, str], known: Sequence[Origin]) -> dict[str, Any]:

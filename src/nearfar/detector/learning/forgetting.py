@@ -119,8 +119,11 @@ def _only(same: list[tuple[Key, TrainingClip]], name: str) -> list[tuple[Key, Tr
 def _matches(name: str, wanted: str) -> bool:
     """Is a clip's name of that pattern, or does it have that folder in it?"""
     inside = wanted.strip("/")
-    if any(c in wanted for c in "*?["):
-        return fnmatchcase(name, wanted) or fnmatchcase(name, f"*/{wanted}")
+    if any(c in wanted for c in "*?[") and (
+        fnmatchcase(name, wanted) or fnmatchcase(name, f"*/{wanted}")
+    ):
+        return True
+    # Folders may have such letters in their names, too.
     return bool(inside) and f"/{inside}/" in f"/{name.rpartition('/')[0]}/"
 
 

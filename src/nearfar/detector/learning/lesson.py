@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -19,6 +19,8 @@ from nearfar.detector.learning.growth import Grown
 if TYPE_CHECKING:
     from nearfar.detector.section import Section
 
+Key = tuple[str, str]  # machine, section
+Digests = tuple[list[str], list[str], list[str]]  # of the fit's clips, of those learnt, forgotten
 Verb = Literal["learnt", "forgot", "unreadable"]
 
 
@@ -67,25 +69,57 @@ def state_of(
 
 def state_in(sections: Mapping[tuple[str, str], Section]) -> str:
     """That of sections in memory."""
-    return state_of((*key, *_digests(section)) for key, section in sections.items())
+    return state_of((*key, *found) for key, found in _all_digests(sections))
 
 
-def _digests(section: Section) -> tuple[list[str], list[str], list[str]]:
+def _all_digests(sections: Mapping[tuple[str, str], Section]) -> Iterator[tuple[Key, Digests]]:
+    return ((key, _digests(section)) for key, section in sections.items())
+
+
+def _digests(section: Section) -> Digests:
     if isinstance(section, Grown) and section.fitted is not None and section.learnt is not None:
         fit, new = section.fitted.clips, section.learnt.clips
         return [c.digest for c in fit], [c.digest for c in new], list(section.forgotten)
     return [clip.digest for clip in section.clips], [], []
 
 
-def settled(lessons: Sequence[Lesson], state: str) -> tuple[Lesson, ...]:
+def settled(lessons: Sequence[Lesson], state: str, *, fitted: bool) -> tuple[Lesson, ...]:
     """Those that took place: up to the last that leaves the state that there is.
 
+    Of a log that has lost that line all stay that may have taken place: what is left of it is the
+    only word on them.
+
+    Args:
+        lessons: of the log.
+        state: of the detector.
+        fitted: is it as its fit left it?
+
     >>> a, b = (Lesson("", "learnt", state=state) for state in "xy")
-    >>> len(settled((a, b), "y")), len(settled((a, b), "x")), len(settled((a, b), "z"))
-    (2, 1, 0)
+    >>> [len(settled((a, b), state, fitted=True)) for state in "yxz"]
+    [2, 1, 0]
+    >>> len(settled((a, b), "z", fitted=False))
+    2
     """
     ends = [i for i, one in enumerate(lessons) if one.state == state]
+    if not ends:
+        # Of a writer that was killed at the first lesson nothing took place.
+        ends = [i for i, one in enumerate(lessons) if not fitted or one.verb == "unreadable"]
     return tuple(lessons[: ends[-1] + 1]) if ends else ()
+
+
+def fits(lessons: Sequence[Lesson], sections: Mapping[tuple[str, str], Section]) -> bool:
+    """Does a log tell all that its detector has learnt and forgotten since its fit?
+
+    >>> fits((Lesson("", "learnt", "fan", "00", (("a.wav", "9f"),)),), {})
+    False
+    """
+    said: dict[tuple[str, str], set[str]] = {}
+    for one in lessons:  # each turn undoes the one before: in, out, in
+        said.setdefault((one.machine, one.section), set()).symmetric_difference_update(
+            digest for _, digest in one.clips
+        )
+    is_so = {key: {*new, *gone} for key, (_, new, gone) in _all_digests(sections)}
+    return all(said.get(key, set()) == is_so.get(key, set()) for key in {*said, *is_so})
 
 
 def as_lines(lessons: Sequence[Lesson]) -> str:
@@ -117,9 +151,14 @@ def _lesson(line: str) -> Lesson:
         if said["verb"] not in ("learnt", "forgot") or not isinstance(said["time"], str):
             raise ValueError(line)
         said["clips"] = tuple((str(name), str(digest)) for name, digest in said.get("clips", ()))
+        texts = [said.get(name, "") for name in ("machine", "section", "state", "nearfar")]
+        if not all(isinstance(text, str) for text in texts):
+            raise ValueError(line)
         for name, kind in (("known", int), ("threshold", float)):
             before, after = said.get(name, (0, 0))
             said[name] = (kind(before), kind(after))
         return Lesson(**said)
-    except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
+    except (
+        ValueError, TypeError, LookupError, AttributeError, RecursionError, OverflowError,
+    ):  # fmt: skip
         return Lesson("", "unreadable", line=line)
