@@ -99,6 +99,19 @@ def test_clips_that_cannot_be_used_stop_it(detector, tmp_path):
         assert len(detector.learn([silent, one(tmp_path)], skip_bad=True).lessons[0].clips) == 1
 
 
+def test_a_clip_of_the_fit_comes_back_in_its_own_domain(detector, dcase, tmp_path):
+    """It came back as it was, whatever --domain said, and no word of it."""
+    source = next((dcase / "fan" / "train").glob("*source*"))
+    without = detector.forget([source])
+    clip = nf.Clip(shutil.copy(source, tmp_path / "x.wav"), machine="fan")
+    refused(
+        lambda: without.learn([clip], domain="target"),
+        "x.wav: the fit has it as source, and only a fit makes it target",
+    )
+    back = without.learn([clip])
+    assert back.sections[KEY].clips == detector.sections[KEY].clips
+
+
 def test_care_is_of_one_mind():
     with pytest.raises(SettingError):
         Care(accept_suspects=True, exclude_suspects=True)

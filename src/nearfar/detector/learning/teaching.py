@@ -216,6 +216,7 @@ class Lecture:
         gone = set(forgotten)
         # One that the fit had is its own again, as it was.
         back = {what.digest for _, what in group} & gone
+        _refuse_others(fitted, [pair for pair in group if pair[1].digest in back])
         new = [pair for pair in group if pair[1].digest not in back]
         if new:
             learnt = learnt.beside(self._learnt(fitted, new, runtime))
@@ -273,6 +274,21 @@ def lr_corr_of(fitted: Section, i: int) -> float:
         found: Rows = fitted.traces.column("lr_corr")
         return float(found.mean())
     return float(fitted.members[i].facts.get("lr_corr", float("nan")))
+
+
+def _refuse_others(fitted: Section, back: Sequence[Pair]) -> None:
+    """Refuse clips of the fit that come back as of another domain: means and rows have them so."""
+    target = fitted.of_domain("target")
+    known = {
+        clip.digest: "target" if target[i] else "source" for i, clip in enumerate(fitted.clips)
+    }
+    for clip, what in back:
+        was = known[what.digest]
+        if clip.domain not in (None, was):
+            raise DatasetError(
+                f"{clip.name}: the fit has it as {was}, and only a fit makes it {clip.domain}; "
+                f"learn it again as {was}, or fit again"
+            )
 
 
 def check_teachable(machine: str, fitted: Section) -> None:
