@@ -1,6 +1,7 @@
 """The model card says what the detector is: held to the detector itself, not to a text."""
 
 from dataclasses import replace
+from unittest.mock import ANY
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from nearfar.detector.section import Judge, Section, TrainingClip
 from nearfar.detector.trained import MACHINE_HEARD
 from nearfar.errors import FormatError
 from nearfar.system.presets import s3_eat
+from new_clips import new_clips
 
 
 @pytest.fixture(scope="module")
@@ -94,6 +96,18 @@ def test_a_licence_is_kept_by_whatever_is_saved_again(fitted, tmp_path):
     assert "| CC0 |" in (tmp_path / "det" / CARD).read_text()
     with pytest.raises(FormatError, match="data_license 5; it is a text"):
         license_in({"data_license": 5})
+
+
+def test_what_was_learnt_is_told_until_it_is_forgotten(fitted, tmp_path):
+    before = card_of(fitted)
+    assert "Learnt" not in before
+    grown = fitted.learn(new_clips(tmp_path)).forget([fitted.sections["fan", "00"].clips[0].name])
+    card = card_of(grown)
+    assert rows(card, "Learnt since the fit")[1] == ["fan", "00", "12", "5", "1", ANY]
+    assert "nearfar learn FOLDER --log" in card
+    assert "as fitted; what is known spreads" in card
+    again = grown.forget([clip.name for clip in grown.sections["fan", "00"].clips[-5:]])
+    assert rows(card_of(again), "Learnt since the fit")[1][3:] == ["0", "1", "–"]
 
 
 def made(names):

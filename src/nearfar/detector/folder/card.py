@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from nearfar.detector.folder.disk import LOG
+from nearfar.detector.learning.drift import alarms_of, drift_of
 from nearfar.detector.section import DOMAINS, SESSIONS, Judge, Section
 from nearfar.detector.trained import MACHINE_HEARD
 from nearfar.errors import printable, visible
@@ -42,10 +44,11 @@ def described(content: Content, judge: Judges) -> str:
         judge: (machine, section) → what judges its clips.
     """
     parts = (
-        _opening(content), _machines(content), _alarms(content, judge), _system(content),
+        _opening(content), _machines(content), _learnt(content, judge),
+        _alarms(content, judge), _system(content),
         _recordings(content), _encoders(content), _use(content), _provenance(),
     )  # fmt: skip
-    return "\n".join(line for part in parts for line in (*part, ""))
+    return "\n".join(line for part in parts if part for line in (*part, ""))
 
 
 def _text(value: object) -> str:
@@ -105,6 +108,37 @@ def _levels(levels: tuple[float, float] | None) -> str:
     if levels is None or not np.isfinite(levels).all():
         return "one channel"
     return f"{levels[0]:+.1f} to {levels[1]:+.1f} dB"
+
+
+def _learnt(content: Content, judge: Judges) -> list[str]:
+    """What has come and gone since the fit; nothing of a detector that is as fitted.
+
+    No word of the log: it goes on when all is forgotten again, and then the card is the fit's.
+    """
+    rows, said = [], []
+    for machine, name, section in _shown(content):
+        alarms = alarms_of(judge((machine, name)))
+        drift = drift_of(content.system, section, alarms, content.false_alarm_rate)
+        if drift is not None:
+            above = f"{alarms.above} of {alarms.clips}" if alarms else "–"
+            rows.append((machine, name, drift.clips, drift.learnt, drift.forgotten, above))
+            said.append((called(machine, name), _text(drift.told)))
+    if not rows:
+        return []
+    head = ("machine", "section", "fitted on", "learnt", "forgotten", "learnt ones above")
+    return [
+        "## Learnt since the fit",
+        "",
+        "Clips that somebody confirmed as normal; nothing else was fitted again. How many of them "
+        "are above the threshold is counted with each held out.",
+        "",
+        *_table(head, rows),
+        "",
+        *_together(said),
+        "",
+        f"`nearfar learn FOLDER --log` shows when and which (`{LOG}` in this folder); "
+        "`nearfar learn FOLDER --forget NAME` takes a clip out again.",
+    ]
 
 
 def _alarms(content: Content, judge: Judges) -> list[str]:
