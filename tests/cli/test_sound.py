@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import signal
+import sys
 
 import numpy as np
 import pytest
@@ -169,6 +170,13 @@ def test_no_picture_of_somebody_is_drawn_over(run, tmp_path):
     command = ("simulate", tmp_path / "s", "--machines", "fan", "--plot", tmp_path)
     failed(run(*command), "fan.png", "--replace")
     assert not (tmp_path / "s").exists()  # before the data set is made
+
+
+def test_pictures_that_cannot_be_drawn_are_refused_before_the_data_set(run, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    command = ("simulate", tmp_path / "s", "--machines", "fan", "--plot", tmp_path / "pictures")
+    failed(run(*command), "pip install 'nearfar[report]'")
+    assert not list(tmp_path.iterdir())
 
 
 def test_inspect_real_recordings(run, shared):

@@ -31,7 +31,7 @@ from nearfar.cli.options import (
     write_json,
 )
 from nearfar.cli.progress import Interrupted, progress_bar
-from nearfar.errors import SettingError, in_shell, visible
+from nearfar.errors import SettingError, in_shell, needs, visible
 from nearfar.files import check_output, is_picture
 from nearfar.runtime.runtime import MOST_WORKERS
 
@@ -80,7 +80,10 @@ def simulate(
         raise SettingError("give a folder for the data set, or --describe MACHINE")
     chosen = [name.strip() for name in machines.split(",") if name.strip()] if machines else None
     pictures = [(plot, m) for m in chosen or sim.machines_of(preset)] if plot is not None else []
-    for folder, machine in pictures:  # now: a data set may take an hour
+    if pictures:  # all now: a data set may take an hour
+        with needs("report", "pictures need matplotlib", SettingError):
+            import matplotlib  # noqa: F401
+    for folder, machine in pictures:
         if (place := folder / f"{machine}.png").exists():
             check_output(place, endings=(".png",), ours=is_picture, replace=replace)
     if preset == "stress":  # faulty files of one machine, to try programs on: no data set
@@ -92,7 +95,7 @@ def simulate(
         )
     else:
         _simulate(out, preset, seed, chosen, workers, stems)
-    # Last: a data set is whole without its pictures, should matplotlib be missing.
+    # Last: a data set is whole without its pictures, should one of them fail.
     for folder, machine in pictures:
         typer.echo(visible(f"wrote {sim.draw(machine, folder, seed)}"))
 
