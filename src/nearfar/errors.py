@@ -250,7 +250,7 @@ class NetworkError(NearfarError, OSError):
     >>> tries = Tries("dev_fan.zip", print)
     >>> tries.failed(Broken("the server is busy", after=3600))  # doctest: +ELLIPSIS
     Traceback (most recent call last):
-    nearfar.errors.NetworkError: dev_fan.zip: the server is busy, 1 times one behind the other; ...
+    nearfar.errors.NetworkError: dev_fan.zip: the server is busy; it asks to wait 3600 s. ...
     """
 
 

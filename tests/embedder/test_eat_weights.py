@@ -112,7 +112,7 @@ def test_a_hub_that_fails(monkeypatch):
 
 def test_no_hub_package(monkeypatch):
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
-    refused(lambda: open_weights("owner/name"), "pip install nearfar[eat]")
+    refused(lambda: open_weights("owner/name"), "pip install 'nearfar[eat]'")
 
 
 def test_offline_is_honoured(tmp_path):

@@ -234,7 +234,7 @@ def _download(reference: str) -> Path:
     except ImportError:
         raise WeightsError(
             f"{reference}: there is no such folder, and to look on the Hugging Face hub another "
-            "package is needed: pip install nearfar[eat]"
+            "package is needed: pip install 'nearfar[eat]', or '.[eat]' in its folder"
         ) from None
     try:
         patterns = [CONFIG, TENSORS]

@@ -102,12 +102,12 @@ class Tries:
         pause = FIRST_WAIT * 2 ** (self.count - 1) if broken.after is None else broken.after
         if self.count >= TRIES or pause > LONGEST_WAIT:
             asks = f"; it asks to wait {pause:.0f} s" if pause > LONGEST_WAIT else ""
-            times = f", {self.count} times one behind the other" * (self.count > 1)
+            times = f", {self.count} times in a row" * (self.count > 1)
             raise NetworkError(
-                f"{self.what}: {broken}{times}{asks}. What has "
-                f"come is kept, the same command goes on from there; or take another server"
+                f"{self.what}: {broken}{times}{asks}. What has come is kept, the same command "
+                "goes on from there; --server URL names another server"
             )
-        self._tell(f"{self.what}: {broken}; going on in {pause:.0f} s")
+        self._tell(f"{self.what}: {broken}; trying again in {pause:.0f} s")
         wait(pause)
 
 
