@@ -11,6 +11,8 @@ from nearfar.errors import FormatError
 from nearfar.scores.files import KINDS, read_scores
 from nearfar.scores.submission import archive
 from nearfar.scores.submission.archive import ZipContents, in_zip, score_files
+from nearfar.scores.submission.checking import MOST_IN_SYSTEM
+from nearfar.scores.submission.label import MOST_SYSTEMS
 from submissions import LABEL, ONE, SCORES, files_of, made, table, zipped
 
 
@@ -62,6 +64,12 @@ def test_a_file_twice_and_what_systems_leave_behind(tmp_path):
     assert found.names == ("task2/a.csv",)
     assert "twice" in found.refused["task2/a.csv"]
     assert len(found.junk) == 3
+
+
+def test_every_years_table_is_read_and_no_zip_keeps_anybody_busy():
+    """2020 had up to 1665 clips a machine; a second goes for some ten megabytes of rows."""
+    assert 1665 * len("normal_id_01_00000000.wav,-1.2345678901234567e-05\n") < archive.LARGEST
+    assert MOST_SYSTEMS * MOST_IN_SYSTEM * archive.LARGEST < 300e6
 
 
 def test_a_bomb_is_read_no_further_than_a_table_goes(tmp_path, monkeypatch):

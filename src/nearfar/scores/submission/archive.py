@@ -22,7 +22,7 @@ from nearfar.scores.truth import place, shown
 
 SUFFIX = ".zip"
 MOST_FILES = 2_000  # a package of four systems has less than a hundred
-LARGEST = 2_000_000  # bytes of a table; one of 200 clips has ten thousand
+LARGEST = 300_000  # bytes of a table; one of 200 clips has ten thousand, of 2020 seventy
 LARGEST_REPORT = 200_000_000  # bytes
 _JUNK = re.compile(
     r"(?:.*/)?(?:__MACOSX(?:/.*)?|\.DS_Store|\._[^/]*|Thumbs\.db|desktop\.ini)", re.I
