@@ -68,6 +68,42 @@ def test_a_clip_that_lost_its_coherence_otherwise_is_not_said_to_be_late(roars, 
     assert by_shift(sounds_in(tmp_path)) == []
 
 
+def in_a_hall(rng, late=0, seconds=3.0):
+    """(2, samples) in which far hears little of the machine: no window of it is coherent."""
+    n = round(seconds * 16_000)
+    roar = 0.05 * rng.standard_normal(n + 16_000)
+    first = 8_000 - LATE - late
+    far = 0.25 * roar[first : first + n] + 0.05 * rng.standard_normal(n)
+    return np.stack([roar[8_000 : 8_000 + n], far])
+
+
+def test_a_late_channel_is_named_where_the_hall_leaves_no_coherence(tmp_path):
+    rng = np.random.default_rng(9)
+    for i in range(12):
+        write(tmp_path / f"c{i:02d}.wav", in_a_hall(rng, late=3200 * (i == 4) - 800 * (i == 7)))
+    heard = sounds_in(tmp_path)
+    assert max(sound.look.coherence for sound in heard) < 0.2  # 1/16 is chance
+    found = {s.clip.path.stem: s.value for s in by_shift(heard)}
+    assert found == {"c04": "+204 ms", "c07": "-46 ms"}
+
+
+def test_an_echo_that_is_louder_for_once_is_no_late_channel(tmp_path):
+    rng = np.random.default_rng(12)
+    for i in range(10):
+        audio = in_a_hall(rng)
+        if i == 3:  # the machine's own way is there all the same
+            audio[1, 800:] += 0.32 * audio[0, :-800]
+        write(tmp_path / f"c{i:02d}.wav", audio)
+    assert by_shift(sounds_in(tmp_path)) == []
+
+
+def test_hums_whose_lag_is_any_of_their_periods_are_not_said_to_be_late(tmp_path):
+    rng = np.random.default_rng(10)
+    for i in range(16):
+        write(tmp_path / f"c{i:02d}.wav", machine_sound(rng, 3.0))
+    assert by_shift(sounds_in(tmp_path)) == []
+
+
 NAN = float("nan")
 
 
@@ -88,6 +124,7 @@ def test_a_lag_is_held_against_one_that_the_others_share(monkeypatch, own, other
     heard.append(Sound(nf.Clip("late.wav"), Look(10.0, (-30.0, -38.0), coherence=0.07)))
     lags = {f"{i}.wav": lag for i, lag in enumerate(others)} | {"late.wav": own}
     monkeypatch.setattr(shift, "_lag", lambda clip, order: lags[clip.path.name])
+    monkeypatch.setattr(shift, "_held", lambda clip, order, usual: False)
     assert [s.clip.path.stem for s in by_shift(heard)] == ["late"] * named
 
 

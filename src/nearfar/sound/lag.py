@@ -13,6 +13,7 @@ from nearfar.sound.audio import SAMPLE_RATE, Audio
 FARTHEST = 1.0  # s, of a lag that is looked for
 SPAN = 4.0  # s of sound that one lag is read from
 WHITE = 0.75  # 1 is the phase transform; a little less spares what is mostly noise
+GLANCED = 1 << 14  # samples, a second, of a lag that is no more than a hint
 CLEAR = 8.0  # times the correlation's own rms, from which a peak is no chance
 
 
@@ -62,24 +63,89 @@ def lag_of(audio: Audio) -> Lag:
     return Lag(begin, _peak(audio[:, n - size :]), (n - size) / SAMPLE_RATE)
 
 
-def _peak(audio: Audio) -> float:
-    """ms, to a fraction of a sample; nan where no peak stands out."""
-    n = audio.shape[1]
-    length = 1 << (2 * n - 1).bit_length()  # no lag wraps around to the other side
+def glance(audio: Audio) -> float:
+    """A hint at how far the far channel lies behind, at a fortieth of what `lag_of` costs.
+
+    It is read from one second, around which lags wrap, and any peak will do: where most clips of a
+    machine agree, one that does not is worth `lag_of`.
+
+    Args:
+        audio: (2, samples) at 16 kHz.
+
+    Returns:
+        ms, from −512 to 512; nan of a clip below a second, or a channel that is constant.
+
+    >>> noise = np.random.default_rng(0).standard_normal(17_600).astype(np.float32)
+    >>> glance(np.stack([noise, noise])[:, :16_000]), glance(np.zeros((2, 16_384), np.float32))
+    (nan, nan)
+    >>> round(glance(np.stack([np.roll(noise, -800), noise])))
+    50
+    """
+    first = (audio.shape[1] - GLANCED) // 2
+    if first < 0:
+        return float("nan")
+    found = _correlation(audio[:, first : first + GLANCED], GLANCED)
+    if found is None:
+        return float("nan")
+    place = int(np.argmax(np.abs(found)))
+    return (place if place < GLANCED // 2 else place - GLANCED) / SAMPLE_RATE * 1000
+
+
+def _correlation(audio: Audio, length: int) -> NDArray[np.floating] | None:
+    """(length,) of far with near, lag by lag; None if there is nothing to correlate."""
     near, far = np.fft.rfft(audio - audio.mean(axis=1, keepdims=True), length, axis=1)
     cross = far * near.conj()
     size = np.abs(cross)
     if not size.any():
-        return float("nan")
+        return None
     # Where both are next to nothing the phase is rounding's.
     weight = np.maximum(size, 1e-6 * size.max()) ** -WHITE
+    found: NDArray[np.floating] = np.fft.irfft(cross * weight, length)
+    return found
+
+
+def held(audio: Audio, ms: float, within: float) -> float:
+    """How much speaks for another lag than the one that `lag_of` finds.
+
+    Args:
+        audio: (2, samples) at 16 kHz.
+        ms, within: the other lag, and how far from it one may lie, both in ms.
+
+    Returns:
+        The largest correlation there over the largest of all, 0–1, in the clip's first seconds.
+
+    >>> noise = np.random.default_rng(0).standard_normal(16_000).astype(np.float32)
+    >>> held(np.stack([noise, np.roll(noise, 160)]), 10.0, 2.0)
+    1.0
+    """
+    sizes = _lags(audio[:, : round(SPAN * SAMPLE_RATE)])
+    if not sizes.size:
+        return 0.0
+    lags = np.arange(-(sizes.size // 2), sizes.size // 2 + 1) / SAMPLE_RATE * 1000
+    there = sizes[np.abs(lags - ms) <= within]
+    return float(there.max(initial=0.0) / sizes.max())
+
+
+def _lags(audio: Audio) -> NDArray[np.floating]:
+    """Sizes of the correlation at lags from −reach to reach; none where there is none."""
+    n = audio.shape[1]
+    found = _correlation(audio, 1 << (2 * n - 1).bit_length())  # no lag wraps to the other side
+    if found is None:
+        return np.zeros(0)
     reach = min(n // 2, round(FARTHEST * SAMPLE_RATE))
-    found = np.fft.irfft(cross * weight, length)
-    values = np.concatenate([found[-reach:], found[: reach + 1]])  # lags −reach … reach
-    place = int(np.argmax(np.abs(values)))
-    if abs(values[place]) < CLEAR * math.sqrt(float(np.mean(values**2))):
+    sizes: NDArray[np.floating] = np.abs(np.concatenate([found[-reach:], found[: reach + 1]]))
+    return sizes
+
+
+def _peak(audio: Audio) -> float:
+    """ms, to a fraction of a sample; nan where no peak stands out."""
+    sizes = _lags(audio)
+    if not sizes.size:
         return float("nan")
-    return float(place - reach + _between(np.abs(values), place)) / SAMPLE_RATE * 1000
+    place = int(np.argmax(sizes))
+    if sizes[place] < CLEAR * math.sqrt(float(np.mean(sizes**2))):
+        return float("nan")
+    return float(place - sizes.size // 2 + _between(sizes, place)) / SAMPLE_RATE * 1000
 
 
 def _between(values: NDArray[np.floating], place: int) -> float:
