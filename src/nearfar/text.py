@@ -155,7 +155,7 @@ def in_markdown(text: str) -> str:
     return re.sub(r"([\\`*\[\]<>|&#~])", r"\\\1", text)
 
 
-def in_rows(names: Sequence[str], length: int) -> list[str]:
+def in_rows(names: Sequence[str], length: int, between: str = ", ") -> list[str]:
     """All names, in rows of no more characters than `length`, if no name is longer.
 
     >>> in_rows(["a.wav", "b.wav", "c.wav"], 12)
@@ -163,8 +163,8 @@ def in_rows(names: Sequence[str], length: int) -> list[str]:
     """
     rows: list[str] = []
     for name in names:
-        if rows and len(rows[-1]) + 2 + len(name) <= length:
-            rows[-1] += f", {name}"
+        if rows and len(rows[-1]) + len(between) + len(name) <= length:
+            rows[-1] += between + name
         else:
             rows.append(name)
     return rows

@@ -318,3 +318,17 @@ def test_channels_that_may_be_exchanged_in_all_clips_are_a_note_as_inspect_says(
     assert "saw: near is" in run("inspect", tmp_path / "saw")[1]
     code, out, _ = run(*given, "--channel-order", "far-near")
     assert (code, "note:" in out) == (0, False)
+
+
+def test_every_copy_is_named_with_what_it_is_a_copy_of(run, tmp_path):
+    rng = np.random.default_rng(3)
+    for i in range(12):
+        sound = machine_sound(rng)
+        write(tmp_path / "press" / f"a recording of the press at the gate {i:02d}.wav", sound)
+        write(tmp_path / "press" / f"its copy, brought along by a colleague {i:02d}.wav", -sound)
+    out = run("check", tmp_path / "press", "--no-cache", "--workers", 1)[1]
+    about = out[out.index("another clip again but for gain") : out.index("what this does")]
+    for i in range(12):
+        pair = f"colleague {i:02d}.wav of a recording of the press at the gate {i:02d}.wav, +0.0 dB"
+        assert pair in about
+    assert "of turned sign; its copy" in about

@@ -1,5 +1,7 @@
 """A DCASE folder judged by its names: each fault that is put in is named, and nothing else."""
 
+import os
+
 import numpy as np
 import pytest
 
@@ -243,3 +245,28 @@ def test_no_sound_is_read(tmp_path, monkeypatch):
     write(machine(tmp_path) / "train" / name(20), machine_sound(np.random.default_rng(0)))
     monkeypatch.setattr(source, "open_source", None)
     assert found(tmp_path) == {}
+
+
+def test_rows_of_one_clip_that_say_different_things_are_named(tmp_path):
+    fan = machine(tmp_path)
+    rows = [file.name for file in sorted(fan.glob("*/*.wav"))]
+    again = f"any/path/{rows[0]}"
+    text = "\n".join(["file_name,d1p,d1v", *rows, rows[1], f"{again},spd,9"])
+    (fan / "attributes_00.csv").write_text(text)
+    assert found(tmp_path) == {"attributes": (True, (rows[0],))}
+    assert "in attributes_00.csv twice" in says(tmp_path, "attributes")[0]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes")
+def test_a_list_that_is_a_pipe_is_not_waited_for(tmp_path):
+    fan = machine(tmp_path)
+    os.mkfifo(fan / "attributes_00.csv")
+    assert "a pipe or device" in says(tmp_path, "attributes")[0]
+
+
+def test_a_section_of_which_there_is_nothing_is_missing_from_a_known_set(tmp_path):
+    machine(tmp_path)  # of 2022 every machine has three
+    (tmp_path / "fan/train/section_01_source_train_normal_0000_x.wav").touch()
+    lines = says(tmp_path, "count", 2022)
+    for line in ("0 of 990 clips of section 02, train, source", "0 of 200 clips of section 02"):
+        assert any(line in one for one in lines)

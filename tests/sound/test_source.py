@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 import random
 import struct
 import warnings
@@ -322,3 +323,10 @@ def test_what_the_disk_refuses_is_no_fault_of_the_recording(tmp_path, monkeypatc
     monkeypatch.setattr("nearfar.sound.source._layout", refuse)
     line = refused(lambda: audio.read(path), "a.wav", fault.strerror, "permissions", "--skip-bad")
     assert "record it again" not in line
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes")
+def test_what_is_there_and_no_file_is_not_said_to_be_gone(tmp_path):
+    os.mkfifo(tmp_path / "pipe.wav")
+    refused(lambda: audio.read(tmp_path / "pipe.wav"), "pipe.wav", "pipe", error=AudioError)
+    refused(lambda: audio.read(tmp_path / "gone.wav"), "no such file", error=AudioError)

@@ -231,7 +231,9 @@ def _sum_up(found: Findings) -> None:
     if wrong := sum(one.wrong for one in found.inventory.findings):
         say(f"{counted(wrong, 'fault')} in names, lists or counts")
     elif found.inventory.known_as:
-        say(f"names, lists and counts are those of {found.inventory.known_as}")
+        say(
+            f"names, lists and counts agree with {found.inventory.known_as}, as far as it is known here"
+        )
     if looked is None or listing is None:
         return
     suspects = [*looked.suspects, *(tested.train if tested else ())]
@@ -303,10 +305,10 @@ def _lines(faulty: NearfarError | None) -> tuple[str, ...]:
 
 def _others(group: Sequence[Suspect]) -> list[str]:
     """The clips that a line has no room for: here, where one looks for them, all are named."""
-    from nearfar.health.suspects import shown
+    from nearfar.health.suspects import between, shown
 
-    files = [s.clip.file for s in sorted(group, key=lambda one: one.clip.name)]  # as in the line
-    return in_rows(files[len(shown(group)) :], 94)  # characters
+    left = shown(group, everything=True)[len(shown(group)) :]
+    return in_rows(left, 94, between(left))  # characters
 
 
 def is_check(path: Path) -> bool:

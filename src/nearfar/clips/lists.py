@@ -74,6 +74,8 @@ def table(path: Path) -> list[tuple[int, list[str]]]:
 
 def _text(path: Path) -> str:
     """The file's text, UTF-8 or, with its mark at the beginning, UTF-16."""
+    if path.exists() and not (path.is_file() or path.is_dir()):  # would be waited for, or not end
+        raise DatasetError(f"{path}: a pipe or device, and no file; save the list in a file")
     try:
         content = path.read_bytes()
     except OSError as error:

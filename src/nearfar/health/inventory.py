@@ -233,8 +233,13 @@ def _attributes(machine: _Listed, section: str, path: Path) -> Iterator[Finding]
         yield Finding(machine.name, "attributes", f"{path}: its first line does not begin with "
                       "file_name; take it from the data set again", (path.name,))  # fmt: skip
         return
-    listed = {re.split(r"[/\\]", cells[0])[-1]: told("_".join(c for c in cells[1:] if c))
-              for _, cells in rows[1:]}  # fmt: skip
+    listed, twice = dict[str, str](), dict[str, None]()
+    for _, cells in rows[1:]:
+        row, says = re.split(r"[/\\]", cells[0])[-1], told("_".join(c for c in cells[1:] if c))
+        if listed.setdefault(row, says) != says:
+            twice[row] = None
+    yield from _finding(machine, "attributes", list(twice), f"in {path.name} twice, with different "
+                        "attributes; remove one of the rows", "clips")  # fmt: skip
     names = {file.name: name for file, name, _ in machine.files
              if name is not None and name.section == section}  # fmt: skip
     if not listed:
@@ -340,17 +345,17 @@ def _against(machine: _Listed, sets: Sequence[KnownSet], told: bool) -> Iterator
 def _counts(
     machine: _Listed, one: KnownSet, section: str, groups: Counter[Any]
 ) -> Iterator[Finding]:
+    held = {split for _, split, _, _ in groups}
     for (split, domain, label), count in one.counts.items():
-        if split not in machine.splits:
-            continue  # said already
+        if split not in held:
+            continue  # no folder, or an empty one: said already
         here = sum(
             n for (of, s, d, b), n in groups.items()
             if (of, s) == (section, split) and domain in (None, d) and label in (None, b)
         )  # fmt: skip
         # Labels of an evaluation set may have been added, those of a test taken off.
-        hidden = domain is not None and not any(
-            d is not None for (of, s, d, _), n in groups.items() if (of, s) == (section, split)
-        )
+        domains = {d for of, s, d, _ in groups if (of, s) == (section, split)}
+        hidden = domain is not None and domains == {None}
         if here != count and not hidden:
             what = _called(section, split, domain, label)
             yield Finding(machine.name, "count", f"{machine.name}: {here} of {count} clips of "

@@ -49,7 +49,7 @@ def by_shift(sounds: Sequence[Sound], order: ChannelOrder = "near-far") -> list[
         lost = (off > LOST * np.median(np.abs(off))) & (gamma[group] < LEAST * usual)
         apart = _apart([stereo[i].look.late for i in group])
         lost |= apart > LAG
-        if not lost.any():
+        if not lost.any() or np.count_nonzero(~lost) < FEWEST:
             continue
         # Those that are most like the others in both.
         others = group[np.lexsort((np.abs(off), np.nan_to_num(apart)))]

@@ -156,14 +156,20 @@ def turned(ratios: Mapping[str, float]) -> list[str]:
     ]
 
 
-def shown(group: Sequence[Suspect]) -> list[str]:
-    """Those of a machine and kind that a line has room for, by name: file and number."""
+def shown(group: Sequence[Suspect], *, everything: bool = False) -> list[str]:
+    """Those of a machine and kind that a line has room for, or all, by name: file and number."""
     named: list[str] = []
-    for suspect in sorted(group, key=lambda one: one.clip.name)[:NAMED]:
-        named.append(suspect.clip.file + (f" {suspect.value}" if suspect.value else ""))
-        if sum(map(len, named)) > 260:  # a line is read whole, or not at all
+    for suspect in sorted(group, key=lambda one: one.clip.name):
+        # A line is read whole, or not at all.
+        if not everything and (len(named) == NAMED or sum(map(len, named)) > 260):
             break
+        named.append(suspect.clip.file + (f" {suspect.value}" if suspect.value else ""))
     return named
+
+
+def between(named: Sequence[str]) -> str:
+    """What stands between them, and in none of them: copies have a comma in theirs."""
+    return "; " if any(", " in one for one in named) else ", "
 
 
 def _line(machine: str, kind: str, group: Sequence[Suspect], counts: Mapping[str, int]) -> str:
@@ -171,7 +177,7 @@ def _line(machine: str, kind: str, group: Sequence[Suspect], counts: Mapping[str
     more = f" and {len(group) - len(named)} more" if len(group) > len(named) else ""
     says = KINDS[kind].format(usual=group[0].usual)
     total = counts.get(machine, len(group))
-    return f"{machine}: {len(group)} of {total} clips: {says} ({', '.join(named)}{more})"
+    return f"{machine}: {len(group)} of {total} clips: {says} ({between(named).join(named)}{more})"
 
 
 def _places(flagged: Mask) -> list[int]:

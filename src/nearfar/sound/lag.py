@@ -14,6 +14,7 @@ FARTHEST = 1.0  # s, of a lag that is looked for
 SPAN = 4.0  # s of sound that one lag is read from
 WHITE = 0.75  # 1 is the phase transform; a little less spares what is mostly noise
 GLANCED = 1 << 14  # samples, a second, of a lag that is no more than a hint
+HUM, APART = 0.9, 80  # share of the peak, and samples off it, from which another one is as good
 CLEAR = 8.0  # times the correlation's own rms, from which a peak is no chance
 
 
@@ -66,14 +67,15 @@ def lag_of(audio: Audio) -> Lag:
 def glance(audio: Audio) -> float:
     """A hint at how far the far channel lies behind, at a fortieth of what `lag_of` costs.
 
-    It is read from one second, around which lags wrap, and any peak will do: where most clips of a
+    It is read from one second, around which lags wrap, and no peak is too low: where most clips of a
     machine agree, one that does not is worth `lag_of`.
 
     Args:
         audio: (2, samples) at 16 kHz.
 
     Returns:
-        ms, from −512 to 512; nan of a clip below a second, or a channel that is constant.
+        ms, from −512 to 512; nan of a clip below a second, of a hum that has several as good ones,
+        and where a channel is constant.
 
     >>> noise = np.random.default_rng(0).standard_normal(17_600).astype(np.float32)
     >>> glance(np.stack([noise, noise])[:, :16_000]), glance(np.zeros((2, 16_384), np.float32))
@@ -87,7 +89,13 @@ def glance(audio: Audio) -> float:
     found = _correlation(audio[:, first : first + GLANCED], GLANCED)
     if found is None:
         return float("nan")
-    place = int(np.argmax(np.abs(found)))
+    sizes = np.abs(found)
+    place = int(np.argmax(sizes))
+    # A hum is as much like itself a period later: round the peak nothing else is looked at.
+    away = np.roll(sizes, GLANCED // 2 - place)
+    away[GLANCED // 2 - APART : GLANCED // 2 + APART + 1] = 0
+    if away.max() > HUM * sizes[place]:
+        return float("nan")
     return (place if place < GLANCED // 2 else place - GLANCED) / SAMPLE_RATE * 1000
 
 

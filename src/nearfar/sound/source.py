@@ -61,7 +61,9 @@ def open_source(path: Path, *, salvage: bool = False) -> OpenedSound:
             file's bytes do not bear out.
     """
     if not os.path.isfile(path):  # unlike Path.is_file, never raises
-        raise AudioError(f"{path}: no such file")
+        # A pipe or a device would be waited for, or read for ever.
+        other = "a pipe, device or folder, and no file" if os.path.exists(path) else "no such file"
+        raise AudioError(f"{path}: {other}")
     try:
         layout = _layout(path)
     except UnicodeDecodeError as error:
