@@ -1,6 +1,7 @@
 """Clips are named as people name them, and none is forgotten by mistake."""
 
 from hashlib import sha256
+from pathlib import Path
 
 import pytest
 
@@ -69,6 +70,23 @@ def test_a_folder_that_is_there_means_the_clips_of_its_files(tmp_path, monkeypat
         (tmp_path / name).touch()
     assert names("plant") == ["plant/monday/a.wav"]
     assert names(".") == ["hour.wav@00:00:00-00:00:10", "plant/monday/a.wav"]
+
+
+def test_what_nobody_may_look_at_is_passed_over(tmp_path, monkeypatch):
+    """`--forget /` said that the output cannot be written."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "plant/monday").mkdir(parents=True)
+    (tmp_path / "plant/monday/a.wav").touch()
+    there = Path.stat
+
+    def stat(path, **how):
+        if path.name == "locked":
+            raise PermissionError(path)
+        return there(path, **how)
+
+    (tmp_path / "plant/locked").touch()
+    monkeypatch.setattr(Path, "stat", stat)
+    assert names("plant") == ["plant/monday/a.wav"]
 
 
 def test_no_names_and_none_of_a_machine():

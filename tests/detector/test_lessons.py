@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -155,6 +156,17 @@ def test_a_link_in_place_of_the_log_is_not_followed(folder, tmp_path):
     detector.learn(new_clips(tmp_path / "more", seed=78, target=0, source=1)).save(copy)
     assert theirs.read_text() == "dear diary"
     assert len(nf.load(copy).lessons) == 1
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no such pipes there")
+def test_a_pipe_in_place_of_the_log_is_not_waited_for(folder, tmp_path):
+    copy = shutil.copytree(folder, tmp_path / "det")
+    (copy / "learnt.jsonl").unlink()
+    os.mkfifo(copy / "learnt.jsonl")
+    detector = nf.load(copy)
+    assert detector.lessons == ()
+    again = replace(detector, lessons=nf.load(folder).lessons)
+    refused(lambda: again.save(copy), "learnt.jsonl: is no file", error=StorageError)
 
 
 @pytest.mark.parametrize("had", first_quick([True, False]))

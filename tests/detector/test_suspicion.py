@@ -88,7 +88,7 @@ def test_a_detector_of_an_older_nearfar_tells_lengths_and_ratios(section):
 
 def test_one_line_for_one_and_for_many():
     one = Suspect(Clip(Path("a.wav")), "score", "×9.1")
-    assert told(one) == "sounds far from every normal clip known (× the usual score) (×9.1)"
+    assert told(one) == "sounds far from every normal clip known (×9.1 the usual score)"
     line = str(refusal_of([one], 3))
     assert line.startswith("a.wav: sounds far from every normal clip known")
     assert "accept_suspects=True" in line

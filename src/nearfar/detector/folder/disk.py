@@ -212,7 +212,13 @@ def whole_bank(path: Path) -> bool:
 
 
 def _write_new(path: Path, content: bytes, new: list[Path]) -> None:
-    """Write a file unless it is there and whole (its name says what it holds, damage does not)."""
+    """Write a file unless it is there and whole (its name says what it holds, damage does not).
+
+    Raises:
+        StorageError: a folder or a pipe has its name.
+    """
+    if path.exists() and not path.is_file():  # a pipe would be waited for
+        raise StorageError(f"{path}: is no file, and one of the detector's goes there; remove it")
     if not path.exists():
         new.append(path)
     elif path.read_bytes() == content:

@@ -130,7 +130,8 @@ def _matches(name: str, wanted: str) -> bool:
 def _in_folder(wanted: str) -> Callable[[str], bool]:
     """Is a clip of that name, or a part of one, in a folder that is there?"""
     # As it is on the disk now; the folder may have lost files since, which are then to be named.
-    files = [path for path in Path(wanted).rglob("*") if path.is_file()]
+    # What nobody may look into has no clips that could be meant.
+    files = [Path(above, name) for above, _, names in os.walk(wanted) for name in names]
     names = {name for path in files for name in _names_of(path)}
     return lambda name: name in names or name.rpartition("@")[0] in names
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from nearfar.system.system import Ensemble, System
 
 AT_A_TIME = 0.1  # of the clips known: so few new ones move no median
-UNLIKE = "sounds far from every normal clip known (× the usual score)"
+UNLIKE = "sounds far from every normal clip known"
 
 
 def suspects_among(
@@ -61,7 +61,9 @@ def refusal_of(suspects: Sequence[Suspect], clips: int) -> NearfarError:
 
 def told(one: Suspect) -> str:
     """What is odd about a clip, in a line."""
-    said = UNLIKE if one.kind == "score" else KINDS[one.kind].format(usual=one.usual)
+    if one.kind == "score":
+        return f"{UNLIKE} ({one.value} the usual score)"
+    said = KINDS[one.kind].format(usual=one.usual)
     return f"{said} ({one.value})" if one.value else said
 
 
