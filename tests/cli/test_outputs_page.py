@@ -15,7 +15,7 @@ PLAIN = ("-s", "logmel", "--set", "embedder.n_mels=20")
 
 
 def documented(title):
-    section = re.split(r"^### ", PAGE, flags=re.MULTILINE)
+    section = re.split(r"^##+ ", PAGE, flags=re.MULTILINE)
     (text,) = (part for part in section if part.splitlines()[0] == title)
     return re.findall(r"^\| `([^`]+)` \|", text, flags=re.MULTILINE)
 
