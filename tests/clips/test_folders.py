@@ -175,7 +175,11 @@ def test_law_4_fitting_opens_no_test_folder(tmp_path: Path, opened: list[str], t
     assert any(path.endswith("train") for path in opened)
     assert not any(test in Path(path).relative_to(tmp_path).parts for path in opened)
     refused(lambda: Clips.from_dcase(tmp_path, "test"), "garbage.wav")  # it would have been seen
-    refused(lambda: Clips.open(tmp_path / "dev_data/raw/fan" / test, "train"), "test folder")
+    refused(
+        lambda: Clips.open(tmp_path / "dev_data/raw/fan" / test, "train"),
+        "test folder",
+        "or learnt",
+    )
 
 
 def test_other_machines_are_not_opened(tmp_path: Path, opened: list[str]) -> None:

@@ -128,7 +128,7 @@ def test_a_file_that_could_not_be_checked_is_refused(changes):
 
 
 def test_a_record_without_machines_is_refused():
-    refused(lambda: listing("paper.pdf"), "record 7", "dev", error=DatasetError)
+    refused(lambda: listing("paper.pdf"), "record 7", "dev", "--split", error=DatasetError)
     refused(lambda: listing("dev_fan.zip", split="eval"), "record 7", error=DatasetError)
 
 

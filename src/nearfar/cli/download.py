@@ -9,7 +9,7 @@ import typer
 
 from nearfar.cli import offers
 from nearfar.cli.lines import say
-from nearfar.cli.options import DATA, OUTPUT, SPEED
+from nearfar.cli.options import DATA, OUTPUT
 from nearfar.cli.program import voice
 from nearfar.cli.progress import Interrupted, Session
 from nearfar.errors import visible
@@ -50,7 +50,7 @@ def download(
         str | None,
         typer.Option(
             metavar="URL",
-            rich_help_panel=SPEED,
+            rich_help_panel=DATA,
             help="A mirror, with files as Zenodo has them; $NEARFAR_ZENODO if not given.",
         ),
     ] = None,

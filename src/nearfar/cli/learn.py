@@ -66,7 +66,7 @@ def learn(
     ] = None,
     domain: Annotated[
         Domain | None,
-        typer.Option(rich_help_panel=DATA, help="Of clips that do not say their own; or source."),
+        typer.Option(rich_help_panel=DATA, help="Of clips that do not say it; else source."),
     ] = None,
     forget: Annotated[
         bool,

@@ -276,8 +276,8 @@ def _listed(
     if os.path.isdir(data):
         # Law 4: a folder that says of itself that it holds tests is not fitted on unasked.
         if split == "train" and folders.split_of(data) == "test":
-            raise DatasetError(f"{data}: a test folder; fit on the folder of training clips, or "
-                               "rename it if its clips are for fitting")  # fmt: skip
+            raise DatasetError(f"{data}: a test folder, whose clips are not fitted on or learnt; "
+                               "give the training clips' folder, or rename this one")  # fmt: skip
         if tables := lists.tables_in(data, split):
             return _of_tables(tables, split, how)
         if folders.dcase_machines(data):

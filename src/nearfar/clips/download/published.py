@@ -158,8 +158,8 @@ def read_listing(data: Any, split: str, record: int, page: str, base: str) -> Fi
     earlier = [(a.key, latest[a.machine].key) for a in found if latest[a.machine] is not a]
     if not latest:
         raise DatasetError(
-            f"record {record}: has no zip files of machines of the split {split}; is it "
-            f"the right record? See {page}"
+            f"record {record}: has no zip files of machines of the split {split}; is it the right "
+            f"record, and are they published yet? See {page}; --split fetches other parts alone"
         )
     about = data.get("metadata")
     return FileList(
