@@ -232,7 +232,8 @@ def _sum_up(found: Findings) -> None:
         say(f"{counted(wrong, 'fault')} in names, lists or counts")
     elif found.inventory.known_as:
         say(
-            f"names, lists and counts agree with {found.inventory.known_as}, as far as it is known here"
+            f"names, lists and counts agree with {found.inventory.known_as}, "
+            "as far as it is known here"
         )
     if looked is None or listing is None:
         return

@@ -67,8 +67,8 @@ def lag_of(audio: Audio) -> Lag:
 def glance(audio: Audio) -> float:
     """A hint at how far the far channel lies behind, at a fortieth of what `lag_of` costs.
 
-    It is read from one second, around which lags wrap, and no peak is too low: where most clips of a
-    machine agree, one that does not is worth `lag_of`.
+    It is read from one second, around which lags wrap, and no peak is too low: where most clips of
+    a machine agree, one that does not is worth `lag_of`.
 
     Args:
         audio: (2, samples) at 16 kHz.
