@@ -231,10 +231,8 @@ def _sum_up(found: Findings) -> None:
     if wrong := sum(one.wrong for one in found.inventory.findings):
         say(f"{counted(wrong, 'fault')} in names, lists or counts")
     elif found.inventory.known_as:
-        say(
-            f"names, lists and counts agree with {found.inventory.known_as}, "
-            "as far as it is known here"
-        )
+        known = found.inventory.known_as
+        say(f"names, lists and counts agree with what is known here of {known}")
     if looked is None or listing is None:
         return
     suspects = [*looked.suspects, *(tested.train if tested else ())]

@@ -250,11 +250,10 @@ def _attributes(machine: _Listed, section: str, path: Path) -> Iterator[Finding]
     bare = [f for f, name in names.items() if f not in listed and name.split in splits]
     other = [f for f, name in names.items() if f in listed and _flat(listed[f]) not in
              ("", _flat(name.attributes)) and name.attributes]  # fmt: skip
-    list_of = path.name
-    yield from _finding(machine, "attributes", lost, f"in {list_of}, without a file", "rows")
-    yield from _finding(machine, "attributes", bare, f"without a row in {list_of}")
+    yield from _finding(machine, "attributes", lost, f"in {path.name}, without a file", "rows")
+    yield from _finding(machine, "attributes", bare, f"without a row in {path.name}")
     yield from _finding(machine, "attributes", other, "other attributes by its name than in "
-                        f"{list_of}; the name counts")  # fmt: skip
+                        f"{path.name}; the name counts")  # fmt: skip
 
 
 def _split_here(row: str, machine: _Listed) -> bool:

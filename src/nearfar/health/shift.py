@@ -69,9 +69,9 @@ def by_shift(sounds: Sequence[Sound], order: ChannelOrder = "near-far") -> list[
     ]
 
 
-def _apart(lates: Sequence[float]) -> NDArray[np.float64]:
+def _apart(lates: Sequence[float | None]) -> NDArray[np.float64]:
     """ms of each from the median; nan, which is far from nothing, where most do not agree."""
-    lags = np.array(lates, dtype=np.float64)
+    lags = np.array(lates, dtype=np.float64)  # nan for None
     known = lags[np.isfinite(lags)]
     if len(known) < FEWEST:
         return np.full(len(lags), np.nan)

@@ -160,9 +160,8 @@ def shown(group: Sequence[Suspect], *, everything: bool = False) -> list[str]:
     """Those of a machine and kind that a line has room for, or all, by name: file and number."""
     named: list[str] = []
     for suspect in sorted(group, key=lambda one: one.clip.name):
-        # A line is read whole, or not at all.
         if not everything and (len(named) == NAMED or sum(map(len, named)) > 260):
-            break
+            break  # a line is read whole, or not at all
         named.append(suspect.clip.file + (f" {suspect.value}" if suspect.value else ""))
     return named
 

@@ -64,38 +64,38 @@ def lag_of(audio: Audio) -> Lag:
     return Lag(begin, _peak(audio[:, n - size :]), (n - size) / SAMPLE_RATE)
 
 
-def glance(audio: Audio) -> float:
+def glance(audio: Audio) -> float | None:
     """A hint at how far the far channel lies behind, at a fortieth of what `lag_of` costs.
 
-    It is read from one second, around which lags wrap, and no peak is too low: where most clips of
-    a machine agree, one that does not is worth `lag_of`.
+    It is read from one second, around which lags wrap, and no peak is too low: where most clips
+    of a machine agree, one that does not is worth `lag_of`.
 
     Args:
         audio: (2, samples) at 16 kHz.
 
     Returns:
-        ms, from −512 to 512; nan of a clip below a second, of a hum that has several as good ones,
+        ms, from −512 to 512; None of a clip below a second, of a hum that has several as good ones,
         and where a channel is constant.
 
     >>> noise = np.random.default_rng(0).standard_normal(17_600).astype(np.float32)
     >>> glance(np.stack([noise, noise])[:, :16_000]), glance(np.zeros((2, 16_384), np.float32))
-    (nan, nan)
-    >>> round(glance(np.stack([np.roll(noise, -800), noise])))
-    50
+    (None, None)
+    >>> glance(np.stack([np.roll(noise, -800), noise]))
+    50.0
     """
     first = (audio.shape[1] - GLANCED) // 2
     if first < 0:
-        return float("nan")
+        return None
     found = _correlation(audio[:, first : first + GLANCED], GLANCED)
     if found is None:
-        return float("nan")
+        return None
     sizes = np.abs(found)
     place = int(np.argmax(sizes))
     # A hum is as much like itself a period later: round the peak nothing else is looked at.
     away = np.roll(sizes, GLANCED // 2 - place)
     away[GLANCED // 2 - APART : GLANCED // 2 + APART + 1] = 0
     if away.max() > HUM * sizes[place]:
-        return float("nan")
+        return None
     return (place if place < GLANCED // 2 else place - GLANCED) / SAMPLE_RATE * 1000
 
 

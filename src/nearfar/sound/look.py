@@ -36,7 +36,8 @@ class Look:
         balance: near over far, dB: mean over frequencies of the log ratio of mean powers, from the
             pieces that coherence is estimated from.
         sketch: of the near channel's waveform; copies agree in it whatever their gain.
-        late: ms by which far seems to come after near in the middle second of one file.
+        late: ms by which far seems to come after near in the middle second of one file; None of a
+            hum, which nobody can tell.
 
     >>> hum = np.sin(np.arange(16_000, dtype=np.float32) / 10) / 2
     >>> found = look(np.stack([hum, hum / 2]))
@@ -55,7 +56,7 @@ class Look:
     lag: Lag | None = None
     sketch: tuple[float, ...] = ()
     balance: float = _NAN
-    late: float = _NAN
+    late: float | None = None
 
 
 def look(audio: Audio, recorded: Recorded | None = None, *, two_files: bool = False) -> Look:
@@ -83,7 +84,7 @@ def look(audio: Audio, recorded: Recorded | None = None, *, two_files: bool = Fa
         lag=lag_of(audio) if two_files and len(audio) == 2 else None,
         sketch=sketch_of(audio[0]),
         balance=balance,
-        late=glance(audio) if len(audio) == 2 and not two_files else _NAN,
+        late=glance(audio) if len(audio) == 2 and not two_files else None,
     )
 
 
