@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import nearfar as nf
-from conftest import machine_sound, write
+from conftest import machine_sound, write, write_machine
 from nearfar.clips import Clips
 from nearfar.detector.fitting import suspects
 from nearfar.errors import AudioError, SettingError
@@ -362,3 +362,12 @@ def test_inspect_counts_as_a_fit_does(tmp_path):
         warnings.simplefilter("always")
         nf.fit(nf.s4(), clips, skip_bad=True)
     assert any("press: 1 of 12 clips: near over far" in str(w.message) for w in said)
+
+
+def test_clips_that_stand_out_are_counted_among_those_that_are_judged(tmp_path, run):
+    write_machine(tmp_path, "fan", 1, source=10, target=3, test=2)
+    bad = tmp_path / "fan/train/section_00_source_train_normal_0004_noAttribute.wav"
+    write(bad, nf.Clip(bad).read()[[0, 0]])
+    line = "fan: 1 of 13 clips: both channels are one"  # and eight test clips
+    assert line in run("inspect", tmp_path)[1]
+    assert line in run("check", tmp_path, "--no-cache", "--workers", 1)[1]

@@ -6,8 +6,9 @@ Nothing stops at a clip that cannot be used: it is listed with its reason.
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +95,7 @@ class Inspection:
     refused: tuple[tuple[str, str], ...] = ()  # could be looked at, but a fit would not take them
     suspects: tuple[Suspect, ...] = ()  # stand out from their machine's clips
     lags: tuple[tuple[str, Lag], ...] = ()  # clip's name, far behind near; of two files only
+    judged: Mapping[str, int] = field(default_factory=dict)  # machine → clips to fit on
 
     def __str__(self) -> str:
         return self.text()
@@ -102,7 +104,7 @@ class Inspection:
         """What is printed, the table in at most so many characters a line if it can."""
         rows = [_HEADER, *(tuple(map(visible, _row(machine))) for machine in self.machines)]
         lines = [turned(rows, width), _LEGEND]
-        told = map(visible, suspect_lines(self.suspects, self._counts).values())
+        told = map(visible, suspect_lines(self.suspects, self.judged).values())
         lags = [_lag_text(name, lag) for name, lag in self.lags]
         ratios = {m.machine: m.mean.ratio for m in self.machines if m.mean is not None}
         broken, refused = ([why for _, why in clips] for clips in (self.broken, self.refused))
@@ -110,10 +112,6 @@ class Inspection:
         lines += _listed("would be refused by fit:", refused)
         lines += _listed("of two recorders, far behind near:", lags)
         return "\n".join([*lines, *told, *map(visible, turned_lines(ratios))])
-
-    @property
-    def _counts(self) -> dict[str, int]:
-        return {m.machine: m.clips for m in self.machines}  # those heard, as fit and check count
 
     def as_dict(self) -> dict[str, Any]:
         """Everything as plain data for JSON; what is no number is null.
@@ -202,7 +200,6 @@ def inspect_clips(
         else:
             seen[clip.machine].append(one)
             refused += [(clip.name, reason)] if reason else []
-    machines = (_machine(name, seen[name], counts.get(name, 0)) for name in sorted(seen))
     everything = [one for name in sorted(seen) for one in seen[name]]
     # A machine of nothing but mono clips is for systems of one channel.
     pairs = {one.clip.machine for one in everything if one.channels > 1}
@@ -210,11 +207,12 @@ def inspect_clips(
     why = "mono, its machine's other clips have two channels, which most systems need"
     refused += [(n, f"{printable(n)}: {why}") for n in mono if n not in dict(refused)]
     return Inspection(
-        tuple(machines),
+        tuple(_machine(name, seen[name], counts.get(name, 0)) for name in sorted(seen)),
         tuple(broken),
         tuple(refused),
         tuple(_suspects(everything, dict(refused), order)),
         tuple((one.clip.name, one.look.lag) for one in everything if one.look.lag is not None),
+        Counter(one.clip.machine for one in everything if _fitted_on(one.clip)),
     )
 
 
@@ -263,16 +261,18 @@ def _common(clip: Clip) -> tuple[Audio, Recorded]:
     return both, joined([of_near, of_far])
 
 
+def _fitted_on(clip: Clip) -> bool:
+    """Test clips may be anomalous and targets in plenty: nobody fits on them."""
+    return clip.split != "test" and clip.label != "anomaly"
+
+
 def _suspects(
     seen: Sequence[_Seen], refused: Collection[str], order: ChannelOrder
 ) -> list[Suspect]:
     """As a fit finds them, machine by machine and section by section."""
     groups: dict[tuple[str, str], list[tuple[Clip, Look]]] = {}
-    for one in seen:
-        # Test clips may be anomalous and targets in plenty: nobody fits on them.
-        if one.clip.split != "test" and one.clip.label != "anomaly":
-            key = one.clip.machine, one.clip.section
-            groups.setdefault(key, []).append((one.clip, one.look))
+    for one in (one for one in seen if _fitted_on(one.clip)):
+        groups.setdefault((one.clip.machine, one.clip.section), []).append((one.clip, one.look))
     found: list[Suspect] = []
     for group in groups.values():
         # What a fit refuses is named as well, but is no yardstick of the others.
