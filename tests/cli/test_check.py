@@ -202,7 +202,7 @@ def test_a_whole_set_has_one_report(run, faulty_set, tmp_path):
         "-6.0 dB, of turned sign",
         "test clips of fan: 1 of 14 clips: a training clip too",
         "test clips of fan: 1 of 14 clips: a length of their own (the others: 1.5 s)",
-        "what this does to scores:",
+        "what this does to scores",
         "  leak: the clip finds itself in the bank",
         "1 of 17 clips stand out",
         "2 of 14 test clips at fault",

@@ -220,7 +220,7 @@ def _tell(found: Findings) -> None:
     kinds += [suspect.kind for suspect in found.suspects]
     for n, (kind, meaning) in enumerate(means(kinds).items()):
         if n == 0:
-            say("what this does to scores:")
+            say("what this does to scores (the bank is what was learnt as normal):")
         say(f"  {kind}: {meaning}")
     _sum_up(found)
 

@@ -62,8 +62,9 @@ def open_source(path: Path, *, salvage: bool = False) -> OpenedSound:
     """
     if not os.path.isfile(path):  # unlike Path.is_file, never raises
         # A pipe or a device would be waited for, or read for ever.
-        other = "a pipe, device or folder, and no file" if os.path.exists(path) else "no such file"
-        raise AudioError(f"{path}: {other}")
+        if os.path.exists(path):
+            raise AudioError(f"{path}: a pipe, device or folder, and no file; take it out")
+        raise AudioError(f"{path}: no such file")
     try:
         layout = _layout(path)
     except UnicodeDecodeError as error:
