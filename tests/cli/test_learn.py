@@ -49,6 +49,7 @@ def test_an_engineers_week(det, run, plant):
     assert (code, err) == (0, "")
     assert f"pump7: learnt 4 clips, {PLANT} → {PLANT + 4} known; threshold " in out
     assert "whitening, tier and the shift of source rows are as fitted" in out
+    assert "times as wide (fit again from 1.25)" in out
     undo = next(line for line in out.splitlines() if line.startswith("undo: "))
     assert undo == f"undo: nearfar learn {det} --forget 'today/*'"
     assert run("score", det, "today/t00.wav", "--csv", "-")[1].count("fitted on this very") == 1
@@ -60,6 +61,7 @@ def test_an_engineers_week(det, run, plant):
     code, out, _ = run("learn", det, "--forget", "today/*")
     assert code == 0
     assert f"forgot 4 clips, {PLANT + 4} → {PLANT} known" in out
+    assert f"undo: nearfar learn {det} RECORDINGS --machine pump7\n" in out
     assert digests(det) == before
     assert run("learn", det, "--log")[1].count("4 clips") == 2
 
@@ -129,6 +131,8 @@ def test_thresholds_of_each_domain_are_told_where_they_judge(run, dcase, tmp_pat
     assert code == 0
     assert "  threshold of source clips " in out
     assert "  threshold of target clips " in out
+    out = run("learn", det, "--forget", new)[1]
+    assert f"undo: nearfar learn {det} RECORDING --machine fan --domain target\n" in out
 
 
 @pytest.mark.slow

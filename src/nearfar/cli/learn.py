@@ -185,7 +185,8 @@ def _show(before: Detector, after: Detector, folder: Path) -> None:
             warn(f"{called(one.machine, one.section)}: {drift.told}")
         elif drift is not None:
             say(f"  {drift.told}")
-    say(visible(f"undo: {_undo(after, new, folder)}"))
+    undo = _undo(after, new, folder) if new[0].verb == "learnt" else _again(before, new, folder)
+    say(visible(f"undo: {undo}"))
     ledger.files.append(visible(str(folder)))
 
 
@@ -202,11 +203,9 @@ def _by_domain(before: Detector, after: Detector, key: tuple[str, str]) -> list[
 
 
 def _undo(after: Detector, lessons: Sequence[Lesson], folder: Path) -> str:
-    """The line that takes it back."""
+    """The line that takes back what was learnt."""
     place = shlex.quote(str(folder))
     clips = [clip for one in lessons for clip in one.clips]
-    if lessons[0].verb != "learnt":
-        return f"nearfar learn {place} with the recording{'s' * (len(clips) != 1)} again"
     by_folder: dict[str, list[tuple[str, str]]] = {}
     for name, digest in clips:
         by_folder.setdefault(name.rpartition("/")[0], []).append((name, digest))
@@ -214,6 +213,30 @@ def _undo(after: Detector, lessons: Sequence[Lesson], folder: Path) -> str:
     if len(names) > MOST:
         return f"nearfar learn {place} --forget with the names that --log shows"
     return f"nearfar learn {place} --forget {' '.join(map(shlex.quote, names))}"
+
+
+def _again(before: Detector, lessons: Sequence[Lesson], folder: Path) -> str:
+    """The line that takes back what was forgotten; where the recordings are nobody knows."""
+    gone = {digest for one in lessons for _, digest in one.clips}
+    keys = [(one.machine, one.section) for one in lessons]
+    targets = {
+        bool(is_target)
+        for section in (before.sections[key] for key in keys)
+        for clip, is_target in zip(section.clips, section.of_domain("target"), strict=True)
+        if clip.digest in gone
+    }
+    line = f"nearfar learn {shlex.quote(str(folder))} RECORDING{'S' * (len(gone) != 1)}"
+    if len(keys) == 1:  # the folder that they lie in need not say it
+        (machine, section) = keys[0]
+        line += f" --machine {shlex.quote(machine)}"
+        line += f" --section {section}" if section != "00" else ""
+    if targets == {True}:
+        return f"{line} --domain target"
+    return (
+        f"{line} (those of the target domain apart, with --domain target)"
+        if True in targets
+        else line
+    )
 
 
 def _short(after: Detector, above: str, clips: Sequence[tuple[str, str]]) -> list[str]:

@@ -40,8 +40,8 @@ MORE = 1.0  # clips learnt or forgotten for each of the fit's, from which there 
 class Drift:
     """What has become of one machine and section since its fit.
 
-    >>> Drift(20, 3, 1, 1.04, (0.41, 0.40), None, ("whitening", "tier"), ()).told
-    'whitening and tier are as fitted; what is known spreads 1.04 times as wide'
+    >>> Drift(20, 3, 1, 1.04, (0.41, 0.40), None, ("whitening",), ()).told
+    'whitening is as fitted; what is known spreads 1.04 times as wide (fit again from 1.25)'
     """
 
     clips: int  # that it was fitted on
@@ -76,7 +76,10 @@ class Drift:
         fitted = f"{what} {'are' if self.fixed[1:] else 'is'} as fitted"
         if not math.isfinite(self.spread):
             return fitted
-        return f"{fitted}; what is known spreads {self.spread:.2f} times as wide"
+        return (
+            f"{fitted}; what is known spreads {self.spread:.2f} times as wide (fit again from "
+            f"{WIDER:g})"
+        )
 
 
 def alarms_of(judge: Judge) -> AlarmRate | None:
