@@ -8,6 +8,7 @@ import signal
 
 import numpy as np
 import pytest
+from soundfile import read
 
 import nearfar as nf
 from conftest import finish, first_quick, machine_sound, write
@@ -30,6 +31,8 @@ def plant(tmp_path_factory):
     write(root / "rate.wav", machine_sound(rng, 3.0), rate=8000)
     swapped = machine_sound(rng)[::-1]
     write(root / "swapped.wav", swapped)
+    again = read(root / "normal/n03.wav")[0].T
+    write(root / "again.wav", 0.7 * again)
     write(root / "silent.wav", np.zeros((2, 24_000)))
     write(root / "hum/anomaly/a.wav", machine_sound(rng, anomaly=True))
     nf.fit(nf.s4(), nf.Clips.open(root / "normal", machine="pump7")).save(root / "det")
@@ -83,6 +86,7 @@ REFUSED = first_quick(
         (["long.wav"], ["long.wav: a length of their own", "2.5 s", "1.5 s", "--exclude-suspects"]),
         (["swapped.wav"], ["swapped.wav: near over far", "swapped or moved?"]),
         (["silent.wav"], ["silent.wav", "silent"]),
+        (["again.wav"], ["again.wav: all but the same sound as ", "/n03.wav, which is known"]),
         (["hum/anomaly/a.wav"], ["a.wav: an anomaly by its folder's name"]),
         (["odd.wav", "swapped.wav", "today"], ["of 6 clips stand out; listen", "odd.wav"]),
         (

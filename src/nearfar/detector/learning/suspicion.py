@@ -16,13 +16,13 @@ from numpy.typing import NDArray
 from nearfar.clips.clip import Clip
 from nearfar.detector.member import NormalRows
 from nearfar.detector.section import Section
-from nearfar.detector.standouts import Fitted, newcomers_far
+from nearfar.detector.standouts import FEWEST, Fitted, newcomers_far
 from nearfar.embedding.jobs import Heard
 from nearfar.errors import AudioError, NearfarError, several
 from nearfar.health.kinds import KINDS
 from nearfar.health.suspects import Suspect, by_look
 from nearfar.runtime.threads import one_thread
-from nearfar.scoring.bank import TARGET
+from nearfar.scoring.bank import TARGET, Rows
 from nearfar.scoring.rule import judged
 from nearfar.sound.look import Look
 
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from nearfar.system.system import Ensemble, System
 
 AT_A_TIME = 0.1  # of the clips known: so few new ones move no median
+SAME = 0.2  # of the least self-score: another clip is farther, the same one again is nearer
 UNLIKE = "sounds far from every normal clip known"
 
 
@@ -63,6 +64,8 @@ def told(one: Suspect) -> str:
     """What is odd about a clip, in a line."""
     if one.kind == "score":
         return f"{UNLIKE} ({one.value} the usual score)"
+    if one.kind == "copy":
+        return f"all but the same sound as {one.value}, which is known"
     said = KINDS[one.kind].format(usual=one.usual)
     return f"{said} ({one.value})" if one.value else said
 
@@ -141,4 +144,29 @@ def _by_score(
                 np.zeros(n + len(new)),
             )
             members.append(Fitted(recipe, member, both, np.zeros(0, np.int64), weight))
-    return newcomers_far([clip for clip, _ in pairs], members, scores, section.fresh)
+    clips = [clip for clip, _ in pairs]
+    far = newcomers_far(clips, members, scores, section.fresh)
+    return [*far, *_copies(clips, members, scores, section)]
+
+
+def _copies(
+    clips: Sequence[Clip], members: Sequence[Fitted], scores: Sequence[Rows], section: Section
+) -> list[Suspect]:
+    """Clips that are one of those known again, louder, quieter, or with a little noise.
+
+    In the bank the two would judge each other: both self-scores next to nothing, and the threshold
+    too low. To features that change with level they are no copies, and need not be.
+    """
+    if len(section.clips) < FEWEST:
+        return []
+    near = np.ones(len(clips), dtype=np.bool_)
+    for one, said in zip(members, scores, strict=True):
+        least = float(one.member.self_scores.min())
+        near &= said < SAME * least if least > 0 else False
+    found = []
+    for i in np.flatnonzero(near).tolist():
+        member, n = members[0].member, len(section.clips)
+        z, bank = member.scale(members[0].table.embeddings[n + i : n + i + 1]), member.bank
+        apart = ((bank.embeddings[:n] - z) ** 2).sum(axis=1)
+        found.append(Suspect(clips[i], "copy", section.clips[int(apart.argmin())].name))
+    return found
