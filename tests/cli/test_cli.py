@@ -371,7 +371,7 @@ def test_what_a_person_should_doubt_is_said(run, tmp_path):
     assert run("fit", tmp_path / "press", "-o", det)[0] == 0
     assert "replacing" in run("fit", tmp_path / "press", "-o", det)[1]
     _, _, err = run("score", det, tmp_path / "press" / "0.wav")
-    assert "fitted on this very recording" in err
+    assert "this very recording was fitted on or learnt" in err
     long = write(tmp_path / "long.wav", machine_sound(rng, 6.0))
     _, _, err = run("score", det, long)
     assert "--clip-seconds 1.5" in err

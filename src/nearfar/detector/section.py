@@ -354,7 +354,7 @@ class Judge:
 
     def _doubts(self, what: Heard, distance: float) -> Iterator[str]:
         if distance == 0:
-            yield "the detector was fitted on this very recording; score new ones"
+            yield "this very recording was fitted on or learnt; score new ones"
         if what.identical:
             yield "both channels are identical; is the far microphone connected?"
         usual = self.section.seconds
