@@ -37,6 +37,7 @@ FLAGS = {
     "seeds": _COUNT, "near": _COUNT, "far": _COUNT, "clip_seconds": _COUNT, "normals": _NAME,
     "workers": _COUNT, "batch_size": _COUNT, "device": r"cpu|cuda(?::\d+)?|mps",
     "pair": r"'NEAR=[^']*'", "order": r"near-far|far-near", "false_alarm_rate": _COUNT,
+    "server": _NAME, "split": _NAME,
 }  # fmt: skip
 _RENAMED = {"order": "channel-order"}  # whose flag says more than the argument
 _RUNTIME = ("workers", "batch_size", "device")  # fields of a Runtime
