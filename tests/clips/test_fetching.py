@@ -174,7 +174,7 @@ def test_tries_without_gain_come_to_an_end(plan, server, tmp_path, waits):
     server.plan[KEY] = plan
     line = refused(lambda: fetch(server, tmp_path / KEY), KEY, "the same command goes on")
     assert f"{TRIES} times in a row" in line
-    assert "--server URL" in line
+    assert "server=URL" in line
     # s, doubled at each; what was lost and came again is no gain
     assert waits[-4:] == [1, 2, 4, 8]
     assert len(waits) < 10

@@ -183,7 +183,7 @@ def test_pair() -> None:
 @pytest.mark.parametrize("name", ["gone.wav", ".", "x" * 300 + ".wav", "nul\0.wav"])
 def test_missing_or_no_file(tmp_path: Path, name: str) -> None:
     for call in (audio.read, audio.duration):
-        with pytest.raises(AudioError, match="no such file|and no file"):
+        with pytest.raises(AudioError, match=r"no such file|and no file"):
             call(tmp_path / name)
 
 
