@@ -55,7 +55,7 @@ def test_an_engineers_week(det, run, plant):
     assert "times as wide (fit again from 1.25)" in out
     undo = next(line for line in out.splitlines() if line.startswith("undo: "))
     assert undo == f"undo: nearfar learn {det} --forget 'today/*'"
-    assert run("score", det, "today/t00.wav", "--csv", "-")[1].count("fitted on this very") == 1
+    assert run("score", det, "today/t00.wav", "--csv", "-")[1].count("this very recording") == 1
     assert f"pump7: fitted on {PLANT} clips, 4 learnt and 0 forgotten" in run("threshold", det)[1]
     code, out, _ = run("learn", det, "--log")
     assert code == 0
