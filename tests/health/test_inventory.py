@@ -51,7 +51,7 @@ def test_a_whole_set_of_ones_own_has_no_findings(tmp_path):
 
 def test_what_is_no_dcase_set_has_none(tmp_path):
     put(tmp_path / "pump7", "a.wav", "free name.wav")
-    assert inventory([tmp_path, tmp_path / "gone", tmp_path / "pump7/a.wav"]).findings == ()
+    assert inventory([tmp_path, tmp_path / "pump7/a.wav"]).findings == ()
     line = refused(lambda: inventory([tmp_path], 2026), "give no year", error=DatasetError)
     assert str(tmp_path) in line
     refused(lambda: inventory([tmp_path], 1999), "1999", "2026", error=DatasetError)
@@ -270,3 +270,7 @@ def test_a_section_of_which_there_is_nothing_is_missing_from_a_known_set(tmp_pat
     lines = says(tmp_path, "count", 2022)
     for line in ("0 of 990 clips of section 02, train, source", "0 of 200 clips of section 02"):
         assert any(line in one for one in lines)
+
+
+def test_a_folder_that_is_not_there_is_said_before_the_others_are_looked_at(tmp_path):
+    refused(lambda: inventory([tmp_path, tmp_path / "gone"]), "gone: no such file or folder")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -66,11 +67,14 @@ def inventory(roots: Sequence[Path], year: int | None = None) -> Inventory:
             machines and their counts tell, and without these no count is expected.
 
     Raises:
-        DatasetError: a year that nobody knows, or one told of what is no DCASE set; a folder that
+        DatasetError: a root that is not there; a year that nobody knows, or one told of what is no DCASE set; a folder that
             cannot be read.
     """
     if year is not None and year not in YEARS:
         raise DatasetError(f"year {year}: known are {YEARS[0]} to {YEARS[-1]}; leave it out")
+    for root in roots:  # before minutes of others
+        if not os.path.exists(root):
+            raise DatasetError(f"{root}: no such file or folder")
     folders = {p: None for root in roots if root.is_dir() for p in dcase_machines(root)}
     machines = [_listed(folder) for folder in folders]
     if year is not None and not machines:
