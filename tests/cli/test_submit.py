@@ -119,6 +119,21 @@ def test_what_is_refused_leaves_no_package(
     assert {path.name: path.read_bytes() for path in team.iterdir()} == before
 
 
+def test_the_development_set_beside_is_taken_for_the_results(
+    run, team, both_folder, dcase, evaluation_set
+):
+    """The command as short as it can be, in the official layout."""
+    (team / "meta.yaml").write_text(dump_yaml(SAID))
+    for name, place in (("dev_data", dcase), ("eval_data", evaluation_set / "eval_data/raw")):
+        (team / name).mkdir()
+        (team / name / "raw").symlink_to(place)
+    code, told, err = submit(run, team, team, both_folder)
+    assert (code, str(team / "dev_data/raw") in told) == (0, True), err
+    code, _, err = submit(run, team, evaluation_set, both_folder, "--dev", dcase, out="other.zip")
+    assert code == 0, err
+    assert (team / "p.zip").read_bytes() == (team / "other.zip").read_bytes()
+
+
 def test_what_a_package_needs_is_said_in_one_line(run, tmp_path):
     for given, said in (
         ((), "DATA, a detector, --label Last_INST, --meta FILE.YAML, -o PACKAGE.zip"),

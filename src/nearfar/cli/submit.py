@@ -72,7 +72,8 @@ Development = Annotated[
     Path | None,
     typer.Option(
         "--dev", metavar="DIR", rich_help_panel=DATA,
-        help="The development set, to evaluate each detector on in place of --results.",
+        help="The development set, to evaluate each detector on in place of --results; that "
+        "beside DATA in the official layout if not given.",
     ),
 ]  # fmt: skip
 YearTemplate = Annotated[
@@ -176,7 +177,7 @@ def _make(
     told = read_meta(meta)
     report = None if pdf is None else read_report(pdf)
     systems = candidates(detectors, types)
-    _check_results(systems, told, results, dev)
+    dev = _check_results(systems, told, results, dev, data)
     clips = evaluation_clips(data, opened)
     check_known(systems, clips)
     # All that is wrong with the meta file; results cannot be, they are made below.
@@ -216,9 +217,11 @@ def _metas(
 
 
 def _check_results(
-    systems: list[Candidate], told: TeamFile, results: list[Path], dev: Path | None
-) -> None:
-    """The results block comes from one place."""
+    systems: list[Candidate], told: TeamFile, results: list[Path], dev: Path | None, data: Path
+) -> Path | None:
+    """The results block comes from one place; the development set, if it is that."""
+    from nearfar.study.submission import development_beside
+
     own = "results" in told.shared or any("results" in said for said in told.own.values())
     if bool(results) + (dev is not None) + own > 1:
         raise SettingError(
@@ -229,11 +232,15 @@ def _check_results(
             f"{len(results)} --results for {counted(len(systems), 'detector')}; give one for each, "
             "in their order"
         )
-    if not results and dev is None and not own:
+    if results or dev is not None or own:
+        return dev
+    if (beside := development_beside(data)) is None:
         raise SettingError(
-            "no results on the development set; give --dev DIR, or a JSON of nearfar evaluate for "
-            "each detector with --results"
+            "no results on the development set, nor is there one beside DATA; give --dev DIR, or a "
+            "JSON of nearfar evaluate for each detector with --results"
         )
+    say(visible(f"results are of {beside}, which lies beside"))
+    return beside
 
 
 def _results(

@@ -67,8 +67,8 @@ def inventory(roots: Sequence[Path], year: int | None = None) -> Inventory:
             machines and their counts tell, and without these no count is expected.
 
     Raises:
-        DatasetError: a root that is not there; a year that nobody knows, or one told of what is no DCASE set; a folder that
-            cannot be read.
+        DatasetError: a root that is not there; a year that nobody knows, or one told of what is no
+            DCASE set; a folder that cannot be read.
     """
     if year is not None and year not in YEARS:
         raise DatasetError(f"year {year}: known are {YEARS[0]} to {YEARS[-1]}; leave it out")

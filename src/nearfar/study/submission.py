@@ -33,6 +33,7 @@ from nearfar.text import called, named
 if TYPE_CHECKING:
     from nearfar.runtime.runtime import Runtime
 
+DEVELOPMENT, EVALUATION = "dev_data", "eval_data"  # folders of the official layout, with raw/ each
 FIGURES = tuple(FORM["results"]["development_dataset"]["*"])
 
 
@@ -179,6 +180,18 @@ def scored(system: Candidate, clips: Clips, runtime: Runtime) -> ScoreTable:
         return system.table or ScoreTable(())
     # Heard to the end: who mends recordings wants to know of all of them.
     return official_table(system.detector.score(clips, runtime, skip_bad=True))
+
+
+def development_beside(data: Path) -> Path | None:
+    """The development set that lies beside an evaluation set in the official layout, if one does.
+
+    >>> development_beside(Path("no such set/eval_data/raw"))
+    """
+    place = data.absolute()  # links are as good as folders
+    beside = (
+        place.parents[1] / DEVELOPMENT / place.name if place.parent.name == EVALUATION else None
+    )
+    return beside if beside is not None and beside.is_dir() else None
 
 
 def results_on(
