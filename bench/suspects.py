@@ -125,7 +125,8 @@ it left out, and refuses where fewer than three clips of a machine and section w
 * Counts are of the clips that could be judged; those that cannot be used are counted apart.
 * Clipping, zeros and sample rate are those of the file, before it was resampled.
 * Copies and shifted channels are looked for among few clips, which are read again: those whose
-  sketches (16 random sums of the waveform) agree, those whose coherence is far below the others'.
+  sketches (16 random sums of the waveform) agree, those whose coherence, or whose lag in one
+  second, is far from the others'.
 
 ## Clean sets
 

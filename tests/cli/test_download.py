@@ -43,6 +43,8 @@ def test_each_machine_has_its_line_and_the_licence_is_said_once(server, tmp_path
 def test_quiet_says_no_more_than_what_came(server, tmp_path, run):
     code, out, err = run("-q", "download", "dcase2026", tmp_path, "--machines", "fan, lathe")
     assert (code, err, len(out.splitlines())) == (0, "", 3)
+    again = run("-q", "download", "dcase2026", tmp_path, "--machines", "fan", "--machines", "lathe")
+    assert len(again[1].splitlines()) == 3
 
 
 def test_a_server_that_is_said_counts_before_the_variable(server, tmp_path, run):

@@ -32,7 +32,20 @@ def test_what_is_not_known_is_not_expected():
 def test_the_layout_names_its_year():
     assert year_in(Path("/d/dcase2025t2/dev_data/raw/fan")) == 2025
     assert year_in(Path("/d/DCASE2024T2")) == 2024
-    assert year_in(Path("/d/dcase2026/raw")) is None
+    assert year_in(Path("/d/dcase2026/raw")) == 2026
+    assert year_in(Path("/d/dcase/raw")) is None
+
+
+def test_what_was_fetched_is_known_by_its_receipts(tmp_path):
+    for place in (tmp_path, tmp_path / "dev_data/raw", tmp_path / "dev_data/raw/fan"):
+        place.mkdir(parents=True, exist_ok=True)
+        assert year_in(place) is None
+    (tmp_path / "downloaded.json").write_text('{"schema": 1, "data_set": "dcase2025", "files": []}')
+    for place in (tmp_path, tmp_path / "dev_data/raw", tmp_path / "dev_data/raw/fan"):
+        assert year_in(place) == 2025
+    for damaged in ("", "[]", "{}", "[" * 100_000, '{"data_set": 7}'):
+        (tmp_path / "downloaded.json").write_text(damaged)
+        assert year_in(tmp_path) is None
 
 
 def of(machines, train, test=200, section="00"):

@@ -233,6 +233,8 @@ def _sum_up(found: Findings) -> None:
     elif found.inventory.known_as:
         known = found.inventory.known_as
         say(f"names, lists and counts agree with what is known here of {known}")
+    if found.inventory.uncounted:  # silence would pass for "all there"
+        say("note: counts are judged by no published set; --year says of which year it is")
     if looked is None or listing is None:
         return
     suspects = [*looked.suspects, *(tested.train if tested else ())]

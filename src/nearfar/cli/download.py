@@ -34,7 +34,8 @@ def download(
         ),
     ] = None,
     machines: Annotated[
-        str | None, typer.Option(rich_help_panel=DATA, help="Only these, as in fan,valveEmu.")
+        list[str] | None,
+        typer.Option(rich_help_panel=DATA, help="Only these, as in fan,valveEmu; repeatable."),
     ] = None,
     record: Annotated[
         int | None,
@@ -63,7 +64,9 @@ def download(
     from nearfar.clips.download import download as deliver
 
     chosen = (
-        None if machines is None else [name.strip() for name in machines.split(",") if name.strip()]
+        None
+        if machines is None
+        else [name.strip() for names in machines for name in names.split(",") if name.strip()]
     )
     with Session(None, cache=False) as session:
         try:

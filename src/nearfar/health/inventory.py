@@ -56,6 +56,7 @@ class Inventory:
 
     findings: tuple[Finding, ...] = ()
     known_as: str = ""  # the published set that counts were held against
+    uncounted: bool = False  # machines of a DCASE layout, but of no set whose counts are known
 
 
 def inventory(roots: Sequence[Path], year: int | None = None) -> Inventory:
@@ -94,7 +95,8 @@ def inventory(roots: Sequence[Path], year: int | None = None) -> Inventory:
         replace(one, wrong=True) if one.kind == "number" and one.machine in theirs else one
         for one in found
     ]
-    return Inventory(tuple(found), " and ".join(one.name for one in sets))
+    known_as = " and ".join(one.name for one in sets)
+    return Inventory(tuple(found), known_as, bool(machines) and not sets)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-_FOLDER = re.compile(r"dcase(20\d\d)t2", re.IGNORECASE)  # the official layout names its year
+from nearfar.clips.download.receipts import data_set_in
+
+_FOLDER = re.compile(r"dcase(20\d\d)(?:t2)?", re.IGNORECASE)  # as the official layout has it, or we
 Group = tuple[str, str | None, str | None]  # split, domain, label
 _TRAIN: dict[Group, int] = {("train", "source", "normal"): 990, ("train", "target", "normal"): 10}
 _TEST: dict[Group, int] = {
@@ -93,12 +95,14 @@ def sets_of(year: int) -> list[KnownSet]:
 
 
 def year_in(folder: Path) -> int | None:
-    """The year that a path of the official layout names.
+    """The year that a path of the official layout names, or what `nearfar download` left in it.
 
     >>> year_in(Path("/data/dcase2026t2/dev_data/raw")), year_in(Path("/data/dcase"))
     (2026, None)
     """
-    found = [match for part in folder.parts if (match := _FOLDER.fullmatch(part))]
+    fetched = map(data_set_in, (folder, *folder.parents[:3]))  # a machine's folder may be given
+    names = [*folder.parts, *filter(None, fetched)]
+    found = [match for part in names if (match := _FOLDER.fullmatch(part))]
     return int(found[-1][1]) if found else None
 
 

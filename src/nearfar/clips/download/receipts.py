@@ -101,6 +101,17 @@ def _parsed(key: str, entry: dict[str, Any]) -> Receipt:
     return Receipt(key, str(entry["folder"]), str(entry["md5"]), int(entry["size"]), files)
 
 
+def data_set_in(folder: Path) -> str | None:
+    """The data set that was fetched into a folder, by its receipts; None where that is not known.
+
+    >>> data_set_in(Path("no such folder"))
+    """
+    try:
+        return str(json.loads((folder / RECEIPTS).read_bytes())["data_set"])
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
+        return None  # there is none, or it is no longer ours
+
+
 def write_receipts(folder: Path, data_set: str, receipts: Mapping[str, Receipt]) -> None:
     """Write all receipts of a folder, whole or not at all."""
     entries = {
