@@ -67,6 +67,7 @@ def parts(folder: Path) -> dict[str, float]:
 
 
 def run() -> str:
+    load = os.getloadavg()[0]  # of others: its own comes on top
     with tempfile.TemporaryDirectory() as place:
         folder, small = written(Path(place, "all"), CLIPS + TESTS), written(Path(place, "few"), FEW)
         taken = parts(folder)
@@ -91,8 +92,8 @@ def run() -> str:
         f"| a further clip of a larger set | {1e3 * further:.2f} | {1e3 * further / floor:.1f} |",
         "",
         f"By the clock {total / clock:.0f} clips a second ({total / min(runs)[0]:.0f} in the best "
-        f"of the {RUNS} runs), with a load of {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores, "
-        f"{CORES} of it its own. By processor time {CORES} cores of its own do "
+        f"of the {RUNS} runs), with a load of {load:.1f} on {os.cpu_count()} cores before "
+        "they began. By processor time {CORES} cores of its own do "
         f"{CORES * total / busy:.0f} a second, start-up included, and {CORES / further:.0f} of the "
         "further clips of a larger set.",
     ]

@@ -62,9 +62,10 @@ cancels out.
 
 The official development set has 7 machines with 50 clips of each domain and label. Its Ω has a
 standard deviation of 1.2 points over fresh test sets, and a difference of two systems whose
-scores correlate by 0.9 counts from 1.1 points on, by 0.5 from 2.4 on (simulated). The best of ten
-equal variants (0.9) has an Ω that is 0.6 points too high for no reason but that it is the best:
-choose with `nearfar evaluate --choose lomo`, then compare.
+scores correlate by 0.9 counts from 1.1 points on, by 0.5 from 2.4 on. The best of ten equal
+variants (0.9) has an Ω that is 0.6 points too high for no reason but that it is the best: choose
+with `nearfar evaluate --choose lomo`, then compare. (These four numbers are of a simulation
+calibrated to the report's System 1, whose program is not in this repository.)
 
 ## Several seeds
 

@@ -1,6 +1,7 @@
 """The command download, as people call it, against a server on this machine."""
 
 import os
+import shutil
 import signal
 import time
 
@@ -38,6 +39,13 @@ def test_each_machine_has_its_line_and_the_licence_is_said_once(server, tmp_path
     assert err.count("CC BY-NC-SA 4.0") == 1
     code, out, err = run("download", "dcase2026", tmp_path, "--split", "dev")
     assert (code, err, out.count("there already")) == (0, "", 2)
+    # Nor again for what lies there with its licence, when a machine comes back.
+    shutil.rmtree(tmp_path / "dev_data/raw/fan")
+    code, out, err = run("download", "dcase2026", tmp_path, "--split", "dev")
+    assert (code, out.count("there already")) == (0, 1)
+    assert "CC BY-NC-SA" not in err
+    _, _, err = run("download", "dcase2026", tmp_path, "--split", "eval")
+    assert err.count("CC BY-NC-SA 4.0") == 1
 
 
 def test_quiet_says_no_more_than_what_came(server, tmp_path, run):

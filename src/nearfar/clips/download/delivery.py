@@ -23,6 +23,7 @@ from nearfar.clips.download.published import (
 from nearfar.clips.download.receipts import (
     NOTICE,
     Receipt,
+    is_noted,
     read_receipts,
     receipt,
     terms,
@@ -209,7 +210,8 @@ class _Order:
             theirs = [listing for listing in listings if listing.split in used]
             _tell_of_others(theirs, wanted, self.say)
             # Before the first byte: who may not use them need not wait for them.
-            self.say(terms(theirs))
+            if not is_noted(self.folder, theirs):
+                self.say(terms(theirs))
             if not write_notice(self.folder, theirs):
                 self.say(f"{self.folder / NOTICE}: is yours and stays; the licence is not in it")
         return Delivery(

@@ -143,6 +143,18 @@ def terms(listings: list[FileList]) -> str:
     return f"{_TERMS}; {_CITE}: {', '.join(x.page for x in listings)}"
 
 
+def is_noted(folder: Path, listings: list[FileList]) -> bool:
+    """Has the licence of these records been kept with the recordings already?"""
+    path = folder / NOTICE
+    if not begins(path, _HEAD):
+        return False
+    try:
+        text = path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return False
+    return all(f"{listing.page}\n" in text for listing in listings)
+
+
 def write_notice(folder: Path, listings: list[FileList]) -> bool:
     """Keep the licence with the recordings, for whoever finds them later.
 
