@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import nearfar as nf
-from nearfar.detector.learning.drift import MORE, WIDER, Drift, alarms_of, drift_of
+from nearfar.detector.learning.drift import FEWEST, MORE, WIDER, Drift, alarms_of, drift_of
 from nearfar.detector.member import Member
 from nearfar.detector.section import Judge, Section, TrainingClip
 from nearfar.scoring.calibrate import AlarmRate
@@ -54,13 +54,22 @@ def test_what_is_fixed_is_named(system, fixed):
 
 
 def test_a_refit_is_advised_from_the_measured_borders_on():
-    assert not reasons(PLAIN, spread_now=WIDER)
-    (wide,) = reasons(PLAIN, spread_now=2 * WIDER)
+    many = {"fit_clips": 30.0, "learnt": float(FEWEST)}
+    assert not reasons(PLAIN, spread_now=WIDER, **many)
+    (wide,) = reasons(PLAIN, spread_now=2 * WIDER, **many)
     assert "times as wide" in wide
     assert not reasons(PLAIN, learnt=math.ceil(3 * MORE) - 1.0)
     (more,) = reasons(PLAIN, learnt=3 * MORE - 1, forgotten=1.0)
     assert "learnt or forgotten since, fitted on 3" in more
     assert not reasons(nf.logmel(), learnt=300.0)  # which fits nothing that more clips improve
+
+
+def test_one_odd_clip_is_no_advice():
+    """One learnt beside forty made the spread 26, and a refit was advised."""
+    few = section(PLAIN, fit_clips=40.0, learnt=FEWEST - 1.0, spread_now=26.0)
+    drift = drift_of(PLAIN, few)
+    assert not drift.reasons
+    assert "26.00 times as wide (7 clips learnt, of fewer than 8 no advice)" in drift.told
 
 
 def test_another_tier_is_told():

@@ -76,10 +76,10 @@ class Drift:
         fitted = f"{what} {'are' if self.fixed[1:] else 'is'} as fitted"
         if not math.isfinite(self.spread):
             return fitted
-        return (
-            f"{fitted}; what is known spreads {self.spread:.2f} times as wide (fit again from "
-            f"{WIDER:g})"
-        )
+        border = f"fit again from {WIDER:g}"
+        if self.spread > WIDER and self.learnt < FEWEST:
+            border = f"{counted(self.learnt, 'clip')} learnt, of fewer than {FEWEST} no advice"
+        return f"{fitted}; what is known spreads {self.spread:.2f} times as wide ({border})"
 
 
 def alarms_of(judge: Judge) -> AlarmRate | None:
@@ -151,7 +151,8 @@ def _reasons(recipe: System, member: Member, clips: int) -> Iterator[str]:
     facts = member.facts
     fit, changed = facts[FIT_CLIPS], facts[LEARNT] + facts[FORGOTTEN]
     spread = facts.get(SPREAD, math.nan)
-    if spread > WIDER:  # nan is not above anything
+    # One odd clip among a few is their median; nan is not above anything.
+    if spread > WIDER and facts[LEARNT] >= FEWEST:
         yield (
             f"what is known spreads {spread:.3g} times as wide as what its whitening was fitted on "
             f"(from {WIDER:g} a refit is better)"
