@@ -42,6 +42,11 @@ def text(change):
         (text(lambda d: d["submission"]["authors"][0].pop("corresponding")), "0 of 1 are corr"),
         (text(lambda d: d["results"]["development_dataset"]["fan"].update(pauc="x")), "per cent"),
         (text(lambda d: d.pop("results")), "no machine"),
+        (text(lambda d: d.pop("system")), "system: missing or empty; write system: and under it"),
+        (text(lambda d: d.update(sistem=d.pop("system"))), "system: missing"),
+        (text(lambda d: d.update(system=None)), "system: missing"),
+        (text(lambda d: d["system"].pop("complexity")), "system/complexity: missing"),
+        (text(lambda d: d.pop("submission")), "submission: missing"),
     ],
 )
 def test_what_is_wrong_has_its_line(tmp_path, content, words):

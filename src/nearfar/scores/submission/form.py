@@ -220,6 +220,21 @@ def missing(data: Any, form: Form, path: str = "") -> Iterator[Lapse]:
             yield from missing(given.get(key), below, where)
 
 
+def absent_blocks(data: Mapping[str, Any], form: Form = FORM, path: str = "") -> Iterator[Lapse]:
+    """The headings of a form that are not there, or have nothing under them, by their paths."""
+    for key, below in form.items():
+        # Which machines and how many authors there are, no form says.
+        if not isinstance(below, dict) or ANY in below:
+            continue
+        where, given = f"{path}/{key}".lstrip("/"), data.get(key)
+        if given is None:
+            yield Lapse(
+                where, "missing or empty", f"write {key}: and under it {named(list(below))}"
+            )
+        elif isinstance(given, dict):  # of a text or a list the lapses tell
+            yield from absent_blocks(given, below, where)
+
+
 def authors_lapses(data: Mapping[str, Any], form: Form = FORM) -> Iterator[Lapse]:
     """Exactly one author corresponds, where the form asks for it."""
     asked = form.get("submission") if isinstance(form, dict) else None

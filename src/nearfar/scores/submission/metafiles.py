@@ -8,7 +8,13 @@ from typing import Any
 
 from nearfar.errors import FormatError
 from nearfar.scores.submission.archive import ZipContents
-from nearfar.scores.submission.form import Form, authors_lapses, lapses_of, missing
+from nearfar.scores.submission.form import (
+    Form,
+    absent_blocks,
+    authors_lapses,
+    lapses_of,
+    missing,
+)
 from nearfar.scores.submission.plainyaml import LARGEST, read_yaml
 from nearfar.scores.submission.remarks import Remark
 from nearfar.scores.truth import quoted, shown
@@ -51,7 +57,10 @@ def meta_remarks(
         yield Remark(name, "no meta file, which has submission, system and results; write it anew")
         return
     yield from _label(data, system, name)
-    for lapse in (*lapses_of(data, form), *missing(data, form), *authors_lapses(data, form)):
+    for lapse in (
+        *lapses_of(data, form), *absent_blocks(data, form), *missing(data, form),
+        *authors_lapses(data, form),
+    ):  # fmt: skip
         # What this year does not ask for another may have: nobody is sent away for that.
         yield Remark(name, lapse.line, wrong=not lapse.unknown)
     yield from _results(data, name)
