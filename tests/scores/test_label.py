@@ -4,7 +4,7 @@ import pytest
 
 from conftest import refused
 from nearfar.errors import SettingError
-from nearfar.scores.submission.label import Label, folded, folder_parts
+from nearfar.scores.submission.label import Label, folded, folder_parts, is_last_name
 
 
 @pytest.mark.parametrize("text", ["Kim_LUDO", "Garcia-Lopez_UPC", "OBrien_A", "Li_ABCDEFGHIJ"])
@@ -29,6 +29,21 @@ def test_a_label_names_folders_and_the_report(text):
 )  # fmt: skip
 def test_what_breaks_a_rule_is_told_with_the_rule(text, said):
     refused(lambda: Label.of(text), said, error=SettingError)
+
+
+@pytest.mark.parametrize(
+    ("last", "name", "same"),
+    [
+        ("Garcia-Lopez", "García López", True), ("GARCIALOPEZ", "garcía-lópez", True),
+        ("ONeill", "O'Neill", True), ("Muller", "Müller", True), ("Mueller", "Müller", True),
+        ("Soerensen", "Sørensen", True), ("Sorensen", "Sørensen", True),
+        ("Strauss", "Strauß", True),
+        ("Walesa", "Wałęsa", True), ("Kim", "Kimura", False), ("Other", "Name", False),
+        ("Kim", "김", None),
+    ],
+)  # fmt: skip
+def test_a_last_name_is_known_however_it_is_written(last, name, same):
+    assert is_last_name(last, name) is same
 
 
 def test_folders_that_are_no_systems():

@@ -75,10 +75,20 @@ def test_doubts_are_said_and_stop_nobody():
     assert len(doubts) == 1
     assert "one abbreviation" in doubts[0]
     said = told()
-    said.shared["submission"]["authors"][0]["lastname"] = "Lee"
+    said.shared["submission"]["authors"][0]["lastname"] = "김"
     _, doubts = complete(said, LABEL, [KNOWN])
     assert len(doubts) == 1
-    assert "Lee" in doubts[0]
+    assert "in Latin letters?" in doubts[0]
+
+
+def test_a_label_that_is_not_the_corresponding_authors_is_refused():
+    said = told()
+    author = said.shared["submission"]["authors"][0]
+    author["lastname"] = "Lee"
+    both = "the corresponding author is 'Lee', the label begins with 'Kim'"
+    refused(lambda: complete(said, LABEL, [KNOWN]), "meta.yaml: ", both, error=FormatError)
+    author["lastname"] = "Kím"  # accents have no place in a label
+    assert complete(said, LABEL, [KNOWN])[1] == []
 
 
 def test_what_a_template_has_not_is_not_written():

@@ -46,6 +46,10 @@ def text(change):
         (text(lambda d: d.update(sistem=d.pop("system"))), "system: missing"),
         (text(lambda d: d.update(system=None)), "system: missing"),
         (text(lambda d: d["system"].pop("complexity")), "system/complexity: missing"),
+        (
+            text(lambda d: d["submission"]["authors"][0].update(lastname="Lee")),
+            "author is 'Lee', the label begins with 'Kim'; it begins with",
+        ),
         (text(lambda d: d.pop("submission")), "submission: missing"),
     ],
 )

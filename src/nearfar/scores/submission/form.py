@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from nearfar.errors import FormatError, did_you_mean
+from nearfar.scores.submission.label import is_last_name
 from nearfar.scores.truth import quoted, shown
 from nearfar.text import named
 
@@ -256,6 +257,22 @@ def corresponding(data: Mapping[str, Any]) -> str:
         if author.get("corresponding") is True and isinstance(author.get("lastname"), str):
             return str(author["lastname"])
     return ""
+
+
+def label_lapses(data: Mapping[str, Any], last: str) -> Iterator[Lapse]:
+    """A label begins with the last name of the corresponding author: the challenge's rule.
+
+    Args:
+        data: a filled form.
+        last: what the label begins with.
+    """
+    name = corresponding(data)
+    if name and is_last_name(last, name) is False:
+        yield Lapse(
+            "submission/authors",
+            f"the corresponding author is {quoted(name)}, the label begins with {quoted(last)}",
+            "it begins with that author's last name: correct one of them",
+        )
 
 
 def _authors(data: Mapping[str, Any]) -> list[Mapping[str, Any]]:

@@ -13,6 +13,11 @@ TASK = "task2"
 MOST_SYSTEMS = 4  # of a team in a task
 USUAL = 200  # test clips of a machine in evaluation sets since 2023
 LONGEST_INSTITUTE = 10  # characters of its abbreviation
+# Letters that are none with an accent, and those that people write as two.
+_ONE = str.maketrans({"æ": "a", "ø": "o", "ł": "l", "đ": "d", "ð": "d", "ı": "i", "œ": "o"})
+_TWO = str.maketrans(
+    {"ä": "ae", "ö": "oe", "ü": "ue", "å": "aa", "ø": "oe", "æ": "ae", "œ": "oe", "þ": "th"}
+)
 _PART = r"[A-Za-z0-9][A-Za-z0-9-]*"
 _LABEL = re.compile(rf"(?P<last>{_PART})_(?P<institute>{_PART})")
 # Looser than the rule: whoever broke it shall be told so, not that there is no system.
@@ -82,6 +87,23 @@ def folder_parts(name: str) -> tuple[str, int] | None:
     if found is None or len(found["number"]) > 3:
         return None
     return found["label"], int(found["number"])
+
+
+def is_last_name(last: str, name: str) -> bool | None:
+    """Is what a label begins with an author's last name? None where its letters are not Latin.
+
+    >>> is_last_name("Garcia-Lopez", "García López"), is_last_name("Mueller", "Müller")
+    (True, True)
+    >>> is_last_name("Other", "Kim"), is_last_name("Kim", "김")
+    (False, None)
+    """
+    mine = folded(last)
+    # People write ü as u or as ue, and ø as o or as oe: both are right.
+    whole = unicodedata.normalize("NFC", name).casefold()
+    plain = {folded(whole.translate(two).translate(_ONE)) for two in ({}, _TWO)}
+    if mine in plain:
+        return True
+    return False if any(text and text.isascii() for text in plain) else None
 
 
 def folded(name: str) -> str:

@@ -16,10 +16,11 @@ from nearfar.scores.submission.form import (
     corresponding,
     filled,
     form_of,
+    label_lapses,
     lapses_of,
     missing,
 )
-from nearfar.scores.submission.label import Label, folded
+from nearfar.scores.submission.label import Label, is_last_name
 from nearfar.scores.submission.plainyaml import LARGEST, dump_yaml, read_yaml
 from nearfar.scores.truth import place, quoted
 from nearfar.text import counted
@@ -113,6 +114,7 @@ def complete(
         meta = _merged(known_now, said)
         # Missing is what neither the team nor the detector says.
         found += [*missing(meta, form), *authors_lapses(meta, form)]
+        found += label_lapses(meta, label.last)
         for lapse in found:
             where = f"systems/{number}/" if lapse.line in own else ""
             faults[where + lapse.line] = None
@@ -156,11 +158,10 @@ def _doubts(name: str, metas: Sequence[Meta], label: Label) -> list[str]:
     """What may be right, and is more often an oversight."""
     doubts = []
     last = corresponding(metas[0])
-    # Accents and blanks have no place in a label, so that letters alone are compared.
-    if last and folded(last) != folded(label.last):
+    if last and is_last_name(label.last, last) is None:
         doubts.append(
             f"{name}: the corresponding author is {last[:40]}, the label begins with {label.last}; "
-            "it is that author's last name"
+            "is it that author's last name in Latin letters?"
         )
     names = [str(meta.get("submission", {}).get("abbreviation")) for meta in metas]
     if len(set(names)) < len(names):  # the same file for all, as it was written for the first

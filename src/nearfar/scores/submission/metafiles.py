@@ -12,6 +12,7 @@ from nearfar.scores.submission.form import (
     Form,
     absent_blocks,
     authors_lapses,
+    label_lapses,
     lapses_of,
     missing,
 )
@@ -59,7 +60,7 @@ def meta_remarks(
     yield from _label(data, system, name)
     for lapse in (
         *lapses_of(data, form), *absent_blocks(data, form), *missing(data, form),
-        *authors_lapses(data, form),
+        *authors_lapses(data, form), *label_lapses(data, system.partition("_")[0]),
     ):  # fmt: skip
         # What this year does not ask for another may have: nobody is sent away for that.
         yield Remark(name, lapse.line, wrong=not lapse.unknown)
