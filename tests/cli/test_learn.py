@@ -69,6 +69,12 @@ def test_an_engineers_week(det, run, plant):
     assert run("learn", det, "--log")[1].count("4 clips") == 2
 
 
+def test_who_learns_into_a_domain_of_few_is_told_to_listen(det, run):
+    code, _, err = run("learn", det, "today/t00.wav", "--domain", "target")
+    assert code == 0
+    assert "warning: pump7: 0 target clips are too few to judge new ones by score (12 are" in err
+
+
 @pytest.mark.slow
 def test_a_log_of_nothing(det, run):
     assert run("learn", det, "--log") == (0, f"{det}: has learnt nothing since its fit\n", "")

@@ -10,7 +10,7 @@ from conftest import refused, write
 from nearfar.detector.fitting import fit_many, suspects
 from nearfar.detector.member import Member
 from nearfar.detector.section import Section, TrainingClip
-from nearfar.detector.standouts import too_few
+from nearfar.detector.standouts import few_known, too_few
 from nearfar.errors import DatasetError
 
 RATE = 16_000
@@ -195,16 +195,41 @@ def test_a_rate_that_is_none_is_refused_before_any_work():
         refused(lambda many=many: many(nf.logmel(), [], false_alarm_rate=1.5), "1.5")
 
 
+def known(domain, fresh=None):
+    n = len(domain)
+    rows = np.zeros((n, 1), np.float32)
+    member = Member(rows, np.arange(n), np.array(domain, np.int8), None, np.ones(n))
+    clips = tuple(TrainingClip(f"{i}", "") for i in range(n))
+    return Section((member,), clips, None, 1.0, fresh)
+
+
 def test_each_section_of_too_few_clips_is_told():
     """Also where another section of the machine has enough, or is told itself."""
-
-    def section(n):
-        rows, domain = np.zeros((n, 1), np.float32), np.zeros(n, np.int8)
-        member = Member(rows, np.arange(n), domain, None, np.ones(n))
-        return Section((member,), tuple(TrainingClip(f"{i}", "") for i in range(n)), None, 1.0)
-
     counts = {("fan", "00"): 5, ("fan", "01"): 30, ("fan", "02"): 7, ("saw", "00"): 12}
-    assert too_few({key: section(n) for key, n in counts.items()}) == [
+    assert too_few({key: known([0] * n) for key, n in counts.items()}) == [
         "fan: too few clips to judge by score (5 of 12)",
         "fan 02: too few clips to judge by score (7 of 12)",
     ]
+
+
+def test_a_small_domain_is_told_beside_a_large_one():
+    """As every machine of DCASE has ten target clips, one line is for all of them."""
+    machines = {(f"m{i}", "00"): known([0] * 20 + [1] * 10) for i in range(7)}
+    assert too_few(machines) == [
+        "m0, m1, m2 and 4 more: too few target clips to judge by score (10 of 12)"
+    ]
+    assert too_few({("fan", "00"): known([0] * 4 + [1] * 12)}) == [
+        "fan: too few source clips to judge by score (4 of 12)"
+    ]
+    assert too_few({("fan", "00"): known([0] * 16, (True,) * 4 + (False,) * 12)}) == [
+        "fan: too few clips new to the encoder to judge by score (4 of 12)"
+    ]
+
+
+def test_new_clips_are_judged_by_their_own_kind():
+    section = known([0] * 20 + [1] * 10)
+    assert few_known(section, "source") is None
+    assert few_known(section, "target") == 10
+    assert few_known(known([0] * 20), "target") == 0
+    assert few_known(known([0] * 20, (True,) * 4 + (False,) * 16), "source") == 4
+    assert few_known(known([0] * 20, (False,) * 20), "source") is None

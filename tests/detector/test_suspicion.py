@@ -1,5 +1,6 @@
 """Clips that stand out from what is known are named before they are learnt."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 
 import nearfar as nf
 from nearfar.clips.clip import Clip
-from nearfar.detector.learning.suspicion import refusal_of, suspects_among, told
+from nearfar.detector.learning.suspicion import refusal_of, suspects_among, told, unjudged
 from nearfar.detector.member import Member
 from nearfar.detector.section import Section, TrainingClip
 from nearfar.detector.traces import AT, NUMBERS, Traces
@@ -95,3 +96,17 @@ def test_one_line_for_one_and_for_many():
     many = refusal_of([one, Suspect(Clip(Path("b.wav")), "length", "5 s", "10 s")], 3)
     assert "2 of 3 clips stand out" in str(many)
     assert len(many.faults) == 2
+
+
+def test_what_is_not_judged_is_said(section):
+    fan = ("fan", "00")
+    assert unjudged(fan, section, "source") == ""
+    assert unjudged(fan, section, "target") == (
+        "fan: 0 target clips are too few to judge new ones by score (12 are needed); listen to "
+        "what is learnt"
+    )
+    member = section.members[0]
+    some = replace(member, embeddings=member.embeddings[:10], domain=member.domain[:10])
+    few = replace(section, members=(some,), clips=section.clips[:10])
+    assert "10 source clips are too few" in unjudged(fan, few, "source")
+    assert "or to tell copies at another gain (12" in unjudged(fan, few, "source")

@@ -180,6 +180,8 @@ def _show(before: Detector, after: Detector, folder: Path) -> None:
         )
         for line in _by_domain(before, after, (one.machine, one.section)):
             say(f"  {line}")
+        if one.verb == "learnt":
+            _warn_of_unjudged(before, after, one)
         drift = after.drift(one.machine, one.section)
         if drift is not None and drift.reasons:
             warn(f"{called(one.machine, one.section)}: {drift.told}")
@@ -188,6 +190,20 @@ def _show(before: Detector, after: Detector, folder: Path) -> None:
     undo = _undo(after, new, folder) if new[0].verb == "learnt" else _again(before, new, folder)
     say(visible(f"undo: {undo}"))
     ledger.files.append(visible(str(folder)))
+
+
+def _warn_of_unjudged(before: Detector, after: Detector, lesson: Lesson) -> None:
+    """Say of clips learnt that nothing but their looks was judged: too few are known."""
+    from nearfar.detector.learning.suspicion import unjudged
+
+    key = (lesson.machine, lesson.section)
+    new = {digest for _, digest in lesson.clips}
+    is_new = [clip.digest in new for clip in after.sections[key].clips]
+    for domain in ("source", "target"):
+        if (after.sections[key].of_domain(domain) & is_new).any() and (
+            line := unjudged(key, before.sections[key], domain)
+        ):
+            warn(line)
 
 
 def _by_domain(before: Detector, after: Detector, key: tuple[str, str]) -> list[str]:

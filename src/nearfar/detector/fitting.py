@@ -100,7 +100,7 @@ class LookedOver:
     """
 
     suspects: tuple[Suspect, ...]
-    unjudged: tuple[str, ...]  # a line for each section with too few clips to judge by score
+    unjudged: tuple[str, ...]  # lines of sections with too few clips to judge by score
     counts: Mapping[str, int]  # clips of each machine, those left out not among them
     sounds: tuple[Sound, ...] = ()  # what was heard, copies too; no samples
 

@@ -23,7 +23,7 @@ from nearfar.runtime.threads import one_thread
 from nearfar.scoring.bank import Index, Rows
 from nearfar.scoring.rule import judged
 from nearfar.system.system import System
-from nearfar.text import called
+from nearfar.text import called, named
 
 FAR = 8.0  # MAD above the median, from which a score is far from the others
 # Few clips and many features have long tails: simulated normals reach 36 MAD, at 3.6 times the
@@ -154,18 +154,41 @@ def _far(
 
 
 def too_few(sections: Mapping[tuple[str, str], Section]) -> list[str]:
-    """A line for each section of whose clips none can be judged by score, so few there are."""
-    lines = []
+    """A line for all machines of which as many clips of a kind are too few to be judged by score.
+
+    A kind is a domain, and in it what an encoder heard or did not: a large one judges itself alone.
+    """
+    found: dict[tuple[str, int], list[str]] = {}
     for key, section in sections.items():
-        sizes = [len(g) for g in _alike(section.members[0].domain[: len(section.clips)],
-                                        section.fresh)]  # fmt: skip
-        if max(sizes) < FEWEST:
-            # Of a domain, or of those that an encoder heard, or did not.
-            of = " of one kind" * (len(sizes) > 1)
-            lines.append(
-                f"{called(*key)}: too few clips{of} to judge by score ({max(sizes)} of {FEWEST})"
-            )
-    return lines
+        domain = section.members[0].domain[: len(section.clips)]
+        for group in _alike(domain, section.fresh):
+            if len(group) < FEWEST:
+                kind = _kind(section, group)
+                found.setdefault((kind, len(group)), []).append(called(*key))
+    return [
+        f"{named(names)}: too few {kind} to judge by score ({count} of {FEWEST})"
+        for (kind, count), names in found.items()
+    ]
+
+
+def few_known(section: Section, domain: str) -> int | None:
+    """How many clips would judge a new one of a domain by score; None where they are enough."""
+    peers = section.of_domain(domain)
+    if section.fresh is not None and any(section.fresh):  # as `newcomers_far` holds them
+        peers &= np.array(section.fresh)
+    count = int(peers.sum())
+    return count if count < FEWEST else None
+
+
+def _kind(section: Section, group: Index) -> str:
+    """What clips of a group are called; nothing is said of what all of the machine have alike."""
+    target = section.of_domain("target")
+    kind = "clips"
+    if target.any():
+        kind = "target clips" if target[group[0]] else "source clips"
+    if section.fresh is not None and len(set(section.fresh)) > 1:
+        kind += " new to the encoder" if section.fresh[group[0]] else " that the encoder heard"
+    return kind
 
 
 def _alike(domain: NDArray[np.int8], fresh: Sequence[bool] | None) -> list[Index]:

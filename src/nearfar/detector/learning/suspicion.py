@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from nearfar.clips.clip import Clip
 from nearfar.detector.member import NormalRows
 from nearfar.detector.section import Section
-from nearfar.detector.standouts import FEWEST, Fitted, newcomers_far
+from nearfar.detector.standouts import FEWEST, Fitted, few_known, newcomers_far
 from nearfar.embedding.jobs import Heard
 from nearfar.errors import AudioError, NearfarError, several
 from nearfar.health.kinds import KINDS
@@ -25,6 +25,7 @@ from nearfar.runtime.threads import one_thread
 from nearfar.scoring.bank import TARGET, Rows
 from nearfar.scoring.rule import judged
 from nearfar.sound.look import Look
+from nearfar.text import called, counted
 
 if TYPE_CHECKING:
     from nearfar.system.system import Ensemble, System
@@ -48,6 +49,25 @@ def suspects_among(
     """
     found = [*_by_look(section, pairs), *_by_score(system, section, rows, pairs)]
     return sorted(found, key=lambda one: one.clip.name)
+
+
+def unjudged(key: tuple[str, str], section: Section, domain: str) -> str:
+    """What is not told of new clips of a domain, as too few are known; empty if all is.
+
+    Args:
+        key: machine and section.
+        section: as it was before they were learnt.
+        domain: theirs.
+    """
+    count = few_known(section, domain)
+    if count is None:
+        return ""
+    # Beside so few, other clips are as near as copies: of eight simulated, up to six.
+    copies = ", or to tell copies at another gain" if len(section.clips) < FEWEST else ""
+    return (
+        f"{called(*key)}: {counted(count, f'{domain} clip')} {'is' if count == 1 else 'are'} too "
+        f"few to judge new ones by score{copies} ({FEWEST} are needed); listen to what is learnt"
+    )
 
 
 def refusal_of(suspects: Sequence[Suspect], clips: int) -> NearfarError:
