@@ -189,9 +189,14 @@ def alike(messages: Iterable[str], names: Mapping[str, str] | None = None) -> li
     """
     known = names or {}
     kinds: dict[str, dict[str, str]] = {}  # each of a kind with the name in it
+    seen: set[tuple[str, str]] = set()
     for message in dict.fromkeys(messages):
         name = known.get(message) or _named_in(message)
-        kinds.setdefault(_kind(message, name), {})[message] = name
+        kind = _kind(message, name)
+        # Of one file they are things of their own: its name alone would not tell the second.
+        kind = message if (kind, name) in seen else kind
+        seen.add((kind, name))
+        kinds.setdefault(kind, {})[message] = name
     return [line for kind in kinds.values() for line in _summed(kind)]
 
 

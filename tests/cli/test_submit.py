@@ -92,6 +92,7 @@ def test_a_package_gives_the_detectors_own_omega(
         ({"raw": b"a: !!python/name:os.system"}, ("--dev", "x"), "is not taken"),
         ({"label": "Kim"}, (), "Last_INST"),
         ({"label": "Kim_ABCDEFGHIJK"}, (), "11 characters"),
+        ({"label": "Other_INST"}, ("--dev", "x"), "author is 'Kim', the label begins with 'Other'"),
         ({"out": "p.tar"}, (), "p.zip"),
         ({"out": "none/p.zip"}, (), "cannot be written to"),
         ({"out": "report.pdf"}, ("--replace",), "ends in .zip"),
@@ -157,6 +158,13 @@ def test_detectors_that_do_not_fit_the_set_are_told_before_anything_is_heard(
     code, _, err = submit(run, team, tmp_path, both_folder, "--dev", "x")
     assert (code, "no test clips of drill" in err) == (2, True)
     assert not (team / "p.zip").exists()
+
+
+def test_the_help_says_what_replace_does_here(run):
+    """Unlike other commands this one refuses its own earlier package."""
+    words = " ".join(run("submit", "--help")[1].replace("│", " ").split())
+    assert "Write over a package, meta file or JSON that is there" in words
+    assert "no earlier result of this command" not in words
 
 
 def test_an_empty_meta_file_is_written_and_not_over_another(run, tmp_path):

@@ -16,6 +16,7 @@ from nearfar.scores.submission.metadata import (
     read_meta,
 )
 from nearfar.scores.submission.plainyaml import dump_yaml, read_yaml
+from nearfar.text import alike
 from submissions import LABEL, SAID
 
 KNOWN = {"system": {"description": {"front_end": "a mask"}, "complexity": {"total_parameters": 7}}}
@@ -66,7 +67,9 @@ def test_all_that_is_wrong_is_named_in_one_go():
     ):  # fmt: skip
         assert word in faults
     assert faults.count("extra") == 1  # of all systems, said once
-    assert "things to mend" in str(caught.value)
+    assert all(fault.startswith("meta.yaml: ") for fault in caught.value.faults)
+    count = len(caught.value.faults)
+    assert str(caught.value) == f"meta.yaml has {count} things to mend; mend all, a line each"
     refused(lambda: complete(told(extra=1), LABEL, [KNOWN]), "meta.yaml: extra", error=FormatError)
 
 
@@ -118,3 +121,11 @@ def test_files_are_read_with_care(tmp_path):
     refused(lambda: read_meta(tmp_path), "cannot be read", error=FormatError)
     path.write_text("submission: {name: x}")
     assert list(read_form(path)) == ["submission"]
+
+
+def test_faults_of_one_file_are_each_printed():
+    said = told({2: {"submission": {"name": 3}}, 3: {"submission": {"name": 3}}})
+    with pytest.raises(FormatError) as caught:
+        complete(said, LABEL, [KNOWN] * 3)
+    assert alike(caught.value.faults) == list(caught.value.faults)
+    assert len(caught.value.faults) == 2

@@ -80,6 +80,12 @@ def test_one_decision_for_all_is_a_doubt():
     assert "all decisions are 0" in doubt
 
 
+def test_what_is_left_of_rejected_lines_is_no_second_remark():
+    (wrong,), doubts = said(DECIDED.replace(b",1\n", b",2\n"), decisions=True)
+    assert "the decision '2' is neither" in wrong
+    assert doubts == []
+
+
 def test_many_lines_of_one_fault_are_one_remark():
     (wrong,), _ = said(GOOD.replace(b".5", b"x"))
     assert wrong.startswith("line 1 (and 199 more): '0x' is no number")

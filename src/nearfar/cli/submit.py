@@ -20,7 +20,6 @@ from nearfar.cli.options import (
     Near,
     Pair,
     Parts,
-    Replace,
     Salvage,
     Workers,
     channels_of,
@@ -76,6 +75,14 @@ Development = Annotated[
         "beside DATA in the official layout if not given.",
     ),
 ]  # fmt: skip
+Over = Annotated[
+    bool,
+    typer.Option(
+        "--replace", rich_help_panel=OUTPUT,
+        help="Write over a package, meta file or JSON that is there, even an earlier one of this "
+        "command.",
+    ),
+]  # fmt: skip
 YearTemplate = Annotated[
     Path | None,
     typer.Option(
@@ -112,7 +119,7 @@ def submit(
     new_meta: NewMeta = None,
     check: Checked = None,
     as_json: Json = None,
-    replace: Replace = False,
+    replace: Over = False,
     part: Parts = None,
     near: Near = None,
     far: Far = None,

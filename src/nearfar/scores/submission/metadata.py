@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nearfar.errors import FormatError, several
+from nearfar.errors import FormatError
 from nearfar.scores.submission.form import (
     FORM,
     Form,
@@ -122,9 +122,10 @@ def complete(
     if faults:
         if len(faults) == 1:
             raise FormatError(f"{told.name}: {next(iter(faults))}")
-        # Without the file's name: with it lines that differ in a key alone would pass for one.
-        lines = [FormatError(fault) for fault in faults]
-        raise several(lines, f"{told.name} has {len(lines)} things to mend")
+        # Not summed up: lines of one file that differ in numbers alone are things of their own.
+        error = FormatError(f"{told.name} has {len(faults)} things to mend; mend all, a line each")
+        error.faults = tuple(f"{told.name}: {fault}" for fault in faults)
+        raise error
     return metas, _doubts(told.name, metas, label)
 
 

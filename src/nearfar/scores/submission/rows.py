@@ -10,7 +10,7 @@ import csv
 import math
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from nearfar.scores.submission.remarks import Remark, first_of
@@ -63,7 +63,7 @@ def read_rows(name: str, content: bytes, *, decisions: bool) -> OfficialRows:
     remarks += [Remark(name, f"{first_of(lines)}: {why}") for why, lines in faults.values()]
     if len({stem(file) for file in values}) < len(values):
         remarks.append(Remark(name, "a clip is there with .wav and without; keep one"))
-    remarks += [Remark(name, text, wrong=False) for text in _doubts(values, decisions)]
+    remarks += [Remark(name, text, wrong=False) for text in _doubts(values, decisions, faults)]
     return OfficialRows(values, tuple(remarks))
 
 
@@ -120,7 +120,7 @@ def _fault(number: int, fields: Sequence[str], values: dict[str, float], decisio
     return ""
 
 
-def _doubts(values: dict[str, float], decisions: bool) -> Iterator[str]:
+def _doubts(values: dict[str, float], decisions: bool, faults: Collection[str]) -> Iterator[str]:
     """What may be right, and is more often a mistake."""
     if not values:
         return
@@ -128,6 +128,8 @@ def _doubts(values: dict[str, float], decisions: bool) -> Iterator[str]:
     if bare:
         yield f"{quoted(bare[0])} has no .wav; names as the test folder has them are official"
     counts = Counter(values.values())
+    if faults and len(counts) == 1:
+        return  # of the lines that could be read: the others may have had another value
     if decisions and len(counts) == 1 and len(values) > 1:
         yield f"all decisions are {next(iter(counts)):.0f}; is the threshold the right one?"
     elif not decisions and len(counts) == 1 and len(values) > 1:
