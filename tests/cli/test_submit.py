@@ -1,17 +1,17 @@
 """`submit`: from detectors to a package whose Ω is theirs, and packages of anyone looked at."""
 
 import json
+import os
 import shutil
-import subprocess
-import sys
-import time
+import signal
 
 import pytest
 from test_outputs_page import documented, found
 
 import nearfar as nf
-from conftest import first_quick
+from conftest import finish, first_quick
 from nearfar.scores.submission.plainyaml import dump_yaml, read_yaml
+from processes import python
 from submissions import ONE, PDF, SAID, files_of, made, zipped
 
 
@@ -211,25 +211,61 @@ def test_a_clip_that_cannot_be_judged_leaves_no_package(
     assert "--skip-bad" not in err
 
 
+KILLED = """
+import os, signal, sys
+from nearfar.cli.main import main
+
+turn, steps = int(sys.argv[1]), 0
+
+def step(kind, arguments):
+    global steps
+    if kind in ("open", "os.rename", "os.remove", "os.link") and "p.zip" in str(arguments):
+        steps += 1
+        if steps == turn:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+sys.argv = ["nearfar", *sys.argv[2:]]
+sys.addaudithook(step)
+main()
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no SIGKILL there")
 @pytest.mark.slow
-def test_a_run_that_is_killed_at_any_moment_leaves_what_was_there(
-    team, both_folder, dcase, evaluation_set
+def test_killed_at_any_step_of_writing_the_package_is_the_old_one_or_the_new_one(
+    run, team, both_folder, dcase, evaluation_set
 ):
-    """From its start to its end: what is there is the old package or the new one, and no more."""
-    place = evaluation_set / "eval_data/raw"
-    words = [
-        sys.executable, "-m", "nearfar", "submit", place, both_folder, "--label", "Kim_LUDO",
-        "--meta", team / "meta.yaml", "--pdf", team / "report.pdf", "-o", team / "p.zip", "--dev",
-        dcase, "--workers", "1", "--replace",
-    ]  # fmt: skip
+    """At each file that is opened, named or removed; the next run sweeps what is left."""
     (team / "meta.yaml").write_text(dump_yaml(SAID))
-    (team / "p.zip").write_bytes(b"old")
-    before = {path.name for path in team.iterdir()}
-    for tenths in (3, 8, 12, 16, 20, 25, 30, 40):
-        with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as child:
-            time.sleep(tenths / 10)
-            child.kill()
+    more = (both_folder, "--dev", dcase)
+    assert submit(run, team, evaluation_set, *more)[0] == 0
+    old = (team / "p.zip").read_bytes()
+    (team / "report.pdf").write_bytes(PDF.replace(b"endobj", b"2 0 obj\nendobj"))
+    assert submit(run, team, evaluation_set, *more, out="new.zip")[0] == 0
+    new = (team / "new.zip").read_bytes()
+    (team / "new.zip").unlink()
+    there = {path.name for path in team.iterdir()}
+    words = [
+        "submit", evaluation_set / "eval_data/raw", both_folder, "--label", "Kim_LUDO", "--meta",
+        team / "meta.yaml", "--pdf", team / "report.pdf", "-o", team / "p.zip", "--dev", dcase,
+        "--workers", 1, "--replace",
+    ]  # fmt: skip
+    states, left, code, turn = [], set(), None, 0
+    while code != 0:
+        turn += 1
+        assert turn < 20
+        (team / "p.zip").write_bytes(old)
+        killed = python(KILLED, turn, *words)
+        _, err = finish(killed)
+        code = killed.returncode
+        assert code in (0, -signal.SIGKILL), err
         content = (team / "p.zip").read_bytes()
-        assert content == b"old" or files_of(content)
-        left = {path.name for path in team.iterdir()} - before
-        assert all(name.startswith(".p.zip.") for name in left)  # what the next run sweeps
+        assert content in (old, new)
+        states.append((code, content == new))
+        left |= {path.name for path in team.iterdir()} - there
+    # Killed with the old one still there, and in the end the new one; one of them left its part.
+    assert (-signal.SIGKILL, False) in states
+    assert states[-1] == (0, True)
+    assert left
+    assert all(name.startswith(".p.zip.") for name in left)
+    assert {path.name for path in team.iterdir()} == there
