@@ -3,12 +3,15 @@
 from hashlib import sha256
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import nearfar as nf
-from conftest import refused
+from conftest import refused, write
+from nearfar.clips.clip import Clip
 from nearfar.detector.learning.forgetting import forget, found
 from nearfar.detector.section import Section, TrainingClip
+from nearfar.sound.audio import digest_of
 
 
 def section(*names):
@@ -70,6 +73,26 @@ def test_a_folder_that_is_there_means_the_clips_of_its_files(tmp_path, monkeypat
         (tmp_path / name).touch()
     assert names("plant") == ["plant/monday/a.wav"]
     assert names(".") == ["hour.wav@00:00:00-00:00:10", "plant/monday/a.wav"]
+
+
+@pytest.mark.parametrize(("channels", "heard"), [(2, 2), (2, 1), (1, 1)])
+def test_of_clips_called_alike_the_file_that_is_there_says_which(tmp_path, channels, heard):
+    rng = np.random.default_rng(3)
+    paths = [tmp_path / place / "today/00.wav" for place in ("east", "west")]
+    for path in paths:
+        write(path, rng.uniform(-0.1, 0.1, (channels, 16_000)))
+    digests = [digest_of(Clip(path).read()[:heard]) for path in paths]
+    clips = tuple(TrainingClip("today/00.wav", digest) for digest in digests)
+    one = {("fan", "00"): Section((), clips, None, 1.0)}
+    two = {(m, "00"): Section((), (c,), None, 1.0) for m, c in zip("ab", clips, strict=True)}
+    for plant in (one, two):
+        for path, digest in zip(paths, digests, strict=True):
+            assert [clip.digest for _, clip in found(plant, str(path))] == [digest]
+    # A file of another sound, or of none, says nothing.
+    write(paths[0], rng.uniform(-0.1, 0.1, (channels, 16_000)))
+    refused(lambda: found(one, str(paths[0])), "2 clips end so", digests[0][:12])
+    paths[0].write_bytes(b"no sound")
+    refused(lambda: found(two, str(paths[0])), "is in a, b")
 
 
 def test_what_nobody_may_look_at_is_passed_over(tmp_path, monkeypatch):

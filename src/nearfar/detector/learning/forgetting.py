@@ -15,7 +15,8 @@ from nearfar.detector.learning.growth import grow, parts
 from nearfar.detector.learning.teaching import check_teachable
 from nearfar.detector.normals import FEWEST, Key
 from nearfar.detector.section import Section, TrainingClip
-from nearfar.errors import DatasetError, did_you_mean
+from nearfar.errors import DatasetError, NearfarError, did_you_mean
+from nearfar.sound.audio import ChannelOrder, digest_of
 from nearfar.text import called, named
 
 if TYPE_CHECKING:
@@ -71,7 +72,8 @@ def found(sections: Mapping[Key, Section], name: str) -> list[tuple[Key, Trainin
     Args:
         sections: of a detector.
         name: a clip's as a verdict has it, the end of one, a path, the folder that clips lay in, a
-            pattern such as `monday/*`, or 12 digits or more of the sha256 of its audio.
+            pattern such as `monday/*`, or 12 digits or more of the sha256 of its audio. Of clips
+            that are called alike, a file of that name that is there says which by its sound.
 
     Raises:
         DatasetError: of no clip; or of several that are called alike, or lie in two machines.
@@ -101,6 +103,8 @@ def found(sections: Mapping[Key, Section], name: str) -> list[tuple[Key, Trainin
 
 def _only(same: list[tuple[Key, TrainingClip]], name: str) -> list[tuple[Key, TrainingClip]]:
     """One clip, or an error that tells how to say which."""
+    if len(same) > 1 and (heard := _digests_of(Path(name))):
+        same = [pair for pair in same if pair[1].digest in heard] or same
     owners = sorted({key for key, _ in same})
     if len(owners) > 1:
         raise DatasetError(
@@ -114,6 +118,21 @@ def _only(same: list[tuple[Key, TrainingClip]], name: str) -> list[tuple[Key, Tr
             "digits for it"
         )
     return same
+
+
+def _digests_of(path: Path) -> set[str]:
+    """sha256 of the sound of a file, as any detector may have heard it; none where it is none."""
+    found: set[str] = set()
+    if not os.path.isfile(path):  # a Path raises where nobody may look
+        return found
+    orders: tuple[ChannelOrder, ...] = ("near-far", "far-near")
+    for order in orders:
+        try:
+            audio = Clip(path).read(order)
+        except NearfarError:  # it names a clip all the same, perhaps
+            continue
+        found |= {digest_of(audio), digest_of(audio[:1])}
+    return found
 
 
 def _matches(name: str, wanted: str) -> bool:
