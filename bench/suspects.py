@@ -121,7 +121,8 @@ it left out, and refuses where fewer than three clips of a machine and section w
 * A score is told as so many times the median of those of the others, all without the clips held
   out together. It is no score that a threshold is drawn from: that holds out clips by folds.
 * Where the threshold is the score of such a clip, and twice that of any other, `fit` says so.
-* With fewer than 12 clips of each domain a machine is not judged by score: `fit`, `check` say so.
+* Of fewer than 12 clips of a domain none is judged by score: `fit`, `check` and `learn` say so. Ten
+  target clips, as machines of DCASE have them, are not judged beside any number of source clips.
 * Counts are of the clips that could be judged; those that cannot be used are counted apart.
 * Clipping, zeros and sample rate are those of the file, before it was resampled.
 * Copies and shifted channels are looked for among few clips, which are read again: those whose
