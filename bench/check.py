@@ -93,7 +93,7 @@ def run() -> str:
         "",
         f"By the clock {total / clock:.0f} clips a second ({total / min(runs)[0]:.0f} in the best "
         f"of the {RUNS} runs), with a load of {load:.1f} on {os.cpu_count()} cores before "
-        "they began. By processor time {CORES} cores of its own do "
+        f"they began. By processor time {CORES} cores of its own do "
         f"{CORES * total / busy:.0f} a second, start-up included, and {CORES / further:.0f} of the "
         "further clips of a larger set.",
     ]
