@@ -16,8 +16,9 @@ import soundfile
 import nearfar as nf
 from bench.dif import clip, milliseconds
 from bench.startup import of_children
+from nearfar.clips.survey import Glance, do_glance
 from nearfar.embedding.jobs import Job, do_job
-from nearfar.health.glimpse import Glimpse, do_glimpse
+from nearfar.health.glimpse import sound_of
 from nearfar.runtime.runtime import Runtime
 
 CLIPS, TESTS = 1000, 200  # of one machine, as many as in the real set
@@ -60,7 +61,7 @@ def parts(folder: Path) -> dict[str, float]:
 
     works = {
         "decoded by soundfile": lambda: soundfile.read(next(turn).path, dtype="float32"),
-        "a test clip": lambda: do_glimpse(Glimpse((next(turn),), 2, "near-far")),
+        "a test clip": lambda: do_glance(Glance((next(turn),), 2, "near-far", sound_of)),
         "a training clip, with System 4's features": judged,
     }
     return milliseconds(works, ROUNDS)

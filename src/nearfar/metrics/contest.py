@@ -216,27 +216,32 @@ def contest(
         raise DatasetError(f"a machine is called {ALL!r}, as is the row of all of them; rename it")
     sides = _sides(systems, tables, truth, drawn)
     standings = tuple(_standing(side, drawn, confidence) for side in sides)
-    pairs = [
-        (a, b)
-        for a, b in combinations(range(len(sides)), 2)
-        if against is None or against in (sides[a].name, sides[b].name)
-    ]
-    # A reference comes second: what is told is what the other gains over it.
-    pairs = [(b, a) if sides[a].name == against else (a, b) for a, b in pairs]
     noise = [_of_seeds(one, draws, (seed, n)) for n, one in enumerate(standings)]
     duels = [
         _duel(
             (sides[a], sides[b]), (standings[a], standings[b]), (noise[a], noise[b]), drawn,
             confidence,
         )
-        for a, b in pairs
+        for a, b in _pairs([side.name for side in sides], against)
     ]  # fmt: skip
-    if holm:
-        # A pair without p is no test that was made.
-        told = [duel.p for duel in duels if duel.p is not None]
-        steps = iter(adjust(told))
-        duels = [d if d.p is None else replace(d, adjusted=next(steps)) for d in duels]
-    return Contest(drawn.rule, standings, tuple(duels), draws, confidence, seed, holm)
+    told = tuple(_adjusted(duels) if holm else duels)
+    return Contest(drawn.rule, standings, told, draws, confidence, seed, holm)
+
+
+def _pairs(names: Sequence[str], against: str | None) -> list[tuple[int, int]]:
+    """Places of the systems of each comparison."""
+    pairs = combinations(range(len(names)), 2)
+    if against is None:
+        return list(pairs)
+    # A reference comes second: what is told is what the other gains over it.
+    place = list(names).index(against)
+    return [(a if b == place else b, place) for a, b in pairs if place in (a, b)]
+
+
+def _adjusted(duels: Sequence[Duel]) -> list[Duel]:
+    # A pair without p is no test that was made.
+    steps = iter(adjust([duel.p for duel in duels if duel.p is not None]))
+    return [d if d.p is None else replace(d, adjusted=next(steps)) for d in duels]
 
 
 def adjust(p: Sequence[float]) -> list[float]:

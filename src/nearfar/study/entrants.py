@@ -282,9 +282,8 @@ def _is_there(path: str | Path) -> bool:
 
 
 def _attempt(path: Path) -> Attempt:
-    if (_is_there(path) and path.is_dir()) or in_zip(
-        path
-    ):  # a system of a package, as evaluate reads it
+    # A system of a package is read as `evaluate` reads it.
+    if (_is_there(path) and path.is_dir()) or in_zip(path):
         return Attempt(path, read_scores(path))
     if path.suffix.lower() == ".csv":
         return Attempt(path, read_table(path))
