@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import glob
 import shlex
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -36,8 +37,11 @@ from nearfar.errors import DatasetError, SettingError, visible, warn
 from nearfar.system.named import types_of
 
 if TYPE_CHECKING:
+    from nearfar.clips import Clips
     from nearfar.detector.detector import Detector
     from nearfar.detector.learning.lesson import Lesson
+    from nearfar.detector.learning.teaching import Care
+    from nearfar.runtime.runtime import Runtime
 
 SHOWN = 3  # clips of a folder named in a line
 MOST = 12  # names in a line that anybody would type
@@ -114,7 +118,6 @@ def learn(
     """
     from nearfar.clips import Clips
     from nearfar.detector.detector import load
-    from nearfar.detector.folder.disk import alone
     from nearfar.detector.learning.teaching import Care
 
     _check(data, forget=forget, log=log)
@@ -123,37 +126,56 @@ def learn(
             "--forget takes clips by their names; leave out --domain, --accept-suspects and "
             "--exclude-suspects"
         )
-    types, places = types_of(part), list(weights or ())
+    reader = partial(load, detector, types_of(part), list(weights or ()))
     if log:
-        _show_log(load(detector, types, places, late=True), detector)
+        _show_log(reader(late=True), detector)
         return
     if forget:
-        with alone(detector, make=False):
-            before = load(detector, types, places)
-            after = before.forget(list(data or ()), machine=machine, section=section)
-            after.save(detector)
-        _show(before, after, detector)
+        _show(*_forgotten(reader, detector, data or (), machine, section), detector)
         return
-    care = Care(skip_bad, accept_suspects, exclude_suspects)
     opened = Clips.open(
         [Path(one) for one in data or ()], split="train", machine=machine,
         clip_seconds=clip_seconds, channels=channels_of(near, far), pair=pair, salvage=salvage,
         time_pattern=time_pattern,
     )  # fmt: skip
-    there = load(detector, types, places, late=True)
+    told = {"machine": machine, "section": section, "domain": domain.value if domain else None}
+    care = Care(skip_bad, accept_suspects, exclude_suspects)
     with Session(workers, cache, device, batch_size) as session:
-        # Heard before the folder is locked: that may take minutes, and another waits for one.
-        hearing = there.hear_new(
-            opened, session.runtime, machine=machine, section=section,
-            domain=domain.value if domain else None, skip_bad=skip_bad,
-        )  # fmt: skip
-        with alone(detector, make=False):
-            before = load(detector, types, places)
-            if before.chains != there.chains or before.order != there.order:
-                raise SettingError(f"{detector}: was replaced while clips were heard; run it again")
-            after = before.taught(hearing, session.runtime, care)
-            after.save(detector)
+        before, after = _learnt(reader, detector, opened, told, care, session.runtime)
     _show(before, after, detector)
+
+
+def _forgotten(
+    reader: Callable[..., Detector], folder: Path, names: Sequence[str], machine: str | None,
+    section: str | None,
+) -> tuple[Detector, Detector]:  # fmt: skip
+    """The detector before and after."""
+    from nearfar.detector.folder.disk import alone
+
+    with alone(folder, make=False):
+        before = reader()
+        after = before.forget(list(names), machine=machine, section=section)
+        after.save(folder)
+    return before, after
+
+
+def _learnt(
+    reader: Callable[..., Detector], folder: Path, clips: Clips, told: dict[str, str | None],
+    care: Care, runtime: Runtime,
+) -> tuple[Detector, Detector]:  # fmt: skip
+    """The detector before and after."""
+    from nearfar.detector.folder.disk import alone
+
+    # Heard before the folder is locked: that may take minutes, and another waits for one.
+    there = reader(late=True)
+    hearing = there.hear_new(clips, runtime, skip_bad=care.skip_bad, **told)
+    with alone(folder, make=False):
+        before = reader()
+        if before.chains != there.chains or before.order != there.order:
+            raise SettingError(f"{folder}: was replaced while clips were heard; run it again")
+        after = before.taught(hearing, runtime, care)
+        after.save(folder)
+    return before, after
 
 
 def _check(data: Sequence[str] | None, *, forget: bool, log: bool) -> None:
