@@ -15,7 +15,7 @@ from nearfar.metrics.coverage import Cells
 from nearfar.metrics.official import draw_figures, evaluate
 from nearfar.report.evaluated import Evaluated, cells_of, place_of
 from nearfar.scores.join import ScoreTable
-from nearfar.scores.saved import read_json, table_of
+from nearfar.scores.saved import as_ours, read_json, table_of
 from nearfar.scores.scaling import TRANSDUCTIVE, scaled_within
 from nearfar.scores.truth import place, stem
 from nearfar.scores.verdict import Scores
@@ -94,20 +94,12 @@ def read_other(path: Path) -> Other:
         FormatError: missing, or neither of them.
     """
     data = read_json(path)
-    known = isinstance(data, dict)
-    try:
-        if known and isinstance(data.get("table"), dict):
+    with as_ours(path, "make it with one of these"):
+        if isinstance(data.get("table"), dict):
             return _of_evaluation(path, data)
-        if known and isinstance(data.get("scores"), list):
+        if isinstance(data["scores"], list):
             return Other(path.stem, scores=table_of(data["scores"], path))
-    except FormatError:  # said already
-        raise
-    except (LookupError, TypeError, ValueError, AttributeError, OverflowError):
-        pass  # of another version, or written by hand
-    raise FormatError(
-        f"{place(path)}: not what nearfar evaluate --json or nearfar score --json writes; make it "
-        "with one of these"
-    )
+        raise LookupError("scores")
 
 
 def hold_beside(other: Other, ours: Scores, evaluated: Evaluated) -> Compared:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import csv
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -117,6 +118,23 @@ def read_json(path: Path) -> Any:
         raise FormatError(f"{place(path)}: cannot be read ({error.strerror})") from None
     except (ValueError, RecursionError):
         return None
+
+
+@contextmanager
+def as_ours(path: Path, way: str) -> Iterator[None]:
+    """Say in one line that a JSON is none of ours, or not as we write it; `way` is the way out.
+
+    The body raises LookupError where the file is of neither kind.
+    """
+    try:
+        yield
+    except FormatError:  # said already
+        raise
+    # Of another version, or written by hand.
+    except (LookupError, TypeError, ValueError, AttributeError, OverflowError):
+        raise FormatError(
+            f"{place(path)}: not what nearfar evaluate --json or nearfar score --json writes; {way}"
+        ) from None
 
 
 def read_table(path: Path) -> ScoreTable:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from nearfar.errors import DatasetError, FormatError, SettingError, several, warn
 from nearfar.scores.files import read_scores
 from nearfar.scores.join import ScoreTable, index_of
-from nearfar.scores.saved import read_json, read_table, table_of, truth_of
+from nearfar.scores.saved import as_ours, read_json, read_table, table_of, truth_of
 from nearfar.scores.scaling import TRANSDUCTIVE, scaled_within
 from nearfar.scores.submission.archive import in_zip
 from nearfar.scores.truth import Truth, place, quoted, section_name, shown, stem
@@ -295,16 +295,10 @@ def _attempt(path: Path) -> Attempt:
             f"{place(path)}: has figures, but no scores of clips (a choice among settings keeps "
             f"none), so nothing in it can be paired; {MAKE}"
         )
-    try:
+    with as_ours(path, MAKE):
         if isinstance(data, dict) and isinstance(rows, list) and rows:
             return _of_json(path, data, rows)
-    except FormatError:  # said already
-        raise
-    except (LookupError, TypeError, ValueError, AttributeError, OverflowError):
-        pass  # of another version, or written by hand
-    raise FormatError(
-        f"{place(path)}: not what nearfar evaluate --json or nearfar score --json writes; {MAKE}"
-    )
+        raise LookupError("scores")
 
 
 def _of_json(path: Path, data: dict[str, Any], rows: list[Any]) -> Attempt:
