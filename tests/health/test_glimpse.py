@@ -7,8 +7,8 @@ import pytest
 
 import nearfar as nf
 from conftest import machine_sound, write
+from nearfar.clips import survey
 from nearfar.errors import NearfarError
-from nearfar.health import glimpse as module
 from nearfar.health.glimpse import glimpse
 from nearfar.runtime.runtime import Runtime
 from nearfar.sound.look import look
@@ -31,7 +31,7 @@ def test_each_clip_has_its_numbers_or_why_it_has_none(tmp_path):
 
 @pytest.mark.slow
 def test_workers_see_the_same(tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "BATCH", 2)
+    monkeypatch.setattr(survey, "BATCH", 2)
     clips = clips_in(tmp_path, 4)
     assert glimpse(clips, 2, "near-far", Runtime(workers=2)) == glimpse(
         clips, 2, "near-far", Runtime()
