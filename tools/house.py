@@ -45,6 +45,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "testing": {"embedder", "frontend", "scoring", "sound", "system"},
     # Never a front end, a system or a detector: data are not set up by what they will judge.
     "sim": {"metrics", "scores", "sound"},
+    "service": {"clips", "detector", "health", "scores", "sound"},
     # Looks at many rooms, and nobody but the command line looks at it.
     "doctor": {"clips", "detector", "embedder", "sound", "system"},
     "study": {

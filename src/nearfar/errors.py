@@ -48,6 +48,8 @@ _COMMAND = re.compile(r"(\bnearfar [a-z]+(?: [^,;()]*)?)")
 EXTRAS = {
     "eat": ("torch",), "train": ("accelerate",), "report": ("matplotlib", "jinja2"),
     "convert": ("h5py",), "download": ("httpx",), "parquet": ("pyarrow",),
+    "plant": ("watchdog", "sqlalchemy", "paho", "prometheus_client"), "live": ("sounddevice",),
+    "postgres": ("psycopg",),
 }  # fmt: skip
 LONGEST = 500  # characters of a message: more is not read, and cut by whoever passes it on
 

@@ -15,7 +15,9 @@ PROJECT = tomllib.loads((TESTS.parent / "pyproject.toml").read_text(encoding="ut
 
 
 def wanted(requirements):
-    return dict(re.fullmatch(r"([\w-]+)>=([0-9.]+)", line).groups() for line in requirements)
+    return dict(
+        re.fullmatch(r"([\w-]+)(?:\[\w+\])?>=([0-9.]+)", line).groups() for line in requirements
+    )
 
 
 def test_the_tables_are_those_of_the_project():

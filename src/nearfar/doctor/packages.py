@@ -30,12 +30,20 @@ EXTRAS = {
     "report": {"matplotlib": ("matplotlib", "3.8"), "jinja2": ("jinja2", "3.1")},
     "download": {"httpx": ("httpx", "0.27")},
     "parquet": {"pyarrow": ("pyarrow", "15")},
+    "plant": {
+        "watchdog": ("watchdog", "4"), "SQLAlchemy": ("sqlalchemy", "2.0.30"),
+        "paho-mqtt": ("paho.mqtt", "2"), "prometheus-client": ("prometheus_client", "0.20"),
+    },
+    "live": {"sounddevice": ("sounddevice", "0.4.6")},
+    "postgres": {"psycopg": ("psycopg", "3.1")},
     "convert": {"h5py": ("h5py", "3.10")},
     "train": {"accelerate": ("accelerate", "1.0")},
-}
+}  # fmt: skip
 FOR = {
     "eat": "the encoders EAT and BEATs, finetune", "report": "pages and pictures",
     "download": "the published recordings", "parquet": "score --parquet",
+    "plant": "watch, history and alarms", "live": "watch DETECTOR mic:",
+    "postgres": "a history on a server",
     "convert": "weights of YAMNet as published", "train": "training on several GPUs",
 }  # fmt: skip
 SLOW = ("accelerate",)  # loads PyTorch, and more: looked for, not imported
