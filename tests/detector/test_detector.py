@@ -15,6 +15,7 @@ import nearfar as nf
 from conftest import RATE, machine_sound, write
 from nearfar.detector.folder.formats import FORMAT
 from nearfar.sound.audio import read
+from nearfar.sound.look import look
 
 
 @pytest.fixture(scope="module")
@@ -92,6 +93,12 @@ def test_an_array_scores_like_its_file(detector, test_clips, scores):
         assert (one[0].score, one[0].nearest) == (verdict.score, verdict.nearest)
         integers = np.round(read(clip.path) * 32768).astype(np.int16)
         assert detector.score(integers, sr=RATE, machine=clip.machine)[0].score == verdict.score
+
+
+def test_what_was_read_and_looked_at_already_gets_the_same_verdict(detector, test_clips, scores):
+    for clip, verdict in zip(test_clips[:3], scores[:3], strict=True):
+        audio, recorded = clip.read_recorded(detector.order)
+        assert detector.judge_audio(clip, audio, look(audio, recorded)) == verdict
 
 
 def test_an_array_at_another_rate_scores_like_a_file_at_that_rate(detector, tmp_path):

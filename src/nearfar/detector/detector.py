@@ -33,7 +33,7 @@ from nearfar.detector.trained import MACHINE_HEARD
 from nearfar.detector.wrong_calls import are_clips
 from nearfar.embedding.chain import Chain
 from nearfar.embedding.hearing import Hearing, hear
-from nearfar.embedding.jobs import Heard
+from nearfar.embedding.jobs import Heard, describe
 from nearfar.embedding.rows import embed_audio
 from nearfar.errors import DatasetError, SettingError, warn
 from nearfar.parts.valid import check_rate
@@ -48,6 +48,7 @@ from nearfar.version import __version__
 if TYPE_CHECKING:
     from nearfar.detector.explanation.explanation import Explanation
     from nearfar.detector.explanation.recordings import Normal
+    from nearfar.sound.look import Look
     from nearfar.system.system import Ensemble, System
 
 
@@ -508,6 +509,25 @@ class Detector:
             from_array(audio, sr, order=self.order), name="array", channels=self.system.needs
         )
         return self.judge([(clip, embed_audio(ready, self._checked_chains, runtime))])
+
+    def judge_audio(
+        self, clip: Clip, audio: NDArray[np.float32], seen: Look, runtime: Runtime | None = None
+    ) -> Verdict:
+        """The verdict on a clip whose sound was read and looked at already: nothing twice.
+
+        Args:
+            clip: of a machine and section that it knows.
+            audio: (channels, samples) float32 at 16 kHz, near first, as `sound.audio.check` lets
+                it pass.
+            seen: what `sound.look.look` says of it.
+            runtime: how to compute.
+
+        Raises:
+            DatasetError: a machine or section the detector does not know.
+        """
+        about = describe(audio, "", seen=seen)
+        heard = embed_audio(audio, self._checked_chains, runtime_of(runtime), about)
+        return self.judge([(clip, heard)])[0]
 
     def judge(self, heard: Sequence[tuple[Clip, Heard]]) -> Scores:
         """Verdicts on clips that have been heard for its chains, in the order given.

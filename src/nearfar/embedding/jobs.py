@@ -168,10 +168,23 @@ def channels_of(chains: Sequence[Chain]) -> int:
 
 
 def describe(
-    audio: Audio, digest: str, recorded: Recorded | None = None, *, two_files: bool = False
+    audio: Audio,
+    digest: str,
+    recorded: Recorded | None = None,
+    *,
+    two_files: bool = False,
+    seen: Look | None = None,
 ) -> Heard:
-    """What is known of one clip before it is embedded: all but its rows."""
-    seen = look(audio, recorded, two_files=two_files)
+    """What is known of one clip before it is embedded: all but its rows.
+
+    Args:
+        audio: (channels, samples), checked.
+        digest: its sha256, or "".
+        recorded: what its file was like.
+        two_files: near and far each had a recorder.
+        seen: its look, where somebody looked already; it is not looked at again.
+    """
+    seen = seen or look(audio, recorded, two_files=two_files)
     if len(audio) < 2:
         return Heard((), seen.seconds, digest, recorded=recorded, look=seen)
     # Comparing all samples is only worth it where the cheap numbers allow equality.

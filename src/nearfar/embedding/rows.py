@@ -138,13 +138,22 @@ def warn_left_out(line: str, clip: Clip) -> None:
     warn(f"left out: {once_left_out(line)}", name_in(line, clip.name, clip.path))
 
 
-def embed_audio(audio: Audio, chains: tuple[Chain, ...], runtime: Runtime) -> Heard:
-    """Embed one checked clip that is in memory already, without a cache."""
+def embed_audio(
+    audio: Audio, chains: tuple[Chain, ...], runtime: Runtime, about: Heard | None = None
+) -> Heard:
+    """Embed one checked clip that is in memory already, without a cache.
+
+    Args:
+        audio: (channels, samples) float32 at 16 kHz, near first.
+        chains: in the order of the rows wanted.
+        runtime: how to compute.
+        about: all that is known of it but its rows, if that was looked at already.
+    """
     keep_freed()
     with one_thread():
         heard = [chain.hear(audio[: chain.frontend.needs]) for chain in chains]
         rows = tuple(c.rows([h], runtime)[0] for c, h in zip(chains, heard, strict=True))
-        return replace(describe(audio, ""), rows=rows)
+        return replace(about or describe(audio, ""), rows=rows)
 
 
 def _results(
