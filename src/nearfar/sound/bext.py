@@ -43,7 +43,10 @@ def origination(path: str | os.PathLike[str]) -> datetime | None:
 
 def _moment(written: bytes) -> datetime | None:
     found = _FORM.fullmatch(written)
+    if found is None:
+        return None
+    year, month, day, hour, minute, second = (int(part) for part in found.groups())
     try:
-        return datetime(*map(int, found.groups())) if found else None
+        return datetime(year, month, day, hour, minute, second)
     except ValueError:  # a clock that was never set: 0000-00-00
         return None
