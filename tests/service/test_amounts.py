@@ -3,19 +3,19 @@
 import math
 
 import pytest
-from conftest import refused
 from hypothesis import given
 from hypothesis import strategies as st
 
+from conftest import refused
 from nearfar.service.amounts import as_duration, duration, size, span
 
 
 @pytest.mark.parametrize(
     ("text", "seconds"),
     [
-        ("2s", 2), ("10m", 600), ("2h", 7200), ("90d", 90 * 86_400), ("500ms", 0.5), ("1w", 604_800),
-        ("2 min", 120), ("1.5 hours", 5400), ("1h30m", 5400), (" 3 d ", 259_200), ("0", 0), (7, 7),
-        (0.25, 0.25), (".5s", 0.5),
+        ("2s", 2), ("10m", 600), ("2h", 7200), ("90d", 90 * 86_400), ("500ms", 0.5),
+        ("1w", 604_800), ("2 min", 120), ("1.5 hours", 5400), ("1h30m", 5400),
+        (" 3 d ", 259_200), ("0", 0), (7, 7), (0.25, 0.25), (".5s", 0.5),
     ],
 )  # fmt: skip
 def test_a_duration_is_read_as_people_write_it(text, seconds):
