@@ -1,0 +1,253 @@
+"""The tables of a history, their version, and how an older file becomes one of this version.
+
+Every statement here is plain SQL that SQLite and PostgreSQL both read; docs/history.md explains
+the columns. A change of a table is a new version, and a step that leads to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Connection,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    PrimaryKeyConstraint,
+    SmallInteger,
+    Table,
+    Text,
+    UniqueConstraint,
+    inspect,
+    select,
+)
+from sqlalchemy import insert as insert_row
+from sqlalchemy.types import UserDefinedType
+
+from nearfar.errors import StorageError
+
+VERSION = 1
+PROGRAM = "nearfar history"  # in `meta`: what tells a history from the databases of others
+DATA = MetaData()
+# SQLite counts rows by itself in a column of exactly this type.
+ID = BigInteger().with_variant(Integer, "sqlite")
+
+
+class Real(UserDefinedType[float]):
+    """A number of eight bytes, handed over as it is.
+
+    >>> Real().get_col_spec()
+    'DOUBLE PRECISION'
+    """
+
+    # The library's own would make the word "nan" a nan, and SQLite nothing of that.
+    cache_ok = True
+
+    def get_col_spec(self, **_: object) -> str:
+        """What it is called in SQL."""
+        return "DOUBLE PRECISION"
+
+
+META = Table("meta", DATA, Column("key", Text, primary_key=True), Column("value", Text))
+MACHINES = Table(
+    "machines", DATA,
+    Column("id", ID, primary_key=True),
+    Column("machine", Text, nullable=False),
+    Column("section", Text, nullable=False),
+    UniqueConstraint("machine", "section"),
+)  # fmt: skip
+# What many rows have in common: sources, folders, nearest clips, detectors. By a digest, for an
+# index takes no text as long as a path may be.
+TEXTS = Table(
+    "texts", DATA,
+    Column("id", ID, primary_key=True),
+    Column("key", LargeBinary, nullable=False, unique=True),
+    Column("text", Text, nullable=False),
+    Column("last", BigInteger, nullable=False),  # µs; no row of a later day refers to it
+)  # fmt: skip
+CLIPS = Table(
+    "clips", DATA,
+    Column("id", ID, primary_key=True),
+    Column("machine", ID, ForeignKey("machines.id"), nullable=False),
+    Column("digest", LargeBinary, nullable=False),
+    Column("at", BigInteger, nullable=False),  # µs: `time` where there is one, else `arrived`
+    Column("arrived", BigInteger, nullable=False),  # µs since 1970, UTC
+    Column("time", Text),  # ISO 8601, with a zone only where its recorder told one
+    Column("source", ID, nullable=False),  # this and the next four: texts.id
+    Column("folder", ID),
+    Column("nearest", ID),
+    Column("detector", ID),
+    Column("file", Text),
+    Column("name", Text, nullable=False),
+    Column("seconds", Real),
+    Column("status", Text, nullable=False),
+    Column("score", Real),
+    Column("percentile", Real),
+    Column("p_value", Real),
+    Column("threshold", Real),
+    Column("anomalous", SmallInteger),
+    Column("near_level", Real),
+    Column("far_level", Real),
+    Column("ratio", Real),
+    Column("coherence", Real),
+    Column("faults", Text),  # a JSON list
+    Column("warning", Text),
+    # Exactly once: whatever happens between a look and a write, this does not let a second in.
+    UniqueConstraint("machine", "digest", name="clips_once"),
+    Index("clips_of_machine", "machine", "at", "id"),
+    Index("clips_at", "at", "id"),
+    Index("clips_arrived", "arrived"),
+)  # fmt: skip
+FILES = Table(
+    "files", DATA,
+    Column("folder", ID, nullable=False),  # texts.id
+    Column("name", Text, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("modified", BigInteger, nullable=False),  # ns since 1970
+    Column("done", BigInteger, nullable=False),  # µs
+    PrimaryKeyConstraint("folder", "name"),
+    sqlite_with_rowid=False,  # the key is all that it is found by: one tree in place of two
+)  # fmt: skip
+ALARMS = Table(
+    "alarms", DATA,
+    Column("id", ID, primary_key=True, autoincrement=False),
+    Column("machine", ID, ForeignKey("machines.id"), nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("condition", Text, nullable=False),
+    Column("since", BigInteger, nullable=False),  # µs, as all times below
+    Column("told", Text, nullable=False),
+    Column("cleared", BigInteger),
+    Column("acknowledged", BigInteger),
+    Column("note", Text, nullable=False),
+    Column("shelved_until", BigInteger),
+)  # fmt: skip
+EVENTS = Table(
+    "events", DATA,
+    Column("id", ID, primary_key=True, autoincrement=False),
+    Column("alarm", ID, nullable=False),
+    Column("machine", ID, ForeignKey("machines.id"), nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("condition", Text, nullable=False),
+    Column("verb", Text, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Column("told", Text, nullable=False),
+    Column("silent", SmallInteger, nullable=False),
+)  # fmt: skip
+ACTIONS = Table(
+    "actions", DATA,
+    Column("id", ID, primary_key=True),
+    Column("alarm", ID, nullable=False),
+    Column("verb", Text, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Column("note", Text, nullable=False),
+    Column("until", BigInteger),
+    Column("who", Text, nullable=False),
+    sqlite_autoincrement=True,  # a number given twice would not be taken up a second time
+)  # fmt: skip
+STATIONS = Table(
+    "stations", DATA,
+    Column("machine", ID, ForeignKey("machines.id"), primary_key=True, autoincrement=False),
+    Column("state", Text, nullable=False),  # JSON
+)  # fmt: skip
+SAID = Table(
+    "said", DATA,
+    Column("output", Text, primary_key=True),
+    Column("event", BigInteger, nullable=False),
+)  # fmt: skip
+
+_MOMENT = {
+    "sqlite": "strftime('%Y-%m-%dT%H:%M:%SZ', c.arrived / 1000000, 'unixepoch')",
+    "postgresql": "to_char(to_timestamp(c.arrived / 1000000) AT TIME ZONE 'UTC', "
+    '\'YYYY-MM-DD"T"HH24:MI:SS"Z"\')',
+}
+# For whoever asks by hand: a row a clip, with words in place of numbers.
+_HEARD = """
+CREATE VIEW heard AS
+SELECT c.id, m.machine, m.section, c.name, c.time, {moment} AS arrived, c.seconds, c.status,
+       c.score, c.percentile, c.p_value, c.threshold, c.anomalous, n.text AS nearest,
+       c.near_level, c.far_level, c.ratio, c.coherence, c.faults, c.warning,
+       s.text AS source, f.text AS folder, c.file, d.text AS detector
+FROM clips c JOIN machines m ON m.id = c.machine LEFT JOIN texts n ON n.id = c.nearest
+LEFT JOIN texts s ON s.id = c.source LEFT JOIN texts f ON f.id = c.folder
+LEFT JOIN texts d ON d.id = c.detector
+"""
+# Version → the statements that make the next one of it. Version 0 was never released: a draft
+# without coherence. It stays, so that the road from an older file is one that was gone.
+STEPS: dict[int, Sequence[str]] = {
+    0: (
+        "DROP VIEW IF EXISTS heard",
+        "ALTER TABLE clips ADD COLUMN coherence DOUBLE PRECISION",
+        _HEARD,
+    )
+}
+
+
+def prepare(connection: Connection, place: str, *, make: bool) -> None:
+    """Lay down the tables, or bring those of an older version up; within a transaction.
+
+    Args:
+        connection: in a transaction that may write.
+        place: what messages call the database.
+        make: tables where there are none.
+
+    Raises:
+        StorageError: no history, one of a newer nearfar, or somebody else's database.
+    """
+    known = set(inspect(connection).get_table_names())
+    version = _version(connection, place, known)
+    if version is None:
+        if not make:
+            raise StorageError(f"{place}: has no history in it; nearfar watch --history makes one")
+        DATA.create_all(connection, checkfirst=False)
+        _run(connection, _HEARD)
+        rows = [("program", PROGRAM), ("schema", str(VERSION))]
+        connection.execute(insert_row(META), [{"key": k, "value": v} for k, v in rows])
+        return
+    for step in range(version, VERSION):
+        for statement in STEPS[step]:
+            _run(connection, statement)
+    if version < VERSION:
+        where = META.c.key == "schema"
+        connection.execute(META.update().where(where).values(value=str(VERSION)))
+
+
+def is_current(connection: Connection, place: str) -> bool:
+    """Need nothing be done before it is read? Asked first, so that readers write nothing.
+
+    Raises:
+        StorageError: as `prepare`.
+    """
+    return _version(connection, place, set(inspect(connection).get_table_names())) == VERSION
+
+
+def _version(connection: Connection, place: str, known: set[str]) -> int | None:
+    """Of the tables that are there; None if there are none."""
+    ours = known & set(DATA.tables)
+    # A server's database may have tables of others beside ours; a file is one program's.
+    if not ours and (not known or connection.dialect.name == "postgresql"):
+        return None
+    said: dict[str, str] = {}
+    # Another program may have a table of this name, of columns that nobody here knows.
+    if "meta" in ours and {"key", "value"} <= {
+        c["name"] for c in inspect(connection).get_columns("meta")
+    }:
+        rows = connection.execute(select(META.c.key, META.c.value))
+        said = {str(key): str(value) for key, value in rows}
+    if said.get("program") != PROGRAM or not said.get("schema", "").isdecimal():
+        raise StorageError(f"{place}: is a database of another program; choose another place")
+    version = int(said["schema"])
+    if version > VERSION:
+        raise StorageError(
+            f"{place}: is of a newer nearfar (schema {version}, this one knows {VERSION}); "
+            "update nearfar"
+        )
+    return version
+
+
+def _run(connection: Connection, statement: str) -> None:
+    moment = _MOMENT[connection.dialect.name]
+    connection.exec_driver_sql(statement.replace("{moment}", moment))

@@ -1,0 +1,62 @@
+"""The statements that write, made once for a dialect, so that each is compiled once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Table, case, func
+from sqlalchemy.dialects import postgresql, sqlite
+
+from nearfar.service.history.schema import (
+    ALARMS,
+    CLIPS,
+    EVENTS,
+    FILES,
+    MACHINES,
+    META,
+    SAID,
+    STATIONS,
+    TEXTS,
+)
+
+
+class Statements:
+    """Inserts that know what to do about a row that is there.
+
+    >>> "ON CONFLICT" in str(Statements("sqlite").clip)
+    True
+    """
+
+    def __init__(self, dialect: str) -> None:
+        make: Any = postgresql.insert if dialect == "postgresql" else sqlite.insert
+
+        def replacing(table: Table, *key: str) -> Any:
+            insert = make(table)
+            rest = {c.name: insert.excluded[c.name] for c in table.c if c.name not in key}
+            return insert.on_conflict_do_update(index_elements=list(key), set_=rest)
+
+        clip = make(CLIPS).on_conflict_do_nothing(index_elements=["machine", "digest"])
+        self.clip = clip.returning(CLIPS.c.id)
+        machine = make(MACHINES)
+        # Nothing changes, but what is changed is given back.
+        self.machine = machine.on_conflict_do_update(
+            index_elements=["machine", "section"], set_={"section": machine.excluded.section}
+        ).returning(MACHINES.c.id)
+        text = make(TEXTS)
+        later = case(
+            (text.excluded.last > TEXTS.c.last, text.excluded.last), else_=TEXTS.c.last
+        )  # fmt: skip
+        self.text = text.on_conflict_do_update(
+            index_elements=["key"], set_={"last": later}
+        ).returning(TEXTS.c.id)
+        self.file = replacing(FILES, "folder", "name")
+        self.event = make(EVENTS).on_conflict_do_nothing(index_elements=["id"])
+        self.station = replacing(STATIONS, "machine")
+        self.said = replacing(SAID, "output")
+        self.meta = replacing(META, "key")
+        alarm = make(ALARMS)
+        rest = {c.name: alarm.excluded[c.name] for c in ALARMS.c if c.name != "id"}
+        # A person may have said so since the watch last looked, which must not undo it.
+        rest["acknowledged"] = func.coalesce(alarm.excluded.acknowledged, ALARMS.c.acknowledged)
+        rest["note"] = case((alarm.excluded.note == "", ALARMS.c.note), else_=alarm.excluded.note)
+        self.alarm = alarm.on_conflict_do_update(index_elements=["id"], set_=rest)

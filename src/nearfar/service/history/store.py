@@ -1,0 +1,363 @@
+"""The history: what was heard is kept exactly once, and found again after any end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, and_, func, not_, select, update
+from sqlalchemy import insert as insert_row
+
+from nearfar.errors import SettingError
+from nearfar.service.history.changes import Action, Change, Unwritable
+from nearfar.service.history.connection import Access
+from nearfar.service.history.numbering import DoneFiles, Numbering
+from nearfar.service.history.pruning import newest_alone, prune_before
+from nearfar.service.history.questions import HistoryRow, Wanted, counts_of, rows_of
+from nearfar.service.history.schema import (
+    ACTIONS,
+    ALARMS,
+    CLIPS,
+    EVENTS,
+    MACHINES,
+    META,
+    SAID,
+    STATIONS,
+)
+from nearfar.service.history.spelling import as_bytes, micros, read, spelled
+from nearfar.service.history.statements import Statements
+from nearfar.service.history.translation import (
+    action_of,
+    action_row,
+    actions_kept,
+    alarm_of,
+    alarm_row,
+    alarms_kept,
+    event_of,
+    event_row,
+    events_kept,
+    packed,
+    parted,
+    texts_of,
+)
+from nearfar.service.incoming import Stamp, now
+from nearfar.service.news import AlarmEvent, StandingAlarm
+from nearfar.service.observation import Observation
+
+IN_MEMORY = 100_000  # rows of a history without a file: a watch without one shall not grow
+
+
+class HistoryStore:
+    """A history in a file, on a server, or in memory; from any thread.
+
+    >>> store = HistoryStore.open("")
+    >>> seen = Observation(source="hall", name="fan/1.wav", path="fan/1.wav", machine="fan",
+    ...                    section="00", time=None, arrived=now(), seconds=10.0, digest="9f" * 32,
+    ...                    status="idle")
+    >>> store.keep(Change(seen)), store.keep(Change(seen))
+    (1, None)
+    >>> list(store.observations(machine="fan")) == [seen]
+    True
+    >>> store.close()
+    """
+
+    def __init__(self, where: str, *, watching: bool, make: bool) -> None:
+        self._done = DoneFiles()
+        self._states: dict[tuple[str, str], str] = {}  # as they are kept
+        self._numbers: Numbering | None = None
+        self._kept = 0
+        self._memory = where in ("", "sqlite://")
+        self._access = Access(where, watching=watching, make=make, lost=self._forget)
+        self._make = Statements(self._access.dialect)
+        self._numbers = Numbering(self._make)
+        self.place = self._access.place  # as messages call it
+
+    @classmethod
+    def open(cls, where: str, *, watching: bool = False, make: bool = True) -> HistoryStore:
+        """Open a history; one of an older nearfar is brought up to this one's schema.
+
+        Args:
+            where: a path of a file, `sqlite:///PATH`, `postgresql://user@host/database`, or "" for
+                a history in memory, of the newest 100,000 clips.
+            watching: this process writes, alone: no other can watch into it until it is closed,
+                or has ended however it did.
+            make: a history where there is none.
+
+        Raises:
+            StorageError: it is no history, one of a newer nearfar, another watch has it, or it
+                cannot be reached.
+            NearfarError: the extra for PostgreSQL is not installed.
+        """
+        return cls(where, watching=watching, make=make)
+
+    # ---- what is written ----------------------------------------------------------------------
+
+    def knows(self, files: tuple[Stamp, ...]) -> bool:
+        """Is each of these files, of this very size and time, done? False of none at all.
+
+        Raises:
+            StorageError: it cannot be read.
+        """
+        with self._access.lock, self._access.reading() as connection:
+            return bool(files) and all(self._done.has(connection, file) for file in files)
+
+    def has(self, machine: str, section: str, digest: str) -> bool:
+        """Is there a row of this sound?
+
+        Raises:
+            StorageError: it cannot be read.
+        """
+        key = MACHINES.c.machine == spelled(machine), MACHINES.c.section == spelled(section)
+        number = select(MACHINES.c.id).where(*key).scalar_subquery()
+        row = select(CLIPS.c.id).where(
+            CLIPS.c.machine == number, CLIPS.c.digest == as_bytes(digest)
+        )
+        with self._access.reading() as connection:
+            return connection.execute(row).first() is not None
+
+    def keep(self, change: Change) -> int | None:
+        """Write all of a change, or nothing of it.
+
+        Returns:
+            The row's number. None where there was a row of this sound: then its files are marked
+            as done, and nothing else of the change is written. None, too, without an observation.
+
+        Raises:
+            Unwritable: no database takes it.
+            StorageError: it was not written.
+        """
+        try:
+            return self._written(change)
+        except Unwritable:
+            # Numbers that are remembered may have been pruned by another process; they are
+            # forgotten now, and what is truly unwritable is so again.
+            return self._written(change)
+
+    def _written(self, change: Change) -> int | None:
+        seen, row = change.observation, None
+        with self._access.lock:
+            with self._access.writing() as connection:
+                if seen is not None:
+                    row = self._row(connection, seen)
+                if seen is None or row is not None:
+                    self._news(connection, change)
+                self._mark(connection, change.files, now() if seen is None else seen.arrived)
+            # Remembered only when it is kept.
+            self._done.add(change.files)
+            if change.station is not None and (seen is None or row is not None):
+                self._states[change.station[0]] = change.station[1]
+            self._kept += 1
+            if self._memory and self._kept % 10_000 == 0:
+                newest_alone(self._access, IN_MEMORY)
+        return row
+
+    @property
+    def _numbering(self) -> Numbering:
+        if self._numbers is None:
+            self._numbers = Numbering(self._make)
+        return self._numbers
+
+    def _row(self, connection: Connection, seen: Observation) -> int | None:
+        numbers, row = self._numbering, packed(seen)
+        row["machine"] = numbers.machine(connection, seen.key)
+        for name, text in texts_of(seen).items():
+            row[name] = numbers.text(connection, text, row["arrived"])
+        found = connection.execute(self._make.clip, row).scalar()
+        return None if found is None else int(found)
+
+    def _mark(self, connection: Connection, files: Sequence[Stamp], done: datetime) -> None:
+        at = micros(done)
+        for file in files:
+            folder, name = parted(file.path)
+            row = {
+                "folder": self._numbering.text(connection, folder, at), "name": spelled(name),
+                "size": file.size, "modified": file.modified, "done": at,
+            }  # fmt: skip
+            connection.execute(self._make.file, row)
+
+    def _news(self, connection: Connection, change: Change) -> None:
+        """All of a change but its clip and its files."""
+        machine = self._numbering.machine
+        for alarm in change.alarms:
+            number = machine(connection, (alarm.machine, alarm.section))
+            connection.execute(self._make.alarm, alarm_row(alarm, number))
+        for event in change.events:
+            number = machine(connection, (event.machine, event.section))
+            connection.execute(self._make.event, event_row(event, number))
+        if change.station is not None:
+            key, state = change.station
+            if self._states.get(key) != state:
+                row = {"machine": machine(connection, key), "state": spelled(state)}
+                connection.execute(self._make.station, row)
+        for output, last in change.said.items():
+            connection.execute(self._make.said, {"output": spelled(output), "event": last})
+
+    def _forget(self) -> None:
+        """What was remembered may be no more: a transaction failed, or the file is another."""
+        if self._numbers is not None:
+            self._numbers.forget()
+        self._done.forget()
+        self._states.clear()
+
+    def act(self, action: Action) -> int:
+        """Keep what a person said of an alarm, and change the alarm's row accordingly.
+
+        The watch takes it up within a second; what is kept stands also while none runs.
+
+        Returns:
+            The action's number.
+
+        Raises:
+            SettingError: no such alarm.
+            StorageError: it was not written.
+        """
+        row: dict[str, Any] = {"shelved_until": None}
+        if action.verb == "acknowledged":
+            row = {"acknowledged": micros(action.at), "note": spelled(action.note)}
+        elif action.verb == "shelved":
+            if action.until is None:
+                raise SettingError(f"alarm {action.alarm}: shelved until when? Say a time")
+            row = {"shelved_until": micros(action.until)}
+        with self._access.writing() as connection:
+            changed = connection.execute(
+                update(ALARMS).where(ALARMS.c.id == action.alarm).values(**row)
+            )
+            found = changed.rowcount
+            if found:
+                added = insert_row(ACTIONS).values(**action_row(action)).returning(ACTIONS.c.id)
+                return int(connection.execute(added).scalar_one())
+        raise SettingError(
+            f"{self.place}: no alarm {action.alarm}; nearfar alarms lists those there are"
+        )
+
+    # ---- where a watch goes on ----------------------------------------------------------------
+
+    def stations(self) -> dict[tuple[str, str], str]:
+        """(machine, section) → its state as JSON."""
+        joined = STATIONS.join(MACHINES, MACHINES.c.id == STATIONS.c.machine)
+        columns = select(MACHINES.c.machine, MACHINES.c.section, STATIONS.c.state)
+        with self._access.reading() as connection:
+            rows = connection.execute(columns.select_from(joined))
+            return {(read(m), read(s)): read(state) for m, s, state in rows}
+
+    def standing(self) -> list[StandingAlarm]:
+        """Alarms that are not closed, by number."""
+        return self.alarms()
+
+    def alarms(self, closed: bool = False) -> list[StandingAlarm]:
+        """Alarms by number; those that are closed only if asked for."""
+        over = and_(
+            ALARMS.c.cleared.is_not(None), ALARMS.c.acknowledged.is_not(None),
+            ALARMS.c.shelved_until.is_(None),
+        )  # fmt: skip
+        found = alarms_kept().order_by(ALARMS.c.id)
+        with self._access.reading() as connection:
+            rows = connection.execute(found if closed else found.where(not_(over)))
+            return [alarm_of(row) for row in rows]
+
+    def highest(self) -> tuple[int, int]:
+        """The highest numbers that an alarm and an event ever had; 0 for none."""
+        with self._access.reading() as connection:
+            rows = connection.execute(select(META.c.key, META.c.value))
+            pruned: dict[str, str] = {str(key): str(value) for key, value in rows}
+            found = [
+                max(connection.execute(select(func.max(table.c.id))).scalar() or 0,
+                    int(pruned.get(table.name, 0)))
+                for table in (ALARMS, EVENTS)
+            ]  # fmt: skip
+        return found[0], found[1]
+
+    def events(self, after: int = 0) -> list[AlarmEvent]:
+        """Those with a higher number, in order."""
+        question = events_kept().where(EVENTS.c.id > after).order_by(EVENTS.c.id)
+        with self._access.reading() as connection:
+            return [event_of(row) for row in connection.execute(question)]
+
+    def said(self) -> dict[str, int]:
+        """Output → the highest event number that it has said."""
+        with self._access.reading() as connection:
+            rows = connection.execute(select(SAID.c.output, SAID.c.event))
+            return {read(output): event for output, event in rows}
+
+    def actions(self, after: int = 0) -> list[Action]:
+        """What people said, those with a higher number, in order."""
+        question = actions_kept().where(ACTIONS.c.id > after).order_by(ACTIONS.c.id)
+        with self._access.reading() as connection:
+            return [action_of(row) for row in connection.execute(question)]
+
+    # ---- what is asked ------------------------------------------------------------------------
+
+    def observations(
+        self,
+        machine: str | None = None,
+        section: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        limit: int | None = None,
+    ) -> Iterator[Observation]:
+        """Clips in order of time, read page by page.
+
+        Args:
+            machine, section: None for all.
+            since, until: by the clip's own time where it has one, else by its arrival; see
+                `Wanted`.
+            limit: the newest so many.
+        """
+        wanted = Wanted(machine, section, since, until)
+        if limit is None:
+            return (row.observation for row in self.rows(wanted))
+        found = list(self.rows(wanted, newest=True, limit=limit))
+        return (row.observation for row in reversed(found))
+
+    def rows(
+        self,
+        wanted: Wanted,
+        *,
+        newest: bool = False,
+        beyond: tuple[int, int] | None = None,
+        limit: int | None = None,
+    ) -> Iterator[HistoryRow]:
+        """Clips with their places, for pages: see `questions.rows_of`."""
+        return rows_of(self._access.reading, wanted, newest=newest, beyond=beyond, limit=limit)
+
+    def counts(self, wanted: Wanted | None = None) -> dict[tuple[str, str], dict[str, int]]:
+        """(machine, section) → status → clips."""
+        return counts_of(self._access.reading, wanted or Wanted())
+
+    def prune(
+        self,
+        older: timedelta,
+        *,
+        at: datetime | None = None,
+        most: int = 50_000,
+        forget: Callable[[Sequence[str]], None] | None = None,
+    ) -> int:
+        """Delete what arrived longer ago: clips, closed alarms with all that was said of them.
+
+        Alarms that are not closed stay, as do files that are still there: they would else be
+        heard again.
+
+        Args:
+            older: than this.
+            at: the time now.
+            most: clips of one call, so that a watch goes on; call it again while it gives so many.
+            forget: takes the digests of clips that are gone, as `KeptAudio.forget` does.
+
+        Returns:
+            The number of clips deleted.
+
+        Raises:
+            StorageError: it cannot be written.
+        """
+        with self._access.lock:
+            gone = prune_before(self._access, micros((at or now()) - older), most)
+            if gone:
+                self._forget()
+        if forget is not None and gone:
+            forget(gone)
+        return len(gone)
+
+    def close(self) -> None:
+        """Close it; its lock falls."""
+        self._access.close()

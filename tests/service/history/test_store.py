@@ -1,0 +1,188 @@
+"""A history keeps each thing once, all of it or nothing, and gives back what it was given."""
+
+import math
+import sqlite3
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from conftest import refused
+from made_history import START, alarm, change, event, seen, stamp
+from nearfar.errors import SettingError
+from nearfar.service.history.changes import Action, Change, Unwritable
+from nearfar.service.history.store import HistoryStore
+from nearfar.service.incoming import Stamp
+from postgres_server import postgres  # noqa: F401
+
+KINDS = ["memory", "file", pytest.param("server", marks=pytest.mark.slow)]
+
+
+@pytest.fixture(params=KINDS)
+def where(request, tmp_path):
+    """A place for a new history, of each kind."""
+    if request.param == "server":
+        return request.getfixturevalue("postgres").database()
+    return "" if request.param == "memory" else str(tmp_path / "plant.db")
+
+
+@pytest.fixture
+def store(where):
+    made = HistoryStore.open(where, watching=True)
+    yield made
+    made.close()
+
+
+def test_what_is_kept_comes_back_the_same(store):
+    clips = [seen(i) for i in range(40)]
+    rows = [store.keep(Change(clip)) for clip in clips]
+    assert rows == sorted(set(rows))
+    assert None not in rows
+    assert list(store.observations()) == clips
+
+
+def test_numbers_that_are_none_and_texts_of_any_kind_come_back(store):
+    odd = "line\nbreak \udcff\udc80 NUL\0 tab\t ␛ ␛0041 Größe 機 \U0001f600 'quoted' \"%s\" \\"
+    clip = seen(
+        1, name=odd, path=f"/data/{odd}/{odd}", source=odd, nearest=odd, warning=odd, machine=odd,
+        section=odd, faults=("dead", odd), score=math.inf, ratio=-math.inf, near_level=None,
+        detector=odd,
+    )  # fmt: skip
+    assert store.keep(Change(clip, files=(Stamp(clip.path, 7, -5),)))
+    assert list(store.observations(machine=odd, section=odd)) == [clip]
+    assert store.knows((Stamp(clip.path, 7, -5),))
+    assert store.has(odd, odd, clip.digest)
+    unread = seen(2, seconds=math.nan, score=math.nan, threshold=math.nan, percentile=None)
+    store.keep(Change(unread))
+    (found,) = store.observations(machine=unread.machine)
+    for name in ("seconds", "score", "threshold"):
+        assert math.isnan(getattr(found, name))
+    plain = {"seconds": 0.0, "score": 0.0, "threshold": 0.0}
+    assert replace(found, **plain) == replace(unread, **plain)
+
+
+def test_times_keep_their_zone_or_none(store):
+    from datetime import timezone
+
+    local = START.replace(tzinfo=None, microsecond=123_457)
+    east = START.astimezone(timezone(timedelta(hours=5, minutes=45)))
+    times = [None, local, START, east]
+    for i, time in enumerate(times):
+        store.keep(Change(seen(i, machine="fan", time=time)))
+    found = {clip.digest: clip.time for clip in store.observations()}
+    for i, time in enumerate(times):
+        back = found[seen(i).digest]
+        assert back == time
+        assert time is None or back.utcoffset() == time.utcoffset()
+
+
+def test_the_same_sound_is_one_row_and_its_file_is_done(store):
+    first = change(1, events=(event(1, i=1),), alarms=(alarm(1, 1),))
+    assert store.keep(first) is not None
+    again = replace(
+        first, observation=seen(1, name="copy.wav"), files=(stamp(99),), events=(event(2, i=1),),
+        station=(first.observation.key, "{}"), said={"mqtt": 9},
+    )  # fmt: skip
+    assert store.keep(again) is None
+    assert list(store.observations()) == [seen(1)]
+    assert store.knows((stamp(1), stamp(99)))
+    # Nothing else of it: its alarm would be one of a clip that is not there.
+    assert store.events(0) == [event(1, i=1)]
+    assert store.stations() == {first.observation.key: first.station[1]}
+    assert store.said() == {}
+    # Of another machine it is another clip.
+    assert store.keep(Change(seen(1, machine="pump"))) is not None
+
+
+def test_a_file_is_known_by_name_size_and_time(store):
+    assert not store.knows(())
+    assert not store.knows((stamp(1),))
+    store.keep(Change(None, files=(stamp(1), stamp(2))))
+    assert store.knows((stamp(1), stamp(2)))
+    assert not store.knows((stamp(1), stamp(3)))
+    grown = replace(stamp(1), size=stamp(1).size + 1)
+    assert not store.knows((grown,))
+    assert not store.knows((replace(stamp(1), modified=0),))
+    store.keep(Change(None, files=(grown,)))
+    assert store.knows((grown,))
+
+
+def test_a_watch_goes_on_where_it_was(where, tmp_path):
+    if where == "":
+        pytest.skip("memory ends with its process")
+    store = HistoryStore.open(where, watching=True)
+    one, two = alarm(4, 1), alarm(5, 2, cleared=START, acknowledged=START, note="greased")
+    store.keep(change(1, events=(event(7, 4, 1), event(8, 5, 2, silent=True)), alarms=(one, two)))
+    store.keep(Change(None, said={"mqtt": 7, "odd \udcff": 3}))
+    store.close()
+    again = HistoryStore.open(where, watching=True)
+    assert again.highest() == (5, 8)
+    assert again.standing() == [one]
+    assert again.alarms(closed=True) == [one, two]
+    assert again.events(7) == [event(8, 5, 2, silent=True)]
+    assert again.said() == {"mqtt": 7, "odd \udcff": 3}
+    assert again.stations() == {seen(1).key: change(1).station[1]}
+    assert again.knows((stamp(1),))
+    assert again.keep(change(1)) is None
+    again.close()
+
+
+def test_what_people_say_is_kept_and_stands_at_once(store):
+    store.keep(change(1, alarms=(alarm(3, 1), alarm(4, 1))))
+    until = START + timedelta(hours=2)
+    said = [
+        Action(0, 3, "acknowledged", START, note="greased", who="kim"),
+        Action(0, 4, "shelved", START, until=until, who="kim"),
+    ]
+    for action in said:
+        store.act(action)
+    kept = store.actions(0)
+    assert [replace(action, id=0) for action in kept] == said
+    assert store.actions(kept[0].id) == kept[1:]
+    first, second = store.standing()
+    assert (first.word, first.note, second.shelved_until) == ("acknowledged", "greased", until)
+    store.act(Action(0, 4, "unshelved", START))
+    assert store.standing()[1].word == "active"
+    # The watch had not seen it yet, and does not take it back.
+    store.keep(change(2, alarms=(alarm(3, 1, cleared=START),)))
+    assert [a.word for a in store.alarms(closed=True)] == ["closed", "active"]
+    refused(lambda: store.act(Action(0, 9, "acknowledged", START)), "alarm 9", error=SettingError)
+
+
+def test_a_change_is_written_whole_or_not_at_all(store):
+    # The last thing that is written, and more than any column holds.
+    broken = change(1, events=(event(1, i=1),), alarms=(alarm(1, 1),), said={"mqtt": 2**70})
+    with pytest.raises(Unwritable):
+        store.keep(broken)
+    assert list(store.observations()) == []
+    assert not store.knows((stamp(1),))
+    assert store.standing() == []
+    assert store.stations() == {}
+    assert store.said() == {}
+    assert store.keep(change(1)) is not None
+    assert store.knows((stamp(1),))
+
+
+def test_a_state_is_written_only_when_it_changed(tmp_path):
+    path = tmp_path / "plant.db"
+    store = HistoryStore.open(str(path), watching=True)
+    store.keep(change(1))
+    with sqlite3.connect(path) as aside:
+        aside.execute("UPDATE stations SET state = 'mine'")
+    aside.close()
+    store.keep(replace(change(21), station=change(1).station))
+    assert store.stations()[seen(1).key] == "mine"
+    store.keep(change(41))
+    assert store.stations()[seen(1).key] == change(41).station[1]
+    store.close()
+
+
+def test_a_history_in_memory_does_not_grow_for_ever(monkeypatch):
+    monkeypatch.setattr("nearfar.service.history.store.IN_MEMORY", 50)
+    store = HistoryStore.open("")
+    for i in range(200):
+        store.keep(Change(seen(i)))
+    store._kept = 9_999
+    store.keep(Change(seen(200)))
+    assert list(store.observations()) == [seen(i) for i in range(151, 201)]
+    store.close()
