@@ -103,14 +103,20 @@ class DoneFiles:
             if folder in self._of:
                 self._of[folder].add(hash((name, file.size, file.modified)))
 
-    def has(self, connection: Connection, file: Stamp) -> bool:
+    def lacks(self, files: Sequence[Stamp]) -> list[str]:
+        """The folders of these files that are to be read first."""
+        return list({folder for f in files if (folder := parted(f.path)[0]) not in self._of})
+
+    def read(self, connection: Connection, folder: str) -> None:
+        """Remember all files of a folder."""
+        if sum(map(len, self._of.values())) > MOST_FILES:
+            self._of.clear()
+        self._of[folder] = _listed(connection, folder)
+
+    def has(self, file: Stamp) -> bool:
         """Is this very file done? Another size or time makes another file."""
         folder, name = parted(file.path)
-        if folder not in self._of:
-            if sum(map(len, self._of.values())) > MOST_FILES:
-                self._of.clear()
-            self._of[folder] = _listed(connection, folder)
-        return hash((name, file.size, file.modified)) in self._of[folder]
+        return hash((name, file.size, file.modified)) in self._of.get(folder, ())
 
     def forget(self) -> None:
         """Read all folders again."""

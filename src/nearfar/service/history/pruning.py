@@ -13,6 +13,8 @@ from nearfar.service.history.statements import Statements
 
 BATCH = 2000  # rows of one transaction: nobody waits for longer than that takes
 
+STEPS = 4000  # pages that are given back at once, of 4 kB
+
 
 def prune_before(access: Access, before: int, most: int) -> list[str]:
     """Delete what arrived before a time.
@@ -97,4 +99,7 @@ def _give_back(access: Access) -> None:
         return
     # What is free is used by new rows first, so a file does not grow for ever even without this.
     with access.writing() as connection:
-        connection.exec_driver_sql("PRAGMA incremental_vacuum(4000)").fetchall()
+        free = int(connection.exec_driver_sql("PRAGMA freelist_count").scalar() or 0)
+        for _ in range(min(free, STEPS)):
+            # One page a call: Python's driver takes one step of a statement that has no columns.
+            connection.exec_driver_sql("PRAGMA incremental_vacuum(1)")

@@ -99,8 +99,11 @@ class HistoryStore:
         Raises:
             StorageError: it cannot be read.
         """
-        with self._access.lock, self._access.reading() as connection:
-            return bool(files) and all(self._done.has(connection, file) for file in files)
+        with self._access.lock:
+            for folder in self._done.lacks(files):
+                with self._access.reading() as connection:
+                    self._done.read(connection, folder)
+            return bool(files) and all(map(self._done.has, files))
 
     def has(self, machine: str, section: str, digest: str) -> bool:
         """Is there a row of this sound?
