@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nearfar.service.alarms.cusum import LIMIT, STEP, Cusum, sums
+from nearfar.service.alarms.cusum import LIMIT, STEP, Cusum
 
 
 def weights_of(scheme, rng, shape, shift=0.0):
@@ -99,19 +99,3 @@ def test_the_sum_stays_between_nothing_and_its_limit():
     for _ in range(100):
         total = scheme.after(total, 0.01)
     assert total == scheme.limit
-
-
-def test_many_sums_at_once_are_each_alone():
-    scheme = Cusum.of(30, 100)
-    rng = np.random.default_rng(3)
-    weights = weights_of(scheme, rng, (20, 300))
-    total, ends = 0, []
-    for row in weights:
-        total, end = 0, -1
-        for place, weight in enumerate(row, 1):
-            total = max(total + int(weight), 0)
-            if total >= scheme.limit:
-                end = place
-                break
-        ends.append(end)
-    assert sums(scheme, weights).tolist() == ends

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache
 from statistics import NormalDist
 
 import numpy as np
@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 STEP = 0.05  # of a normal score
 # σ that a single clip may say at most. A clip that is further off is the machine's alarm, not
-# drift's: at a limit of 2 it takes five clips in a row, and an alarm 3/5 has been raised by three.
+# drift's: at a limit of 2 it takes six clips in a row, and an alarm 3/5 has been raised by three.
 LIMIT = 2.0
 SHIFT = 1.0  # σ, of the drift that is to be found soonest: half of it is the reference value
 _NORMAL = NormalDist()
@@ -56,8 +56,8 @@ class Cusum:
 
         n self-scores know the middle of normal scores to 1/√n σ. So the reference value is half
         of `SHIFT` and one such error more, and `run` is kept where they lie one error too low;
-        where they are right it is far longer, see `run_length`. Without that margin one detector
-        in six would warn ten times as often as it was asked for, docs/alarms.md.
+        where they are right it is far longer, see `run_length`. Without that margin a
+        detector in six would warn three to ten times as often as was asked for: docs/alarms.md.
         """
         return _scheme(n, run)
 
@@ -74,36 +74,31 @@ class Cusum:
         """
         return min(max(0, total + self.weight(p_value)), self.limit)
 
-    @cached_property
-    def _chances(self) -> dict[int, float]:
-        """Weight → how likely a normal clip has it, were the self-scores exactly right."""
-        return self._chances_at(0.0)
-
-    def _chances_at(self, shift: float) -> dict[int, float]:
-        """The same of clips whose normal scores are `shift` σ higher."""
-        found: dict[int, float] = {}
-        edges = [_NORMAL.inv_cdf(j / (self.n + 1)) for j in range(1, self.n + 1)]
-        below = [0.0, *(_NORMAL.cdf(edge - shift) for edge in edges), 1.0]
-        for j in range(self.n + 1):  # j of the n lie below the clip
-            weight = self.weight((self.n + 1 - j) / (self.n + 1))
-            found[weight] = found.get(weight, 0.0) + below[j + 1] - below[j]
-        return found
-
-    def run_length(self, shift: float = 0.0, start: int = 0) -> float:
+    def run_length(self, shift: float = 0.0) -> float:
         """Clips until it warns, on average, of clips that are independent.
 
         Args:
             shift: σ by which the clips' normal scores are higher than the self-scores'.
-            start: of the sum.
         """
-        chances = self._chances if shift == 0 else self._chances_at(shift)
+        edges = [_NORMAL.inv_cdf(j / (self.n + 1)) for j in range(1, self.n + 1)]
+        below = [0.0, *(_NORMAL.cdf(edge - shift) for edge in edges), 1.0]
+        return self.run_length_of(np.diff(below))
+
+    def run_length_of(self, shares: NDArray[np.float64]) -> float:
+        """The same of clips whose places among the self-scores are known.
+
+        Args:
+            shares: (n + 1,) of clips that lie above none, one, … all of the self-scores.
+        """
         h = self.limit
-        moves = np.zeros((h, h))
-        for weight, chance in chances.items():
+        moves = np.zeros((h, h))  # from each sum that does not warn to each other
+        weights = [self.weight((self.n + 1 - j) / (self.n + 1)) for j in range(self.n + 1)]
+        places, back = np.unique(weights, return_inverse=True)
+        for weight, chance in zip(places, np.bincount(back, shares), strict=True):
             after = np.maximum(np.arange(h) + weight, 0)
             stays = after < h
             np.add.at(moves, (np.flatnonzero(stays), after[stays]), chance)
-        return float(np.linalg.solve(np.eye(h) - moves, np.ones(h))[start])
+        return float(np.linalg.solve(np.eye(h) - moves, np.ones(h))[0])
 
     def told(self) -> str:
         """What is promised, in a line."""
@@ -130,17 +125,3 @@ def _scheme(n: int, run: float) -> Cusum:
         else:
             high = middle
     return Cusum(n, reference, high)
-
-
-def sums(scheme: Cusum, weights: NDArray[np.int64]) -> NDArray[np.int64]:
-    """(runs,) clips until each of many schemes warns; −1 where the clips end first.
-
-    Args:
-        weights: (runs, clips) what each clip adds.
-    """
-    total = np.zeros(len(weights), dtype=np.int64)
-    found = np.full(len(weights), -1, dtype=np.int64)
-    for place in range(weights.shape[1]):
-        total = np.maximum(total + weights[:, place], 0)
-        found[(found < 0) & (total >= scheme.limit)] = place + 1
-    return found

@@ -11,7 +11,7 @@ from nearfar.scores.alarms import AlarmRule
 from nearfar.service.alarms.hysteresis import ABOVE, BELOW
 
 EXACT = 7  # clips of a window, up to which its 3ⁿ states are followed; beyond it is simulated
-RUNS, CLIPS = 2_000, 4_000  # of a simulation
+RUNS, CLIPS = 2_000, 1_500  # of a simulation
 _NODES = (24, 8)  # of the integral over what the thresholds may really be
 # Share by which a rate still changes; steps, for one that hardly ever clears: to four digits.
 _STEADY, _LONGEST = 1e-8, 2_000

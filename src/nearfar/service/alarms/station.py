@@ -16,7 +16,7 @@ from nearfar.service.alarms.cusum import STEP, Cusum
 from nearfar.service.alarms.hysteresis import ABOVE, BELOW, BETWEEN, Hysteresis
 from nearfar.service.alarms.normality import Normality
 from nearfar.service.alarms.point import AlarmPoint, Numbers, PointName
-from nearfar.service.alarms.sensors import LOST, OF_NOTICE, asked, told_of
+from nearfar.service.alarms.sensors import LOST, OF_NOTICE, asked, told_of, word_of
 from nearfar.service.alarms.wishes import AlarmSettings
 from nearfar.service.incoming import Notice
 from nearfar.service.news import AlarmEvent, AlarmKind, MachineNow, StandingAlarm
@@ -101,7 +101,8 @@ class Station:
         self._heard_at, self._last, self._faults = at, seen, faults
         self._clips += 1
         # Nobody knows of a clip that could not be heard whether the machine ran.
-        self._running = {"judged": True, "idle": False}.get(seen.status)
+        quiet = any(word_of(one) in ("dead", "silent") for one in faults)
+        self._running = None if quiet else {"judged": True, "idle": False}.get(seen.status)
         for lost in ("stream lost", "clips missing"):
             events += self._set(lost, False, at)
         events += self._hear(faults, seen.status, at)
