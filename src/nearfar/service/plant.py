@@ -119,7 +119,7 @@ class MqttSettings:
     url: str
     topic: str = "nearfar"
     discovery: str = "homeassistant"  # its prefix; "" is not told
-    version: Literal[3, 5] = 5
+    version: Literal[3, 5] = 3  # 3 is 3.1.1, which every broker speaks
     ca: Path | None = None  # certificates, PEM
     cert: Path | None = None
     key: Path | None = None
