@@ -58,6 +58,9 @@ NOTICES = {
     "overrun": "sound was lost, for it came faster than it was heard",
     "format": "what came is not what was said: rate, channels, whole samples",
     "ended": "there will be no more: the stream was closed",
+    "left": "what was there before the watch began is left alone",
+    "polling": "the system tells nothing of this folder, so it is listed again and again",
+    "trouble": "the source failed at something, and goes on",
 }  # fmt: skip
 
 
