@@ -99,3 +99,11 @@ def test_the_sum_stays_between_nothing_and_its_limit():
     for _ in range(100):
         total = scheme.after(total, 0.01)
     assert total == scheme.limit
+
+
+@pytest.mark.parametrize("n", [10, 100, 1000])
+def test_the_limit_is_the_least_that_keeps_the_run(n):
+    scheme, error = Cusum.of(n, 1_000), 1 / math.sqrt(n)
+    assert scheme.reference * STEP == pytest.approx(0.5 + error, abs=STEP / 2)
+    less = Cusum(n, scheme.reference, scheme.limit - 1)
+    assert less.run_length(error) < 1_000 <= scheme.run_length(error)

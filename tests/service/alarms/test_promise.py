@@ -74,6 +74,13 @@ def test_what_cannot_be_told_is_said():
     assert all("\n" not in line and len(line) < 300 for line in lines)
 
 
+def test_drift_among_the_normals_themselves_is_counted():
+    assert told(own=own("." * 60)).drifts == 0
+    assert told(own=own("." * 60 + "x" * 12)).drifts == 1
+    assert told(own=own("." * 60 + "x" * 12)).lines()[-1].endswith("in their order: 1")
+    assert told().drifts is None
+
+
 def test_few_days_tell_nothing_of_another_and_many_do():
     few = own("xxx....", "a") + own(".......", "b")
     line = next(line for line in told(own=few).lines() if "days or recordings" in line)

@@ -113,6 +113,18 @@ class Promise:
         alarmed = sum(self._raised(part) > 0 for part in parts.values())
         return InOrder(len(parts), alarmed) if len(parts) > 1 else None
 
+    @cached_property
+    def drifts(self) -> int | None:
+        """Warnings of drift that the self-scores raise in that order; None likewise."""
+        if not self.normality.own:
+            return None
+        scheme, total, count = Cusum.of(self.normality.n, self.settings.drift_run), 0, 0
+        for one in self.normality.own:
+            total = scheme.after(total, one.p_value)
+            if total >= scheme.limit:
+                total, count = 0, count + 1
+        return count
+
     def _raised(self, own: Sequence[OwnScore]) -> int:
         latch, count = Hysteresis(self.settings.rule), 0
         for one in own:
@@ -132,7 +144,8 @@ class Promise:
         )
         found += [self._told_fewer()] * (self.expected > BEARABLE)
         scheme = Cusum.of(self.normality.n, self.settings.drift_run)
-        return (*found, f"drift: {scheme.told()}")
+        said = "" if self.drifts is None else f"; the self-scores in their order: {self.drifts}"
+        return (*found, f"drift: {scheme.told()}{said}")
 
     def _told_rule(self) -> str:
         rule, normal = self.settings.rule, self.normality
