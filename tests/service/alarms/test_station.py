@@ -243,15 +243,29 @@ def test_people_acknowledge_and_shelve_by_number():
     [event] = here.act(deed("acknowledged", 1, 3, note="bearing ordered"))
     assert event.verb == "acknowledged"
     assert here.alarms[0].note == "bearing ordered"
-    assert here.act(deed("acknowledged", 1, 4)) == here.act(deed("acknowledged", 99, 4)) == ()
-    [event] = here.act(deed("shelved", 1, 4, until=at(100)))
+    assert here.act(deed("acknowledged", 1, 4)) == here.act(deed("acknowledged", 99, 5)) == ()
+    [event] = here.act(deed("shelved", 1, 6, until=at(100)))
     assert not event.silent
     assert here.alarms[0].word == "shelved"
-    told = [e for n in range(5, 10) for e in here.take(heard(n))]
+    told = [e for n in range(7, 12) for e in here.take(heard(n))]
     assert [e.verb for e in told] == ["cleared"]
     assert told[0].silent
     assert [a.word for a in here.changed] == []
     assert here.alarms == ()
+
+
+def test_what_was_done_while_nothing_ran_is_taken_up_and_nothing_twice():
+    here = station()
+    for n in range(3):
+        here.take(heard(n, p=0.01))
+    deeds = [deed("shelved", 1, 3, until=at(9)), deed("unshelved", 1, 4)]
+    told = [event.verb for one in deeds for event in here.act(one)]
+    assert told == ["shelved", "unshelved"]
+    deeds.append(deed("acknowledged", 1, 5))
+    again = station(state=here.state, numbers=Numbering(1, 9))
+    told = [event.verb for one in deeds for event in again.act(one)]
+    assert told == ["acknowledged"]
+    assert again.acted == 6
 
 
 @pytest.mark.parametrize("state", ["{", "[]", "{}", '{"schema": 99}', '{"schema": 1, "sum": 3}'])

@@ -32,6 +32,8 @@ class Deed(Protocol):
     """What a person did to an alarm, as the history keeps it."""
 
     @property
+    def id(self) -> int: ...  # noqa: D102
+    @property
     def alarm(self) -> int: ...  # noqa: D102
     @property
     def verb(self) -> str: ...  # noqa: D102
@@ -77,6 +79,7 @@ class Station:
         self._latch = Hysteresis(settings.rule)
         self._sensors: dict[str, tuple[AlarmPoint, Hysteresis]] = {}
         self._sum = self._clips_since = 0  # of the CUSUM, and clips since it last was 0
+        self.acted = 0  # number of the last of people's deeds that was taken
         self._detector = ""  # identity of what judged last
         self._running: bool | None = None
         self._heard_at: datetime | None = None
@@ -143,8 +146,16 @@ class Station:
         self._heard_at = at
 
     def act(self, deed: Deed) -> tuple[AlarmEvent, ...]:
-        """Somebody acknowledged, shelved or took off the shelf; nothing where it is no news."""
+        """Somebody acknowledged, shelved or took off the shelf; nothing where it is no news.
+
+        Deeds are numbered, and `acted` is part of the state: given all of them again, in their
+        order, it takes those that were done while nothing ran, and no other twice. Of an alarm
+        that is none of this machine's nothing is taken.
+        """
         self._touched.clear()
+        if deed.id <= self.acted:
+            return ()
+        self.acted = deed.id
         events = self._over(deed.at)
         point = next((p for p in self._points() if p.last == deed.alarm), None)
         if point is None:
@@ -193,9 +204,9 @@ class Station:
             for name, (point, latch) in sorted(self._sensors.items())
         }
         state = {
-            "schema": SCHEMA, "detector": self._detector, "running": self._running,
-            "heard": self._heard_at and self._heard_at.isoformat(), "sum": self._sum,
-            "since": self._clips_since, "drift": self._drift.state,
+            "schema": SCHEMA, "acted": self.acted, "detector": self._detector,
+            "running": self._running, "heard": self._heard_at and self._heard_at.isoformat(),
+            "sum": self._sum, "since": self._clips_since, "drift": self._drift.state,
             "sound": {"levels": self._latch.levels, **self._sound.state}, "sensors": sensors,
         }  # fmt: skip
         return json.dumps(state, separators=(",", ":"), ensure_ascii=False)
@@ -332,6 +343,7 @@ class Station:
                     f"{self.name}: the alarms' state has schema {said['schema']}, this nearfar "
                     f"reads {SCHEMA}; take one that wrote it"
                 )
+            self.acted = int(said["acted"])
             self._detector, self._running = said["detector"], said["running"]
             heard = said["heard"]
             self._heard_at = None if heard is None else datetime.fromisoformat(heard)
