@@ -28,12 +28,12 @@ def key_of(text: str) -> bytes:
     return hashlib.sha256(text.encode()).digest()[:16]
 
 
-class Numbering:
+class RowNumbers:
     """Remembers the numbers that rows refer to, so that a clip costs one statement, not six.
 
     What a transaction added is forgotten with it: see `forget`.
 
-    >>> Numbering(Statements("sqlite")).known
+    >>> RowNumbers(Statements("sqlite")).known
     {}
     """
 

@@ -12,7 +12,7 @@ from sqlalchemy import insert as insert_row
 from nearfar.errors import SettingError
 from nearfar.service.history.changes import Action, Change, Unwritable
 from nearfar.service.history.connection import Access
-from nearfar.service.history.numbering import DoneFiles, Numbering
+from nearfar.service.history.numbering import DoneFiles, RowNumbers
 from nearfar.service.history.pruning import newest_alone, prune_before
 from nearfar.service.history.questions import HistoryRow, Wanted, counts_of, rows_of
 from nearfar.service.history.schema import (
@@ -65,12 +65,12 @@ class HistoryStore:
     def __init__(self, where: str, *, watching: bool, make: bool) -> None:
         self._done = DoneFiles()
         self._states: dict[tuple[str, str], str] = {}  # as they are kept
-        self._numbers: Numbering | None = None
+        self._numbers: RowNumbers | None = None
         self._kept = 0
         self._memory = where in ("", "sqlite://")
         self._access = Access(where, watching=watching, make=make, lost=self._forget)
         self._make = Statements(self._access.dialect)
-        self._numbers = Numbering(self._make)
+        self._numbers = RowNumbers(self._make)
         self.place = self._access.place  # as messages call it
 
     @classmethod
@@ -156,9 +156,9 @@ class HistoryStore:
         return row
 
     @property
-    def _numbering(self) -> Numbering:
+    def _numbering(self) -> RowNumbers:
         if self._numbers is None:
-            self._numbers = Numbering(self._make)
+            self._numbers = RowNumbers(self._make)
         return self._numbers
 
     def _row(self, connection: Connection, seen: Observation) -> int | None:

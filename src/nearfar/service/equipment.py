@@ -1,0 +1,273 @@
+"""What a watch works with, made of what a plant's settings say, and made anew when these change."""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+from nearfar.clips.moments import clock
+from nearfar.clips.pairs import pairing
+from nearfar.errors import SettingError, needs
+from nearfar.service.alarms.point import Numbering, Numbers
+from nearfar.service.alarms.wishes import AlarmSettings
+from nearfar.service.holding import DetectorHold
+from nearfar.service.plant import (
+    DetectorSettings,
+    MachineSettings,
+    PlantSettings,
+    SourceSettings,
+    usual_seconds,
+)
+from nearfar.service.posts import Post, Posts
+
+if TYPE_CHECKING:
+    from nearfar.service.history.keeper import Keeper
+    from nearfar.service.history.kept_audio import KeptAudio
+    from nearfar.service.history.store import HistoryStore
+    from nearfar.service.incoming import ClipSource, Knows
+    from nearfar.service.news import Output, WatchNow
+
+Now = Callable[[], "WatchNow"]
+
+
+@dataclass(frozen=True, eq=False)
+class Equipment:
+    """What a watch works with.
+
+    Args:
+        plant: what it was made of.
+        posts: the machines.
+        sources: by name; begun by the watch.
+        store: the history, opened for watching.
+        keeper: in front of it.
+        numbers: of alarms and events.
+        own: outputs of the plant's settings, by what was said of them.
+        others: outputs that whoever began the watch gave: a terminal, lines of JSON.
+        kept: where the sound of clips is kept; None keeps none.
+
+    >>> Equipment.__dataclass_fields__["kept"].default is None
+    True
+    """
+
+    plant: PlantSettings
+    posts: Posts
+    sources: Mapping[str, ClipSource]
+    store: HistoryStore
+    keeper: Keeper
+    numbers: Numbers
+    own: Mapping[object, Output] = field(default_factory=dict)
+    others: Sequence[Output] = ()
+    kept: KeptAudio | None = None
+
+    @property
+    def outputs(self) -> tuple[Output, ...]:
+        """All who are told."""
+        return (*self.others, *self.own.values())
+
+    @property
+    def keep(self) -> timedelta | None:
+        """How long rows stay; None for ever."""
+        seconds = self.plant.history.keep
+        return None if seconds is None else timedelta(seconds=seconds)
+
+    def seconds(self, source: str) -> float | None:
+        """The length that a source's recordings are cut to; None is the normals'."""
+        found = [s.clip_seconds for s in self.plant.sources if s.name == source]
+        return found[0] if found else None
+
+
+def equip(
+    plant: PlantSettings,
+    now: Now,
+    others: Sequence[Output] = (),
+    sources: Mapping[str, ClipSource] | None = None,
+) -> Equipment:
+    """Open all that a watch of these settings needs.
+
+    Args:
+        plant: the settings.
+        now: tells how the watch is, to whoever scrapes it.
+        others: outputs beside those of the settings.
+        sources: by name, instead of those of the settings.
+
+    Raises:
+        NearfarError: a detector, a history or an output that cannot be opened, another watch of
+            this history, or an extra that is not installed.
+    """
+    with needs("plant", "nearfar watch needs SQLAlchemy, watchdog and more"):
+        from nearfar.service.history.keeper import Keeper
+        from nearfar.service.history.store import HistoryStore
+    # Before the history: a watch that cannot be begun leaves no file.
+    holds = {d: DetectorHold(d, keys) for d, keys in plant.detectors.items()}
+    store = HistoryStore.open(plant.history.place, watching=True)
+    try:
+        numbers, states = Numbering(*store.highest()), store.stations()
+        posts = Posts(plant, [_post(m, holds, numbers, states) for m in plant.machines])
+        keeper = Keeper(store)
+        if sources is None:
+            sources = {s.name: source_of(s, plant, keeper.knows) for s in plant.sources}
+        own = outputs_of(plant, now, {})
+        kept = _kept_audio(plant)
+    except BaseException:
+        store.close()
+        raise
+    return Equipment(plant, posts, sources, store, Keeper(store), numbers, own, tuple(others), kept)
+
+
+def reequip(plant: PlantSettings, old: Equipment, now: Now) -> Equipment:
+    """What changes with other settings; all that was said alike goes on as it is.
+
+    Args:
+        plant: the new settings.
+        old: in use.
+        now: as of `equip`.
+
+    Raises:
+        NearfarError: something cannot be opened; what is in use is as it was.
+        SettingError: another history, which needs a new start.
+    """
+    if plant.history.place != old.plant.history.place:
+        raise SettingError(
+            f"the history is {plant.history.place!r} now, {old.plant.history.place!r} before; end "
+            "this watch and start it again"
+        )
+    before = {hold.settings: hold for hold in old.posts.holds()}
+    holds = {
+        d: before[d] if _still_knows(before.get(d), keys) else DetectorHold(d, keys)
+        for d, keys in plant.detectors.items()
+    }
+    states = {key: post.station.state for key, post in old.posts.items()}
+    states = old.store.stations() | states
+    posts = Posts(plant, [_post(m, holds, old.numbers, states) for m in plant.machines])
+    sources = {s.name: _source_again(s, plant, old) for s in plant.sources}
+    return replace(
+        old, plant=plant, posts=posts, sources=sources, kept=_kept_audio(plant),
+        own=outputs_of(plant, now, old.own),
+    )  # fmt: skip
+
+
+def _still_knows(hold: DetectorHold | None, keys: Sequence[tuple[str, str]]) -> bool:
+    return hold is not None and all(key in hold.detector.sections for key in keys)
+
+
+def _post(
+    machine: MachineSettings, holds: Mapping[DetectorSettings, DetectorHold], numbers: Numbers,
+    states: Mapping[tuple[str, str], str],
+) -> Post:  # fmt: skip
+    settings = AlarmSettings(**machine.alarm)
+    state = states.get(machine.key, "")
+    return Post.of(machine.key, holds[machine.detector], settings, numbers, state)
+
+
+def _source_again(settings: SourceSettings, plant: PlantSettings, old: Equipment) -> ClipSource:
+    if settings in old.plant.sources:
+        return old.sources[settings.name]
+    return source_of(settings, plant, old.keeper.knows)
+
+
+def source_of(settings: SourceSettings, plant: PlantSettings, knows: Knows) -> ClipSource:
+    """A source, not begun yet.
+
+    Args:
+        settings: what is said of it.
+        plant: whose machines say how long a stream's clips are.
+        knows: which files were heard before.
+
+    Raises:
+        NearfarError: no such place, or an extra that is not installed.
+    """
+    s = settings
+    if s.kind == "folder":
+        from nearfar.service.sources.folder import FolderSource
+
+        return FolderSource(
+            s.name, Path(s.place), settle=s.settle, patience=s.patience, pair=pairing(s.pair),
+            clock=clock(s.time_pattern), machine=s.machine, section=s.section, poll=s.poll,
+            knows=knows, existing=s.existing,
+        )  # fmt: skip
+    seconds = s.clip_seconds or usual_seconds(_only(s, plant))
+    whose = {"machine": s.machine, "section": s.section or "00"}
+    if s.kind == "device":
+        from nearfar.service.sources.device import DeviceSource
+
+        return DeviceSource(s.name, s.place, rate=s.rate, seconds=seconds, **whose)
+    from nearfar.service.sources.pcm import PcmSource
+
+    if s.rate is None:
+        raise SettingError(f"{s.name}: a stream says nothing of its rate; say rate")
+    return PcmSource(
+        s.name, opened(s.place), rate=s.rate, form=s.form, channels=s.count, seconds=seconds,
+        **whose,
+    )  # fmt: skip
+
+
+def _only(source: SourceSettings, plant: PlantSettings) -> MachineSettings:
+    """The machine that a stream is of; the settings saw to it that there is one."""
+    return next(
+        machine for machine in plant.machines
+        if source.machine in ("", machine.name) and source.section in ("", machine.section)
+    )  # fmt: skip
+
+
+def opened(place: str) -> BinaryIO:
+    """A stream of bytes: standard input for "-", else a named pipe or a file.
+
+    Raises:
+        SettingError: it cannot be read.
+    """
+    if place == "-":
+        return sys.stdin.buffer
+    try:
+        # A pipe is opened for both: so nobody need write yet, and when who writes is started anew
+        # that is no end.
+        pipe = stat.S_ISFIFO(os.stat(place).st_mode)
+        return os.fdopen(os.open(place, os.O_RDWR if pipe else os.O_RDONLY), "rb", buffering=0)
+    except OSError as error:
+        raise SettingError(
+            f"{place}: cannot be read ({error.strerror}); name a pipe, as mkfifo makes them, or -"
+        ) from None
+
+
+def outputs_of(
+    plant: PlantSettings, now: Now, old: Mapping[object, Output]
+) -> dict[object, Output]:
+    """Outputs of a plant's settings; of those that are said as before the very same.
+
+    Raises:
+        NearfarError: settings that can never work, or an extra that is not installed.
+    """
+    made: dict[object, Output] = {}
+    if plant.mqtt is not None:
+        from nearfar.service.outputs.mqtt import MqttOutput
+
+        m = plant.mqtt
+        made[m] = old.get(m) or MqttOutput(
+            m.url, topic=m.topic, discovery=m.discovery, version=m.version, ca=m.ca, cert=m.cert,
+            key=m.key,
+        )  # fmt: skip
+    if plant.metrics:
+        from nearfar.service.outputs.metrics import MetricsOutput
+
+        key = ("metrics", plant.metrics)
+        made[key] = old.get(key) or MetricsOutput(plant.metrics, now)
+    if plant.on_alarm:
+        from nearfar.service.outputs.command import CommandOutput
+
+        key = ("command", plant.on_alarm)
+        made[key] = old.get(key) or CommandOutput(plant.on_alarm)
+    return made
+
+
+def _kept_audio(plant: PlantSettings) -> KeptAudio | None:
+    history = plant.history
+    if history.keep_audio == "none" or history.sound_folder is None:
+        return None
+    from nearfar.service.history.kept_audio import KeptAudio
+
+    return KeptAudio(history.sound_folder, history.keep_audio, history.audio_limit)

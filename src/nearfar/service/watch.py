@@ -1,0 +1,382 @@
+"""The watch: takes what sources give, hears it once, keeps what follows, and only then tells.
+
+All that changes anything happens in one thread, one clip after another. Sources and outputs have
+threads of their own and queues between, so that neither a slow disk nor a dead broker stops a clip.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import timedelta
+from functools import partial
+from typing import TYPE_CHECKING, Any, Protocol
+
+from nearfar.clips.clip import Clip
+from nearfar.errors import NearfarError, NearfarWarning, printable
+from nearfar.service.history.changes import Change
+from nearfar.service.incoming import ClipSource, Incoming, Notice, now
+from nearfar.service.intake import Intake
+from nearfar.service.news import AlarmEvent, Bulletin, MachineNow, Output, WatchNow
+from nearfar.service.observation import Observation
+from nearfar.service.observing import Piece, observe, pieces, unjudged
+from nearfar.service.posts import Post
+from nearfar.text import counted
+
+if TYPE_CHECKING:
+    from nearfar.service.equipment import Equipment
+    from nearfar.service.history.kept_audio import KeptAudio
+    from nearfar.service.holding import DetectorHold
+    from nearfar.sound.audio import ChannelOrder
+
+TICK = 1.0  # s between looks at the clock, at people's actions and at detectors on disk
+PRUNED = 3600.0  # s between two prunings
+
+
+class Tell(Protocol):
+    """Takes a line of the log: the event's name, a line for people, and facts for programs."""
+
+    def __call__(self, event: str, message: str, level: str = "info", **facts: Any) -> None:
+        """Write it."""
+
+
+class Watch:
+    """Hears what comes in until it is stopped, or until all of its sources have ended.
+
+    Args:
+        equipment: what to work with.
+        tell: takes lines of the log.
+        clock: seconds that only rise, for what is done each second.
+
+    >>> Watch.__call__.__doc__.splitlines()[0]
+    'Work until `stop`, or until no source will give anything any more.'
+    """
+
+    def __init__(
+        self, equipment: Equipment, tell: Tell, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._with = equipment
+        self._log = tell
+        self._clock = clock
+        self._intake = Intake()
+        self._stopped = threading.Event()
+        self._change: Callable[[Equipment], Equipment] | None = None
+        self._lock = threading.Lock()  # of all that `now` shows
+        self._started = now()
+        self._ready = False
+        self._clips = self._duplicates = 0
+        self._troubles: dict[str, str] = {}
+        self._ended: set[str] = set()
+        self._fed: dict[str, set[tuple[str, str]]] = {}  # source → machines that it gave clips of
+        self._acted = 0  # the last of people's actions that was taken up
+        self._said: Mapping[str, int] = {}
+        self._next = self._next_prune = 0.0
+
+    # ---- from any thread -------------------------------------------------------------------------
+
+    def stop(self) -> None:
+        """Let it end after the clip at hand."""
+        self._stopped.set()
+
+    def change(self, how: Callable[[Equipment], Equipment]) -> None:
+        """Have its equipment changed between two clips; `how` may raise a NearfarError."""
+        self._change = how
+
+    @property
+    def now(self) -> WatchNow:
+        """How it is, at this moment."""
+        have = self._with
+        with self._lock:
+            return WatchNow(
+                started=self._started, ready=self._ready,
+                machines={key: post.station.now for key, post in have.posts.items()},
+                queued=len(self._intake), clips=self._clips, duplicates=self._duplicates,
+                unkept=have.keeper.unkept, lost=have.keeper.lost, history=have.keeper.trouble,
+                sources=dict(self._troubles), outputs=tuple(o.health for o in have.outputs),
+            )  # fmt: skip
+
+    # ---- the loop --------------------------------------------------------------------------------
+
+    def __call__(self) -> None:
+        """Work until `stop`, or until no source will give anything any more.
+
+        Raises:
+            NearfarError: a source or an output that cannot be begun at all.
+        """
+        with warnings.catch_warnings():
+            warnings.simplefilter("always", NearfarWarning)
+            warnings.showwarning = self._warned
+            try:
+                self._begin()
+                while not self._stopped.is_set() and not self._is_over():
+                    self._step()
+            finally:
+                self._end()
+
+    def _begin(self) -> None:
+        have = self._with
+        # What people did while nothing ran is still to be taken up.
+        self._acted = min((post.station.acted for post in have.posts.values()), default=0)
+        said = have.store.said()
+        for output in have.outputs:
+            output.start()
+            self._tell_again(output, said.get(output.name))
+        for source in have.sources.values():
+            self._open(source)
+        self._ready, moment = True, now()
+        for post in have.posts.values():
+            post.station.resume(moment)
+        for post in have.posts.values():
+            self._tell(Bulletin(post.station.now))
+
+    def _open(self, source: ClipSource) -> None:
+        self._troubles[source.name] = ""
+        source.start(self._intake.put)
+
+    def _tell_again(self, output: Output, said: int | None) -> None:
+        """Events that it has not said before the watch ended; a new output is told none of old."""
+        if said is None:
+            return
+        for event in self._with.store.events(said):
+            post = self._with.posts.get((event.machine, event.section))
+            if post is not None:
+                output.tell(Bulletin(post.station.now, events=(event,)))
+
+    def _is_over(self) -> bool:
+        return len(self._ended) == len(self._with.sources) and not len(self._intake)
+
+    def _step(self) -> None:
+        item = self._intake.take(max(0.0, min(TICK, self._next - self._clock())))
+        if isinstance(item, Incoming):
+            self._hear(item)
+        elif item is not None:
+            self._notice(item)
+        self._tick()
+
+    def _end(self) -> None:
+        self._ready = False
+        self._intake.close()
+        have = self._with
+        for source in have.sources.values():
+            source.close()
+        for output in have.outputs:
+            output.close()
+        self._keep_said()
+        have.keeper.close(5.0)
+        have.store.close()
+
+    # ---- clips -----------------------------------------------------------------------------------
+
+    def _hear(self, incoming: Incoming) -> None:
+        have = self._with
+        try:
+            clip = have.posts.assigned(incoming.clip, incoming.source)
+        except NearfarError as error:
+            self._keep_unheard(Piece(incoming, incoming.clip), str(error))
+            return
+        post = have.posts[clip.machine, clip.section]
+        self._fed.setdefault(incoming.source, set()).add(post.key)
+        found = list(
+            pieces(replace(incoming, clip=clip), post.seconds, have.seconds(incoming.source))
+        )
+        for place, piece in enumerate(found, 1):
+            # The file is known only with the last of its clips: what is stopped is heard again.
+            self._one(post.key, piece, place == len(found))
+            if place < len(found):
+                if self._stopped.is_set():
+                    return
+                self._tick()
+
+    def _one(self, key: tuple[str, str], piece: Piece, last: bool) -> None:
+        have, files = self._with, piece.of.files if last else ()
+        post = have.posts[key]  # anew for each: a detector may have been replaced
+        hold = post.hold
+        seen = observe(piece, hold.detector, post.normality, have.keeper.has, hold.identity)
+        if seen is None:
+            self._duplicates += 1
+            have.keeper.keep(Change(None, files))
+            self._log("duplicate", f"{printable(piece.name)}: heard before, sample for sample",
+                      machine=key[0])  # fmt: skip
+            return
+        with self._lock:
+            self._clips += 1
+            events = post.station.take(seen)
+        row = self._keep(post, events, seen, files)
+        if have.kept is not None:
+            self._keep_sound(have.kept, piece, seen, hold.detector.order)
+        self._tell(Bulletin(post.station.now, seen, events, row))
+
+    def _keep_sound(
+        self, kept: KeptAudio, piece: Piece, seen: Observation, order: ChannelOrder
+    ) -> None:
+        before = kept.trouble
+        if kept.policy == "all" or seen.anomalous:  # a pair of files is read again for it
+            try:
+                kept.take(seen, piece.sound(order), alarmed=bool(seen.anomalous))
+            except NearfarError as error:
+                self._log("audio", str(error), "warning")
+        if kept.trouble not in ("", before):
+            self._log("audio", kept.trouble, "warning")
+
+    def _keep_unheard(self, piece: Piece, reason: str, files: Any = None) -> None:
+        """A row of what no machine here can be asked about, or of what never came whole."""
+        seen = unjudged(piece, reason)
+        if self._with.keeper.has(*seen.key, seen.digest):
+            return
+        row = self._with.keeper.keep(Change(seen, piece.of.files if files is None else files))
+        self._clips += 1
+        self._log("unjudged", f"{printable(piece.name)}: {seen.warning}", "warning",
+                  machine=seen.machine)  # fmt: skip
+        self._tell(Bulletin(MachineNow(*seen.key, clips=1, last=seen), seen, (), row))
+
+    # ---- all else --------------------------------------------------------------------------------
+
+    def _notice(self, notice: Notice) -> None:
+        level = "info" if notice.kind in ("back", "ended") else "warning"
+        self._log(notice.kind, notice.text, level, source=notice.source)
+        if notice.kind == "ended":
+            self._ended.add(notice.source)
+        if notice.kind in ("lost", "gone", "back"):
+            with self._lock:
+                self._troubles[notice.source] = "" if notice.kind == "back" else notice.text
+        for post in self._concerned(notice):
+            self._changed(post, partial(post.station.notice, notice))
+        if notice.files:
+            clip = Clip(notice.files[0].path, machine=notice.machine)  # type: ignore[arg-type]
+            incoming = Incoming(notice.source, clip, notice.at, notice.files)
+            self._keep_unheard(Piece(incoming, clip), notice.text)
+
+    def _concerned(self, notice: Notice) -> list[Post]:
+        posts = self._with.posts
+        if notice.machine:
+            return [post for key, post in posts.items() if key[0] == notice.machine]
+        fed = self._fed.get(notice.source)
+        if fed is None and len(self._with.sources) == 1:
+            return list(posts.values())
+        return [posts[key] for key in sorted(fed or ()) if key in posts]
+
+    def _tick(self) -> None:
+        clock = self._clock()
+        if clock < self._next:
+            return
+        self._next = clock + TICK
+        if self._change is not None:
+            self._reequip()
+        self._refresh()
+        self._act()
+        moment = now()
+        for post in self._with.posts.values():
+            self._changed(post, partial(post.station.tick, moment))
+        self._with.keeper.retry()
+        self._keep_said()
+        if self._with.keep is not None and clock >= self._next_prune:
+            self._next_prune = clock + PRUNED
+            self._prune(self._with.keep)
+
+    def _refresh(self) -> None:
+        """Take over detectors that were replaced on disk."""
+        for hold in self._with.posts.holds():
+            before = hold.identity
+            if line := hold.refresh():
+                self._log("detector", line, "info" if hold.identity != before else "warning")
+            if hold.identity != before:
+                self._renew(hold)
+
+    def _renew(self, hold: DetectorHold) -> None:
+        moment = now()
+        for post in self._with.posts.values():
+            if post.hold is hold:
+                self._changed(post, partial(post.renew, moment))
+
+    def _act(self) -> None:
+        """What people did about alarms since."""
+        try:
+            actions = self._with.store.actions(self._acted)
+        except NearfarError:
+            return  # the keeper says what is the matter with the history
+        for action in actions:
+            self._acted = action.id
+            for post in self._with.posts.values():  # whose alarm it is, stations know
+                self._changed(post, partial(post.station.act, action))
+
+    def _changed(self, post: Post, how: Callable[[], tuple[AlarmEvent, ...]]) -> None:
+        """Something other than a clip may have changed how a machine is."""
+        with self._lock:
+            events = how()
+        if events:
+            self._keep(post, events)
+            self._tell(Bulletin(post.station.now, events=events))
+
+    def _keep(
+        self, post: Post, events: tuple[AlarmEvent, ...], seen: Observation | None = None,
+        files: Any = (),
+    ) -> int | None:  # fmt: skip
+        station = post.station
+        return self._with.keeper.keep(
+            Change(seen, files, events, station.changed, (post.key, station.state))
+        )
+
+    def _keep_said(self) -> None:
+        """What outputs have said; not while rows wait, which are worth more."""
+        have = self._with
+        said = {output.name: output.said for output in have.outputs if output.said}
+        if said and not have.keeper.unkept and said != self._said:
+            self._said = said
+            have.keeper.keep(Change(None, said=said))
+
+    def _prune(self, keep: timedelta) -> None:
+        try:
+            kept = self._with.kept
+            gone = self._with.store.prune(keep, forget=None if kept is None else kept.forget)
+        except NearfarError as error:
+            self._log("prune", str(error), "warning")
+            return
+        if gone:
+            self._log(
+                "prune",
+                f"{counted(gone, 'row')} older than {counted(keep.days, 'day')} removed",
+                rows=gone,
+            )
+
+    def _tell(self, bulletin: Bulletin) -> None:
+        for event in bulletin.events:
+            self._log(
+                f"alarm {event.verb}", event.told,
+                "warning" if event.verb == "raised" else "info",
+                machine=event.machine, section=event.section, kind=event.kind, alarm=event.alarm,
+            )  # fmt: skip
+        for output in self._with.outputs:
+            output.tell(bulletin)
+
+    def _reequip(self) -> None:
+        how, self._change = self._change, None
+        assert how is not None
+        try:
+            new = how(self._with)
+        except NearfarError as error:
+            self._log("reload", f"not taken over, the old one goes on: {error}", "error")
+            return
+        old, before = self._with.sources, self._with.outputs
+        for name, source in old.items():
+            if new.sources.get(name) is not source:
+                source.close()
+                self._troubles.pop(name, None)
+                self._ended.discard(name)
+        for output in before:
+            if output not in new.outputs:
+                output.close()
+        with self._lock:
+            self._with = new
+        for output in new.outputs:
+            if output not in before:
+                output.start()
+        for name, source in new.sources.items():
+            if old.get(name) is not source:
+                self._open(source)
+        self._log("reload", "taken over")
+
+    def _warned(self, message: Warning | str, *_: Any, **__: Any) -> None:
+        self._log("warning", printable(str(message)), "warning")
