@@ -96,7 +96,8 @@ class Posts(Mapping[Key, Post]):
         Raises:
             DatasetError: of a machine or section that is not watched.
         """
-        key = self._plant.whose(clip, self._sources[source])
+        said = self._sources[source]
+        key = self._plant.whose(clip, said)
         if key is None:
             names = [called(*known) for known in self]
             asked = called(clip.machine, clip.section)
@@ -104,7 +105,8 @@ class Posts(Mapping[Key, Post]):
                 f"{clip.name}: nobody watches {asked!r}; {did_you_mean(asked, names)}. Name its "
                 "machine, or put it into a folder named as the machine"
             )
-        return replace(clip, machine=key[0], section=key[1])
+        channels = said.channels or clip.channels
+        return replace(clip, machine=key[0], section=key[1], channels=channels)
 
     def holds(self) -> list[DetectorHold]:
         """The detectors, each once."""
