@@ -27,6 +27,7 @@ from nearfar.cli.explain import explain
 from nearfar.cli.export_data import export_data
 from nearfar.cli.finetune import finetune
 from nearfar.cli.fit import fit, score, threshold
+from nearfar.cli.history import history
 from nearfar.cli.learn import learn
 from nearfar.cli.lines import tell
 from nearfar.cli.program import (
@@ -52,8 +53,8 @@ from nearfar.errors import NearfarError, NearfarWarning, in_shell, printable
 from nearfar.text import alike, one_line
 
 COMMANDS = (  # in the order of the help: what most people need first
-    check, fit, score, explain, timeline, report, threshold, learn, evaluate, compare, submit,
-    systems, features, finetune, embed, ablate, reproduce, download, export_data, simulate,
+    check, fit, score, explain, timeline, report, threshold, learn, history, evaluate, compare,
+    submit, systems, features, finetune, embed, ablate, reproduce, download, export_data, simulate,
     inspect, mask, doctor, cache, completion,
 )  # fmt: skip
 ENDINGS = {  # those that end in more ways than others

@@ -13,7 +13,7 @@ from sqlalchemy.dialects import sqlite
 
 from made_history import START, change, seen, stamp
 from nearfar.service.history.changes import Change
-from nearfar.service.history.questions import HistoryRow, Wanted, page_of
+from nearfar.service.history.questions import COUNTED, HistoryRow, Wanted, page_of
 from nearfar.service.history.store import HistoryStore
 from postgres_server import postgres  # noqa: F401
 
@@ -85,7 +85,9 @@ def test_pages_put_together_are_all_that_is_wanted_in_order(store, wanted, size)
     assert list(store.observations(*asked)) == whole
     assert list(store.observations(*asked, limit=size)) == whole[-size:]
     counts = store.counts(wanted)
-    assert sum(n for status in counts.values() for n in status.values()) == len(whole)
+    told = {name: sum(of[name] for of in counts.values()) for name in COUNTED}
+    assert told["judged"] + told["idle"] + told["unjudged"] == len(whole)
+    assert told["anomalous"] == sum(clip.anomalous is True for clip in whole)
 
 
 def test_a_time_without_a_zone_is_taken_as_it_stands(store):

@@ -18,6 +18,7 @@ from nearfar.service.history.translation import observed, unpacked
 from nearfar.service.observation import Observation
 
 PAGE = 1000  # rows that are read at once: no reader holds the database for longer
+COUNTED = ("judged", "anomalous", "idle", "unjudged")
 Reading = Callable[[], AbstractContextManager[Connection]]
 
 
@@ -138,18 +139,24 @@ def _pages(
 
 
 def counts_of(reading: Reading, wanted: Wanted) -> dict[tuple[str, str], dict[str, int]]:
-    """How many clips of each machine and section there are, by their status."""
+    """How many clips of each machine and section there are: `judged`, `idle`, `unjudged`.
+
+    Beside these, `anomalous` of those judged.
+    """
+    columns = (CLIPS.c.machine, CLIPS.c.status, CLIPS.c.anomalous)
     with reading() as connection:
         numbers = wanted.numbers(connection)
-        found = select(CLIPS.c.machine, CLIPS.c.status, func.count()).where(*wanted.bounds())
+        found = select(*columns, func.count()).where(*wanted.bounds()).group_by(*columns)
         if numbers is not None:
             found = found.where(CLIPS.c.machine.in_(numbers))
-        rows = list(connection.execute(found.group_by(CLIPS.c.machine, CLIPS.c.status)))
+        rows = list(connection.execute(found))
         names = {
             row.id: (read(row.machine), read(row.section))
             for row in connection.execute(select(MACHINES))
         }
     counts: dict[tuple[str, str], dict[str, int]] = {}
-    for machine, status, count in rows:
-        counts.setdefault(names[machine], {})[status] = count
+    for machine, status, anomalous, count in rows:
+        of = counts.setdefault(names[machine], dict.fromkeys(COUNTED, 0))
+        of[status] += count
+        of["anomalous"] += count if anomalous else 0
     return counts

@@ -324,8 +324,14 @@ class HistoryStore:
         """Clips with their places, for pages: see `questions.rows_of`."""
         return rows_of(self._access.reading, wanted, newest=newest, beyond=beyond, limit=limit)
 
+    def machines(self) -> list[tuple[str, str]]:
+        """(machine, section) of all that was ever heard, sorted."""
+        with self._access.reading() as connection:
+            rows = connection.execute(select(MACHINES.c.machine, MACHINES.c.section))
+            return sorted((read(machine), read(section)) for machine, section in rows)
+
     def counts(self, wanted: Wanted | None = None) -> dict[tuple[str, str], dict[str, int]]:
-        """(machine, section) → status → clips."""
+        """(machine, section) → how many clips, in all and of each kind: see `counts_of`."""
         return counts_of(self._access.reading, wanted or Wanted())
 
     def prune(
