@@ -192,18 +192,20 @@ def source_of(settings: SourceSettings, plant: PlantSettings, knows: Knows) -> C
             knows=knows, existing=s.existing,
         )  # fmt: skip
     seconds = s.clip_seconds or usual_seconds(_only(s, plant))
-    whose = {"machine": s.machine, "section": s.section or "00"}
+    machine, section = s.machine, s.section or "00"
     if s.kind == "device":
         from nearfar.service.sources.device import DeviceSource
 
-        return DeviceSource(s.name, s.place, rate=s.rate, seconds=seconds, **whose)
+        return DeviceSource(s.name, s.place, rate=s.rate, seconds=seconds, machine=machine,
+            section=section,
+        )  # fmt: skip
     from nearfar.service.sources.pcm import PcmSource
 
     if s.rate is None:
         raise SettingError(f"{s.name}: a stream says nothing of its rate; say rate")
     return PcmSource(
         s.name, opened(s.place), rate=s.rate, form=s.form, channels=s.count, seconds=seconds,
-        **whose,
+        machine=machine, section=section, chosen=s.channels,
     )  # fmt: skip
 
 
