@@ -15,8 +15,8 @@ from nearfar.clips.pairs import pairing
 from nearfar.errors import DatasetError, SettingError
 from nearfar.service.sources.folder import FolderSource
 
-SETTLE = 0.2
-WAYS = [pytest.param(None, id="events"), pytest.param(0.05, id="polling")]
+SETTLE = 0.1
+WAYS = [pytest.param(None, id="events"), pytest.param(0.05, id="polling", marks=pytest.mark.slow)]
 
 
 @pytest.fixture(autouse=True)
@@ -190,7 +190,7 @@ def test_names_with_line_breaks_and_bytes_that_are_no_text(tmp_path, wav):
     ]
     with listening(source_of(tmp_path)) as ear:
         for name in names:
-            moved_in(tmp_path / "new.wav", wav).rename(tmp_path / os.fsdecode(name))
+            placed(tmp_path / "new.part", wav).rename(tmp_path / os.fsdecode(name))
         ear.wait_for(*map(os.fsdecode, names))
         placed(tmp_path / os.fsdecode(b"\xff\n.mp3"), b"ID3")
         ear.wait_for(os.fsdecode(b"\xff\n.mp3"))
@@ -224,7 +224,9 @@ def test_a_folder_made_anew_is_watched_anew(tmp_path, wav):
         ear.wait_for("1.wav")
         placed(folder / "fan" / "2.wav", wav)
         ear.wait_for("2.wav")
-    assert ear.kinds == ["gone", "back"]
+    assert ear.names == ["1.wav", "2.wav"]
+    # A disk may give the new folder the number of the old one: then nobody saw it go.
+    assert ear.kinds in ([], ["gone", "back"])
 
 
 APART = [
@@ -353,13 +355,38 @@ def test_no_such_folder_and_impossible_settings_are_one_line(tmp_path):
         refused(lambda bad=bad: source_of(tmp_path, **bad), "seconds", error=SettingError)
 
 
+def test_an_event_that_got_lost_is_found_by_listing(tmp_path, wav, monkeypatch):
+    monkeypatch.setattr("nearfar.service.sources.folder._NET", 0.05)
+    monkeypatch.setattr(FolderSource, "_told", lambda source, path, happened: None)
+    with listening(source_of(tmp_path, settle=0.05)) as ear:
+        placed(tmp_path / "fan" / "1.wav", wav)
+        ear.wait_for("1.wav")
+    assert ear.names == ["1.wav"]
+
+
+def test_a_file_written_over_is_a_new_one(tmp_path, wav):
+    with listening(source_of(tmp_path)) as ear:
+        placed(tmp_path / "latest.wav", wav)
+        ear.wait_for("latest.wav")
+        moved_in(tmp_path / "latest.wav", wav)
+        ear.wait(lambda ear: len(ear.clips) == 2)
+    first, second = (given.files[0] for given in ear.clips)
+    assert first.modified != second.modified
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("poll", [None, 0.5])
-def test_ten_thousand_files_at_once(tmp_path, wav, poll):
-    with listening(source_of(tmp_path, poll=poll)) as ear:
+def test_ten_thousand_files_at_once(tmp_path, poll):
+    sound = np.random.default_rng(0).normal(0, 0.1, (2, 400))
+    content = write(tmp_path / "a.wav", sound).read_bytes()
+    folder = tmp_path / "in"
+    folder.mkdir()
+    with listening(source_of(folder, poll=poll)) as ear:
         for n in range(5_000):
-            placed(tmp_path / f"m{n % 20}" / f"{n}.wav", wav[: 44 + 400])
-            moved_in(tmp_path / f"m{n % 20}" / f"r{n}.wav", wav[:44] + b"\1" * (len(wav) - 44))
-        ear.wait(lambda ear: len(ear.clips) >= 5_000)
-    assert len(ear.names) == len(set(ear.names))
-    assert {f"r{n}.wav" for n in range(5_000)} <= set(ear.names)
+            placed(folder / f"m{n % 20}" / f"w{n}.wav", content)
+            moved_in(folder / f"m{n % 20}" / f"r{n}.wav", content)
+        ear.wait(lambda ear: len(ear.clips) >= 10_000)
+        placed(folder / "last.wav", content)
+        ear.wait_for("last.wav")
+    assert len(ear.names) == len(set(ear.names)) == 10_001
+    assert not ear.notices

@@ -178,9 +178,11 @@ class FolderSource:
                 wait = 0.0
                 self._burst += 1
                 path, happened = event
-                stamp = stamped(path)
-                if stamp is not None and not self._aside(path):  # else it is gone already
-                    self._offer(stamp, time.monotonic(), happened)
+                stamp, now = stamped(path), time.monotonic()
+                # None: it is gone already.
+                if stamp is not None and not self._aside(path) and not self._is_done(stamp, now):
+                    closed, moved = happened == "closed", happened == "moved"
+                    self._settling.see(stamp, now, closed=closed, moved=moved)
         if self._burst >= _BURST:
             self._burst = 0
             self._next_listing = min(self._next_listing, time.monotonic() + _CHECK)
@@ -245,7 +247,7 @@ class FolderSource:
         tree = walked(self._root)
         self.others = tree.others
         self._settling.listed()
-        fresh = [stamp for stamp in tree.files if not self._settling.knows(stamp)]
+        fresh = [stamp for stamp in tree.files if not self._is_done(stamp, now)]
         if self._first and not self._existing:
             self._leave(fresh)
             fresh = []
@@ -255,9 +257,7 @@ class FolderSource:
         self._first = False
         today = time.time_ns()
         for stamp in fresh:
-            if self._stop.is_set():
-                return
-            self._offer(stamp, now, "seen", age=max(0.0, (today - stamp.modified) / 1e9))
+            self._settling.see(stamp, now, age=max(0.0, (today - stamp.modified) / 1e9))
         self._follow(tree)
         ended = time.monotonic()
         self._next_listing = ended + max(self._every, _SHARE * (ended - now))
@@ -282,17 +282,17 @@ class FolderSource:
 
     # ---- files -----------------------------------------------------------------------------------
 
-    def _offer(self, stamp: Stamp, now: float, happened: Happened, age: float = 0.0) -> None:
+    def _is_done(self, stamp: Stamp, now: float) -> bool:
+        """Whether a file as it is was done with before, by this watch or by an earlier one."""
         if self._settling.knows(stamp):
-            return
+            return True
         if not self._knows((stamp,)):
-            closed, moved = happened == "closed", happened == "moved"
-            self._settling.see(stamp, now, closed=closed, moved=moved, age=age)
-            return
+            return False
         self._settling.skip(stamp)
         if side := sided(stamp.path, self._root, self._pair):  # its other half may be new
             for whole in self._partners.take(stamp, side, now, known=True):
                 self._give(whole)
+        return True
 
     def _settled(self, found: Settled, now: float) -> None:
         stamp, path = found.stamp, Path(found.stamp.path)

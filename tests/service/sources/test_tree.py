@@ -1,0 +1,61 @@
+"""A folder tree as it is on disk: what is a recording, what is oldest, what sends no events."""
+
+import os
+
+import pytest
+
+from nearfar.clips.moments import time_of
+from nearfar.service.incoming import Stamp
+from nearfar.service.sources.tree import by_age, stamped, tells_events, walked
+
+MOUNTS = """\
+/dev/sda1 / ext4 rw 0 0
+host:/export /data nfs4 rw 0 0
+/dev/sdb1 /data/local xfs rw 0 0
+//nas/share /mnt/with\\040blank cifs rw 0 0
+sshfs /home/me/far fuse.sshfs rw 0 0
+overlay /var/over fuse.fuse-overlayfs rw 0 0
+"""
+
+
+@pytest.mark.parametrize(
+    ("folder", "told"),
+    [
+        ("/hall", True), ("/data", False), ("/data/in/fan", False), ("/data/local/in", True),
+        ("/database", True), ("/mnt/with blank/in", False), ("/home/me/far", False),
+        ("/var/over", True),
+    ],
+)  # fmt: skip
+def test_network_disks_send_no_events(folder, told):
+    assert tells_events(folder, MOUNTS) is told
+
+
+def test_this_computers_own_disk_sends_events(tmp_path):
+    assert tells_events(str(tmp_path)) in (True, False)  # whatever it is, it can be asked
+
+
+def test_a_walk_finds_files_counts_others_and_ends(tmp_path):
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    (tmp_path / "a" / "b" / "up").symlink_to(tmp_path)
+    (tmp_path / "z").symlink_to(tmp_path / "a")
+    for name in ("a/1.wav", "a/b/2.FLAC", "a/b/3.mp3", "a/notes.txt", "a/1.wav.part", "a/.4.wav"):
+        (tmp_path / name).write_bytes(b"x")
+    tree = walked(str(tmp_path))
+    names = sorted(os.path.relpath(stamp.path, tmp_path) for stamp in tree.files)
+    assert names == ["a/1.wav", "a/b/2.FLAC", "a/b/3.mp3"]  # by their real places, once each
+    assert tree.others == 2
+    assert not tree.unreadable
+
+
+def test_a_stamp_is_of_a_file_alone(tmp_path):
+    path = tmp_path / "a.wav"
+    path.write_bytes(b"abc")
+    assert stamped(str(path)) == Stamp(str(path), 3, path.stat().st_mtime_ns)
+    assert stamped(str(tmp_path)) is stamped(str(tmp_path / "no.wav")) is stamped("a\0b") is None
+
+
+def test_the_time_in_a_name_counts_before_that_of_its_file():
+    old = Stamp("20200101_000000.wav", 1, 1_900_000_000 * 10**9)
+    new = Stamp("take.wav", 1, 1_700_000_000 * 10**9)
+    assert sorted([new, old], key=lambda s: by_age(s, time_of)) == [old, new]
+    assert sorted([new, old], key=lambda s: by_age(s, None)) == [new, old]
