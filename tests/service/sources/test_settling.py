@@ -138,6 +138,7 @@ def test_an_empty_file_is_told_of_once_and_never_given():
         disk.wait(PATIENCE / 3)
     assert not disk.given
     assert len(disk.unfinished) == 1
+    assert disk.settling.untold == 0  # whoever waits for an end need not wait for it
 
 
 def test_half_a_file_waits_for_the_rest_and_is_given_as_it_is_if_that_never_comes():
@@ -201,7 +202,7 @@ def test_a_file_that_vanishes_is_counted_and_nothing_else():
     disk.step()
     assert disk.settling.vanished == 1
     assert not disk.given
-    assert not len(disk.settling)
+    assert not disk.settling.untold
 
 
 def test_what_is_known_stays_so_while_it_is_listed_and_is_forgotten_when_long_gone():

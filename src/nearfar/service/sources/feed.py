@@ -19,10 +19,10 @@ from nearfar.text import lasting
 _RATES = (1_000, 1_000_000)  # Hz; as files have them
 
 
-class Piece(NamedTuple):
+class Segment(NamedTuple):
     """A clip of a stream.
 
-    >>> Piece(np.zeros((2, 8), np.float32), datetime(2026, 6, 15)).sound.shape
+    >>> Segment(np.zeros((2, 8), np.float32), datetime(2026, 6, 15)).sound.shape
     (2, 8)
     """
 
@@ -48,7 +48,7 @@ class Cutter:
         self._last: datetime | None = None
         self.held = 0  # samples of the piece that is not whole yet
 
-    def feed(self, block: NDArray[np.float32], arrived: datetime) -> Iterator[Piece]:
+    def feed(self, block: NDArray[np.float32], arrived: datetime) -> Iterator[Segment]:
         """Take a block; all of it is taken only when all pieces are.
 
         Args:
@@ -64,13 +64,13 @@ class Cutter:
             if self.held == self._samples:
                 yield self._piece(self._last)
 
-    def rest(self) -> Piece | None:
+    def rest(self) -> Segment | None:
         """What is there of a piece that will not become whole; it is let go of."""
         return self._piece(self._last) if self._last is not None and self.held else None
 
-    def _piece(self, ended: datetime) -> Piece:
+    def _piece(self, ended: datetime) -> Segment:
         length = timedelta(seconds=self.held / self._rate)
-        piece = Piece(np.concatenate(self._blocks, axis=1), ended - length)
+        piece = Segment(np.concatenate(self._blocks, axis=1), ended - length)
         self._blocks, self.held = [], 0
         return piece
 
@@ -123,14 +123,14 @@ class Feed:
         """Say something of the stream itself."""
         self._put(Notice(self.name, kind, printable(f"{self.name}: {text}"), self._machine))
 
-    def _give(self, piece: Piece) -> None:
+    def _give(self, piece: Segment) -> None:
         self._count_odd(piece)
         path = Path(self.name, f"{piece.began:%Y-%m-%dT%H:%M:%S.%f}")
         clip = Clip(path, machine=self._machine, section=self._section, time=piece.began)
         self.clips += 1
         self._put(Incoming(self.name, clip, audio=piece.sound, rate=self.rate))
 
-    def _count_odd(self, piece: Piece) -> None:
+    def _count_odd(self, piece: Segment) -> None:
         """NaN and infinity are told of when they begin; the clips with them say it, too."""
         odd = int(np.count_nonzero(~np.isfinite(piece.sound)))
         if odd and not self._odd:

@@ -95,7 +95,7 @@ class FolderSource:
         self._identity: tuple[int, int] | None = None
         self._every = poll or _NET
         self._next_listing = self._next_check = 0.0
-        self._first = True
+        self._first, self._listed = True, False
         self._burst = self._left_out = 0
         self._unreadable: dict[str, str] = {}
         self._said = ""  # the last trouble: told once, not each second
@@ -107,9 +107,14 @@ class FolderSource:
         return self._settling.vanished
 
     @property
+    def listed(self) -> bool:
+        """Whether all that was there at the start has been seen."""
+        return self._listed
+
+    @property
     def waiting(self) -> int:
-        """Files that are not complete yet, or whose other half is missing."""
-        return len(self._settling) + len(self._partners)
+        """Files of which nothing was told yet: not complete, or their other half is missing."""
+        return self._settling.untold + self._partners.untold
 
     def start(self, put: Put) -> None:
         """Begin; returns at once.
@@ -258,6 +263,7 @@ class FolderSource:
         today = time.time_ns()
         for stamp in fresh:
             self._settling.see(stamp, now, age=max(0.0, (today - stamp.modified) / 1e9))
+        self._listed = True
         self._follow(tree)
         ended = time.monotonic()
         self._next_listing = ended + max(self._every, _SHARE * (ended - now))

@@ -137,8 +137,11 @@ class Partners:
         self._groups: dict[tuple[str, str], dict[str, _Waits]] = {}
         self._paired: set[str] = set()  # folders in which a pair has been seen
 
-    def __len__(self) -> int:
-        return sum(map(len, self._groups.values()))
+    @property
+    def untold(self) -> int:
+        """Halves that wait, without those that were told of; from any thread."""
+        groups = list(self._groups.values())
+        return sum(not waits.told for group in groups for waits in list(group.values()))
 
     def take(self, stamp: Stamp, side: Side, now: float, *, known: bool = False) -> list[Whole]:
         """A half that is complete → the recordings that are now.

@@ -74,8 +74,10 @@ class Settling:
         self._given: dict[str, float] = {}  # path → when; of the last `settle` seconds
         self.vanished = 0  # files that went while they were waited for
 
-    def __len__(self) -> int:
-        return len(self._waiting)
+    @property
+    def untold(self) -> int:
+        """Files that wait, without those that were told of as unfinished; from any thread."""
+        return sum(not waits.told for waits in list(self._waiting.values()))
 
     def knows(self, stamp: Stamp) -> bool:
         """Whether the file as it is needs nothing more; asked for, it is remembered on."""

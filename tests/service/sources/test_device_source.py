@@ -10,8 +10,8 @@ import pytest
 from conftest import refused
 from listening import listening
 from nearfar.errors import NearfarError, SettingError
-from nearfar.service.sources import microphone
-from nearfar.service.sources.microphone import DeviceSource, devices
+from nearfar.service.sources import device as module
+from nearfar.service.sources.device import DeviceSource, devices
 
 RATE = 1000
 
@@ -70,8 +70,8 @@ def source_of(card, device="", **how):
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
-    monkeypatch.setattr(microphone, "_AGAIN", 0.02)
-    monkeypatch.setattr(microphone, "_WAIT", 0.02)
+    monkeypatch.setattr(module, "_AGAIN", 0.02)
+    monkeypatch.setattr(module, "_WAIT", 0.02)
 
 
 def test_blocks_become_clips_of_the_chosen_inputs():
@@ -98,7 +98,7 @@ def test_a_callers_block_is_its_own_again_when_it_returns():
 
 
 def test_what_comes_faster_than_it_is_taken_is_counted_and_the_caller_never_waits(monkeypatch):
-    monkeypatch.setattr(microphone, "_HELD", 2.0)
+    monkeypatch.setattr(module, "_HELD", 2.0)
     card, busy, first = Card(("USB", 2)), threading.Event(), threading.Event()
     source, heard = source_of(card), []
 
