@@ -333,6 +333,22 @@ def test_an_error_inside_is_told_and_the_source_goes_on(tmp_path, wav):
     assert "\n" not in told.text
 
 
+def test_a_file_that_cannot_be_given_is_named(tmp_path, wav):
+    def clock(stem):
+        if stem == "2":
+            raise ValueError("no such day")
+
+    source = source_of(tmp_path, clock=clock)
+    with listening(source) as ear:
+        ear.wait(lambda ear: source.listed)
+        for n in (1, 2, 3):
+            moved_in(tmp_path / f"{n}.wav", wav)
+        ear.wait_for("1.wav", "3.wav")
+        told = ear.wait_told("trouble")
+    assert "2.wav" in told.text
+    assert "no such day" in told.text
+
+
 def test_where_the_system_gives_no_watches_the_folder_is_listed(tmp_path, wav, monkeypatch):
     from nearfar.service.sources import folder as module
 

@@ -130,6 +130,23 @@ def test_a_stream_that_stalls_is_lost_and_comes_back():
     assert ear.kinds == ["lost", "back", "ended"]
 
 
+def test_samples_that_come_at_another_rate_are_told_of():
+    read, write = os.pipe()
+    time = [0.0]
+    source = source_of(open(read, "rb"), seconds=5.0, ticks=lambda: time[0])  # noqa: SIM115
+    with source._stream, listening(source) as ear:
+        while "format" not in ear.kinds:  # five seconds of sound in ten seconds
+            sent = len(ear.clips)
+            threading.Event().wait(0.02)  # so that it is waited for
+            time[0] += 10.0
+            os.write(write, bytes(4 * 5 * RATE))
+            ear.wait(lambda ear, n=sent: len(ear.clips) == n + 1)
+        os.close(write)
+        ear.wait_told("ended")
+    assert ear.kinds == ["format", "ended"]
+    assert "500 Hz and not at 1,000" in ear.notices[0].text
+
+
 def test_a_quiet_pipe_can_be_closed():
     read, write = os.pipe()
     with open(read, "rb") as stream, listening(source_of(stream)) as ear:

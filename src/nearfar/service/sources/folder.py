@@ -162,7 +162,11 @@ class FolderSource:
         self._hear(self._pause(time.monotonic()))
         now = time.monotonic()
         for found in self._settling.step(now):
-            self._settled(found, now)
+            try:
+                self._settled(found, now)
+            except Exception as error:  # it will not be looked at again, so it must be named
+                self._tell("trouble", f"{found.stamp.path}: not heard, {type(error).__name__}: "
+                           f"{first_line(error)}")  # fmt: skip
             if self._stop.is_set():
                 return
         for late in self._partners.late(now):

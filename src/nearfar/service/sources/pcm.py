@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from nearfar.errors import SettingError, did_you_mean, first_line
 from nearfar.service.incoming import Put, now
 from nearfar.service.sources.feed import Feed, check_stream
+from nearfar.service.sources.pace import Pace
 from nearfar.text import counted, lasting
 
 FORMS = ("s16le", "s24le", "s32le", "f32le", "s16be", "s24be", "s32be", "f32be")
@@ -97,6 +98,7 @@ class PcmSource:
         self._thread: Thread | None = None
         self._poll = _poll_of(stream)
         self._last = 0.0
+        self._pace, self._waited = Pace(rate), False
 
     def start(self, put: Put) -> None:
         """Begin; returns at once."""
@@ -123,9 +125,11 @@ class PcmSource:
 
     def _turn(self) -> bool:
         """Take what is there, or wait a moment for it; False at the end."""
-        if self._poll is not None and not self._poll.poll(_LOOK * 1e3):
-            self._mind_loss()
-            return True
+        if self._poll is not None and not self._poll.poll(0):
+            self._waited = True
+            if not self._poll.poll(_LOOK * 1e3):
+                self._mind_loss()
+                return True
         data = self._read()
         if data is None:  # a stream that does not block, and has nothing
             self._stop.wait(_LOOK)
@@ -154,6 +158,10 @@ class PcmSource:
         whole = len(self._rest) // self._frame * self._frame
         samples = samples_of(self._rest[:whole], self._form).reshape(-1, self._channels)
         del self._rest[:whole]
+        if real := self._pace.came(len(samples), self._ticks(), waited=self._waited):
+            self._feed.tell("format", f"samples come at {real:,} Hz and not at {self._rate:,}; "
+                            "look at rate, format and channels")  # fmt: skip
+        self._waited = False
         self._feed.take(np.ascontiguousarray(samples.T[self._rows]), arrived)
 
     def _mind_loss(self) -> None:
