@@ -244,15 +244,28 @@ def _draw(rows: Sequence[Sequence[str]]) -> None:
 
     from nearfar.cli.show import console, table_of
 
+    out = console()
+    bare = _needs(rows) > out.width
     styles = {"ANOMALOUS": "bold red", "not judged": "yellow"}
     # An empty column would take the room that names need.
     width = len(HEAD) if any(row[-1] for row in rows) else len(HEAD) - 1
     table = table_of(*HEAD[:width], right=RIGHT)
     place = HEAD.index("verdict")
     for row in rows:
-        verdict = Text(row[place], style=styles.get(row[place], ""))
-        table.add_row(*row[:place], verdict, *row[place + 1 : width])
-    console().print(table)
+        cells: list[str | Text] = [*row[:width]]
+        cells[place] = Text(row[place], style=styles.get(row[place], ""))
+        if bare:  # a name that is broken can be neither read nor copied
+            cells[2] = row[2].rpartition("/")[2]
+        table.add_row(*cells)
+    out.print(table)
+    if bare:
+        out.print("no room for folders; --csv FILE has all")
+
+
+def _needs(rows: Sequence[Sequence[str]]) -> int:
+    """How wide the table is; its last column is broken between words, down to so many."""
+    *widths, why = [max(map(len, column)) + 2 for column in zip(HEAD, *rows, strict=True)]
+    return sum(widths) + min(why, 24)
 
 
 def _row(clip: Observation) -> Sequence[str]:

@@ -150,10 +150,12 @@ class Access:
         return not (os.access(file, os.W_OK) and os.access(file.absolute().parent, os.W_OK))
 
     def _prepare(self, engine: Engine) -> None:
+        with engine.connect() as reader, reader.begin():  # writes nothing, and waits for nobody
+            current = is_current(reader, self.place)
+        if current and not (self._watching or self._memory):
+            return
         connection = self._connect(engine)
         try:
-            with connection.begin():
-                current = is_current(connection, self.place)
             if not current:
                 with connection.begin():
                     # Of two that open a new database at once the second waits, and finds it made.

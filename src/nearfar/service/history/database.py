@@ -198,9 +198,11 @@ def _set_up(connection: Any, _: object) -> None:
     connection.isolation_level = None
     cursor = connection.cursor()
     try:
-        if _of_others(cursor):  # it will be refused, and stays as it is
-            return
-        cursor.execute("PRAGMA auto_vacuum = INCREMENTAL")  # heeded before the first table alone
+        tables = {name for (name,) in cursor.execute("SELECT name FROM sqlite_master")}
+        if tables and not {"meta", "clips", "texts"} <= tables:
+            return  # it will be refused, and stays as it is
+        if not tables:  # heeded before the first table alone, and written each time
+            cursor.execute("PRAGMA auto_vacuum = INCREMENTAL")
         (mode,) = cursor.execute("PRAGMA journal_mode = WAL").fetchone()
         # In a WAL, NORMAL is safe against every end of a process; a power cut may take the last
         # commits, whole ones, whose files are then heard again. Without a WAL it is not safe.
@@ -209,12 +211,6 @@ def _set_up(connection: Any, _: object) -> None:
         cursor.execute("PRAGMA journal_size_limit = 16777216")  # a WAL that grew shrinks again
     finally:
         cursor.close()
-
-
-def _of_others(cursor: Any) -> bool:
-    """Has it tables, and none that tells a history?"""
-    tables = {name for (name,) in cursor.execute("SELECT name FROM sqlite_master")}
-    return bool(tables) and not {"meta", "clips", "texts"} <= tables
 
 
 def _begin(connection: Connection) -> None:
