@@ -6,6 +6,7 @@ from datetime import datetime, timedelta, timezone
 import numpy as np
 
 from nearfar.service.history.changes import Change
+from nearfar.service.history.store import HistoryStore
 from nearfar.service.incoming import Stamp
 from nearfar.service.news import AlarmEvent, StandingAlarm
 from nearfar.service.observation import Observation
@@ -64,3 +65,22 @@ def event(number, of=1, i=0, verb="raised", **given):
         number, of, "machine", "sound", clip.machine, clip.section, verb, clip.arrived,
         f"{clip.machine}: {verb}", **given,
     )  # fmt: skip
+
+
+def make_history(path):
+    """A history as a watch leaves it: two machines, and alarm 3, which nobody has acknowledged."""
+    store = HistoryStore.open(str(path), watching=True)
+    for i in range(40):
+        clip = seen(i, machine=("fan", "pump")[i % 2])
+        raised = i == 20
+        told = "fan: 3 of the last 5 clips are above the threshold"
+        event = AlarmEvent(
+            7, 3, "machine", "sound", "fan", "00", "raised", clip.arrived, told
+        )  # fmt: skip
+        standing = StandingAlarm(3, "machine", "sound", "fan", "00", clip.arrived, told)
+        store.keep(
+            Change(
+                clip, (stamp(i),), events=(event,) * raised, alarms=(standing,) * raised
+            )
+        )  # fmt: skip
+    store.close()

@@ -8,6 +8,7 @@ import pytest
 
 from conftest import TESTS, first_quick, machine_sound, write
 from evaluations import as_json, noisy
+from made_history import make_history
 from made_scores import made
 
 PAGE = (TESTS.parent / "docs" / "outputs.md").read_text(encoding="utf-8")
@@ -58,6 +59,14 @@ def hidden(dcase, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
+def heard(tmp_path_factory):
+    """What a watch has heard."""
+    place = tmp_path_factory.mktemp("heard") / "plant.db"
+    make_history(place)
+    return place
+
+
+@pytest.fixture(scope="module")
 def results(tmp_path_factory):
     """Two evaluations of the same clips."""
     root = tmp_path_factory.mktemp("results")
@@ -79,16 +88,19 @@ COMMANDS = {
     "compare": ("compare", "{results}/a.json", "{results}/b.json"),
     "inspect": ("inspect", "{press}"),
     "check": ("check", "{press}", *PLAIN),
+    "history": ("history", "{heard}"),
     "features": ("features", "{press}/c00.wav"),
     "features --select": ("features", "--select", "{dcase}"),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("title", first_quick(["check", *(t for t in COMMANDS if t != "check")]))
-def test_the_page_names_the_keys_of_the_json(run, dcase, press, hidden, results, title):
-    places = {"dcase": dcase, "press": press, "hidden": hidden, "results": results}
+def test_the_page_names_the_keys_of_the_json(run, dcase, press, hidden, heard, results, title):
+    places = {
+        "dcase": dcase, "press": press, "hidden": hidden, "heard": heard, "results": results,
+    }  # fmt: skip
     args = [arg.format(**places) for arg in COMMANDS[title]]
-    one_process = () if title in ("inspect", "compare") else ("--workers", 1)
+    one_process = () if title in ("inspect", "compare", "history") else ("--workers", 1)
     code, out, err = run(*args, *one_process, "--json", "-")
     assert code in (0, 1), err
     data = json.loads(out)

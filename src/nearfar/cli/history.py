@@ -257,6 +257,9 @@ def _draw(rows: Sequence[Sequence[str]]) -> None:
         if bare:  # a name that is broken can be neither read nor copied
             cells[2] = row[2].rpartition("/")[2]
         table.add_row(*cells)
+    # Reasons are broken first: words are read in two lines as in one.
+    names = [len(row[2].rpartition("/")[2] if bare else row[2]) for row in rows]
+    table.columns[2].min_width = min(max(names), out.width // 2)
     out.print(table)
     if bare:
         out.print("no room for folders; --csv FILE has all")
