@@ -2,6 +2,7 @@
 
 import math
 import sqlite3
+import threading
 from dataclasses import replace
 from datetime import timedelta
 
@@ -9,7 +10,7 @@ import pytest
 
 from conftest import refused
 from made_history import START, alarm, change, event, seen, stamp
-from nearfar.errors import SettingError
+from nearfar.errors import SettingError, StorageError
 from nearfar.service.history.changes import Action, Change, Unwritable
 from nearfar.service.history.store import HistoryStore
 from nearfar.service.incoming import Stamp
@@ -186,3 +187,58 @@ def test_a_history_in_memory_does_not_grow_for_ever(monkeypatch):
     store.keep(Change(seen(200)))
     assert list(store.observations()) == [seen(i) for i in range(151, 201)]
     store.close()
+
+
+def test_a_clip_takes_less_than_a_kilobyte(tmp_path):
+    """With its file, indexes and state, and with nothing in a WAL."""
+    path = tmp_path / "plant.db"
+    store = HistoryStore.open(str(path), watching=True)
+    for i in range(2000):
+        store.keep(change(i))
+    store.close()
+    assert path.stat().st_size / 2000 <= 1000
+    assert {p.name for p in tmp_path.iterdir()} == {"plant.db", "plant.db-lock"}
+
+
+def test_others_read_while_it_is_written(where):
+    store = HistoryStore.open(where, watching=True)
+    store.keep(change(0))
+    wrong, done = [], threading.Event()
+
+    def ask():
+        try:
+            last = 0
+            while not done.is_set():
+                found = list(store.observations())
+                assert found == [seen(i) for i in range(len(found))]
+                assert len(found) >= last
+                assert store.knows((stamp(0),))
+                last = len(found)
+        except BaseException as error:  # seen by the test, not by the thread's end
+            wrong.append(error)
+
+    readers = [threading.Thread(target=ask) for _ in range(2)]
+    for reader in readers:
+        reader.start()
+    for i in range(1, 150):
+        store.keep(change(i))
+    done.set()
+    for reader in readers:
+        reader.join()
+    store.close()
+    assert wrong == []
+
+
+@pytest.mark.slow
+def test_a_server_of_another_encoding_is_refused(postgres):  # noqa: F811
+    where = postgres.database("TEMPLATE template0 ENCODING 'LATIN1' LOCALE 'C'")
+    refused(lambda: HistoryStore.open(where), "LATIN1", "UTF8", error=StorageError)
+
+
+@pytest.mark.parametrize(
+    "where",
+    ["postgresql://plant:secret@127.0.0.1:1/none", "postgresql://plant:secret@[::1/none"],
+)
+def test_a_server_that_is_not_there_is_one_line_without_its_password(where):
+    told = refused(lambda: HistoryStore.open(where), error=StorageError)
+    assert "secret" not in told

@@ -226,6 +226,10 @@ def is_current(connection: Connection, place: str) -> bool:
 
 def _version(connection: Connection, place: str, known: set[str]) -> int | None:
     """Of the tables that are there; None if there are none."""
+    if connection.dialect.name == "postgresql":
+        encoding = connection.exec_driver_sql("SHOW server_encoding").scalar()
+        if encoding != "UTF8":  # it could not hold every name, and would say so at some row
+            raise StorageError(f"{place}: its encoding is {encoding}; make a database with UTF8")
     ours = known & set(DATA.tables)
     # A server's database may have tables of others beside ours; a file is one program's.
     if not ours and (not known or connection.dialect.name == "postgresql"):
