@@ -89,7 +89,7 @@ def history(
     for path, ending in ((csv, ".csv"), (as_json, ".json")):
         check_output(on_disk(path), endings=(ending,), inputs=inputs, ours=is_history_table,
                      replace=replace)  # fmt: skip
-    store = HistoryStore.open(place, make=False)
+    store = HistoryStore.open(place, make=False)  # who looks makes nothing
     try:
         _check_machine(store, wanted)
         _write(csv, _csv(_clips(store, wanted, limit)))
@@ -111,7 +111,7 @@ def moment_of(option: str, text: str | None) -> datetime | None:
     """
     if text is None:
         return None
-    try:
+    try:  # a day first: to `datetime` it is midnight, to whoever asks the whole of it
         day = date.fromisoformat(text)
     except ValueError:
         pass
@@ -160,6 +160,7 @@ def _csv(clips: Iterable[Observation]) -> Iterator[str]:
     from nearfar.scores.verdict import as_csv
     from nearfar.service.observation import Observation
 
+    # Of no clips, too, a table has its columns.
     columns = [field.name for field in fields(Observation)]
     yield as_csv([], columns)
     for some in _chunks(clips):
@@ -170,6 +171,7 @@ def _csv(clips: Iterable[Observation]) -> Iterator[str]:
 def _json(place: str, clips: Iterable[Observation]) -> Iterator[str]:
     from nearfar.service.observation import SCHEMA
 
+    # By hand, a row a line: the whole of it would not fit into memory, nor into an editor's line.
     yield f'{{\n "schema": {SCHEMA},\n "history": {json.dumps(place)},\n "clips": ['
     between = "\n  "
     for some in _chunks(clips):

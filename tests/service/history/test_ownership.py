@@ -1,5 +1,6 @@
 """One process watches into a history; its lock falls with it, however it ends."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -64,6 +65,32 @@ def test_a_second_watch_is_refused_until_the_first_is_killed(hold, tmp_path):
     refused(lambda: HistoryStore.open(str(path), watching=True), error=StorageError)
     store.close()
     HistoryStore.open(str(path), watching=True).close()
+
+
+FORKS = """
+import os, sys, time
+from nearfar.service.history.store import HistoryStore
+store = HistoryStore.open(sys.argv[1], watching=True)
+child = os.fork()
+if child == 0:
+    time.sleep(3600)
+print(child, flush=True)
+time.sleep(3600)
+"""
+
+
+def test_a_worker_that_outlives_its_watch_has_no_lock(tmp_path):
+    where = str(tmp_path / "plant.db")
+    watch = subprocess.Popen([sys.executable, "-c", FORKS, where], stdout=subprocess.PIPE)
+    worker = int(watch.stdout.readline())
+    try:
+        refused(lambda: HistoryStore.open(where, watching=True), f"process {watch.pid}")
+        watch.kill()
+        watch.wait()
+        HistoryStore.open(where, watching=True).close()
+    finally:
+        os.kill(worker, signal.SIGKILL)
+        stop([watch])
 
 
 def test_people_and_readers_need_no_lock(tmp_path):

@@ -112,7 +112,7 @@ def test_a_file_gives_its_room_back(tmp_path):
     store = HistoryStore.open(str(path), watching=True)
     sizes = []
     for turn in range(4):
-        for i in range(turn * 400, turn * 400 + 400):
+        for i in range(turn * 200, turn * 200 + 200):
             store.keep(later(i, days=turn * 100))
         store.prune(90 * DAY, at=START + (turn * 100 + 1) * DAY)
         aside = sqlite3.connect(path)

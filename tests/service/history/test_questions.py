@@ -62,7 +62,7 @@ def expected(wanted):
 some = st.none() | st.integers(-5, 20).map(lambda m: START + timedelta(minutes=m))
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(
     st.builds(
         Wanted, st.sampled_from([None, "m0", "m1", "none"]),

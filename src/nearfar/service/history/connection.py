@@ -21,7 +21,7 @@ from nearfar.service.history.database import (
     shown,
     storage_told,
 )
-from nearfar.service.history.ownership import claim_file, claim_server
+from nearfar.service.history.ownership import claim_file, claim_server, release_file
 from nearfar.service.history.schema import is_current, prepare
 
 
@@ -80,7 +80,7 @@ class Access:
                     yield connection
             except BaseException:
                 self._lost()
-                if not self._memory:
+                if not self._memory:  # which would be gone with its only connection
                     self._drop()
                 raise
 
@@ -109,8 +109,7 @@ class Access:
             if self._engine is not None:
                 self._engine.dispose()
             self._engine = None
-            if self._claim is not None:
-                os.close(self._claim)
+            release_file(self._claim)
             self._claim = None
 
     def _opened(self) -> Connection:
@@ -150,6 +149,7 @@ class Access:
         return not (os.access(file, os.W_OK) and os.access(file.absolute().parent, os.W_OK))
 
     def _prepare(self, engine: Engine) -> None:
+        """Lay down or migrate; a watch, or memory, has its writer then."""
         with engine.connect() as reader, reader.begin():  # writes nothing, and waits for nobody
             current = is_current(reader, self.place)
         if current and not (self._watching or self._memory):
@@ -171,6 +171,7 @@ class Access:
             connection.close()
 
     def _connect(self, engine: Engine) -> Connection:
+        # On a disk that cannot be written to even BEGIN IMMEDIATE is refused.
         connection = engine.connect().execution_options(writes=not self._still())
         if self._watching and self.dialect == "postgresql":
             try:

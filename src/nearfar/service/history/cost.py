@@ -37,6 +37,7 @@ def commit_cost(store: HistoryStore, changes: Sequence[Change]) -> CommitCost:
     True
     >>> store.close()
     """
+    # Both clocks: a disk that is waited for is no work of this core.
     begun, worked = time.perf_counter(), time.process_time()
     for change in changes:
         store.keep(change)

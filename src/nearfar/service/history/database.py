@@ -100,6 +100,8 @@ def _way_out(error: SQLAlchemyError) -> str:
         return "another program holds it; end that one's transaction"
     if "full" in said:
         return "free some space"
+    if "password" in said or "authentication" in said:
+        return "see its user, and give the password in PGPASSWORD or in a .pgpass file"
     if "readonly" in said or "unable to open" in said:
         return "it must be a place that can be written to"
     if "malformed" in said or "not a database" in said:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from contextlib import suppress
 from pathlib import Path
 
@@ -18,6 +19,21 @@ _HOLDER = (
     "AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())"
 )
 
+_held: set[int] = set()  # handles of this process
+
+
+def _let_go_in_child() -> None:
+    # A worker that was forked off has the lock too, as long as it lives, and may outlive a watch
+    # that was killed. To close a copy of a handle does not unlock it.
+    for handle in _held:
+        with suppress(OSError):
+            os.close(handle)
+    _held.clear()
+
+
+if sys.platform != "win32":
+    os.register_at_fork(after_in_child=_let_go_in_child)
+
 
 def claim_file(path: Path) -> int | None:
     """Lock a history's side file for this process.
@@ -26,7 +42,7 @@ def claim_file(path: Path) -> int | None:
         path: of the history.
 
     Returns:
-        A handle that holds the lock until it is closed; None where a system has no locks.
+        A handle for `release_file`; None where a system has no locks.
 
     Raises:
         StorageError: another process watches into it, or the side file cannot be made.
@@ -56,7 +72,16 @@ def claim_file(path: Path) -> int | None:
     with suppress(OSError):  # a full disk takes no number; the lock is ours all the same
         os.ftruncate(handle, 0)
         os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)  # for the one who is refused
+    _held.add(handle)
     return handle
+
+
+def release_file(handle: int | None) -> None:
+    """Let go of the lock of `claim_file`."""
+    # In a child of the process that took it the number may be another file's by now.
+    if handle in _held:
+        _held.discard(handle)
+        os.close(handle)
 
 
 def claim_server(connection: Connection, place: str) -> None:

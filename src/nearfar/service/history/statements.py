@@ -35,6 +35,7 @@ class Statements:
             rest = {c.name: insert.excluded[c.name] for c in table.c if c.name not in key}
             return insert.on_conflict_do_update(index_elements=list(key), set_=rest)
 
+        # Its number, or nothing where the sound is there: the caller tells the two apart.
         clip = make(CLIPS).on_conflict_do_nothing(index_elements=["machine", "digest"])
         self.clip = clip.returning(CLIPS.c.id)
         machine = make(MACHINES)
@@ -50,6 +51,7 @@ class Statements:
             index_elements=["key"], set_={"last": later}
         ).returning(TEXTS.c.id)
         self.file = replacing(FILES, "folder", "name")
+        # What happened does not change; told again after a crash it is the same event.
         self.event = make(EVENTS).on_conflict_do_nothing(index_elements=["id"])
         self.station = replacing(STATIONS, "machine")
         self.said = replacing(SAID, "output")

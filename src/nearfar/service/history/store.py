@@ -68,6 +68,7 @@ class HistoryStore:
         self._numbers: RowNumbers | None = None
         self._kept = 0
         self._memory = where in ("", "sqlite://")
+        # Opening may lose what is remembered, so that must be there before it.
         self._access = Access(where, watching=watching, make=make, lost=self._forget)
         self._make = Statements(self._access.dialect)
         self._numbers = RowNumbers(self._make)
@@ -162,10 +163,12 @@ class HistoryStore:
         return self._numbers
 
     def _row(self, connection: Connection, seen: Observation) -> int | None:
+        """Insert a clip; None where its sound is there."""
         numbers, row = self._numbering, packed(seen)
         row["machine"] = numbers.machine(connection, seen.key)
         for name, text in texts_of(seen).items():
             row[name] = numbers.text(connection, text, row["arrived"])
+        # No look before it: between a look and a write there would be room for a second.
         found = connection.execute(self._make.clip, row).scalar()
         return None if found is None else int(found)
 
@@ -190,6 +193,7 @@ class HistoryStore:
             connection.execute(self._make.event, event_row(event, number))
         if change.station is not None:
             key, state = change.station
+            # Most clips change it; an idle machine's do not, and a page less is written.
             if self._states.get(key) != state:
                 row = {"machine": machine(connection, key), "state": spelled(state)}
                 connection.execute(self._make.station, row)
@@ -215,6 +219,7 @@ class HistoryStore:
             SettingError: no such alarm.
             StorageError: it was not written.
         """
+        # The row at once, not only the audit: whoever looks next sees it, with no watch running.
         row: dict[str, Any] = {"shelved_until": None}
         if action.verb == "acknowledged":
             row = {"acknowledged": micros(action.at), "note": spelled(action.note)}
@@ -263,6 +268,7 @@ class HistoryStore:
         """The highest numbers that an alarm and an event ever had; 0 for none."""
         with self._access.reading() as connection:
             rows = connection.execute(select(META.c.key, META.c.value))
+            # What was pruned counts: a number that is given twice would be told once.
             pruned: dict[str, str] = {str(key): str(value) for key, value in rows}
             found = [
                 max(connection.execute(select(func.max(table.c.id))).scalar() or 0,
@@ -310,6 +316,7 @@ class HistoryStore:
         wanted = Wanted(machine, section, since, until)
         if limit is None:
             return (row.observation for row in self.rows(wanted))
+        # The newest are found from the end; the first rows of years need not be read for them.
         found = list(self.rows(wanted, newest=True, limit=limit))
         return (row.observation for row in reversed(found))
 

@@ -52,6 +52,7 @@ def parted(path: str) -> tuple[str, str]:
     >>> parted("hall/fan/1.wav"), parted("1.wav")
     (('hall/fan/', '1.wav'), ('', '1.wav'))
     """
+    # By text, not as a path: what is joined again must be the same to the letter.
     end = path.rfind("/") + 1
     return path[:end], path[end:]
 
@@ -70,6 +71,7 @@ def packed(seen: Observation) -> dict[str, Any]:
         "seconds": None if seen.seconds != seen.seconds else float(seen.seconds),
         "status": seen.status,
         "anomalous": None if seen.anomalous is None else int(seen.anomalous),
+        # Escaped as JSON has it, so that any text fits, and both databases can look into it.
         "faults": json.dumps(seen.faults) if seen.faults else None,
         "warning": spelled(seen.warning) if seen.warning else None,
     }
@@ -90,6 +92,7 @@ def observed() -> Select[Any]:
     words = [TEXTS.alias(name) for name in SHARED]
     joined: Any = CLIPS.join(MACHINES, MACHINES.c.id == CLIPS.c.machine)
     for name, table in zip(SHARED, words, strict=True):
+        # A text may be missing, a row never is for that.
         joined = joined.outerjoin(table, table.c.id == CLIPS.c[name])
     plain = [c for c in CLIPS.c if c.name not in (*SHARED, "machine")]
     names = [MACHINES.c.machine, MACHINES.c.section]
