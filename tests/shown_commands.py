@@ -11,6 +11,7 @@ import numpy as np
 import nearfar as nf
 from beats_folders import folder as beats
 from conftest import TESTS, TINY, machine_sound, write, write_machine
+from heard_clips import write_history
 from made_history import make_history
 from nearfar.parts.own import user_module
 from nearfar.scores.submission.plainyaml import dump_yaml
@@ -94,6 +95,7 @@ def make_world(root):
     _scores(root)
     _ground_truth(root)
     make_history(root / "plant.db")
+    write_history(root / "plant.db")
     (root / "meta.yaml").write_text(dump_yaml(SAID))
     (root / "report.pdf").write_bytes(PDF)
     with warnings.catch_warnings():

@@ -18,6 +18,7 @@ from typing import Any
 import typer
 
 from nearfar.cli import weights as cli_weights
+from nearfar.cli.alarms import alarms
 from nearfar.cli.check import check
 from nearfar.cli.compare import compare
 from nearfar.cli.doctor import doctor
@@ -53,7 +54,8 @@ from nearfar.errors import NearfarError, NearfarWarning, in_shell, printable
 from nearfar.text import alike, one_line
 
 COMMANDS = (  # in the order of the help: what most people need first
-    check, fit, score, explain, timeline, report, threshold, learn, history, evaluate, compare,
+    check, fit, score, explain, timeline, report, threshold, learn, history, alarms, evaluate,
+    compare,
     submit, systems, features, finetune, embed, ablate, reproduce, download, export_data, simulate,
     inspect, mask, doctor, cache, completion,
 )  # fmt: skip
