@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
+from heard_clips import heard, normal, station, verbs
 from nearfar.scores.alarms import AlarmRule
 from nearfar.scoring.calibrate import p_values, threshold
 from nearfar.service.alarms.hysteresis import ABOVE, BELOW, BETWEEN, Hysteresis
 from nearfar.service.alarms.raises import EXACT, chain_rate, rate_of
+from nearfar.service.alarms.wishes import AlarmSettings
 
 
 @pytest.mark.parametrize("share", [0.01, 0.1, 0.5])
@@ -69,6 +71,25 @@ def _hits(trials, n, rule, rate, clear, seed):
             latch.take(ABOVE if score > limit else BETWEEN if chance <= clear else BELOW)
         hits += latch.standing and not stood
     return hits
+
+
+@pytest.mark.slow
+def test_a_whole_station_raises_as_many_as_is_promised():
+    """Clips go through all that a watch asks of them; each trial is a machine of its own."""
+    n, trials, rng = 60, 15_000, np.random.default_rng(11)
+    allowed, hits = 5, 0
+    promised = rate_of(AlarmRule(2, 3), n, allowed, 0.2).value
+    known = normal(n=n, allowed=allowed)
+    for _ in range(trials):
+        ordered, scores = np.sort(rng.standard_normal(n)), rng.standard_normal(20)
+        limit, p = threshold(ordered, 0.1).value, p_values(ordered, scores)
+        here = station(AlarmSettings(AlarmRule(2, 3)), normality=known)
+        for k, (score, chance) in enumerate(zip(scores.tolist(), p.tolist(), strict=True)):
+            told = here.take(heard(k, p=chance, above=score > limit))
+        hits += ("machine", "sound", "raised") in verbs(told)
+    low, high = binom.interval(0.99, trials, promised)
+    print(f"{hits} of {trials}, promised {trials * promised:.1f}")
+    assert low <= hits <= high
 
 
 @pytest.mark.parametrize(
