@@ -56,7 +56,7 @@ def main() -> None:
     rows = [("n", "reference", "k", "h", "one error low", "exact p", "5 %", "17 %", "median",
              "kept", "delay of 1 sigma")]  # fmt: skip
     for n in COUNTS:
-        rows += [row("half", plain(n)), row("half + 1/√n", Cusum.of(n, RUN))]
+        rows += [row("half", plain(n)), row("half + 1/√n", Cusum.of(n, RUN) or plain(n))]
     print(aligned(rows))
 
 

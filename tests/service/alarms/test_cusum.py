@@ -85,7 +85,12 @@ def test_a_higher_score_never_adds_less(n):
     assert max(map(abs, both)) <= 1
 
 
-@pytest.mark.parametrize("n", [3, 10, 100, 1000])
+@pytest.mark.parametrize("n", [1, 2, 4])
+def test_of_a_handful_of_normals_nobody_can_tell(n):
+    assert Cusum.of(n, 1_000) is None
+
+
+@pytest.mark.parametrize("n", [5, 10, 100, 1000])
 def test_a_longer_run_needs_a_higher_limit(n):
     limits = [Cusum.of(n, run).limit for run in (100, 1_000, 10_000)]
     assert limits == sorted(limits)

@@ -9,10 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import nearfar as nf
-from conftest import machine_sound, write
+from conftest import DATA, machine_sound, write
 from heard_clips import normal
 from nearfar.errors import DatasetError
 from nearfar.service.alarms.normality import ENOUGH, Normality, gate_of
+from nearfar.service.alarms.promise import promise
+from nearfar.service.alarms.wishes import AlarmSettings
 from nearfar.sound.look import Look, look
 
 MARGIN = 10.0  # dB, of `NEAR_MARGIN`: what a verdict is not surprised by either
@@ -165,6 +167,18 @@ def test_a_detector_that_kept_no_traces_says_what_it_cannot_judge(fitted):
     assert known.faults(clip()) == ()
     assert known.faults(clip((-30.0, -95.0))) == ("far silent",)
     assert Normality.of(old, "pump", gate=-33.0).gate == -33.0
+
+
+@pytest.mark.parametrize("name", ["logmel", "s4", "adapted-shift"])
+def test_a_detector_of_long_ago_judges_what_it_can(name):
+    old = nf.load(DATA / "detectors" / name)
+    for by_domain in (False, True):
+        detector = replace(old, threshold_by_domain=by_domain)
+        known = Normality.of(detector, "fan")
+        assert {"idle", "wrong rate"} <= set(known.unknown)
+        assert known.own is None
+        assert known.is_running(-80.0)
+        assert "cannot tell" in promise(detector, AlarmSettings(), "fan").lines()[2]
 
 
 def test_a_machine_that_it_does_not_know_is_refused(fitted):

@@ -81,6 +81,11 @@ def test_drift_among_the_normals_themselves_is_counted():
     assert told().drifts is None
 
 
+def test_of_a_handful_of_normals_every_line_is_there():
+    lines = told(n=2, allowed=0, own=own("x.")).lines()
+    assert lines[-1] == "drift: of fewer than 5 normal clips nobody can tell"
+
+
 def test_few_days_tell_nothing_of_another_and_many_do():
     few = own("xxx....", "a") + own(".......", "b")
     line = next(line for line in told(own=few).lines() if "days or recordings" in line)

@@ -222,6 +222,11 @@ def test_drift_ends_by_itself_where_scores_are_again_as_they_were():
     assert verbs(told) == [("drift", "drift", "cleared")]
 
 
+def test_of_a_handful_of_normals_no_drift_is_told():
+    here = station(normality=normal(n=2, allowed=0))
+    assert not any(here.take(heard(n, p=0.34, above=False)) for n in range(200))
+
+
 def test_drift_stands_still_while_the_machine_sounds_wrong():
     here = station()
     told = [e for n in range(300) for e in here.take(heard(n, p=0.01))]

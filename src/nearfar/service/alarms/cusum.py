@@ -24,6 +24,8 @@ STEP = 0.05  # of a normal score
 # drift's: at a limit of 2 it takes six clips in a row, and an alarm 3/5 has been raised by three.
 LIMIT = 2.0
 SHIFT = 1.0  # σ, of the drift that is to be found soonest: half of it is the reference value
+# Normal clips, below which no score of a clip exceeds what k must be: of three no sum would rise.
+FEWEST = 5
 _NORMAL = NormalDist()
 
 
@@ -51,19 +53,23 @@ class Cusum:
     limit: int
 
     @classmethod
-    def of(cls, n: int, run: float) -> Cusum:
+    def of(cls, n: int, run: float) -> Cusum | None:
         """The scheme that n normal clips need, so that false warnings are `run` clips apart.
 
         n self-scores know the middle of normal scores to 1/√n σ. So the reference value is half
         of `SHIFT` and one such error more, and `run` is kept where they lie one error too low;
         where they are right it is far longer, see `run_length`. Without that margin a
         detector in six would warn three to ten times as often as was asked for: docs/alarms.md.
+
+        Returns:
+            None of fewer than `FEWEST`, which know nothing of normal's middle.
         """
-        return _scheme(n, run)
+        return None if n < FEWEST else _scheme(n, run)
 
     def weight(self, p_value: float) -> int:
         """What a clip adds to the sum, in steps; below 0 it takes away."""
-        middle = max(p_value - 0.5 / (self.n + 1), 0.25 / (self.n + 1))  # by domain n is another
+        # With thresholds by domain fewer clips are counted: p is the higher, and it warns late.
+        middle = max(p_value - 0.5 / (self.n + 1), 0.25 / (self.n + 1))
         score = -_NORMAL.inv_cdf(min(middle, 1 - 1e-12))
         return round(max(-LIMIT, min(score, LIMIT)) / STEP) - self.reference
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from nearfar.detector.section import FEW_SESSIONS
 from nearfar.scores.alarms import AlarmRule
-from nearfar.service.alarms.cusum import Cusum
+from nearfar.service.alarms.cusum import FEWEST, Cusum
 from nearfar.service.alarms.hysteresis import ABOVE, BELOW, BETWEEN, Hysteresis
 from nearfar.service.alarms.normality import Normality, OwnScore
 from nearfar.service.alarms.raises import RaiseRate, highest_rate, rate_of
@@ -116,14 +116,18 @@ class Promise:
     @cached_property
     def drifts(self) -> int | None:
         """Warnings of drift that the self-scores raise in that order; None likewise."""
-        if not self.normality.own:
+        scheme, total, count = self._scheme, 0, 0
+        if not self.normality.own or scheme is None:
             return None
-        scheme, total, count = Cusum.of(self.normality.n, self.settings.drift_run), 0, 0
         for one in self.normality.own:
             total = scheme.after(total, one.p_value)
             if total >= scheme.limit:
                 total, count = 0, count + 1
         return count
+
+    @property
+    def _scheme(self) -> Cusum | None:
+        return Cusum.of(self.normality.n, self.settings.drift_run)
 
     def _raised(self, own: Sequence[OwnScore]) -> int:
         latch, count = Hysteresis(self.settings.rule), 0
@@ -143,9 +147,7 @@ class Promise:
             "expect half"
         )
         found += [self._told_fewer()] * (self.expected > BEARABLE)
-        scheme = Cusum.of(self.normality.n, self.settings.drift_run)
-        said = "" if self.drifts is None else f"; the self-scores in their order: {self.drifts}"
-        return (*found, f"drift: {scheme.told()}{said}")
+        return (*found, self._told_drift())
 
     def _told_rule(self) -> str:
         rule, normal = self.settings.rule, self.normality
@@ -196,6 +198,12 @@ class Promise:
             + "; clips above the threshold come together: count on this number"
             * together
         )
+
+    def _told_drift(self) -> str:
+        if self._scheme is None:
+            return f"drift: of fewer than {FEWEST} normal clips nobody can tell"
+        said = "" if self.drifts is None else f"; the self-scores in their order: {self.drifts}"
+        return f"drift: {self._scheme.told()}{said}"
 
     def _told_sessions(self) -> str | None:
         found = self.sessions

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from nearfar.scores.alarms import AlarmRule
 from nearfar.service.alarms.hysteresis import ABOVE, BELOW
 
-EXACT = 7  # clips of a window, up to which its 3ⁿ states are followed; beyond it is simulated
-RUNS, CLIPS = 2_000, 1_500  # of a simulation
+EXACT = 5  # clips of a window, up to which its 3ⁿ states are followed; beyond it is simulated
+RUNS, CLIPS, WARM = 2_000, 1_500, 300  # of a simulation; the first clips are not counted
 _NODES = (24, 8)  # of the integral over what the thresholds may really be
 # Share by which a rate still changes; steps, for one that hardly ever clears: to four digits.
 _STEADY, _LONGEST = 1e-8, 2_000
@@ -110,7 +110,7 @@ def _simulated(rule: AlarmRule, chances: Chances) -> RaiseRate:
     window = np.zeros((len(chances), rule.of), dtype=np.int8)
     standing = np.zeros(len(chances), dtype=np.bool_)
     raised = np.zeros(len(chances))
-    warm = 3 * rule.of  # clips that fill the windows, and are not counted
+    warm = WARM + rule.of  # begun without an alarm, which is not how it is in the long run
     for step in range(CLIPS + warm):
         level = (rng.random(len(chances))[:, None] > edges[:, :2]).sum(axis=1)
         window[:, step % rule.of] = level

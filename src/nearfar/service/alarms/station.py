@@ -332,8 +332,8 @@ class Station:
         self._scheme: Cusum | None = None
         if normality is not None:
             self._scheme = Cusum.of(normality.n, self.settings.drift_run)
-            # Of another scheme the sum may be beyond its limit.
-            self._sum = min(self._sum, self._scheme.limit)
+        # Of another scheme the sum may be beyond its limit.
+        self._sum = min(self._sum, self._scheme.limit) if self._scheme else 0
 
     def _restore(self, state: str) -> None:
         try:
