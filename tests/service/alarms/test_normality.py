@@ -16,6 +16,7 @@ from nearfar.service.alarms.normality import ENOUGH, Normality, gate_of
 from nearfar.service.alarms.promise import promise
 from nearfar.service.alarms.wishes import AlarmSettings
 from nearfar.sound.look import Look, look
+from nearfar.sound.recorded import measure
 
 MARGIN = 10.0  # dB, of `NEAR_MARGIN`: what a verdict is not surprised by either
 STEREO = {"ratio": (4.0, 9.0), "coherence": (0.3, 0.6), "rates": (16_000,)}
@@ -72,6 +73,7 @@ def test_the_gate(level, running):
         (clip(ratio=15.0), ()),  # louder where it stands: that is the machine's own affair
         (clip(coherence=0.1), ("moved",)),
         (clip(rate=8_000), ("wrong rate",)),
+        (clip(rate=48_000), ()),  # to a system that hears 16 kHz it is the same
         (clip((-30.0,)), ("wrong channels",)),
     ],
 )
@@ -94,6 +96,13 @@ def test_of_a_machine_that_stands_the_hall_is_no_moved_microphone(look_):
 
 def test_but_a_dead_microphone_is_found_while_it_stands():
     assert normal(**STEREO).faults(clip((-95.0, -65.0))) == ("near silent",)
+
+
+@pytest.mark.parametrize("offset", [0.0, 0.1, -0.7])
+def test_a_constant_is_dead_whatever_it_is(offset):
+    audio = machine_sound(np.random.default_rng(2))
+    audio[1] = offset
+    assert normal(**STEREO).faults(look(audio, measure(audio, 16_000))) == ("far dead",)
 
 
 def test_what_normal_clips_had_themselves_is_no_fault():

@@ -13,6 +13,7 @@ from nearfar.detector.section import A_DAY, DOMAINS, LEVEL_MARGIN, NEAR_MARGIN
 from nearfar.health.shift import LEAST
 from nearfar.health.suspects import CLIPPED, CLIPPED_FROM, FLOOR, RATIO, is_twice
 from nearfar.service.alarms.sensors import CHANNELS
+from nearfar.sound.audio import SAMPLE_RATE
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 Range = tuple[float, float]
 STRAY = 0.05  # share of the normals, of which a gap of `NEAR_MARGIN` shows that the machine stood
 ENOUGH = 10  # clips, below which none is called astray
+# dBFS. No converter is as quiet by itself; it is what rounding leaves of a constant.
+DEAD = -120.0
 _DATED = 1e7  # s since 1970, above which a trace's moment is a time and no place in a recording
 
 
@@ -176,10 +179,14 @@ class Normality:
         return 2 if self.two else 1
 
     def _is_rate_odd(self, rate: int) -> bool:
-        return bool(self.rates) and rate not in self.rates
+        # Above what a system hears a rate changes no score: a stream of 48 kHz is as good as files
+        # of 16. Below it there is nothing in the upper half, or there was nothing in the normals'.
+        return bool(self.rates) and min(rate, SAMPLE_RATE) not in {
+            min(known, SAMPLE_RATE) for known in self.rates
+        }
 
     def _quiet(self, place: int, level: float) -> str:
-        if level == -math.inf:
+        if level <= DEAD:
             return "dead"
         return "silent" if level <= FLOOR and not self.floor[place] else ""
 

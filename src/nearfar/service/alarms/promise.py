@@ -67,6 +67,7 @@ class Promise:
     @property
     def clips_a_month(self) -> float:
         """While the machine runs: by the pace that was told or recorded, else end to end."""
+        # What somebody says of the days to come is worth more than how the normals were recorded.
         if self.settings.every is not None:
             return MONTH / self.settings.every
         known = self.normality.clips_a_day
@@ -110,7 +111,9 @@ class Promise:
         parts: dict[str, list[OwnScore]] = {}
         for one in own:
             parts.setdefault(one.session, []).append(one)
+        # Each from nothing: an evening's clips are no part of the next morning.
         alarmed = sum(self._raised(part) > 0 for part in parts.values())
+        # Of a single one there is no other day to compare with.
         return InOrder(len(parts), alarmed) if len(parts) > 1 else None
 
     @cached_property
@@ -121,7 +124,7 @@ class Promise:
             return None
         for one in self.normality.own:
             total = scheme.after(total, one.p_value)
-            if total >= scheme.limit:
+            if total >= scheme.limit:  # begun anew, as after a person has seen to it
                 total, count = 0, count + 1
         return count
 
@@ -187,6 +190,7 @@ class Promise:
                 "as measured: cannot tell, the detector does not know its clips' order in time; "
                 "fit on clips whose names or lists say it"
             )
+        # A hundred clips say little of a month's hundred thousand; the interval says how little.
         low, high = (self.clips_a_month * rate for rate in found.interval)
         alone = self.rate.value * found.clips
         together = low > self.expected
