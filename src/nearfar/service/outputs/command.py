@@ -105,7 +105,6 @@ class CommandOutput(Teller):
 
     def _run_once(self, parcel: Parcel) -> str:
         """Why it failed; "" if it did not."""
-        until = min(monotonic() + self._patience, self._until)
         try:
             process = subprocess.Popen(
                 self._words,
@@ -120,11 +119,37 @@ class CommandOutput(Teller):
         with process:
             # A killed watch is asked for by nobody: whatever happens here, nothing is left running.
             try:
-                printed = _exchange(process, _given(parcel), until)
-                return self._judge(process, printed)
+                return self._judge(process, self._exchange(process, _given(parcel)))
             finally:
                 if process.returncode is None:
                     _kill(process)
+
+    def _exchange(self, process: subprocess.Popen[bytes], given: bytes) -> bytes:
+        """Hand over and read, until it has ended or its time is over; what it printed, cut.
+
+        Neither a command that reads nothing, nor one that prints without end, nor a child that
+        lives on with its output can hold us.
+        """
+        printed, until = bytearray(), monotonic() + self._patience
+        with selectors.DefaultSelector() as chooser:
+            for pipe, mask in (
+                (process.stdin, selectors.EVENT_WRITE),
+                (process.stdout, selectors.EVENT_READ),
+            ):
+                if pipe is not None:
+                    os.set_blocking(pipe.fileno(), False)
+                    chooser.register(pipe, mask)
+            while monotonic() < min(until, self._until):  # the watch may be asked to end meanwhile
+                ended = process.poll() is not None
+                # Without pipes left to watch, select is but a wait.
+                for key, _ in chooser.select(0 if ended else LOOK):
+                    if key.fileobj is process.stdin:
+                        given = _written(chooser, process.stdin, given)
+                    elif not _read(process.stdout, printed):
+                        chooser.unregister(key.fileobj)
+                if ended:  # what it has printed was there at this look, but for what fills pipes
+                    break
+        return bytes(printed)
 
     def _judge(self, process: subprocess.Popen[bytes], printed: bytes) -> str:
         said = printable(printed.decode(errors="replace").strip())
@@ -158,34 +183,6 @@ def _environment(parcel: Parcel) -> dict[str, str]:
     # NUL ends a variable for the system; elsewhere it is as any other sign.
     told = {name: readable(str(value)).replace("\0", "\\0") for name, value in said.items()}
     return made | {f"NEARFAR_{name}": value for name, value in told.items()}
-
-
-def _exchange(process: subprocess.Popen[bytes], given: bytes, until: float) -> bytes:
-    """Hand over and read, until it has ended or its time is over; the begin of what it printed.
-
-    Neither a command that reads nothing, nor one that prints without end, nor a child that lives
-    on with its output can hold us.
-    """
-    printed = bytearray()
-    with selectors.DefaultSelector() as chooser:
-        for pipe, mask in (
-            (process.stdin, selectors.EVENT_WRITE),
-            (process.stdout, selectors.EVENT_READ),
-        ):
-            if pipe is not None:
-                os.set_blocking(pipe.fileno(), False)
-                chooser.register(pipe, mask)
-        while monotonic() < until:
-            ended = process.poll() is not None
-            # Without pipes left to watch, select is but a wait.
-            for key, _ in chooser.select(0 if ended else LOOK):
-                if key.fileobj is process.stdin:
-                    given = _written(chooser, process.stdin, given)
-                elif not _read(process.stdout, printed):
-                    chooser.unregister(key.fileobj)
-            if ended:  # what it has printed was there at this look, but for what fills pipes
-                break
-    return bytes(printed)
 
 
 def _written(chooser: selectors.BaseSelector, pipe: IO[bytes] | None, given: bytes) -> bytes:

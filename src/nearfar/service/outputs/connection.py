@@ -113,10 +113,9 @@ class Connection:
         self._chooser.modify(self._socket(), events)
         # TLS decrypts more than is asked for: what it holds, no select tells of.
         held = isinstance(here, ssl.SSLSocket) and here.pending() > 0
-        ready = {
-            key.fileobj: mask
-            for key, mask in self._chooser.select(0 if held else min(seconds, TURN))
-        }
+        wait = TURN if self.up else min(TURN, max(self._deadline - monotonic(), 0.0))
+        found = self._chooser.select(0 if held else min(seconds, wait))
+        ready = {key.fileobj: mask for key, mask in found}
         at_hand = ready.get(here, 0)
         if held or at_hand & selectors.EVENT_READ:
             self._client.loop_read()

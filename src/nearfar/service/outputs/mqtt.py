@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from pathlib import Path
 from threading import Lock
 from time import monotonic
 
-from nearfar.errors import SettingError, needs
+from nearfar.errors import SettingError, needs, printable
 from nearfar.service.news import Bulletin, MachineNow
 from nearfar.service.outputs.broker import Broker
 from nearfar.service.outputs.connection import Connection
@@ -26,6 +26,9 @@ from nearfar.service.outputs.teller import Teller
 from nearfar.service.outputs.topics import identifier, level, prefix
 
 Key = tuple[str, str]  # machine and section
+BRIEF = 5.0  # s: a connection that ends sooner may have ended for what it was sent
+STRIKES = 3  # such ends with one message alone on its way, until that is not sent any more
+SHUNNED = 600.0  # s that a topic is left alone which the broker refuses
 GOODBYE = 1.0  # s, beyond its patience, for saying that we are offline
 
 
@@ -105,6 +108,10 @@ class MqttOutput(Teller):
         self._connection: Connection | None = None
         self._line: deque[_Message] = deque()  # to be handed over next
         self._flying: dict[int, _Message] = {}  # handed over, not acknowledged
+        self._since, self._briefs = 0.0, 0  # when it connected; brief connections in a row
+        self._strikes: Counter[str] = Counter()
+        self._shunned: dict[str, float] = {}  # topic → until when
+        self._refusal = ""  # the last, a line
         self._lock = Lock()
         self._states: dict[Key, MachineNow] = {}  # of all machines
         self._due: dict[Key, None] = {}  # machines whose state has changed, in that order
@@ -190,9 +197,10 @@ class MqttOutput(Teller):
         if not at.up:
             self._lost(at)
             return
-        self._connection = at
+        self._connection, self._since = at, monotonic()
         self._wait = self._waits.first
         self._works()
+        self._trouble = self._refusal if self._shunned else ""
         # A broker without a memory of its own has lost what it retained.
         self._line.append(_Message(f"{self._topic}/status", "online", retain=True))
         with self._lock:
@@ -200,13 +208,36 @@ class MqttOutput(Teller):
 
     def _lost(self, at: Connection) -> None:
         at.close()
+        brief = self._connection is not None and monotonic() - self._since < BRIEF
+        self._briefs = self._briefs + 1 if brief else 0
+        if brief and len(self._flying) == 1:
+            self._strike(next(iter(self._flying.values())).topic)
         self._connection = None
-        self._failed(f"{self._broker.url}: {at.over}")
+        hint = "; does another watch tell the same topic?" if self._briefs >= STRIKES else ""
+        self._failed(f"{self._broker.url}: {at.over}{hint}")
         self._line.clear()
         self._flying.clear()
         self._box.again()
         self._pause(self._waits.refused if at.refused else self._wait)
         self._wait = min(2 * self._wait, self._waits.most)
+
+    def _strike(self, topic: str) -> None:
+        """A connection ended with this alone on its way: some brokers so refuse a message."""
+        self._strikes[topic] += 1
+        if self._strikes[topic] >= STRIKES:
+            self._shun(topic, "the connection broke each time")
+
+    def _shun(self, topic: str, why: str) -> None:
+        del self._strikes[topic]
+        self._shunned[topic] = monotonic() + SHUNNED
+        self._trouble = self._refusal = printable(f"{self._broker.url}: refuses {topic} ({why})")
+
+    def _is_shunned(self, topic: str) -> bool:
+        until = self._shunned.get(topic)
+        if until is not None and until <= monotonic():  # perhaps somebody has mended it
+            del self._shunned[topic]
+            return False
+        return until is not None
 
     def _turn(self, at: Connection, seconds: float | None) -> None:
         at.turn() if seconds is None else at.turn(seconds)
@@ -215,7 +246,8 @@ class MqttOutput(Teller):
             number, refusal = at.acknowledged.popleft()
             message = self._flying.pop(number, None)
             if refusal and message is not None:
-                self._trouble = f"{self._broker.url}: {message.topic} was refused: {refusal}"
+                # Mosquitto 2.0.11 hangs up besides: sent again it would do so for ever.
+                self._shun(message.topic, refusal)
             if message is not None and message.parcel is not None:
                 (self._box.lose if refusal else self._box.done)(message.parcel)
 
@@ -224,7 +256,14 @@ class MqttOutput(Teller):
             self._waker.recv(4096)
 
     def _hand_over(self, at: Connection) -> None:
-        while len(self._flying) < at.window and not at.over and (message := self._next()):
+        # After a brief one, one by one: so it is known which message a broker hangs up on.
+        careful = self._briefs > 0 and monotonic() - self._since < BRIEF
+        window = 1 if careful else at.window
+        while len(self._flying) < window and not at.over and (message := self._next()):
+            if self._is_shunned(message.topic):
+                if message.parcel is not None:
+                    self._box.lose(message.parcel)
+                continue
             number = at.publish(message.topic, message.payload, retain=message.retain)
             self._flying[number] = message
 

@@ -19,7 +19,7 @@ from nearfar.text import one_line
 
 SLOWEST = 10.0  # s that a client has from its connecting to its last byte
 MOST = 64  # clients at once; one more is turned away
-LOOK = 0.5  # s between looks for clients whose time is over
+LOOK = 0.2  # s between looks for clients whose time is over
 FORM = "HOST:PORT, such as 127.0.0.1:9600 or [::1]:9600; :9600 is of this computer alone"
 
 
