@@ -95,7 +95,7 @@ class CommandOutput(Teller):
                 self._works()
                 return self._box.done(parcel)
             self._failed(trouble)
-            log.warning("%s", self._trouble)
+            log.warning("%s", self._trouble, extra={"event": "command"})
             if wait is not None:
                 self._pause(wait)
             if self._closing and monotonic() >= self._until:
@@ -161,7 +161,7 @@ class CommandOutput(Teller):
             how = f"exit code {code}" if code > 0 else f"ended by signal {-code}"
             return f"{self._words[0]}: {how}; it said: {said or 'nothing'}"
         if said:
-            log.info("%s: %s", self._words[0], said)
+            log.info("%s: %s", self._words[0], said, extra={"event": "command"})
         return ""
 
 

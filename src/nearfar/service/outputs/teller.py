@@ -11,8 +11,7 @@ from nearfar.service.news import AlarmEvent, Bulletin, OutputHealth
 from nearfar.service.outputs.outbox import Outbox, Parcel
 from nearfar.text import one_line
 
-# Lines that an output has to say of itself, for the log of whoever runs the watch.
-log = logging.getLogger("nearfar.outputs")
+log = logging.getLogger("nearfar.watch")  # the watch's own: its lines are shown from info on
 AFTER_A_FAULT = 10.0  # s until work that failed for a fault of ours is begun again
 
 
@@ -109,7 +108,7 @@ class Teller:
                 self._work()
             except Exception as fault:  # day and night: others go on, and this one later
                 self._failed(f"a fault of nearfar's own, {type(fault).__name__}: {one_line(fault)}")
-                log.debug("%s", self.name, exc_info=True)
+                log.debug("%s", self.name, exc_info=True, extra={"event": "fault"})
                 self._box.again()
                 self._pause(AFTER_A_FAULT)
         self._end()
