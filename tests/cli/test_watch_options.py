@@ -28,14 +28,15 @@ PAIRS = [  # options, source, and the file that says the same
      "rec",
      '[[source]]\nfolder = "rec"\nsettle = 0.5\npoll = 5\npair = "NEAR=*_1.wav,FAR=*_2.wav"\n'
      'time_pattern = "%Y%m%d_%H%M%S"\nnear = 3\nfar = 1\nclip_seconds = 10\ncatch_up = false\n'),
-    ({"machine": "pump", "rate": 48_000, "form": "s24le", "channels": 4, "clip_seconds": 5.0}, "-",
+    ({"machine": "pump", "rate": 48_000, "form": "s24le", "channels": 4, "clip_seconds": 5.0,
+      "near": 3, "far": 4}, "-",
      '[[machine]]\nname = "pump"\n[[source]]\npcm = "-"\nrate = 48000\nformat = "s24le"\n'
-     'channels = 4\nclip_seconds = 5\nmachine = "pump"\n'),
+     'channels = 4\nclip_seconds = 5\nmachine = "pump"\nnear = 3\nfar = 4\n'),
     ({"machine": "pump"}, "mic:USB",
      '[[machine]]\nname = "pump"\n[[source]]\ndevice = "USB"\nmachine = "pump"\n'),
     ({"machine": "pump"}, "mic:",
      '[[machine]]\nname = "pump"\n[[source]]\ndevice = "default"\nmachine = "pump"\n'),
-    ({"alarm": "2/3", "clear": 0.3, "sensor_alarm": "1/2", "gate": "-55", "every": "10s"}, "rec",
+    ({"alarm": "2/3", "clear_p": 0.3, "sensor_alarm": "1/2", "gate": "-55", "every": "10s"}, "rec",
      '[alarm]\nrule = "2/3"\nclear = 0.3\nsensor = "1/2"\ngate = -55\nevery = 10\n'
      '[[source]]\nfolder = "rec"\n'),
     ({"gate": "off", "false_alarm_rate": 0.02}, "rec",
@@ -80,7 +81,7 @@ def test_the_length_of_a_streams_clips_is_that_of_normals(place):
 
 
 STREAMED = {"rate": 48_000, "form": "s24le", "channels": 2}
-FILED = {"settle": "2s", "poll": "5s", "pair": "x", "time_pattern": "x", "near": 1, "far": 2,
+FILED = {"settle": "2s", "poll": "5s", "pair": "x", "time_pattern": "x",
          "new_only": True}  # fmt: skip
 
 
@@ -118,7 +119,7 @@ MISTAKES = [
     ({"pair": "x"}, "rec", "--pair: pair 'x': say which names are near"),
     ({"alarm": "5/3"}, "rec", '--alarm "5/3"; it is k/n'),
     ({"gate": "loud"}, "rec", '--gate "loud"; it is a level in dBFS'),
-    ({"clear": 2.0}, "rec", "--clear 2.0; it is a p-value"),
+    ({"clear_p": 2.0}, "rec", "--clear 2.0; it is a p-value"),
     ({"mqtt": "mqtt://me:secret@b"}, "rec", "--mqtt: a URL with a user or password in it"),
     ({"metrics": "9600"}, "rec", '--metrics "9600"; it is HOST:PORT'),
     ({"on_alarm": "a 'b"}, "rec", "it is a program"),

@@ -49,15 +49,15 @@ from nearfar.cli.studies import ablate, evaluate
 from nearfar.cli.submit import submit
 from nearfar.cli.systems import features, systems
 from nearfar.cli.timeline import timeline
+from nearfar.cli.watch import watch
 from nearfar.cli.weights import cache
 from nearfar.errors import NearfarError, NearfarWarning, in_shell, printable
 from nearfar.text import alike, one_line
 
 COMMANDS = (  # in the order of the help: what most people need first
-    check, fit, score, explain, timeline, report, threshold, learn, history, alarms, evaluate,
-    compare,
-    submit, systems, features, finetune, embed, ablate, reproduce, download, export_data, simulate,
-    inspect, mask, doctor, cache, completion,
+    check, fit, score, explain, timeline, report, threshold, learn, watch, history, alarms,
+    evaluate, compare, submit, systems, features, finetune, embed, ablate, reproduce, download,
+    export_data, simulate, inspect, mask, doctor, cache, completion,
 )  # fmt: skip
 ENDINGS = {  # those that end in more ways than others
     check: exit_codes("something is wrong: a clip stands out, a name, a count"),
@@ -71,6 +71,7 @@ ENDINGS = {  # those that end in more ways than others
         "a lasting alarm stands (with --fail-on-alarm)",
         "none does, but some of the last recordings were not judged (with --fail-on-alarm)",
     ),
+    watch: exit_codes("nobody reads its output any more", endless=True),
 }
 
 

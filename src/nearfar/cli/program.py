@@ -9,10 +9,11 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
 from inspect import cleandoc
+from itertools import zip_longest
 from typing import Annotated, Any
 
 import typer
@@ -27,16 +28,20 @@ from nearfar.version import __version__
 COMPLETE = "_NEARFAR_COMPLETE"  # what a shell's script asks us by
 
 
-def exit_codes(one: str = "", three: str = "") -> str:
+def exit_codes(one: str = "", three: str = "", *, endless: bool = False) -> str:
     """How a command ends, where it has the codes 1 and 3 with what they mean.
+
+    Args:
+        one, three: what these mean; "" where it does not end so.
+        endless: it works until it is told to end, so that SIGTERM is no fault.
 
     >>> "; 1 " in exit_codes(), "; 1 a clip stands out; 2 " in exit_codes("a clip stands out")
     (False, True)
     """
     codes = (
-        "0 fine", one and f"1 {one}",
+        "0 fine, or ended (SIGTERM)" if endless else "0 fine", one and f"1 {one}",
         "2 a mistake in what was asked or in the data, told in one line", three and f"3 {three}",
-        "130 interrupted (Ctrl-C)", "143 ended (SIGTERM)",
+        "130 interrupted (Ctrl-C)", "143 ended (SIGTERM)" + " twice" * endless,
     )  # fmt: skip
     return f"Exit codes: {'; '.join(filter(None, codes))}."
 
@@ -84,6 +89,8 @@ _ADVICE = (
     ("--system", r",? or use a near-only system \(-s logmel\)", ""),
     ("--pair", r",? or pair them with --pair '[^']*'", ""),
 )
+# Options whose value may be left out, and what they are then told.
+_BARE = {"watch": {"--json": "-", "--explain-alarm": "own"}}
 _PYTHON = r", in Python with \S+\(.*?\)(?=$|;)"  # the other half of a way out
 # Whoever names a folder of recordings first has the two the wrong way round.
 _SWAPPED = (r"(?<=; )(make one with nearfar fit DATA -o DIR)", r"DETECTOR comes first; \1")
@@ -138,6 +145,7 @@ class Command(TyperCommand):
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Take the arguments; a mistake in them knows its command."""
         with _of(ctx):
+            args = spelled_out(args, _BARE.get(str(self.name), {}))
             _refuse_slips(self.params, args)
             return super().parse_args(ctx, args)
 
@@ -168,6 +176,21 @@ class Command(TyperCommand):
             found,
             key=lambda p: order.index(p.rich_help_panel) if p.rich_help_panel in order else -1,
         )
+
+
+def spelled_out(args: Sequence[str], bare: Mapping[str, str]) -> list[str]:
+    """The arguments, with the values of options that may stand without one.
+
+    >>> spelled_out(["d", "--json", "--once", "--json"], {"--json": "-"})
+    ['d', '--json', '-', '--once', '--json', '-']
+    """
+    found: list[str] = []
+    for arg, after in zip_longest(args, args[1:]):
+        found.append(arg)
+        # A dash alone is a value.
+        if arg in bare and (after is None or (after.startswith("-") and after != "-")):
+            found.append(bare[arg])
+    return found
 
 
 def _refuse_slips(parameters: Sequence[Any], args: Sequence[str]) -> None:

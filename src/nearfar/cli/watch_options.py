@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 STDIN, MICROPHONE = "-", "mic:"
 # What only one kind of source takes, and why another does not.
-OF_FOLDERS = ("settle", "poll", "pair", "time_pattern", "near", "far", "new_only")
+OF_FOLDERS = ("settle", "poll", "pair", "time_pattern", "new_only")
 OF_STREAMS = ("rate", "form", "channels")
 OF_PCM = ("form", "channels")
 # What says more of something that must itself be asked for.
@@ -24,7 +24,7 @@ MORE_OF = {
     "mqtt": ("mqtt_topic", "mqtt_version", "mqtt_ca", "mqtt_cert", "mqtt_key", "no_discovery"),
     "history": ("keep", "keep_audio", "audio_limit"),
 }
-FLAGS = {"form": "--format", "on_alarm": "--on-alarm", "rate": "--rate"}
+FLAGS = {"form": "--format", "clear_p": "--clear"}
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class WatchOptions:
     false_alarm_rate: float | None = None
     # of alarms
     alarm: str | None = None
-    clear: float | None = None
+    clear_p: float | None = None
     sensor_alarm: str | None = None
     gate: str | None = None
     every: str | None = None
@@ -143,7 +143,10 @@ class WatchOptions:
         from nearfar.service.plant import FORMS, SourceSettings
         from nearfar.service.toml_table import number_within, one_of
 
-        named: dict[str, Any] = {"machine": self.machine or "", "section": self.section or ""}
+        named: dict[str, Any] = {
+            "machine": self.machine or "", "section": self.section or "",
+            "channels": channels_of(self.near, self.far),
+        }  # fmt: skip
         seconds = self.read("clip_seconds", number_within(0.1, 86_400))
         if place != STDIN and not place.startswith(MICROPHONE):
             return self._folder(place, named, seconds)
@@ -176,8 +179,7 @@ class WatchOptions:
         made = SourceSettings(
             path.resolve().name or place, "folder", str(path), **named, clip_seconds=seconds,
             pair=self.read("pair", pair_of), time_pattern=self.read("time_pattern", time_pattern),
-            channels=channels_of(self.near, self.far), existing=not self.new_only,
-            poll=self.read("poll", duration),
+            existing=not self.new_only, poll=self.read("poll", duration),
         )  # fmt: skip
         settle = self.read("settle", duration)
         return made if settle is None else replace(made, settle=settle)
@@ -197,7 +199,7 @@ class WatchOptions:
 
         told = {
             "rule": self.read("alarm", rule), "sensor_rule": self.read("sensor_alarm", rule),
-            "clear": self.read("clear", p_value), "every": self.read("every", pause),
+            "clear": self.read("clear_p", p_value), "every": self.read("every", pause),
             "gate": self.read("gate", lambda value: gate(_number(value))),
         }  # fmt: skip
         return {name: value for name, value in told.items() if value is not None}

@@ -15,13 +15,11 @@ LOOK = 0.1  # s between two looks
 class ListedSource(ClipSource, Protocol):
     """A source that can say what is left of what it found.
 
-    >>> sorted(name for name in vars(ListedSource) if name in ("listed", "waiting"))
-    ['listed', 'waiting']
+    >>> "waiting" in vars(ListedSource)
+    True
     """
 
-    @property
-    def listed(self) -> bool:
-        """Has it looked through all that was there at the start?"""
+    listed: bool  # has it looked through all that was there at the start?
 
     @property
     def waiting(self) -> int:
@@ -33,15 +31,16 @@ class FiniteSource:
 
     Args:
         source: is asked until it has nothing more.
-        calm: s without anything new.
+        calm: s without anything new; `CALM` if not said.
 
     >>> FiniteSource.close.__doc__
     'Stop giving, and end its threads.'
     """
 
-    def __init__(self, source: ListedSource, calm: float = CALM) -> None:
+    def __init__(self, source: ListedSource, calm: float | None = None) -> None:
         self.name = source.name
-        self._source, self._calm = source, calm
+        self._source = source
+        self._calm = CALM if calm is None else calm
         self._put: Put = lambda given: None
         self._lock = Lock()
         self._within = 0  # puts that have not come back: a full queue makes them wait

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from nearfar.clips.clip import Clip
 from nearfar.errors import DatasetError, SettingError, did_you_mean
-from nearfar.text import called
+from nearfar.text import called, named
 
 if TYPE_CHECKING:
     from nearfar.detector.detector import Detector
@@ -70,18 +70,18 @@ class SourceSettings:
     place: str  # a folder; "-" (standard input) or a named pipe; a device, "" the usual one
     machine: str = ""  # "": the clip's own, or the only one there is
     section: str = ""
+    channels: tuple[int, int] | None = None  # near and far, from 1, where there are several
     # of folders
     settle: float = 2.0  # s without a change after which a file is whole
     patience: float = 600.0  # s for a file's other half, or its end
     poll: float | None = None  # s between listings; None: the file system tells
     pair: str | None = None  # NEAR=…,FAR=…; None: by the names that recorders give
     time_pattern: str | None = None
-    channels: tuple[int, int] | None = None  # near and far, from 1, in files of several
     existing: bool = True  # hear what is there at the start, too
     # of streams
     rate: int | None = None  # Hz
     form: str = "s16le"  # of FORMS
-    count: int = 2  # channels in the stream
+    count: int = 2  # channels in it; of more than two `channels` says which
     clip_seconds: float | None = None  # of a folder None: files are cut nowhere
 
 
@@ -164,6 +164,14 @@ class PlantSettings:
         for machine in self.machines:
             found[machine.detector] = (*found.get(machine.detector, ()), machine.key)
         return found
+
+    @property
+    def told(self) -> str:
+        """What is watched, in a line."""
+        usual = {"-": "standard input", "": "the usual input"}
+        names = [called(*machine.key) for machine in self.machines]
+        places = [usual.get(source.place, source.place) for source in self.sources]
+        return f"watching {named(names)}; hearing {named(places)}"
 
     def whose(self, clip: Clip, source: SourceSettings) -> Key | None:
         """The machine and section that a clip is judged as; None of one that nobody watches.

@@ -43,6 +43,7 @@ def source_in(
         "machine": table.take("machine", text_of, ""),
         "section": table.take("section", text_of, ""),
         "clip_seconds": table.take("clip_seconds", number_within(0.1, 86_400), None),
+        "channels": _channels(table),
     }
     special = _of_folder(table) if kinds == ["folder"] else _of_stream(table, kinds)
     table.done()
@@ -89,11 +90,6 @@ def with_seconds(source: SourceSettings, machines: tuple[MachineSettings, ...]) 
 
 def _of_folder(table: TomlTable) -> dict[str, Any]:
     """What is said of a folder alone."""
-    near = table.take("near", whole_number(1), None)
-    far = table.take("far", whole_number(1), None)
-    if (near is None) != (far is None) or (near is not None and near == far):
-        table.fault("near" if near else "far", "goes with the other channel; say near and far, "
-                    "two channels counted from 1")  # fmt: skip
     return {
         "settle": table.take("settle", duration, SourceSettings.settle),
         "patience": table.take("patience", duration, SourceSettings.patience),
@@ -101,8 +97,17 @@ def _of_folder(table: TomlTable) -> dict[str, Any]:
         "pair": table.take("pair", pair_of, None),
         "time_pattern": table.take("time_pattern", time_pattern, None),
         "existing": table.take("catch_up", truth, True),
-        "channels": (near, far) if near and far and near != far else None,
     }
+
+
+def _channels(table: TomlTable) -> tuple[int, int] | None:
+    """The two channels of near and far, where there are several."""
+    near = table.take("near", whole_number(1), None)
+    far = table.take("far", whole_number(1), None)
+    if (near is None) != (far is None) or (near is not None and near == far):
+        table.fault("near" if near else "far", "goes with the other channel; say near and far, "
+                    "two channels counted from 1")  # fmt: skip
+    return (near, far) if near and far and near != far else None
 
 
 def _of_stream(table: TomlTable, kinds: list[str]) -> dict[str, Any]:
@@ -116,7 +121,7 @@ def _of_stream(table: TomlTable, kinds: list[str]) -> dict[str, Any]:
     }  # fmt: skip
     if is_pcm:
         found["form"] = table.take("format", one_of(FORMS), SourceSettings.form)
-        found["count"] = table.take("channels", whole_number(2, 64), SourceSettings.count)
+        found["count"] = table.take("channels", whole_number(1, 64), SourceSettings.count)
     return found
 
 

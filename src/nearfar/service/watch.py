@@ -127,6 +127,7 @@ class Watch:
         for source in have.sources.values():
             self._open(source)
         self._ready, moment = True, now()
+        self._log("start", have.plant.told, machines=len(have.posts))
         for post in have.posts.values():
             post.station.resume(moment)
         for post in have.posts.values():
