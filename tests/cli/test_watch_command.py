@@ -62,7 +62,7 @@ def hand(tmp_path, monkeypatch):
         (["d", "rec", "--mqtt-ca", "x"], "--mqtt-ca says more of --mqtt"),
         (["d", "rec", "--machine", "pmp"], "did you mean 'pump'?"),
         (["d", "rec", "--once", "--new-only"], "--once and --new-only: nothing would be heard"),
-        (["d", "mic:", "--once", "--machine", "fan"], "--once: mic: never ends by itself"),
+        (["d", "mic:", "--once", "--machine", "fan"], "--once: a microphone never ends by itself"),
         (["d", "rec", "--on-alarm", "a 'b"], "--on-alarm"),
         (["d", "rec", "--json", "rec.wav"], "what is written here ends in .jsonl"),
         (["gone.toml"], "gone.toml: cannot be read (No such file or directory)"),
@@ -245,6 +245,20 @@ def test_a_signal_ends_it_after_the_clip_at_hand(live, sounds, number, code):
         assert "Traceback" not in log.read_text()
     finally:
         stop([process])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
+def test_a_signal_while_it_begins_ends_it_likewise(live, number, code):
+    """At any moment of its start: no traceback, and nothing is left that keeps the next one out."""
+    for wait in (0.2, 0.5, 0.8):
+        process, log = begun("p.toml", cwd=live)
+        time.sleep(wait)
+        process.send_signal(number)
+        finish(process)
+        # Before our own lines are reached the system ends it, and before the watch's main does.
+        assert process.returncode in (code, 128 + number, -number), log.read_text()
+        assert "Traceback" not in log.read_text() or process.returncode == -number
 
 
 @pytest.mark.slow

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from enum import StrEnum
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from nearfar.service.watch import Watch
 
 OWN = "own"  # of --explain-alarm: each machine's own rule
+ONCE_PATIENCE = 5.0  # s for what is not complete, where nothing more is expected
 
 
 class LogForm(StrEnum):
@@ -220,8 +221,6 @@ def _plant(
         raise SettingError(
             f"where are the recordings of {detector}? Name a folder, - for raw sound, or mic:"
         )
-    if once and source is not None and source.startswith((MICROPHONE,)):
-        raise SettingError(f"--once: {source} never ends by itself; end it with Ctrl-C")
     if once and options.new_only:
         raise SettingError("--once and --new-only: nothing would be heard; give one of them")
     # To explain an alarm nothing is heard.
@@ -280,6 +279,8 @@ def _run(plant: PlantSettings, as_json: Path | None, log: LogForm, *, once: bool
     from nearfar.service.logs import WatchLog
     from nearfar.service.watch import Watch
 
+    if once:
+        plant = _at_once(plant)
     begun: list[Watch] = []
 
     def now() -> WatchNow:
@@ -294,13 +295,13 @@ def _run(plant: PlantSettings, as_json: Path | None, log: LogForm, *, once: bool
     if not voice.quiet and not taken:
         ticker = Ticker([m.key for m in plant.machines], gone=gone)
         ticker.watching(now)
-    equipment = equip(plant, now, [out for out in (ticker, lines) if out is not None])
-    if once:
-        equipment = replace(equipment, sources=_finite(equipment.sources))
     stream: Any = AboveStatus(ticker, sys.stderr) if ticker and _together() else sys.stderr
-    with WatchLog(log.value, stream, quiet=voice.quiet) as told:
-        begun.append(Watch(equipment, _beside(told, log, ticker)))
-        with _signals(begun[0], plant, now) as caught:
+    with _signals(begun, plant, now) as caught:
+        equipment = equip(plant, now, [out for out in (ticker, lines) if out is not None])
+        if once:
+            equipment = replace(equipment, sources=_finite(equipment.sources))
+        with WatchLog(log.value, stream, quiet=voice.quiet) as told:
+            begun.append(Watch(equipment, _beside(told, log, ticker)))
             begun[0]()
             told("end", "ended")
     for broken in (out.broken for out in (ticker, lines) if out is not None):
@@ -308,6 +309,18 @@ def _run(plant: PlantSettings, as_json: Path | None, log: LogForm, *, once: bool
             raise broken
     if signal.SIGINT in caught:
         raise Interrupted(signal.SIGINT)
+
+
+def _at_once(plant: PlantSettings) -> PlantSettings:
+    """The same, and nobody waits long for the other half of a pair.
+
+    Raises:
+        SettingError: a source that has no end.
+    """
+    if any(source.kind == "device" for source in plant.sources):
+        raise SettingError("--once: a microphone never ends by itself; end it with Ctrl-C")
+    sources = (replace(s, patience=min(s.patience, ONCE_PATIENCE)) for s in plant.sources)
+    return replace(plant, sources=tuple(sources))
 
 
 def _finite(sources: Any) -> dict[str, Any]:
@@ -343,7 +356,7 @@ def _beside(told: WatchLog, log: LogForm, ticker: Ticker | None) -> Callable[...
 
 @contextmanager
 def _signals(
-    running: Watch, plant: PlantSettings, now: Callable[[], WatchNow]
+    begun: Sequence[Watch], plant: PlantSettings, now: Callable[[], WatchNow]
 ) -> Iterator[set[int]]:
     """Within it a signal lets the watch end after the clip at hand, or read plant.toml anew."""
     from nearfar.service.equipment import reequip
@@ -355,14 +368,19 @@ def _signals(
         if number in caught:  # a second Ctrl-C: whoever presses it does not want to wait
             raise Interrupted(number)
         caught.add(number)
-        running.stop()
+        if begun:
+            begun[0].stop()
+        elif number == signal.SIGINT:
+            raise Interrupted(number)
+        else:  # while detectors are read there is no clip at hand
+            sys.exit(0)
 
     def reread(number: int, _: object) -> None:
         file = plant.file
         if file is None:  # the terminal is closed
             end(number, None)
-        else:
-            running.change(lambda old: reequip(read_plant(file), old, now))
+        elif begun:  # else it is being read just now
+            begun[0].change(lambda old: reequip(read_plant(file), old, now))
 
     handlers: dict[int, Any] = {signal.SIGINT: end, signal.SIGTERM: end}
     if "SIGHUP" in signal.Signals.__members__:  # not on Windows
