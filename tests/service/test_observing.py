@@ -74,8 +74,8 @@ def test_what_was_kept_is_not_scored(tmp_path, detector, normal, monkeypatch):
 
 def test_a_machine_that_stands_is_idle_and_not_scored(tmp_path, detector, normal, monkeypatch):
     monkeypatch.setattr(nf.Detector, "judge_audio", None)
-    far_below = new() * 10 ** ((normal.gate + 10 + 5 - 60) / 20)
-    seen = seen_of(write(tmp_path / "off.wav", far_below), detector, normal)
+    far_below = new() * 10 ** (-30 / 20)  # three times as many dB as the gate is below
+    seen = seen_of(write(tmp_path / "off.wav", far_below, subtype="FLOAT"), detector, normal)
     assert (seen.status, seen.score, seen.anomalous) == ("idle", None, None)
     assert seen.near_level < normal.gate
 

@@ -228,7 +228,7 @@ def _plant(
 
 
 def _list_devices() -> None:
-    from nearfar.service.sources.microphone import devices
+    from nearfar.service.sources.device import devices
 
     found = devices()
     for line in found:

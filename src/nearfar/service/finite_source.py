@@ -19,7 +19,9 @@ class ListedSource(ClipSource, Protocol):
     True
     """
 
-    listed: bool  # has it looked through all that was there at the start?
+    @property
+    def listed(self) -> bool:
+        """Has it looked through all that was there at the start?"""
 
     @property
     def waiting(self) -> int:

@@ -161,6 +161,8 @@ def _observed(
     about = _about(piece, digest, identity, seen, audio, faults)
     if refusal or seen is None:
         return replace(about, warning=_reason(piece, refusal))
+    if normality.blinds(faults):
+        return replace(about, warning=f"cannot be heard: {', '.join(faults)}")
     if not normality.is_running(about.near_level):
         return replace(about, status="idle")
     return _judged(about, detector.judge_audio(piece.clip, ready, seen))

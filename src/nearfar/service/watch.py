@@ -264,8 +264,7 @@ class Watch:
         if clock < self._next:
             return
         self._next = clock + TICK
-        if self._change is not None:
-            self._reequip()
+        self._reequip()
         self._refresh()
         self._act()
         moment = now()
@@ -354,7 +353,8 @@ class Watch:
 
     def _reequip(self) -> None:
         how, self._change = self._change, None
-        assert how is not None
+        if how is None:
+            return
         try:
             new = how(self._with)
         except NearfarError as error:
