@@ -64,7 +64,9 @@ class WatchLog:
             level: one of `LEVELS`.
             facts: more for programs, as machine="pump"; a person reads them in the message.
         """
-        self._logger.log(LEVELS[level], "%s", message, extra={"event": event, "facts": facts})
+        # Whoever else listens to the logger gets what prints, too.
+        said = visible(message)
+        self._logger.log(LEVELS[level], "%s", said, extra={"event": event, "facts": facts})
 
 
 class _LineHandler(logging.Handler):
