@@ -333,6 +333,26 @@ def test_an_error_inside_is_told_and_the_source_goes_on(tmp_path, wav):
     assert "\n" not in told.text
 
 
+def test_a_folder_that_cannot_be_read_is_told_of_once(tmp_path, wav, monkeypatch):
+    scandir = os.scandir
+
+    def closed(path):
+        if os.path.basename(path) == "closed":
+            raise PermissionError(13, "Permission denied", path)
+        return scandir(path)
+
+    placed(tmp_path / "closed" / "1.wav", wav)
+    placed(tmp_path / "open" / "2.wav", wav)
+    monkeypatch.setattr("nearfar.service.sources.tree.os.scandir", closed)
+    with listening(source_of(tmp_path, poll=0.05)) as ear:
+        told = ear.wait_told("trouble")
+        ear.wait_for("2.wav")
+        placed(tmp_path / "open" / "3.wav", wav)
+        ear.wait_for("3.wav")
+    assert ear.kinds == ["trouble"]
+    assert "closed: cannot be read (Permission denied)" in told.text
+
+
 def test_a_file_that_cannot_be_given_is_named(tmp_path, wav):
     def clock(stem):
         if stem == "2":

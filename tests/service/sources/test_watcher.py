@@ -1,7 +1,10 @@
 """The system's own events: what happened to which file, by the name it has for the user."""
 
 import os
+import sys
 import threading
+
+import pytest
 
 from listening import moved_in
 from nearfar.service.sources.watcher import Watcher
@@ -37,3 +40,12 @@ def test_files_closed_and_moved_are_told_by_the_users_names(tmp_path):
     assert ("link/c.wav", "moved") in told
     assert not [path for path, _ in told if not path.startswith("link/")]
     assert len(told) == len(set(told))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="inotify is of Linux")
+def test_no_event_is_held_back_behind_a_file_that_leaves():
+    """Half a second by default, for all that comes after it: more than scoring a clip takes."""
+    from watchdog.observers.inotify_move_event_grouper import InotifyMoveEventGrouper
+
+    Watcher(lambda path, happened: None).close()
+    assert InotifyMoveEventGrouper().delay == 0
