@@ -360,7 +360,8 @@ def test_a_file_that_cannot_be_given_is_named(tmp_path, wav):
 
     source = source_of(tmp_path, clock=clock)
     with listening(source) as ear:
-        ear.wait(lambda ear: source.listed)
+        while not source.listed:
+            threading.Event().wait(0.01)
         for n in (1, 2, 3):
             moved_in(tmp_path / f"{n}.wav", wav)
         ear.wait_for("1.wav", "3.wav")

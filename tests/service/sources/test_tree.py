@@ -1,6 +1,7 @@
 """A folder tree as it is on disk: what is a recording, what is oldest, what sends no events."""
 
 import os
+from datetime import datetime
 
 import pytest
 
@@ -37,8 +38,7 @@ def test_this_computers_own_disk_sends_events(tmp_path):
 def test_a_walk_finds_files_counts_others_and_ends(tmp_path):
     (tmp_path / "a" / "b").mkdir(parents=True)
     (tmp_path / "a" / "b" / "up").symlink_to(tmp_path)
-    for n in range(20):  # in whatever order the disk lists them
-        (tmp_path / f"z{n}").symlink_to(tmp_path / "a")
+    (tmp_path / "z").symlink_to(tmp_path / "a")
     for name in ("a/1.wav", "a/b/2.FLAC", "a/b/3.mp3", "a/notes.txt", "a/1.wav.part", "a/.4.wav"):
         (tmp_path / name).write_bytes(b"x")
     tree = walked(str(tmp_path))
@@ -48,11 +48,25 @@ def test_a_walk_finds_files_counts_others_and_ends(tmp_path):
     assert not tree.unreadable
 
 
+def test_what_can_be_reached_without_a_link_is_named_without_one(tmp_path):
+    for n in range(12):  # in whatever order the disk lists them
+        (tmp_path / f"l{n}").symlink_to(tmp_path / f"d{n}")
+        (tmp_path / f"d{n}").mkdir()
+        (tmp_path / f"d{n}" / "1.wav").write_bytes(b"x")
+    found = sorted(os.path.relpath(stamp.path, tmp_path) for stamp in walked(str(tmp_path)).files)
+    assert found == sorted(f"d{n}/1.wav" for n in range(12))
+
+
 def test_a_stamp_is_of_a_file_alone(tmp_path):
     path = tmp_path / "a.wav"
     path.write_bytes(b"abc")
     assert stamped(str(path)) == Stamp(str(path), 3, path.stat().st_mtime_ns)
     assert stamped(str(tmp_path)) is stamped(str(tmp_path / "no.wav")) is stamped("a\0b") is None
+
+
+def test_a_time_before_all_clocks_is_none():
+    first = Stamp("0001.wav", 1, 0)
+    assert by_age(first, lambda stem: datetime(1, 1, 1)) == by_age(first, None)
 
 
 def test_the_time_in_a_name_counts_before_that_of_its_file():

@@ -6,6 +6,7 @@ import os
 import re
 import stat
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -126,8 +127,11 @@ def by_age(stamp: Stamp, clock: Callable[[str], datetime | None] | None) -> tupl
     ['run 9.wav', 'run 10.wav']
     """
     path = Path(stamp.path)
-    began = clock(path.stem) if clock is not None else None
-    seconds = stamp.modified / 1e9 if began is None else began.timestamp()
+    seconds = stamp.modified / 1e9
+    # A pattern of the user's may find the year 1, which no clock of a system counts from.
+    with suppress(ValueError, OverflowError, OSError):
+        if clock is not None and (began := clock(path.stem)) is not None:
+            seconds = began.timestamp()
     return seconds, _counted(path.name), stamp.path
 
 
