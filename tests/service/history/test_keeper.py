@@ -4,14 +4,15 @@ import contextlib
 import sqlite3
 import subprocess
 from dataclasses import replace
+from datetime import timedelta
 from itertools import pairwise
 
 import pytest
 
 from conftest import refused
-from made_history import alarm, change, event, seen, stamp
+from made_history import START, alarm, change, event, seen, stamp
 from nearfar.errors import StorageError
-from nearfar.service.history.changes import Change
+from nearfar.service.history.changes import Action, Change
 from nearfar.service.history.keeper import AT_ONCE, FIRST_WAIT, LONGEST_WAIT, Keeper
 from nearfar.service.history.questions import Wanted
 from nearfar.service.history.store import HistoryStore
@@ -34,11 +35,11 @@ class Down:
         self.store, self.down, self.tries = store, False, 0
 
     def __getattr__(self, name):
-        def call(*args):
+        def call(*args, **given):
             self.tries += 1
             if self.down:
                 raise StorageError("plant.db: database or disk is full; free some space")
-            return getattr(self.store, name)(*args)
+            return getattr(self.store, name)(*args, **given)
 
         return call
 
@@ -169,7 +170,45 @@ def test_what_waits_is_known(store, clock):
     assert not keeper.knows(())
     assert not keeper.knows((stamp(2),))
     down.down = False
+    clock.now += LONGEST_WAIT
     assert keeper.has(seen(0).machine, "00", seen(0).digest)
+
+
+def test_what_cannot_be_read_is_not_asked_at_each_clip(store, clock):
+    down = Down(store)
+    keeper = Keeper(down, clock=clock)
+    keeper.keep(change(0, alarms=(alarm(3),)))
+    store.act(Action(0, 3, "acknowledged", START))
+    assert [action.alarm for action in keeper.actions(0)] == [3]
+    down.down = True
+    assert keeper.actions(0) == []
+    assert "full" in keeper.trouble
+    tries = down.tries
+    for i in range(1, 20):
+        assert not keeper.has(seen(i).machine, "00", seen(i).digest)
+        assert not keeper.knows((stamp(i),))
+        assert keeper.actions(0) == []
+        assert keeper.keep(change(i)) is None
+        assert keeper.prune(timedelta(0)) == 0
+    assert down.tries == tries
+    down.down = False
+    clock.now += LONGEST_WAIT
+    keeper.retry()
+    assert keeper.trouble == ""
+    assert [action.alarm for action in keeper.actions(0)] == [3]
+    assert keeper.knows((stamp(19),))
+    assert keeper.prune(timedelta(0)) == 20
+
+
+def test_trouble_ends_though_nothing_waits(store, clock):
+    down = Down(store)
+    down.down = True
+    keeper = Keeper(down, clock=clock)
+    assert keeper.actions(0) == []
+    down.down = False
+    clock.now += LONGEST_WAIT
+    keeper.retry()
+    assert keeper.trouble == ""
 
 
 def test_closing_tries_once_more_and_counts(store, clock):

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from datetime import timedelta
 from itertools import islice
+from typing import TypeVar
 
 from nearfar.errors import StorageError
-from nearfar.service.history.changes import Change, Unwritable
+from nearfar.service.history.changes import Action, Change, Unwritable
 from nearfar.service.history.store import HistoryStore
 from nearfar.service.incoming import Stamp
 from nearfar.service.news import AlarmEvent, StandingAlarm
@@ -18,6 +20,8 @@ from nearfar.text import counted
 FIRST_WAIT, LONGEST_WAIT = 1.0, 60.0  # s, between tries; each is twice as long as the last
 AT_ONCE = 200  # changes that are caught up in one go: a new clip shall not wait for all of them
 MOST_EVENTS = 10_000  # of clips that were given up: the alarms of a night, not of a year
+
+Answer = TypeVar("Answer")
 
 
 class Keeper:
@@ -48,7 +52,7 @@ class Keeper:
         self._alarms: dict[int, StandingAlarm] = {}
         self._error = ""
         self._refusal = ""
-        self._wait, self._due = FIRST_WAIT, 0.0
+        self._wait, self._due, self._blind = FIRST_WAIT, 0.0, 0.0
         self.lost = 0  # clips that were given up
 
     @property
@@ -66,11 +70,8 @@ class Keeper:
 
     def knows(self, files: tuple[Stamp, ...]) -> bool:
         """Are these files done, or wait to be kept as such? Never raises."""
-        try:
-            if self._store.knows(files):
-                return True
-        except StorageError as error:
-            self._failed(error)
+        if self._asked(lambda: self._store.knows(files), False):
+            return True
         done = {file for change in list(self._waiting) for file in change.files}
         return bool(files) and done.issuperset(files)
 
@@ -78,11 +79,32 @@ class Keeper:
         """Is this sound kept, or does it wait to be? Never raises."""
         if self._sounds[machine, section, digest]:
             return True
+        return self._asked(lambda: self._store.has(machine, section, digest), False)
+
+    def actions(self, after: int) -> list[Action]:
+        """What people said since; nothing while that cannot be read. Never raises."""
+        return self._asked(lambda: self._store.actions(after), [])
+
+    def prune(self, older: timedelta, forget: Callable[[Sequence[str]], None] | None = None) -> int:
+        """Delete what is old, as `HistoryStore.prune` does; later if it does not work now.
+
+        Never raises.
+        """
+        if self._behind or self._error:  # what waits comes first
+            return 0
+        return self._asked(lambda: self._store.prune(older, forget=forget), 0)
+
+    def _asked(self, question: Callable[[], Answer], unknown: Answer) -> Answer:
+        """What the history answers; `unknown` for some time after it did not."""
+        # A server that does not answer takes seconds to say so: not at each clip.
+        if self._clock() < self._blind:
+            return unknown
         try:
-            return self._store.has(machine, section, digest)
+            return question()
         except StorageError as error:
             self._failed(error)
-            return False
+            self._blind = self._due
+            return unknown
 
     def keep(self, change: Change) -> int | None:
         """Keep a change now, or later. Never raises.
@@ -168,6 +190,7 @@ class Keeper:
 
     def _works(self) -> None:
         self._error, self._refusal, self._wait, self._due = "", "", FIRST_WAIT, 0.0
+        self._blind = 0.0
 
     def _failed(self, error: StorageError) -> None:
         self._error = str(error)
