@@ -22,6 +22,7 @@ AT_ONCE = 200  # changes that are caught up in one go: a new clip shall not wait
 MOST_EVENTS = 10_000  # of clips that were given up: the alarms of a night, not of a year
 
 Answer = TypeVar("Answer")
+Key = TypeVar("Key")
 
 
 class Keeper:
@@ -46,7 +47,9 @@ class Keeper:
     ) -> None:
         self._store, self._most, self._clock = store, most, clock
         self._waiting: deque[Change] = deque()
-        self._sounds: Counter[tuple[str, str, str]] = Counter()  # of those that wait
+        # What waits, found at once: a source asks about each file, from its own thread.
+        self._sounds: Counter[tuple[str, str, str]] = Counter()
+        self._files: Counter[Stamp] = Counter()
         # Whose clips were given up: without these an alarm would stand that nobody can see.
         self._events: deque[AlarmEvent] = deque(maxlen=MOST_EVENTS)
         self._alarms: dict[int, StandingAlarm] = {}
@@ -72,8 +75,7 @@ class Keeper:
         """Are these files done, or wait to be kept as such? Never raises."""
         if self._asked(lambda: self._store.knows(files), False):
             return True
-        done = {file for change in list(self._waiting) for file in change.files}
-        return bool(files) and done.issuperset(files)
+        return bool(files) and all(self._files[file] for file in files)
 
     def has(self, machine: str, section: str, digest: str) -> bool:
         """Is this sound kept, or does it wait to be? Never raises."""
@@ -119,6 +121,7 @@ class Keeper:
                 self._failed(error)
         self._waiting.append(change)
         self._sounds[_sound(change)] += 1
+        self._files.update(change.files)
         while len(self._waiting) > self._most:
             self._give_up(self._next())
         self.retry()
@@ -155,9 +158,9 @@ class Keeper:
 
     def _next(self) -> Change:
         change = self._waiting.popleft()
-        self._sounds[_sound(change)] -= 1
-        if self._sounds[_sound(change)] <= 0:
-            del self._sounds[_sound(change)]
+        _one_less(self._sounds, _sound(change))
+        for file in change.files:
+            _one_less(self._files, file)
         return change
 
     def _catch_up(self) -> None:
@@ -210,3 +213,9 @@ class Keeper:
 def _sound(change: Change) -> tuple[str, str, str]:
     seen = change.observation
     return ("", "", "") if seen is None else (seen.machine, seen.section, seen.digest)
+
+
+def _one_less(counts: Counter[Key], key: Key) -> None:
+    counts[key] -= 1
+    if counts[key] <= 0:  # a count of none would stay for ever
+        del counts[key]
