@@ -127,13 +127,14 @@ def test_no_history_is_made_and_none_written_over(run, place, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_screen_shows_the_last_and_says_so(place):
-    """On a terminal of 120 columns, in colours."""
+@pytest.mark.parametrize("width", [80, 132])
+def test_a_screen_shows_the_last_and_says_so(place, width):
+    """In colours; neither a verdict nor a time is ever cut."""
     import pty
 
     ours, theirs = pty.openpty()
     code = "import sys; from nearfar.cli.main import main; main()"
-    env = {**os.environ, "COLUMNS": "120", "TERM": "xterm"}
+    env = {**os.environ, "COLUMNS": str(width), "TERM": "xterm"}
     env.pop("NO_COLOR", None)
     process = subprocess.Popen(
         [sys.executable, "-c", code, "history", str(place)], stdout=theirs, stderr=theirs, env=env
@@ -153,7 +154,12 @@ def test_a_screen_shows_the_last_and_says_so(place):
     text = told.decode()
     assert "the last 100 of 151 clips" in text
     assert "\x1b[1;31mANOMALOUS" in text
-    assert seen(51).name.rpartition("/")[2] in text
+    assert text.count("\x1b[1;31mANOMALOUS") == sum(
+        seen(i).anomalous is True for i in range(51, 150)
+    )
+    assert "2026-11-01 08:02:29" in text
+    if width == 132:
+        assert seen(51).name.rpartition("/")[2] in text
     assert "00000050_recording" not in text
 
 

@@ -247,7 +247,7 @@ def _draw(rows: Sequence[Sequence[str]]) -> None:
     from nearfar.cli.show import console, table_of
 
     out = console()
-    bare = _needs(rows) > out.width
+    bare = sum(_widths(rows)) > out.width
     styles = {"ANOMALOUS": "bold red", "not judged": "yellow"}
     # An empty column would take the room that names need.
     width = len(HEAD) if any(row[-1] for row in rows) else len(HEAD) - 1
@@ -259,18 +259,21 @@ def _draw(rows: Sequence[Sequence[str]]) -> None:
         if bare:  # a name that is broken can be neither read nor copied
             cells[2] = row[2].rpartition("/")[2]
         table.add_row(*cells)
-    # Reasons are broken first: words are read in two lines as in one.
+    # Reasons are broken first: words are read in two lines as in one. Then names; a verdict never.
     names = [len(row[2].rpartition("/")[2] if bare else row[2]) for row in rows]
-    table.columns[2].min_width = min(max(names), out.width // 2)
+    room = out.width - sum(w for n, w in enumerate(_widths(rows)) if n != 2) - 2
+    table.columns[2].min_width = max(min(max(names), room), 1)
+    for n in (0, place):
+        table.columns[n].no_wrap = True
     out.print(table)
     if bare:
         out.print("no room for folders; --csv FILE has all")
 
 
-def _needs(rows: Sequence[Sequence[str]]) -> int:
-    """How wide the table is; its last column is broken between words, down to so many."""
+def _widths(rows: Sequence[Sequence[str]]) -> list[int]:
+    """Of the columns, and the space behind them; the last is broken between words."""
     *widths, why = [max(map(len, column)) + 2 for column in zip(HEAD, *rows, strict=True)]
-    return sum(widths) + min(why, 24)
+    return [*widths, min(why, 24) if any(row[-1] for row in rows) else 0]
 
 
 def _row(clip: Observation) -> Sequence[str]:
