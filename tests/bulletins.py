@@ -1,5 +1,6 @@
 """What outputs are told, made by hand."""
 
+import sys
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -53,3 +54,16 @@ def told(number=1, machine="pump", events=(), clip=True, **changes):
     clip_seen = seen(number, machine) if clip else None
     now = MachineNow(machine, "00", clips=number, running=True, last=clip_seen, judged=clip_seen)
     return Bulletin(replace(now, **changes), clip_seen, tuple(events), row=number)
+
+
+def uninstall(monkeypatch, package):
+    """As if a package were not installed."""
+
+    class Gone:
+        def find_spec(self, name, path=None, target=None):
+            if name == package:
+                raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+    for name in [n for n in sys.modules if n.split(".")[0] == package]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setattr(sys, "meta_path", [Gone(), *sys.meta_path])

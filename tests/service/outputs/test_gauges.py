@@ -113,3 +113,12 @@ def test_odd_names_stay_apart():
     samples, _ = read(watch(machines=machines))
     ages = [labels for name, labels in samples if name == "nearfar_clip_age_seconds"]
     assert len(set(ages)) == len(NAMES)
+
+
+def test_machines_that_are_called_alike_there_are_no_series_twice():
+    names = ("a\udcff", "a\\udcff")
+    machines = {(name, "00"): MachineNow(name, "00", 1, last=seen(1, name)) for name in names}
+    counts = {((name, "00"), "judged"): 2 for name in names}
+    samples, found = read(watch(machines=machines), counts)
+    assert sum(len(family.samples) for family in found) == len(samples)
+    assert of(samples, "nearfar_clips_total") == 4

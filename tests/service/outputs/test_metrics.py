@@ -8,7 +8,7 @@ from urllib.request import Request, urlopen
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse
 
-from bulletins import AT, seen, told
+from bulletins import AT, seen, told, uninstall
 from conftest import PATIENCE, refused
 from nearfar.errors import SettingError
 from nearfar.service.news import MachineNow, WatchNow
@@ -121,3 +121,10 @@ def test_a_port_in_use_is_one_line_at_the_start(said):
     refused(other.start, "in use", error=SettingError)
     other.close()
     refused(lambda: MetricsOutput("nowhere", lambda: None), "HOST:PORT", error=SettingError)
+
+
+def test_a_missing_package_is_one_line(monkeypatch):
+    uninstall(monkeypatch, "prometheus_client")
+    said = MetricsOutput("127.0.0.1:0", lambda: WatchNow(AT, ready=True))
+    refused(said.start, "pip install 'nearfar[plant]'")
+    said.close()

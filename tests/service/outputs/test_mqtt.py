@@ -11,10 +11,11 @@ from time import monotonic
 
 import pytest
 
-from bulletins import NAMES, event, standing, told
+from bulletins import NAMES, event, standing, told, uninstall
 from conftest import PATIENCE, free_port, refused, stop
 from mosquitto_server import Mosquitto, listening, until
 from nearfar.errors import SettingError
+from nearfar.service.outputs import teller
 from nearfar.service.outputs.broker import PASSWORD, USER
 from nearfar.service.outputs.connection import Connection
 from nearfar.service.outputs.mqtt import MqttOutput, Waits
@@ -49,6 +50,13 @@ def test_settings_that_can_never_work_are_refused():
     refused(lambda: MqttOutput("mqtt://h", version=4), "3 (3.1.1) or 5", error=SettingError)
     refused(lambda: MqttOutput("mqtt://h", topic="a/#"), "topic", error=SettingError)
     refused(lambda: MqttOutput("mqtt://h", discovery="+"), "discovery", error=SettingError)
+
+
+def test_a_missing_client_is_one_line(monkeypatch):
+    uninstall(monkeypatch, "paho")
+    said = MqttOutput("mqtt://127.0.0.1", environ={})
+    refused(said.start, "pip install 'nearfar[plant]'")
+    said.close()
 
 
 def test_an_unreachable_broker_is_a_trouble_and_the_bound_holds():
@@ -322,6 +330,29 @@ def test_what_a_broker_refuses_is_lost_and_told_and_the_rest_arrives(tmp_path):
         assert "refuses nearfar" in said.health.trouble or "homeassistant" in said.health.trouble
         until(lambda: len(heard.of("/clip")) >= 3)
         said.close(PATIENCE)
+
+
+@pytest.mark.slow
+def test_a_fault_of_ours_ends_a_connection_and_nothing_is_lost(broker, topic, monkeypatch):
+    monkeypatch.setattr(teller, "AFTER_A_FAULT", 0.01)
+    faults = iter([True, True])
+    real = Connection.publish
+
+    def publish(self, topic, payload, *, retain):
+        if topic.endswith("/clip") and next(faults, False):
+            raise ValueError("an odd thing")
+        return real(self, topic, payload, retain=retain)
+
+    monkeypatch.setattr(Connection, "publish", publish)
+    with listening(broker.port) as heard:
+        said = output(broker.url, topic=topic)
+        for n in range(1, 21):
+            said.tell(told(n, events=[event(n)]))
+        until(lambda: said.said == 20 and len(heard.of(f"{topic}/pump/00/clip")) == 20)
+        said.close(PATIENCE)
+    assert [json.loads(one)["id"] for one in heard.of(f"{topic}/pump/00/alarm")][-20:] == list(
+        range(1, 21)
+    )
 
 
 @pytest.mark.slow

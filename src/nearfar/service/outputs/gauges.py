@@ -7,6 +7,7 @@ a unit that is no base unit would be one's own.
 from __future__ import annotations
 
 import platform
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -41,10 +42,12 @@ def families(watch: WatchNow, counts: Counts, at: datetime | None = None) -> Ite
     """
     yield from _of_watch(watch)
     # One copy of one moment, whatever the watch does to its own meanwhile.
-    machines = dict(watch.machines)
-    yield from _of_machines(list(machines.values()), at or clock())
+    copied = dict(watch.machines)
+    # By what they are called there: of a series that is there twice, all of an answer is refused.
+    machines = list({tuple(_labels(machine)): machine for machine in copied.values()}.values())
+    yield from _of_machines(machines, at or clock())
     yield _clips(counts)
-    yield _alarms(list(machines.values()))
+    yield _alarms(machines)
 
 
 def _of_watch(watch: WatchNow) -> Iterator[Metric]:
@@ -105,8 +108,11 @@ def _clips(counts: Counts) -> Metric:
     from prometheus_client.core import CounterMetricFamily
 
     family = CounterMetricFamily("nearfar_clips", "Clips told of.", labels=(*MACHINE, "status"))
-    for (key, status), count in dict(counts).items():
-        family.add_metric([*map(readable, key), status], count)
+    summed: Counter[tuple[str, ...]] = Counter()
+    for (key, status), count in counts.items():
+        summed[(*map(readable, key), status)] += count
+    for labels, count in summed.items():
+        family.add_metric(labels, count)
     return family
 
 

@@ -170,6 +170,15 @@ class MqttOutput(Teller):
         if self._connection.over:
             self._lost(self._connection)
 
+    def _recover(self) -> None:
+        at, self._connection = self._connection, None
+        if at is not None:
+            with suppress(Exception):  # the fault may have been its own
+                at.close()
+        self._line.clear()
+        self._flying.clear()
+        super()._recover()
+
     def _end(self) -> None:
         if self._connection is None:
             return

@@ -109,13 +109,17 @@ class Teller:
             except Exception as fault:  # day and night: others go on, and this one later
                 self._failed(f"a fault of nearfar's own, {type(fault).__name__}: {one_line(fault)}")
                 log.debug("%s", self.name, exc_info=True, extra={"event": "fault"})
-                self._box.again()
+                self._recover()
                 self._pause(AFTER_A_FAULT)
         self._end()
 
     def _work(self) -> None:
         """Say what there is, wait for more for a while, and return."""
         raise NotImplementedError
+
+    def _recover(self) -> None:
+        """Forget what was begun when a fault of ours came between; it is begun anew."""
+        self._box.again()
 
     def _end(self) -> None:
         """Say goodbye; the last thing that the thread does."""
