@@ -54,7 +54,7 @@ class _Collected:
 
 def lines(document):
     """One line of JSON as a page shows it: blanks become ends of lines, nothing else changes."""
-    return textwrap.fill(document, 100, break_long_words=False, break_on_hyphens=False)
+    return textwrap.fill(document, 76, break_long_words=False, break_on_hyphens=False)
 
 
 def examples():
