@@ -179,7 +179,7 @@ MISTAKES = [  # text, line, words
     (ROWS + HALL + "[mqtt]\nurl = 'http://b'\n", 5, 'as "mqtt://broker:1883"'),
     (ROWS + HALL + "[mqtt]\ntopic = 'x'\n", 4, '[mqtt] has no url; add one, as url = "mqtt://'),
     (ROWS + HALL + "[mqtt]\nurl = 'mqtt://b'\nca = 'gone.pem'\n", 6, "gone.pem is none"),
-    (ROWS + HALL + "[mqtt]\nurl = 'mqtt://b'\nversion = 4\n", 6, "version is 4; it is 3 "),
+    (ROWS + HALL + "[mqtt]\nurl = 'mqtt://b'\nversion = 4\n", 6, "version is 4; it is 3, which"),
     (ROWS + HALL + "[history]\nplace = 'postgresql://a:secret@db/x'\n", 5, "leave that to PGPASS"),
     (ROWS + HALL + "[history]\nkeep = '90 days ago'\n", 5, "[history] keep is"),
     (ROWS + HALL + "[history]\nkeep_audio = 'some'\n", 5, "it is one of: alarms, all, none"),

@@ -22,6 +22,7 @@ BAD = {
     values.rule: ["", "3", "5/3", "0/1", "1/1001", 3, None, "a/b"],
     values.gate: [1, 0, "on", True, math.nan, -1000, None],
     values.p_value: [0, 1, "0.2"], values.pause: [0, -1, "never"],
+    values.mqtt_version: [4, "3", True, 3.1],
     values.share: [0, 1, 2, math.nan, "x", True],
     values.broker: ["", "broker", "http://b", "mqtt://", "mqtt://u@b", "mqtt://u:p@b", "mqtt://b:x",
                     "mqtt://b/topic", 5, "mqtt://[b"],

@@ -21,7 +21,6 @@ from nearfar.cli.options import (
     SYSTEM,
     ClipSeconds,
     Far,
-    Json,
     Machine,
     Near,
     Pair,
@@ -127,7 +126,8 @@ def watch(
         SYSTEM, "TIME", "A clip is due so often; none for three times as long is an alarm."
     )] = None,
     explain_alarm: Annotated[str | None, _option(
-        SYSTEM, "K/N", "Say how many false alarms a month to expect of this rule, and end."
+        SYSTEM, "K/N", "Say how many false alarms a month to expect of this rule, alone of that "
+        "which would be used, and end.",
     )] = None,
     history: Annotated[str | None, _option(
         OUTPUT, "PLACE", "Keep each clip in this file, or at postgresql://…; else in memory."
@@ -148,8 +148,8 @@ def watch(
     mqtt_topic: Annotated[str | None, _option(
         OUTPUT, "NAME", "What all topics begin with; nearfar if never said."
     )] = None,
-    mqtt_version: Annotated[int | None, typer.Option(
-        min=3, max=5, rich_help_panel=OUTPUT, metavar="3|5", help="3 (which is 3.1.1) or 5.",
+    mqtt_version: Annotated[int | None, _option(
+        OUTPUT, "3|5", "3, which is 3.1.1, or 5; 3 if never said."
     )] = None,
     mqtt_ca: Annotated[Path | None, _option(
         OUTPUT, "FILE", "Certificates that vouch for the broker; else those of the system."
@@ -165,7 +165,10 @@ def watch(
     on_alarm: Annotated[str | None, _option(
         OUTPUT, "COMMAND", "Run this on every alarm, with JSON on its standard input; no shell."
     )] = None,
-    as_json: Json = None,
+    as_json: Annotated[Path | None, _option(
+        OUTPUT, "PATH|-", "Write a line of JSON for each clip, behind what a file has; alone or "
+        "with - to standard output.", "--json",
+    )] = None,
     log: Annotated[LogForm, typer.Option(
         rich_help_panel=OUTPUT, metavar="text|json", help="How events are told on standard error.",
     )] = LogForm.text,

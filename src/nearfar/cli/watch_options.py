@@ -218,16 +218,15 @@ class WatchOptions:
 
     def _mqtt(self) -> Any:
         from nearfar.service.plant import MqttSettings
-        from nearfar.service.plant_values import broker
+        from nearfar.service.plant_values import broker, mqtt_version
 
         url = self.read("mqtt", broker)
         if url is None:
             return None
         usual = MqttSettings(url)
-        version: Any = self.mqtt_version or usual.version
         return replace(
-            usual, topic=self.mqtt_topic or usual.topic, version=version, ca=self.mqtt_ca,
-            cert=self.mqtt_cert, key=self.mqtt_key,
+            usual, topic=self.mqtt_topic or usual.topic, ca=self.mqtt_ca, cert=self.mqtt_cert,
+            key=self.mqtt_key, version=self.read("mqtt_version", mqtt_version) or usual.version,
             discovery="" if self.no_discovery else usual.discovery,
         )  # fmt: skip
 

@@ -30,6 +30,7 @@ from nearfar.service.plant_values import (
     broker,
     command,
     gate,
+    mqtt_version,
     p_value,
     pause,
     rule,
@@ -247,7 +248,7 @@ class _Plan:
             url=table.need("url", broker, "", 'url = "mqtt://broker:1883"'),
             topic=table.take("topic", text_of, MqttSettings.topic),
             discovery=table.take("discovery", _prefix, MqttSettings.discovery),
-            version=table.take("version", _version, MqttSettings.version),
+            version=table.take("version", mqtt_version, MqttSettings.version),
             ca=table.take("ca", self._there, None),
             cert=table.take("cert", self._there, None),
             key=table.take("key", self._there, None),
@@ -284,9 +285,3 @@ def _line_of(fault: FormatError) -> int:
 def _prefix(value: Any) -> str:
     """The prefix of discovery; false for none."""
     return "" if value is False or value == "" else text_of(value)
-
-
-def _version(value: Any) -> Any:
-    if value not in (3, 5) or isinstance(value, bool):
-        raise SettingError(f"{shown(value)}; it is 3 (for 3.1.1) or 5")
-    return value

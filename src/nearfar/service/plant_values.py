@@ -122,6 +122,13 @@ def address(value: Any) -> str:
     return text
 
 
+def mqtt_version(value: Any) -> Any:
+    """3 or 5."""
+    if value not in (3, 5) or isinstance(value, bool):
+        raise SettingError(f"{shown(value)}; it is 3, which is 3.1.1, or 5")
+    return value
+
+
 def _parted(text: str) -> Any:
     """The parts of a URL; None where it is none."""
     try:
