@@ -17,6 +17,7 @@ import nearfar as nf
 from command import failed
 from conftest import PATIENCE, TESTS, finish, machine_sound, stop, write
 from nearfar.service import finite_source
+from nearfar.service.sources import device
 from plants import by_hand
 
 
@@ -91,6 +92,13 @@ def test_the_example_is_printed_and_is_one(hand, run):
     shutil.copytree("d", "plant.detector")
     shutil.copytree("d", "pump.detector")
     failed(run("watch", "p.toml"), "recordings: cannot be watched")
+
+
+def test_inputs_of_this_computer_are_listed_as_they_are_named(run, monkeypatch):
+    monkeypatch.setattr(device, "devices", lambda: ["0: USB \x1b[31m (2 channels, 48000 Hz)"])
+    assert run("watch", "d", "mic:?") == (0, "mic:0: USB \\x1b[31m (2 channels, 48000 Hz)\n", "")
+    monkeypatch.setattr(device, "devices", list)
+    failed(run("watch", "d", "mic:?"), "this computer has no input; plug one in")
 
 
 def test_the_compose_file_calls_it_as_it_can_be_called(run):
