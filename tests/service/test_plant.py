@@ -52,6 +52,10 @@ MANY = watched(("fan", "00"), ("fan", "01"), ("pump", "00"))
          ("fan", "01")),
         # One section is watched: recordings that say none are of it.
         (watched(("fan", "03")), {"machine": "rec"}, {}, ("fan", "03")),
+        (watched(("fan", "03"), ("pump", "00")), {"machine": "rec"}, {"machine": "fan"},
+         ("fan", "03")),
+        # One that says another section is not taken for it.
+        (watched(("fan", "00")), {"machine": "fan", "section": "02"}, {}, None),
     ],
 )  # fmt: skip
 def test_a_clip_is_of_the_machine_that_is_said_or_the_only_one(plant, clip, source, whose):

@@ -196,8 +196,9 @@ def source_of(settings: SourceSettings, plant: PlantSettings, knows: Knows) -> C
     if s.kind == "device":
         from nearfar.service.sources.device import DeviceSource
 
-        return DeviceSource(s.name, s.place, rate=s.rate, seconds=seconds, machine=machine,
-            section=section,
+        return DeviceSource(
+            s.name, s.place, rate=s.rate, seconds=seconds, machine=machine, section=section,
+            chosen=s.channels or (1, 2),
         )  # fmt: skip
     from nearfar.service.sources.pcm import PcmSource
 

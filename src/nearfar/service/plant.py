@@ -184,7 +184,10 @@ class PlantSettings:
         alone = next(iter(names)) if len(names) == 1 and clip.split is None else ""
         machine = source.machine or alone or clip.machine
         sections = [m.section for m in self.machines if m.name == machine]
-        section = source.section or (sections[0] if len(sections) == 1 and alone else clip.section)
+        section = source.section or clip.section
+        # 00 is what a recording has that says none; one that says another is no other's.
+        if section == "00" and len(sections) == 1 and (alone or source.machine):
+            section = sections[0]
         return (machine, section) if section in sections else None
 
 
