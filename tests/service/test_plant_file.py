@@ -9,7 +9,9 @@ import pytest
 from conftest import refused
 from nearfar.errors import FormatError
 from nearfar.scores.alarms import AlarmRule
-from nearfar.service.plant import PlantSettings, SourceSettings
+from nearfar.service.alarms.wishes import AlarmSettings
+from nearfar.service.amounts import duration, size
+from nearfar.service.plant import HistorySettings, MqttSettings, PlantSettings, SourceSettings
 from nearfar.service.plant_file import example, read_plant
 from plants import by_hand, plant
 
@@ -255,3 +257,20 @@ def test_the_example_has_every_key():
 
 def test_the_example_fits_a_screen_and_a_terminal():
     assert all(len(line) <= 110 and line.isprintable() for line in example().splitlines())
+
+
+def test_the_example_says_the_values_that_hold_if_nothing_is_said():
+    """But for those that it is there to show: places, an address, and a history that is kept."""
+    said = tomllib.loads(uncommented())
+    alarm, usual = said["alarm"], AlarmSettings()
+    assert (alarm["rule"], alarm["sensor"]) == (str(usual.rule), str(usual.sensor_rule))
+    assert alarm["drift"] == usual.drift_run
+    hall = SourceSettings("hall", "folder", "recordings")
+    told = said["source"][0]
+    assert (duration(told["settle"]), duration(told["patience"])) == (hall.settle, hall.patience)
+    assert told["catch_up"] is hall.existing
+    assert said["source"][1]["channels"] == hall.count
+    assert size(said["history"]["audio_limit"]) == HistorySettings().audio_limit
+    broker = MqttSettings("mqtt://broker")
+    for key in ("topic", "discovery", "version"):
+        assert said["mqtt"][key] == getattr(broker, key)
