@@ -1,11 +1,15 @@
 """nearfar watch: a folder, standard input or a plant.toml in, a line a clip out, signals obeyed."""
 
+import fcntl
 import json
 import os
+import select
 import shutil
 import signal
+import struct
 import subprocess
 import sys
+import termios
 import time
 
 import numpy as np
@@ -366,3 +370,43 @@ def test_a_second_watch_of_one_history_is_refused(live):
         finish(process)
     finally:
         stop([process])
+
+
+@pytest.mark.slow
+def test_a_terminal_of_80_columns_is_enough(live, sounds):
+    """Lines that are not broken by it, words beside colours, and a status line that goes away."""
+    master, slave = os.openpty()
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+    process = subprocess.Popen(
+        [sys.executable, "-m", "nearfar", "watch", "p.toml"], cwd=live, stdout=slave, stderr=slave,
+        env={**os.environ, "NO_COLOR": "1"},
+    )  # fmt: skip
+    os.close(slave)
+    said = b""
+
+    def read_until(words):
+        nonlocal said
+        latest = time.monotonic() + PATIENCE
+        while words not in said:
+            assert time.monotonic() < latest
+            if select.select([master], [], [], 0.2)[0]:
+                said += os.read(master, 65536)
+
+    try:
+        read_until(b"watching fan, pump")
+        for n in range(3):
+            shutil.copy(sounds / "wrong" / f"w{n}.wav", live / "in" / "pump")
+        read_until(b"alarm 1 raised: pump: ")
+        read_until(b"waiting for ")
+        process.send_signal(signal.SIGTERM)
+        read_until(b" ended\r\n")
+        process.wait(PATIENCE)
+    finally:
+        stop([process])
+        os.close(master)
+    assert process.returncode == 0
+    text = said.decode()
+    assert text.count("alarm 1 raised") == 1  # not by the log as well
+    rows = [row.rpartition("\x1b[K")[2] for row in text.replace("\r\n", "\n").split("\n")]
+    assert all(len(row) <= 80 for row in rows), rows
+    assert not any("waiting for" in row for row in rows)
