@@ -294,7 +294,7 @@ def test_old_rows_go(plant, new):
     plant = replace(plant, history=replace(plant.history, keep=90 * 86_400.0))
     _, _, log = watched(plant, GivenSource([old, incoming(new[1])]))
     assert [row.name[-5:] for row in rows(plant)] == ["1.wav"]
-    assert log.of("prune") == ["1 row older than 90 days removed"]
+    assert log.of("prune") == ["1 row older than 90d removed"]
 
 
 def test_nothing_is_left_running(plant, new):

@@ -89,6 +89,12 @@ class ClipSource(Protocol):
 
     It works in threads of its own, and gives what it has to `put`, in the order of arrival. `put`
     never raises; where it is given sound faster than that is heard it blocks.
+
+    >>> from pathlib import Path
+    >>> from nearfar.service.sources.folder import FolderSource
+    >>> source: ClipSource = FolderSource("hall", Path("/data"), knows=lambda files: False)
+    >>> source.name
+    'hall'
     """
 
     name: str

@@ -18,7 +18,7 @@ LEVELS = {"info": logging.INFO, "warning": logging.WARNING, "error": logging.ERR
 # Of syslog, as systemd reads them at the begin of a line (sd-daemon(3)).
 _PRIORITIES = {"info": "<6>", "warning": "<4>", "error": "<3>"}
 _STYLES = {"warning": "\x1b[33m", "error": "\x1b[31m"}  # yellow, red
-NAME = "nearfar.watch"  # of the logger underneath
+NAME = "nearfar.service.watch"  # of the logger underneath
 
 
 class WatchLog:

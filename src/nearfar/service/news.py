@@ -152,6 +152,11 @@ class Output(Protocol):
 
     `tell` returns at once and never raises. What cannot be said now is queued up to a bound; what
     is beyond it is counted as lost.
+
+    >>> from nearfar.service.outputs.command import CommandOutput
+    >>> output: Output = CommandOutput("true")
+    >>> output.said, output.health.queued
+    (0, 0)
     """
 
     name: str

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from nearfar.clips.clip import Clip
 from nearfar.errors import NearfarError, NearfarWarning, printable
+from nearfar.service.amounts import as_duration
 from nearfar.service.history.changes import Change
 from nearfar.service.incoming import ClipSource, Incoming, Notice, now
 from nearfar.service.intake import Intake
@@ -37,7 +38,12 @@ PRUNED = 3600.0  # s between two prunings
 
 
 class Tell(Protocol):
-    """Takes a line of the log: the event's name, a line for people, and facts for programs."""
+    """Takes a line of the log: the event's name, a line for people, and facts for programs.
+
+    >>> tell: Tell = lambda event, message, level="info", **facts: print(level, message)
+    >>> tell("reload", "taken over")
+    info taken over
+    """
 
     def __call__(self, event: str, message: str, level: str = "info", **facts: Any) -> None:
         """Write it."""
@@ -73,6 +79,7 @@ class Watch:
         self._fed: dict[str, set[tuple[str, str]]] = {}  # source → machines that it gave clips of
         self._acted = 0  # the last of people's actions that was taken up
         self._said: Mapping[str, int] = {}
+        self._failing: set[str] = set()  # the history, outputs: told once when it begins and ends
         self._next = self._next_prune = 0.0
 
     # ---- from any thread -------------------------------------------------------------------------
@@ -120,10 +127,13 @@ class Watch:
         have = self._with
         # What people did while nothing ran is still to be taken up.
         self._acted = min((post.station.acted for post in have.posts.values()), default=0)
-        said = have.store.said()
+        said, last = have.store.said(), have.store.highest()[1]
+        # A new output is told nothing of old, and from here on what it misses is known.
+        have.keeper.keep(Change(None, said={o.name: last for o in have.own.values()} | said))
         for output in have.outputs:
             output.start()
-            self._tell_again(output, said.get(output.name))
+        for output in have.own.values():
+            self._tell_again(output, said.get(output.name, last))
         for source in have.sources.values():
             self._open(source)
         self._ready, moment = True, now()
@@ -137,10 +147,8 @@ class Watch:
         self._troubles[source.name] = ""
         source.start(self._intake.put)
 
-    def _tell_again(self, output: Output, said: int | None) -> None:
-        """Events that it has not said before the watch ended; a new output is told none of old."""
-        if said is None:
-            return
+    def _tell_again(self, output: Output, said: int) -> None:
+        """Events that it had not said before the last watch ended."""
         for event in self._with.store.events(said):
             post = self._with.posts.get((event.machine, event.section))
             if post is not None:
@@ -272,6 +280,7 @@ class Watch:
             self._changed(post, partial(post.station.tick, moment))
         self._with.keeper.retry()
         self._keep_said()
+        self._tell_troubles()
         if self._with.keep is not None and clock >= self._next_prune:
             self._next_prune = clock + PRUNED
             self._prune(self._with.keep)
@@ -293,11 +302,7 @@ class Watch:
 
     def _act(self) -> None:
         """What people did about alarms since."""
-        try:
-            actions = self._with.store.actions(self._acted)
-        except NearfarError:
-            return  # the keeper says what is the matter with the history
-        for action in actions:
+        for action in self._with.keeper.actions(self._acted):
             self._acted = action.id
             for post in self._with.posts.values():  # whose alarm it is, stations know
                 self._changed(post, partial(post.station.act, action))
@@ -322,24 +327,31 @@ class Watch:
     def _keep_said(self) -> None:
         """What outputs have said; not while rows wait, which are worth more."""
         have = self._with
-        said = {output.name: output.said for output in have.outputs if output.said}
+        said = {output.name: output.said for output in have.own.values() if output.said}
         if said and not have.keeper.unkept and said != self._said:
             self._said = said
             have.keeper.keep(Change(None, said=said))
 
+    def _tell_troubles(self) -> None:
+        """A line where the history or an output begins to fail, and one where it works again."""
+        have = self._with
+        found = {output.name: output.health.trouble for output in have.own.values()}
+        found["history"] = have.keeper.trouble
+        for name, trouble in found.items():
+            if bool(trouble) == (name in self._failing):
+                continue
+            if trouble:
+                self._failing.add(name)
+                self._log("trouble", trouble, "warning", of=name)
+            else:
+                self._failing.discard(name)
+                self._log("works again", f"{name}: works again", of=name)
+
     def _prune(self, keep: timedelta) -> None:
-        try:
-            kept = self._with.kept
-            gone = self._with.store.prune(keep, forget=None if kept is None else kept.forget)
-        except NearfarError as error:
-            self._log("prune", str(error), "warning")
-            return
-        if gone:
-            self._log(
-                "prune",
-                f"{counted(gone, 'row')} older than {counted(keep.days, 'day')} removed",
-                rows=gone,
-            )
+        kept = self._with.kept
+        if gone := self._with.keeper.prune(keep, None if kept is None else kept.forget):
+            told = f"{counted(gone, 'row')} older than {as_duration(keep.total_seconds())} removed"
+            self._log("prune", told, rows=gone)
 
     def _tell(self, bulletin: Bulletin) -> None:
         for event in bulletin.events:

@@ -191,7 +191,7 @@ def test_what_a_command_does_with_its_pipes_is_its_business(tmp_path, text):
 
 @pytest.mark.slow
 def test_what_it_prints_is_in_the_log(tmp_path, caplog):
-    caplog.set_level(logging.INFO, logger="nearfar.watch")
+    caplog.set_level(logging.INFO, logger="nearfar.service.watch")
     said = output(script(tmp_path, "import sys\nprint('sent')\nprint('b\\x1b', file=sys.stderr)\n"))
     said.tell(told(1, events=[event(1)]))
     said.close(PATIENCE)

@@ -23,7 +23,12 @@ from nearfar.service.news import AlarmEvent, AlarmKind, AlarmVerb, StandingAlarm
 
 
 class Numbers(Protocol):
-    """Where numbers of alarms and events come from: a history's highest, and on."""
+    """Where numbers of alarms and events come from: a history's highest, and on.
+
+    >>> numbers: Numbers = Numbering(alarm=3)
+    >>> numbers.next_alarm()
+    4
+    """
 
     def next_alarm(self) -> int: ...  # noqa: D102
     def next_event(self) -> int: ...  # noqa: D102

@@ -29,7 +29,14 @@ _NAME = 120  # characters of a clip's name in a line
 
 
 class Deed(Protocol):
-    """What a person did to an alarm, as the history keeps it."""
+    """What a person did to an alarm, as the history keeps it.
+
+    >>> from nearfar.service.history.changes import Action
+    >>> from nearfar.service.incoming import now
+    >>> deed: Deed = Action(1, 3, "acknowledged", now())
+    >>> deed.alarm
+    3
+    """
 
     @property
     def id(self) -> int: ...  # noqa: D102

@@ -11,7 +11,9 @@ from nearfar.service.news import AlarmEvent, Bulletin, OutputHealth
 from nearfar.service.outputs.outbox import Outbox, Parcel
 from nearfar.text import one_line
 
-log = logging.getLogger("nearfar.watch")  # the watch's own: its lines are shown from info on
+log = logging.getLogger(
+    "nearfar.service.watch"
+)  # the watch's own: its lines are shown from info on
 AFTER_A_FAULT = 10.0  # s until work that failed for a fault of ours is begun again
 
 
