@@ -116,9 +116,10 @@ class MqttOutput(Teller):
         self._states: dict[Key, MachineNow] = {}  # of all machines
         self._due: dict[Key, None] = {}  # machines whose state has changed, in that order
         self._fresh: dict[Key, None] = {}  # those that this connection was told nothing of
-        self._bell, self._waker = socket.socketpair()  # ringing the one ends a wait at the other
+        # Ringing the one ends a wait at the other; opened when it begins.
+        self._bell, self._waker = socket.socket(), socket.socket()
         for end in (self._bell, self._waker):
-            end.setblocking(False)
+            end.close()
 
     def start(self) -> None:
         """Begin; a broker that is down is a trouble, told by `health`.
@@ -129,6 +130,9 @@ class MqttOutput(Teller):
         with needs("plant", "MQTT needs paho-mqtt"):
             import paho.mqtt.client  # noqa: F401
         self._context = self._broker.context()
+        self._bell, self._waker = socket.socketpair()
+        for end in (self._bell, self._waker):
+            end.setblocking(False)
         super().start()
 
     def tell(self, bulletin: Bulletin) -> None:

@@ -1,0 +1,99 @@
+"""What a watch works with: opened once, shared where it is said alike, closed where it fails."""
+
+import os
+import sys
+import threading
+from dataclasses import replace
+
+import pytest
+
+from nearfar.errors import SettingError, StorageError
+from nearfar.service.equipment import equip, opened, outputs_of, reequip, source_of
+from nearfar.service.history.store import HistoryStore
+from nearfar.service.plant import HistorySettings, MqttSettings, SourceSettings
+from nearfar.service.sources.folder import FolderSource
+from nearfar.service.sources.pcm import PcmSource
+from watches import GivenSource, detector_in, plant_of
+
+
+@pytest.fixture(scope="module")
+def detector(tmp_path_factory):
+    return detector_in(tmp_path_factory.mktemp("equipped"))
+
+
+@pytest.fixture
+def plant(detector, tmp_path):
+    return plant_of(detector, history=HistorySettings(str(tmp_path / "plant.db")))
+
+
+@pytest.fixture
+def have(plant):
+    found = equip(plant, lambda: None, (), {"hall": GivenSource()})
+    yield found
+    found.store.close()
+
+
+def test_what_is_said_alike_goes_on(have, plant):
+    lined = replace(plant, mqtt=MqttSettings("mqtt://127.0.0.1:1"), on_alarm="true")
+    first = reequip(lined, have, lambda: None)
+    again = reequip(replace(lined, on_alarm="false"), first, lambda: None)
+    assert again.store is have.store
+    assert again.sources["hall"] is have.sources["hall"]
+    assert again.posts.holds() == have.posts.holds()
+    by_name = [{o.name: o for o in found.own.values()} for found in (first, again)]
+    assert by_name[0]["mqtt"] is by_name[1]["mqtt"]
+    assert first.own.keys() != again.own.keys()
+
+
+def test_stations_go_on_where_they_were(have, plant):
+    before = have.posts["pump", "00"].station.state
+    after = reequip(plant, have, lambda: None).posts["pump", "00"]
+    assert after.station.state == before
+
+
+def test_another_history_needs_a_new_start(have, plant, tmp_path):
+    other = replace(plant, history=HistorySettings(str(tmp_path / "other.db")))
+    with pytest.raises(SettingError, match="start it again"):
+        reequip(other, have, lambda: None)
+    assert not (tmp_path / "other.db").exists()
+
+
+def test_where_it_cannot_be_opened_nothing_is_left(plant):
+    broken = replace(plant, metrics="nowhere:many")
+    with pytest.raises(SettingError, match="nowhere:many"):
+        equip(broken, lambda: None)
+    # Its lock is free again.
+    HistoryStore.open(plant.history.place, watching=True).close()
+
+
+def test_a_history_that_is_none_is_left_alone(plant, tmp_path):
+    (tmp_path / "plant.db").write_text("notes of mine\n" * 99)
+    with pytest.raises(StorageError):
+        equip(plant, lambda: None)
+    assert (tmp_path / "plant.db").read_text().startswith("notes of mine")
+
+
+def test_sources_are_made_as_they_are_said(plant, tmp_path, monkeypatch):
+    folder = SourceSettings("hall", "folder", str(tmp_path))
+    assert isinstance(source_of(folder, plant, lambda _: False), FolderSource)
+    monkeypatch.setattr(sys, "stdin", open(os.devnull))
+    line = SourceSettings("line", "pcm", "-", rate=48_000)
+    with sys.stdin:
+        assert isinstance(source_of(line, plant, lambda _: False), PcmSource)
+    with pytest.raises(SettingError, match="rate"):
+        source_of(replace(line, rate=None), plant, lambda _: False)
+
+
+def test_a_pipe_is_opened_before_anybody_writes_into_it(tmp_path):
+    os.mkfifo(tmp_path / "line")
+    with opened(str(tmp_path / "line")) as stream:
+        writer = threading.Thread(target=(tmp_path / "line").write_bytes, args=(b"abcd",))
+        writer.start()
+        assert stream.read(4) == b"abcd"
+        writer.join()
+    with pytest.raises(SettingError, match="mkfifo"):
+        opened(str(tmp_path / "gone"))
+
+
+def test_outputs_that_were_not_said_are_not_made(plant):
+    assert outputs_of(plant, lambda: None, {}) == {}
