@@ -1,7 +1,6 @@
 """What a watch works with: opened once, shared where it is said alike, closed where it fails."""
 
 import os
-import sys
 import threading
 from dataclasses import replace
 
@@ -73,13 +72,14 @@ def test_a_history_that_is_none_is_left_alone(plant, tmp_path):
     assert (tmp_path / "plant.db").read_text().startswith("notes of mine")
 
 
-def test_sources_are_made_as_they_are_said(plant, tmp_path, monkeypatch):
+def test_sources_are_made_as_they_are_said(plant, tmp_path):
     folder = SourceSettings("hall", "folder", str(tmp_path))
     assert isinstance(source_of(folder, plant, lambda _: False), FolderSource)
-    monkeypatch.setattr(sys, "stdin", open(os.devnull))
     line = SourceSettings("line", "pcm", "-", rate=48_000)
-    with sys.stdin:
-        assert isinstance(source_of(line, plant, lambda _: False), PcmSource)
+    os.mkfifo(tmp_path / "pipe")
+    made = source_of(replace(line, place=str(tmp_path / "pipe")), plant, lambda _: False)
+    assert isinstance(made, PcmSource)
+    made.close()
     with pytest.raises(SettingError, match="rate"):
         source_of(replace(line, rate=None), plant, lambda _: False)
 

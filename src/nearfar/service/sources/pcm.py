@@ -110,10 +110,13 @@ class PcmSource:
         self._thread.start()
 
     def close(self) -> None:
-        """Stop giving, and end the thread."""
+        """Stop giving, end the thread, and close the stream unless it is standard input."""
         self._stop.set()
         if self._thread is not None:
             self._thread.join(timeout=2.0)
+        ended = self._thread is None or not self._thread.is_alive()
+        if ended and self._stream is not sys.stdin.buffer:
+            self._stream.close()
 
     def _run(self) -> None:
         try:
