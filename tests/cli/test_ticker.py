@@ -78,6 +78,8 @@ def test_events_are_lines_and_silent_ones_are_not():
     assert said.count("\n") == 2
     assert said.endswith("alarm 3 raised: pump: 3 of the last 5\n")
     assert shown(of(None)) == ""
+    deed = replace(EVENT, verb="acknowledged", told="pump: sound: acknowledged: ordered")
+    assert shown(of(None, deed)).endswith("alarm 3: pump: sound: acknowledged: ordered\n")
 
 
 def test_colours_are_for_terminals_and_never_alone(monkeypatch):

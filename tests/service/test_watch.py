@@ -62,7 +62,8 @@ def test_each_clip_is_a_row_and_the_alarm_comes_with_the_third(plant, new):
     [event] = listener.events
     assert (event.kind, event.verb) == ("machine", "raised")
     assert [b.observation.name[-5:] for b in listener.bulletins if b.events] == ["7.wav"]
-    assert log.of("alarm raised") == [event.told]
+    # With the number by which people acknowledge it.
+    assert log.of("alarm raised") == [f"alarm {event.alarm}: {event.told}"]
 
 
 def test_what_was_heard_is_not_heard_again(plant, new):

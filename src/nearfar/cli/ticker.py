@@ -158,8 +158,9 @@ class Ticker:
         return row + word
 
     def _event(self, event: AlarmEvent) -> str:
-        # Its line names the machine.
-        head = f"{event.at.astimezone():%m-%d %H:%M:%S}  alarm {event.alarm} {event.verb}: "
+        # Its line names the machine, and what a person did.
+        verb = f" {event.verb}" if event.verb in ("raised", "cleared") else ""
+        head = f"{event.at.astimezone():%m-%d %H:%M:%S}  alarm {event.alarm}{verb}: "
         line = wrapped(head + visible(event.told), self._width)
         colour = COLOURS.get(event.verb)
         return line if colour is None else self._style(line, fg=colour, bold=True)

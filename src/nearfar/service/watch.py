@@ -356,7 +356,7 @@ class Watch:
     def _tell(self, bulletin: Bulletin) -> None:
         for event in bulletin.events:
             self._log(
-                f"alarm {event.verb}", event.told,
+                f"alarm {event.verb}", f"alarm {event.alarm}: {event.told}",
                 "warning" if event.verb == "raised" else "info",
                 machine=event.machine, section=event.section, kind=event.kind, alarm=event.alarm,
             )  # fmt: skip

@@ -112,6 +112,15 @@ def test_many_alarms_come_with_ways_to_fewer():
     assert not [line for line in calm.lines() if line.startswith("for fewer")]
 
 
+def test_no_way_is_named_that_brings_no_fewer():
+    """Of 120 clips at 1 % none may be above already: at 0.1 % it is none as well."""
+    [line] = [
+        line for line in told(n=120, rate=0.01, allowed=0).lines() if line.startswith("for fewer")
+    ]
+    assert "rate" not in line
+    assert "an alarm of 4/5" in line
+
+
 @pytest.mark.parametrize(
     "rule",
     [AlarmRule(1, 1), AlarmRule(5, 5), pytest.param(AlarmRule(6, 12), marks=pytest.mark.slow)],

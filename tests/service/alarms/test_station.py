@@ -247,6 +247,7 @@ def test_people_acknowledge_and_shelve_by_number():
         here.take(heard(n, p=0.01))
     [event] = here.act(deed("acknowledged", 1, 3, note="bearing ordered"))
     assert event.verb == "acknowledged"
+    assert event.told == "pump: sound: acknowledged: bearing ordered"
     assert here.alarms[0].note == "bearing ordered"
     assert here.act(deed("acknowledged", 1, 4)) == here.act(deed("acknowledged", 99, 5)) == ()
     [event] = here.act(deed("shelved", 1, 6, until=at(100)))

@@ -20,6 +20,7 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from nearfar.service.news import AlarmEvent, AlarmKind, AlarmVerb, StandingAlarm
+from nearfar.text import called
 
 
 class Numbers(Protocol):
@@ -135,7 +136,7 @@ class AlarmPoint:
         if self.alarm is None or self.alarm.acknowledged is not None:
             return []
         self._put(replace(self.alarm, acknowledged=at, note=note))
-        event = self._event("acknowledged", at, f"acknowledged{f': {note}' * bool(note)}")
+        event = self._event("acknowledged", at, self._deed("acknowledged", note))
         self._close()
         return [event]
 
@@ -150,7 +151,7 @@ class AlarmPoint:
         self.shelved_until = until
         if self.alarm is not None:
             self._put(replace(self.alarm, shelved_until=until))
-        told = f"shelved until {until.isoformat(' ', 'minutes')}{f': {note}' * bool(note)}"
+        told = self._deed(f"shelved until {until.isoformat(' ', 'minutes')}", note)
         return [self._event("shelved", at, told, silent=silent)]
 
     def unshelve(self, at: datetime, told: str = "taken off the shelf") -> list[AlarmEvent]:
@@ -191,6 +192,12 @@ class AlarmPoint:
                 kind=name.kind, condition=name.condition, machine=name.machine,
                 section=name.section, **(alarm | times | {"shelved_until": self.shelved_until}),
             )  # fmt: skip
+
+    def _deed(self, what: str, note: str) -> str:
+        """What a person did, of what, and why: a journal shows the line alone."""
+        name = self.name
+        whose = f"{called(name.machine, name.section)}: {name.condition}"
+        return f"{whose}: {what}{f': {note}' * bool(note)}"
 
     def _put(self, alarm: StandingAlarm) -> None:
         self.alarm = self.changed[alarm.id] = alarm

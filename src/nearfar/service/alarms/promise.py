@@ -149,7 +149,8 @@ class Promise:
             "counted is the time that the machine runs: of one that stands half of the month "
             "expect half"
         )
-        found += [self._told_fewer()] * (self.expected > BEARABLE)
+        if self.expected > BEARABLE and (fewer := self._told_fewer()) is not None:
+            found.append(fewer)
         return (*found, self._told_drift())
 
     def _told_rule(self) -> str:
@@ -168,20 +169,21 @@ class Promise:
             f"{counted(self.normality.n, 'normal clip')} tell"
         )
 
-    def _told_fewer(self) -> str:
-        """What a stricter rule, and a tenth of the rate of false alarms, would bring."""
+    def _told_fewer(self) -> str | None:
+        """What a stricter rule, and a tenth of the rate of false alarms, would bring; if less."""
         rule, n = self.settings.rule, self.normality.n
-        ways = []
         # A rate that n clips cannot keep is kept as far as they can: by the highest of them.
         rate = self.normality.rate / 10
         above = max(int(rate * (n + 1) + 1e-9) - 1, 0)
         lower = rate_of(rule, n, above, self.settings.clear_for(rate)).value
-        ways.append(f"{figure(lower * self.clips_a_month)} with a false-alarm rate of {rate:g}")
+        ways = [(lower, f"with a false-alarm rate of {rate:g}")]
         if rule.least < rule.of:
             strict = AlarmRule(rule.least + 1, rule.of)
             found = rate_of(strict, n, self.normality.allowed, self.clear).value
-            ways.append(f"{figure(found * self.clips_a_month)} with an alarm of {strict}")
-        return f"for fewer: {', '.join(ways)}"
+            ways.append((found, f"with an alarm of {strict}"))
+        told = [f"{figure(value * self.clips_a_month)} {how}" for value, how in ways
+                if value < 0.9 * self.rate.value]  # fmt: skip
+        return f"for fewer: {', '.join(told)}" if told else None
 
     def _told_measured(self) -> str:
         found = self.measured
