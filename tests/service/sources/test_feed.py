@@ -85,3 +85,24 @@ def test_samples_that_are_no_numbers_are_told_of_when_they_begin():
 def test_impossible_streams_are_refused_in_one_line():
     for rate, seconds in ((0, 10), (16_000.5, 10), (16_000, 0.5), (16_000, float("nan"))):
         refused(lambda r=rate, s=seconds: check_stream(r, s), error=SettingError)
+
+
+def test_sound_that_comes_faster_than_it_sounds_keeps_its_order():
+    cutter, came = Cutter(samples=10, rate=10), datetime(2026, 6, 15, 12)
+    began = [
+        piece.began
+        for n in range(6)
+        for piece in cutter.feed(
+            np.zeros((2, 35), np.float32), came + n * timedelta(milliseconds=5)
+        )
+    ]
+    assert len(began) == 21
+    assert began == sorted(set(began))
+
+
+def test_a_clock_that_was_set_back_sets_times_back():
+    cutter, came = Cutter(samples=10, rate=10), datetime(2026, 6, 15, 12)
+    hour = timedelta(hours=1)
+    block = np.zeros((2, 10), np.float32)
+    [before], [after] = (list(cutter.feed(block, at)) for at in (came, came - hour))
+    assert before.began - after.began == hour

@@ -46,6 +46,7 @@ class Cutter:
         self._samples, self._rate = samples, rate
         self._blocks: list[NDArray[np.float32]] = []
         self._last: datetime | None = None
+        self._arrived = self._began = datetime.min
         self.held = 0  # samples of the piece that is not whole yet
 
     def feed(self, block: NDArray[np.float32], arrived: datetime) -> Iterator[Segment]:
@@ -55,6 +56,10 @@ class Cutter:
             block: (channels, samples).
             arrived: when its last sample did.
         """
+        zone = arrived.tzinfo
+        if arrived < self._arrived.replace(tzinfo=zone):  # the clock was set back, and so are times
+            self._began = datetime.min
+        self._arrived = arrived
         while block.shape[1]:
             part, block = np.split(block, [self._samples - self.held], axis=1)
             self._blocks.append(part)
@@ -70,7 +75,10 @@ class Cutter:
 
     def _piece(self, ended: datetime) -> Segment:
         length = timedelta(seconds=self.held / self._rate)
-        piece = Segment(np.concatenate(self._blocks, axis=1), ended - length)
+        # A file that is piped faster than it sounds comes all at once; its order stays.
+        after = self._began.replace(tzinfo=ended.tzinfo) + timedelta(microseconds=1)
+        self._began = max(ended - length, after)
+        piece = Segment(np.concatenate(self._blocks, axis=1), self._began)
         self._blocks, self.held = [], 0
         return piece
 
