@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from nearfar.clips.moments import clock
 from nearfar.clips.pairs import pairing
-from nearfar.errors import SettingError, needs
+from nearfar.errors import NearfarError, SettingError, needs
 from nearfar.service.alarms.point import Numbering, Numbers
 from nearfar.service.alarms.wishes import AlarmSettings
 from nearfar.service.holding import DetectorHold
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from nearfar.service.history.keeper import Keeper
     from nearfar.service.history.kept_audio import KeptAudio
     from nearfar.service.history.store import HistoryStore
-    from nearfar.service.incoming import ClipSource, Knows
+    from nearfar.service.incoming import ClipSource, Knows, Put
     from nearfar.service.news import Output, WatchNow
 
 Now = Callable[[], "WatchNow"]
@@ -76,6 +76,11 @@ class Equipment:
         seconds = self.plant.history.keep
         return None if seconds is None else timedelta(seconds=seconds)
 
+    def shares(self, other: Equipment, source: str) -> bool:
+        """Do both have this source, the very same?"""
+        mine = self.sources.get(source)
+        return mine is not None and other.sources.get(source) is mine
+
     def seconds(self, source: str) -> float | None:
         """The length that a source's recordings are cut to; None is the normals'."""
         found = [s.clip_seconds for s in self.plant.sources if s.name == source]
@@ -117,7 +122,7 @@ def equip(
     except BaseException:
         store.close()
         raise
-    return Equipment(plant, posts, sources, store, Keeper(store), numbers, own, tuple(others), kept)
+    return Equipment(plant, posts, sources, store, keeper, numbers, own, tuple(others), kept)
 
 
 def reequip(plant: PlantSettings, old: Equipment, now: Now) -> Equipment:
@@ -150,6 +155,53 @@ def reequip(plant: PlantSettings, old: Equipment, now: Now) -> Equipment:
         old, plant=plant, posts=posts, sources=sources, kept=_kept_audio(plant),
         own=outputs_of(plant, now, old.own),
     )  # fmt: skip
+
+
+def exchange(old: Equipment, new: Equipment, put: Put) -> None:
+    """Begin what is new, and end what is not needed any more.
+
+    Args:
+        old: in use.
+        new: of `reequip`.
+        put: takes what sources give.
+
+    Raises:
+        NearfarError: a source or an output cannot be begun; what is in use goes on. (But for
+            another stream in the place of one: that has a single reader, which had to end first.)
+    """
+    taken = _streams(old, new)
+    fresh = [source for name, source in new.sources.items() if not new.shares(old, name)]
+    waits = [source for source in fresh if _streams(new, old).get(source.name) in taken.values()]
+    begun: list[ClipSource | Output] = []
+    try:
+        for output in new.outputs:
+            if output not in old.outputs:
+                output.start()
+                begun.append(output)
+        for source in fresh:
+            if source not in waits:
+                source.start(put)
+                begun.append(source)
+    except NearfarError:
+        for one in begun:
+            one.close()
+        raise
+    for name, source in old.sources.items():
+        if not old.shares(new, name):
+            source.close()
+    for output in old.outputs:
+        if output not in new.outputs:  # clips wait meanwhile: not for one who does not answer
+            output.close(5.0 if output.health.up else 0.0)
+    for source in waits:
+        source.start(put)
+
+
+def _streams(these: Equipment, others: Equipment) -> dict[str, str]:
+    """Places of the streams and devices that others do not have: source → place."""
+    return {
+        s.name: s.place for s in these.plant.sources
+        if s.kind != "folder" and not these.shares(others, s.name)
+    }  # fmt: skip
 
 
 def _still_knows(hold: DetectorHold | None, keys: Sequence[tuple[str, str]]) -> bool:

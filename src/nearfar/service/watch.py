@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 from nearfar.clips.clip import Clip
 from nearfar.errors import NearfarError, NearfarWarning, printable
 from nearfar.service.amounts import as_duration
+from nearfar.service.equipment import Equipment, exchange
 from nearfar.service.history.changes import Change
-from nearfar.service.incoming import ClipSource, Incoming, Notice, now
+from nearfar.service.incoming import Incoming, Notice, now
 from nearfar.service.intake import Intake
 from nearfar.service.news import AlarmEvent, Bulletin, MachineNow, Output, WatchNow
 from nearfar.service.observation import Observation
@@ -28,7 +29,6 @@ from nearfar.service.posts import Post
 from nearfar.text import counted
 
 if TYPE_CHECKING:
-    from nearfar.service.equipment import Equipment
     from nearfar.service.history.kept_audio import KeptAudio
     from nearfar.service.holding import DetectorHold
     from nearfar.sound.audio import ChannelOrder
@@ -135,17 +135,14 @@ class Watch:
         for output in have.own.values():
             self._tell_again(output, said.get(output.name, last))
         for source in have.sources.values():
-            self._open(source)
+            self._troubles[source.name] = ""
+            source.start(self._intake.put)
         self._ready, moment = True, now()
         self._log("start", have.plant.told, machines=len(have.posts))
         for post in have.posts.values():
             post.station.resume(moment)
         for post in have.posts.values():
             self._tell(Bulletin(post.station.now))
-
-    def _open(self, source: ClipSource) -> None:
-        self._troubles[source.name] = ""
-        source.start(self._intake.put)
 
     def _tell_again(self, output: Output, said: int) -> None:
         """Events that it had not said before the last watch ended."""
@@ -159,7 +156,9 @@ class Watch:
 
     def _step(self) -> None:
         item = self._intake.take(max(0.0, min(TICK, self._next - self._clock())))
-        if isinstance(item, Incoming):
+        if item is not None and item.source not in self._with.sources:
+            pass  # of one that was taken out of the settings while it waited
+        elif isinstance(item, Incoming):
             self._hear(item)
         elif item is not None:
             self._notice(item)
@@ -195,9 +194,9 @@ class Watch:
             # The file is known only with the last of its clips: what is stopped is heard again.
             self._one(post.key, piece, place == len(found))
             if place < len(found):
-                if self._stopped.is_set():
-                    return
                 self._tick()
+                if self._stopped.is_set() or post.key not in self._with.posts:
+                    return
 
     def _one(self, key: tuple[str, str], piece: Piece, last: bool) -> None:
         have, files = self._with, piece.of.files if last else ()
@@ -213,9 +212,9 @@ class Watch:
         with self._lock:
             self._clips += 1
             events = post.station.take(seen)
-        row = self._keep(post, events, seen, files)
-        if have.kept is not None:
+        if have.kept is not None:  # before its row: who is killed between keeps it again
             self._keep_sound(have.kept, piece, seen, hold.detector.order)
+        row = self._keep(post, events, seen, files)
         self._tell(Bulletin(post.station.now, seen, events, row))
 
     def _keep_sound(
@@ -367,28 +366,28 @@ class Watch:
         how, self._change = self._change, None
         if how is None:
             return
+        old = self._with
         try:
-            new = how(self._with)
+            new = how(old)
+            said, last = old.store.said(), old.store.highest()[1]
+            exchange(old, new, self._intake.put)
         except NearfarError as error:
             self._log("reload", f"not taken over, the old one goes on: {error}", "error")
             return
-        old, before = self._with.sources, self._with.outputs
-        for name, source in old.items():
-            if new.sources.get(name) is not source:
-                source.close()
-                self._troubles.pop(name, None)
-                self._ended.discard(name)
-        for output in before:
-            if output not in new.outputs:
-                output.close()
+        said |= {output.name: output.said for output in old.own.values() if output.said}
         with self._lock:
             self._with = new
-        for output in new.outputs:
-            if output not in before:
-                output.start()
-        for name, source in new.sources.items():
-            if old.get(name) is not source:
-                self._open(source)
+            self._ended -= {name for name in old.sources if not old.shares(new, name)}
+            self._troubles = {
+                name: self._troubles[name] if new.shares(old, name) else "" for name in new.sources
+            }
+        for output in new.own.values():
+            if output not in old.outputs:  # in the place of one that had not said all
+                self._tell_again(output, said.get(output.name, last))
+        for post in new.posts.values():
+            if post.key not in old.posts:
+                post.station.resume(now())
+            self._tell(Bulletin(post.station.now))
         self._log("reload", "taken over")
 
     def _warned(self, message: Warning | str, *_: Any, **__: Any) -> None:

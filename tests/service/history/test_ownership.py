@@ -9,7 +9,7 @@ import time
 import pytest
 
 from conftest import finish, refused, stop
-from made_history import START, alarm, change
+from made_history import START, alarm, change, stamp
 from nearfar.errors import StorageError
 from nearfar.service.history.changes import Action
 from nearfar.service.history.store import HistoryStore
@@ -139,3 +139,12 @@ def test_a_server_that_another_took_meanwhile_says_so(hold, postgres):  # noqa: 
     process.send_signal(signal.SIGKILL)
     process.wait()
     store.close()
+
+
+def test_who_asks_after_the_end_opens_nothing_again(tmp_path):
+    """A source's thread may be late; the lock is of the next watch then."""
+    path = str(tmp_path / "plant.db")
+    store = HistoryStore.open(path, watching=True)
+    store.close()
+    refused(lambda: store.knows((stamp(1),)), path, "closed", error=StorageError)
+    HistoryStore.open(path, watching=True).close()

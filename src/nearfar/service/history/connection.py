@@ -50,6 +50,7 @@ class Access:
         self._writer: Connection | None = None
         self._claim: int | None = None
         self._identity: tuple[int, int] | None = None
+        self._over = False
         try:
             self._open()
         except BaseException:
@@ -103,14 +104,18 @@ class Access:
             yield connection
 
     def close(self) -> None:
-        """Close all connections, and let go of the lock."""
+        """Close all connections, and let go of the lock; nothing opens it again."""
         with self.lock:
-            self._drop()
-            if self._engine is not None:
-                self._engine.dispose()
-            self._engine = None
-            release_file(self._claim)
-            self._claim = None
+            self._over = True
+            self._let_go()
+
+    def _let_go(self) -> None:
+        self._drop()
+        if self._engine is not None:
+            self._engine.dispose()
+        self._engine = None
+        release_file(self._claim)
+        self._claim = None
 
     def _opened(self) -> Connection:
         """The writer's connection, open."""
@@ -118,7 +123,7 @@ class Access:
             found = _identity(self._file)
             if found != self._identity:
                 # The system would let us write on, into a file that has no name any more.
-                self.close()
+                self._let_go()
                 gone = "was removed" if found is None else "was replaced"
                 raise StorageError(f"{self.place}: {gone} while it was open; it is opened anew")
         if self._writer is None:
@@ -129,6 +134,8 @@ class Access:
 
     def _open(self) -> Engine:
         """Check, lock, connect and lay down or migrate what is there."""
+        if self._over:  # a source that asks late would take the lock from who comes next
+            raise StorageError(f"{self.place}: is closed; open it anew")
         with storage_told(self.place):
             if self._file is not None:
                 check_file(self._file, make=self._make)
