@@ -62,6 +62,26 @@ def test_numbers_that_are_none_and_texts_of_any_kind_come_back(store):
     assert replace(found, **plain) == replace(unread, **plain)
 
 
+def test_a_watch_asks_of_a_sound_as_a_reader_does_and_holds_no_transaction(tmp_path):
+    place = str(tmp_path / "plant.db")
+    watch = HistoryStore.open(place, watching=True)
+    reader = HistoryStore.open(place)
+    watch.keep(Change(seen(1)))
+    for clip in (seen(1), seen(2)):
+        for machine, section in (clip.key, (clip.machine, "07"), ("another", clip.section)):
+            known = watch.has(machine, section, clip.digest)
+            assert known == reader.has(machine, section, clip.digest)
+            assert known == ((clip, machine, section) == (seen(1), *seen(1).key))
+    # Nobody else would get to write, if the look had begun a transaction.
+    other = sqlite3.connect(place, timeout=0)
+    other.execute("BEGIN IMMEDIATE")
+    assert watch.has(*seen(1).key, seen(1).digest)
+    refused(lambda: watch.keep(Change(seen(3))), "locked", error=StorageError)
+    other.close()
+    reader.close()
+    watch.close()
+
+
 def test_times_keep_their_zone_or_none(store):
     from datetime import timezone
 

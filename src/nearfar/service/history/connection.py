@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from threading import RLock
+from typing import Any
 
 from sqlalchemy import Connection, Engine
 
@@ -23,6 +24,7 @@ from nearfar.service.history.database import (
 )
 from nearfar.service.history.ownership import claim_file, claim_server, release_file
 from nearfar.service.history.schema import is_current, prepare
+from nearfar.service.history.statements import Quick
 
 
 class Access:
@@ -102,6 +104,20 @@ class Access:
             engine = self._engine or self._open()
         with storage_told(self.place), engine.connect() as connection, connection.begin():
             yield connection
+
+    def first(self, question: Quick, values: Mapping[str, Any]) -> Any:
+        """The first row of what is asked of every clip; None if there is none.
+
+        Raises:
+            StorageError: it cannot be read.
+        """
+        if not (self._memory or (self._file is not None and self._watching)):
+            with self.reading() as connection:
+                return connection.execute(question.statement, values).first()
+        # One look needs no transaction, which takes ten times as long as the look itself.
+        with self.lock, storage_told(self.place), closing(self._opened().connection.cursor()) as at:
+            at.execute(question.text, question.given(values))
+            return at.fetchone()
 
     def close(self) -> None:
         """Close all connections, and let go of the lock; nothing opens it again."""

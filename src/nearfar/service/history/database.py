@@ -6,7 +6,7 @@ import os
 import re
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -85,16 +85,16 @@ def storage_told(place: str) -> Iterator[None]:
         raise Unwritable(f"{place}: refuses a row ({_reason(error)})") from None
     except (UnicodeEncodeError, OverflowError) as error:
         raise Unwritable(f"{place}: refuses a row ({first_line(error)})") from None
-    except SQLAlchemyError as error:
+    except (SQLAlchemyError, sqlite3.Error) as error:
         raise StorageError(f"{place}: {_reason(error)}; {_way_out(error)}") from None
 
 
-def _reason(error: SQLAlchemyError) -> str:
+def _reason(error: Exception) -> str:
     # Not the library's text: it has the statement in it, and an address on the web.
     return first_line(getattr(error, "orig", None) or error).removeprefix("connection failed: ")
 
 
-def _way_out(error: SQLAlchemyError) -> str:
+def _way_out(error: Exception) -> str:
     said = _reason(error)
     if "locked" in said:
         return "another program holds it; end that one's transaction"
@@ -218,4 +218,6 @@ def _set_up(connection: Any, _: object) -> None:
 def _begin(connection: Connection) -> None:
     writes = connection.get_execution_options().get("writes")
     # A writer asks for its lock at once: one that reads first could never get it later.
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+    # Of the driver itself: through the library it takes as long as writing a row.
+    with closing(connection.connection.cursor()) as cursor:
+        cursor.execute("BEGIN IMMEDIATE" if writes else "BEGIN")

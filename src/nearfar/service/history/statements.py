@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import Table, case, func
+from sqlalchemy import Select, Table, bindparam, case, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from nearfar.service.history.schema import (
@@ -20,8 +21,25 @@ from nearfar.service.history.schema import (
 )
 
 
+class Quick:
+    """A question of a row, and the same as text for whoever asks SQLite's driver itself.
+
+    >>> Quick(select(META.c.value).where(META.c.key == bindparam("key"))).given({"key": "schema"})
+    ('schema',)
+    """
+
+    def __init__(self, statement: Select[Any]) -> None:
+        self.statement = statement
+        compiled = statement.compile(dialect=sqlite.dialect())
+        self.text, self._names = str(compiled), tuple(compiled.positiontup or ())
+
+    def given(self, values: Mapping[str, Any]) -> tuple[Any, ...]:
+        """The values of its parameters, in the order of the text."""
+        return tuple(values[name] for name in self._names)
+
+
 class Statements:
-    """Inserts that know what to do about a row that is there.
+    """Inserts that know what to do about a row that is there, and the question asked before.
 
     >>> "ON CONFLICT" in str(Statements("sqlite").clip)
     True
@@ -38,6 +56,14 @@ class Statements:
         # Its number, or nothing where the sound is there: the caller tells the two apart.
         clip = make(CLIPS).on_conflict_do_nothing(index_elements=["machine", "digest"])
         self.clip = clip.returning(CLIPS.c.id)
+        number = select(MACHINES.c.id).where(
+            MACHINES.c.machine == bindparam("machine"), MACHINES.c.section == bindparam("section")
+        )
+        self.sound = Quick(
+            select(CLIPS.c.id).where(
+                CLIPS.c.machine == number.scalar_subquery(), CLIPS.c.digest == bindparam("digest")
+            )
+        )
         machine = make(MACHINES)
         # Nothing changes, but what is changed is given back.
         self.machine = machine.on_conflict_do_update(

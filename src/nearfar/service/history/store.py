@@ -18,7 +18,6 @@ from nearfar.service.history.questions import HistoryRow, Wanted, counts_of, row
 from nearfar.service.history.schema import (
     ACTIONS,
     ALARMS,
-    CLIPS,
     EVENTS,
     MACHINES,
     META,
@@ -112,13 +111,10 @@ class HistoryStore:
         Raises:
             StorageError: it cannot be read.
         """
-        key = MACHINES.c.machine == spelled(machine), MACHINES.c.section == spelled(section)
-        number = select(MACHINES.c.id).where(*key).scalar_subquery()
-        row = select(CLIPS.c.id).where(
-            CLIPS.c.machine == number, CLIPS.c.digest == as_bytes(digest)
-        )
-        with self._access.reading() as connection:
-            return connection.execute(row).first() is not None
+        row = {
+            "machine": spelled(machine), "section": spelled(section), "digest": as_bytes(digest)
+        }  # fmt: skip
+        return self._access.first(self._make.sound, row) is not None
 
     def keep(self, change: Change) -> int | None:
         """Write all of a change, or nothing of it.
