@@ -1,11 +1,15 @@
 """The command alarms: what needs a person is listed, acknowledged and shelved by number."""
 
 import json
+from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
 from heard_clips import station, write_history
+from nearfar.service.history.changes import Action, Change
 from nearfar.service.history.store import HistoryStore
+from nearfar.service.incoming import now
 
 
 @pytest.fixture
@@ -50,6 +54,27 @@ def test_what_was_said_reaches_the_station(run, history):
 def test_a_shelf_is_put_up_for_a_time_and_ended(run, history):
     assert "2 shelved: pump" in listed(run, history, "--shelve", 2, "--for", "2h")
     assert "2 active: pump" in listed(run, history, "--unshelve", 2)
+
+
+def test_a_shelf_whose_time_is_over_is_none_though_no_watch_runs(run, history):
+    store = HistoryStore.open(str(history))
+    over = now() - timedelta(minutes=1)
+    store.act(Action(0, 2, "shelved", over - timedelta(hours=2), until=over))
+    store.close()
+    out = listed(run, history)
+    assert "2 active: pump" in out
+    assert "2 alarms to acknowledge" in out
+
+
+def test_a_closed_alarm_is_not_shelved_and_nothing_else_of_the_command_is_done(run, history):
+    store = HistoryStore.open(str(history))
+    [one, _] = store.alarms()
+    store.keep(Change(None, alarms=(replace(one, cleared=now(), acknowledged=now()),)))
+    store.close()
+    code, _, err = run("alarms", history, "--ack", 2, "--shelve", 1, "--for", "2h")
+    assert (code, err.count("\n")) == (2, 1)
+    assert "alarm 1 is closed" in err
+    assert "2 active" in listed(run, history)
 
 
 def test_a_program_gets_json(run, history):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace as replaced
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -71,12 +72,22 @@ def alarms(
     store = HistoryStore.open(place, make=False)
     try:
         _act(store, ack or [], shelve or [], unshelve or [], note, seconds)
-        found = store.alarms(closed=everything)
+        found = [_off_shelf(alarm) for alarm in store.alarms(closed=everything)]
     finally:
         store.close()
+    found = [alarm for alarm in found if everything or alarm.word != "closed"]
     whole = {"schema": SCHEMA, "alarms": [alarm.as_dict() for alarm in found]}
     if not write_json(as_json, whole):
         _tell(found, everything=everything)
+
+
+def _off_shelf(alarm: StandingAlarm) -> StandingAlarm:
+    """As it is now: where no watch runs nobody ends a shelf whose time is over."""
+    from nearfar.service.incoming import now
+
+    if alarm.shelved_until is None or alarm.shelved_until > now():
+        return alarm
+    return replaced(alarm, shelved_until=None)
 
 
 def _asked(acks: bool, shelves: bool, note: str, lasting: str | None) -> float | None:
@@ -106,15 +117,16 @@ def _act(
 
     at, who = now(), _user()
     until = None if seconds is None else at + timedelta(seconds=seconds)
-    known = (
-        {alarm.id for alarm in store.alarms(closed=True)} if acks or shelves or unshelves else ()
-    )
+    asked = (*acks, *shelves, *unshelves)
+    known = {alarm.id: alarm.word for alarm in store.alarms(closed=True)} if asked else {}
     # All or nothing: half of a command is hard to say again.
-    for number in (*acks, *shelves, *unshelves):
+    for number in asked:
         if number not in known:
             raise SettingError(
                 f"no alarm {number}; nearfar alarms lists them, --all closed ones too"
             )
+        if number in shelves and known[number] == "closed":
+            raise SettingError(f"alarm {number} is closed; shelve it when it is raised again")
     for verb, numbers in (("acknowledged", acks), ("shelved", shelves), ("unshelved", unshelves)):
         for number in dict.fromkeys(numbers):
             store.act(

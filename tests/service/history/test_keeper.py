@@ -123,6 +123,25 @@ def test_beyond_the_bound_the_oldest_is_given_up_and_counted(store, clock):
     assert keeper.trouble == ""
 
 
+def test_what_followed_from_a_sound_that_was_kept_before_stands(store, clock):
+    """While it is down nobody can see that a sound is there: it is heard, and an alarm is told."""
+    store.keep(change(1))
+    down = Down(store)
+    keeper = Keeper(down, clock=clock)
+    down.down = True
+    again = replace(seen(1), name="copy.wav")
+    assert not keeper.has(again.machine, again.section, again.digest)
+    told = {"events": (event(1, i=1),), "alarms": (alarm(1, 1),)}
+    keeper.keep(Change(again, (stamp(2),), station=(again.key, "{}"), **told))
+    down.down = False
+    clock.now += LONGEST_WAIT
+    keeper.retry()
+    assert list(store.observations()) == [seen(1)]
+    assert (store.events(0), store.standing()) == ([event(1, i=1)], [alarm(1, 1)])
+    assert store.stations()[again.key] == "{}"
+    assert store.knows((stamp(2),))
+
+
 def test_many_that_wait_are_caught_up_in_steps(store, clock):
     down = Down(store)
     down.down = True

@@ -170,6 +170,26 @@ def test_what_people_say_is_kept_and_stands_at_once(store):
     refused(lambda: store.act(Action(0, 9, "acknowledged", START)), "alarm 9", error=SettingError)
 
 
+def test_who_acknowledged_first_stands_and_the_audit_has_both(store):
+    store.keep(change(1, alarms=(alarm(3, 1),)))
+    for hour, note in enumerate(("greased", "seen too")):
+        store.act(Action(0, 3, "acknowledged", START + timedelta(hours=hour), note))
+    [kept] = store.standing()
+    assert (kept.acknowledged, kept.note) == (START, "greased")
+    assert [action.note for action in store.actions(0)] == ["greased", "seen too"]
+
+
+def test_a_closed_alarm_is_not_shelved(store):
+    """Its row would stand in the list for ever, since no station has it any more."""
+    closed = alarm(3, 1, cleared=START, acknowledged=START)
+    store.keep(change(1, alarms=(closed,)))
+    until = START + timedelta(hours=2)
+    shelf = Action(0, 3, "shelved", START, until=until)
+    refused(lambda: store.act(shelf), "alarm 3 is closed", error=SettingError)
+    assert (store.standing(), store.actions(0)) == ([], [])
+    store.act(Action(0, 3, "unshelved", START))  # of its point, whose shelf may go on
+
+
 def test_a_change_is_written_whole_or_not_at_all(store):
     # The last thing that is written, and more than any column holds.
     broken = change(1, events=(event(1, i=1),), alarms=(alarm(1, 1),), said={"mqtt": 2**70})

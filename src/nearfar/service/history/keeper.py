@@ -184,6 +184,10 @@ class Keeper:
         """
         try:
             row = self._store.keep(change)
+            if row is None and change.observation is not None:
+                # Its sound was kept before, which could not be seen while the history was down.
+                # It was heard all the same: what followed from it was told, and stands.
+                self._store.keep(replace(change, observation=None, files=()))
         except Unwritable as error:
             self.lost += 1
             self._refusal = f"{error} ({counted(self.lost, 'row')} given up)"

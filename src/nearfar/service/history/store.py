@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
-from typing import Any
 
 from sqlalchemy import Connection, and_, func, not_, select, update
 from sqlalchemy import insert as insert_row
@@ -27,6 +26,7 @@ from nearfar.service.history.schema import (
 from nearfar.service.history.spelling import as_bytes, micros, read, spelled
 from nearfar.service.history.statements import Statements
 from nearfar.service.history.translation import (
+    acted_on,
     action_of,
     action_row,
     actions_kept,
@@ -212,28 +212,26 @@ class HistoryStore:
             The action's number.
 
         Raises:
-            SettingError: no such alarm.
+            SettingError: no such alarm, or a shelf for one that is closed.
             StorageError: it was not written.
         """
-        # The row at once, not only the audit: whoever looks next sees it, with no watch running.
-        row: dict[str, Any] = {"shelved_until": None}
-        if action.verb == "acknowledged":
-            row = {"acknowledged": micros(action.at), "note": spelled(action.note)}
-        elif action.verb == "shelved":
-            if action.until is None:
-                raise SettingError(f"alarm {action.alarm}: shelved until when? Say a time")
-            row = {"shelved_until": micros(action.until)}
+        if action.verb == "shelved" and action.until is None:
+            raise SettingError(f"alarm {action.alarm}: shelved until when? Say a time")
+        refusal = f"{self.place}: no alarm {action.alarm}; nearfar alarms lists those there are"
         with self._access.writing() as connection:
-            changed = connection.execute(
-                update(ALARMS).where(ALARMS.c.id == action.alarm).values(**row)
-            )
-            found = changed.rowcount
-            if found:
+            found = connection.execute(alarms_kept().where(ALARMS.c.id == action.alarm)).first()
+            alarm = None if found is None else alarm_of(found)
+            if alarm is not None and (alarm.word != "closed" or action.verb != "shelved"):
+                # The row at once, not only the audit: whoever looks next sees it, with no watch.
+                if row := acted_on(alarm, action):
+                    connection.execute(update(ALARMS).where(ALARMS.c.id == alarm.id).values(**row))
                 added = insert_row(ACTIONS).values(**action_row(action)).returning(ACTIONS.c.id)
                 return int(connection.execute(added).scalar_one())
-        raise SettingError(
-            f"{self.place}: no alarm {action.alarm}; nearfar alarms lists those there are"
-        )
+        if alarm is not None:  # its row would be silent for ever: no station asks about it again
+            refusal = (
+                f"{self.place}: alarm {action.alarm} is closed; shelve it when it is raised again"
+            )
+        raise SettingError(refusal)
 
     # ---- where a watch goes on ----------------------------------------------------------------
 

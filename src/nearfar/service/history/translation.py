@@ -165,6 +165,18 @@ def alarm_of(row: Row[Any]) -> StandingAlarm:
     )  # fmt: skip
 
 
+def acted_on(alarm: StandingAlarm, action: Action) -> dict[str, Any]:
+    """What an action changes of an alarm's row, as its station will: nothing where it is no news.
+
+    Acknowledged once, an alarm keeps its first time and note.
+    """
+    if action.verb == "acknowledged":
+        if alarm.acknowledged is not None:
+            return {}
+        return {"acknowledged": micros(action.at), "note": spelled(action.note)}
+    return {"shelved_until": _when(action.until) if action.verb == "shelved" else None}
+
+
 def event_row(event: AlarmEvent, machine: int) -> dict[str, Any]:
     """A row of `events`; its machine by number."""
     return {
