@@ -61,7 +61,7 @@ def test_a_clip_is_a_line_with_what_it_is_in_words():
         "11-29 12:00:05  pump  █████░░░░░  50 %  p 0.5     normal",
         "11-29 12:00:05  pump  ██████████ 100 %  p 0.01    above threshold",
         "11-29 12:00:05  pump  idle, near microphone -71 dBFS",
-        "11-29 12:00:05  pump  NOT HEARD the near channel is dead",
+        "11-29 12:00:05  pump  NOT HEARD 1.wav: the near channel is dead",
     ]
 
 

@@ -1,14 +1,19 @@
 """What a watch works with: opened once, shared where it is said alike, closed where it fails."""
 
 import os
+import sys
 import threading
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from nearfar.errors import SettingError, StorageError
+from nearfar.errors import NearfarError, SettingError, StorageError
+from nearfar.service import equipment
 from nearfar.service.equipment import equip, opened, outputs_of, reequip, source_of
+from nearfar.service.history.changes import Change
 from nearfar.service.history.store import HistoryStore
+from nearfar.service.incoming import Stamp
 from nearfar.service.plant import HistorySettings, MqttSettings, SourceSettings
 from nearfar.service.sources.folder import FolderSource
 from nearfar.service.sources.pcm import PcmSource
@@ -48,6 +53,45 @@ def test_stations_go_on_where_they_were(have, plant):
     before = have.posts["pump", "00"].station.state
     after = reequip(plant, have, lambda: None).posts["pump", "00"]
     assert after.station.state == before
+
+
+def test_sources_know_what_waits_for_the_history(plant, monkeypatch):
+    asked = []
+    monkeypatch.setattr(equipment, "source_of", lambda said, plant, knows: asked.append(knows))
+    have = equip(plant, lambda: None)
+
+    def down(change):
+        raise StorageError("the disk is full")
+
+    monkeypatch.setattr(have.store, "keep", down)
+    stamp = Stamp("a.wav", 44, 1)
+    have.keeper.keep(Change(None, (stamp,)))
+    assert asked[0]((stamp,))
+    have.store.close()
+
+
+class Without:
+    """Finds no module of a package, as where it is not installed."""
+
+    def __init__(self, package):
+        self.package = package
+
+    def find_spec(self, name, path=None, target=None):
+        if name == self.package:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+
+@pytest.mark.parametrize(("package", "said"), [
+    ("watchdog", {}), ("paho", {"mqtt": MqttSettings("mqtt://127.0.0.1:1")}),
+    ("prometheus_client", {"metrics": "127.0.0.1:0"}),
+])  # fmt: skip
+def test_a_missing_extra_is_one_line_and_leaves_no_history(plant, package, said, monkeypatch):
+    for name in [m for m in sys.modules if m.partition(".")[0] == package]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setattr(sys, "meta_path", [Without(package), *sys.meta_path])
+    with pytest.raises(NearfarError, match=r"pip install 'nearfar\[plant\]'"):
+        equip(replace(plant, **said), lambda: None, (), {"hall": GivenSource()})
+    assert not Path(plant.history.place).exists()
 
 
 def test_another_history_needs_a_new_start(have, plant, tmp_path):

@@ -102,6 +102,14 @@ def test_what_cannot_be_read_is_a_row_that_says_why(tmp_path, detector, normal, 
     assert np.isnan(seen.seconds)
 
 
+def test_half_a_file_is_a_row_without_advice_that_a_watch_cannot_take(tmp_path, detector, normal):
+    path = write(tmp_path / "half.wav", np.ones((2, 24_000)) / 2)
+    path.write_bytes(path.read_bytes()[:10_000])
+    seen = seen_of(path, detector, normal)
+    assert seen.warning.startswith("truncated")
+    assert "salvage" not in seen.warning
+
+
 def test_a_file_that_is_gone_is_a_row(tmp_path, detector, normal):
     seen = seen_of(tmp_path / "gone.wav", detector, normal)
     assert (seen.status, seen.warning) == ("unjudged", "no such file")

@@ -209,6 +209,44 @@ def test_a_half_that_never_came_is_a_row_and_is_not_offered_again(plant, tmp_pat
 
 
 @pytest.mark.slow
+def test_what_never_came_whole_is_of_its_machine_and_told_in_one_line(plant, new, tmp_path):
+    empty = tmp_path / "rec" / "b.wav"
+    empty.parent.mkdir()
+    empty.touch()
+    item = incoming(empty, machine="rec")
+    notice = Notice("hall", "unfinished", f"{empty}: empty", files=item.files, clip=item.clip)
+    _, listener, log = watched(plant, GivenSource([incoming(new[0]), notice]))
+    heard, lacking = (b for b in listener.bulletins if b.observation is not None)
+    assert lacking.observation.key == ("pump", "00")
+    # How the machine is, is what is known of it, and not what a file lacks.
+    assert lacking.machine.judged == heard.observation
+    [(event, told, level)] = [line for line in log.lines if "b.wav" in line[1]]
+    assert (event, level) == ("unjudged", "warning")
+    assert told.endswith("rec/b.wav: empty")
+
+
+@pytest.mark.slow
+def test_the_log_is_silent_of_what_is_shelved(plant, new):
+    source = GivenSource([incoming(p) for p in new], ends=False)
+    with Running(plant, source) as running:
+        running.until(lambda: running.listener.events)
+        store = HistoryStore.open(plant.history.place)
+        store.act(Action(0, 1, "shelved", now(), until=now() + timedelta(hours=1)))
+        store.close()
+        running.until(lambda: len(running.listener.events) == 2)
+        for path in (
+            write_new(Path(plant.sources[0].place), f"n{n}.wav", 70 + n) for n in range(5)
+        ):
+            source.put(incoming(path))
+        running.until(lambda: len(running.listener.events) == 3)
+    assert [(e.verb, e.silent) for e in running.listener.events] == [
+        ("raised", False), ("shelved", False), ("cleared", True),
+    ]  # fmt: skip
+    alarms = [event for event, *_ in running.log.lines if event.startswith("alarm ")]
+    assert alarms == ["alarm raised", "alarm shelved"]
+
+
+@pytest.mark.slow
 def test_a_detector_that_was_replaced_judges_the_next_clip(plant, new, detector, tmp_path):
     folder = tmp_path / "own"
     nf.load(detector).save(folder)

@@ -139,7 +139,8 @@ class Ticker:
             )
             return self._style(f"{head}idle{near}", dim=True)
         why = visible(seen.warning or ", ".join(seen.faults))
-        return self._style(self._fitting(f"{head}NOT HEARD {why}"), fg="yellow")
+        file = visible(seen.name.rpartition("/")[2])
+        return self._style(self._fitting(f"{head}NOT HEARD {file}: {why}"), fg="yellow")
 
     def _judged(self, seen: Observation, machine: MachineNow) -> str:
         share = seen.percentile or 0.0

@@ -108,6 +108,7 @@ def equip(
     with needs("plant", "nearfar watch needs SQLAlchemy, watchdog and more"):
         from nearfar.service.history.keeper import Keeper
         from nearfar.service.history.store import HistoryStore
+    check_extras(plant)
     # Before the history: a watch that cannot be begun leaves no file.
     holds = {d: DetectorHold(d, keys) for d, keys in plant.detectors.items()}
     store = HistoryStore.open(plant.history.place, watching=True)
@@ -123,6 +124,23 @@ def equip(
         store.close()
         raise
     return Equipment(plant, posts, sources, store, keeper, numbers, own, tuple(others), kept)
+
+
+def check_extras(plant: PlantSettings) -> None:
+    """Refuse what would only be missed when it begins: a history is made by then.
+
+    Raises:
+        NearfarError: an extra that is not installed.
+    """
+    if any(source.kind == "folder" for source in plant.sources):
+        with needs("plant", "watching a folder needs watchdog"):
+            import watchdog.observers  # noqa: F401
+    if plant.mqtt is not None:
+        with needs("plant", "MQTT needs paho-mqtt"):
+            import paho.mqtt.client  # noqa: F401
+    if plant.metrics:
+        with needs("plant", "metrics need prometheus-client"):
+            import prometheus_client.core  # noqa: F401
 
 
 def reequip(plant: PlantSettings, old: Equipment, now: Now) -> Equipment:

@@ -77,6 +77,7 @@ class Notice:
     text: str  # one line for people
     machine: str = ""  # where the source is of one machine
     files: tuple[Stamp, ...] = ()  # that it is about; these need not be offered again
+    clip: Clip | None = None  # what they would have been, by their names
     at: datetime = field(default_factory=now)
 
 

@@ -10,6 +10,7 @@ import hashlib
 import math
 import os
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,8 +18,8 @@ from typing import TYPE_CHECKING
 from nearfar.clips.clip import Clip
 from nearfar.clips.lists import cut
 from nearfar.detector.section import LENGTH_MARGIN
-from nearfar.errors import AudioError, NearfarError, once_left_out, printable
-from nearfar.service.incoming import Incoming
+from nearfar.errors import AudioError, DatasetError, NearfarError, once_left_out, printable
+from nearfar.service.incoming import Incoming, Notice
 from nearfar.service.observation import Observation, Status
 from nearfar.sound import audio as sound
 from nearfar.sound.audio import Audio, check, digest_of
@@ -107,6 +108,21 @@ def pieces(incoming: Incoming, usual: float, seconds: float | None = None) -> It
     length = seconds or (usual if _seconds(clip) > usual * LENGTH_MARGIN else None)
     for part in cut([clip], length):
         yield Piece(incoming, part)
+
+
+def lacking(notice: Notice, assigned: Callable[[Clip, str], Clip]) -> Piece | None:
+    """What a source waited for in vain, if its notice is of that.
+
+    Args:
+        notice: of a source.
+        assigned: whose a clip of a source is; raises a DatasetError where nobody watches that.
+    """
+    if not notice.files:
+        return None
+    clip = notice.clip or Clip(Path(notice.files[0].path), machine=notice.machine)
+    with suppress(DatasetError):  # the row says what the names say
+        clip = assigned(clip, notice.source)
+    return Piece(Incoming(notice.source, clip, notice.at, notice.files), clip)
 
 
 def _seconds(clip: Clip) -> float:
@@ -226,7 +242,8 @@ def _blank(piece: Piece, status: Status, detector: str) -> Observation:
 def _reason(piece: Piece, line: str) -> str:
     for name in (piece.name, str(piece.clip.path)):
         line = line.removeprefix(f"{printable(name)}: ")
-    return once_left_out(line)
+    # A watch hears files as they are, or not at all.
+    return once_left_out(line).removesuffix("; salvage=True takes what is there")
 
 
 def _finite(value: float) -> float | None:

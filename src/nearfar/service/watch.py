@@ -15,7 +15,6 @@ from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
-from nearfar.clips.clip import Clip
 from nearfar.errors import NearfarError, NearfarWarning, printable
 from nearfar.service.amounts import as_duration
 from nearfar.service.equipment import Equipment, exchange
@@ -24,7 +23,7 @@ from nearfar.service.incoming import Incoming, Notice, now
 from nearfar.service.intake import Intake
 from nearfar.service.news import AlarmEvent, Bulletin, MachineNow, Output, WatchNow
 from nearfar.service.observation import Observation
-from nearfar.service.observing import Piece, observe, pieces, unjudged
+from nearfar.service.observing import Piece, lacking, observe, pieces, unjudged
 from nearfar.service.posts import Post
 from nearfar.text import counted
 
@@ -229,36 +228,40 @@ class Watch:
         if kept.trouble not in ("", before):
             self._log("audio", kept.trouble, "warning")
 
-    def _keep_unheard(self, piece: Piece, reason: str, files: Any = None) -> None:
+    def _keep_unheard(self, piece: Piece, reason: str, **facts: Any) -> None:
         """A row of what no machine here can be asked about, or of what never came whole."""
         seen = unjudged(piece, reason)
         if self._with.keeper.has(*seen.key, seen.digest):
             return
-        row = self._with.keeper.keep(Change(seen, piece.of.files if files is None else files))
+        row = self._with.keeper.keep(Change(seen, piece.of.files))
         self._clips += 1
         self._log("unjudged", f"{printable(piece.name)}: {seen.warning}", "warning",
-                  machine=seen.machine)  # fmt: skip
-        self._tell(Bulletin(MachineNow(*seen.key, clips=1, last=seen), seen, (), row))
+                  machine=seen.machine, **facts)  # fmt: skip
+        post = self._with.posts.get(seen.key)
+        machine = MachineNow(*seen.key, clips=1, last=seen) if post is None else post.station.now
+        self._tell(Bulletin(machine, seen, (), row))
 
     # ---- all else --------------------------------------------------------------------------------
 
     def _notice(self, notice: Notice) -> None:
-        level = "info" if notice.kind in ("back", "ended") else "warning"
-        self._log(notice.kind, notice.text, level, source=notice.source)
+        piece = lacking(notice, self._with.posts.assigned)
+        if piece is None:  # of a recording its row is told of
+            level = "info" if notice.kind in ("back", "ended") else "warning"
+            self._log(notice.kind, notice.text, level, source=notice.source)
         if notice.kind == "ended":
             self._ended.add(notice.source)
         if notice.kind in ("lost", "gone", "back"):
             with self._lock:
                 self._troubles[notice.source] = "" if notice.kind == "back" else notice.text
-        for post in self._concerned(notice):
+        for post in self._concerned(notice, piece):
             self._changed(post, partial(post.station.notice, notice))
-        if notice.files:
-            clip = Clip(notice.files[0].path, machine=notice.machine)  # type: ignore[arg-type]
-            incoming = Incoming(notice.source, clip, notice.at, notice.files)
-            self._keep_unheard(Piece(incoming, clip), notice.text)
+        if piece is not None:
+            self._keep_unheard(piece, notice.text, why=notice.kind, source=notice.source)
 
-    def _concerned(self, notice: Notice) -> list[Post]:
+    def _concerned(self, notice: Notice, piece: Piece | None) -> list[Post]:
         posts = self._with.posts
+        if piece is not None and (found := posts.get((piece.clip.machine, piece.clip.section))):
+            return [found]
         if notice.machine:
             return [post for key, post in posts.items() if key[0] == notice.machine]
         fed = self._fed.get(notice.source)
@@ -354,6 +357,8 @@ class Watch:
 
     def _tell(self, bulletin: Bulletin) -> None:
         for event in bulletin.events:
+            if event.silent:
+                continue
             self._log(
                 f"alarm {event.verb}", f"alarm {event.alarm}: {event.told}",
                 "warning" if event.verb == "raised" else "info",

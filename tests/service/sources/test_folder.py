@@ -3,6 +3,7 @@
 import os
 import shutil
 import threading
+from dataclasses import replace
 from datetime import datetime
 
 import numpy as np
@@ -153,6 +154,8 @@ def test_files_that_are_never_finished_are_told_of_or_given_as_they_are(tmp_path
         moved_in(tmp_path / "empty.wav", wav)
         ear.wait_for("empty.wav")
     assert told.files[0].path.endswith("empty.wav")
+    # Whose it is, and when it was, as of a whole one of that name.
+    assert told.clip == replace(ear.clips[-1].clip, path=told.clip.path)
     assert ear.kinds == ["unfinished"]
     assert sorted(ear.names) == ["empty.wav", "half.wav"]
 

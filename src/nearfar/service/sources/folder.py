@@ -11,6 +11,7 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import Event, Thread
 
+from nearfar.clips.clip import Clip
 from nearfar.clips.folders import named_clip
 from nearfar.clips.moments import Clock, time_of
 from nearfar.clips.pairs import FOREIGN, Pairing, Recording, foreign
@@ -308,7 +309,7 @@ class FolderSource:
         stamp, path = found.stamp, Path(found.stamp.path)
         if not found.complete:
             what = "still being written" if stamp.size else "empty"
-            self._tell("unfinished", f"{path}: {what}; it is heard when it is complete", (stamp,))
+            self._tell("unfinished", f"{path}: {what}; it is heard when it is complete", stamp)
         elif side := sided(stamp.path, self._root, self._pair):
             for whole in self._partners.take(stamp, side, now):
                 self._give(whole)
@@ -316,7 +317,7 @@ class FolderSource:
             self._left_out += 1
             if self._left_out == 1:
                 self._tell("left", f"{path}: neither near nor far by --pair, so it is left out, as "
-                           "are all more of its kind", (stamp,))  # fmt: skip
+                           "are all more of its kind", stamp)  # fmt: skip
         else:
             fault = foreign(path) if path.suffix.lower() in FOREIGN else ""
             place = os.path.dirname(stamp.path)
@@ -324,16 +325,23 @@ class FolderSource:
 
     def _half(self, half: Half) -> None:
         self._tell("half", f"{half.stamp.path}: the other microphone's file did not come: "
-                   f"{half.missing}", (half.stamp,))  # fmt: skip
+                   f"{half.missing}", half.stamp, half.place)  # fmt: skip
 
     def _give(self, whole: Whole) -> None:
-        clip = named_clip(whole.recording, place_of(Path(whole.place)), self._clock)
-        clip = replace(clip, machine=self._machine or clip.machine,
-                       section=self._section or clip.section)  # fmt: skip
+        clip = self._clip(whole.recording, whole.place)
         self._put(Incoming(self.name, clip, files=whole.files))
 
-    def _tell(self, kind: str, text: str, files: tuple[Stamp, ...] = ()) -> None:
-        self._put(Notice(self.name, kind, printable(text), self._machine, files))
+    def _clip(self, recording: Recording, place: str) -> Clip:
+        clip = named_clip(recording, place_of(Path(place)), self._clock)
+        return replace(clip, machine=self._machine or clip.machine,
+                       section=self._section or clip.section)  # fmt: skip
+
+    def _tell(self, kind: str, text: str, stamp: Stamp | None = None, place: str = "") -> None:
+        files, clip = ((), None) if stamp is None else ((stamp,), self._of_file(stamp, place))
+        self._put(Notice(self.name, kind, printable(text), self._machine, files, clip))
+
+    def _of_file(self, stamp: Stamp, place: str) -> Clip:
+        return self._clip(Recording(Path(stamp.path)), place or os.path.dirname(stamp.path))
 
     def _trouble(self, error: Exception) -> None:
         said = f"{self._root}: {type(error).__name__}: {first_line(error)}; it goes on"
