@@ -8,6 +8,7 @@ from heard_clips import heard, normal, station, verbs
 from nearfar.scores.alarms import AlarmRule
 from nearfar.scoring.calibrate import p_values, threshold
 from nearfar.service.alarms.hysteresis import ABOVE, BELOW, BETWEEN, Hysteresis
+from nearfar.service.alarms.promise import Promise
 from nearfar.service.alarms.raises import EXACT, chain_rate, rate_of
 from nearfar.service.alarms.wishes import AlarmSettings
 
@@ -78,8 +79,8 @@ def test_a_whole_station_raises_as_many_as_is_promised():
     """Clips go through all that a watch asks of them; each trial is a machine of its own."""
     n, trials, rng = 60, 15_000, np.random.default_rng(11)
     allowed, hits = 5, 0
-    promised = rate_of(AlarmRule(2, 3), n, allowed, 0.2).value
     known = normal(n=n, allowed=allowed)
+    promised = Promise(known, AlarmSettings(AlarmRule(2, 3))).rate.value  # as it is told
     for _ in range(trials):
         ordered, scores = np.sort(rng.standard_normal(n)), rng.standard_normal(20)
         limit, p = threshold(ordered, 0.1).value, p_values(ordered, scores)
