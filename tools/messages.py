@@ -97,6 +97,21 @@ CASES: dict[str, tuple[str, ...]] = {
         "score fan.detector moved --machine fan",
         "score fan.detector long --machine fan",
     ),
+    "Beside the machine": (
+        "watch fan.detector",
+        "watch fan.detector gone",
+        "watch fan.detector -",
+        "watch fan.detector normal --rate 48000",
+        "watch fan.detector normal --alarm 5/3",
+        "watch fan.detector normal --keep 90d",
+        "watch fan.detector normal --history text/a.wav",
+        "watch fan.detector normal --mqtt mqtt://kim:secret@broker",
+        "watch plant.toml",
+        "history gone.db",
+        "alarms gone.db --ack 1",
+        "alarms heard.db --ack 7",
+        "alarms heard.db --shelve 7 --for soon",
+    ),
     "No fault": ("score fan.detector moved --machine fan --fail-on-anomaly",),
 }
 
@@ -201,6 +216,13 @@ def _make() -> None:
         code, said = _said(command)
         if code:
             raise RuntimeError(f"{command}: {said}")
+    Path("plant.toml").write_text(
+        '[[machine]]\nname = "fan"\ndetector = "fan.detector"\n\n[[source]]\nfolder = "normal"\n'
+        'settle = "fast"\npol = "10s"\n'
+    )
+    code, said = _said("watch fan.detector normal --history heard.db --once --quiet")
+    if code:
+        raise RuntimeError(f"watch: {said}")
     shutil.copytree("fan.detector", "broken.detector")
     Path("broken.detector/detector.json").write_text("{")
     shutil.copytree("fan.detector", "mine.detector")

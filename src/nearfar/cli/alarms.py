@@ -100,7 +100,10 @@ def _asked(acks: bool, shelves: bool, note: str, lasting: str | None) -> float |
         return None
     from nearfar.service.amounts import duration
 
-    seconds = duration(lasting)
+    try:
+        seconds = duration(lasting)
+    except SettingError as error:
+        raise SettingError(f"--for {error}") from None
     if not 0 < seconds <= _ENOUGH:
         raise SettingError(f"--for {lasting}: a shelf lasts up to 30d, and more than nothing")
     return seconds

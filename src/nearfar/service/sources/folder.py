@@ -82,7 +82,7 @@ class FolderSource:
         _check(settle=settle, patience=patience, poll=math.inf if poll is None else poll)
         self.name = name
         # A row's path must mean the same file when the watch is started elsewhere.
-        self._root = os.path.abspath(folder)
+        self._root, self._given = os.path.abspath(folder), folder
         self._machine, self._section = machine, section
         self._pair, self._clock, self._knows, self._poll = pair, clock, knows, poll
         self._existing = existing
@@ -128,8 +128,8 @@ class FolderSource:
         try:
             self._identity = identity_of(self._root)
         except OSError as error:
-            raise DatasetError(f"{self._root}: cannot be watched ({error.strerror or error}); name "
-                               "a folder that is there") from None  # fmt: skip
+            raise DatasetError(f"{self._given}: cannot be watched ({error.strerror or error}); "
+                               "name a folder that is there") from None  # fmt: skip
         self._watch()
         self._thread = Thread(target=self._run, name=f"source {self.name}", daemon=True)
         self._thread.start()
