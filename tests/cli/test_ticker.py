@@ -141,6 +141,22 @@ def test_a_status_line_is_cleared_before_anything_else_is_said(monkeypatch):
     assert "\r\x1b[Ka line of the log\n" in said
 
 
+def test_lines_of_the_log_are_broken_and_dated_like_those_of_clips():
+    stream = Screen()
+    AboveStatus(Ticker((), stream), stream).write(f"2026-11-29 12:00:05 warning: {'word ' * 20}.\n")
+    first, second = stream.getvalue().splitlines()
+    assert first.startswith("11-29 12:00:05  warning: word word")
+    assert max(len(first), len(second)) <= 80
+    assert second == f"  {'word ' * (second.count('word'))}."
+
+
+def test_a_fault_is_named_once():
+    dead = replace(SILENT, faults=("near dead",), warning="cannot be heard: near dead")
+    assert shown(of(dead)).endswith("NOT HEARD near dead\n")
+    mono = replace(SILENT, faults=("wrong channels",), warning="leave it out with skip_bad=True")
+    assert shown(of(mono)).endswith("NOT HEARD wrong channels; leave it out with --skip-bad\n")
+
+
 def test_the_status_line_says_what_is_amiss():
     now = WatchNow(
         AT, ready=True, clips=1, queued=7, machines={("pump", "00"): MachineNow("pump", "00", 1,
@@ -150,7 +166,7 @@ def test_the_status_line_says_what_is_amiss():
     )  # fmt: skip
     assert status_line(now, 120.0) == (
         "waiting for 2 min; 1 clip, 1 alarm; 7 to be heard; hall: the folder is gone; "
-        r"history: disk\nfull; mqtt is down, 9 wait"
+        r"history: disk\nfull; mqtt is down, 9 waiting"
     )
     assert status_line(replace(now, ready=False), 1.0).startswith("starting; ")
 

@@ -23,7 +23,7 @@ from nearfar.cli.options import (
     check_stdout,
     on_disk,
 )
-from nearfar.errors import DatasetError, SettingError, needs, printable, visible
+from nearfar.errors import DatasetError, SettingError, in_shell, needs, printable, visible
 from nearfar.files import as_bytes, atomic_file, begins, check_output
 from nearfar.text import called, counted, named, number, plain
 
@@ -279,7 +279,6 @@ def _widths(rows: Sequence[Sequence[str]]) -> list[int]:
 def _row(clip: Observation) -> Sequence[str]:
     # By the clock of its recorder, as it wrote it; only an arrival has a zone to be told.
     time = clip.arrived if clip.time is None else clip.time
-    why = "; ".join((*clip.faults, clip.warning) if clip.warning else clip.faults)
     return (
         time.isoformat(" ", "seconds"),
         visible(called(clip.machine, clip.section)),
@@ -287,7 +286,20 @@ def _row(clip: Observation) -> Sequence[str]:
         "–" if clip.score is None else number(clip.score, 4),
         "–" if clip.p_value is None else f"{clip.p_value:.3f}",
         verdict_of(clip),
-        printable(why),
+        printable(why_of(clip)),
+    )
+
+
+def why_of(clip: Observation) -> str:
+    """What is the matter with a clip, each thing once; "" if nothing is.
+
+    >>> from types import SimpleNamespace as Seen
+    >>> why_of(Seen(faults=("near dead",), warning="cannot be heard: near dead"))
+    'cannot be heard: near dead'
+    """
+    said = in_shell(clip.warning)
+    return "; ".join(
+        [*(fault for fault in clip.faults if fault not in said), *([said] * bool(said))]
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import threading
 import time
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, TextIO
 
 import typer
 
+from nearfar.cli.history import why_of
 from nearfar.cli.lines import columns, wrapped
 from nearfar.errors import StorageError, visible
 from nearfar.files import as_bytes
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from nearfar.service.news import AlarmEvent, Bulletin, MachineNow, OutputHealth, WatchNow
     from nearfar.service.observation import Observation
 
+STAMP = re.compile(r"^\d{4}-(\d\d-\d\d \d\d:\d\d:\d\d) ")  # of a line of the log
 BAR = 10  # cells of a full percentile
 LONGEST_NAME = 16  # cells of a machine's name on a terminal
 SILENCE = 2.0  # s without a line after which a status line is shown
@@ -138,7 +141,7 @@ class Ticker:
                 "" if seen.near_level is None else f", near microphone {seen.near_level:.0f} dBFS"
             )
             return self._style(f"{head}idle{near}", dim=True)
-        why = visible(seen.warning or ", ".join(seen.faults))
+        why = visible(why_of(seen).removeprefix("cannot be heard: "))
         file = visible(seen.name.rpartition("/")[2])
         return self._style(self._fitting(f"{head}NOT HEARD {file}: {why}"), fg="yellow")
 
@@ -193,7 +196,7 @@ class Ticker:
 
 
 class AboveStatus:
-    """A stream for log lines on the terminal of a ticker: they stand above its status line.
+    """A stream for log lines on the terminal of a ticker: above its status line, and like its own.
 
     >>> AboveStatus(Ticker(), sys.stdout).isatty()
     False
@@ -203,8 +206,9 @@ class AboveStatus:
         self._ticker, self._stream = ticker, stream
 
     def write(self, text: str) -> int:
-        """Write whole lines."""
-        self._ticker.write(text)
+        """Write whole lines, broken between words; the year is not told with each."""
+        lines = (STAMP.sub(r"\1  ", line) for line in text.splitlines())
+        self._ticker.write("".join(f"{wrapped(line, columns(self._stream))}\n" for line in lines))
         return len(text)
 
     def flush(self) -> None:
@@ -235,7 +239,7 @@ def status_line(now: WatchNow, quiet: float) -> str:
     parts += [f"{now.queued} to be heard"] if now.queued else []
     parts += [f"{name}: {trouble}" for name, trouble in now.sources.items() if trouble]
     parts += [f"history: {now.history}"] if now.history else []
-    parts += [f"{one.name} is down, {one.queued} wait" for one in now.outputs if not one.up]
+    parts += [f"{one.name} is down, {one.queued} waiting" for one in now.outputs if not one.up]
     return visible("; ".join(parts))
 
 
