@@ -38,6 +38,7 @@ SECTIONS = (
     "eat",
     "beats",
     "yamnet",
+    "watch",
     "gpu",
 )
 OUTPUT = Path(__file__).resolve().parents[1] / "docs" / "benchmarks.md"
