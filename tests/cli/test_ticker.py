@@ -65,6 +65,11 @@ def test_a_clip_is_a_line_with_what_it_is_in_words():
     ]
 
 
+def test_the_way_out_is_said_as_it_is_typed():
+    seen = replace(SILENT, warning="3 channels; say which with near=… far=…")
+    assert shown(of(seen)).endswith("1.wav: 3 channels; say which with --near --far\n")
+
+
 def test_an_alarm_stands_in_each_line_until_it_is_over():
     for alarm, word in ((ALARM, True), (replace(ALARM, acknowledged=AT), True),
                         (replace(ALARM, cleared=AT), False),

@@ -46,6 +46,11 @@ def test_an_event_is_one_line_that_prints(message, level, facts, form):
         assert datetime.fromisoformat(row["time"]).tzinfo is not None
 
 
+def test_the_way_out_is_said_as_it_is_typed():
+    said = written("text", lambda log: log("unjudged", "3 channels; say near=… and far=…"))
+    assert said.endswith("3 channels; say --near and --far\n")
+
+
 def test_lines_are_said_once_and_libraries_come_along(capsys):
     """Also where somebody else has set up logging in the same program."""
     other = logging.StreamHandler(io.StringIO())

@@ -102,6 +102,15 @@ def test_what_cannot_be_read_is_a_row_that_says_why(tmp_path, detector, normal, 
     assert np.isnan(seen.seconds)
 
 
+@pytest.mark.parametrize(("count", "chosen"), [(3, None), (2, (1, 4))])
+def test_a_recorder_that_is_set_to_other_channels_is_told_apart_from_a_broken_file(
+    tmp_path, detector, normal, count, chosen
+):
+    path = write(tmp_path / "more.wav", np.ones((count, 24_000)) / 2)
+    seen = seen_of(path, detector, normal, channels=chosen)
+    assert (seen.status, seen.faults) == ("unjudged", ("wrong channels",))
+
+
 def test_half_a_file_is_a_row_without_advice_that_a_watch_cannot_take(tmp_path, detector, normal):
     path = write(tmp_path / "half.wav", np.ones((2, 24_000)) / 2)
     path.write_bytes(path.read_bytes()[:10_000])

@@ -11,7 +11,7 @@ import time
 from datetime import UTC, datetime
 from typing import Any, Literal, TextIO
 
-from nearfar.errors import visible
+from nearfar.errors import in_shell, visible
 from nearfar.files import as_bytes
 
 LEVELS = {"info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
@@ -65,7 +65,7 @@ class WatchLog:
             facts: more for programs, as machine="pump"; a person reads them in the message.
         """
         # Whoever else listens to the logger gets what prints, too.
-        said = visible(message)
+        said = visible(in_shell(message))
         self._logger.log(LEVELS[level], "%s", said, extra={"event": event, "facts": facts})
 
 

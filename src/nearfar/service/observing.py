@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from nearfar.service.alarms.normality import Normality
 
 UNREADABLE = "unreadable"  # the sensor fault of a clip that has no sound at all
+WRONG_CHANNELS = "wrong channels"  # and of one whose sound nobody can tell near and far of
 Knows = Callable[[str, str, str], bool]  # machine, section, digest: was it kept already?
 
 
@@ -150,12 +151,24 @@ def observe(
     try:
         audio, recorded = piece.read(detector.order)
     except NearfarError as error:
-        lost = unjudged(piece, str(error), detector=identity)
+        fault = _fault_of(piece, detector.order)
+        lost = replace(unjudged(piece, str(error), detector=identity), faults=(fault,))
         return None if knows(*lost.key, lost.digest) else lost
     digest = digest_of(audio) if _sounds(audio) else piece.identity
     if knows(piece.clip.machine, piece.clip.section, digest):
         return None
     return _observed(piece, audio, recorded, digest, detector, normality, identity)
+
+
+def _fault_of(piece: Piece, order: sound.ChannelOrder) -> str:
+    """Why it cannot be read: a recorder's setting is mended elsewhere than a broken file."""
+    chosen = piece.clip.channels or order
+    try:
+        count = sound.channels(piece.clip.path) if piece.of.audio is None else 0
+    except AudioError:
+        return UNREADABLE
+    wrong = count < max(chosen) if isinstance(chosen, tuple) else count > 2
+    return WRONG_CHANNELS if count and wrong else UNREADABLE
 
 
 def _sounds(audio: Audio) -> bool:
