@@ -67,7 +67,7 @@ def test_a_clip_is_a_line_with_what_it_is_in_words():
 
 def test_the_way_out_is_said_as_it_is_typed():
     seen = replace(SILENT, warning="3 channels; say which with near=… far=…")
-    assert shown(of(seen)).endswith("1.wav: 3 channels; say which with --near --far\n")
+    assert shown(of(seen)).endswith("1.wav: dead; 3 channels; say which with --near --far\n")
 
 
 def test_an_alarm_stands_in_each_line_until_it_is_over():
@@ -157,9 +157,10 @@ def test_lines_of_the_log_are_broken_and_dated_like_those_of_clips():
 
 def test_a_fault_is_named_once():
     dead = replace(SILENT, faults=("near dead",), warning="cannot be heard: near dead")
-    assert shown(of(dead)).endswith("NOT HEARD near dead\n")
+    assert shown(of(dead)).endswith("NOT HEARD 1.wav: near dead\n")
     mono = replace(SILENT, faults=("wrong channels",), warning="leave it out with skip_bad=True")
-    assert shown(of(mono)).endswith("NOT HEARD wrong channels; leave it out with --skip-bad\n")
+    told = "NOT HEARD 1.wav: wrong channels; leave it out with --skip-bad\n"
+    assert shown(of(mono)).endswith(told)
 
 
 def test_the_status_line_says_what_is_amiss():

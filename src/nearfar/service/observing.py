@@ -151,8 +151,8 @@ def observe(
     try:
         audio, recorded = piece.read(detector.order)
     except NearfarError as error:
-        fault = _fault_of(piece, detector.order)
-        lost = replace(unjudged(piece, str(error), detector=identity), faults=(fault,))
+        faults = (_fault_of(piece, detector.order),)
+        lost = unjudged(piece, str(error), faults, identity)
         return None if knows(*lost.key, lost.digest) else lost
     digest = digest_of(audio) if _sounds(audio) else piece.identity
     if knows(piece.clip.machine, piece.clip.section, digest):
@@ -230,16 +230,19 @@ def _judged(about: Observation, verdict: Verdict) -> Observation:
     )  # fmt: skip
 
 
-def unjudged(piece: Piece, reason: str, *, detector: str = "") -> Observation:
+def unjudged(
+    piece: Piece, reason: str, faults: tuple[str, ...] = (), detector: str = ""
+) -> Observation:
     """The row of a clip that has no sound, or whose machine nobody knows.
 
     Args:
         piece: which.
         reason: a line.
+        faults: of the sensor; a clip of nobody has none that anybody could mend.
         detector: identity of what would have judged.
     """
     blank = _blank(piece, "unjudged", detector)
-    return replace(blank, faults=(UNREADABLE,), warning=_reason(piece, reason))
+    return replace(blank, faults=faults, warning=_reason(piece, reason))
 
 
 def _blank(piece: Piece, status: Status, detector: str) -> Observation:
