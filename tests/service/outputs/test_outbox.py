@@ -1,5 +1,7 @@
 """Laws of the queue: nothing vanishes uncounted, order is kept, `said` never runs ahead."""
 
+import tracemalloc
+
 from hypothesis import given
 from hypothesis import strategies as some
 
@@ -81,3 +83,21 @@ def test_what_was_taken_comes_back_before_the_others_and_can_be_given_up_then():
     box.again()
     box.put(Parcel(told(4)))
     assert [box.take().bulletin.row for _ in range(3)] == [2, 3, 4]
+
+
+def test_what_was_said_leaves_nothing_behind():
+    box, bulletin = Outbox(10), told(1)
+
+    def say(times):
+        for _ in range(times):
+            box.put(Parcel(bulletin))
+            box.done(box.take())
+
+    say(100)
+    tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        say(2_000)
+        assert tracemalloc.get_traced_memory()[0] - before < 2_000  # less than a byte each
+    finally:
+        tracemalloc.stop()

@@ -80,6 +80,9 @@ class Outbox:
                 return None
             serial = next(iter(self._waiting))
             parcel = self._out[serial] = self._waiting.pop(serial)
+            # What is taken is no candidate to be given up; in a year there are millions.
+            while self._clips and self._clips[0] <= serial:
+                self._clips.popleft()
             return parcel
 
     def done(self, parcel: Parcel) -> None:
