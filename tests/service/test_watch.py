@@ -12,14 +12,18 @@ import pytest
 import nearfar as nf
 from conftest import PATIENCE, write
 from nearfar.clips.clip import Clip
+from nearfar.detector.detector import Detector
 from nearfar.errors import SettingError, StorageError
-from nearfar.service.equipment import reequip
+from nearfar.service.equipment import equip, reequip
 from nearfar.service.history.changes import Action
 from nearfar.service.history.store import HistoryStore
 from nearfar.service.incoming import Incoming, Notice, now
 from nearfar.service.plant import HistorySettings
+from nearfar.service.watch import Watch
 from watches import (
     GivenSource,
+    Lines,
+    Listener,
     Running,
     detector_in,
     incoming,
@@ -354,3 +358,51 @@ def test_what_people_did_while_nothing_ran_is_taken_up(plant, new):
     assert [event.verb for event in listener.events] == ["acknowledged"]
     _, listener, _ = watched(plant, GivenSource())
     assert not listener.events
+
+
+def test_what_was_shelved_while_nothing_ran_is_silent_from_the_first_clip(plant, new):
+    _, listener, _ = watched(plant, GivenSource([incoming(p) for p in new[3:8]]))
+    [raised] = listener.events
+    store = HistoryStore.open(plant.history.place)
+    store.act(Action(0, raised.alarm, "shelved", now(), until=now() + timedelta(hours=1)))
+    store.close()
+    calm = [incoming(write_new(new[0].parent, f"calm{i}.wav", 50 + i)) for i in range(1, 6)]
+    _, listener, _ = watched(plant, GivenSource(calm))
+    assert [(event.verb, event.silent) for event in listener.events] == [
+        ("shelved", False), ("cleared", True)
+    ]  # fmt: skip
+
+
+def test_a_clip_that_nobody_can_judge_for_a_fault_is_a_row_and_the_next_is_heard(
+    plant, new, monkeypatch
+):
+    judge = Detector.judge_audio
+
+    def broken(self, clip, *given):
+        if clip.name.endswith("1.wav"):
+            raise ValueError("no such axis")
+        return judge(self, clip, *given)
+
+    monkeypatch.setattr(Detector, "judge_audio", broken)
+    given = [incoming(p) for p in new[:3]]
+    _, listener, log = watched(plant, GivenSource(given))
+    assert [o.status for o in listener.observations] == ["judged", "unjudged", "judged"]
+    assert "ValueError: no such axis" in listener.observations[1].warning
+    assert len(log.of("fault")) == 1
+    store = HistoryStore.open(plant.history.place)
+    assert all(store.knows(one.files) for one in given)
+    store.close()
+
+
+def test_an_output_that_raises_stops_no_clip(plant, new):
+    class Broken(Listener):
+        def tell(self, bulletin):
+            raise RuntimeError("no such\nlist")
+
+    watch, log, listener = [], Lines(), Listener()
+    have = equip(plant, lambda: watch[0].now, [Broken(), listener],
+                 {"hall": GivenSource([incoming(p) for p in new[:2]])})  # fmt: skip
+    watch.append(Watch(have, log))
+    watch[0]()
+    assert len(listener.observations) == 2
+    assert "RuntimeError: no such list" in log.of("fault")[0]

@@ -181,11 +181,13 @@ class Ticker:
 
     def _idle(self) -> None:
         while not self._closed.wait(1.0):
+            # Asked before the lock: the watch may write a line here while it holds its own.
+            now = None if self._status is None else self._status()
             with self._lock:
                 quiet = time.monotonic() - self._last
-                if quiet >= SILENCE and self._status is not None and not self._closed.is_set():
+                if quiet >= SILENCE and now is not None and not self._closed.is_set():
                     self._clear()
-                    line = self._fitting(status_line(self._status(), quiet))
+                    line = self._fitting(status_line(now, quiet))
                     self._put(self._style(line, dim=True))
                     self._shown = True
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from nearfar.clips.moments import clock
 from nearfar.clips.pairs import pairing
-from nearfar.errors import NearfarError, SettingError, needs
+from nearfar.errors import SettingError, needs
 from nearfar.service.alarms.point import Numbering, Numbers
 from nearfar.service.alarms.wishes import AlarmSettings
 from nearfar.service.holding import DetectorHold
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from nearfar.service.history.keeper import Keeper
     from nearfar.service.history.kept_audio import KeptAudio
     from nearfar.service.history.store import HistoryStore
-    from nearfar.service.incoming import ClipSource, Knows, Put
+    from nearfar.service.incoming import ClipSource, Knows
     from nearfar.service.news import Output, WatchNow
 
 Now = Callable[[], "WatchNow"]
@@ -156,9 +156,11 @@ def reequip(plant: PlantSettings, old: Equipment, now: Now) -> Equipment:
         SettingError: another history, which needs a new start.
     """
     if plant.history.place != old.plant.history.place:
+        from nearfar.service.history.database import shown
+
         raise SettingError(
-            f"the history is {plant.history.place!r} now, {old.plant.history.place!r} before; end "
-            "this watch and start it again"
+            f"the history is {shown(plant.history.place)} now, {shown(old.plant.history.place)} "
+            "before; end this watch and start it again"
         )
     before = {hold.settings: hold for hold in old.posts.holds()}
     holds = {
@@ -167,59 +169,12 @@ def reequip(plant: PlantSettings, old: Equipment, now: Now) -> Equipment:
     }
     states = {key: post.station.state for key, post in old.posts.items()}
     states = old.store.stations() | states
-    posts = Posts(plant, [_post(m, holds, old.numbers, states) for m in plant.machines])
+    posts = Posts(plant, [_post_again(m, holds, old, states) for m in plant.machines])
     sources = {s.name: _source_again(s, plant, old) for s in plant.sources}
     return replace(
         old, plant=plant, posts=posts, sources=sources, kept=_kept_audio(plant),
         own=outputs_of(plant, now, old.own),
     )  # fmt: skip
-
-
-def exchange(old: Equipment, new: Equipment, put: Put) -> None:
-    """Begin what is new, and end what is not needed any more.
-
-    Args:
-        old: in use.
-        new: of `reequip`.
-        put: takes what sources give.
-
-    Raises:
-        NearfarError: a source or an output cannot be begun; what is in use goes on. (But for
-            another stream in the place of one: that has a single reader, which had to end first.)
-    """
-    taken = _streams(old, new)
-    fresh = [source for name, source in new.sources.items() if not new.shares(old, name)]
-    waits = [source for source in fresh if _streams(new, old).get(source.name) in taken.values()]
-    begun: list[ClipSource | Output] = []
-    try:
-        for output in new.outputs:
-            if output not in old.outputs:
-                output.start()
-                begun.append(output)
-        for source in fresh:
-            if source not in waits:
-                source.start(put)
-                begun.append(source)
-    except NearfarError:
-        for one in begun:
-            one.close()
-        raise
-    for name, source in old.sources.items():
-        if not old.shares(new, name):
-            source.close()
-    for output in old.outputs:
-        if output not in new.outputs:  # clips wait meanwhile: not for one who does not answer
-            output.close(5.0 if output.health.up else 0.0)
-    for source in waits:
-        source.start(put)
-
-
-def _streams(these: Equipment, others: Equipment) -> dict[str, str]:
-    """Places of the streams and devices that others do not have: source → place."""
-    return {
-        s.name: s.place for s in these.plant.sources
-        if s.kind != "folder" and not these.shares(others, s.name)
-    }  # fmt: skip
 
 
 def _still_knows(hold: DetectorHold | None, keys: Sequence[tuple[str, str]]) -> bool:
@@ -233,6 +188,21 @@ def _post(
     settings = AlarmSettings(**machine.alarm)
     state = states.get(machine.key, "")
     return Post.of(machine.key, holds[machine.detector], settings, numbers, state)
+
+
+def _post_again(
+    machine: MachineSettings, holds: Mapping[DetectorSettings, DetectorHold], old: Equipment,
+    states: Mapping[tuple[str, str], str],
+) -> Post:  # fmt: skip
+    """The very post where nothing of it changed; else one that shows the same until it hears."""
+    before = old.posts.get(machine.key)
+    if before is None:
+        return _post(machine, holds, old.numbers, states)
+    if before.hold is holds[machine.detector] and before.settings == AlarmSettings(**machine.alarm):
+        return before
+    post = _post(machine, holds, old.numbers, states)
+    post.station.recall(before.station)
+    return post
 
 
 def _source_again(settings: SourceSettings, plant: PlantSettings, old: Equipment) -> ClipSource:

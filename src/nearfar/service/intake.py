@@ -54,3 +54,27 @@ class Intake:
     def close(self) -> None:
         """Let whoever waits to put something go."""
         self._closed.set()
+
+
+class IntakeDoor:
+    """The way of one source to the queue; once it is shut nothing passes.
+
+    >>> intake = Intake()
+    >>> door = IntakeDoor(intake)
+    >>> door.shut()
+    >>> door.put(Notice("hall", "gone", "hall: the folder is gone"))
+    >>> len(intake)
+    0
+    """
+
+    def __init__(self, intake: Intake) -> None:
+        self._intake, self._open = intake, True
+
+    def put(self, item: Incoming | Notice) -> None:
+        """Add, as `Intake.put`."""
+        if self._open:  # what a source says while it is closed is of no account
+            self._intake.put(item)
+
+    def shut(self) -> None:
+        """Let nothing through any more."""
+        self._open = False

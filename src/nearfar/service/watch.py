@@ -13,39 +13,30 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from nearfar.errors import NearfarError, NearfarWarning, printable
 from nearfar.service.amounts import as_duration
-from nearfar.service.equipment import Equipment, exchange
+from nearfar.service.changeover import exchange, hand_on, tell_missed
+from nearfar.service.clocks import Clocks
 from nearfar.service.history.changes import Change
-from nearfar.service.incoming import Incoming, Notice, now
-from nearfar.service.intake import Intake
-from nearfar.service.news import AlarmEvent, Bulletin, MachineNow, Output, WatchNow
+from nearfar.service.incoming import ClipSource, Incoming, Notice, now
+from nearfar.service.intake import Intake, IntakeDoor
+from nearfar.service.news import AlarmEvent, Bulletin, MachineNow, WatchNow
 from nearfar.service.observation import Observation
 from nearfar.service.observing import Piece, lacking, observe, pieces, unjudged
 from nearfar.service.posts import Post
+from nearfar.service.troubles import Tell, Troubles, fault_line
 from nearfar.text import counted
 
 if TYPE_CHECKING:
+    from nearfar.service.equipment import Equipment
     from nearfar.service.history.kept_audio import KeptAudio
     from nearfar.service.holding import DetectorHold
     from nearfar.sound.audio import ChannelOrder
 
 TICK = 1.0  # s between looks at the clock, at people's actions and at detectors on disk
 PRUNED = 3600.0  # s between two prunings
-
-
-class Tell(Protocol):
-    """Takes a line of the log: the event's name, a line for people, and facts for programs.
-
-    >>> tell: Tell = lambda event, message, level="info", **facts: print(level, message)
-    >>> tell("reload", "taken over")
-    info taken over
-    """
-
-    def __call__(self, event: str, message: str, level: str = "info", **facts: Any) -> None:
-        """Write it."""
 
 
 class Watch:
@@ -78,8 +69,11 @@ class Watch:
         self._fed: dict[str, set[tuple[str, str]]] = {}  # source → machines that it gave clips of
         self._acted = 0  # the last of people's actions that was taken up
         self._said: Mapping[str, int] = {}
-        self._failing: set[str] = set()  # the history, outputs: told once when it begins and ends
+        self._troubled = Troubles(tell)  # of the history and outputs
         self._next = self._next_prune = 0.0
+        self._clocks = Clocks(self._started, clock())
+        self._hearing = False  # a recording of many clips
+        self._doors: dict[int, IntakeDoor] = {}  # of sources, by their id()
 
     # ---- from any thread -------------------------------------------------------------------------
 
@@ -126,29 +120,27 @@ class Watch:
         have = self._with
         # What people did while nothing ran is still to be taken up.
         self._acted = min((post.station.acted for post in have.posts.values()), default=0)
-        said, last = have.store.said(), have.store.highest()[1]
-        # A new output is told nothing of old, and from here on what it misses is known.
-        have.keeper.keep(Change(None, said={o.name: last for o in have.own.values()} | said))
         for output in have.outputs:
             output.start()
-        for output in have.own.values():
-            self._tell_again(output, said.get(output.name, last))
+        tell_missed(have, have.own.values())
+        self._troubles = dict.fromkeys(have.sources, "")
         for source in have.sources.values():
-            self._troubles[source.name] = ""
-            source.start(self._intake.put)
+            self._open(source)
         self._ready, moment = True, now()
         self._log("start", have.plant.told, machines=len(have.posts))
         for post in have.posts.values():
-            post.station.resume(moment)
+            self._changed(post, partial(post.station.resume, moment))
+        self._act()  # before any clip: what was shelved meanwhile is silent
         for post in have.posts.values():
             self._tell(Bulletin(post.station.now))
 
-    def _tell_again(self, output: Output, said: int) -> None:
-        """Events that it had not said before the last watch ended."""
-        for event in self._with.store.events(said):
-            post = self._with.posts.get((event.machine, event.section))
-            if post is not None:
-                output.tell(Bulletin(post.station.now, events=(event,)))
+    def _open(self, source: ClipSource) -> None:
+        door = self._doors[id(source)] = IntakeDoor(self._intake)
+        source.start(door.put)
+
+    def _close(self, source: ClipSource) -> None:
+        self._doors.pop(id(source)).shut()
+        source.close()
 
     def _is_over(self) -> bool:
         return len(self._ended) == len(self._with.sources) and not len(self._intake)
@@ -156,9 +148,12 @@ class Watch:
     def _step(self) -> None:
         item = self._intake.take(max(0.0, min(TICK, self._next - self._clock())))
         if item is not None and item.source not in self._with.sources:
-            pass  # of one that was taken out of the settings while it waited
+            # Its source was taken out while it waited; its file is not marked, and is heard again.
+            self._log("left", f"{item.source}: not watched any more, what waited is not heard")
         elif isinstance(item, Incoming):
+            self._hearing = True
             self._hear(item)
+            self._hearing = False
         elif item is not None:
             self._notice(item)
         self._tick()
@@ -201,7 +196,10 @@ class Watch:
         have, files = self._with, piece.of.files if last else ()
         post = have.posts[key]  # anew for each: a detector may have been replaced
         hold = post.hold
-        seen = observe(piece, hold.detector, post.normality, have.keeper.has, hold.identity)
+        try:
+            seen = observe(piece, hold.detector, post.normality, have.keeper.has, hold.identity)
+        except Exception as fault:  # else its file would end each watch that begins
+            seen = self._faulty(piece, fault, hold.identity)
         if seen is None:
             self._duplicates += 1
             have.keeper.keep(Change(None, files))
@@ -215,6 +213,12 @@ class Watch:
             self._keep_sound(have.kept, piece, seen, hold.detector.order)
         row = self._keep(post, events, seen, files)
         self._tell(Bulletin(post.station.now, seen, events, row))
+
+    def _faulty(self, piece: Piece, fault: Exception, identity: str) -> Observation | None:
+        """The row of a clip that nobody can hear for a fault of the program."""
+        self._log("fault", f"{printable(piece.name)}: {fault_line(fault)}", "error")
+        seen = unjudged(piece, fault_line(fault), detector=identity)
+        return None if self._with.keeper.has(*seen.key, seen.digest) else seen
 
     def _keep_sound(
         self, kept: KeptAudio, piece: Piece, seen: Observation, order: ChannelOrder
@@ -277,12 +281,17 @@ class Watch:
         self._reequip()
         self._refresh()
         self._act()
-        moment = now()
+        moment, waits = now(), self._hearing or len(self._intake) > 0
+        if jump := self._clocks.jump(moment, clock):
+            self._log("clock", f"the clock of this computer was set by {jump:+,.0f} s", "warning")
+            for post in self._with.posts.values():  # no clip was missed meanwhile
+                self._changed(post, partial(post.station.resume, moment))
         for post in self._with.posts.values():
-            self._changed(post, partial(post.station.tick, moment))
+            self._changed(post, partial(post.station.tick, moment, waits=waits))
         self._with.keeper.retry()
         self._keep_said()
-        self._tell_troubles()
+        troubles = {output.name: output.health.trouble for output in self._with.own.values()}
+        self._troubled.look(troubles | {"history": self._with.keeper.trouble})
         if self._with.keep is not None and clock >= self._next_prune:
             self._next_prune = clock + PRUNED
             self._prune(self._with.keep)
@@ -334,21 +343,6 @@ class Watch:
             self._said = said
             have.keeper.keep(Change(None, said=said))
 
-    def _tell_troubles(self) -> None:
-        """A line where the history or an output begins to fail, and one where it works again."""
-        have = self._with
-        found = {output.name: output.health.trouble for output in have.own.values()}
-        found["history"] = have.keeper.trouble
-        for name, trouble in found.items():
-            if bool(trouble) == (name in self._failing):
-                continue
-            if trouble:
-                self._failing.add(name)
-                self._log("trouble", trouble, "warning", of=name)
-            else:
-                self._failing.discard(name)
-                self._log("works again", f"{name}: works again", of=name)
-
     def _prune(self, keep: timedelta) -> None:
         kept = self._with.kept
         if gone := self._with.keeper.prune(keep, None if kept is None else kept.forget):
@@ -365,7 +359,10 @@ class Watch:
                 machine=event.machine, section=event.section, kind=event.kind, alarm=event.alarm,
             )  # fmt: skip
         for output in self._with.outputs:
-            output.tell(bulletin)
+            try:
+                output.tell(bulletin)
+            except Exception as fault:  # no output ever stops the scoring
+                self._log("fault", f"{output.name}: {fault_line(fault)}", "error")
 
     def _reequip(self) -> None:
         how, self._change = self._change, None
@@ -374,26 +371,22 @@ class Watch:
         old = self._with
         try:
             new = how(old)
-            said, last = old.store.said(), old.store.highest()[1]
-            exchange(old, new, self._intake.put)
+            exchange(old, new, self._open, self._close)
         except NearfarError as error:
             self._log("reload", f"not taken over, the old one goes on: {error}", "error")
             return
-        said |= {output.name: output.said for output in old.own.values() if output.said}
         with self._lock:
             self._with = new
             self._ended -= {name for name in old.sources if not old.shares(new, name)}
             self._troubles = {
                 name: self._troubles[name] if new.shares(old, name) else "" for name in new.sources
             }
-        for output in new.own.values():
-            if output not in old.outputs:  # in the place of one that had not said all
-                self._tell_again(output, said.get(output.name, last))
+        hand_on(new, old, partial(self._log, "reload", level="error"))
+        self._log("reload", "taken over")
         for post in new.posts.values():
             if post.key not in old.posts:
-                post.station.resume(now())
+                self._changed(post, partial(post.station.resume, now()))
             self._tell(Bulletin(post.station.now))
-        self._log("reload", "taken over")
 
     def _warned(self, message: Warning | str, *_: Any, **__: Any) -> None:
         self._log("warning", printable(str(message)), "warning")

@@ -204,6 +204,23 @@ def test_neither_a_clock_set_back_nor_a_watch_that_was_off_makes_clips_missing()
     assert again.tick(at(5004)) != ()
 
 
+def test_what_came_and_waits_to_be_heard_is_not_missing():
+    """After a start there are thousands, of all machines; this one's come behind the others."""
+    here = station(HOURLY)
+    here.take(heard(0))
+    late = at(0) + timedelta(hours=1)
+    assert here.tick(late, waits=True) == ()
+    assert verbs(here.tick(late)) == [("sensor", "clips missing", "raised")]
+
+
+def test_a_source_that_was_opened_anew_is_not_lost():
+    here = station()
+    here.notice(Notice("hall", "gone", "the folder is gone", at=at(0)))
+    again = station(state=here.state)
+    assert verbs(again.resume(at(5))) == [("sensor", "stream lost", "cleared")]
+    assert again.resume(at(6)) == ()
+
+
 def test_drift_warns_names_the_way_out_and_ends_with_another_detector():
     here = station(AlarmSettings(drift_run=100.0))
     told = [e for n in range(60) for e in here.take(heard(n, p=0.12))]

@@ -134,8 +134,12 @@ class Station:
             events += self._count(condition, True, notice.at, notice.text)
         return tuple(events)
 
-    def tick(self, at: datetime) -> tuple[AlarmEvent, ...]:
-        """The time is that: shelves end, and clips are missing."""
+    def tick(self, at: datetime, *, waits: bool = False) -> tuple[AlarmEvent, ...]:
+        """The time is that: shelves end, and clips are missing.
+
+        Args:
+            waits: recordings came that nobody has heard yet; this machine's may be among them.
+        """
         self._touched.clear()
         events = self._over(at)
         # A clock that was set back makes no clip late.
@@ -143,14 +147,21 @@ class Station:
             self._heard_at = at
         every = self.settings.every
         waited = (at - self._heard_at).total_seconds()
-        if every is not None and waited > MISSED * every:
+        if every is not None and waited > MISSED * every and not waits:
             why = f"{lasting(waited)}, with one each {lasting(every)} expected"
             events += self._set("clips missing", True, at, why)
         return tuple(events)
 
-    def resume(self, at: datetime) -> None:
-        """The watch begins now: clips were not missing while nobody listened."""
+    def resume(self, at: datetime) -> tuple[AlarmEvent, ...]:
+        """The watch begins now, its sources are open: nothing was missing while nobody listened."""
+        self._touched.clear()
         self._heard_at = at
+        return tuple(self._set("stream lost", False, at))
+
+    def recall(self, before: Station) -> None:
+        """Show of the machine what an earlier station of it would; no alarm depends on it."""
+        self._clips, self._faults = before._clips, before._faults
+        self._last, self._judged = before._last, before._judged
 
     def act(self, deed: Deed) -> tuple[AlarmEvent, ...]:
         """Somebody acknowledged, shelved or took off the shelf; nothing where it is no news.

@@ -71,8 +71,8 @@ class CommandOutput(Teller):
         self._patience = patience
         self._waits = waits
 
-    def start(self) -> None:
-        """Begin.
+    def check(self) -> None:
+        """See whether it can be run.
 
         Raises:
             SettingError: there is no such command, or it may not be run.
@@ -83,7 +83,6 @@ class CommandOutput(Teller):
             raise SettingError(
                 f"command {self._words[0]!r}: no such program, or it may not be run; give its path"
             )
-        super().start()
 
     def _work(self) -> None:
         parcel = self._box.take()

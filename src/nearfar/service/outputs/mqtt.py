@@ -152,6 +152,14 @@ class MqttOutput(Teller):
             self._bell.close()
             self._waker.close()
 
+    def check(self) -> None:
+        """See whether it can work; a broker that is down is no error.
+
+        Raises:
+            NearfarError: certificates that cannot be used.
+        """
+        self._broker.context()
+
     def _wake(self) -> None:
         super()._wake()
         with suppress(OSError):  # it has rung often enough, or all is over

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from dataclasses import replace
 from time import monotonic
 
 from nearfar.errors import printable
@@ -51,13 +52,30 @@ class Teller:
         self._trouble = ""
         self._thread = threading.Thread(target=self._run, name=f"nearfar {self.name}", daemon=True)
 
-    def start(self) -> None:
-        """Begin.
+    def check(self) -> None:
+        """See whether it can work at all, before it begins.
 
         Raises:
             NearfarError: settings that can never work.
         """
+
+    def start(self) -> None:
+        """Begin.
+
+        Raises:
+            NearfarError: as `check`.
+        """
+        self.check()
         self._thread.start()
+
+    def unsaid(self) -> list[Bulletin]:
+        """Take what waited when it was closed, in order: another may say it."""
+        found = []
+        while (parcel := self._box.take()) is not None:
+            seen = parcel.bulletin.observation if parcel.event is None else None
+            events = () if parcel.event is None else (parcel.event,)
+            found.append(replace(parcel.bulletin, observation=seen, events=events))
+        return found
 
     def tell(self, bulletin: Bulletin) -> None:
         """Take what is to be said: the clip if this output wants clips, and events."""

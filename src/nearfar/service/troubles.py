@@ -1,0 +1,56 @@
+"""What is told of troubles: once when one begins, and once when it is over."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from nearfar.text import one_line
+
+
+class Tell(Protocol):
+    """Takes a line of the log: the event's name, a line for people, and facts for programs.
+
+    >>> tell: Tell = lambda event, message, level="info", **facts: print(level, message)
+    >>> tell("reload", "taken over")
+    info taken over
+    """
+
+    def __call__(self, event: str, message: str, level: str = "info", **facts: Any) -> None:
+        """Write it."""
+
+
+class Troubles:
+    """Which parts of a watch fail, so that it is told once and not each second.
+
+    >>> troubles = Troubles(lambda event, message, level="info", **facts: print(event, message))
+    >>> for now in ("disk full", "disk full", ""):
+    ...     troubles.look({"history": now})
+    trouble disk full
+    works again history: works again
+    """
+
+    def __init__(self, tell: Tell) -> None:
+        self._tell = tell
+        self._failing: set[str] = set()
+
+    def look(self, found: Mapping[str, str]) -> None:
+        """How all are now: name → its trouble, "" if none."""
+        for name, trouble in found.items():
+            if bool(trouble) == (name in self._failing):
+                continue
+            if trouble:
+                self._failing.add(name)
+                self._tell("trouble", trouble, "warning", of=name)
+            else:
+                self._failing.discard(name)
+                self._tell("works again", f"{name}: works again", of=name)
+
+
+def fault_line(fault: Exception) -> str:
+    """A fault of ours, or of a library, as a line.
+
+    >>> fault_line(ValueError("no such axis"))
+    "a fault of nearfar's own, ValueError: no such axis"
+    """
+    return f"a fault of nearfar's own, {type(fault).__name__}: {one_line(fault)}"
