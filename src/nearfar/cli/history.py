@@ -117,7 +117,9 @@ def moment_of(option: str, text: str | None) -> datetime | None:
         pass
     else:
         found = datetime(day.year, day.month, day.day)
-        return found + timedelta(days=1) if option == "--until" else found
+        if option == "--until" and day != date.max:  # after which there is no day
+            found += timedelta(days=1)
+        return found
     try:
         return datetime.fromisoformat(text)
     except ValueError:

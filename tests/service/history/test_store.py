@@ -6,12 +6,14 @@ import threading
 from dataclasses import replace
 from datetime import timedelta
 
+import psycopg
 import pytest
 
 from conftest import refused
 from made_history import START, alarm, change, event, seen, stamp
 from nearfar.errors import SettingError, StorageError
 from nearfar.service.history.changes import Action, Change, Unwritable
+from nearfar.service.history.keeper import Keeper
 from nearfar.service.history.store import HistoryStore
 from nearfar.service.incoming import Stamp
 from postgres_server import postgres  # noqa: F401
@@ -270,6 +272,59 @@ def test_others_read_while_it_is_written(where):
 
 
 @pytest.mark.slow
+def test_two_schemas_of_a_database_are_two_histories(postgres):  # noqa: F811
+    where = postgres.database()
+    with psycopg.connect(where, autocommit=True) as connection:
+        connection.execute("CREATE SCHEMA north")
+        connection.execute("CREATE SCHEMA south")
+    stores = [
+        HistoryStore.open(f"{where}?options=-csearch_path%3D{name}", watching=True)
+        for name in ("north", "south")
+    ]
+    for i, store in enumerate(stores):
+        store.keep(change(i))
+    assert [list(store.observations()) for store in stores] == [[seen(0)], [seen(1)]]
+    for store in stores:
+        store.close()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "broken", [
+        ("ALTER TABLE clips RENAME TO away", "ALTER TABLE away RENAME TO clips"),
+        ("ALTER TABLE clips OWNER TO other", "ALTER TABLE clips OWNER TO CURRENT_USER"),
+    ],
+)  # fmt: skip
+def test_tables_and_rights_that_are_put_right_lose_no_row(postgres, broken):  # noqa: F811
+    """A dump that is being restored, or a right that somebody took away."""
+    where = postgres.database()
+    with psycopg.connect(where, autocommit=True) as admin:
+        admin.execute("DROP ROLE IF EXISTS other")
+        admin.execute("DROP ROLE IF EXISTS plain")
+        admin.execute("CREATE ROLE other")
+        admin.execute("CREATE ROLE plain LOGIN")
+        admin.execute("GRANT plain TO CURRENT_USER")
+        admin.execute("GRANT ALL ON SCHEMA public TO plain, other")
+        store = HistoryStore.open(where.replace("plant@", "plain@"), watching=True)
+        clock = [0.0]
+        keeper = Keeper(store, clock=lambda: clock[0])
+        keeper.keep(change(0))
+        admin.execute(broken[0])
+        assert keeper.keep(change(1)) is None
+        assert (keeper.unkept, keeper.lost) == (1, 0)
+        assert "\n" not in keeper.trouble
+        admin.execute(broken[1].replace("CURRENT_USER", "plain"))
+        clock[0] += 100.0
+        keeper.retry()
+        assert (keeper.unkept, keeper.trouble) == (0, "")
+        assert list(store.observations()) == [seen(0), seen(1)]
+        store.close()
+        admin.execute("REASSIGN OWNED BY plain, other TO CURRENT_USER")
+        admin.execute("DROP OWNED BY plain, other")
+        admin.execute("DROP ROLE plain, other")
+
+
+@pytest.mark.slow
 def test_a_server_of_another_encoding_is_refused(postgres):  # noqa: F811
     where = postgres.database("TEMPLATE template0 ENCODING 'LATIN1' LOCALE 'C'")
     refused(lambda: HistoryStore.open(where), "LATIN1", "UTF8", error=StorageError)
@@ -277,7 +332,11 @@ def test_a_server_of_another_encoding_is_refused(postgres):  # noqa: F811
 
 @pytest.mark.parametrize(
     "where",
-    ["postgresql://plant:secret@127.0.0.1:1/none", "postgresql://plant:secret@[::1/none"],
+    [
+        "postgresql://plant:secret@127.0.0.1:1/none",
+        "postgresql://plant@127.0.0.1:1/none?password=secret",
+        "postgresql://plant:secret@[::1/none",
+    ],
 )
 def test_a_server_that_is_not_there_is_one_line_without_its_password(where):
     told = refused(lambda: HistoryStore.open(where), error=StorageError)

@@ -11,7 +11,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from bulletins import AT, seen, told, uninstall
 from conftest import PATIENCE, refused
 from nearfar.errors import SettingError
-from nearfar.service.news import MachineNow, WatchNow
+from nearfar.service.news import MachineNow, OutputHealth, WatchNow
 from nearfar.service.outputs.metrics import MetricsOutput
 
 
@@ -76,6 +76,12 @@ def test_alive_is_not_ready(said, watch):
     watch["now"] = WatchNow(AT, ready=True, sources={"hall": "/data/hall: gone\nwaiting"})
     assert ask(said, "/readyz")[:2] == (503, "not ready: hall: /data/hall: gone\\nwaiting\n")
     assert ask(said, "/healthz")[0] == 200
+    # It hears and alarms on: a restart would but lose what waits.
+    down = OutputHealth("mqtt", up=False, queued=3, trouble="Connection refused")
+    full = "plant.db: disk is full (3 rows not kept yet)"
+    watch["now"] = WatchNow(AT, ready=True, history=full, outputs=(down,))
+    told = f"ready; history: {full}; mqtt: Connection refused\n"
+    assert ask(said, "/readyz")[:2] == (200, told)
 
 
 @pytest.mark.slow

@@ -59,14 +59,15 @@ def file_of(where: str) -> Path | None:
 def shown(where: str) -> str:
     """How messages call it: a URL without its password.
 
-    >>> shown("postgresql://plant:secret@db/nearfar"), shown("")
+    >>> shown("postgresql://plant:secret@db/nearfar?password=secret"), shown("")
     ('postgresql://plant:***@db/nearfar', 'the history in memory')
     """
     if not is_server(where):
         path = file_of(where)
         return "the history in memory" if path is None else visible(str(path))
     try:
-        return make_url(where).render_as_string(hide_password=True)
+        # Without what follows the name: a password may be said there as well.
+        return make_url(where).set(query={}).render_as_string(hide_password=True)
     except (ArgumentError, ValueError):
         return "postgresql://…"
 
@@ -82,11 +83,20 @@ def storage_told(place: str) -> Iterator[None]:
     try:
         yield
     except (DataError, IntegrityError, ProgrammingError) as error:
+        if _may_be_mended(error):
+            raise StorageError(f"{place}: {_reason(error)}; {_way_out(error)}") from None
         raise Unwritable(f"{place}: refuses a row ({_reason(error)})") from None
     except (UnicodeEncodeError, OverflowError) as error:
         raise Unwritable(f"{place}: refuses a row ({first_line(error)})") from None
     except (SQLAlchemyError, sqlite3.Error) as error:
         raise StorageError(f"{place}: {_reason(error)}; {_way_out(error)}") from None
+
+
+def _may_be_mended(error: SQLAlchemyError) -> bool:
+    """Is it the server's tables or rights, and not the row? Those are put right by a person."""
+    # Classes of SQLSTATE: 42 has missing tables and rights. A restored dump is without tables for
+    # minutes, whose rows shall wait.
+    return str(getattr(getattr(error, "orig", None), "sqlstate", "")).startswith("42")
 
 
 def _reason(error: Exception) -> str:
@@ -100,6 +110,8 @@ def _way_out(error: Exception) -> str:
         return "another program holds it; end that one's transaction"
     if "full" in said:
         return "free some space"
+    if "permission denied" in said or "does not exist" in said:
+        return "restore its tables and rights, and it goes on"
     if "password" in said or "authentication" in said:
         return "see its user, and give the password in PGPASSWORD or in a .pgpass file"
     if "readonly" in said or "unable to open" in said:
@@ -179,12 +191,14 @@ def _server(where: str, patience: float) -> Engine:
     waits = f"-c lock_timeout={int(patience * 4000)} -c statement_timeout={int(patience * 20_000)}"
     try:
         url = make_url(where).set(drivername="postgresql+psycopg")
+        # What is given beside a URL would replace what it says: a schema, as search_path.
+        said = " ".join(url.normalized_query.get("options", ()))
         return create_engine(
             url, pool_pre_ping=True, pool_size=2,
             connect_args={
                 "connect_timeout": 3, "tcp_user_timeout": 8000, "keepalives_idle": 10,
                 "application_name": f"nearfar, process {os.getpid()}",
-                "client_encoding": "utf8", "options": f"{waits} {_SERVER_SIDE}",
+                "client_encoding": "utf8", "options": f"{waits} {_SERVER_SIDE} {said}".strip(),
             },
         )  # fmt: skip
     except (ArgumentError, ValueError) as error:

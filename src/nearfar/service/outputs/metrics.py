@@ -104,7 +104,10 @@ class MetricsOutput(Teller):
         watch = self._now()
         troubles = [f"{name}: {trouble}" for name, trouble in watch.sources.items() if trouble]
         if watch.ready and not troubles:
-            return Reply("ready")
+            # These wait in memory: whoever restarts what is not ready would only lose them.
+            down = [f"history: {watch.history}"] if watch.history else []
+            down += [f"{out.name}: {out.trouble}" for out in watch.outputs if out.trouble]
+            return Reply(visible("; ".join(["ready", *down])))
         why = "; ".join(troubles) or "detectors are being loaded, or sources are not open yet"
         return Reply(f"not ready: {visible(why)}", 503)
 
