@@ -28,7 +28,8 @@ BROKER, METRICS = "127.0.0.1:1883", "127.0.0.1:9600"  # of the page
 
 def commands():
     """Those that are typed, in their order; blocks of `sh` are for another day."""
-    return [line for kind, block in BLOCK.findall(PAGE) if not kind for line in block.splitlines()]
+    typed = "".join(block for kind, block in BLOCK.findall(PAGE) if not kind)
+    return typed.replace("\\\n", "").splitlines()
 
 
 def shown():

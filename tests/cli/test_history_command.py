@@ -162,6 +162,8 @@ def test_a_screen_shows_the_last_and_says_so(place, width):
         seen(i).anomalous is True for i in range(51, 150)
     )
     assert "2026-11-01 08:02:29" in text
+    if width == 80:  # no room for reasons: they stand below, each once
+        assert "1 clip: dead; clipped; near is silent" in text
     if width == 132:
         assert seen(51).name.rpartition("/")[2] in text
     assert "00000050_recording" not in text

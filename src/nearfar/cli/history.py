@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, datetime, timedelta
 from itertools import islice
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
 SHOWN = 100  # rows on a screen; a file and a pipe have all
 HEAD = ("time", "machine", "clip", "score", "p-value", "verdict", "why")
+REASONS = 8  # below a table that has no room for them
 RIGHT = ("score", "p-value")
 CHUNK = 1000  # rows that are written at once: a year of them does not fit into memory
 
@@ -250,26 +252,31 @@ def _draw(rows: Sequence[Sequence[str]]) -> None:
 
     out = console()
     bare = sum(_widths(rows)) > out.width
+    if bare:  # a name that is broken can be neither read nor copied
+        rows = [(*row[:2], row[2].rpartition("/")[2], *row[3:]) for row in rows]
+    # An empty column would take the room that names need, and so would reasons.
+    aside = sum(_widths(rows)) > out.width
+    width = len(HEAD) if any(row[-1] for row in rows) and not aside else len(HEAD) - 1
     styles = {"ANOMALOUS": "bold red", "not judged": "yellow"}
-    # An empty column would take the room that names need.
-    width = len(HEAD) if any(row[-1] for row in rows) else len(HEAD) - 1
     table = table_of(*HEAD[:width], right=RIGHT)
     place = HEAD.index("verdict")
     for row in rows:
         cells: list[str | Text] = [*row[:width]]
         cells[place] = Text(row[place], style=styles.get(row[place], ""))
-        if bare:  # a name that is broken can be neither read nor copied
-            cells[2] = row[2].rpartition("/")[2]
         table.add_row(*cells)
     # Reasons are broken first: words are read in two lines as in one. Then names; a verdict never.
-    names = [len(row[2].rpartition("/")[2] if bare else row[2]) for row in rows]
-    room = out.width - sum(w for n, w in enumerate(_widths(rows)) if n != 2) - 2
-    table.columns[2].min_width = max(min(max(names), room), 1)
+    room = out.width - sum(w for n, w in enumerate(_widths(rows)[:width]) if n != 2) - 2
+    table.columns[2].min_width = max(min(max(len(row[2]) for row in rows), room), 1)
     for n in (0, place):
         table.columns[n].no_wrap = True
     out.print(table)
+    reasons = Counter(row[-1] for row in rows if row[-1] and aside)
+    for why, count in reasons.most_common(REASONS):
+        say(f"{counted(count, 'clip')}: {why}")
+    if len(reasons) > REASONS:
+        say(f"and {counted(len(reasons) - REASONS, 'reason')} more; --csv FILE has all")
     if bare:
-        out.print("no room for folders; --csv FILE has all")
+        say("no room for folders; --csv FILE has all")
 
 
 def _widths(rows: Sequence[Sequence[str]]) -> list[int]:
@@ -297,9 +304,9 @@ def why_of(clip: Observation) -> str:
 
     >>> from types import SimpleNamespace as Seen
     >>> why_of(Seen(faults=("near dead",), warning="cannot be heard: near dead"))
-    'cannot be heard: near dead'
+    'near dead'
     """
-    said = in_shell(clip.warning)
+    said = in_shell(clip.warning).removeprefix("cannot be heard: ")
     return "; ".join(
         [*(fault for fault in clip.faults if fault not in said), *([said] * bool(said))]
     )
