@@ -74,3 +74,13 @@ def test_the_time_in_a_name_counts_before_that_of_its_file():
     new = Stamp("take.wav", 1, 1_700_000_000 * 10**9)
     assert sorted([new, old], key=lambda s: by_age(s, time_of)) == [old, new]
     assert sorted([new, old], key=lambda s: by_age(s, None)) == [new, old]
+
+
+def test_what_is_not_wanted_is_in_no_list(tmp_path):
+    for name in ("a.wav", "b.wav", "c.txt"):
+        (tmp_path / name).write_bytes(b"x")
+    asked = []
+    tree = walked(str(tmp_path), lambda stamp: asked.append(stamp.path) or stamp.path[-5] == "b")
+    assert sorted(map(os.path.basename, asked)) == ["a.wav", "b.wav"]
+    assert [os.path.basename(stamp.path) for stamp in tree.files] == ["b.wav"]
+    assert tree.others == 1

@@ -254,10 +254,9 @@ class FolderSource:
             self._tell("back", f"{self._root}: the folder is there")
 
     def _list(self, now: float) -> None:
-        tree = walked(self._root)
-        self.others = tree.others
         self._settling.listed()
-        fresh = [stamp for stamp in tree.files if not self._is_done(stamp, now)]
+        tree = walked(self._root, lambda stamp: not self._is_done(stamp, now))
+        self.others, fresh = tree.others, tree.files
         if self._first and not self._existing:
             self._leave(fresh)
             fresh = []

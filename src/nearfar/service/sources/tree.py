@@ -59,10 +59,14 @@ class Tree:
     unreadable: dict[str, str] = field(default_factory=dict)  # folder → why
 
 
-def walked(root: str) -> Tree:
-    """All sound files at and below a folder; each folder once, however many links lead to it.
+def walked(root: str, wanted: Callable[[Stamp], bool] = lambda stamp: True) -> Tree:
+    """Sound files at and below a folder; each folder once, however many links lead to it.
 
     Links to folders are followed after all else, so what can be reached without one has that name.
+
+    Args:
+        root: the folder.
+        wanted: whether a file is to be in `files`: a list of all would take 300 bytes for each.
     """
     tree = Tree()
     seen: set[tuple[int, int]] = set()
@@ -76,7 +80,7 @@ def walked(root: str) -> Tree:
                 continue
             seen.add(identity)
             with os.scandir(folder) as entries:
-                _sort_out(entries, tree, todo, linked)
+                _sort_out(entries, wanted, tree, todo, linked)
         except OSError as error:
             # That of a folder which has just gone is nothing to tell.
             if not isinstance(error, FileNotFoundError):
@@ -88,8 +92,9 @@ def walked(root: str) -> Tree:
 
 
 def _sort_out(
-    entries: Iterable[os.DirEntry[str]], tree: Tree, todo: list[str], linked: list[str]
-) -> None:
+    entries: Iterable[os.DirEntry[str]], wanted: Callable[[Stamp], bool], tree: Tree,
+    todo: list[str], linked: list[str],
+) -> None:  # fmt: skip
     for entry in entries:
         if entry.name.startswith("."):
             continue
@@ -98,7 +103,7 @@ def _sort_out(
                 (linked if entry.is_symlink() else todo).append(entry.path)
         elif not is_sound(entry.name):
             tree.others += 1
-        elif (stamp := stamped(entry.path)) is not None:
+        elif (stamp := stamped(entry.path)) is not None and wanted(stamp):
             tree.files.append(stamp)
 
 
