@@ -79,6 +79,7 @@ def reference(tmp_path):
     return make
 
 
+@pytest.mark.slow
 def test_killed_three_times(tmp_path, reference):
     count = 300
     law(str(tmp_path / "plant.db"), reference(count), count, kills=3, seed=1)

@@ -107,6 +107,7 @@ def test_the_sound_of_old_clips_goes(store, tmp_path):
     assert [audio.path(seen(i).digest) is None for i in (1, 2)] == [True, False]
 
 
+@pytest.mark.slow
 def test_a_file_gives_its_room_back(tmp_path):
     path = tmp_path / "plant.db"
     store = HistoryStore.open(str(path), watching=True)

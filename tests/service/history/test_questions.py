@@ -62,6 +62,7 @@ def expected(wanted):
 some = st.none() | st.integers(-5, 20).map(lambda m: START + timedelta(minutes=m))
 
 
+@pytest.mark.slow
 @settings(max_examples=30)
 @given(
     st.builds(

@@ -129,6 +129,7 @@ def test_a_path_of_any_characters_is_a_history(tmp_path):
     assert store.place.isprintable()
 
 
+@pytest.mark.slow
 def test_two_that_open_a_new_history_at_once_both_can(tmp_path):
     code = (
         "import sys; from nearfar.service.history.store import HistoryStore\n"
