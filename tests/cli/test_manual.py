@@ -22,6 +22,12 @@ def test_every_name_is_whole(name, width, run, monkeypatch):
         assert option.param_type_name == "argument" or not option.metavar or option.metavar in words
 
 
+def test_what_a_number_may_be_is_told_in_words(run):
+    _, out, _ = run("watch", "--help")
+    assert "[1 to 64]" in out
+    assert "<=" not in out
+
+
 def test_the_default_rate_is_told(run):
     for name in ("fit", "score", "threshold"):
         _, out, _ = run(name, "--help")

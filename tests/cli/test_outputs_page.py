@@ -8,6 +8,7 @@ import pytest
 
 from conftest import TESTS, first_quick, machine_sound, write
 from evaluations import as_json, noisy
+from heard_clips import write_history
 from made_history import make_history
 from made_scores import made
 
@@ -63,7 +64,7 @@ def heard(tmp_path_factory):
     """What a watch has heard."""
     place = tmp_path_factory.mktemp("heard") / "plant.db"
     make_history(place)
-    return place
+    return write_history(place)
 
 
 @pytest.fixture(scope="module")
@@ -89,6 +90,7 @@ COMMANDS = {
     "inspect": ("inspect", "{press}"),
     "check": ("check", "{press}", *PLAIN),
     "history": ("history", "{heard}"),
+    "alarms": ("alarms", "{heard}"),
     "features": ("features", "{press}/c00.wav"),
     "features --select": ("features", "--select", "{dcase}"),
 }  # fmt: skip
@@ -100,7 +102,7 @@ def test_the_page_names_the_keys_of_the_json(run, dcase, press, hidden, heard, r
         "dcase": dcase, "press": press, "hidden": hidden, "heard": heard, "results": results,
     }  # fmt: skip
     args = [arg.format(**places) for arg in COMMANDS[title]]
-    one_process = () if title in ("inspect", "compare", "history") else ("--workers", 1)
+    one_process = () if title in ("inspect", "compare", "history", "alarms") else ("--workers", 1)
     code, out, err = run(*args, *one_process, "--json", "-")
     assert code in (0, 1), err
     data = json.loads(out)

@@ -54,6 +54,7 @@ def _row(parameter: Any, context: Any) -> tuple[str, str]:
         names = str(parameter.metavar or parameter.name).upper()
     # Some versions write for a printer that takes brackets for colours.
     help_text = re.sub(r"\[x>=(\d+)\]", r"[\1 or more]", help_text.replace("\\[", "["))
+    help_text = re.sub(r"\[(\d+)<=x<=(\d+)\]", r"[\1 to \2]", help_text)
     return names.strip().replace(" /", ","), " ".join(help_text.split())
 
 

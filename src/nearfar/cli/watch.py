@@ -126,14 +126,14 @@ def watch(
         SYSTEM, "TIME", "A clip is due so often; none for three times as long is an alarm."
     )] = None,
     explain_alarm: Annotated[str | None, _option(
-        SYSTEM, "K/N", "Say how many false alarms a month to expect of this rule, alone of that "
-        "which would be used, and end.",
+        SYSTEM, "K/N", "Say how many false alarms a month to expect of this rule, or without "
+        "one of that in use, and end.",
     )] = None,
     history: Annotated[str | None, _option(
-        OUTPUT, "PLACE", "Keep each clip in this file, or at postgresql://…; else in memory."
+        OUTPUT, "PLACE", "Keep a row a clip in this file, or at postgresql://…; else in memory."
     )] = None,
     keep: Annotated[str | None, _option(
-        SYSTEM, "TIME", "Remove rows that are older, as 90d; else they stay."
+        OUTPUT, "TIME", "Remove rows of it that are older, as 90d; else they stay."
     )] = None,
     keep_audio: Annotated[str | None, _option(
         OUTPUT, "WHICH", "Keep the sound of clips beside the history: alarms, all or none."
