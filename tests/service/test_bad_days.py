@@ -155,6 +155,8 @@ def test_what_is_never_finished_is_a_row_with_its_reason(plant, new):
     }  # fmt: skip
     assert "empty" in found["empty.wav"].warning
     assert found["half.wav"].warning
+    assert {o.machine for o in found.values()} == {"pump"}
+    assert {b.machine.machine for b in running.listener.bulletins} == {"pump"}
     # Nobody asks for them again, and nothing is told twice.
     with Running(plant) as running:
         running.until(lambda: running.watch.now.ready)
