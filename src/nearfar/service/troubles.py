@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Protocol
 
+from nearfar.errors import NearfarError
 from nearfar.text import one_line
 
 
@@ -48,9 +49,13 @@ class Troubles:
 
 
 def fault_line(fault: Exception) -> str:
-    """A fault of ours, or of a library, as a line.
+    """What failed while a clip was judged, as a line.
 
     >>> fault_line(ValueError("no such axis"))
     "a fault of nearfar's own, ValueError: no such axis"
     """
+    if isinstance(fault, NearfarError):  # weights that are gone, as an example
+        return str(fault)
+    if isinstance(fault, MemoryError):
+        return "too large for the memory of this computer; record shorter files"
     return f"a fault of nearfar's own, {type(fault).__name__}: {one_line(fault)}"

@@ -56,6 +56,26 @@ def clock():
     return Clock()
 
 
+def test_an_alarm_of_a_clip_that_was_there_is_kept(store, clock):
+    """While a history is down nobody knows that a clip was heard before; it is judged again."""
+    down = Down(store)
+    keeper = Keeper(down, clock=clock)
+    keeper.keep(change(0))
+    down.down = True
+    assert not keeper.has(*seen(0).key, seen(0).digest)
+    again = replace(change(0, events=(event(1, 1),), alarms=(alarm(1),)), files=(stamp(7),))
+    keeper.keep(again)  # and told: whoever acknowledges it must find it
+    down.down = False
+    clock.now += LONGEST_WAIT
+    keeper.retry()
+    assert (keeper.unkept, keeper.trouble) == (0, "")
+    assert list(store.observations()) == [seen(0)]
+    assert store.events() == [event(1, 1)]
+    assert store.standing() == [alarm(1)]
+    assert store.highest() == (1, 1)
+    assert store.knows((stamp(7),))
+
+
 def test_what_waits_is_kept_in_its_order(store, clock):
     down = Down(store)
     keeper = Keeper(down, clock=clock)
