@@ -135,6 +135,7 @@ class Running:
 
     def __enter__(self):
         self._thread.start()
+        self.until(lambda: self.watch.now.ready or not self._thread.is_alive())
         return self
 
     def __exit__(self, *_):
