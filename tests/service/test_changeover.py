@@ -2,14 +2,17 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
+from conftest import write
 from nearfar.errors import SettingError
 from nearfar.service.equipment import reequip
 from nearfar.service.outputs.command import CommandOutput
 from nearfar.service.outputs.teller import Teller
 from nearfar.service.plant import HistorySettings
-from watches import GivenSource, Running, detector_in, incoming, plant_of, write_new
+from nearfar.service.posts import Posts
+from watches import GivenSource, Running, detector_in, incoming, plant_of, sound, write_new
 
 pytestmark = pytest.mark.slow
 
@@ -132,6 +135,24 @@ def test_what_waits_of_a_source_that_was_taken_out_ends_nothing(plant, new):
         running.until(lambda: running.listener.observations)
     assert [o.name[-5:] for o in running.listener.observations] == ["0.wav"]
     assert len(running.log.of("left")) == 1
+
+
+def test_a_machine_that_is_taken_out_while_its_hour_is_heard_ends_nothing(plant, tmp_path):
+    long = write(tmp_path / "long.wav", np.concatenate([sound(i) for i in range(4)], axis=1))
+    running = Running(plant, GivenSource([incoming(long)], ends=False))
+    told = running.listener.tell
+
+    def tell(bulletin):
+        told(bulletin)
+        if len(running.listener.observations) == 2:
+            running.watch.change(lambda old: replace(old, posts=Posts(old.plant, [])))
+            running.watch._next = 0.0  # the next look comes at once
+
+    running.listener.tell = tell
+    with running:
+        running.until(lambda: running.log.of("reload"))
+    assert len(running.listener.observations) == 2
+    assert not running.log.of("fault")
 
 
 def test_a_machine_of_which_nothing_changed_is_shown_as_before(plant, new):

@@ -186,6 +186,9 @@ class Watch:
         )
         for place, piece in enumerate(found, 1):
             # The file is known only with the last of its clips: what is stopped is heard again.
+            # Within an hour's file it may be asked to end, or the machine be taken out.
+            if self._stopped.is_set() or post.key not in self._with.posts:
+                return
             self._one(post.key, piece, place == len(found))
             if place < len(found):
                 self._tick()
