@@ -46,11 +46,12 @@ from made_history import seen
 from nearfar.clips.clip import Clip
 from nearfar.service import watch as watch_module
 from nearfar.service.alarms.wishes import AlarmRule
+from nearfar.service.equipment import reequip
 from nearfar.service.history.changes import Action
 from nearfar.service.history.questions import Wanted
 from nearfar.service.history.store import HistoryStore
 from nearfar.service.incoming import now
-from nearfar.service.intake import MOST
+from nearfar.service.intake import MOST, Intake
 from nearfar.service.plant import HistorySettings, SourceSettings
 from nearfar.service.sources.pcm import PcmSource
 from tiny_disk import tiny_disk  # noqa: F401
@@ -209,6 +210,51 @@ def test_thousands_of_files_at_once(plant, new):
     found = rows(plant)
     assert len({o.digest for o in found}) == len(found) == 300
     assert sum(o.status == "judged" for o in found) == 100
+
+
+def test_stopped_and_changed_while_the_queue_is_full(plant, new):
+    """Neither end nor other settings wait for who waits to put something; nothing is lost by it."""
+    first = write_new(new, "0000.wav", 0)
+    for i in range(1, 150):
+        os.link(first, new / f"{i:04}.wav")
+
+    def full(then):
+        """A watch that does something while it hears its first clip, and 20 others wait."""
+        running = Running(plant)
+        running.watch._intake = Intake(20)
+        told = running.listener.tell
+
+        def tell(bulletin):
+            told(bulletin)
+            if bulletin.observation is not None:
+                while running.watch.now.queued < 20:
+                    time.sleep(0.01)
+                then(running)
+
+        running.listener.tell = tell
+        return running
+
+    with full(lambda running: running.watch.stop()) as running:
+        running.until(lambda: running.listener.observations)
+    assert running.watch.now.queued == 20
+    os.utime(first, (1_700_000_000, 1_700_000_000))  # all are other files now, of the same sound
+    rest = write_new(new, "0000_new.wav", 5)
+    os.utime(rest, (1_600_000_000, 1_600_000_000))
+    slower = replace(plant, sources=(replace(plant.sources[0], settle=0.2),))
+
+    def change(running):
+        running.watch.change(lambda old: reequip(slower, old, lambda: running.watch.now))
+        running.listener.tell = lambda bulletin: type(running.listener).tell(
+            running.listener, bulletin
+        )
+
+    with full(change) as running:
+        running.until(lambda: running.log.of("reload") == ["taken over"])
+        write_new(new, "late.wav", 1)
+        running.until(lambda: running.listener.observations)
+        running.until(lambda: len(running.listener.observations) == 2)
+    assert names(running.listener.observations) == ["0000_new.wav", "late.wav"]
+    assert names(rows(plant)) == ["0000.wav", "0000_new.wav", "late.wav"]
 
 
 def test_a_folder_that_vanishes_and_returns(plant, new, tmp_path):
