@@ -249,10 +249,15 @@ def loop(detector: Path, folder: Path) -> Pace:
         "import sys; from pathlib import Path; from bench.watch import alone; "
         "alone(Path(sys.argv[1]), Path(sys.argv[2]))"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", script, str(detector), str(folder)], capture_output=True, text=True,
-        check=True, preexec_fn=pinned(WATCH), timeout=SILENCE + CLIPS,
-    )  # fmt: skip
+    try:
+        done = subprocess.run(
+            [sys.executable, "-c", script, str(detector), str(folder)], capture_output=True,
+            text=True, preexec_fn=pinned(WATCH), timeout=SILENCE + CLIPS,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired as error:
+        raise SystemExit(f"bench: the loop hung for {error.timeout:g} s") from None
+    if done.returncode:
+        raise SystemExit(f"bench: the loop failed:\n{done.stderr[-2000:]}")
     cpu, clock = map(float, done.stdout.split())
     return Pace(cpu / CLIPS, clock / CLIPS)
 
