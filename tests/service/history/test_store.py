@@ -3,13 +3,14 @@
 import math
 import sqlite3
 import threading
+import time
 from dataclasses import replace
 from datetime import timedelta
 
 import psycopg
 import pytest
 
-from conftest import refused
+from conftest import PATIENCE, refused
 from made_history import START, alarm, change, event, seen, stamp
 from nearfar.errors import SettingError, StorageError
 from nearfar.service.history.changes import Action, Change, Unwritable
@@ -90,13 +91,13 @@ def test_times_keep_their_zone_or_none(store):
     local = START.replace(tzinfo=None, microsecond=123_457)
     east = START.astimezone(timezone(timedelta(hours=5, minutes=45)))
     times = [None, local, START, east]
-    for i, time in enumerate(times):
-        store.keep(Change(seen(i, machine="fan", time=time)))
+    for i, when in enumerate(times):
+        store.keep(Change(seen(i, machine="fan", time=when)))
     found = {clip.digest: clip.time for clip in store.observations()}
-    for i, time in enumerate(times):
+    for i, when in enumerate(times):
         back = found[seen(i).digest]
-        assert back == time
-        assert time is None or back.utcoffset() == time.utcoffset()
+        assert back == when
+        assert when is None or back.utcoffset() == when.utcoffset()
 
 
 def test_the_same_sound_is_one_row_and_its_file_is_done(store):
@@ -286,6 +287,30 @@ def test_two_schemas_of_a_database_are_two_histories(postgres):  # noqa: F811
     assert [list(store.observations()) for store in stores] == [[seen(0)], [seen(1)]]
     for store in stores:
         store.close()
+
+
+@pytest.mark.slow
+def test_of_two_people_at_once_both_are_heard(postgres):  # noqa: F811
+    """Numbers are seen in their order: who asks for those above the last misses none."""
+    where = postgres.database()
+    store, watch = HistoryStore.open(where), HistoryStore.open(where)
+    store.keep(change(1, alarms=(alarm(3, 1),)))
+    row = "INSERT INTO actions (alarm, verb, at, note, who) VALUES (3, 'unshelved', 0, '', 'kim')"
+    with psycopg.connect(where) as slow:
+        slow.execute(row)  # and has the first number
+        other = threading.Thread(target=store.act, args=(Action(0, 3, "acknowledged", START),))
+        other.start()
+        with psycopg.connect(where, autocommit=True) as looker:
+            waits = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+            for _ in range(10 * PATIENCE):
+                if looker.execute(waits).fetchone()[0] or not other.is_alive():
+                    break
+                time.sleep(0.1)
+        assert watch.actions(0) == []
+    other.join(PATIENCE)
+    assert [action.verb for action in watch.actions(0)] == ["unshelved", "acknowledged"]
+    store.close()
+    watch.close()
 
 
 @pytest.mark.slow

@@ -219,6 +219,10 @@ class HistoryStore:
             raise SettingError(f"alarm {action.alarm}: shelved until when? Say a time")
         refusal = f"{self.place}: no alarm {action.alarm}; nearfar alarms lists those there are"
         with self._access.writing() as connection:
+            if self._access.dialect == "postgresql":
+                # Of two at once the second waits: a lower number that is seen after a higher one
+                # would never be taken up. SQLite has one writer anyway.
+                connection.exec_driver_sql("LOCK TABLE actions IN SHARE ROW EXCLUSIVE MODE")
             found = connection.execute(alarms_kept().where(ALARMS.c.id == action.alarm)).first()
             alarm = None if found is None else alarm_of(found)
             if alarm is not None and (alarm.word != "closed" or action.verb != "shelved"):
