@@ -288,7 +288,7 @@ class Watch:
         if jump := self._clocks.jump(moment, clock):
             self._log("clock", f"the clock of this computer was set by {jump:+,.0f} s", "warning")
             for post in self._with.posts.values():  # no clip was missed meanwhile
-                self._changed(post, partial(post.station.resume, moment))
+                post.station.resume(moment, opened=False)
         for post in self._with.posts.values():
             self._changed(post, partial(post.station.tick, moment, waits=waits))
         self._with.keeper.retry()

@@ -219,6 +219,9 @@ def test_a_source_that_was_opened_anew_is_not_lost():
     again = station(state=here.state)
     assert verbs(again.resume(at(5))) == [("sensor", "stream lost", "cleared")]
     assert again.resume(at(6)) == ()
+    # A clock that was set opens nothing: what is lost stays lost.
+    here.resume(at(7), opened=False)
+    assert [alarm.word for alarm in here.alarms] == ["active"]
 
 
 def test_drift_warns_names_the_way_out_and_ends_with_another_detector():

@@ -152,11 +152,15 @@ class Station:
             events += self._set("clips missing", True, at, why)
         return tuple(events)
 
-    def resume(self, at: datetime) -> tuple[AlarmEvent, ...]:
-        """The watch begins now, its sources are open: nothing was missing while nobody listened."""
+    def resume(self, at: datetime, *, opened: bool = True) -> tuple[AlarmEvent, ...]:
+        """From now on clips are counted: none was missing while nobody listened.
+
+        Args:
+            opened: its sources were opened just now, so that none is lost.
+        """
         self._touched.clear()
         self._heard_at = at
-        return tuple(self._set("stream lost", False, at))
+        return tuple(self._set("stream lost", False, at)) if opened else ()
 
     def recall(self, before: Station) -> None:
         """Show of the machine what an earlier station of it would; no alarm depends on it."""
