@@ -123,6 +123,11 @@ def day(tmp_path):
     return tmp_path
 
 
+def test_a_link_to_itself_is_refused_in_a_line(day):
+    (day / "loop.csv").symlink_to("loop.csv")
+    refused(lambda: check_output(day / "loop.csv", **CSV), "leads to itself", error=StorageError)
+
+
 @pytest.mark.parametrize("name", ["new.csv", "day/new.csv", "NEW.CSV", "earlier.csv"])
 def test_new_files_and_earlier_ones_of_the_kind_may_be_written(day, name):
     check_output(day / name, inputs=[day / "day", None, "a/hub-id"], **CSV)

@@ -67,7 +67,10 @@ def _refuse_taken(
     path: Path, inputs: Sequence[Path], ours: Callable[[Path], bool] | None, replace: bool
 ) -> None:
     """Refuse a place that something else has, or belongs to."""
-    target = path.resolve()  # through links: what they lead to would be replaced
+    try:
+        target = path.resolve()  # through links: what they lead to would be replaced
+    except (OSError, RuntimeError):  # an old Python's word for links that go round
+        raise StorageError(f"{path}: a link that leads to itself; choose another place") from None
     known = path.exists() and ours is not None and ours(path)
     for place in inputs:
         # In a folder that is read any file may be one that is read, however it is called.

@@ -92,7 +92,7 @@ def test_a_program_gets_json(run, history):
         (["--shelve", 1], "--shelve and --for go together"),
         (["--for", "2h"], "--shelve and --for go together"),
         (["--note", "why"], "--note goes with"),
-        (["--shelve", 1, "--for", "soon"], "it is a duration"),
+        (["--shelve", 1, "--for", "soon"], '--for "soon"; it is a duration'),
         (["--shelve", 1, "--for", "90d"], "a shelf lasts up to 30d"),
         (["--shelve", 1, "--for", "0s"], "a shelf lasts up to 30d"),
     ],

@@ -85,6 +85,12 @@ def test_what_is_asked_for(run, place, options, numbers):
     assert [clip["name"] for clip in json.loads(out)["clips"]] == [seen(i).name for i in numbers]
 
 
+@pytest.mark.parametrize("options", [["--until", "9999-12-31"], ["--limit", "9" * 30]])
+def test_the_end_of_all_days_and_of_all_numbers_is_all_of_it(run, place, options):
+    code, out, err = run("history", place, *options, "--json", "-")
+    assert (code, err, len(json.loads(out)["clips"])) == (0, "", 151)
+
+
 def test_nothing_is_said_plainly(run, place, tmp_path):
     empty = tmp_path / "new.db"
     HistoryStore.open(str(empty)).close()

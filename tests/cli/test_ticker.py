@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -210,6 +211,11 @@ def test_json_tells_up_to_where_it_has_said_all(tmp_path):
 def test_a_place_that_cannot_be_written_is_refused_at_the_start(tmp_path):
     lines = JsonLines(Path(tmp_path))
     refused(lines.start, "cannot be written", error=StorageError)
+
+
+def test_a_pipe_that_nobody_reads_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe.jsonl")
+    refused(JsonLines(tmp_path / "pipe.jsonl").start, "cannot be written", error=StorageError)
 
 
 def test_times_are_of_the_recording_where_it_says_one():

@@ -20,8 +20,9 @@ import yaml
 
 import nearfar as nf
 from command import failed
-from conftest import PATIENCE, TESTS, finish, machine_sound, stop, write
+from conftest import PATIENCE, TESTS, finish, machine_sound, refused, stop, write
 from nearfar.service import finite_source
+from nearfar.service.equipment import opened
 from nearfar.service.sources import device
 from plants import by_hand
 
@@ -87,6 +88,24 @@ def test_a_file_that_is_somebodys_is_not_written_into(hand, run):
     (hand / "mine.json").write_text('{"a": 1}')
     failed(run("watch", "d", "rec", "--once", "--json", "mine.json"), "mine.json: is there already")
     assert (hand / "mine.json").read_text() == '{"a": 1}'
+
+
+def test_the_history_is_not_written_into_as_lines(hand, run):
+    """Of a new one nothing could tell later that it was a history."""
+    (hand / "p.toml").write_text(
+        'detector = "d"\n[history]\nplace = "h.json"\n[[source]]\nfolder = "rec"\n'
+    )
+    for arguments in (["d", "rec", "--history", "h.json"], ["p.toml"]):
+        for name in ("h.json", "./rec/../h.json"):
+            failed(run("watch", *arguments, "--once", "--json", name), "is the history")
+    assert not (hand / "h.json").exists()
+
+
+@pytest.mark.parametrize("arguments", [["x" * 5000, "rec"], ["x" * 5000 + ".toml"]], ids=[0, 1])
+def test_a_name_that_no_disk_takes_is_one_line(hand, run, arguments):
+    line = failed(run("watch", *arguments))
+    assert line.startswith("error: xxx")
+    assert "written" not in line
 
 
 def test_the_example_is_printed_and_is_one(hand, run):
@@ -411,3 +430,9 @@ def test_a_terminal_of_80_columns_is_enough(live, sounds):
     rows = [row.rpartition("\x1b[K")[2] for row in text.replace("\r\n", "\n").split("\n")]
     assert all(len(row) <= 80 for row in rows), rows
     assert not any("waiting for" in row for row in rows)
+
+
+def test_a_closed_standard_input_is_one_line(monkeypatch):
+    """As from cron, or a shell's <&-: Python has no such stream then."""
+    monkeypatch.setattr("sys.stdin", None)
+    refused(lambda: opened("-"), "standard input is closed")

@@ -51,3 +51,9 @@ def test_what_is_no_size_is_told_in_a_line(text):
 @given(st.integers(1, 10**9))
 def test_what_is_written_is_read_back(thousandths):
     assert duration(as_duration(thousandths / 1000)) == pytest.approx(thousandths / 1000)
+
+
+@pytest.mark.parametrize("number", [10**400, 1 << 20_000, -(10**400)], ids=range(3))
+def test_a_number_larger_than_any_float_is_none(number):
+    refused(lambda: duration(number), "it is a duration")
+    refused(lambda: size(number), "it is a size")

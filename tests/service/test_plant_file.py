@@ -1,5 +1,6 @@
 """plant.toml: what it says becomes settings; what is wrong with it is told with line and key."""
 
+import os
 import re
 import tomllib
 from dataclasses import fields
@@ -217,6 +218,21 @@ def test_what_is_no_file_of_text_is_told(given, tmp_path):
     refused(lambda: read_plant(tmp_path), "cannot be read")
     (tmp_path / "x.toml").write_bytes(b"a = '\xff'")
     refused(lambda: read_plant(tmp_path / "x.toml"), "not UTF-8 text")
+
+
+def test_a_pipe_or_a_device_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe.toml")
+    (tmp_path / "zero.toml").symlink_to("/dev/zero")
+    for name in ("pipe.toml", "zero.toml"):
+        refused(lambda name=name: read_plant(tmp_path / name), "pipe or a device")
+
+
+@pytest.mark.parametrize(("text", "words"), [
+    ('detector = "' + "x" * 5000 + '"\n' + SMALL.partition("\n")[2], "is no folder"),
+    (SMALL + '[history]\nplace = "postgresql://[::"\n', "[history] place is"),
+])  # fmt: skip
+def test_places_that_no_system_knows_are_a_line(given, text, words):
+    refused(lambda: given(text), words, error=FormatError)
 
 
 def test_an_editor_of_windows_changes_nothing(given, tmp_path):

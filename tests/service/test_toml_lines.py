@@ -1,5 +1,6 @@
 """The line of every key in a TOML text, held against the standard library's own reading."""
 
+import re
 import tomllib
 
 import pytest
@@ -137,3 +138,27 @@ def test_what_is_no_toml_is_told_with_its_line(text, line):
 
 def test_what_is_too_deep_is_told():
     refused(lambda: TomlText("a = " + "[" * 100_000, "plant.toml"), "plant.toml")
+
+
+@pytest.mark.parametrize("deep", [
+    "a" + ".a" * 100_000 + " = 1", "[" + ".".join(["'a'"] * 5000) + "]",
+    "x = {" + "a . " * 5000 + "b = 1}",
+    "a = " + "[" * 480 + "]" * 480,
+])  # fmt: skip
+def test_what_takes_gigabytes_to_read_is_told_or_read_at_once(deep):
+    """Keys within keys: the library remembers each with all that it is in."""
+    try:
+        TomlText(deep, "plant.toml")
+    except FormatError as error:
+        assert re.match(r"plant\.toml(:1)?: too deep", str(error))  # noqa: PT017
+
+
+@pytest.mark.parametrize("text", ["a = 1\nb = " + "9" * 5000, "\nb = -" + "1_0" * 3000])
+def test_a_number_without_end_is_told_with_its_line(text):
+    said = refused(lambda: TomlText(text, "plant.toml"), "digits", error=FormatError)
+    assert said.startswith("plant.toml:2: ")
+
+
+def test_names_with_many_dots_are_read():
+    name = "www." + "sub." * 50 + "plant"
+    assert TomlText(f'url = "{name}" # {name}', "plant.toml").data == {"url": name}

@@ -61,3 +61,25 @@ def test_a_value_is_of_its_kind(kind, good, bad):
         assert kind(value) in (value, (value,), tuple(value) if isinstance(value, list) else value)
     for value in bad:
         refused(lambda value=value: kind(value), "it is")
+
+
+def test_a_file_of_another_program_is_told_at_once_in_one_line():
+    top, faults = table("".join(f"key{n} = 1\n" for n in range(20_000)))
+    top.take("detector", tables.text_of, None)
+    top.done()
+    assert len(faults) == 1
+    assert "20,000 keys that it does not take; the first is 'key0'" in str(faults[0])
+
+
+@pytest.mark.parametrize("value", [1 << 20_000, -(1 << 20_000), [1 << 20_000]], ids=range(3))
+def test_a_number_that_nobody_can_spell_is_told(value):
+    """Python refuses to spell whole numbers of more than 4,300 digits."""
+    refused(lambda: tables.text_of(value), "it is a text")
+    refused(lambda: tables.whole_number(1, 3)(value), "it is a whole number")
+
+
+def test_tables_in_tables_without_end_are_told():
+    value = []
+    for _ in range(100_000):
+        value = [value]
+    refused(lambda: tables.text_of(value), "it is a text")

@@ -119,9 +119,9 @@ def moment_of(option: str, text: str | None) -> datetime | None:
         pass
     else:
         found = datetime(day.year, day.month, day.day)
-        if option == "--until" and day != date.max:  # after which there is no day
-            found += timedelta(days=1)
-        return found
+        if option != "--until":
+            return found
+        return datetime.max if day == date.max else found + timedelta(days=1)
     try:
         return datetime.fromisoformat(text)
     except ValueError:
@@ -154,7 +154,11 @@ def _check_machine(store: HistoryStore, wanted: Wanted) -> None:
 
 def _clips(store: HistoryStore, wanted: Wanted, limit: int | None) -> Iterator[Observation]:
     return store.observations(
-        wanted.machine, wanted.section, wanted.since, wanted.until, limit=limit
+        wanted.machine,
+        wanted.section,
+        wanted.since,
+        wanted.until,
+        limit=None if limit is None else min(limit, sys.maxsize),  # databases count no further
     )
 
 

@@ -253,6 +253,16 @@ def _writes(stream: TextIO, text: str) -> bool:
     return True
 
 
+def _at_once(path: Path) -> int:
+    """Open to write behind, or say at once why not: a pipe may have nobody who ever reads it."""
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
+    if sys.platform == "win32":
+        return os.open(path, flags, 0o666)
+    handle = os.open(path, flags | os.O_NONBLOCK, 0o666)
+    os.set_blocking(handle, True)
+    return handle
+
+
 class JsonLines:
     """Writes each bulletin as a line of JSON, to standard output or behind what a file has.
 
@@ -289,7 +299,7 @@ class JsonLines:
             self._stream = sys.stdout
             return
         try:
-            self._stream = self._place.open("a", encoding="utf-8")
+            self._stream = os.fdopen(_at_once(self._place), "a", encoding="utf-8")
         except OSError as error:
             raise StorageError(
                 f"{self._place}: cannot be written ({error.strerror}); choose another place"

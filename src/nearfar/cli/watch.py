@@ -196,7 +196,7 @@ def watch(
     if explain_alarm is not None:
         _explain(plant, explain_alarm)
         return
-    _check_json(as_json, detector, source)
+    _check_json(as_json, detector, source, plant.history.place)
     _run(plant, as_json, log, once=once)
 
 
@@ -213,7 +213,7 @@ def _plant(
             "what is to be watched? nearfar watch DETECTOR FOLDER, or nearfar watch plant.toml, of "
             "which --example prints one"
         )
-    if detector.suffix == ".toml" or detector.is_file():
+    if detector.suffix == ".toml" or os.path.isfile(detector):  # of a name too long, too
         if source is not None:
             raise SettingError(f"{source}: {detector} says what is heard; leave one of them out")
         options.refuse(options.said(), f"is said in {detector}; leave it out here")
@@ -260,12 +260,16 @@ def _explain(plant: PlantSettings, rule: str) -> None:
                 say(line)
 
 
-def _check_json(as_json: Path | None, detector: Path | None, source: str | None) -> None:
+def _check_json(
+    as_json: Path | None, detector: Path | None, source: str | None, history: str
+) -> None:
     """Refuse a file that is not of such lines: what is written goes behind what is there."""
-    inputs = [place for place in (detector, source) if place not in (None, STDIN)]
-    check_output(
-        on_disk(as_json), endings=(".jsonl", ".ndjson", ".json"), inputs=inputs, ours=is_watched
-    )  # fmt: skip
+    # The history may not be there yet, and then nothing could tell that the two are one file.
+    path, database = on_disk(as_json), history.removeprefix("sqlite:///")
+    if path is not None and database and os.path.abspath(path) == os.path.abspath(database):
+        raise SettingError(f"--json {as_json}: is the history; choose another name")
+    inputs = [place for place in (detector, source, database) if place not in (None, STDIN)]
+    check_output(path, endings=(".jsonl", ".ndjson", ".json"), inputs=inputs, ours=is_watched)
 
 
 def is_watched(path: Path) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from datetime import timedelta
 
 from nearfar.errors import SettingError
@@ -75,6 +76,8 @@ def as_duration(seconds: float) -> str:
 
 
 def _shown(text: object) -> str:
+    if isinstance(text, int) and abs(text) > sys.maxsize:  # Python does not spell the longest
+        return f"{text:#x}"[:60]
     return f'"{text}"'[:60] if isinstance(text, str) else str(text)[:60]
 
 
@@ -82,7 +85,8 @@ def _sum(text: object, units: dict[str, float] | dict[str, int], alone: str) -> 
     """The amounts in a text together; None where it is none."""
     # To Python True is a number.
     if isinstance(text, int | float) and not isinstance(text, bool):
-        return float(text) if 0 <= text < float("inf") else None
+        # Whole numbers of TOML have no end; what is larger than a float has none.
+        return float(text) if 0 <= text <= sys.float_info.max else None
     if not isinstance(text, str) or not text:
         return None
     parts, end = [], 0

@@ -265,6 +265,8 @@ def opened(place: str) -> BinaryIO:
         SettingError: it cannot be read.
     """
     if place == "-":
+        if sys.stdin is None:  # closed by whoever began us
+            raise SettingError("standard input is closed; send raw sound through a pipe")
         return sys.stdin.buffer
     try:
         # A pipe is opened for both: so nobody need write yet, and when who writes is started anew

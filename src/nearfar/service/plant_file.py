@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib.resources import files
@@ -32,6 +33,7 @@ from nearfar.service.plant_values import (
     gate,
     mqtt_version,
     p_value,
+    parted,
     pause,
     rule,
     share,
@@ -65,7 +67,11 @@ def read_plant(path: Path) -> PlantSettings:
         FormatError: all mistakes in it, each a line with file, line, key and the way out.
     """
     try:
-        if path.stat().st_size > LARGEST:
+        found = path.stat()
+        # A pipe or a device may have no end, and nothing to give.
+        if not stat.S_ISREG(found.st_mode) and not stat.S_ISDIR(found.st_mode):
+            raise FormatError(f"{path}: no file but a pipe or a device; name a plant.toml")
+        if found.st_size > LARGEST:
             raise FormatError(f"{path}: larger than {LARGEST:,} bytes; this is no plant.toml")
         text = path.read_bytes().decode("utf-8-sig")
     except OSError as error:
@@ -238,6 +244,10 @@ class _Plan:
         text = text_of(value)
         if "://" not in text:
             return str(self.path(text))
+        if parted(text) is None:
+            raise SettingError(
+                f'{shown(value)}; it is a file, or as "postgresql://nearfar@db/plant"'
+            )
         if urlsplit(text).password is not None:
             raise SettingError("a URL with a password in it; leave that to PGPASSWORD or ~/.pgpass")
         return text

@@ -92,7 +92,7 @@ def broker(value: Any) -> str:
     'mqtts://broker.plant:8883'
     """
     text = text_of(value)
-    parts = _parted(text)
+    parts = parted(text)
     if parts is not None and (parts.username is not None or parts.password is not None):
         raise SettingError(
             "a URL with a user or password in it; leave them out, and set "
@@ -113,7 +113,7 @@ def address(value: Any) -> str:
     ('127.0.0.1:9600', '[::1]:9600')
     """
     text = text_of(value)
-    parts = _parted(f"//{text}")
+    parts = parted(f"//{text}")
     if parts is None or not parts.hostname or not parts.port or parts.netloc != text:
         raise SettingError(
             f'{shown(value)}; it is HOST:PORT to listen on, as "127.0.0.1:9600" for this computer '
@@ -129,8 +129,12 @@ def mqtt_version(value: Any) -> Any:
     return value
 
 
-def _parted(text: str) -> Any:
-    """The parts of a URL; None where it is none."""
+def parted(text: str) -> Any:
+    """The parts of a URL; None where it is none.
+
+    >>> parted("mqtt://[::") is None, parted("mqtt://broker:1883").port
+    (True, 1883)
+    """
     try:
         parts = urlsplit(text)
         _ = parts.port  # looked at late, and refused then

@@ -17,6 +17,10 @@ _TEXT = re.compile(
 )
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 _BARE_VALUE = re.compile(r"[^,\]}#\n\r]+")  # numbers, dates (with a blank in them), true, false
+_ENDLESS = re.compile(r"[0-9_]{1000,}")
+# A dotted key of more pieces than anybody has tables; no piece is looked at twice.
+_CHAIN = re.compile(r"""(?:(?<![\w-])(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')[ \t]*+\.[ \t]*+){100}""")
+DEEPEST = 8  # keys one within the other; deeper none is asked for, and what it is in is named
 _AT = re.compile(r" \(at (?:line (\d+), column \d+|end of document)\)$")
 
 
@@ -33,16 +37,22 @@ class TomlText:
 
     def __init__(self, text: str, name: str) -> None:
         self.name = name  # of the file, for messages
+        if (chain := _CHAIN.search(text)) is not None:  # takes the library gigabytes
+            line = text.count("\n", 0, chain.start()) + 1
+            raise FormatError(_too_deep(f"{name}:{line}"))
         try:
             self.data: dict[str, Any] = tomllib.loads(text)
         except tomllib.TOMLDecodeError as error:
             raise FormatError(_syntax(error, text, name)) from None
+        except ValueError:  # the library's own refusal is one too, and has gone above
+            raise FormatError(_endless(text, name)) from None
         except RecursionError:
-            raise FormatError(
-                f"{name}: too deep; a plant's file has tables of two levels"
-            ) from None
-        # As the library has it, so that places in it are the same.
-        self._lines = dict(_Scan(text.replace("\r\n", "\n")))
+            raise FormatError(_too_deep(name)) from None
+        try:
+            # As the library has it, so that places in it are the same.
+            self._lines = dict(_Scan(text.replace("\r\n", "\n")))
+        except RecursionError:
+            raise FormatError(_too_deep(name)) from None
 
     def line(self, *place: str | int) -> int:
         """The line of a key or table; of what is not there that of the table around it."""
@@ -58,6 +68,17 @@ def _syntax(error: Exception, text: str, name: str) -> str:
     line = found[1] if found and found[1] else text.count("\n") + 1
     said = _AT.sub("", said)
     return f"{name}:{line}: not TOML: {said[:1].lower()}{said[1:]}; mend this line"
+
+
+def _endless(text: str, name: str) -> str:
+    """A number that Python does not read, for that would take too long."""
+    found = _ENDLESS.search(text)
+    line = text.count("\n", 0, found.start()) + 1 if found else 1
+    return f"{name}:{line}: a number of thousands of digits; mend this line"
+
+
+def _too_deep(name: str) -> str:
+    return f"{name}: too deep; a plant's file has tables of two levels"
 
 
 class _Scan:
@@ -112,7 +133,8 @@ class _Scan:
         yield from self._value(place)
 
     def _implied(self, place: Place, line: int, known: int = 0) -> Iterator[tuple[Place, int]]:
-        for end in range(known + 1, len(place) + 1):
+        # A dotted key of a megabyte would be terabytes of places.
+        for end in range(known + 1, min(len(place), DEEPEST) + 1):
             if place[:end] not in self._seen:
                 self._seen.add(place[:end])
                 yield place[:end], line

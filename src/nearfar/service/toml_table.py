@@ -13,6 +13,7 @@ from nearfar.service.toml_lines import Place, TomlText
 T = TypeVar("T")
 D = TypeVar("D")
 # What must not be read over a shoulder, or be in a backup.
+_MOST = 100  # unknown keys that are told one by one
 _SECRET = re.compile(r".*(?:password|passwd|secret|token)|user(?:name)?", re.IGNORECASE)
 
 
@@ -103,9 +104,12 @@ class TomlTable:
 
     def done(self) -> None:
         """Refuse keys that nobody has taken, and secrets by where they belong."""
-        for key in self._data:
-            if key in self._known:
-                continue
+        strange = [key for key in self._data if key not in self._known]
+        if len(strange) > _MOST:  # another program's file; to guess what each means takes minutes
+            self.fault("", f"has {len(strange):,} keys that it does not take; the first is "
+                       f"{strange[0]!r}. It has: {', '.join(sorted(self._known))}")  # fmt: skip
+            return
+        for key in strange:
             if _SECRET.fullmatch(key):
                 self.fault(key, f"does not belong into a file; {self._secrets}")
             else:
@@ -130,9 +134,16 @@ def shown(value: object) -> str:
     """A value as TOML writes it, or nearly so, and not too long."""
     try:
         text = json.dumps(value, ensure_ascii=False)
-    except (TypeError, ValueError):  # a date
-        text = str(value)
+    except (TypeError, ValueError, RecursionError):  # a date; what is too long, or too deep
+        text = _spelled(value)
     return text if len(text) <= 60 else f"{text[:57]}…"
+
+
+def _spelled(value: object) -> str:
+    try:
+        return str(value)
+    except (ValueError, RecursionError):  # a number of thousands of digits, tables in tables
+        return "too much to be shown"
 
 
 def text_of(value: Any) -> str:

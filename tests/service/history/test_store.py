@@ -1,6 +1,7 @@
 """A history keeps each thing once, all of it or nothing, and gives back what it was given."""
 
 import math
+import os
 import sqlite3
 import threading
 import time
@@ -366,3 +367,29 @@ def test_a_server_of_another_encoding_is_refused(postgres):  # noqa: F811
 def test_a_server_that_is_not_there_is_one_line_without_its_password(where):
     told = refused(lambda: HistoryStore.open(where), error=StorageError)
     assert "secret" not in told
+
+
+def test_what_is_no_file_is_refused_before_it_is_opened(tmp_path):
+    """A pipe would be waited for, and beside a device SQLite would lay files of its own."""
+    os.mkfifo(tmp_path / "pipe.db")
+    (tmp_path / "loop.db").symlink_to("loop.db")
+    (tmp_path / "zero.db").symlink_to("/dev/zero")
+    for name, words in (
+        ("pipe.db", "is a pipe or a device"), ("zero.db", "is a pipe or a device"),
+        ("loop.db", "cannot be read"), ("x" * 5000, "cannot be read"),
+    ):  # fmt: skip
+        for watching in (True, False):
+            refused(lambda name=name, w=watching: HistoryStore.open(
+                str(tmp_path / name), watching=w), words, error=StorageError)  # fmt: skip
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["loop.db", "pipe.db", "zero.db"]
+
+
+@pytest.mark.parametrize("where", ["mysql://plant@db/x", "http://db/x", "sqlite+aio:///x.db"])
+def test_a_url_of_another_database_is_no_folder_that_is_missing(where):
+    refused(lambda: HistoryStore.open(where, watching=True), "is no place", error=StorageError)
+
+
+def test_a_question_writes_nothing_into_an_empty_file(tmp_path):
+    (tmp_path / "list.csv").touch()
+    refused(lambda: HistoryStore.open(str(tmp_path / "list.csv"), make=False), "has no history")
+    assert [path.stat().st_size for path in tmp_path.iterdir()] == [0]

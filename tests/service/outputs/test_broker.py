@@ -1,5 +1,7 @@
 """Where the broker is, and that a password is never where others see it."""
 
+import os
+import sys
 import warnings
 
 import pytest
@@ -86,3 +88,9 @@ def test_the_client_id_stays_and_differs_between_topics():
     # What MQTT 3.1.1 has every broker take: 1 to 23 of these (3.1.3.1).
     assert broker.client_id("a").replace("-", "").isalnum()
     assert len(broker.client_id("a")) <= 23
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no pipes in folders there")
+def test_certificates_in_a_pipe_are_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "ca.pem")
+    refused(lambda: Broker.of("mqtts://hall", {}, ca=tmp_path / "ca.pem").context(), "is a pipe")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import platform
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
@@ -362,7 +363,7 @@ def _read_index(path: Path, *, newer: bool = False) -> dict[str, Any]:
         with storage_errors(path):
             text = path.read_bytes().decode()
     except NearfarError:
-        state = "is no folder" if not path.parent.is_dir() else f"has no readable {path.name}"
+        state = "has no readable " + path.name if os.path.isdir(path.parent) else "is no folder"
         raise FormatError(
             f"{path.parent}: {state}; make one with nearfar fit DATA -o DIR, "
             "in Python with fit(system, clips).save(DIR)"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sqlite3
+import stat
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -27,6 +28,7 @@ from nearfar.service.history.changes import Unwritable
 
 _HEAD = b"SQLite format 3\0"
 _SERVER = re.compile(r"postgres(?:ql)?(?:\+psycopg)?://")
+_SCHEME = re.compile(r"[a-z]+[a-z+]*:/")  # of a URL that is none of ours; a path has one slash then
 # s; the watch cannot wait longer, for sound goes on coming. What it does not get kept it tries
 # again; people at a terminal rather wait.
 HURRY, CALM = 0.25, 10.0
@@ -128,20 +130,36 @@ def check_file(path: Path, *, make: bool) -> None:
         StorageError: a folder, no such folder, another kind of file; or none, and `make` is not.
     """
     place = visible(str(path))
+    try:
+        path.resolve()
+        found = path.stat() if path.exists() else None
+    except (OSError, RuntimeError) as error:  # a name too long; links that go round
+        raise StorageError(
+            f"{place[:100]}: cannot be read ({first_line(error)[:60]}); choose another place"
+        ) from None
+    if _SCHEME.match(str(path)):
+        raise StorageError(
+            f"{place}: is no place of a history; name a file, or postgresql://user@host/database"
+        )
     if path.is_dir():
         raise StorageError(f"{place}: is a folder; name a file in it, as plant.db")
-    if not path.exists():
+    if found is None:
         if not make:
             raise StorageError(f"{place}: no such history; nearfar watch --history makes one")
         if not path.absolute().parent.is_dir():
             raise StorageError(f"{place}: no such folder; make it, or choose another place")
         return
+    if not stat.S_ISREG(found.st_mode):  # whose other end may never come
+        raise StorageError(f"{place}: is a pipe or a device; choose another place")
     try:
         with path.open("rb") as file:
             head = file.read(len(_HEAD))
     except OSError as error:
         raise StorageError(f"{place}: cannot be read ({error.strerror})") from None
-    # Empty is what a first opening leaves that was ended before its first table.
+    # Empty is what a first opening leaves that was ended before its first table; a question
+    # writes nothing into it, not even the pages of a database without tables.
+    if not head and not make:
+        raise StorageError(f"{place}: has no history in it; nearfar watch --history makes one")
     if head and head != _HEAD:
         raise StorageError(f"{place}: is no SQLite database; choose another place")
 

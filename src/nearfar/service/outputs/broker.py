@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import ssl
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -96,6 +97,8 @@ class Broker:
         return made
 
     def _trusting(self) -> ssl.SSLContext:
+        if self.ca is not None and stat.S_ISFIFO(_mode(self.ca)):
+            raise SettingError(f"{self.ca}: is a pipe, whose other end may never come; give a file")
         try:
             return ssl.create_default_context(cafile=self.ca)
         except (OSError, ValueError) as error:
@@ -112,6 +115,13 @@ class Broker:
         """
         whole = f"{socket.gethostname()}\0{topic}"
         return f"nearfar-{sha256(whole.encode()).hexdigest()[:12]}"
+
+
+def _mode(path: Path) -> int:
+    try:
+        return path.stat().st_mode
+    except OSError:  # reading it says why
+        return 0
 
 
 def _secret(environ: Mapping[str, str], name: str) -> str | None:

@@ -115,7 +115,7 @@ def identity_of(folder: str) -> tuple[int, int]:
     """
     facts = os.stat(folder)
     if not stat.S_ISDIR(facts.st_mode):
-        raise NotADirectoryError(20, "no folder any more", folder)
+        raise NotADirectoryError(20, "no folder", folder)
     return facts.st_dev, facts.st_ino
 
 
