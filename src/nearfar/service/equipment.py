@@ -229,7 +229,7 @@ def source_of(settings: SourceSettings, plant: PlantSettings, knows: Knows) -> C
         return FolderSource(
             s.name, Path(s.place), settle=s.settle, patience=s.patience, pair=pairing(s.pair),
             clock=clock(s.time_pattern), machine=s.machine, section=s.section, poll=s.poll,
-            knows=knows, existing=s.existing,
+            knows=knows, existing=s.existing, aside=plant.history.sound_folder,
         )  # fmt: skip
     seconds = s.clip_seconds or usual_seconds(_only(s, plant))
     machine, section = s.machine, s.section or "00"

@@ -430,3 +430,18 @@ def test_ten_thousand_files_at_once(tmp_path, poll):
         ear.wait_for("last.wav")
     assert len(ear.names) == len(set(ear.names)) == 10_001
     assert not ear.notices
+
+
+@pytest.mark.parametrize("poll", WAYS)
+def test_sound_that_we_kept_is_not_heard_again(tmp_path, wav, poll):
+    """A history may lie in the folder that is watched; a part that is kept has another digest."""
+    placed(tmp_path / "plant.db-audio" / "9f86.wav", wav)
+    with listening(source_of(tmp_path, poll=poll, aside=tmp_path / "plant.db-audio")) as ear:
+        placed(tmp_path / "plant.db-audio" / "ab12.wav", wav)
+        placed(tmp_path / "plant.db-audio2" / "last.wav", wav)
+        ear.wait_for("last.wav")
+    assert ear.names == ["last.wav"]
+    with listening(
+        source_of(tmp_path / "plant.db-audio", aside=tmp_path / "plant.db-audio")
+    ) as ear:
+        ear.wait_for("9f86.wav", "ab12.wav")

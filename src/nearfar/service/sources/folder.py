@@ -63,6 +63,7 @@ class FolderSource:
         knows: whether files were done with before; asked from the source's thread, a file at a
             time.
         existing: False leaves alone what is there at the start.
+        aside: a folder whose files are none of the recorder's, as what a history keeps.
 
     Raises:
         SettingError: an impossible `settle`, `patience` or `poll`.
@@ -78,11 +79,16 @@ class FolderSource:
         self, name: str, folder: Path, *, settle: float = 2.0, patience: float = 600.0,
         pair: Pairing | None = None, clock: Clock = time_of, machine: str = "", section: str = "",
         poll: float | None = None, knows: Knows, existing: bool = True,
+        aside: Path | None = None,
     ) -> None:  # fmt: skip
         _check(settle=settle, patience=patience, poll=math.inf if poll is None else poll)
         self.name = name
         # A row's path must mean the same file when the watch is started elsewhere.
         self._root, self._given = os.path.abspath(folder), folder
+        ours = "" if aside is None else os.path.join(os.path.abspath(aside), "")
+        # Who watches that very folder means it.
+        within = ours.startswith(os.path.join(self._root, ""))
+        self._ours = ours if within and os.path.dirname(ours) != self._root else ""
         self._machine, self._section = machine, section
         self._pair, self._clock, self._knows, self._poll = pair, clock, knows, poll
         self._existing = existing
@@ -198,10 +204,16 @@ class FolderSource:
             self._next_listing = min(self._next_listing, time.monotonic() + _CHECK)
 
     def _aside(self, path: str) -> bool:
-        """Whether a file lies in a folder that listing would not open."""
+        """Whether a file lies in a folder that listing would not open, or that is ours."""
+        if self._is_ours(path):
+            return True
         folders = os.path.relpath(path, self._root).split(os.sep)[:-1]
         return any(f.startswith(".") or f.casefold() in ("supplemental", "__macosx")
                    for f in folders)  # fmt: skip
+
+    def _is_ours(self, path: str) -> bool:
+        """Whether a file is sound that we kept: it would be heard, and kept, again."""
+        return bool(self._ours) and path.startswith(self._ours)
 
     # ---- the folder ------------------------------------------------------------------------------
 
@@ -255,7 +267,10 @@ class FolderSource:
 
     def _list(self, now: float) -> None:
         self._settling.listed()
-        tree = walked(self._root, lambda stamp: not self._is_done(stamp, now))
+        tree = walked(
+            self._root,
+            lambda stamp: not self._is_ours(stamp.path) and not self._is_done(stamp, now),
+        )
         self.others, fresh = tree.others, tree.files
         if self._first and not self._existing:
             self._leave(fresh)
