@@ -129,3 +129,16 @@ def test_the_commands_and_their_help_need_no_arrays():
     code = "import sys, nearfar.cli.main; print({'numpy', 'torch', 'scipy'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a shell's way to close a stream")
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-"])
+def test_a_closed_stream_leads_nowhere(closed):
+    """No file that is opened later has its number: what is said would be written into that."""
+    code = (
+        "import os, sys; from nearfar.cli import main as cli; sys.argv = ['nearfar', 'watch'];"
+        "cli._mend_streams(); sys.stdout.write('x'); sys.stderr.write('y');"
+        "sys.exit(0 if os.open(os.devnull, 0) > 2 else 3)"
+    )
+    done = subprocess.run(["sh", "-c", f'"$0" -c "$1" {closed}', sys.executable, code], check=False)
+    assert done.returncode == 0

@@ -123,6 +123,7 @@ def main() -> None:
     Exit codes: 0 fine, 1 anomaly found and 3 none found but clips that could not be judged (both
     with --fail-on-anomaly or --fail-on-alarm only), 2 user error, 130 interrupted, 143 terminated.
     """
+    _mend_streams()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # Ω must not end the program on an old console
             stream.reconfigure(errors="replace")
@@ -154,6 +155,18 @@ def main() -> None:
     finally:
         for number, handler in before.items():  # tests call this within a process that goes on
             signal.signal(number, handler)
+
+
+def _mend_streams() -> None:
+    """Let streams that were closed by whoever began us, as by a shell's >&-, lead nowhere."""
+    if sys.stdout is not None and sys.stderr is not None:
+        return
+    # Their numbers must be taken: else the next file that is opened has them, perhaps a database.
+    while (handle := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    os.close(handle)
+    sys.stdout = sys.stdout or os.fdopen(1, "w", encoding="utf-8", closefd=False)
+    sys.stderr = sys.stderr or os.fdopen(2, "w", encoding="utf-8", closefd=False)
 
 
 def _interrupt(number: int = signal.SIGINT, _: object = None) -> None:
