@@ -128,3 +128,23 @@ def test_where_it_was_installed_from_is_read_as_pip_wrote_it(tmp_path, monkeypat
     for text, origin in said.items():
         monkeypatch.setattr(packages.metadata, "distribution", lambda _, t=text: Installed(t))
         assert packages._origin() == origin
+
+
+def test_a_package_without_the_one_around_it_is_missing_and_not_broken(monkeypatch):
+    """As paho.mqtt is where nobody has installed paho-mqtt."""
+    for name in [m for m in sys.modules if m.partition(".")[0] == "paho"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setattr(sys, "meta_path", [Without("paho"), *sys.meta_path])
+    found = {sign.name: sign.state for sign in extras()}
+    assert found["plant"] == "missing"
+
+
+class Without:
+    """Finds everything but one package, as if that were not installed."""
+
+    def __init__(self, package):
+        self.package = package
+
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] == self.package:
+            raise ModuleNotFoundError(f"No module named {self.package!r}", name=self.package)

@@ -47,3 +47,12 @@ def test_what_is_none_is_told_in_a_line_and_no_secret_is(reader, wrong):
 @given(st.lists(st.text(st.characters(exclude_categories=["C", "Z"]), min_size=1), min_size=1))
 def test_words_of_a_command_stay_words(words):
     assert shlex.split(values.command(words)) == words
+
+
+@pytest.mark.parametrize("text", ["90", 90, 90.0, "0.5", "90s", "59 min", "0d"])
+def test_a_history_is_not_emptied_by_a_unit_that_was_left_out(text):
+    refused(lambda: values.retention(text), '"90d"')
+
+
+def test_what_is_kept_for_an_hour_or_longer_may_be_said():
+    assert [values.retention(text) for text in ("1h", "90 d", "60 min")] == [3600, 7_776_000, 3600]

@@ -205,13 +205,14 @@ class WatchOptions:
         return {name: value for name, value in told.items() if value is not None}
 
     def _history(self) -> Any:
-        from nearfar.service.amounts import duration, size
+        from nearfar.service.amounts import size
         from nearfar.service.plant import HistorySettings
+        from nearfar.service.plant_values import retention
         from nearfar.service.toml_table import one_of
 
         limit = self.read("audio_limit", size)
         return HistorySettings(
-            self.history or "", self.read("keep", duration),
+            self.history or "", self.read("keep", retention),
             self.read("keep_audio", one_of(("alarms", "all", "none"))) or "none",
             audio_limit=HistorySettings.audio_limit if limit is None else limit,
         )  # fmt: skip

@@ -77,7 +77,8 @@ def extras() -> Iterator[Sign]:
                 seen.append(f"{package} {_seen(package, module, oldest)}")
             except ModuleNotFoundError as error:
                 # One that lacks a package of its own is installed, and broken.
-                (absent if error.name == module else broken).append(f"{package}: {fault(error)}")
+                its_own = error.name in (module, module.partition(".")[0])
+                (absent if its_own else broken).append(f"{package}: {fault(error)}")
             except FAULTS as error:
                 broken.append(f"{package}: {fault(error)}")
         way = install_line(extra) if absent or broken else ""

@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from nearfar.errors import FormatError, NearfarError, SettingError, several
-from nearfar.service.amounts import duration, size
+from nearfar.service.amounts import size
 from nearfar.service.plant import (
     MQTT_SECRETS,
     DetectorSettings,
@@ -35,6 +35,7 @@ from nearfar.service.plant_values import (
     p_value,
     parted,
     pause,
+    retention,
     rule,
     share,
 )
@@ -228,7 +229,7 @@ class _Plan:
         """Where rows are kept."""
         made = HistorySettings(
             place=table.take("place", self._database, ""),
-            keep=table.take("keep", duration, None),
+            keep=table.take("keep", retention, None),
             keep_audio=table.take("keep_audio", one_of(("alarms", "all", "none")), "none"),
             audio_folder=table.take("audio_folder", self.path, None),
             audio_limit=table.take("audio_limit", size, HistorySettings.audio_limit),

@@ -17,6 +17,7 @@ from nearfar.service.amounts import duration
 from nearfar.service.plant import MQTT_SECRETS
 from nearfar.service.toml_table import shown, text_of
 
+SHORTEST_KEPT = 3600.0  # s that rows are kept at least
 BROKERS = {"mqtt": 1883, "mqtts": 8883}  # scheme → port, as IANA has them
 QUIETEST = -199.0  # dBFS; below lies nothing that a converter gives, so all is above it
 
@@ -70,6 +71,24 @@ def pause(value: Any) -> float:
     seconds = duration(value)
     if seconds <= 0:
         raise SettingError(f'{shown(value)}; it is a duration above none, as "10s"')
+    return seconds
+
+
+def retention(value: Any) -> float:
+    """Seconds that rows are kept, an hour at least; the unit must be said.
+
+    What is pruned is gone: a number without its unit, or seconds for days, would empty a history.
+
+    >>> retention("90d")
+    7776000.0
+    """
+    seconds = duration(value)
+    if not isinstance(value, str) or not value.strip()[-1:].isalpha():
+        raise SettingError(f'{shown(value)}; say its unit, as "90d"')
+    if seconds < SHORTEST_KEPT:
+        raise SettingError(
+            f'{shown(value)}: what was heard just now would be removed; it is at least 1h, as "90d"'
+        )
     return seconds
 
 
