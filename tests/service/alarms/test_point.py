@@ -118,16 +118,50 @@ def test_a_shelf_ends_by_its_time_and_what_still_stands_is_told():
     assert "still stands" in event.told
 
 
-def test_what_is_raised_on_the_shelf_is_shelved_and_a_shelf_outlives_its_alarm():
+@given(STEPS)
+def test_no_alarm_is_silenced_by_a_shelf_that_no_listed_alarm_shows(steps):
     point = fresh()
-    do(point, "stands", 0)
-    point.shelve(at(0), at(9))
-    for step in ("gone", "acknowledge"):
-        do(point, step, 1)
-    [event] = point.hold(True, at(2), "again")
-    assert event.silent
+    for n, step in enumerate(steps):
+        do(point, step, n)
+        shown = None if point.alarm is None else point.alarm.shelved_until
+        assert point.shelved_until == shown
+        assert all(
+            row.shelved_until is None for row in point.changed.values() if row != point.alarm
+        )
+        if point.alarm is None:
+            assert not any(event.silent for event in do(point, "stands", n))
+
+
+def test_raised_again_on_the_shelf_it_is_shelved():
+    point = fresh()
+    for step in ("stands", "shelve", "gone"):
+        do(point, step, 0)
+    [event] = do(point, "stands", 2)
+    assert (event.alarm, event.silent, point.alarm.word) == (1, True, "shelved")
+
+
+@pytest.mark.parametrize(("first", "last"), [("acknowledge", "gone"), ("gone", "acknowledge")])
+def test_a_shelf_ends_with_its_alarm_what_closed_it_is_told_and_so_is_the_next(first, last):
+    point = fresh()
+    for step in ("stands", "shelve", first):
+        do(point, step, 0)
     assert point.alarm.word == "shelved"
-    assert event.alarm == 2
+    verb = {"gone": "cleared", "acknowledge": "acknowledged"}[last]
+    told = [(event.verb, event.silent) for event in do(point, last, 1)]
+    assert told == [("unshelved", True), (verb, False)]
+    assert point.changed[1].word == "closed"
+    # One of the moment before, which the watch takes up a moment late.
+    assert do(point, "shelve", 1) == []
+    [event] = do(point, "stands", 2)
+    assert (event.alarm, event.silent, point.alarm.word) == (2, False, "active")
+
+
+def test_a_shelf_that_an_earlier_version_left_without_an_alarm_is_gone():
+    point = fresh()
+    point.restore({"alarm": None, "last": 3, "until": at(9).isoformat()})
+    assert point.idle
+    [event] = do(point, "stands", 1)
+    assert not event.silent
 
 
 def test_a_shelf_that_is_over_before_it_begins_is_none():

@@ -274,8 +274,7 @@ def test_people_acknowledge_and_shelve_by_number():
     assert not event.silent
     assert here.alarms[0].word == "shelved"
     told = [e for n in range(7, 12) for e in here.take(heard(n))]
-    assert [e.verb for e in told] == ["cleared"]
-    assert told[0].silent
+    assert [(e.verb, e.silent) for e in told] == [("unshelved", True), ("cleared", False)]
     assert [a.word for a in here.changed] == []
     assert here.alarms == ()
 

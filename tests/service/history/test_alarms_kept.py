@@ -162,6 +162,8 @@ class Kept(RuleBasedStateMachine):
         self.settle()
         assert self.store.events(0) == self.told
         assert self.store.standing() == list(self.station.alarms)
+        shown = {(a.kind, a.condition) for a in self.store.standing() if a.shelved_until}
+        assert shown == set(self.shelves)  # nothing is silent by a shelf that is not listed
         kept = Station(*KEY, normal(), self.station.settings, Numbering(),
                        self.store.stations().get(KEY, ""))  # fmt: skip
         assert kept.alarms == self.station.alarms

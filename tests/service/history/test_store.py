@@ -194,6 +194,23 @@ def test_a_closed_alarm_is_not_shelved(store):
     store.act(Action(0, 3, "unshelved", START))  # of its point, whose shelf may go on
 
 
+@pytest.mark.parametrize("last", ["said", "kept"])
+def test_closed_by_a_person_and_the_watch_together_it_is_off_its_shelf(store, last):
+    until = START + timedelta(hours=2)
+    shelved = alarm(3, 1, shelved_until=until)
+    cleared = change(2, alarms=(replace(shelved, cleared=START),))
+    store.keep(change(1, alarms=(shelved,)))
+    if last == "said":
+        store.keep(cleared)
+        assert store.standing()[0].word == "shelved"  # it waits for somebody
+    store.act(Action(0, 3, "acknowledged", START))
+    if last == "kept":
+        assert store.standing()[0].word == "shelved"  # it stands
+        store.keep(cleared)
+    [row] = store.alarms(closed=True)
+    assert (store.standing(), row.word, row.shelved_until) == ([], "closed", None)
+
+
 def test_a_change_is_written_whole_or_not_at_all(store):
     # The last thing that is written, and more than any column holds.
     broken = change(1, events=(event(1, i=1),), alarms=(alarm(1, 1),), said={"mqtt": 2**70})

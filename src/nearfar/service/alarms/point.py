@@ -9,8 +9,8 @@ Words of ISA-18.2 and OPC UA Part 9, as a pure state machine: time and numbers a
 
 Raised again before anybody acknowledged it, it is the same alarm, active again (ISA-18.2, "re-alarm
 unacknowledged"): a person finds one row, not fifty, and one acknowledgement answers it. Raised
-again after it was closed it is a new alarm. A shelf belongs to the point, not to an alarm: what is
-raised while it lasts is shelved too.
+again after it was closed it is a new alarm. A shelf lasts until its time, but ends when its alarm
+is closed: no alarm is ever silent by a shelf that no listed alarm shows.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ class AlarmPoint:
         self._numbers = numbers
         self.alarm: StandingAlarm | None = None  # the one that is not closed
         self.shelved_until: datetime | None = None
-        self.last = 0  # number of the last alarm, by which its shelf can still be ended
+        self.last = 0  # number of the last alarm, which a late deed may still be about
         self.changed: dict[int, StandingAlarm] = {}  # since somebody emptied it
 
     @property
@@ -99,7 +99,7 @@ class AlarmPoint:
     @property
     def idle(self) -> bool:
         """Nothing is to be remembered of it."""
-        return self.alarm is None and self.shelved_until is None
+        return self.alarm is None
 
     def hold(self, stands: bool, at: datetime, told: str) -> list[AlarmEvent]:
         """The condition stands, or it does not; nothing where that is no news.
@@ -119,7 +119,7 @@ class AlarmPoint:
             self._put(
                 StandingAlarm(
                     self.last, self.name.kind, self.name.condition, self.name.machine,
-                    self.name.section, since=at, told=told, shelved_until=self.shelved_until,
+                    self.name.section, since=at, told=told,
                 )
             )  # fmt: skip
         return [self._event("raised", at, told)]
@@ -127,41 +127,44 @@ class AlarmPoint:
     def _clear(self, at: datetime, told: str) -> list[AlarmEvent]:
         if self.alarm is not None:
             self._put(replace(self.alarm, cleared=at))
-        event = self._event("cleared", at, told)
-        self._close()
-        return [event]
+        # A shelf that ends here ends first: who was told of the alarm is told of its end.
+        return [*self._close(at), self._event("cleared", at, told)]
 
     def acknowledge(self, at: datetime, note: str = "") -> list[AlarmEvent]:
         """Somebody has seen it; nothing where nothing waits for that."""
         if self.alarm is None or self.alarm.acknowledged is not None:
             return []
         self._put(replace(self.alarm, acknowledged=at, note=note))
-        event = self._event("acknowledged", at, self._deed("acknowledged", note))
-        self._close()
-        return [event]
+        told = self._deed("acknowledged", note)
+        return [*self._close(at), self._event("acknowledged", at, told)]
 
     def shelve(self, at: datetime, until: datetime, note: str = "") -> list[AlarmEvent]:
-        """Nothing of this point is told until then; again, for another time.
+        """Nothing of its alarm is told until then, or until it is closed; again, for another time.
 
-        The event that says so is the last that is told.
+        The event that says so is the last that is told. Of a closed alarm there is nothing to
+        silence, and of the next one nobody has asked for it.
         """
-        if until <= at:  # a shelf that is over before it begins
+        if (
+            until <= at or self.alarm is None
+        ):  # over before it begins, or its alarm closed meanwhile
             return []
         silent = self.shelved_until is not None
         self.shelved_until = until
-        if self.alarm is not None:
-            self._put(replace(self.alarm, shelved_until=until))
+        self._put(replace(self.alarm, shelved_until=until))
         told = self._deed(f"shelved until {until.isoformat(' ', 'minutes')}", note)
         return [self._event("shelved", at, told, silent=silent)]
 
-    def unshelve(self, at: datetime, told: str = "taken off the shelf") -> list[AlarmEvent]:
+    def unshelve(
+        self, at: datetime, told: str = "taken off the shelf", still: str | None = None
+    ) -> list[AlarmEvent]:
         """The shelf ends, by a person or by its time; what still stands is told."""
         if self.shelved_until is None:
             return []
         self.shelved_until = None
         if self.alarm is not None:
             self._put(replace(self.alarm, shelved_until=None))
-        still = "" if self.alarm is None else f"; {'still ' * self.active}{self.alarm.told}"
+        if still is None:
+            still = "" if self.alarm is None else f"; {'still ' * self.active}{self.alarm.told}"
         # Where nothing stands nobody need look: the shelf did what it was for.
         return [self._event("unshelved", at, told + still, silent=not self.active)]
 
@@ -183,7 +186,9 @@ class AlarmPoint:
     def restore(self, state: dict[str, Any]) -> None:
         """Be again what `state` was."""
         self.last, until, alarm = int(state["last"]), state["until"], state["alarm"]
-        self.shelved_until = None if until is None else datetime.fromisoformat(until)
+        # Earlier versions let a shelf outlive its alarm, where nobody could see it.
+        stays = until is not None and alarm is not None
+        self.shelved_until = datetime.fromisoformat(until) if stays else None
         self.alarm = None
         if alarm is not None:
             times = {k: alarm[k] and datetime.fromisoformat(alarm[k]) for k in _TIMES}
@@ -202,12 +207,14 @@ class AlarmPoint:
     def _put(self, alarm: StandingAlarm) -> None:
         self.alarm = self.changed[alarm.id] = alarm
 
-    def _close(self) -> None:
+    def _close(self, at: datetime) -> list[AlarmEvent]:
         # Cleared and acknowledged, in either order: it is nobody's any more.
-        if self.alarm and self.alarm.cleared and self.alarm.acknowledged:
-            # The shelf goes on, but of a closed alarm there is nothing to silence.
-            self._put(replace(self.alarm, shelved_until=None))
-            self.alarm = None
+        if not (self.alarm and self.alarm.cleared and self.alarm.acknowledged):
+            return []
+        # With its alarm the shelf would be out of sight, and keep the next one silent.
+        events = self.unshelve(at, self._deed("off the shelf, since it is closed", ""), still="")
+        self.alarm = None
+        return events
 
     def _event(
         self, verb: AlarmVerb, at: datetime, told: str, *, silent: bool | None = None

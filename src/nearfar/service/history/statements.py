@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import Select, Table, bindparam, case, func, select
+from sqlalchemy import Select, Table, and_, bindparam, case, func, null, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from nearfar.service.history.schema import (
@@ -87,4 +87,7 @@ class Statements:
         # A person may have said so since the watch last looked, which must not undo it.
         rest["acknowledged"] = func.coalesce(alarm.excluded.acknowledged, ALARMS.c.acknowledged)
         rest["note"] = case((alarm.excluded.note == "", ALARMS.c.note), else_=alarm.excluded.note)
+        # Closed by the two together, it is off its shelf, as it will be once the watch knows.
+        closed = and_(alarm.excluded.cleared.is_not(None), rest["acknowledged"].is_not(None))
+        rest["shelved_until"] = case((closed, null()), else_=alarm.excluded.shelved_until)
         self.alarm = alarm.on_conflict_do_update(index_elements=["id"], set_=rest)

@@ -173,7 +173,9 @@ def acted_on(alarm: StandingAlarm, action: Action) -> dict[str, Any]:
     if action.verb == "acknowledged":
         if alarm.acknowledged is not None:
             return {}
-        return {"acknowledged": micros(action.at), "note": spelled(action.note)}
+        row = {"acknowledged": micros(action.at), "note": spelled(action.note)}
+        # What is closed by it is off its shelf.
+        return row if alarm.cleared is None else row | {"shelved_until": None}
     return {"shelved_until": _when(action.until) if action.verb == "shelved" else None}
 
 
