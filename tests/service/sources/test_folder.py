@@ -102,6 +102,18 @@ def test_what_is_there_at_the_start_comes_oldest_first(tmp_path, wav):
                          "20301231_235959.wav"]  # fmt: skip
 
 
+def test_what_comes_meanwhile_is_given_after_what_was_there(tmp_path, wav):
+    there = [f"20260703_{hour:02}0000.wav" for hour in range(5)]
+    for name in reversed(there):  # this moment: nobody knows yet that they are complete
+        placed(tmp_path / name, wav)
+    source = source_of(tmp_path, settle=0.5)
+    with listening(source) as ear:
+        ear.wait(lambda ear: source.listed)
+        moved_in(tmp_path / "20260703_110000.wav", wav)
+        ear.wait_for("20260703_110000.wav")
+    assert ear.names == [*there, "20260703_110000.wav"]
+
+
 @pytest.mark.parametrize("poll", WAYS)
 def test_a_recorders_clock_set_back_changes_times_and_not_the_order(tmp_path, wav, poll):
     names = ["20260615_083000.wav", "20260615_084000.wav", "20260615_074000.wav"]

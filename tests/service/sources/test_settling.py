@@ -104,6 +104,45 @@ def test_the_order_is_that_of_arrival(names, how):
     assert disk.paths == list(names)
 
 
+@given(st.permutations(list(NAMES)), st.floats(0.0, 1.9), st.sampled_from([None, *NAMES]))
+def test_what_was_there_at_the_start_comes_before_what_comes_later(names, later, closed):
+    disk = Disk()
+    for path in names:
+        disk.write(path)
+    for path in names:
+        disk.see(path, first=True)
+    for path in ("new 1.wav", "new 2.wav"):
+        disk.wait(later / 2)
+        disk.write(path)
+        disk.see(path, moved=True)
+        if closed:  # one that was there: it keeps its place
+            disk.see(closed, closed=True)
+        disk.step()
+    disk.now = SETTLE
+    disk.step()
+    assert disk.paths == [*names, "new 1.wav", "new 2.wav"]
+    disk.write("new 3.wav")
+    disk.see("new 3.wav", moved=True)
+    disk.step()  # later on nothing is held
+    assert disk.paths[-1] == "new 3.wav"
+
+
+def test_a_file_that_grows_from_the_start_on_holds_others_no_longer_than_settle():
+    disk = Disk()
+    for path in NAMES:
+        disk.write(path)
+        disk.see(path, first=True)
+    disk.wait(1.0)
+    disk.write("a.wav")
+    disk.write("new.wav")
+    disk.see("new.wav", moved=True)
+    disk.now = SETTLE
+    disk.step()
+    assert disk.paths == ["b.wav", "c.wav", "new.wav"]
+    disk.wait(SETTLE)
+    assert disk.paths[-1] == "a.wav"
+
+
 def test_a_file_that_grows_is_not_given_while_it_grows_and_told_of_once():
     disk = Disk()
     for _ in range(200):

@@ -276,12 +276,13 @@ class FolderSource:
             self._leave(fresh)
             fresh = []
         # Later on the names' times are not asked: recorders' clocks jump.
-        clock = self._clock if self._first else None
+        first, self._first = self._first, False
+        clock = self._clock if first else None
         fresh.sort(key=lambda stamp: by_age(stamp, clock))
-        self._first = False
         today = time.time_ns()
         for stamp in fresh:
-            self._settling.see(stamp, now, age=max(0.0, (today - stamp.modified) / 1e9))
+            age = max(0.0, (today - stamp.modified) / 1e9)
+            self._settling.see(stamp, now, age=age, first=first)
         self._listed = True
         self._follow(tree)
         ended = time.monotonic()

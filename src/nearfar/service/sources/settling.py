@@ -33,6 +33,7 @@ class _Waiting:
     since: float  # when it was first seen
     changed: float  # when it was last seen to change
     due: float  # when it is looked at next
+    rank: int = 0  # its place among what was there at the start; 0: it came later
     closed: bool = False
     judged: bool = False  # as it is now its content has been looked at, and was not whole
     told: bool = False
@@ -40,6 +41,9 @@ class _Waiting:
 
 class Settling:
     """Files → those that are complete, each once, in the order in which they became so.
+
+    What is there at the start needs `settle` to be found complete, and comes first all the same:
+    so long what comes later is held, and no longer, whatever still grows.
 
     A file is complete when its writer has closed it or moved it into place, or else when size and
     time stay as they are for `settle` seconds; and only if `whole` finds it to be, or when it has
@@ -65,6 +69,7 @@ class Settling:
         self._settle, self._patience, self._look, self._whole = settle, patience, look, whole
         self._waiting: dict[str, _Waiting] = {}
         self._due: list[tuple[float, int, str]] = []  # a heap; entries that are not true any more
+        self._held = float("-inf")  # until when what comes later is held
         self._number = 0  # keeps the order of arrival among files that are due at once
         # Files done with, by the hash of their stamps, and in which listing they were last: 100
         # bytes for each, where path and stamp would be 400. That two of a million have one hash
@@ -100,7 +105,7 @@ class Settling:
 
     def see(
         self, stamp: Stamp, now: float, *, closed: bool = False, moved: bool = False,
-        age: float = 0.0,
+        age: float = 0.0, first: bool = False,
     ) -> None:  # fmt: skip
         """An event or a listing found a file.
 
@@ -110,6 +115,7 @@ class Settling:
             closed: its writer has closed it this moment.
             moved: it has its name since this moment, so it was whole before.
             age: s that it is known to have lain as it is.
+            first: it is there at the start; of several in the order that they are to have.
         """
         if self.knows(stamp):
             return
@@ -121,13 +127,15 @@ class Settling:
         if waits is None:
             waits = _Waiting(stamp.size, stamp.modified, now - age, now, now + self._settle)
             self._waiting[stamp.path] = waits
+            if first:
+                self._held, waits.rank = now + self._settle, self._number + 1
         elif (waits.size, waits.modified) != (stamp.size, stamp.modified):
             self._change(waits, stamp, now)
         elif not closed or waits.judged:  # nothing new
             return
         waits.closed = closed
         if closed:
-            waits.due = now
+            waits.due = max(now, self._held)
         self._push(stamp.path, waits)
 
     def step(self, now: float) -> Iterator[Settled]:
@@ -151,7 +159,7 @@ class Settling:
 
     def _push(self, path: str, waits: _Waiting) -> None:
         self._number += 1
-        heapq.heappush(self._due, (waits.due, self._number, path))
+        heapq.heappush(self._due, (waits.due, waits.rank or self._number, path))
 
     def _change(self, waits: _Waiting, stamp: Stamp, now: float) -> None:
         waits.size, waits.modified, waits.changed = stamp.size, stamp.modified, now
