@@ -317,6 +317,19 @@ def test_links_are_followed_and_a_circle_of_them_ends(tmp_path, wav):
     assert ear.clips[-1].clip.path.is_relative_to(tmp_path / "link")
 
 
+@pytest.mark.skipif(not os.path.isdir("/proc/self/root"), reason="/proc is of Linux")
+def test_a_link_to_the_systems_own_folders_is_told_of_once(tmp_path, wav):
+    placed(tmp_path / "1.wav", wav)
+    (tmp_path / "proc").symlink_to("/proc")
+    with listening(source_of(tmp_path, poll=0.05)) as ear:
+        ear.wait_for("1.wav")
+        moved_in(tmp_path / "2.wav", wav)  # found by a later listing
+        ear.wait_for("2.wav")
+    assert ear.names == ["1.wav", "2.wav"]
+    assert ear.kinds == ["left"]
+    assert str(tmp_path / "proc") in ear.notices[0].text
+
+
 def test_pipes_and_folders_called_like_recordings_are_no_files(tmp_path, wav):
     os.mkfifo(tmp_path / "pipe.wav")
     (tmp_path / "folder.wav").mkdir()

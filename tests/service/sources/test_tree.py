@@ -1,6 +1,7 @@
 """A folder tree as it is on disk: what is a recording, what is oldest, what sends no events."""
 
 import os
+import sys
 from datetime import datetime
 
 import pytest
@@ -55,6 +56,25 @@ def test_what_can_be_reached_without_a_link_is_named_without_one(tmp_path):
         (tmp_path / f"d{n}" / "1.wav").write_bytes(b"x")
     found = sorted(os.path.relpath(stamp.path, tmp_path) for stamp in walked(str(tmp_path)).files)
     assert found == sorted(f"d{n}/1.wav" for n in range(12))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc is of Linux")
+def test_the_systems_own_folders_are_left_aside(tmp_path):
+    (tmp_path / "hall").mkdir()
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    for folder in (tmp_path / "hall", elsewhere):
+        (folder / "1.wav").write_bytes(b"x")
+    # Each process shows the whole disk below its folder.
+    (tmp_path / "hall" / "processes").symlink_to("/proc")
+    (tmp_path / "hall" / "facts").symlink_to("/sys/kernel")
+    (tmp_path / "hall" / "disk").symlink_to(elsewhere)
+    hall = str(tmp_path / "hall")
+    tree = walked(hall)
+    assert sorted(os.path.relpath(s.path, hall) for s in tree.files) == ["1.wav", "disk/1.wav"]
+    assert sorted(os.path.relpath(f, hall) for f in tree.system) == ["facts", "processes"]
+    assert [os.path.relpath(f, hall) for f, _ in tree.links] == ["disk"]  # nor watched
+    assert not tree.unreadable
 
 
 def test_a_stamp_is_of_a_file_alone(tmp_path):

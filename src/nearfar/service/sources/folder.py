@@ -104,6 +104,7 @@ class FolderSource:
         self._next_listing = self._next_check = 0.0
         self._first, self._listed = True, False
         self._burst = self._left_out = 0
+        self._system = False  # whether folders of the system itself were told of
         self._unreadable: dict[str, str] = {}
         self._said = ""  # the last trouble: told once, not each second
         self.others = 0  # files in it that are no recordings by their names
@@ -305,6 +306,10 @@ class FolderSource:
                 self._tell("trouble", f"{folder}: cannot be read ({why}); files in it are not "
                            "heard; see to its permissions")  # fmt: skip
         self._unreadable = tree.unreadable
+        if tree.system and not self._system:
+            self._tell("left", f"{tree.system[0]}: of the system itself, so what is in it is no "
+                       "recording and left out, as is all of its kind")  # fmt: skip
+        self._system = self._system or bool(tree.system)
 
     # ---- files -----------------------------------------------------------------------------------
 

@@ -20,6 +20,10 @@ _ENDINGS = frozenset((*audio.SUFFIXES, *FOREIGN))
 # File systems where what another computer writes gives no event here.
 _REMOTE = {"9p", "afs", "ceph", "cifs", "coda", "drvfs", "fuseblk", "glusterfs", "lustre", "ncpfs",
            "nfs", "nfs4", "prl_fs", "smb3", "smbfs", "vboxsf", "virtiofs", "vmhgfs"}  # fmt: skip
+# The system's own, where no recording is; the processes in /proc lead to all files there are.
+_SYSTEM = {"binfmt_misc", "bpf", "cgroup", "cgroup2", "configfs", "debugfs", "devpts", "devtmpfs",
+           "efivarfs", "mqueue", "proc", "pstore", "securityfs", "selinuxfs", "sysfs",
+           "tracefs"}  # fmt: skip
 _LOCAL_FUSE = {"fuse.fuse-overlayfs", "fuse.unionfs", "fuse.mergerfs"}
 
 
@@ -57,18 +61,20 @@ class Tree:
     links: list[tuple[str, str]] = field(default_factory=list)  # folder's path here → where it is
     others: int = 0  # files that are no sound by their names
     unreadable: dict[str, str] = field(default_factory=dict)  # folder → why
+    system: list[str] = field(default_factory=list)  # folders of the system's own, left aside
 
 
 def walked(root: str, wanted: Callable[[Stamp], bool] = lambda stamp: True) -> Tree:
     """Sound files at and below a folder; each folder once, however many links lead to it.
 
     Links to folders are followed after all else, so what can be reached without one has that name.
+    /proc, /sys and their like are left aside, also where a link leads to them.
 
     Args:
         root: the folder.
         wanted: whether a file is to be in `files`: a list of all would take 300 bytes for each.
     """
-    tree = Tree()
+    tree, system = Tree(), _system_disks()
     seen: set[tuple[int, int]] = set()
     linked: list[str] = []
     todo = [root]
@@ -79,6 +85,9 @@ def walked(root: str, wanted: Callable[[Stamp], bool] = lambda stamp: True) -> T
             if identity in seen:  # also a link to a folder above, which would never end
                 continue
             seen.add(identity)
+            if identity[0] in system:
+                tree.system.append(folder)
+                continue
             with os.scandir(folder) as entries:
                 _sort_out(entries, wanted, tree, todo, linked)
         except OSError as error:
@@ -168,6 +177,19 @@ def tells_events(folder: str, mounts: str | None = None) -> bool:
         if inside and len(place) >= len(best):  # of several at one place the last is on top
             best, kind = place, kind_there
     return not (kind in _REMOTE or (kind.startswith("fuse.") and kind not in _LOCAL_FUSE))
+
+
+def _system_disks() -> set[int]:
+    """Numbers of the disks that are none: what the system shows of itself; empty off Linux."""
+    found: set[int] = set()
+    with suppress(OSError):
+        text = Path("/proc/self/mountinfo").read_text(errors="surrogateescape")
+        for line in text.splitlines():
+            before, _, after = line.partition(" - ")
+            if after and after.split()[0] in _SYSTEM:
+                major, minor = before.split()[2].split(":")
+                found.add(os.makedev(int(major), int(minor)))
+    return found
 
 
 def _mounted(mounts: str) -> Iterator[tuple[str, str]]:
