@@ -66,15 +66,51 @@ def test_a_shelf_whose_time_is_over_is_none_though_no_watch_runs(run, history):
     assert "2 alarms to acknowledge" in out
 
 
-def test_a_closed_alarm_is_not_shelved_and_nothing_else_of_the_command_is_done(run, history):
+def becomes(history, **how):
+    """As the watch keeps the first alarm."""
     store = HistoryStore.open(str(history))
-    [one, _] = store.alarms()
-    store.keep(Change(None, alarms=(replace(one, cleared=now(), acknowledged=now()),)))
+    one = store.alarms()[0]
+    store.keep(Change(None, alarms=(replace(one, **how),)))
     store.close()
-    code, _, err = run("alarms", history, "--ack", 2, "--shelve", 1, "--for", "2h")
-    assert (code, err.count("\n")) == (2, 1)
+
+
+@pytest.mark.parametrize("words", [("--shelve", 1, "--for", "2h"), ("--ack", 1), ("--unshelve", 1)])
+def test_of_a_closed_alarm_nothing_is_said_nor_else_of_the_command_done(run, history, words):
+    becomes(history, cleared=now(), acknowledged=now())
+    code, out, err = run("alarms", history, "--ack", 2, *words)
+    assert (code, out, err.count("\n")) == (2, "", 1)
     assert "alarm 1 is closed" in err
     assert "2 active" in listed(run, history)
+
+
+def test_an_alarm_that_is_closed_by_its_acknowledgement_is_shown_once(run, history):
+    listed(run, history, "--shelve", 1, "--for", "2h")
+    becomes(history, cleared=now())
+    assert "1 shelved" in listed(run, history)  # it waits for somebody, so its shelf is in sight
+    listed(run, history, "--ack", 2)
+    assert "1 closed: pump" in listed(run, history, "--ack", 1)
+    assert "1 closed" not in listed(run, history)
+
+
+def test_what_cleared_is_closed_by_an_acknowledgement_and_no_half_of_a_command_is_done(
+    run, history
+):
+    becomes(history, cleared=now())
+    code, out, err = run("alarms", history, "--ack", 1, "--shelve", 1, "--for", "2h")
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert "--ack closes it" in err
+    assert "1 cleared" in listed(run, history)
+
+
+def test_what_changes_nothing_is_said(run, history):
+    listed(run, history, "--ack", 1, "--note", "ordered")
+    code, out, err = run("alarms", history, "--ack", 1, "--unshelve", 2)
+    assert code == 0
+    assert "ordered" in out
+    told = err.splitlines()
+    assert [line.split(" since")[0] for line in told] == [
+        "alarm 1 is acknowledged", "alarm 2 is not shelved"
+    ]  # fmt: skip
 
 
 def test_a_program_gets_json(run, history):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nearfar.cli.lines import say
+from nearfar.cli.lines import say, tell
 from nearfar.cli.options import DATA, OUTPUT, Json, Replace, on_disk, write_json
 from nearfar.errors import SettingError, needs, visible
 from nearfar.files import begins, check_output
@@ -71,11 +71,12 @@ def alarms(
         from nearfar.service.history.store import HistoryStore
     store = HistoryStore.open(place, make=False)
     try:
-        _act(store, ack or [], shelve or [], unshelve or [], note, seconds)
-        found = [_off_shelf(alarm) for alarm in store.alarms(closed=everything)]
+        asked = _act(store, ack or [], shelve or [], unshelve or [], note, seconds)
+        found = [_off_shelf(alarm) for alarm in store.alarms(closed=everything or bool(asked))]
     finally:
         store.close()
-    found = [alarm for alarm in found if everything or alarm.word != "closed"]
+    # Also one that was closed by this very command: whoever said so sees what became of it.
+    found = [a for a in found if everything or a.word != "closed" or a.id in asked]
     whole = {"schema": SCHEMA, "alarms": [alarm.as_dict() for alarm in found]}
     if not write_json(as_json, whole):
         _tell(found, everything=everything)
@@ -112,29 +113,44 @@ def _asked(acks: bool, shelves: bool, note: str, lasting: str | None) -> float |
 def _act(
     store: HistoryStore, acks: list[int], shelves: list[int], unshelves: list[int], note: str,
     seconds: float | None,
-) -> None:  # fmt: skip
+) -> set[int]:  # fmt: skip
+    """Do what was asked, all or nothing; the alarms that it was about."""
     from datetime import timedelta
 
-    from nearfar.service.history.changes import Action
+    from nearfar.service.history.changes import Action, is_closed
     from nearfar.service.incoming import now
 
     at, who = now(), _user()
     until = None if seconds is None else at + timedelta(seconds=seconds)
     asked = (*acks, *shelves, *unshelves)
-    known = {alarm.id: alarm.word for alarm in store.alarms(closed=True)} if asked else {}
-    # All or nothing: half of a command is hard to say again.
+    known = {a.id: _off_shelf(a) for a in store.alarms(closed=True)} if asked else {}
+    # Half of a command is hard to say again.
     for number in asked:
         if number not in known:
             raise SettingError(
                 f"no alarm {number}; nearfar alarms lists them, --all closed ones too"
             )
-        if number in shelves and known[number] == "closed":
-            raise SettingError(f"alarm {number} is closed; shelve it when it is raised again")
+        if known[number].word == "closed":
+            raise SettingError(is_closed(number))
+        closes = number in acks and known[number].cleared is not None
+        if closes and (number in shelves or number in unshelves):
+            raise SettingError(f"alarm {number} has cleared: --ack closes it, and ends its shelf")
     for verb, numbers in (("acknowledged", acks), ("shelved", shelves), ("unshelved", unshelves)):
         for number in dict.fromkeys(numbers):
             store.act(
                 Action(0, number, verb, at, note, until if verb == "shelved" else None, who)  # type: ignore[arg-type]
             )
+            _tell_no_news(known[number], verb, shelved=number in shelves)
+    return set(asked)
+
+
+def _tell_no_news(alarm: StandingAlarm, verb: str, *, shelved: bool) -> None:
+    """Say that nothing was changed, where nothing was: kept it is all the same."""
+    if verb == "acknowledged" and alarm.acknowledged is not None:
+        since = _moment(alarm.acknowledged)
+        tell("", f"alarm {alarm.id} is acknowledged since {since}: that and its note stand")
+    elif verb == "unshelved" and alarm.shelved_until is None and not shelved:
+        tell("", f"alarm {alarm.id} is not shelved")
 
 
 def _user() -> str:
@@ -153,6 +169,8 @@ def _tell(found: list[StandingAlarm], *, everything: bool) -> None:
     waiting = sum(alarm.word in ("active", "cleared") for alarm in found)
     if not found:
         say("no alarm" if everything else "no alarm needs anybody")
+    elif not everything and all(alarm.word == "closed" for alarm in found):
+        say("no alarm needs anybody")
     elif waiting:
         say(f"{counted(waiting, 'alarm')} to acknowledge, as with --ack {_first(found)}")
 

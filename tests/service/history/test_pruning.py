@@ -54,9 +54,11 @@ def test_alarms_that_are_not_closed_stay(store):
     standing = alarm(2, 2)
     shelved = replace(closed, id=3, shelved_until=LATER)
     events = tuple(event(n, of=n, i=1) for n in (1, 2, 3))
-    store.keep(change(1, alarms=(closed, standing, shelved), events=events))
+    before = replace(closed, cleared=None, acknowledged=None)
+    store.keep(change(1, alarms=(before, standing, shelved), events=events))
     for number in (1, 2):
         store.act(Action(0, number, "acknowledged", START + SECOND))
+    store.keep(change(2, alarms=(closed,)))
     store.prune(90 * DAY, at=LATER)
     assert [a.id for a in store.alarms(closed=True)] == [2, 3]
     assert [e.id for e in store.events(0)] == [2, 3]

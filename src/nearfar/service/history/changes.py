@@ -56,3 +56,14 @@ class Action:
     note: str = ""
     until: datetime | None = None  # of a shelf
     who: str = ""
+
+
+def is_closed(alarm: int) -> str:
+    """Why nothing is said of an alarm any more.
+
+    >>> is_closed(3)
+    'alarm 3 is closed; nothing is left to say of it, and raised again it is a new alarm'
+    """
+    return (
+        f"alarm {alarm} is closed; nothing is left to say of it, and raised again it is a new alarm"
+    )

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, and_, func, not_, select, update
 from sqlalchemy import insert as insert_row
 
 from nearfar.errors import SettingError
-from nearfar.service.history.changes import Action, Change, Unwritable
+from nearfar.service.history.changes import Action, Change, Unwritable, is_closed
 from nearfar.service.history.connection import Access
 from nearfar.service.history.numbering import DoneFiles, RowNumbers
 from nearfar.service.history.pruning import newest_alone, prune_before
@@ -212,7 +212,7 @@ class HistoryStore:
             The action's number.
 
         Raises:
-            SettingError: no such alarm, or a shelf for one that is closed.
+            SettingError: no such alarm, or one that is closed.
             StorageError: it was not written.
         """
         if action.verb == "shelved" and action.until is None:
@@ -225,16 +225,14 @@ class HistoryStore:
                 connection.exec_driver_sql("LOCK TABLE actions IN SHARE ROW EXCLUSIVE MODE")
             found = connection.execute(alarms_kept().where(ALARMS.c.id == action.alarm)).first()
             alarm = None if found is None else alarm_of(found)
-            if alarm is not None and (alarm.word != "closed" or action.verb != "shelved"):
+            if alarm is not None and alarm.word != "closed":
                 # The row at once, not only the audit: whoever looks next sees it, with no watch.
                 if row := acted_on(alarm, action):
                     connection.execute(update(ALARMS).where(ALARMS.c.id == alarm.id).values(**row))
                 added = insert_row(ACTIONS).values(**action_row(action)).returning(ACTIONS.c.id)
                 return int(connection.execute(added).scalar_one())
-        if alarm is not None:  # its row would be silent for ever: no station asks about it again
-            refusal = (
-                f"{self.place}: alarm {action.alarm} is closed; shelve it when it is raised again"
-            )
+        if alarm is not None:  # no station asks about it again: nobody would ever take it up
+            refusal = f"{self.place}: {is_closed(alarm.id)}"
         raise SettingError(refusal)
 
     # ---- where a watch goes on ----------------------------------------------------------------
