@@ -178,6 +178,12 @@ def test_the_status_line_says_what_is_amiss():
     assert status_line(replace(now, ready=False), 1.0).startswith("starting; ")
 
 
+def test_the_status_line_says_that_an_alarm_stands_on_the_shelf():
+    pump = MachineNow("pump", "00", 1, alarms=(replace(ALARM, shelved_until=AT),))
+    now = WatchNow(AT, ready=True, clips=1, machines={("pump", "00"): pump})
+    assert status_line(now, 9.0) == "waiting for 9 s; 1 clip, 0 alarms, 1 shelved"
+
+
 # ---- JSON ----------------------------------------------------------------------------------------
 
 

@@ -233,10 +233,12 @@ def status_line(now: WatchNow, quiet: float) -> str:
     >>> status_line(WatchNow(now(), ready=True, clips=3, history="disk full"), 90.0)
     'waiting for 90 s; 3 clips, 0 alarms; history: disk full'
     """
-    alarms = [a for machine in now.machines.values() for a in machine.alarms if a.word == "active"]
+    words = [alarm.word for machine in now.machines.values() for alarm in machine.alarms]
+    # What is silent is not over.
+    shelved = f", {words.count('shelved')} shelved" if "shelved" in words else ""
     parts = [
         f"waiting for {lasting(round(quiet))}" if now.ready else "starting",
-        f"{counted(now.clips, 'clip')}, {counted(len(alarms), 'alarm')}",
+        f"{counted(now.clips, 'clip')}, {counted(words.count('active'), 'alarm')}{shelved}",
     ]
     parts += [f"{now.queued} to be heard"] if now.queued else []
     parts += [f"{name}: {trouble}" for name, trouble in now.sources.items() if trouble]
