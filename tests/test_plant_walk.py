@@ -169,6 +169,9 @@ def test_beside_the_machine_day_and_night(tmp_path):
         walk("--ack 1")
         here.becomes("machine", "acknowledged")
         until(lambda: here.told() == [(1, "raised"), (1, "acknowledged")], here.process)
+        # Of a sentence of the page; whoever types it gets what is shown later all the same.
+        here.type("nearfar alarms plant.db --shelve 1 --for 3d")
+        here.becomes("machine", "shelved")
         walk("arriving/repaired")
         assert walk("nearfar alarms") == "no alarm needs anybody\n"
         assert here.state("machine") == "none"
@@ -186,9 +189,10 @@ def test_beside_the_machine_day_and_night(tmp_path):
         assert here.state("drift") == here.state("machine") == "none"
         walk("arriving/thursday")
         assert "3 active: pump, machine" in walk("nearfar alarms")
-        until(lambda: len(here.told()) == 7, here.process)
+        until(lambda: len(here.told()) == 8, here.process)
         assert here.told()[2:] == [
-            (1, "cleared"), (2, "raised"), (2, "acknowledged"), (2, "cleared"), (3, "raised"),
+            (1, "shelved"), (1, "cleared"), (2, "raised"), (2, "acknowledged"), (2, "cleared"),
+            (3, "raised"),
         ]  # fmt: skip
         printed = here.everything()
         here.process.send_signal(signal.SIGTERM)
