@@ -317,6 +317,18 @@ def test_links_are_followed_and_a_circle_of_them_ends(tmp_path, wav):
     assert ear.clips[-1].clip.path.is_relative_to(tmp_path / "link")
 
 
+def test_a_link_to_a_folder_above_makes_no_recording_two(tmp_path, wav):
+    placed(tmp_path / "hall" / "fan" / "1.wav", wav)
+    (tmp_path / "hall" / "above").symlink_to(tmp_path)
+    with listening(source_of(tmp_path / "hall")) as ear:
+        ear.wait_for("1.wav")
+        moved_in(tmp_path / "hall" / "fan" / "2.wav", wav)
+        ear.wait_for("2.wav")
+        moved_in(tmp_path / "3.wav", wav)
+        ear.wait_for("3.wav")
+    assert ear.names == ["1.wav", "2.wav", "3.wav"]
+
+
 @pytest.mark.skipif(not os.path.isdir("/proc/self/root"), reason="/proc is of Linux")
 def test_a_link_to_the_systems_own_folders_is_told_of_once(tmp_path, wav):
     placed(tmp_path / "1.wav", wav)

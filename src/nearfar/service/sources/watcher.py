@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal
 
@@ -23,8 +24,8 @@ class _Relay:
     An exception in here would end the observer's thread.
     """
 
-    def __init__(self, shown: str, real: str, tell: Tell) -> None:
-        self._shown, self._real, self._tell = shown, real, tell
+    def __init__(self, shown: str, real: str, tell: Tell, watched: set[str]) -> None:
+        self._shown, self._real, self._tell, self._watched = shown, real, tell, watched
 
     def dispatch(self, event: FileSystemEvent) -> None:
         if event.is_directory:
@@ -32,9 +33,16 @@ class _Relay:
         path = os.fsdecode(event.dest_path or event.src_path)
         if event.event_type == "moved" and not event.dest_path:  # it left
             return
-        if path.startswith(self._real):
+        if path.startswith(self._real) and not self._is_anothers(path):
             kinds: dict[str, Happened] = {"closed": "closed", "moved": "moved"}
             self._tell(self._shown + path[len(self._real) :], kinds.get(event.event_type, "seen"))
+
+    def _is_anothers(self, path: str) -> bool:
+        """Whether a folder within ours is watched by itself: a link may lead above the first."""
+        return any(
+            len(real) > len(self._real) and path.startswith(os.path.join(real, ""))
+            for real in tuple(self._watched)
+        )
 
 
 class Watcher:
@@ -70,6 +78,9 @@ class Watcher:
         if not sys.platform.startswith("linux"):
             self._filter.append(events.FileModifiedEvent)
         self._watched: set[str] = set()
+        # Of a folder made within one just made it may hear twice, and warns that it overwrites
+        # its own entry by the same: nothing for a user.
+        warnings.filterwarnings("ignore", "Callback with id .*", RuntimeWarning)
         self._observer.start()
 
     def add(self, folder: str) -> None:
@@ -81,7 +92,7 @@ class Watcher:
         real = os.path.realpath(folder)  # a link itself would be watched, not what it leads to
         if real in self._watched:
             return
-        relay = _Relay(folder, real, self._tell)
+        relay = _Relay(folder, real, self._tell, self._watched)
         self._observer.schedule(relay, real, recursive=True, event_filter=self._filter)  # type: ignore[arg-type]
         self._watched.add(real)
 
