@@ -166,13 +166,15 @@ def test_a_fault_is_named_once():
 
 def test_the_status_line_says_what_is_amiss():
     now = WatchNow(
-        AT, ready=True, clips=1, queued=7, machines={("pump", "00"): MachineNow("pump", "00", 1,
+        AT, ready=True, clips=1, queued=7, awaited=1,
+        machines={("pump", "00"): MachineNow("pump", "00", 1,
         alarms=(ALARM, replace(ALARM, acknowledged=AT)))}, history="disk\nfull",
         sources={"hall": "the folder is gone", "yard": ""},
         outputs=(OutputHealth("mqtt", up=False, queued=9), OutputHealth("terminal", up=True)),
     )  # fmt: skip
     assert status_line(now, 120.0) == (
-        "waiting for 2 min; 1 clip, 1 alarm; 7 to be heard; hall: the folder is gone; "
+        "waiting for 2 min; 1 clip, 1 alarm; 7 to be heard; 1 file not complete yet; "
+        "hall: the folder is gone; "
         r"history: disk\nfull; mqtt is down, 9 waiting"
     )
     assert status_line(replace(now, ready=False), 1.0).startswith("starting; ")

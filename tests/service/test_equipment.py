@@ -5,12 +5,16 @@ import sys
 import threading
 from dataclasses import replace
 from pathlib import Path
+from time import monotonic, sleep
 
 import pytest
 
+from conftest import PATIENCE
+from listening import listening
 from nearfar.errors import NearfarError, SettingError, StorageError
 from nearfar.service import equipment
 from nearfar.service.equipment import equip, opened, outputs_of, reequip, source_of
+from nearfar.service.finite_source import FiniteSource
 from nearfar.service.history.changes import Change
 from nearfar.service.history.store import HistoryStore
 from nearfar.service.incoming import Stamp
@@ -53,6 +57,18 @@ def test_stations_go_on_where_they_were(have, plant):
     before = have.posts["pump", "00"].station.state
     after = reequip(plant, have, lambda: None).posts["pump", "00"]
     assert after.station.state == before
+
+
+def test_files_that_are_not_complete_are_counted(have, plant, tmp_path):
+    (tmp_path / "arriving").mkdir()
+    (tmp_path / "arriving" / "a.wav").write_bytes(b"RIFF.")  # never whole
+    source = FolderSource("arriving", tmp_path / "arriving", settle=0.01, knows=lambda _: False)
+    whole = replace(have, sources={"arriving": source, "once": FiniteSource(source)})
+    with listening(source):
+        end = monotonic() + PATIENCE
+        while whole.awaited != 2 and monotonic() < end:
+            sleep(0.01)
+        assert whole.awaited == 2
 
 
 def test_sources_know_what_waits_for_the_history(plant, monkeypatch):

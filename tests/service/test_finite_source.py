@@ -37,6 +37,12 @@ class Slow:
         self._thread.join()
 
 
+def test_it_says_how_many_files_are_not_complete():
+    slow = Slow(3, between=0.0)
+    slow.waiting = 2
+    assert FiniteSource(slow).waiting == 2
+
+
 def given(source, put=None):
     found, over = [], threading.Event()
 

@@ -241,6 +241,7 @@ def status_line(now: WatchNow, quiet: float) -> str:
         f"{counted(now.clips, 'clip')}, {counted(words.count('active'), 'alarm')}{shelved}",
     ]
     parts += [f"{now.queued} to be heard"] if now.queued else []
+    parts += [f"{counted(now.awaited, 'file')} not complete yet"] if now.awaited else []
     parts += [f"{name}: {trouble}" for name, trouble in now.sources.items() if trouble]
     parts += [f"history: {now.history}"] if now.history else []
     parts += [f"{one.name} is down, {one.queued} waiting" for one in now.outputs if not one.up]

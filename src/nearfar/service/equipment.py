@@ -76,6 +76,15 @@ class Equipment:
         seconds = self.plant.history.keep
         return None if seconds is None else timedelta(seconds=seconds)
 
+    @property
+    def awaited(self) -> int:
+        """Files of all folders that are not complete yet, or wait for their other half."""
+        from nearfar.service.finite_source import FiniteSource
+        from nearfar.service.sources.folder import FolderSource
+
+        folders = (s for s in self.sources.values() if isinstance(s, FolderSource | FiniteSource))
+        return sum(source.waiting for source in folders)
+
     def shares(self, other: Equipment, source: str) -> bool:
         """Do both have this source, the very same?"""
         mine = self.sources.get(source)

@@ -50,6 +50,11 @@ class FiniteSource:
         self._stop = Event()
         self._thread: Thread | None = None
 
+    @property
+    def waiting(self) -> int:
+        """How many files are not complete yet."""
+        return self._source.waiting
+
     def start(self, put: Put) -> None:
         """Begin; returns at once."""
         self._put, self._last = put, monotonic()

@@ -138,6 +138,7 @@ class WatchNow:
     ready: bool  # detectors loaded, sources open
     machines: Mapping[tuple[str, str], MachineNow] = field(default_factory=dict)
     queued: int = 0  # recordings that wait to be heard
+    awaited: int = 0  # files that are not complete yet, or wait for their other half
     clips: int = 0
     duplicates: int = 0
     unkept: int = 0  # rows that wait for the history

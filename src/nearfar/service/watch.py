@@ -93,9 +93,10 @@ class Watch:
             return WatchNow(
                 started=self._started, ready=self._ready,
                 machines={key: post.station.now for key, post in have.posts.items()},
-                queued=len(self._intake), clips=self._clips, duplicates=self._duplicates,
-                unkept=have.keeper.unkept, lost=have.keeper.lost, history=have.keeper.trouble,
-                sources=dict(self._troubles), outputs=tuple(o.health for o in have.outputs),
+                queued=len(self._intake), awaited=have.awaited, clips=self._clips,
+                duplicates=self._duplicates, unkept=have.keeper.unkept, lost=have.keeper.lost,
+                history=have.keeper.trouble, sources=dict(self._troubles),
+                outputs=tuple(o.health for o in have.outputs),
             )  # fmt: skip
 
     # ---- the loop --------------------------------------------------------------------------------
