@@ -34,6 +34,13 @@ def test_the_default_rate_is_told(run):
         assert "0.1 if never said" in " ".join(out.replace("│", " ").split())
 
 
+def test_a_watch_has_the_rate_of_its_detector(run):
+    _, out, _ = run("watch", "--help")
+    told = " ".join(out.replace("│", " ").split())
+    assert "0.1 if never said" not in told
+    assert "the detector's own if never said" in told
+
+
 def test_a_long_name_stands_above_its_explanation():
     rows = [("-q", "Tell less."), ("--" + "x" * GAP, "Few.")]
     short, long, below = str(listed(rows, 70)).split("\n")

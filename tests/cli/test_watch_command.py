@@ -20,7 +20,7 @@ import yaml
 
 import nearfar as nf
 from command import failed
-from conftest import PATIENCE, TESTS, finish, machine_sound, refused, stop, write
+from conftest import PATIENCE, TESTS, finish, free_port, machine_sound, refused, stop, write
 from nearfar.service import finite_source
 from nearfar.service.equipment import opened
 from nearfar.service.sources import device
@@ -111,8 +111,11 @@ def test_a_name_that_no_disk_takes_is_one_line(hand, run, arguments):
 def test_the_example_is_printed_and_is_one(hand, run):
     code, out, err = run("watch", "--example")
     assert (code, err) == (0, "")
+    # The port of the example may be in use here.
+    out = out.replace("127.0.0.1:9600", f"127.0.0.1:{free_port()}")
     (hand / "p.toml").write_text(out)
-    failed(run("watch", "p.toml"), "plant.detector: is no folder")
+    line = failed(run("watch", "p.toml"), "detector: plant.detector: is no folder")
+    assert f"p.toml:{out[: out.index('detector = ')].count(chr(10)) + 1}: " in line
     shutil.copytree("d", "plant.detector")
     shutil.copytree("d", "pump.detector")
     failed(run("watch", "p.toml"), "recordings: cannot be watched")

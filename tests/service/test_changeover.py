@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from conftest import write
-from nearfar.errors import SettingError
+from nearfar.errors import FormatError, SettingError, several
 from nearfar.service.equipment import reequip
 from nearfar.service.outputs.command import CommandOutput
 from nearfar.service.outputs.teller import Teller
@@ -101,6 +101,18 @@ def test_one_that_cannot_begin_changes_nothing(plant, new):
         assert "the old one goes on: address 127.0.0.1:9600: in use" in line
         source.put(incoming(new[0]))
         running.until(lambda: told.told)
+
+
+def test_all_mistakes_of_a_file_are_told(plant):
+    def bad(_):
+        raise several([FormatError(f"plant.toml:{n}: wrong") for n in (3, 7)], "2 mistakes")
+
+    with Running(plant, GivenSource([], ends=False)) as running:
+        running.watch.change(bad)
+        running.until(lambda: len(running.log.of("reload")) == 3)
+        first, *faults = running.log.of("reload")
+    assert "the old one goes on: 2 mistakes" in first
+    assert faults == ["fault: plant.toml:3: wrong", "fault: plant.toml:7: wrong"]
 
 
 def test_a_source_that_cannot_begin_changes_nothing(plant, new):

@@ -84,9 +84,12 @@ def test_what_does_not_fit_together_is_refused():
     refused(lambda: PlantSettings((pump, pump), (FOLDER,)), "two machines are called 'pump'")
     refused(lambda: PlantSettings((pump,), (FOLDER, FOLDER)), "two sources are called 'hall'")
     wrong = replace(FOLDER, machine="pmp")
-    refused(lambda: PlantSettings((pump,), (wrong,)), "machine 'pmp'; did you mean 'pump'?")
+    refused(
+        lambda: PlantSettings((pump,), (wrong,)),
+        "machine 'pmp' is not watched; did you mean 'pump'?",
+    )
     wrong = replace(FOLDER, machine="pump", section="7")
-    refused(lambda: PlantSettings((pump,), (wrong,)), "section '7'; it has: 00")
+    refused(lambda: PlantSettings((pump,), (wrong,)), "section '7' is not watched; watched are: 00")
     kept = HistorySettings("postgresql://db/plant", keep_audio="alarms")
     refused(lambda: PlantSettings((pump,), (FOLDER,), kept), "there is no folder for it")
 

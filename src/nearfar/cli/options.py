@@ -109,6 +109,13 @@ Rate = Annotated[
         help="Share of normal clips that may be called anomalous, 0–1; 0.1 if never said."
     ),
 ]
+WatchRate = Annotated[
+    float | None,
+    typer.Option(
+        help="Share of normal clips that may be called anomalous, 0–1; the detector's own if "
+        "never said."
+    ),
+]
 Machine = Annotated[str | None, typer.Option(help="Name of the machine, if the data do not say.")]
 # One meaning everywhere. A file has the table beside it on the screen; of a dash nothing else is
 # printed, so that standard output is one JSON text.

@@ -25,8 +25,8 @@ from nearfar.cli.options import (
     Near,
     Pair,
     Parts,
-    Rate,
     TimePattern,
+    WatchRate,
     Weights,
     on_disk,
 )
@@ -107,7 +107,7 @@ def watch(
     clip_seconds: ClipSeconds = None,
     weights: Weights = None,
     part: Parts = None,
-    false_alarm_rate: Rate = None,
+    false_alarm_rate: WatchRate = None,
     alarm: Annotated[str | None, _option(
         SYSTEM, "K/N",
         "Alarm: at least k of the last n judged clips above the threshold; 3/5 if never said.",
@@ -126,8 +126,8 @@ def watch(
         SYSTEM, "TIME", "A clip is due so often; none for three times as long is an alarm."
     )] = None,
     explain_alarm: Annotated[str | None, _option(
-        SYSTEM, "K/N", "Say how many false alarms a month to expect of this rule, or without "
-        "one of that in use, and end.",
+        SYSTEM, "K/N", "Print how many false alarms a month this rule would give, and end. "
+        "Without K/N: the rule of --alarm or plant.toml.",
     )] = None,
     history: Annotated[str | None, _option(
         OUTPUT, "PLACE", "Keep a row a clip in this file, or at postgresql://…; else in memory."

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from contextlib import suppress
 from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any, Literal
@@ -54,6 +56,22 @@ class Observation:
     def key(self) -> tuple[str, str]:
         """The machine and section."""
         return self.machine, self.section
+
+    @property
+    def place(self) -> str:
+        """The file as it can be typed where the watch runs, with the span of a part.
+
+        Below the working folder it is relative to it; of a stream it is the name.
+        """
+        if not self.path:
+            return self.name
+        _, _, span = self.name.rpartition(os.path.basename(self.path))
+        place = self.path
+        # The folder may be gone; a disk of Windows may be another.
+        with suppress(OSError, ValueError):
+            below = os.path.relpath(place)
+            place = place if below.split(os.sep)[0] == os.pardir else below
+        return place + (span if span != self.name else "")
 
     def as_dict(self) -> dict[str, Any]:
         """One flat row for JSON, in the order people read it; times as ISO 8601."""

@@ -223,17 +223,27 @@ def check_owner(source: SourceSettings, known: Sequence[Key]) -> None:
     """
     names = list(dict.fromkeys(machine for machine, _ in known))
     if source.machine and source.machine not in names:
-        raise SettingError(f"machine {source.machine!r}; {did_you_mean(source.machine, names)}")
+        raise SettingError(
+            f"machine {source.machine!r} is not watched; {_watched(source.machine, names)}"
+        )
     mine = source.machine or (names[0] if len(names) == 1 else "")
     sections = [section for machine, section in known if machine == mine]
     if source.section and mine and source.section not in sections:
-        raise SettingError(f"section {source.section!r}; {did_you_mean(source.section, sections)}")
+        raise SettingError(
+            f"section {source.section!r} is not watched; {_watched(source.section, sections)}"
+        )
     if source.kind != "folder" and (not mine or (not source.section and len(sections) > 1)):
         which = "machine" if not mine else "section"
         raise SettingError(
             f"a stream says nothing of its {which}; name one of: "
             f"{', '.join(sections if mine else names)}"
         )
+
+
+def _watched(name: str, names: Sequence[str]) -> str:
+    """What is watched, and which of it may have been meant."""
+    told = did_you_mean(name, names)
+    return told.replace("it has:", "watched are:", 1).replace("? It has:", "? Watched are:", 1)
 
 
 def known_keys(detector: DetectorSettings) -> tuple[Key, ...]:
@@ -259,13 +269,13 @@ def machines_of(
     from nearfar.detector.keys import checked
 
     known = known_keys(detector)
-    if name and section:
-        checked(known, name, section)
     names = list(dict.fromkeys(machine for machine, _ in known))
     if name and name not in names:
         raise DatasetError(
             f"{detector.folder} does not know the machine {name!r}; {did_you_mean(name, names)}"
         )
+    if name and section:
+        checked(known, name, section)
     found = [k for k in known if name in ("", k[0]) and section in ("", k[1])]
     if not found:
         sections = sorted({s for _, s in known})

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from nearfar.errors import FormatError, NearfarError, SettingError, several
+from nearfar.errors import DatasetError, FormatError, NearfarError, SettingError, several
 from nearfar.service.amounts import size
 from nearfar.service.plant import (
     MQTT_SECRETS,
@@ -91,6 +91,7 @@ class _Plan:
     faults: list[FormatError] = field(default_factory=list)
     # What is not there at all: a misspelt key is the reason, where there is one.
     missing: list[FormatError] = field(default_factory=list)
+    _bad_detectors: set[str] = field(default_factory=set)  # what was said of them
 
     def settings(self) -> PlantSettings:
         """All of it.
@@ -156,7 +157,7 @@ class _Plan:
         if not tables and usual is None:
             self.misses('machine to watch; add detector = "FOLDER" at the top, or [[machine]]')
         elif not tables and usual is not None:
-            found |= {m.key: m for m in self._known(top, "detector", usual, alarm)}
+            found |= {m.key: m for m in self._known(top, usual, alarm)}
         return tuple(found.values())
 
     def machine(
@@ -172,19 +173,24 @@ class _Plan:
             table.fault("", 'has no detector; add one, as detector = "pump.detector"')
         if detector is None or not name:
             return []
-        return self._known(table, "detector", detector, own, name, section)
+        return self._known(table, detector, own, name, section)
 
     def _known(
-        self, table: TomlTable, key: str, detector: DetectorSettings, alarm: Mapping[str, Any],
+        self, table: TomlTable, detector: DetectorSettings, alarm: Mapping[str, Any],
         name: str = "", section: str = "",
     ) -> list[MachineSettings]:  # fmt: skip
         try:
             return list(machines_of(detector, alarm, name, section))
-        except NearfarError as error:
-            if key not in table:  # the file's own detector does not know it
-                key = "section" if section and "section" in table else "name"
-            table.fault(key, f": {error}")
-            return []
+        except DatasetError as error:  # a detector, which does not know what is asked
+            is_section = "section" in table and f"section {section!r}" in str(error)
+            table.fault("section" if is_section else "name", f": {error}")
+        except NearfarError as error:  # none at all: whose key names it, the table's or the file's
+            if "detector" not in table:
+                table = TomlTable(self.text, (), self.text.data, self.faults)
+            if str(error) not in self._bad_detectors:  # many machines may have it
+                self._bad_detectors.add(str(error))
+                table.fault("detector", f": {error}")
+        return []
 
     def alarm(self, table: TomlTable, usual: Mapping[str, Any]) -> dict[str, Any]:
         """What AlarmSettings is told: what the table says, over what is usual."""

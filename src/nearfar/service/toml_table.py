@@ -64,7 +64,8 @@ class TomlTable:
             said = str(error)
             # Readers of other rooms name the setting and the value themselves, in a sentence.
             named = not said.startswith(key.replace("_", " "))
-            self.fault(key, f"is {said}" if named and "; it is" in said else said, named=named)
+            a_noun = "; it is" in said or said.startswith(("a ", "an "))
+            self.fault(key, f"is {said}" if named and a_noun else said, named=named)
             return default
 
     def need(self, key: str, kind: Callable[[Any], T], default: D, example: str) -> T | D:
@@ -121,12 +122,13 @@ class TomlTable:
 
         Args:
             key: that it is in; "" for the table.
-            why: goes on after the key's name.
+            why: goes on after the key's name; as a sentence of its own with ": " before it.
             named: begin with the key's name.
         """
         place = (*self._place, key) if key else self._place
         line = self._text.line(*place)
-        said = " ".join(filter(None, (self.name, key if named else "", why)))
+        head = " ".join(filter(None, (self.name, key if named else "")))
+        said = f"{head}{'' if why.startswith(':') or not head else ' '}{why}"
         self._faults.append(FormatError(f"{self._text.name}:{line}: {said}"))
 
 

@@ -378,6 +378,8 @@ class Watch:
             exchange(old, new, self._open, self._close)
         except NearfarError as error:
             self._log("reload", f"not taken over, the old one goes on: {error}", "error")
+            for fault in error.faults:  # the line has the first of several
+                self._log("reload", f"fault: {fault}", "error")
             return
         with self._lock:
             self._with = new

@@ -105,7 +105,7 @@ def test_its_environment_has_the_event_and_no_secret(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-def test_one_that_fails_is_tried_again_and_then_given_up(tmp_path):
+def test_one_that_fails_is_tried_again_and_then_given_up(tmp_path, caplog):
     at = tmp_path / "tries"
     said = output(script(tmp_path, f"import sys\nopen({str(at)!r}, 'a').write('x')\n"
         "print('no way'); sys.exit(3)\n"))  # fmt: skip
@@ -115,6 +115,10 @@ def test_one_that_fails_is_tried_again_and_then_given_up(tmp_path):
     health = said.health
     assert not health.up
     assert "exit code 3; it said: no way" in health.trouble
+    lines = [record.getMessage() for record in caplog.records if "alarm" in record.getMessage()]
+    assert len(lines) == 8
+    assert all(line.startswith("alarm 3 raised: ") for line in lines)
+    assert lines[3] == lines[7] == "alarm 3 raised: given up after 3 tries"
     assert said.said == 2  # given up, and counted: not told for ever
     said.close(PATIENCE)
 

@@ -25,7 +25,7 @@ from nearfar.text import called, counted, lasting
 
 SCHEMA = 1  # of the state; raised when it could be misread
 MISSED = 3  # times the usual time between clips, from which they are missing
-_NAME = 120  # characters of a clip's name in a line
+_NAME = 200  # characters of a clip's place in a line
 
 
 class Deed(Protocol):
@@ -247,7 +247,7 @@ class Station:
             yield from self._follow(self._scheme, p, at)
 
     def _heard(self, stands: bool, seen: Observation) -> str:
-        latch, file = self._latch, printable(seen.name)
+        latch, file = self._latch, printable(seen.place)
         file = file if len(file) <= _NAME else f"…{file[-_NAME:]}"
         if not stands:
             still = sum(level != BELOW for level in latch.levels)

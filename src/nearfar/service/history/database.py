@@ -113,7 +113,10 @@ def _way_out(error: Exception) -> str:
     if "full" in said:
         return "free some space"
     if "permission denied" in said or "does not exist" in said:
-        return "restore its tables and rights, and it goes on"
+        return (
+            "at a first set-up create its role and its database; later restore what it had, with "
+            "its rights, and it goes on"
+        )
     if "password" in said or "authentication" in said:
         return "see its user, and give the password in PGPASSWORD or in a .pgpass file"
     if "readonly" in said or "unable to open" in said:

@@ -93,12 +93,15 @@ class CommandOutput(Teller):
             if not trouble:
                 self._works()
                 return self._box.done(parcel)
-            self._failed(trouble)
+            self._failed(f"{_which(parcel)}: {trouble}")
             log.warning("%s", self._trouble, extra={"event": "command"})
             if wait is not None:
                 self._pause(wait)
             if self._closing and monotonic() >= self._until:
                 return self._box.again()  # it is told again at the next start
+        log.warning(
+            "%s: given up after %d tries", _which(parcel), TRIES, extra={"event": "command"}
+        )
         self._box.lose(parcel)
         return None
 
@@ -162,6 +165,11 @@ class CommandOutput(Teller):
         if said:
             log.info("%s: %s", self._words[0], said, extra={"event": "command"})
         return ""
+
+
+def _which(parcel: Parcel) -> str:
+    """The alarm and what became of it, as in "alarm 3 raised"."""
+    return "" if (event := parcel.event) is None else f"alarm {event.alarm} {event.verb}"
 
 
 def _given(parcel: Parcel) -> bytes:
