@@ -160,6 +160,7 @@ def test_what_was_found_is_kept_and_told(monkeypatch, tmp_path, capsys):
     assert (tmp_path / "again" / one / "file").read_text() == before
 
 
+@pytest.mark.slow
 def test_a_short_campaign_has_no_tracebacks_and_no_long_messages_of_scores(tmp_path):
     """Some hundred cases; what readers of sounds and names owe is held by their own tests."""
     found = fuzz.campaign(1, range(400), tmp_path / "kept")

@@ -133,6 +133,7 @@ def test_settings_and_own_file(run, dcase, tmp_path):
     assert "weights=(1, -0.35, -0.05)" in out
 
 
+@pytest.mark.slow
 def test_features(run, dcase, tmp_path):
     clip = next((dcase / "fan" / "train").glob("*.wav"))
     code, out, _ = run("features", clip)

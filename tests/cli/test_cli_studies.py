@@ -80,6 +80,7 @@ PARTS = {  # commands that give the same whatever the data are cut into
 
 
 @pytest.mark.parametrize("name", first_quick(PARTS))
+@pytest.mark.slow
 def test_machines_in_several_folders_are_judged_as_in_one(run, dcase, name):
     command, *rest = PARTS[name]
     tail = ("enrichment",) * (command == "ablate")

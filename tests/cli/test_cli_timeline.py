@@ -50,6 +50,7 @@ def test_the_first_alarm_is_told_with_its_time_and_what_came_before(run, detecto
     assert all(len(x) <= 80 for x in out.splitlines() if x.startswith(("machine ", "pump ")))
 
 
+@pytest.mark.slow
 def test_files_have_every_recording_in_the_order_of_time(run, detector, watched, tmp_path):
     code, out, _ = run(
         "timeline", detector, watched, "--csv", tmp_path / "t.csv", "--json", tmp_path / "t.json",

@@ -101,6 +101,7 @@ def test_command_refuses(command, data, tmp_path, arguments, message):
     assert err.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_command_says_what_ctrl_c_leaves(command, data, tmp_path, monkeypatch):
     out = tmp_path / "s1.safetensors"
     step = loop.Loop._step

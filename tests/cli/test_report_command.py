@@ -55,6 +55,7 @@ def test_recordings_without_labels_in_days(run, hall, detector_folder, tmp_path)
     assert "1 channel, need 2" in text
 
 
+@pytest.mark.slow
 def test_the_first_lasting_alarm_is_told_and_explained_first(run, hall, detector_folder, tmp_path):
     """Above a threshold so low that every clip is: the second of two in a row raises the alarm."""
     place = tmp_path / "r.html"

@@ -179,6 +179,7 @@ def test_pictures_that_cannot_be_drawn_are_refused_before_the_data_set(run, tmp_
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_inspect_real_recordings(run, shared):
     code, out, _ = run("inspect", shared / "real")
     assert code == 0

@@ -7,6 +7,8 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pytest
+
 from conftest import refused
 from nearfar.cli import ticker as tickers
 from nearfar.cli.ticker import AboveStatus, JsonLines, Ticker, status_line
@@ -131,6 +133,7 @@ def test_nobody_who_reads_ends_the_watch_once():
     assert (gone, ticker.health.up, ticker.health.trouble) == ([1], False, "Broken pipe")
 
 
+@pytest.mark.slow
 def test_a_status_line_is_cleared_before_anything_else_is_said(monkeypatch):
     monkeypatch.setenv("NO_COLOR", "1")
     monkeypatch.setattr(tickers, "SILENCE", 0.0)

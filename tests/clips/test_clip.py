@@ -45,6 +45,7 @@ def data_set(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+@pytest.mark.slow
 def test_all_real_names_of_2026(data_set: Path) -> None:
     clips = Clips.from_dcase(data_set)
     expected: Counter[tuple[str, ...]] = Counter()

@@ -236,6 +236,7 @@ def test_a_member_that_no_later_system_has_is_let_go(train):
     assert alive(masked) == {False}  # though the iterator has not ended
 
 
+@pytest.mark.slow
 def test_a_detector_let_go_is_gone_before_the_next_is_fitted(train, monkeypatch):
     before = []
     many = fitting.fit_many((MASKED, CANCELLED), train)

@@ -177,6 +177,7 @@ def test_no_layer_is_kept_twice(quick):
     assert left == patch + cls + norm + table
 
 
+@pytest.mark.slow
 def test_public_path_is_the_same_in_any_batch(wide):
     rng = np.random.default_rng(2)
     audio = [(0.1 * rng.standard_normal((1, 96_000))).astype(np.float32) for _ in range(4)]

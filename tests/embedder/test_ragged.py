@@ -144,6 +144,7 @@ def test_what_is_not_finite_stays_with_its_clip(part, mixing):
     assert np.flatnonzero(~np.isfinite(rows).all(axis=1)).tolist() == [3]
 
 
+@pytest.mark.slow
 def test_on_a_cpu_lengths_never_share_a_pass(part):
     """A row's bits there depend on nothing but its clip; a GPU's are equal to rounding."""
     release()

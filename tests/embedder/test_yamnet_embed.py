@@ -149,6 +149,7 @@ def without_torch(*lines):
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
 def test_convert_fit_score_and_embed_without_torch(dcase, tmp_path):
     pytest.importorskip("h5py")
     data, ear, fitted = dcase / "fan", tmp_path / "ear", tmp_path / "detector"

@@ -82,6 +82,7 @@ def pressed(tab) -> list[str]:
 
 
 @pytest.mark.parametrize(("size", "drawing"), [(DESK, "picture"), (PHONE, "slim")])
+@pytest.mark.slow
 def test_a_click_on_the_picture_seeks_there(written, size, drawing):
     with opened(written, size) as tab:
         loaded(tab)
@@ -121,6 +122,7 @@ def test_a_clip_that_was_not_judged_says_why(tmp_path):
         assert drawn(tab) == []
 
 
+@pytest.mark.slow
 def test_what_cannot_be_heard_is_left_out(tmp_path):
     unread = explanation(tracks=None, normal=None, regions=None, missing="give --normals FOLDER")
     with opened(write_explanation(unread, tmp_path / "c.html")) as tab:

@@ -94,6 +94,7 @@ def test_published_numbers_are_never_beside_simulated_ones(tmp_path):
 
 
 @pytest.mark.parametrize("machines", first_quick([1, 7]))
+@pytest.mark.slow
 def test_fourteen_hundred_clips_stay_small(tmp_path, machines):
     """Without sounds, which have their own bound: both together stay below 15 MB."""
     clips = [clip for machine in load().machines[:machines] for clip in official(machine)]

@@ -139,6 +139,7 @@ def test_a_long_time_is_drawn_with_its_highest_recordings(tmp_path, monkeypatch)
     assert "highest of up to 20 recordings" in text
 
 
+@pytest.mark.slow
 def test_why_is_asked_of_the_part_that_raised_the_alarm(tmp_path):
     """Of one long recording each part is a clip: the command must name it and no other."""
     parts = [

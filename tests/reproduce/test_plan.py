@@ -102,6 +102,7 @@ def test_the_precision_of_what_is_scored():
     assert changed(precision="bf16") == heard
 
 
+@pytest.mark.slow
 def test_what_changes_nothing():
     assert not changed(path=Path("other"), simulated="SIMULATED", official=True, seconds=3.0)
     assert all(keys()[name] == key for t in TABLES for name, key in keys((t,)).items())

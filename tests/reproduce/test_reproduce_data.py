@@ -135,6 +135,7 @@ def test_a_test_clip_without_label(development):
 
 
 @pytest.mark.parametrize("place", first_quick(["itself", "a folder above", "a CSV"]))
+@pytest.mark.slow
 def test_simulated_data_never_pass_for_the_official_set(development, tmp_path, place):
     """The simulated sets have the official machines and counts: only the manifest tells."""
     path = {"itself": development, "a folder above": development.parent}.get(place)

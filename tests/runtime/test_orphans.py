@@ -62,6 +62,7 @@ def wait_for(condition):
         time.sleep(0.05)
 
 
+@pytest.mark.slow
 def test_a_killed_parent_leaves_no_worker(tmp_path):
     (tmp_path / "orphan_jobs.py").write_text(JOBS)
     (tmp_path / "parent.py").write_text(PARENT)

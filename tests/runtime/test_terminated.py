@@ -126,6 +126,7 @@ def test_jobs_are_left_whatever_their_results_wait_for(told, tmp_path):
     assert pids(told, "tidy") == workers
 
 
+@pytest.mark.slow
 def test_a_job_that_does_not_leave_is_ended(told, tmp_path):
     ended(python(PARENT, told, "stubborn", env=environment(tmp_path)), told)
 

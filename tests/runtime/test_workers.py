@@ -105,6 +105,7 @@ def test_a_result_is_forgotten_when_it_is_handed_over(processes):
         wait_for(lambda alive=alive: alive() is None)
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_number_of_results():
     """Sixty results of 8 MB are 480; eight of them, in the window and on their way, are 64."""
     peak = growth(

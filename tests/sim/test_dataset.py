@@ -77,6 +77,7 @@ def test_another_seed_is_another_set(mini, tmp_path):
     assert (tmp_path / "other" / name).read_bytes() != (mini / name).read_bytes()
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_is_completed(mini, tmp_path):
     out = tmp_path / "again"
     shutil.copytree(mini, out)

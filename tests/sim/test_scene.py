@@ -28,6 +28,7 @@ def same(a, b):
     )
 
 
+@pytest.mark.slow
 def test_a_clip_depends_on_its_key_and_the_seed_alone():
     alone = render(key(index=3), SEED)
     for other in ("valveEmu", "fan", "ToyCar"):

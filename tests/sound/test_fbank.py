@@ -178,6 +178,7 @@ def test_a_constant_offset_changes_nothing():
 
 @given(frames=st.integers(1, 40))
 @settings(deadline=None, max_examples=20)
+@pytest.mark.slow
 def test_a_sound_later_by_whole_hops_has_the_same_frames(frames):
     x = noise(2.0)
     assert fbank(x[160 * frames :]) == pytest.approx(fbank(x)[frames:], abs=1e-4)

@@ -421,6 +421,7 @@ def test_one_command_a_claim(run, data, mine, tmp_path):
     assert figures["variants"][0]["interval"] == alone["interval"]
 
 
+@pytest.mark.slow
 def test_settings_of_the_command(run, data, tmp_path):
     options = ("--set", "whitening.shrinkage=0.1", "--workers", 1, "--no-cache")
     code, _, _ = run("ablate", data, "channels", *options, "--json", tmp_path / "f.json")

@@ -94,6 +94,7 @@ def brute_honest(values, machines):
     return choice, scipy.stats.hmean([max(v, EPSILON) for v in numbers])
 
 
+@pytest.mark.slow
 def test_the_choice_and_its_interval_are_those_of_a_plain_program():
     truth = labels_of()
     tables = candidates_of(truth)

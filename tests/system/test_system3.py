@@ -334,6 +334,7 @@ def test_system_4_detectors_of_before_are_read(detector_folder, test_clips, tmp_
 # ---- embed, and what a user can get wrong ----------------------------------------------------
 
 
+@pytest.mark.slow
 def test_embed(run, dcase, weights, tmp_path):
     file = tmp_path / "e.npz"
     code, out, err = run("embed", dcase, "--weights", weights, "-o", file)

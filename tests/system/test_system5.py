@@ -91,6 +91,7 @@ def test_a_clip_is_explained_by_bands_too(run, kept, strange):
     assert (code, len(json.loads(told)["bands"])) == (0, 8), err
 
 
+@pytest.mark.slow
 def test_pages_show_the_bands(run, kept, strange, tmp_path):
     pytest.importorskip("jinja2")
     why, report = tmp_path / "why.html", tmp_path / "report.html"

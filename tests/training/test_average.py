@@ -57,6 +57,7 @@ def test_it_stands_in_for_the_weights_and_gives_them_back():
 
 @pytest.mark.parametrize("stopped", ["in an epoch", "behind the best"])
 @pytest.mark.parametrize("choose", ["last", "held-out"])
+@pytest.mark.slow
 def test_what_is_written_is_the_average_and_a_stopped_training_ends_with_it(
     clips, tmp_path, choose, stopped
 ):

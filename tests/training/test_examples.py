@@ -222,6 +222,7 @@ def test_of_many_clips_all_faults_are_known_before_the_first_log_mel(
 
 
 @pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.slow
 def test_a_clip_that_cannot_be_used_stops_the_job(clips, tmp_path, workers):
     silent = write(tmp_path / "silent.wav", np.zeros((2, 16_000), np.float32))
     bad = Clips([*clips, replace(clips[0], path=silent)])

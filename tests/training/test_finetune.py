@@ -149,6 +149,7 @@ def test_the_best_epoch_is_the_most_right_then_the_lower_loss():
     ("choose", "wanted", "said"),
     [("last", 4, "last epoch"), ("held-out", 2, "accuracy on held-out normals")],
 )
+@pytest.mark.slow
 def test_the_weights_of_the_chosen_epoch_are_kept(
     clips, tmp_path, monkeypatch, choose, wanted, said
 ):

@@ -80,6 +80,7 @@ def test_a_small_step_lowers_the_loss_of_its_batch(clips, tmp_path, name):
 
 
 @pytest.mark.parametrize("name", first_quick(VARIANTS))
+@pytest.mark.slow
 def test_stopped_and_resumed_the_file_is_the_same(clips, trained, tmp_path, name):
     out = tmp_path / "s1.safetensors"
     settings = replace(SHORT, **VARIANTS[name])

@@ -79,6 +79,7 @@ time.sleep(3600)
 """
 
 
+@pytest.mark.slow
 def test_a_worker_that_outlives_its_watch_has_no_lock(tmp_path):
     where = str(tmp_path / "plant.db")
     watch = subprocess.Popen([sys.executable, "-c", FORKS, where], stdout=subprocess.PIPE)

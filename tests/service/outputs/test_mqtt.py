@@ -59,6 +59,7 @@ def test_a_missing_client_is_one_line(monkeypatch):
     said.close()
 
 
+@pytest.mark.slow
 def test_an_unreachable_broker_is_a_trouble_and_the_bound_holds():
     said = output(f"mqtt://127.0.0.1:{free_port()}", most=10_000)
     before = monotonic()

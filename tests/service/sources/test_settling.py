@@ -1,5 +1,6 @@
 """Which file is complete now: laws over all that writers may do to files."""
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -83,6 +84,7 @@ def test_no_file_is_given_twice_nor_before_it_is_complete(script):
 
 @settings(max_examples=60)
 @given(st.lists(acts, max_size=40))
+@pytest.mark.slow
 def test_every_file_is_given_in_the_end(script):
     disk = played(script)
     for name in NAMES:
