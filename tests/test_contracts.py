@@ -108,6 +108,7 @@ def test_presets(name):
     assert eval(repr(system), vars(nf) | {n: getattr(nf, n) for n in nf.__all__}) == system
 
 
+@pytest.mark.slow
 def test_presets_take_whatever_encoder_the_weights_are():
     for name in PRESETS:
         system = PRESETS[name](name, [beats()] * PRESETS[name].encoders)

@@ -21,6 +21,7 @@ TINY = str(DATA / "eat" / "tiny")
 
 
 @pytest.mark.parametrize("system", [nf.s4(), nf.logmel(), nf.s3(TINY)], ids=["s4", "logmel", "s3"])
+@pytest.mark.slow
 def test_every_machine_is_scored_and_evaluated(real, system):
     train = nf.Clips.open(real, split="train")
     test = nf.Clips.open(real, split="test")

@@ -36,6 +36,7 @@ def command(run):
 SHORT = ("--set", "training.epochs=2", "--set", "training.batch_size=8")
 
 
+@pytest.mark.slow
 def test_command(command, data, tmp_path):
     out, picture = tmp_path / "s1.safetensors", tmp_path / "curves.png"
     code, told, err = command(
@@ -123,6 +124,7 @@ def test_command_says_what_ctrl_c_leaves(command, data, tmp_path, monkeypatch):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["s1.jsonl", "s1.safetensors"]
 
 
+@pytest.mark.slow
 def test_all_bad_files_are_named_before_a_training_or_left_out_of_it(command, data, tmp_path):
     mine = tmp_path / "mine"
     shutil.copytree(data, mine)

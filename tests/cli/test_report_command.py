@@ -110,6 +110,7 @@ def test_what_is_not_comparable_is_warned_of_and_the_page_is_there(
     assert "Not compared" in place.read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_a_page_of_ours_is_replaced_and_nothing_else(run, hall, detector_folder, tmp_path):
     place = tmp_path / "r.html"
     once = ("report", detector_folder, hall, "-o", place, "--skip-bad", "--explain", "0")

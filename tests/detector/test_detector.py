@@ -62,6 +62,7 @@ def test_order_of_training_clips_does_not_matter(train, test_clips, scores):
     assert nf.fit(nf.s4(), shuffled).score(test_clips) == scores
 
 
+@pytest.mark.slow
 def test_workers_and_cache_do_not_matter(train, test_clips, scores, tmp_path):
     runtime = nf.Runtime(workers=2, cache=tmp_path)
     many = nf.Clips([*train, *train])  # more than one job, and copies

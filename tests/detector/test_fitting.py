@@ -107,6 +107,7 @@ def content(folder):
 # ---- each is the fit it is alone -------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_each_detector_is_the_one_that_a_fit_alone_gives(train, tmp_path):
     """Bit for bit: banks are files whose names are their hashes."""
     many = fitting.fit_many(SYSTEMS, train)

@@ -457,6 +457,7 @@ def test_a_folder_with_other_things_stays_as_it_was(call, tmp_path):
     assert [p.name for p in (tmp_path / "run").iterdir()] == ["thesis.txt"]
 
 
+@pytest.mark.slow
 def test_a_step_that_fails_is_named_and_the_rest_stays(call, tmp_path, monkeypatch):
     from nearfar.errors import SettingError
     from nearfar.reproduce.steps import stereo
