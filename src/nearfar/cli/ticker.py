@@ -141,7 +141,7 @@ class Ticker:
                 "" if seen.near_level is None else f", near microphone {seen.near_level:.0f} dBFS"
             )
             return self._style(f"{head}idle{near}", dim=True)
-        why = visible(why_of(seen).removeprefix("cannot be heard: "))
+        why = visible(why_of(seen))
         file = visible(seen.name.rpartition("/")[2])
         return self._style(self._fitting(f"{head}NOT HEARD {file}: {why}"), fg="yellow")
 
