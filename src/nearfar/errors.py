@@ -49,7 +49,7 @@ EXTRAS = {
     "eat": ("torch",), "train": ("accelerate",), "report": ("matplotlib", "jinja2"),
     "convert": ("h5py",), "download": ("httpx",), "parquet": ("pyarrow",),
     "plant": ("watchdog", "sqlalchemy", "paho", "prometheus_client"), "live": ("sounddevice",),
-    "postgres": ("psycopg",),
+    "postgres": ("psycopg",), "page": ("fastapi", "uvicorn", "python_multipart"),
 }  # fmt: skip
 LONGEST = 500  # characters of a message: more is not read, and cut by whoever passes it on
 

@@ -36,6 +36,10 @@ EXTRAS = {
     },
     "live": {"sounddevice": ("sounddevice", "0.4.6")},
     "postgres": {"psycopg": ("psycopg", "3.1")},
+    "page": {
+        "fastapi": ("fastapi", "0.115"), "uvicorn": ("uvicorn", "0.30"),
+        "python-multipart": ("python_multipart", "0.0.18"),
+    },
     "convert": {"h5py": ("h5py", "3.10")},
     "train": {"accelerate": ("accelerate", "1.0")},
 }  # fmt: skip
@@ -43,7 +47,7 @@ FOR = {
     "eat": "the encoders EAT and BEATs, finetune", "report": "pages and pictures",
     "download": "the published recordings", "parquet": "score --parquet",
     "plant": "watch, history and alarms", "live": "watch DETECTOR mic:",
-    "postgres": "a history on a server",
+    "postgres": "a history on a server", "page": "watch --page and serve",
     "convert": "weights of YAMNet as published", "train": "training on several GPUs",
 }  # fmt: skip
 SLOW = ("accelerate",)  # loads PyTorch, and more: looked for, not imported

@@ -102,10 +102,18 @@ class HistorySettings:
     @property
     def sound_folder(self) -> Path | None:
         """Where audio is kept: as it was said, else beside a history that is a file."""
+        return self.audio_folder or self._beside("audio")
+
+    @property
+    def labelled_folder(self) -> Path | None:
+        """Where the sound of clips that people called normal or a fault is kept; as above."""
         if self.audio_folder is not None:
-            return self.audio_folder
+            return self.audio_folder.with_name(f"{self.audio_folder.name}-labelled")
+        return self._beside("labelled")
+
+    def _beside(self, what: str) -> Path | None:
         path = self.place.removeprefix("sqlite:///")
-        return Path(f"{path}-audio") if path and "://" not in path else None
+        return Path(f"{path}-{what}") if path and "://" not in path else None
 
 
 @dataclass(frozen=True)
@@ -123,6 +131,26 @@ class MqttSettings:
     ca: Path | None = None  # certificates, PEM
     cert: Path | None = None
     key: Path | None = None
+
+
+@dataclass(frozen=True)
+class PageSettings:
+    """Where the page is served, and to whom.
+
+    Raises:
+        SettingError: an address that others reach, and nothing that keeps them out.
+
+    >>> PageSettings("127.0.0.1:8080").upload_limit
+    200000000
+    """
+
+    address: str  # HOST:PORT
+    token_file: Path | None = None  # of who may change things
+    reader_token_file: Path | None = None  # of who may look
+    # http(s)://NAME[:PORT] as browsers have it, of a reverse proxy that lets in whom it will
+    proxy: str = ""
+    normals: tuple[Path, ...] = ()  # where the normal recordings are, to be heard
+    upload_limit: int = 200_000_000  # bytes of one request
 
 
 @dataclass(frozen=True)
@@ -145,6 +173,7 @@ class PlantSettings:
     metrics: str = ""  # HOST:PORT
     on_alarm: str = ""  # a command, as a shell would part it
     file: Path | None = None  # it was read from; SIGHUP reads it anew
+    page: PageSettings | None = None
 
     def __post_init__(self) -> None:
         if not self.machines:

@@ -99,6 +99,16 @@ class Watch:
                 outputs=tuple(o.health for o in have.outputs),
             )  # fmt: skip
 
+    @property
+    def equipment(self) -> Equipment:
+        """What it works with now; another after each change."""
+        return self._with
+
+    @property
+    def busy(self) -> bool:
+        """Is a recording being heard, or waiting? Who wants the processor for less lets it go."""
+        return self._hearing or len(self._intake) > 0
+
     # ---- the loop --------------------------------------------------------------------------------
 
     def __call__(self) -> None:

@@ -1,0 +1,72 @@
+"""How answers look: JSON that every reader takes, and errors as one line."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import Request, Response
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, Field
+from starlette.exceptions import HTTPException
+
+from nearfar.errors import NearfarError, in_shell, visible
+from nearfar.page.refusal import status_of
+from nearfar.service.outputs.said import one_line_json
+
+SCHEMA = 1  # of all answers; raised when a program that reads them could err
+AGAIN = {503: "5", 429: "30"}  # Retry-After, s
+
+
+class Failure(BaseModel):
+    """What every request is answered with that is not done."""
+
+    error: str = Field(description="One line: what, which value, the way out.")
+    faults: list[str] = Field(default=[], description="All of several, a line each.")
+
+
+def as_json(value: dict[str, Any], status: int = 200) -> Response:
+    """An answer; numbers that are none are null, and texts what every reader takes."""
+    body = one_line_json({"schema": SCHEMA} | value)
+    return Response(body, status, media_type="application/json")
+
+
+def failure(status: int, line: str, faults: tuple[str, ...] = ()) -> Response:
+    """An answer that says why not."""
+    told = Failure(error=visible(in_shell(line)), faults=[visible(in_shell(f)) for f in faults])
+    response = Response(one_line_json(told.model_dump()), status, media_type="application/json")
+    if status in AGAIN:
+        response.headers["Retry-After"] = AGAIN[status]
+    return response
+
+
+async def refused(request: Request, error: Exception) -> Response:
+    """An error of ours as an answer."""
+    known = error if isinstance(error, NearfarError) else NearfarError(str(error))
+    return failure(status_of(known), str(known), tuple(map(str, known.faults)))
+
+
+async def invalid(request: Request, error: Exception) -> Response:
+    """What the shape of a request forbids, in one line: the first fault; the others beside it."""
+    found = error.errors() if isinstance(error, RequestValidationError) else []
+    lines = tuple(f"{_place(one['loc'])}: {one['msg']}" for one in found)
+    return failure(422, lines[0] if lines else "the request is none", lines)
+
+
+async def unknown(request: Request, error: Exception) -> Response:
+    """What HTTP itself refuses: no such path, a wrong method."""
+    status = error.status_code if isinstance(error, HTTPException) else 500
+    path, method = request.url.path, request.method
+    lines = {
+        404: f"{path}: there is nothing; /api/openapi.json lists what there is",
+        405: f"{method} {path}: not done this way; /api/openapi.json lists what there is",
+    }
+    told = error.detail if isinstance(error, HTTPException) else str(error)
+    response = failure(status, lines.get(status, told))
+    if isinstance(error, HTTPException):
+        response.headers.update(error.headers or {})
+    return response
+
+
+def _place(location: tuple[Any, ...]) -> str:
+    """Where in a request: the name alone, without what part of it that is."""
+    return ".".join(str(part) for part in location[1:]) or "body"

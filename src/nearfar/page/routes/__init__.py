@@ -1,0 +1,1 @@
+"""What can be asked under /api, a module a subject: requests to calls, nothing else."""

@@ -1,0 +1,64 @@
+"""Who may compute now: the watch first, then people who wait for an answer, then uploads."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Literal, TypeVar
+
+from nearfar.page.refusal import Refusal
+
+T = TypeVar("T")
+Lane = Literal["people", "uploads"]  # a thread each: a click need not wait for fifty uploads
+WAITING = {"people": 32, "uploads": 128}  # at once; one more is told to come again
+LET = 5.0  # s that the watch is let go first; one that is never idle must not stop people
+LOOK = 0.002  # s
+
+
+class Turns:
+    """Threads for what takes long, of which none begins while the watch hears a clip.
+
+    Args:
+        busy: is the watch hearing, or has it clips waiting?
+
+    >>> turns = Turns(lambda: False)
+    >>> asyncio.run(turns.run("uploads", lambda: 7))
+    7
+    >>> turns.close()
+    """
+
+    def __init__(self, busy: Callable[[], bool]) -> None:
+        self._busy = busy
+        self._pools = {
+            lane: ThreadPoolExecutor(1, thread_name_prefix=f"nearfar {lane}") for lane in WAITING
+        }
+        self._waiting = dict.fromkeys(WAITING, 0)
+
+    async def run(self, lane: Lane, work: Callable[[], T]) -> T:
+        """What `work` gives, computed in a thread of its lane.
+
+        Raises:
+            Refusal: too many wait already.
+        """
+        # Counted in the one thread of the event loop, so without a lock.
+        if self._waiting[lane] >= WAITING[lane]:
+            raise Refusal(503, f"{WAITING[lane]} requests wait already; try again in a minute")
+        self._waiting[lane] += 1
+        try:
+            loop = asyncio.get_running_loop()
+            return await loop.run_in_executor(self._pools[lane], self._turn, work)
+        finally:
+            self._waiting[lane] -= 1
+
+    def _turn(self, work: Callable[[], Any]) -> Any:
+        until = time.monotonic() + LET
+        while self._busy() and time.monotonic() < until:
+            time.sleep(LOOK)
+        return work()
+
+    def close(self) -> None:
+        """Begin nothing more."""
+        for pool in self._pools.values():
+            pool.shutdown(wait=False, cancel_futures=True)
