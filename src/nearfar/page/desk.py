@@ -14,7 +14,7 @@ from nearfar.service.plant import Key, PageSettings
 from nearfar.text import called
 
 if TYPE_CHECKING:
-    from nearfar.page.behind import Behind
+    from nearfar.page.backend import Backend
     from nearfar.service.history.store import HistoryStore
     from nearfar.service.holding import DetectorHold
 
@@ -35,27 +35,27 @@ class Desk:
         self.settings = settings
         self.hub = Hub()
         self.turns = Turns(self._is_busy)
-        self._behind: Behind | None = None  # until there is a detector
+        self._backend: Backend | None = None  # until there is a detector
 
-    def attach(self, behind: Behind) -> None:
+    def attach(self, backend: Backend) -> None:
         """From now on there is something behind the page."""
-        self._behind = behind
+        self._backend = backend
 
     @property
     def is_ready(self) -> bool:
         """Is there a detector?"""
-        return self._behind is not None
+        return self._backend is not None
 
     @property
-    def behind(self) -> Behind:
+    def backend(self) -> Backend:
         """What is behind the page.
 
         Raises:
             Refusal: nothing yet.
         """
-        if self._behind is None:
+        if self._backend is None:
             raise Refusal(409, "no detector yet; fit one on the page, or with nearfar fit")
-        return self._behind
+        return self._backend
 
     @property
     def store(self) -> HistoryStore:
@@ -64,7 +64,7 @@ class Desk:
         Raises:
             Refusal: nothing is behind the page yet.
         """
-        return self.behind.store
+        return self.backend.store
 
     @property
     def normals(self) -> Sequence[Path]:
@@ -77,7 +77,7 @@ class Desk:
         Raises:
             Refusal: there is none, or several sections and none is said.
         """
-        known = list(self.behind.holds)
+        known = list(self.backend.holds)
         sections = [s for name, s in known if name == machine]
         if not sections:
             names = list(dict.fromkeys(name for name, _ in known))
@@ -96,13 +96,13 @@ class Desk:
         Raises:
             Refusal: it is not watched any more.
         """
-        found = self.behind.holds.get(key)
+        found = self.backend.holds.get(key)
         if found is None:
             raise Refusal(404, f"{called(*key)}: is not watched any more")
         return found
 
     def _is_busy(self) -> bool:
-        return self._behind is not None and self._behind.busy
+        return self._backend is not None and self._backend.busy
 
     def close(self) -> None:
         """Answer nobody any more."""

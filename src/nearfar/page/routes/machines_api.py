@@ -18,14 +18,14 @@ router = APIRouter(tags=["machines"])
 @router.get("/machines")
 def machines(desk: AtDesk) -> Response:
     """All machines and their state; alarms that are not closed are with them."""
-    now = desk.behind.now
+    now = desk.backend.now
     return as_json({"machines": [machine_said(one) for one in now.machines.values()]})
 
 
 @router.get("/machines/{machine}")
 def machine(desk: AtDesk, key: OfMachine) -> Response:
     """One machine and its state."""
-    return as_json(state_of(desk.behind.now.machines, key))
+    return as_json(state_of(desk.backend.now.machines, key))
 
 
 def state_of(known: Any, key: Key) -> dict[str, Any]:

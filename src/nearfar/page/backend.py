@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from nearfar.service.watch import Watch
 
 
-class Behind(Protocol):
+class Backend(Protocol):
     """What a page is of; asked from many threads.
 
-    >>> Behind.__doc__.splitlines()[0]
+    >>> Backend.__doc__.splitlines()[0]
     'What a page is of; asked from many threads.'
     """
 
