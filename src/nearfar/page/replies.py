@@ -18,7 +18,11 @@ AGAIN = {503: "5", 429: "30"}  # Retry-After, s
 
 
 class Failure(BaseModel):
-    """What every request is answered with that is not done."""
+    """What every request is answered with that is not done.
+
+    >>> Failure(error="no machine 'fan'; it has: pump").faults
+    []
+    """
 
     error: str = Field(description="One line: what, which value, the way out.")
     faults: list[str] = Field(default=[], description="All of several, a line each.")
