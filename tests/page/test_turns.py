@@ -1,0 +1,73 @@
+"""The watch goes first, a click goes before uploads, and too many are told to come again."""
+
+import asyncio
+import threading
+
+import pytest
+
+from nearfar.page import turns as module
+from nearfar.page.refusal import Refusal
+from nearfar.page.turns import WAITING, Turns
+
+
+def test_nothing_begins_while_the_watch_hears():
+    busy, asked = [True], []
+
+    def is_busy():
+        asked.append(1)
+        if len(asked) == 5:
+            busy[0] = False
+        return busy[0]
+
+    turns = Turns(is_busy)
+    assert asyncio.run(turns.run("uploads", lambda: list(busy))) == [False]
+    turns.close()
+
+
+def test_a_watch_that_is_never_idle_stops_nobody(monkeypatch):
+    monkeypatch.setattr(module, "LET", 0.01)
+    turns = Turns(lambda: True)
+    assert asyncio.run(turns.run("people", lambda: 7)) == 7
+    turns.close()
+
+
+def test_a_click_needs_not_wait_for_uploads():
+    async def run():
+        turns, go = Turns(lambda: False), threading.Event()
+        uploads = [asyncio.create_task(turns.run("uploads", go.wait)) for _ in range(50)]
+        await asyncio.sleep(0)
+        assert await turns.run("people", lambda: "at once") == "at once"
+        go.set()
+        assert all(await asyncio.gather(*uploads))
+        turns.close()
+
+    asyncio.run(run())
+
+
+def test_one_more_than_may_wait_is_told_to_come_again():
+    async def run():
+        turns, go = Turns(lambda: False), threading.Event()
+        waiting = [
+            asyncio.create_task(turns.run("people", go.wait)) for _ in range(WAITING["people"])
+        ]
+        await asyncio.sleep(0)
+        with pytest.raises(Refusal, match="wait already; try again") as refused:
+            await turns.run("people", lambda: None)
+        assert refused.value.status == 503
+        go.set()
+        await asyncio.gather(*waiting)
+        assert await turns.run("people", lambda: 7) == 7  # there is room again
+        turns.close()
+
+    asyncio.run(run())
+
+
+def test_an_error_is_the_askers_and_the_lane_goes_on():
+    async def run():
+        turns = Turns(lambda: False)
+        with pytest.raises(ZeroDivisionError):
+            await turns.run("people", lambda: 1 / 0)
+        assert await turns.run("people", lambda: 7) == 7
+        turns.close()
+
+    asyncio.run(run())
