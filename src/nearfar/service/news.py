@@ -59,7 +59,7 @@ class StandingAlarm:
     told: str  # the line it was raised with
     cleared: datetime | None = None
     acknowledged: datetime | None = None
-    note: str = ""  # of who acknowledged it
+    note: str = ""  # of who acknowledged it, or said something of it later
     shelved_until: datetime | None = None
 
     @property

@@ -7,11 +7,14 @@ import sys
 from dataclasses import replace
 
 import pytest
+from sqlalchemy import inspect
 
 from conftest import finish, refused
-from made_history import change, seen
+from history_version1 import make_version1, make_version1_server
+from made_history import START, change, seen
 from nearfar.errors import StorageError
 from nearfar.service.history import schema
+from nearfar.service.history.changes import AuditRow, Label
 from nearfar.service.history.store import HistoryStore
 from postgres_server import postgres  # noqa: F401
 
@@ -34,6 +37,8 @@ def older(path, statements):
 
 
 VERSION_0 = [
+    "DROP TABLE labels",
+    "DROP TABLE audit",
     "DROP VIEW heard",
     "ALTER TABLE clips DROP COLUMN coherence",
     "UPDATE meta SET value = '0' WHERE key = 'schema'",
@@ -73,6 +78,63 @@ def test_a_migration_that_fails_leaves_the_older_file(tmp_path, monkeypatch):
     assert version == ("0",)
     monkeypatch.undo()
     opened(path)
+
+
+def laid_down(where):
+    """Columns and indexes of all tables, as the database tells them."""
+    store = HistoryStore.open(str(where))
+    with store._access.reading() as connection:
+        told = inspect(connection)
+        found = {
+            table: (
+                sorted((c["name"], str(c["type"]), c["nullable"]) for c in told.get_columns(table)),
+                sorted((i["name"], i["column_names"], i["unique"])
+                       for i in told.get_indexes(table)),
+            )
+            for table in ("labels", "audit")
+        }  # fmt: skip
+    store.close()
+    return found
+
+
+def used(where):
+    """What schema 1 had is there, and what schema 2 has can be used."""
+    store = HistoryStore.open(str(where), watching=True)
+    clips = list(store.observations())
+    assert [(c.machine, c.digest, c.p_value) for c in clips] == [
+        ("fan", "a", 0.5),
+        ("pump", "b", 0.01),
+    ]
+    assert [alarm.id for alarm in store.alarms()] == [3]
+    number = store.label(Label(0, "fan", "00", "a", "fault", START))
+    assert store.label_of("fan", "00", "a").id == number == 1
+    assert store.audit_begin(AuditRow(0, START, "kim", "operator", "::1", "label", "a")) == 1
+    store.close()
+
+
+def test_a_file_of_schema_1_is_brought_up_with_all_that_it_has(tmp_path):
+    make_version1(tmp_path / "plant.db")
+    used(tmp_path / "plant.db")
+    with sqlite3.connect(tmp_path / "plant.db") as connection:
+        assert connection.execute("SELECT value FROM meta WHERE key = 'schema'").fetchone() == (
+            str(schema.VERSION),
+        )
+    connection.close()
+    assert laid_down(tmp_path / "plant.db") == laid_down(tmp_path / "new.db")
+
+
+@pytest.mark.parametrize("cut", range(len(schema.STEPS[1])))
+def test_a_step_from_schema_1_that_fails_leaves_the_file(tmp_path, monkeypatch, cut):
+    path = tmp_path / "plant.db"
+    make_version1(path)
+    monkeypatch.setitem(schema.STEPS, 1, (*schema.STEPS[1][: cut + 1], "CREATE nonsense"))
+    refused(lambda: opened(path), path, error=StorageError)
+    with sqlite3.connect(path) as connection:
+        tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
+    connection.close()
+    assert not tables & {"labels", "audit", "labels_stand"}
+    monkeypatch.undo()
+    used(path)
 
 
 def test_every_version_has_a_step_to_the_next():
@@ -176,3 +238,11 @@ def test_a_server_of_an_older_version_is_brought_up(postgres):  # noqa: F811
     store.keep(change(1))
     assert list(store.observations()) == [seen(1)]
     store.close()
+
+
+@pytest.mark.slow
+def test_a_server_of_schema_1_is_brought_up(postgres):  # noqa: F811
+    where = postgres.database()
+    make_version1_server(where)
+    used(where)
+    assert laid_down(where) == laid_down(postgres.database())

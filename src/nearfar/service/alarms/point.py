@@ -134,9 +134,14 @@ class AlarmPoint:
         """Somebody has seen it; nothing where nothing waits for that."""
         if self.alarm is None or self.alarm.acknowledged is not None:
             return []
-        self._put(replace(self.alarm, acknowledged=at, note=note))
+        self._put(replace(self.alarm, acknowledged=at, note=note or self.alarm.note))
         told = self._deed("acknowledged", note)
         return [*self._close(at), self._event("acknowledged", at, told)]
+
+    def note(self, note: str) -> None:
+        """Somebody said something of it; no news for outputs, and it waits as it did."""
+        if self.alarm is not None:
+            self._put(replace(self.alarm, note=note))
 
     def shelve(self, at: datetime, until: datetime, note: str = "") -> list[AlarmEvent]:
         """Nothing of its alarm is told until then, or until it is closed; again, for another time.

@@ -168,7 +168,7 @@ class Station:
         self._last, self._judged = before._last, before._judged
 
     def act(self, deed: Deed) -> tuple[AlarmEvent, ...]:
-        """Somebody acknowledged, shelved or took off the shelf; nothing where it is no news.
+        """Somebody acknowledged, shelved, took off the shelf or noted; nothing where it is no news.
 
         Deeds are numbered, and `acted` is part of the state: given all of them again, in their
         order, it takes those that were done while nothing ran, and no other twice. Of an alarm
@@ -188,6 +188,9 @@ class Station:
             events += self._of(point, point.shelve(deed.at, deed.until, deed.note))
         elif deed.verb == "unshelved":
             events += self._of(point, point.unshelve(deed.at))
+        elif deed.verb == "noted":
+            point.note(deed.note)
+            self._of(point, ())
         self._sweep()
         return tuple(events)
 

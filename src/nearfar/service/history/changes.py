@@ -1,18 +1,19 @@
-"""What is written at once or not at all, and what people said of alarms."""
+"""What is written at once or not at all, and what people said of alarms and clips."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
 from nearfar.errors import StorageError
 from nearfar.service.incoming import Stamp
 from nearfar.service.news import AlarmEvent, StandingAlarm
 from nearfar.service.observation import Observation
 
-PersonVerb = Literal["acknowledged", "shelved", "unshelved"]
+PersonVerb = Literal["acknowledged", "shelved", "unshelved", "noted"]
+LabelWord = Literal["fault", "normal"]
 
 
 class Unwritable(StorageError):
@@ -56,6 +57,57 @@ class Action:
     note: str = ""
     until: datetime | None = None  # of a shelf
     who: str = ""
+
+
+@dataclass(frozen=True)
+class Label:
+    """What a person called a clip; it stands until it is undone, or the clip is called otherwise.
+
+    >>> from nearfar.service.incoming import now
+    >>> Label(0, "pump", "00", "9f86", "fault", now(), who="kim", note="bearing").learnt
+    False
+    """
+
+    id: int  # rising; 0 of one that is not kept yet
+    machine: str
+    section: str
+    digest: str  # of the clip; its row may be pruned, the label stays
+    label: LabelWord
+    at: datetime  # UTC
+    who: str = ""  # what the person said their name is
+    note: str = ""
+    learnt: bool = False  # does the detector know it as normal?
+    name: str = ""  # of the clip, for people
+    undone: datetime | None = None  # None: it stands
+    undone_by: str = ""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Flat, for JSON."""
+        undone = None if self.undone is None else self.undone.isoformat()
+        return asdict(self) | {"at": self.at.isoformat(), "undone": undone}
+
+
+@dataclass(frozen=True)
+class AuditRow:
+    """Who changed what, from where, and what came of it; no row is ever changed but its outcome.
+
+    >>> from nearfar.service.incoming import now
+    >>> AuditRow(0, now(), "kim", "operator", "127.0.0.1", "shelve", "alarm 3").outcome
+    ''
+    """
+
+    id: int  # rising; 0 of one that is not kept yet
+    at: datetime  # UTC, when it was begun
+    who: str  # what the person said their name is
+    role: str
+    address: str
+    verb: str
+    about: str
+    outcome: str = ""  # "" while it is being done, and for ever where the process ended in it
+
+    def as_dict(self) -> dict[str, Any]:
+        """Flat, for JSON."""
+        return asdict(self) | {"at": self.at.isoformat()}
 
 
 def is_closed(alarm: int) -> str:

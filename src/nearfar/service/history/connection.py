@@ -36,7 +36,7 @@ class Access:
     >>> access = Access("", watching=False, make=True)
     >>> with access.reading() as connection:
     ...     connection.exec_driver_sql("SELECT value FROM meta WHERE key = 'schema'").scalar()
-    '1'
+    '2'
     >>> access.close()
     """
 

@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Select, func, select, tuple_
 
 from nearfar.service.history.schema import CLIPS, MACHINES
-from nearfar.service.history.spelling import micros, read, spelled
+from nearfar.service.history.spelling import as_bytes, micros, read, spelled
 from nearfar.service.history.translation import observed, unpacked
 from nearfar.service.observation import Observation
 
@@ -136,6 +136,18 @@ def _pages(
         if len(found) < page:
             return
         beyond = found[-1].place
+
+
+def row_of(
+    connection: Connection, machine: str, section: str, digest: str
+) -> HistoryRow | None:  # fmt: skip
+    """The clip of this sound; None if there is none."""
+    found = observed().where(
+        MACHINES.c.machine == spelled(machine), MACHINES.c.section == spelled(section),
+        CLIPS.c.digest == as_bytes(digest),
+    )  # fmt: skip
+    row = connection.execute(found).first()
+    return None if row is None else HistoryRow(row.id, row.at, unpacked(row))
 
 
 def counts_of(reading: Reading, wanted: Wanted) -> dict[tuple[str, str], dict[str, int]]:

@@ -24,13 +24,14 @@ from sqlalchemy import (
     UniqueConstraint,
     inspect,
     select,
+    text,
 )
 from sqlalchemy import insert as insert_row
 from sqlalchemy.types import UserDefinedType
 
 from nearfar.errors import StorageError
 
-VERSION = 1
+VERSION = 2
 PROGRAM = "nearfar history"  # in `meta`: what tells a history from the databases of others
 DATA = MetaData()
 # SQLite counts rows by itself in a column of exactly this type.
@@ -159,10 +160,55 @@ SAID = Table(
     Column("event", BigInteger, nullable=False),
 )  # fmt: skip
 
-_MOMENT = {
-    "sqlite": "strftime('%Y-%m-%dT%H:%M:%SZ', c.arrived / 1000000, 'unixepoch')",
-    "postgresql": "to_char(to_timestamp(c.arrived / 1000000) AT TIME ZONE 'UTC', "
-    '\'YYYY-MM-DD"T"HH24:MI:SS"Z"\')',
+# What people called clips. Rows of clips are pruned, these are not: so by digest, not by number.
+LABELS = Table(
+    "labels", DATA,
+    Column("id", ID, primary_key=True),
+    Column("machine", ID, ForeignKey("machines.id"), nullable=False),
+    Column("digest", LargeBinary, nullable=False),
+    Column("label", Text, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Column("who", Text, nullable=False),
+    Column("note", Text, nullable=False),
+    Column("learnt", SmallInteger, nullable=False),
+    Column("name", Text, nullable=False),  # of the clip
+    Column("undone", BigInteger),
+    Column("undone_by", Text, nullable=False),
+    # Of a clip one label stands, whoever writes at the same time.
+    Index(
+        "labels_stand", "machine", "digest", unique=True,
+        sqlite_where=text("undone IS NULL"), postgresql_where=text("undone IS NULL"),
+    ),
+    sqlite_autoincrement=True,
+)  # fmt: skip
+AUDIT = Table(
+    "audit", DATA,
+    Column("id", ID, primary_key=True),
+    Column("at", BigInteger, nullable=False),
+    Column("who", Text, nullable=False),
+    Column("role", Text, nullable=False),
+    Column("address", Text, nullable=False),
+    Column("verb", Text, nullable=False),
+    Column("about", Text, nullable=False),
+    Column("outcome", Text, nullable=False),
+    sqlite_autoincrement=True,  # of a record no number is ever given twice
+)  # fmt: skip
+
+# Words in the statements below that the two databases call otherwise.
+_WORDS = {
+    "sqlite": {
+        "{moment}": "strftime('%Y-%m-%dT%H:%M:%SZ', c.arrived / 1000000, 'unixepoch')",
+        "{number}": "INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT",
+        "{bytes}": "BLOB",
+        "{whole}": "INTEGER",
+    },
+    "postgresql": {
+        "{moment}": "to_char(to_timestamp(c.arrived / 1000000) AT TIME ZONE 'UTC', "
+        '\'YYYY-MM-DD"T"HH24:MI:SS"Z"\')',
+        "{number}": "BIGSERIAL NOT NULL PRIMARY KEY",
+        "{bytes}": "BYTEA",
+        "{whole}": "BIGINT",
+    },
 }
 # For whoever asks by hand: a row a clip, with words in place of numbers.
 _HEARD = """
@@ -182,7 +228,17 @@ STEPS: dict[int, Sequence[str]] = {
         "DROP VIEW IF EXISTS heard",
         "ALTER TABLE clips ADD COLUMN coherence DOUBLE PRECISION",
         _HEARD,
-    )
+    ),
+    1: (  # what people call clips, and who changed what
+        "CREATE TABLE labels (id {number}, machine {whole} NOT NULL REFERENCES machines (id), "
+        "digest {bytes} NOT NULL, label TEXT NOT NULL, at BIGINT NOT NULL, who TEXT NOT NULL, "
+        "note TEXT NOT NULL, learnt SMALLINT NOT NULL, name TEXT NOT NULL, undone BIGINT, "
+        "undone_by TEXT NOT NULL)",
+        "CREATE UNIQUE INDEX labels_stand ON labels (machine, digest) WHERE undone IS NULL",
+        "CREATE TABLE audit (id {number}, at BIGINT NOT NULL, who TEXT NOT NULL, "
+        "role TEXT NOT NULL, address TEXT NOT NULL, verb TEXT NOT NULL, about TEXT NOT NULL, "
+        "outcome TEXT NOT NULL)",
+    ),
 }
 
 
@@ -253,5 +309,6 @@ def _version(connection: Connection, place: str, known: set[str]) -> int | None:
 
 
 def _run(connection: Connection, statement: str) -> None:
-    moment = _MOMENT[connection.dialect.name]
-    connection.exec_driver_sql(statement.replace("{moment}", moment))
+    for word, meaning in _WORDS[connection.dialect.name].items():
+        statement = statement.replace(word, meaning)
+    connection.exec_driver_sql(statement)

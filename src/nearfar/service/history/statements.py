@@ -86,7 +86,8 @@ class Statements:
         rest = {c.name: alarm.excluded[c.name] for c in ALARMS.c if c.name != "id"}
         # A person may have said so since the watch last looked, which must not undo it.
         rest["acknowledged"] = func.coalesce(alarm.excluded.acknowledged, ALARMS.c.acknowledged)
-        rest["note"] = case((alarm.excluded.note == "", ALARMS.c.note), else_=alarm.excluded.note)
+        # All notes are written here first, by whoever said them: the watch's is never a newer one.
+        rest["note"] = ALARMS.c.note
         # Closed by the two together, it is off its shelf, as it will be once the watch knows.
         closed = and_(alarm.excluded.cleared.is_not(None), rest["acknowledged"].is_not(None))
         rest["shelved_until"] = case((closed, null()), else_=alarm.excluded.shelved_until)

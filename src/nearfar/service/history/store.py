@@ -2,52 +2,54 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, and_, func, not_, select, update
+from sqlalchemy import Connection, update
 from sqlalchemy import insert as insert_row
 
 from nearfar.errors import SettingError
-from nearfar.service.history.changes import Action, Change, Unwritable, is_closed
+from nearfar.service.history.asking import HistoryQuestions
+from nearfar.service.history.changes import (
+    Action,
+    AuditRow,
+    Change,
+    Label,
+    Unwritable,
+    is_closed,
+)
 from nearfar.service.history.connection import Access
 from nearfar.service.history.numbering import DoneFiles, RowNumbers
 from nearfar.service.history.pruning import newest_alone, prune_before
-from nearfar.service.history.questions import HistoryRow, Wanted, counts_of, rows_of
-from nearfar.service.history.schema import (
-    ACTIONS,
-    ALARMS,
-    EVENTS,
-    MACHINES,
-    META,
-    SAID,
-    STATIONS,
+from nearfar.service.history.remarks import (
+    end_audit,
+    put_audit,
+    put_label,
+    standing_label,
+    undo_label,
 )
-from nearfar.service.history.spelling import as_bytes, micros, read, spelled
+from nearfar.service.history.schema import ACTIONS, ALARMS
+from nearfar.service.history.spelling import as_bytes, micros, spelled
 from nearfar.service.history.statements import Statements
 from nearfar.service.history.translation import (
     acted_on,
-    action_of,
     action_row,
-    actions_kept,
     alarm_of,
     alarm_row,
     alarms_kept,
-    event_of,
     event_row,
-    events_kept,
     packed,
     parted,
     texts_of,
 )
 from nearfar.service.incoming import Stamp, now
-from nearfar.service.news import AlarmEvent, StandingAlarm
 from nearfar.service.observation import Observation
 
 IN_MEMORY = 100_000  # rows of a history without a file: a watch without one shall not grow
 
 
-class HistoryStore:
+class HistoryStore(HistoryQuestions):
     """A history in a file, on a server, or in memory; from any thread.
 
     >>> store = HistoryStore.open("")
@@ -68,7 +70,7 @@ class HistoryStore:
         self._kept = 0
         self._memory = where in ("", "sqlite://")
         # Opening may lose what is remembered, so that must be there before it.
-        self._access = Access(where, watching=watching, make=make, lost=self._forget)
+        super().__init__(Access(where, watching=watching, make=make, lost=self._forget))
         self._make = Statements(self._access.dialect)
         self._numbers = RowNumbers(self._make)
         self.place = self._access.place  # as messages call it
@@ -235,107 +237,56 @@ class HistoryStore:
             refusal = f"{self.place}: {is_closed(alarm.id)}"
         raise SettingError(refusal)
 
-    # ---- where a watch goes on ----------------------------------------------------------------
+    def label(self, label: Label) -> int:
+        """Keep what a person called a clip; another label of it is undone by this one.
 
-    def stations(self) -> dict[tuple[str, str], str]:
-        """(machine, section) → its state as JSON."""
-        joined = STATIONS.join(MACHINES, MACHINES.c.id == STATIONS.c.machine)
-        columns = select(MACHINES.c.machine, MACHINES.c.section, STATIONS.c.state)
-        with self._access.reading() as connection:
-            rows = connection.execute(columns.select_from(joined))
-            return {(read(m), read(s)): read(state) for m, s, state in rows}
+        Returns:
+            The label's number.
 
-    def standing(self) -> list[StandingAlarm]:
-        """Alarms that are not closed, by number."""
-        return self.alarms()
-
-    def alarms(self, closed: bool = False) -> list[StandingAlarm]:
-        """Alarms by number; those that are closed only if asked for."""
-        over = and_(
-            ALARMS.c.cleared.is_not(None), ALARMS.c.acknowledged.is_not(None),
-            ALARMS.c.shelved_until.is_(None),
-        )  # fmt: skip
-        found = alarms_kept().order_by(ALARMS.c.id)
-        with self._access.reading() as connection:
-            rows = connection.execute(found if closed else found.where(not_(over)))
-            return [alarm_of(row) for row in rows]
-
-    def highest(self) -> tuple[int, int]:
-        """The highest numbers that an alarm and an event ever had; 0 for none."""
-        with self._access.reading() as connection:
-            rows = connection.execute(select(META.c.key, META.c.value))
-            # What was pruned counts: a number that is given twice would be told once.
-            pruned: dict[str, str] = {str(key): str(value) for key, value in rows}
-            found = [
-                max(connection.execute(select(func.max(table.c.id))).scalar() or 0,
-                    int(pruned.get(table.name, 0)))
-                for table in (ALARMS, EVENTS)
-            ]  # fmt: skip
-        return found[0], found[1]
-
-    def events(self, after: int = 0) -> list[AlarmEvent]:
-        """Those with a higher number, in order."""
-        question = events_kept().where(EVENTS.c.id > after).order_by(EVENTS.c.id)
-        with self._access.reading() as connection:
-            return [event_of(row) for row in connection.execute(question)]
-
-    def said(self) -> dict[str, int]:
-        """Output → the highest event number that it has said."""
-        with self._access.reading() as connection:
-            rows = connection.execute(select(SAID.c.output, SAID.c.event))
-            return {read(output): event for output, event in rows}
-
-    def actions(self, after: int = 0) -> list[Action]:
-        """What people said, those with a higher number, in order."""
-        question = actions_kept().where(ACTIONS.c.id > after).order_by(ACTIONS.c.id)
-        with self._access.reading() as connection:
-            return [action_of(row) for row in connection.execute(question)]
-
-    # ---- what is asked ------------------------------------------------------------------------
-
-    def observations(
-        self,
-        machine: str | None = None,
-        section: str | None = None,
-        since: datetime | None = None,
-        until: datetime | None = None,
-        limit: int | None = None,
-    ) -> Iterator[Observation]:
-        """Clips in order of time, read page by page.
-
-        Args:
-            machine, section: None for all.
-            since, until: by the clip's own time where it has one, else by its arrival; see
-                `Wanted`.
-            limit: the newest so many.
+        Raises:
+            StorageError: it was not written.
         """
-        wanted = Wanted(machine, section, since, until)
-        if limit is None:
-            return (row.observation for row in self.rows(wanted))
-        # The newest are found from the end; the first rows of years need not be read for them.
-        found = list(self.rows(wanted, newest=True, limit=limit))
-        return (row.observation for row in reversed(found))
+        with self._access.lock, self._access.writing() as connection:
+            machine = self._numbering.machine(connection, (label.machine, label.section))
+            return put_label(connection, label, machine)
 
-    def rows(
-        self,
-        wanted: Wanted,
-        *,
-        newest: bool = False,
-        beyond: tuple[int, int] | None = None,
-        limit: int | None = None,
-    ) -> Iterator[HistoryRow]:
-        """Clips with their places, for pages: see `questions.rows_of`."""
-        return rows_of(self._access.reading, wanted, newest=newest, beyond=beyond, limit=limit)
+    def unlabel(
+        self, machine: str, section: str, digest: str, who: str, at: datetime
+    ) -> Label | None:
+        """Undo the label that stands of a clip; it is kept, as one that was undone.
 
-    def machines(self) -> list[tuple[str, str]]:
-        """(machine, section) of all that was ever heard, sorted."""
-        with self._access.reading() as connection:
-            rows = connection.execute(select(MACHINES.c.machine, MACHINES.c.section))
-            return sorted((read(machine), read(section)) for machine, section in rows)
+        Returns:
+            The label, None where none stood.
 
-    def counts(self, wanted: Wanted | None = None) -> dict[tuple[str, str], dict[str, int]]:
-        """(machine, section) → how many clips, in all and of each kind: see `counts_of`."""
-        return counts_of(self._access.reading, wanted or Wanted())
+        Raises:
+            StorageError: it was not written.
+        """
+        with self._access.lock, self._access.writing() as connection:
+            found = standing_label(connection, machine, section, digest)
+            if found is not None:
+                undo_label(connection, found, who, micros(at))
+        return None if found is None else replace(found, undone=at, undone_by=who)
+
+    def audit_begin(self, row: AuditRow) -> int:
+        """Keep that somebody begins to change something, before it is done.
+
+        Returns:
+            The row's number.
+
+        Raises:
+            StorageError: it was not written; then nothing may be changed.
+        """
+        with self._access.writing() as connection:
+            return put_audit(connection, row)
+
+    def audit_end(self, number: int, outcome: str) -> None:
+        """Keep what came of it: "done", or why not. A row that has its outcome keeps that.
+
+        Raises:
+            StorageError: it was not written.
+        """
+        with self._access.writing() as connection:
+            end_audit(connection, number, outcome)
 
     def prune(
         self,

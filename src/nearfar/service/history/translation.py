@@ -168,12 +168,14 @@ def alarm_of(row: Row[Any]) -> StandingAlarm:
 def acted_on(alarm: StandingAlarm, action: Action) -> dict[str, Any]:
     """What an action changes of an alarm's row, as its station will: nothing where it is no news.
 
-    Acknowledged once, an alarm keeps its first time and note.
+    Acknowledged once, an alarm keeps its first time and note, until somebody notes another.
     """
+    if action.verb == "noted":
+        return {"note": spelled(action.note)}
     if action.verb == "acknowledged":
         if alarm.acknowledged is not None:
             return {}
-        row = {"acknowledged": micros(action.at), "note": spelled(action.note)}
+        row = {"acknowledged": micros(action.at), "note": spelled(action.note or alarm.note)}
         # What is closed by it is off its shelf.
         return row if alarm.cleared is None else row | {"shelved_until": None}
     return {"shelved_until": _when(action.until) if action.verb == "shelved" else None}

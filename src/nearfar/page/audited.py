@@ -1,0 +1,48 @@
+"""Who changed what: kept before the change, and what came of it after."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+from nearfar.errors import StorageError
+from nearfar.page.desk import Desk
+from nearfar.page.guard.visitor import Visitor
+from nearfar.service.history.changes import AuditRow
+from nearfar.service.incoming import now
+from nearfar.service.troubles import fault_line
+from nearfar.text import one_line
+
+
+@contextmanager
+def audited(desk: Desk, visitor: Visitor, verb: str, about: str, who: str = "") -> Iterator[None]:
+    """Do what is in it as a change that is kept in the audit.
+
+    Its row is there before the change; what is never found is a change without a row. A row whose
+    outcome is empty is one that the process did not live to tell the end of.
+
+    Args:
+        desk: whose history.
+        visitor: who asks.
+        verb: what is done, a word.
+        about: what it is done to.
+        who: what the person typed as their name.
+
+    Raises:
+        StorageError: the row could not be written, and nothing was done.
+        Refusal: there is no history yet.
+    """
+    store = desk.store
+    row = AuditRow(0, now(), who, visitor.role, visitor.address, verb, about)
+    number = store.audit_begin(row)
+    try:
+        yield
+    except BaseException as error:
+        line = fault_line(error) if isinstance(error, Exception) else "ended while it was done"
+        # The first fault is what its caller must be told.
+        with suppress(StorageError):
+            store.audit_end(number, f"refused: {one_line(line)}")
+        raise
+    # It is done, whatever becomes of this line: to refuse it now would be a lie.
+    with suppress(StorageError):
+        store.audit_end(number, "done")
