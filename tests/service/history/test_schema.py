@@ -14,7 +14,7 @@ from history_version1 import make_version1, make_version1_server
 from made_history import START, change, seen
 from nearfar.errors import StorageError
 from nearfar.service.history import schema
-from nearfar.service.history.changes import AuditRow, Label
+from nearfar.service.history.changes import AuditRow, ClipLabel
 from nearfar.service.history.store import HistoryStore
 from postgres_server import postgres  # noqa: F401
 
@@ -106,7 +106,7 @@ def used(where):
         ("pump", "b", 0.01),
     ]
     assert [alarm.id for alarm in store.alarms()] == [3]
-    number = store.label(Label(0, "fan", "00", "a", "fault", START))
+    number = store.label(ClipLabel(0, "fan", "00", "a", "fault", START))
     assert store.label_of("fan", "00", "a").id == number == 1
     assert store.audit_begin(AuditRow(0, START, "kim", "operator", "::1", "label", "a")) == 1
     store.close()

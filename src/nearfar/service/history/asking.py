@@ -7,7 +7,7 @@ from datetime import datetime
 
 from sqlalchemy import and_, func, not_, or_, select
 
-from nearfar.service.history.changes import Action, AuditRow, Label, LabelWord
+from nearfar.service.history.changes import Action, AuditRow, ClipLabel, LabelWord
 from nearfar.service.history.connection import Access
 from nearfar.service.history.questions import (
     HistoryRow,
@@ -195,7 +195,7 @@ class HistoryQuestions:
         label: LabelWord | None = None,
         digests: Sequence[str] | None = None,
         undone: bool = False,
-    ) -> list[Label]:
+    ) -> list[ClipLabel]:
         """What people called clips, by number.
 
         Args:
@@ -213,7 +213,7 @@ class HistoryQuestions:
         with self._access.reading() as connection:
             return labels_of(connection, where, digests)
 
-    def label_of(self, machine: str, section: str, digest: str) -> Label | None:
+    def label_of(self, machine: str, section: str, digest: str) -> ClipLabel | None:
         """The label that stands of a clip."""
         with self._access.reading() as connection:
             return standing_label(connection, machine, section, digest)

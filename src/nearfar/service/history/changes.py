@@ -60,11 +60,11 @@ class Action:
 
 
 @dataclass(frozen=True)
-class Label:
+class ClipLabel:
     """What a person called a clip; it stands until it is undone, or the clip is called otherwise.
 
     >>> from nearfar.service.incoming import now
-    >>> Label(0, "pump", "00", "9f86", "fault", now(), who="kim", note="bearing").learnt
+    >>> ClipLabel(0, "pump", "00", "9f86", "fault", now(), who="kim", note="bearing").learnt
     False
     """
 

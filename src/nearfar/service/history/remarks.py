@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Row, Select, select, update
 from sqlalchemy import insert as insert_row
 
-from nearfar.service.history.changes import AuditRow, Label
+from nearfar.service.history.changes import AuditRow, ClipLabel
 from nearfar.service.history.schema import AUDIT, LABELS, MACHINES
 from nearfar.service.history.spelling import as_bytes, as_digest, micros, moment, read, spelled
 
@@ -24,7 +24,7 @@ def labels_kept() -> Select[Any]:
 
 def labels_of(
     connection: Connection, where: Sequence[ColumnElement[bool]], digests: Sequence[str] | None
-) -> list[Label]:
+) -> list[ClipLabel]:
     """Labels by number.
 
     Args:
@@ -42,9 +42,9 @@ def labels_of(
     return sorted(map(label_of, rows), key=lambda label: label.id)
 
 
-def label_of(row: Row[Any]) -> Label:
+def label_of(row: Row[Any]) -> ClipLabel:
     """What a row of `labels` says."""
-    return Label(
+    return ClipLabel(
         id=row.id, machine=read(row.machine), section=read(row.section),
         digest=as_digest(row.digest), label=row.label, at=moment(row.at), who=read(row.who),
         note=read(row.note), learnt=bool(row.learnt), name=read(row.name),
@@ -54,7 +54,7 @@ def label_of(row: Row[Any]) -> Label:
 
 def standing_label(
     connection: Connection, machine: str, section: str, digest: str
-) -> Label | None:  # fmt: skip
+) -> ClipLabel | None:  # fmt: skip
     """The label that stands of a clip."""
     where = (
         MACHINES.c.machine == spelled(machine), MACHINES.c.section == spelled(section),
@@ -63,7 +63,7 @@ def standing_label(
     return next(iter(labels_of(connection, where, [digest])), None)
 
 
-def put_label(connection: Connection, label: Label, machine: int) -> int:
+def put_label(connection: Connection, label: ClipLabel, machine: int) -> int:
     """Write a label; one that stands of the same clip is undone by it. Its number."""
     before = standing_label(connection, label.machine, label.section, label.digest)
     if before is not None:
@@ -77,7 +77,7 @@ def put_label(connection: Connection, label: Label, machine: int) -> int:
     return int(connection.execute(added).scalar_one())
 
 
-def undo_label(connection: Connection, label: Label, who: str, at: int) -> None:
+def undo_label(connection: Connection, label: ClipLabel, who: str, at: int) -> None:
     """Mark a label as undone; its row stays."""
     undone = update(LABELS).where(LABELS.c.id == label.id)
     connection.execute(undone.values(undone=at, undone_by=spelled(who)))

@@ -15,7 +15,7 @@ from nearfar.service.history.changes import (
     Action,
     AuditRow,
     Change,
-    Label,
+    ClipLabel,
     Unwritable,
     is_closed,
 )
@@ -237,7 +237,7 @@ class HistoryStore(HistoryQuestions):
             refusal = f"{self.place}: {is_closed(alarm.id)}"
         raise SettingError(refusal)
 
-    def label(self, label: Label) -> int:
+    def label(self, label: ClipLabel) -> int:
         """Keep what a person called a clip; another label of it is undone by this one.
 
         Returns:
@@ -252,7 +252,7 @@ class HistoryStore(HistoryQuestions):
 
     def unlabel(
         self, machine: str, section: str, digest: str, who: str, at: datetime
-    ) -> Label | None:
+    ) -> ClipLabel | None:
         """Undo the label that stands of a clip; it is kept, as one that was undone.
 
         Returns:
