@@ -138,7 +138,8 @@ class PageSettings:
     """Where the page is served, and to whom.
 
     Raises:
-        SettingError: an address that others reach, and nothing that keeps them out.
+        SettingError: an address that others reach, and nothing that keeps them out; or a file that
+            holds no token.
 
     >>> PageSettings("127.0.0.1:8080").upload_limit
     200000000
@@ -151,6 +152,11 @@ class PageSettings:
     proxy: str = ""
     normals: tuple[Path, ...] = ()  # where the normal recordings are, to be heard
     upload_limit: int = 200_000_000  # bytes of one request
+
+    def __post_init__(self) -> None:
+        from nearfar.service.page_checks import check_page
+
+        check_page(self)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,139 @@
+"""What is refused before a page begins: an address open to all, and tokens that keep nobody out."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import os
+import stat
+from ipaddress import IPv6Address, ip_address
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from nearfar.errors import SettingError, warn
+
+if TYPE_CHECKING:
+    from nearfar.service.plant import PageSettings
+
+SHORTEST = 16  # characters of a token
+LONGEST = 1024
+MAKE = "python -c 'import secrets; print(secrets.token_urlsafe())' writes a good one"
+OTHERS = stat.S_IRGRP | stat.S_IROTH
+
+
+def is_loopback(host: str) -> bool:
+    """Is it this computer alone? A name other than localhost may be anywhere.
+
+    >>> is_loopback("127.0.0.2"), is_loopback("::1"), is_loopback("0.0.0.0"), is_loopback("pi")
+    (True, True, False, False)
+    """
+    if host.rstrip(".").lower() == "localhost":
+        return True
+    try:
+        found = ip_address(host)
+    except ValueError:
+        return False
+    mapped = found.ipv4_mapped if isinstance(found, IPv6Address) else None
+    return (mapped or found).is_loopback
+
+
+def token_of(path: Path) -> bytes:
+    """What is compared of a token: its SHA-256, 32 bytes, so that all are of a length.
+
+    Args:
+        path: a file with the token in its only line.
+
+    Raises:
+        SettingError: it cannot be read, or what is in it is no token.
+    """
+    try:
+        # It is read anew when it changes, which of a pipe nobody could tell.
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            raise SettingError(f"{path}: no file, and a token is kept in one; {MAKE}")
+        with open(path, "rb") as file:
+            text = file.read(LONGEST + 3)
+    except (OSError, ValueError) as error:
+        if isinstance(error, SettingError):
+            raise
+        why = getattr(error, "strerror", None) or error
+        raise SettingError(f"{path}: no token can be read ({why}); {MAKE}") from None
+    line = text.removesuffix(b"\n").removesuffix(b"\r")
+    if not SHORTEST <= len(line) <= LONGEST or not all(33 <= byte <= 126 for byte in line):
+        # Never what is in it: this may be a token with a blank too many.
+        raise SettingError(
+            f"{path}: no token; it is one line of {SHORTEST} to {LONGEST:,} letters, digits and "
+            f"signs of ASCII; {MAKE}"
+        )
+    return digest(line)
+
+
+def digest(token: bytes) -> bytes:
+    """What is kept and compared of a token."""
+    return hashlib.sha256(token).digest()
+
+
+def origin_of(proxy: str) -> tuple[str, str]:
+    """Of a reverse proxy: its origin as browsers write it, and the Host that they send.
+
+    Raises:
+        SettingError: it is none.
+
+    >>> origin_of("https://Plant.example/"), origin_of("http://plant:8080")
+    (('https://plant.example', 'plant.example'), ('http://plant:8080', 'plant:8080'))
+    """
+    form = "it is http(s)://NAME[:PORT], such as https://plant.example"
+    try:
+        found = urlsplit(proxy)
+        port, host = found.port, found.hostname
+    except ValueError:
+        raise SettingError(f"proxy {proxy!r}: no origin; {form}") from None
+    rest = found.path.strip("/") or found.query or found.fragment
+    if found.scheme not in ("http", "https") or not host or rest or "@" in found.netloc:
+        raise SettingError(f"proxy {proxy!r}: no origin; {form}")
+    if not (proxy.isascii() and proxy.isprintable()) or " " in proxy:
+        raise SettingError(f"proxy {proxy!r}: no origin of ASCII; {form}, other letters as xn--…")
+    usual = {"http": 80, "https": 443}[found.scheme]
+    name = f"[{host}]" if ":" in host else host
+    place = name if port in (None, usual) else f"{name}:{port}"
+    return f"{found.scheme}://{place}", place
+
+
+def check_page(settings: PageSettings) -> None:
+    """Refuse a page that strangers could use.
+
+    Raises:
+        SettingError: says what is missing; nothing has begun yet.
+    """
+    # Late: whoever has no page needs no server.
+    from nearfar.service.outputs.web import parse_address
+
+    host, _ = parse_address(settings.address)
+    if settings.proxy:
+        origin_of(settings.proxy)
+    if settings.reader_token_file is not None and settings.token_file is None:
+        raise SettingError(
+            "reader_token_file without token_file: whoever has no token could change all; "
+            "give token_file too"
+        )
+    if settings.token_file is None and not settings.proxy and not is_loopback(host):
+        raise SettingError(
+            f"address {settings.address}: others can reach it; give token_file, or say proxy, "
+            "where a reverse proxy lets in whom it will, or take 127.0.0.1"
+        )
+    check_tokens(settings)
+
+
+def check_tokens(settings: PageSettings) -> None:
+    """Refuse files that hold no token, and one token for both.
+
+    Raises:
+        SettingError: names the file.
+    """
+    files = [path for path in (settings.token_file, settings.reader_token_file) if path is not None]
+    tokens = [token_of(path) for path in files]
+    if len(tokens) == 2 and hmac.compare_digest(*tokens):
+        raise SettingError(f"{files[1]}: the same token as {files[0]}; give readers one of theirs")
+    for path in files:
+        if os.name == "posix" and path.stat().st_mode & OTHERS:
+            warn(f"{path}: others on this computer can read the token; chmod 600 it", str(path))
