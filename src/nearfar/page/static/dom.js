@@ -1,7 +1,10 @@
 // Elements without a library: el("p", { class: "note" }, "text", child, …). A text is never HTML.
+const SVG = new Set(["svg", "path", "g", "line", "rect", "circle", "text", "polyline", "use", "defs", "pattern", "clipPath"]);
+
+const there = (child) => child !== null && child !== undefined && child !== false;
+
 export function el(tag, attributes = {}, ...children) {
-  const svg = ["svg", "path", "g", "line", "rect", "circle", "text", "title", "polyline", "use"];
-  const made = svg.includes(tag) && (attributes.svg ?? tag !== "title")
+  const made = attributes.svg || SVG.has(tag)
     ? document.createElementNS("http://www.w3.org/2000/svg", tag)
     : document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) {
@@ -10,11 +13,16 @@ export function el(tag, attributes = {}, ...children) {
     else if (name === "style") Object.entries(value).forEach(([k, v]) => made.style.setProperty(k, v));
     else made.setAttribute(name, value === true ? "" : value);
   }
-  made.append(...children.flat().filter((child) => child !== null && child !== undefined && child !== false));
+  made.append(...children.flat().filter(there));
   return made;
 }
 
 export function fill(place, ...children) {
-  place.replaceChildren(...children.flat().filter((child) => child !== null && child !== undefined && child !== false));
+  place.replaceChildren(...children.flat().filter(there));
   return place;
+}
+
+// A text that changes only if it must, so that screen readers and the eye are left alone.
+export function write(place, text) {
+  if (place.textContent !== text) place.textContent = text;
 }

@@ -1,0 +1,45 @@
+// All machines as they are now, for whoever shows them.
+import { get, of } from "./api.js";
+
+const kinds = ["machine", "sensor", "drift"];
+export const keyOf = (one) => JSON.stringify([one.machine, one.section]);
+export const labelOf = (one) => one.label ?? (one.section === "00" ? one.machine : `${one.machine} ${one.section}`);
+export const waits = (alarm) => alarm.state === "active" || alarm.state === "cleared";
+
+export class Fleet {
+  constructor() {
+    this.machines = new Map();
+  }
+
+  get all() {
+    return [...this.machines.values()];
+  }
+
+  // Alarms that nobody has answered, newest first.
+  get waiting() {
+    return this.all.flatMap((one) => one.alarms).filter(waits)
+      .sort((a, b) => Date.parse(b.since) - Date.parse(a.since) || b.id - a.id);
+  }
+
+  find(one) {
+    return this.machines.get(keyOf(one));
+  }
+
+  async load() {
+    const { machines } = await get("/machines");
+    this.machines = new Map(machines.map((one) => [keyOf(one), one]));
+  }
+
+  async refresh(one) {
+    this.take(await get(of(one)));
+  }
+
+  // A bulletin knows less of a machine than the list: what it does not say stays.
+  take(said) {
+    const key = keyOf(said);
+    const known = this.machines.get(key);
+    this.machines.set(key, { ...known, ...said, label: said.label ?? known?.label });
+    return known !== undefined;
+  }
+}
+export { kinds };
