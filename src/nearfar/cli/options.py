@@ -180,6 +180,12 @@ def check_stdout(csv: Path | None, as_json: Path | None) -> None:
 # Panels of the help: DATA, SYSTEM, OUTPUT, SPEED.
 DATA, SYSTEM, OUTPUT, SPEED = "Data", "System", "Output", "Speed"
 
+
+def option(panel: str, metavar: str, text: str, *names: str) -> Any:
+    """An option with a value: where the help has it, what stands for the value, what it is for."""
+    return typer.Option(*names, rich_help_panel=panel, metavar=metavar, help=text)
+
+
 Near = Annotated[
     int | None,
     typer.Option(

@@ -11,7 +11,7 @@ from nearfar.cli.options import channels_of
 from nearfar.errors import NearfarError, SettingError
 
 if TYPE_CHECKING:
-    from nearfar.service.plant import PlantSettings, SourceSettings
+    from nearfar.service.plant import PageSettings, PlantSettings, SourceSettings
 
 T = TypeVar("T")
 STDIN, MICROPHONE = "-", "mic:"
@@ -89,12 +89,13 @@ class WatchOptions:
             if name in names:
                 raise SettingError(f"{flag(name)} {why}")
 
-    def plant(self, detector: Path, place: str) -> PlantSettings:
+    def plant(self, detector: Path, place: str, page: PageSettings | None = None) -> PlantSettings:
         """The settings of a watch of one detector and one source.
 
         Args:
             detector: its folder.
             place: a folder, "-" for raw sound on standard input, or mic:NAME.
+            page: of `PageOptions`.
 
         Raises:
             SettingError: an option with an impossible value, or two that contradict each other.
@@ -102,20 +103,40 @@ class WatchOptions:
         """
         from nearfar.service.plant import PlantSettings, machines_of
         from nearfar.service.plant_sources import with_seconds
-        from nearfar.service.plant_values import address, command
 
-        for of, more in MORE_OF.items():
-            if getattr(self, of) is None:
-                self.refuse(more, f"says more of {flag(of)}; give that too, or leave it out")
+        rest = self.rest(page)
         source = self.source(place)
         where = self._detector(detector)
         machines = tuple(
             machines_of(where, self.alarms(), self.machine or "", self.section or "")
         )  # fmt: skip
-        return PlantSettings(
-            machines, (with_seconds(source, machines),), self._history(), self._mqtt(),
-            self.read("metrics", address) or "", self.read("on_alarm", command) or "",
-        )  # fmt: skip
+        return PlantSettings(machines, (with_seconds(source, machines),), **rest)
+
+    def check(self, place: str, page: PageSettings | None) -> None:
+        """Refuse what can be seen to be wrong before there is a detector; as `plant`."""
+        self.rest(page)
+        self.source(place)
+        self.alarms()
+
+    def rest(self, page: PageSettings | None) -> dict[str, Any]:
+        """All of the settings but machines and sources.
+
+        Raises:
+            SettingError: an option with an impossible value, or one that says more of another.
+        """
+        from nearfar.service.plant import check_history
+        from nearfar.service.plant_values import address, command
+
+        for of, more in MORE_OF.items():
+            if getattr(self, of) is None:
+                self.refuse(more, f"says more of {flag(of)}; give that too, or leave it out")
+        history = self._history(page)
+        check_history(history)
+        return {
+            "history": history, "mqtt": self._mqtt(), "page": page,
+            "metrics": self.read("metrics", address) or "",
+            "on_alarm": self.read("on_alarm", command) or "",
+        }  # fmt: skip
 
     def read(self, name: str, reader: Callable[[Any], T]) -> T | None:
         """The value of an option as a plant.toml's reader has it; None where it was not typed.
@@ -123,16 +144,7 @@ class WatchOptions:
         Raises:
             SettingError: it is none, in the shell's words.
         """
-        value = getattr(self, name)
-        if value is None:
-            return None
-        try:
-            return reader(value)
-        except NearfarError as error:
-            said = str(error)
-            raise SettingError(
-                f"{flag(name)} {said}" if "; it is" in said else f"{flag(name)}: {said}"
-            ) from None
+        return read_option(name, getattr(self, name), reader)
 
     def source(self, place: str) -> SourceSettings:
         """Where it hears from.
@@ -204,16 +216,17 @@ class WatchOptions:
         }  # fmt: skip
         return {name: value for name, value in told.items() if value is not None}
 
-    def _history(self) -> Any:
+    def _history(self, page: PageSettings | None) -> Any:
         from nearfar.service.amounts import size
-        from nearfar.service.plant import HistorySettings
+        from nearfar.service.plant import HistorySettings, kept_sound
         from nearfar.service.plant_values import retention
         from nearfar.service.toml_table import one_of
 
         limit = self.read("audio_limit", size)
+        place = self.history or ""
         return HistorySettings(
-            self.history or "", self.read("keep", retention),
-            self.read("keep_audio", one_of(("alarms", "all", "none"))) or "none",
+            place, self.read("keep", retention),
+            self.read("keep_audio", one_of(("alarms", "all", "none"))) or kept_sound(place, page),
             audio_limit=HistorySettings.audio_limit if limit is None else limit,
         )  # fmt: skip
 
@@ -239,6 +252,23 @@ def flag(name: str) -> str:
     ('--keep-audio', '--format')
     """
     return FLAGS.get(name, "--" + name.replace("_", "-"))
+
+
+def read_option(name: str, value: Any, reader: Callable[[Any], T]) -> T | None:
+    """The value of an option as a plant.toml's reader has it; None where it was not typed.
+
+    Raises:
+        SettingError: it is none, in the shell's words.
+    """
+    if value is None:
+        return None
+    try:
+        return reader(value)
+    except NearfarError as error:
+        said = str(error)
+        raise SettingError(
+            f"{flag(name)} {said}" if "; it is" in said else f"{flag(name)}: {said}"
+        ) from None
 
 
 def _number(text: str) -> Any:

@@ -68,8 +68,9 @@ class Desk:
 
     @property
     def normals(self) -> Sequence[Path]:
-        """Folders with normal recordings, to be heard beside a clip."""
-        return self.settings.normals
+        """Folders with normal recordings, to be heard beside a clip; others after a SIGHUP."""
+        page = self.settings if self._backend is None else self._backend.plant.page
+        return (page or self.settings).normals
 
     def key(self, machine: str, section: str | None = None) -> Key:
         """A machine and section that has a detector; the only section where none is said.

@@ -57,8 +57,14 @@ class PageOutput:
         return f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
 
     def start(self) -> None:
-        """Serve; what is served already goes on."""
-        if self._thread.ident is None:
+        """Serve; what is served already goes on.
+
+        Raises:
+            NearfarError: settings that can never work.
+        """
+        if self._server is None:
+            # Made here, so that what is wrong with it is told, and `close` finds it at any time.
+            self._server = self._made()
             self._thread.start()
 
     def tell(self, bulletin: Bulletin) -> None:
@@ -82,10 +88,11 @@ class PageOutput:
         self.desk.close()
         if self._server is not None:
             self._server.should_exit = True
+        if self._thread.ident is not None:
             self._thread.join(patience)
         self._socket.close()
 
-    def _serve(self) -> None:
+    def _made(self) -> uvicorn.Server:
         import uvicorn
 
         from nearfar.page.app import make_app
@@ -95,8 +102,11 @@ class PageOutput:
             server_header=False, timeout_graceful_shutdown=2, http="h11", ws="none",
             proxy_headers=False,
         )  # fmt: skip
-        self._server = uvicorn.Server(config)
-        self._server.run(sockets=[self._socket])
+        return uvicorn.Server(config)
+
+    def _serve(self) -> None:
+        if self._server is not None:
+            self._server.run(sockets=[self._socket])
 
 
 def _listening(address: str) -> socket.socket:

@@ -20,6 +20,7 @@ from nearfar.service.holding import DetectorHold
 from nearfar.service.plant import (
     DetectorSettings,
     MachineSettings,
+    PageSettings,
     PlantSettings,
     SourceSettings,
     usual_seconds,
@@ -162,7 +163,7 @@ def reequip(plant: PlantSettings, old: Equipment, now: Now) -> Equipment:
 
     Raises:
         NearfarError: something cannot be opened; what is in use is as it was.
-        SettingError: another history, which needs a new start.
+        SettingError: another history, or another page, which need a new start.
     """
     if plant.history.place != old.plant.history.place:
         from nearfar.service.history.database import shown
@@ -171,6 +172,7 @@ def reequip(plant: PlantSettings, old: Equipment, now: Now) -> Equipment:
             f"the history is {shown(plant.history.place)} now, {shown(old.plant.history.place)} "
             "before; end this watch and start it again"
         )
+    check_page(plant.page, old.plant.page)
     before = {hold.settings: hold for hold in old.posts.holds()}
     holds = {
         d: before[d] if _still_knows(before.get(d), keys) else DetectorHold(d, keys)
@@ -184,6 +186,19 @@ def reequip(plant: PlantSettings, old: Equipment, now: Now) -> Equipment:
         old, plant=plant, posts=posts, sources=sources, kept=_kept_audio(plant),
         own=outputs_of(plant, now, old.own),
     )  # fmt: skip
+
+
+def check_page(new: PageSettings | None, old: PageSettings | None) -> None:
+    """Refuse another page than the one that is served; its normals may be others.
+
+    Raises:
+        SettingError: it needs a new start.
+    """
+    bare = [None if page is None else replace(page, normals=()) for page in (new, old)]
+    if bare[0] != bare[1]:
+        raise SettingError(
+            "the page is to be served otherwise than it is; end this watch and start it again"
+        )
 
 
 def _still_knows(hold: DetectorHold | None, keys: Sequence[tuple[str, str]]) -> bool:

@@ -65,17 +65,20 @@ class DetectorHold:
         self._amiss: float | None = None  # since when
         self._told = False
 
-    def refresh(self) -> str:
+    def refresh(self, *, at_once: bool = False) -> str:
         """Take over a detector that was put in the place of the old one.
 
         Cheap: a look at one file, at most once in `PAUSE` seconds. While a folder is half written
         or gone the old detector goes on; if that lasts it is told, once.
 
+        Args:
+            at_once: look now, however short a time ago the last look was.
+
         Returns:
             A line to tell, "" where there is nothing new. `turns` tells whether another judges.
         """
         now = monotonic()
-        if now < self._next:
+        if now < self._next and not at_once:
             return ""
         self._next = now + PAUSE
         state = self._now()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -224,6 +225,32 @@ class PlantSettings:
         if section == "00" and len(sections) == 1 and (alone or source.machine):
             section = sections[0]
         return (machine, section) if section in sections else None
+
+
+def is_loopback(address: str) -> bool:
+    """Is HOST:PORT an address that only this computer reaches?
+
+    >>> [is_loopback(a) for a in ("127.0.0.1:80", "[::1]:80", ":80", "localhost:80", "10.1:80")]
+    [True, True, True, True, False]
+    """
+    host = address.rpartition(":")[0].strip("[]").lower()
+    if host in ("", "localhost"):
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def kept_sound(place: str, page: PageSettings | None) -> KeptSound:
+    """Whose sound a history keeps if nobody says: with a page what people want to hear.
+
+    >>> page = PageSettings("127.0.0.1:8080")
+    >>> kept_sound("plant.db", page), kept_sound("plant.db", None), kept_sound("", page)
+    ('alarms', 'none', 'none')
+    """
+    is_beside = page is not None and HistorySettings(place).sound_folder is not None
+    return "alarms" if is_beside else "none"
 
 
 def check_apart(names: Sequence[str], what: str) -> None:

@@ -20,9 +20,11 @@ from nearfar.service.plant import (
     HistorySettings,
     MachineSettings,
     MqttSettings,
+    PageSettings,
     PlantSettings,
     SourceSettings,
     check_history,
+    kept_sound,
     machines_of,
 )
 from nearfar.service.plant_sources import path_from, source_in
@@ -32,6 +34,7 @@ from nearfar.service.plant_values import (
     command,
     gate,
     mqtt_version,
+    origin,
     p_value,
     parted,
     pause,
@@ -59,10 +62,14 @@ def example() -> str:
     return (files("nearfar.service") / "plant.toml").read_text(encoding="utf-8")
 
 
-def read_plant(path: Path) -> PlantSettings:
+def read_plant(path: Path, page: PageSettings | None = None) -> PlantSettings:
     """Read a plant.toml; paths in it are relative to its folder.
 
     Detectors are asked which machines they know, by their index alone.
+
+    Args:
+        path: of the file.
+        page: for a file that says none.
 
     Raises:
         FormatError: all mistakes in it, each a line with file, line, key and the way out.
@@ -79,7 +86,7 @@ def read_plant(path: Path) -> PlantSettings:
         raise FormatError(f"{path}: cannot be read ({error.strerror or error})") from None
     except UnicodeDecodeError:
         raise FormatError(f"{path}: not UTF-8 text; write it anew, in UTF-8") from None
-    return _Plan(TomlText(text, str(path)), path).settings()
+    return _Plan(TomlText(text, str(path)), path, page).settings()
 
 
 @dataclass(eq=False)
@@ -88,6 +95,7 @@ class _Plan:
 
     text: TomlText
     file: Path
+    usual_page: PageSettings | None = None
     faults: list[FormatError] = field(default_factory=list)
     # What is not there at all: a misspelt key is the reason, where there is one.
     missing: list[FormatError] = field(default_factory=list)
@@ -102,7 +110,8 @@ class _Plan:
         top = TomlTable(self.text, (), self.text.data, self.faults, _SECRETS)
         detector = self.detector(top, None)
         alarm = self.alarm(top.table("alarm"), {})
-        history = self.history(top.table("history"))
+        page = self.page(top.table("page")) if "page" in top else self.usual_page
+        history = self.history(top.table("history"), page)
         mqtt = self.mqtt(top.table("mqtt")) if "mqtt" in top else None
         metrics, on_alarm = self.told(top)
         machines = self.machines(top, detector, alarm)
@@ -110,7 +119,7 @@ class _Plan:
         top.done()
         if faults := sorted(self.faults, key=_line_of) or self.missing:
             raise several(faults, f"{self.text.name}: {len(faults)} mistakes")
-        return PlantSettings(machines, sources, history, mqtt, metrics, on_alarm, self.file)
+        return PlantSettings(machines, sources, history, mqtt, metrics, on_alarm, self.file, page)
 
     def path(self, value: Any) -> Path:
         """A path, from the file's folder on."""
@@ -231,12 +240,14 @@ class _Plan:
 
     # ---- where it goes ---------------------------------------------------------------------------
 
-    def history(self, table: TomlTable) -> HistorySettings:
+    def history(self, table: TomlTable, page: PageSettings | None) -> HistorySettings:
         """Where rows are kept."""
+        place = table.take("place", self._database, "")
+        kept = kept_sound(place, page)
         made = HistorySettings(
-            place=table.take("place", self._database, ""),
+            place=place,
             keep=table.take("keep", retention, None),
-            keep_audio=table.take("keep_audio", one_of(("alarms", "all", "none")), "none"),
+            keep_audio=table.take("keep_audio", one_of(("alarms", "all", "none")), kept),
             audio_folder=table.take("audio_folder", self.path, None),
             audio_limit=table.take("audio_limit", size, HistorySettings.audio_limit),
         )
@@ -272,6 +283,23 @@ class _Plan:
         )
         table.done()
         return made
+
+    def page(self, table: TomlTable) -> PageSettings | None:
+        """Where the page is served; None where its address is not said rightly."""
+        listen = table.need("listen", address, "", 'listen = "127.0.0.1:8080"')
+        told: dict[str, Any] = {
+            "token_file": table.take("token_file", self._there, None),
+            "reader_token_file": table.take("reader_token_file", self._there, None),
+            "proxy": table.take("proxy", origin, ""),
+            "normals": tuple(map(self.path, table.take("normals", texts, ()))),
+            "upload_limit": table.take("upload_limit", size, PageSettings.upload_limit),
+        }
+        table.done()
+        try:
+            return PageSettings(listen, **told) if listen else None
+        except SettingError as error:
+            table.fault("listen", f": {error}")
+        return None
 
     def _there(self, value: Any) -> Path:
         path = self.path(value)
