@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from nearfar.cli.options import OUTPUT, option
+from nearfar.cli.options import DATA, OUTPUT, option
 from nearfar.cli.watch_options import flag, read_option
 from nearfar.errors import SettingError
 
@@ -32,7 +32,7 @@ Proxy = Annotated[str | None, option(
     "it says who comes in."
 )]
 Normals = Annotated[list[Path] | None, option(
-    OUTPUT, "FOLDER", "Where the normal recordings are, to be heard beside a clip; repeatable."
+    DATA, "FOLDER", "Where the normal recordings are, to be heard beside a clip; repeatable."
 )]
 UploadLimit = Annotated[str | None, option(
     OUTPUT, "SIZE", "Most that one request may bring; 200 MB if never said."

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -225,21 +224,6 @@ class PlantSettings:
         if section == "00" and len(sections) == 1 and (alone or source.machine):
             section = sections[0]
         return (machine, section) if section in sections else None
-
-
-def is_loopback(address: str) -> bool:
-    """Is HOST:PORT an address that only this computer reaches?
-
-    >>> [is_loopback(a) for a in ("127.0.0.1:80", "[::1]:80", ":80", "localhost:80", "10.1:80")]
-    [True, True, True, True, False]
-    """
-    host = address.rpartition(":")[0].strip("[]").lower()
-    if host in ("", "localhost"):
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def kept_sound(place: str, page: PageSettings | None) -> KeptSound:

@@ -17,7 +17,9 @@ CHANGES = 1200  # requests of an address within a minute that ask for more than 
 # What says nothing of machines; all else is closed, also what somebody adds one day.
 OPEN = {("GET", path) for path in ("/", "/healthz", "/readyz", "/api/about", "/api/v1/about")}
 OPEN |= {("HEAD", path) for _, path in OPEN}
-OPEN |= {(verb, path) for verb in ("POST", "DELETE") for path in ("/api/session", "/api/v1/session")}
+OPEN |= {
+    (verb, path) for verb in ("POST", "DELETE") for path in ("/api/session", "/api/v1/session")
+}
 
 
 class Gate:

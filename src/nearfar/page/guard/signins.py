@@ -82,9 +82,7 @@ class SignIns:
     False
     """
 
-    def __init__(
-        self, settings: PageSettings, clock: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, settings: PageSettings, clock: Callable[[], float] = time.monotonic) -> None:
         # Readers first: should both files come to hold the same token, it is worth the less.
         roles: tuple[tuple[Role, Path | None], ...] = (
             ("reader", settings.reader_token_file), ("operator", settings.token_file),

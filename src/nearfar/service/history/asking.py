@@ -9,6 +9,7 @@ from sqlalchemy import and_, func, not_, or_, select
 
 from nearfar.service.history.changes import Action, AuditRow, ClipLabel, LabelWord
 from nearfar.service.history.connection import Access
+from nearfar.service.history.newer import rows_after
 from nearfar.service.history.questions import (
     HistoryRow,
     Wanted,
@@ -146,6 +147,10 @@ class HistoryQuestions:
     ) -> Iterator[HistoryRow]:
         """Clips with their places, for pages: see `questions.rows_of`."""
         return rows_of(self._access.reading, wanted, newest=newest, beyond=beyond, limit=limit)
+
+    def newer(self, after: int | None, limit: int = 500) -> tuple[int, list[HistoryRow]]:
+        """Rows that were kept since: see `newer.rows_after`."""
+        return rows_after(self._access.reading, after, limit)
 
     def machines(self) -> list[tuple[str, str]]:
         """(machine, section) of all that was ever heard, sorted."""
