@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace as replaced
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
     from nearfar.service.news import StandingAlarm
 
 SCHEMA = 1  # of the JSON; raised when a program that reads it could err
-_ENOUGH = 30 * 86_400.0  # s of a shelf: what is to be silent for longer is to be mended
 
 
 def alarms(
@@ -69,10 +67,12 @@ def alarms(
                  replace=replace)  # fmt: skip
     with needs("plant", "nearfar alarms needs SQLAlchemy"):
         from nearfar.service.history.store import HistoryStore
+    from nearfar.service.incoming import now
+
     store = HistoryStore.open(place, make=False)
     try:
         asked = _act(store, ack or [], shelve or [], unshelve or [], note, seconds)
-        found = [_off_shelf(alarm) for alarm in store.alarms(closed=everything or bool(asked))]
+        found = [alarm.at(now()) for alarm in store.alarms(closed=everything or bool(asked))]
     finally:
         store.close()
     # Also one that was closed by this very command: whoever said so sees what became of it.
@@ -80,15 +80,6 @@ def alarms(
     whole = {"schema": SCHEMA, "alarms": [alarm.as_dict() for alarm in found]}
     if not write_json(as_json, whole):
         _tell(found, everything=everything)
-
-
-def _off_shelf(alarm: StandingAlarm) -> StandingAlarm:
-    """As it is now: where no watch runs nobody ends a shelf whose time is over."""
-    from nearfar.service.incoming import now
-
-    if alarm.shelved_until is None or alarm.shelved_until > now():
-        return alarm
-    return replaced(alarm, shelved_until=None)
 
 
 def _asked(acks: bool, shelves: bool, note: str, lasting: str | None) -> float | None:
@@ -100,12 +91,13 @@ def _asked(acks: bool, shelves: bool, note: str, lasting: str | None) -> float |
     if lasting is None:
         return None
     from nearfar.service.amounts import duration
+    from nearfar.service.news import LONGEST_SHELF
 
     try:
         seconds = duration(lasting)
     except SettingError as error:
         raise SettingError(f"--for {error}") from None
-    if not 0 < seconds <= _ENOUGH:
+    if not 0 < seconds <= LONGEST_SHELF:
         raise SettingError(f"--for {lasting}: a shelf lasts up to 30d, and more than nothing")
     return seconds
 
@@ -123,7 +115,7 @@ def _act(
     at, who = now(), _user()
     until = None if seconds is None else at + timedelta(seconds=seconds)
     asked = (*acks, *shelves, *unshelves)
-    known = {a.id: _off_shelf(a) for a in store.alarms(closed=True)} if asked else {}
+    known = {a.id: a.at(at) for a in store.alarms(closed=True)} if asked else {}
     # Half of a command is hard to say again.
     for number in asked:
         if number not in known:

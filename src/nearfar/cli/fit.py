@@ -6,6 +6,7 @@ The channel order is asked for in fit alone: the detector remembers it.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -267,18 +268,12 @@ def threshold(
     """
     from nearfar.cli import show
     from nearfar.detector.detector import load
-    from nearfar.detector.folder.disk import alone
+    from nearfar.detector.learning import lasting
 
     if false_alarm_rate is None and threshold_by_domain is None:
         show.thresholds(load(detector, types_of(part)), None)
         return
-    # All the while: a fit that saved in between would be undone by what was loaded before it.
-    with alone(detector, make=False):
-        # The self-scores lie in the folder: others of them are taken, and no clip is heard.
-        drawn = load(detector, types_of(part))
-        if false_alarm_rate is not None:
-            drawn = drawn.with_false_alarm_rate(false_alarm_rate)
-        if threshold_by_domain is not None:
-            drawn = drawn.with_threshold_by_domain(threshold_by_domain)
-        drawn.save(detector)
+    # The self-scores lie in the folder: others of them are taken, and no clip is heard.
+    reader = partial(load, detector, types_of(part))
+    drawn = lasting.redraw(reader, detector, false_alarm_rate, threshold_by_domain)
     show.thresholds(drawn, detector)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import glob
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
@@ -37,11 +37,8 @@ from nearfar.errors import DatasetError, SettingError, visible, warn
 from nearfar.system.named import types_of
 
 if TYPE_CHECKING:
-    from nearfar.clips import Clips
     from nearfar.detector.detector import Detector
     from nearfar.detector.learning.lesson import Lesson
-    from nearfar.detector.learning.teaching import Care
-    from nearfar.runtime.runtime import Runtime
 
 SHOWN = 3  # clips of a folder named in a line
 MOST = 12  # names in a line that anybody would type
@@ -118,6 +115,7 @@ def learn(
     """
     from nearfar.clips import Clips
     from nearfar.detector.detector import load
+    from nearfar.detector.learning import lasting
     from nearfar.detector.learning.teaching import Care
 
     _check(data, forget=forget, log=log)
@@ -131,7 +129,7 @@ def learn(
         _show_log(reader(late=True), detector)
         return
     if forget:
-        _show(*_forgotten(reader, detector, data or (), machine, section), detector)
+        _show(*lasting.forget(reader, detector, data or (), machine, section), detector)
         return
     opened = Clips.open(
         [Path(one) for one in data or ()], split="train", machine=machine,
@@ -141,41 +139,8 @@ def learn(
     told = {"machine": machine, "section": section, "domain": domain.value if domain else None}
     care = Care(skip_bad, accept_suspects, exclude_suspects)
     with Session(workers, cache, device, batch_size) as session:
-        before, after = _learnt(reader, detector, opened, told, care, session.runtime)
+        before, after = lasting.teach(reader, detector, opened, told, care, session.runtime)
     _show(before, after, detector)
-
-
-def _forgotten(
-    reader: Callable[..., Detector], folder: Path, names: Sequence[str], machine: str | None,
-    section: str | None,
-) -> tuple[Detector, Detector]:  # fmt: skip
-    """The detector before and after."""
-    from nearfar.detector.folder.disk import alone
-
-    with alone(folder, make=False):
-        before = reader()
-        after = before.forget(list(names), machine=machine, section=section)
-        after.save(folder)
-    return before, after
-
-
-def _learnt(
-    reader: Callable[..., Detector], folder: Path, clips: Clips, told: dict[str, str | None],
-    care: Care, runtime: Runtime,
-) -> tuple[Detector, Detector]:  # fmt: skip
-    """The detector before and after."""
-    from nearfar.detector.folder.disk import alone
-
-    # Heard before the folder is locked: that may take minutes, and another waits for one.
-    there = reader(late=True)
-    hearing = there.hear_new(clips, runtime, skip_bad=care.skip_bad, **told)
-    with alone(folder, make=False):
-        before = reader()
-        if before.chains != there.chains or before.order != there.order:
-            raise SettingError(f"{folder}: was replaced while clips were heard; run it again")
-        after = before.taught(hearing, runtime, care)
-        after.save(folder)
-    return before, after
 
 
 def _check(data: Sequence[str] | None, *, forget: bool, log: bool) -> None:
@@ -188,6 +153,7 @@ def _check(data: Sequence[str] | None, *, forget: bool, log: bool) -> None:
 
 def _show(before: Detector, after: Detector, folder: Path) -> None:
     """What came of it, a few lines a machine."""
+    from nearfar.detector.learning import lasting
     from nearfar.text import called, counted
 
     new = after.lessons[len(before.lessons) :]
@@ -202,8 +168,8 @@ def _show(before: Detector, after: Detector, folder: Path) -> None:
         )
         for line in _by_domain(before, after, (one.machine, one.section)):
             say(f"  {line}")
-        if one.verb == "learnt":
-            _warn_of_unjudged(before, after, one)
+        for line in lasting.unjudged(before, after, one):
+            warn(line)
         drift = after.drift(one.machine, one.section)
         if drift is not None and drift.reasons:
             warn(f"{called(one.machine, one.section)}: {drift.told}")
@@ -212,20 +178,6 @@ def _show(before: Detector, after: Detector, folder: Path) -> None:
     undo = _undo(after, new, folder) if new[0].verb == "learnt" else _again(before, new, folder)
     say(visible(f"undo: {undo}"))
     ledger.files.append(visible(str(folder)))
-
-
-def _warn_of_unjudged(before: Detector, after: Detector, lesson: Lesson) -> None:
-    """Say of clips learnt that nothing but their looks was judged: too few are known."""
-    from nearfar.detector.learning.suspicion import unjudged
-
-    key = (lesson.machine, lesson.section)
-    new = {digest for _, digest in lesson.clips}
-    is_new = [clip.digest in new for clip in after.sections[key].clips]
-    for domain in ("source", "target"):
-        if (after.sections[key].of_domain(domain) & is_new).any() and (
-            line := unjudged(key, before.sections[key], domain)
-        ):
-            warn(line)
 
 
 def _by_domain(before: Detector, after: Detector, key: tuple[str, str]) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from typing import Any, Literal, Protocol
 
@@ -13,6 +13,7 @@ from nearfar.service.observation import Observation
 AlarmKind = Literal["machine", "sensor", "drift"]
 # Words of ISA-18.2 and OPC UA Part 9. A cleared alarm that nobody has acknowledged still waits.
 AlarmVerb = Literal["raised", "cleared", "acknowledged", "shelved", "unshelved"]
+LONGEST_SHELF = 30 * 86_400.0  # s: what is to be silent for longer is to be mended
 AlarmWord = Literal["active", "acknowledged", "cleared", "shelved", "closed"]
 
 
@@ -70,6 +71,12 @@ class StandingAlarm:
         if self.cleared is None:
             return "active" if self.acknowledged is None else "acknowledged"
         return "cleared" if self.acknowledged is None else "closed"
+
+    def at(self, moment: datetime) -> StandingAlarm:
+        """As it is then: where no watch runs nobody ends a shelf whose time is over."""
+        if self.shelved_until is None or self.shelved_until > moment:
+            return self
+        return replace(self, shelved_until=None)
 
     def as_dict(self) -> dict[str, Any]:
         """Flat, for JSON."""

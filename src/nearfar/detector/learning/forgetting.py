@@ -103,7 +103,7 @@ def found(sections: Mapping[Key, Section], name: str) -> list[tuple[Key, Trainin
 
 def _only(same: list[tuple[Key, TrainingClip]], name: str) -> list[tuple[Key, TrainingClip]]:
     """One clip, or an error that tells how to say which."""
-    if len(same) > 1 and (heard := _digests_of(Path(name))):
+    if len(same) > 1 and (heard := digests_of(Path(name))):
         same = [pair for pair in same if pair[1].digest in heard] or same
     owners = sorted({key for key, _ in same})
     if len(owners) > 1:
@@ -120,7 +120,7 @@ def _only(same: list[tuple[Key, TrainingClip]], name: str) -> list[tuple[Key, Tr
     return same
 
 
-def _digests_of(path: Path) -> set[str]:
+def digests_of(path: Path) -> set[str]:
     """sha256 of the sound of a file, as any detector may have heard it; none where it is none."""
     found: set[str] = set()
     if not os.path.isfile(path):  # a Path raises where nobody may look

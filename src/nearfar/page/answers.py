@@ -1,0 +1,209 @@
+"""What people say of clips: normal, which is learnt, or a fault, which is kept; and taken back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from nearfar.clips.clip import Clip
+from nearfar.errors import StorageError
+from nearfar.page.audited import audited
+from nearfar.page.desk import Desk
+from nearfar.page.guard.visitor import Visitor
+from nearfar.page.hub import Message
+from nearfar.page.recordings import find_recording
+from nearfar.page.refusal import Refusal
+from nearfar.page.replies import SCHEMA
+from nearfar.page.teaching import taught, untaught
+from nearfar.service.history.changes import Label
+from nearfar.service.history.questions import HistoryRow
+from nearfar.service.incoming import now
+from nearfar.service.labelled import LabelledSound
+from nearfar.service.outputs.said import one_line_json
+from nearfar.service.plant import Key
+from nearfar.text import called
+
+Word = Literal["normal", "fault"]
+
+
+@dataclass(frozen=True)
+class Saying:
+    """What a person says of a clip.
+
+    >>> Saying("kim").learn
+    True
+    """
+
+    who: str = ""
+    note: str = ""
+    learn: bool = True  # of a normal one: shall the detector learn it?
+    domain: str | None = None  # of one to be learnt that does not say it
+
+
+def row_of(desk: Desk, key: Key, digest: str) -> HistoryRow:
+    """The clip with this sound.
+
+    Raises:
+        Refusal: nothing of it was heard.
+    """
+    found = desk.store.row(*key, digest)
+    if found is None:
+        raise Refusal(404, f"{called(*key)}: no clip {digest[:12]!r} in the history")
+    return found
+
+
+def call_normal(
+    desk: Desk, visitor: Visitor, key: Key, digest: str, said: Saying
+) -> dict[str, Any]:  # fmt: skip
+    """A clip is normal: its label, and what the detector has learnt of it, if it shall.
+
+    Raises:
+        Refusal: no such clip, one that has a label or is known already, whose sound is gone, or
+            that is no sound of a running machine.
+        NearfarError: it cannot be heard or kept; nothing is half done.
+    """
+    with audited(desk, visitor, "call normal", _about(key, digest), said.who):
+        row = _unlabelled(desk, key, digest)
+        if said.learn and row.observation.status != "judged":
+            raise Refusal(409, f"{row.observation.name}: was not judged ({row.observation.status})"
+                          "; nothing is to be learnt of it, but it can be called normal without")  # fmt: skip
+        with ExitStack() as whole:
+            clip = whole.enter_context(_kept(desk, row))
+            learnt = None
+            if said.learn:
+                settings = desk.hold(key).settings
+                learnt = whole.enter_context(
+                    taught(settings, clip, row.observation.name, key, said.domain)
+                )
+            # Last, so that what is not written down is not learnt either.
+            label = _labelled(desk, row, "normal", said)
+    if learnt is not None:
+        desk.backend.renewed()
+    _tell(desk, label)
+    return {"label": label.as_dict(), "learnt": learnt}
+
+
+def call_fault(
+    desk: Desk, visitor: Visitor, key: Key, digest: str, said: Saying
+) -> dict[str, Any]:  # fmt: skip
+    """A clip is of a fault: its sound is kept with its label.
+
+    Raises:
+        Refusal: no such clip, one that has a label already, or whose sound is gone.
+        NearfarError: it cannot be kept; nothing is half done.
+    """
+    with audited(desk, visitor, "call a fault", _about(key, digest), said.who):
+        row = _unlabelled(desk, key, digest)
+        with _kept(desk, row):
+            label = _labelled(desk, row, "fault", replace(said, learn=False))
+    _tell(desk, label)
+    return {"label": label.as_dict()}
+
+
+def take_back(desk: Desk, visitor: Visitor, key: Key, digest: str, who: str) -> dict[str, Any]:
+    """Undo a label; what was learnt is forgotten, to the byte.
+
+    Raises:
+        Refusal: it has no label, or the detector would know too few clips.
+        NearfarError: detector or history cannot be written; all is as it was.
+    """
+    with audited(desk, visitor, "take back", _about(key, digest), who):
+        label = desk.store.label_of(*key, digest)
+        if label is None:
+            raise Refusal(409, f"{called(*key)}: {digest[:12]!r} has no label; nothing to undo")
+        with ExitStack() as whole:
+            if label.learnt:
+                known = _known_by(desk, label)
+                whole.enter_context(untaught(desk.hold(key).settings, known, key))
+            undone = desk.store.unlabel(*key, digest, who, now())
+        folder = _sound_or_none(desk)
+        if folder is not None and not desk.store.labels(digests=[digest]):
+            with suppress(StorageError):  # undone it is, and a file too many harms nobody
+                folder.remove(digest)
+    if label.learnt:
+        desk.backend.renewed()
+    _tell(desk, label, stands=False)
+    return {"label": (undone or label).as_dict()}
+
+
+def labelled_sound(desk: Desk) -> LabelledSound:
+    """Where the sound of labelled clips is kept.
+
+    Raises:
+        Refusal: nowhere, for the history is in memory or on a server.
+    """
+    found = _sound_or_none(desk)
+    if found is None:
+        raise Refusal(409, "the sound of labelled clips can be kept nowhere; keep the history in a "
+                      "file, or say audio_folder in plant.toml")  # fmt: skip
+    return found
+
+
+def _sound_or_none(desk: Desk) -> LabelledSound | None:
+    folder = desk.backend.plant.history.labelled_folder
+    return None if folder is None else LabelledSound(folder)
+
+
+def _unlabelled(desk: Desk, key: Key, digest: str) -> HistoryRow:
+    """A clip that nobody has called anything; a label is never replaced unasked.
+
+    Raises:
+        Refusal: no such clip, or it has one.
+    """
+    row = row_of(desk, key, digest)
+    label = desk.store.label_of(*key, digest)
+    if label is not None:
+        word = "a fault" if label.label == "fault" else "normal" + ", and learnt" * label.learnt
+        by = f" by {label.who}" if label.who else ""
+        raise Refusal(409, f"{row.observation.name}: was called {word}{by} already; take that back "
+                      "first")  # fmt: skip
+    return row
+
+
+@contextmanager
+def _kept(desk: Desk, row: HistoryRow) -> Iterator[Clip]:
+    """The clip, whose sound is kept; what the body raises removes it if it was not there before."""
+    folder, digest = labelled_sound(desk), row.observation.digest
+    clip = find_recording(desk, row).clip
+    fresh = folder.keep(digest, clip, desk.hold(row.observation.key).detector.order)
+    try:
+        yield clip
+    except BaseException:
+        if fresh:
+            with suppress(StorageError):
+                folder.remove(digest)
+        raise
+
+
+def _labelled(desk: Desk, row: HistoryRow, word: Word, said: Saying) -> Label:
+    seen = row.observation
+    label = Label(
+        0, *seen.key, seen.digest, word, now(), who=said.who, note=said.note,
+        learnt=said.learn, name=seen.name,
+    )  # fmt: skip
+    return replace(label, id=desk.store.label(label))
+
+
+def _known_by(desk: Desk, label: Label) -> set[str]:
+    """Digests that a detector may know a clip by: one of one channel hears less of it."""
+    from nearfar.detector.learning.forgetting import digests_of
+
+    folder = _sound_or_none(desk)
+    copy = None if folder is None else folder.path(label.digest)
+    return {label.digest} | (set() if copy is None else digests_of(copy))
+
+
+def _about(key: Key, digest: str) -> str:
+    return f"{called(*key)}: clip {digest[:64]}"
+
+
+def _tell(desk: Desk, label: Label, *, stands: bool = True) -> None:
+    """All who look."""
+    said = {
+        "schema": SCHEMA, "machine": label.machine, "section": label.section,
+        "digest": label.digest, "label": label.label if stands else None,
+        "learnt": label.learnt and stands,
+    }  # fmt: skip
+    desk.hub.send(Message("label", one_line_json(said)))

@@ -1,0 +1,77 @@
+"""What people say of alarms on the page: acknowledged, shelved, unshelved, noted."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from nearfar.errors import SettingError
+from nearfar.page.audited import audited
+from nearfar.page.desk import Desk
+from nearfar.page.guard.visitor import Visitor
+from nearfar.page.refusal import Refusal
+from nearfar.service.history.changes import Action, PersonVerb, is_closed
+from nearfar.service.incoming import now
+from nearfar.service.news import StandingAlarm
+
+if TYPE_CHECKING:
+    from nearfar.service.history.store import HistoryStore
+
+VERBS: dict[PersonVerb, str] = {
+    "acknowledged": "acknowledge", "shelved": "shelve", "unshelved": "unshelve", "noted": "note",
+}  # fmt: skip
+
+
+def alarms_now(store: HistoryStore, closed: bool = False) -> list[StandingAlarm]:
+    """Alarms as they are at this moment, by number; closed ones too if asked for."""
+    moment = now()
+    # Off its shelf one may be closed that was not while it was shelved.
+    found = [alarm.at(moment) for alarm in store.alarms(closed)]
+    return [alarm for alarm in found if closed or alarm.word != "closed"]
+
+
+def act(
+    desk: Desk, visitor: Visitor, number: int, verb: PersonVerb, note: str, who: str,
+    hours: float = 0.0,
+) -> StandingAlarm:  # fmt: skip
+    """Keep what a person says of an alarm, which the watch takes up within a second.
+
+    Of two who acknowledge at once the second changes nothing: the first time and note stand.
+
+    Args:
+        desk: of the page.
+        visitor: who asks.
+        number: of the alarm.
+        verb: what they say.
+        note: why, for others.
+        who: what they said their name is.
+        hours: of a shelf.
+
+    Returns:
+        The alarm as it is then.
+
+    Raises:
+        Refusal: no such alarm, or one that is closed.
+        StorageError: it was not written.
+    """
+    with audited(desk, visitor, VERBS[verb], f"alarm {number}", who):
+        _standing(desk.store, number)
+        at = now()
+        until = at + timedelta(hours=hours) if verb == "shelved" else None
+        try:
+            desk.store.act(Action(0, number, verb, at, note, until, who))
+        except SettingError:  # closed, or pruned, since it was looked at
+            raise Refusal(409, is_closed(number)) from None
+    return _found(desk.store, number)
+
+
+def _standing(store: HistoryStore, number: int) -> None:
+    if _found(store, number).word == "closed":
+        raise Refusal(409, is_closed(number))
+
+
+def _found(store: HistoryStore, number: int) -> StandingAlarm:
+    found = next((a for a in alarms_now(store, closed=True) if a.id == number), None)
+    if found is None:
+        raise Refusal(404, f"no alarm {number}; the page lists those there are")
+    return found
