@@ -72,7 +72,7 @@ def alarms(
     store = HistoryStore.open(place, make=False)
     try:
         asked = _act(store, ack or [], shelve or [], unshelve or [], note, seconds)
-        found = [alarm.at(now()) for alarm in store.alarms(closed=everything or bool(asked))]
+        found = [alarm.as_of(now()) for alarm in store.alarms(closed=everything or bool(asked))]
     finally:
         store.close()
     # Also one that was closed by this very command: whoever said so sees what became of it.
@@ -115,7 +115,7 @@ def _act(
     at, who = now(), _user()
     until = None if seconds is None else at + timedelta(seconds=seconds)
     asked = (*acks, *shelves, *unshelves)
-    known = {a.id: a.at(at) for a in store.alarms(closed=True)} if asked else {}
+    known = {a.id: a.as_of(at) for a in store.alarms(closed=True)} if asked else {}
     # Half of a command is hard to say again.
     for number in asked:
         if number not in known:

@@ -26,7 +26,7 @@ def alarms_now(store: HistoryStore, closed: bool = False) -> list[StandingAlarm]
     """Alarms as they are at this moment, by number; closed ones too if asked for."""
     moment = now()
     # Off its shelf one may be closed that was not while it was shelved.
-    found = [alarm.at(moment) for alarm in store.alarms(closed)]
+    found = [alarm.as_of(moment) for alarm in store.alarms(closed)]
     return [alarm for alarm in found if closed or alarm.word != "closed"]
 
 

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 from nearfar.clips.clip import Clip
 from nearfar.errors import (
     DatasetError,
-    NearfarError,
     NearfarWarning,
     SettingError,
     in_shell,

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -12,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from nearfar.clips.clip import Clip, parse_name
 from nearfar.clips.export.written import put
-from nearfar.errors import AudioError
 from nearfar.files import HALF, atomic_file, storage_errors
 from nearfar.sound.audio import ChannelOrder
 from nearfar.text import counted

@@ -72,7 +72,7 @@ class StandingAlarm:
             return "active" if self.acknowledged is None else "acknowledged"
         return "cleared" if self.acknowledged is None else "closed"
 
-    def at(self, moment: datetime) -> StandingAlarm:
+    def as_of(self, moment: datetime) -> StandingAlarm:
         """As it is then: where no watch runs nobody ends a shelf whose time is over."""
         if self.shelved_until is None or self.shelved_until > moment:
             return self
