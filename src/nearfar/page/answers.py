@@ -13,7 +13,7 @@ from nearfar.page.audited import audited
 from nearfar.page.desk import Desk
 from nearfar.page.guard.visitor import Visitor
 from nearfar.page.hub import Message
-from nearfar.page.recordings import find_recording
+from nearfar.page.recordings import find_recording, row_of
 from nearfar.page.refusal import Refusal
 from nearfar.page.replies import SCHEMA
 from nearfar.page.teaching import taught, untaught
@@ -42,18 +42,6 @@ class Saying:
     domain: str | None = None  # of one to be learnt that does not say it
 
 
-def row_of(desk: Desk, key: Key, digest: str) -> HistoryRow:
-    """The clip with this sound.
-
-    Raises:
-        Refusal: nothing of it was heard.
-    """
-    found = desk.store.row(*key, digest)
-    if found is None:
-        raise Refusal(404, f"{called(*key)}: no clip {digest[:12]!r} in the history")
-    return found
-
-
 def call_normal(
     desk: Desk, visitor: Visitor, key: Key, digest: str, said: Saying
 ) -> dict[str, Any]:  # fmt: skip
@@ -67,8 +55,11 @@ def call_normal(
     with audited(desk, visitor, "call normal", _about(key, digest), said.who):
         row = _unlabelled(desk, key, digest)
         if said.learn and row.observation.status != "judged":
-            raise Refusal(409, f"{row.observation.name}: was not judged ({row.observation.status})"
-                          "; nothing is to be learnt of it, but it can be called normal without")  # fmt: skip
+            raise Refusal(
+                409,
+                f"{row.observation.name}: was not judged ({row.observation.status}), so nothing is "
+                "to be learnt of it; call it normal without",
+            )
         with ExitStack() as whole:
             clip = whole.enter_context(_kept(desk, row))
             learnt = None
@@ -152,7 +143,7 @@ def _unlabelled(desk: Desk, key: Key, digest: str) -> HistoryRow:
     Raises:
         Refusal: no such clip, or it has one.
     """
-    row = row_of(desk, key, digest)
+    row = row_of(desk, *key, digest)
     label = desk.store.label_of(*key, digest)
     if label is not None:
         word = "a fault" if label.label == "fault" else "normal" + ", and learnt" * label.learnt

@@ -18,12 +18,18 @@ from nearfar.page.guard.gate import Gate
 from nearfar.page.replies import Failure, invalid, refused, unknown
 from nearfar.page.routes import (
     alarms_api,
+    answers_api,
+    audit_api,
     events_api,
+    labels_api,
     machines_api,
+    threshold_api,
 )
 from nearfar.version import __version__
 
-ROUTES = (machines_api, alarms_api, events_api)
+ROUTES = (
+    machines_api, threshold_api, answers_api, labels_api, alarms_api, events_api, audit_api,
+)  # fmt: skip
 STATIC = Path(str(files("nearfar.page") / "static"))
 FAILURES: dict[int | str, dict[str, object]] = {
     code: {"model": Failure} for code in (401, 403, 404, 409, 413, 422, 429, 503)

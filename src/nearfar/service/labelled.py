@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from nearfar.clips.clip import Clip, parse_name
 from nearfar.clips.export.written import put
 from nearfar.files import HALF, atomic_file, storage_errors
+from nearfar.sound import audio as sound
 from nearfar.sound.audio import ChannelOrder
 from nearfar.text import counted
 
@@ -51,16 +52,15 @@ class LabelledSound:
         """
         if self.path(digest) is not None:
             return False
-        suffix = clip.path.suffix.lower()
-        anew = _is_part(clip)
+        suffix, anew = clip.path.suffix.lower(), _is_part(clip, order)
         name = f"{digest}{'.wav' if anew or not suffix[1:].isalnum() else suffix}"
+        # What is written anew has its first channel near; who reads it has one order for all.
+        asked = _turned(clip) if anew and order == "far-near" else clip
         with storage_errors(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
             with TemporaryDirectory(prefix=".", suffix=HALF, dir=self.folder) as half:
                 made = Path(half, name)
-                put(clip, made, order, link=False, rewritten=anew)
-                if anew and order == "far-near":  # who reads it has that order of all files
-                    _swap(made)
+                put(asked, made, order, link=False, rewritten=anew)
                 with made.open("rb") as file, atomic_file(self.folder / name) as there:
                     shutil.copyfileobj(file, there)
         return True
@@ -77,18 +77,23 @@ class LabelledSound:
                 path.unlink(missing_ok=True)
 
 
-def _is_part(clip: Clip) -> bool:
-    """Is it no whole file in the usual order of channels?"""
-    whole = replace(clip, start=0.0, stop=None, far=None, channels=None, salvage=False)
-    return clip != whole
+def _is_part(clip: Clip, order: ChannelOrder) -> bool:
+    """Is it no whole file that reads as it was heard, by the order of channels alone?"""
+    if clip != replace(clip, start=0.0, stop=None, far=None, salvage=False):
+        return True
+    if clip.channels is None or clip.channels == order:
+        return False
+    usual = {"near-far": (1, 2), "far-near": (2, 1)}
+    own = isinstance(order, str) and clip.channels == usual[order]
+    return not own or sound.channels(clip.path) > 2
 
 
-def _swap(path: Path) -> None:
-    import soundfile
-
-    audio, rate = soundfile.read(path, dtype="float32", always_2d=True)
-    subtype = soundfile.info(path).subtype
-    soundfile.write(path, audio[:, ::-1], rate, subtype=subtype, format="WAV")
+def _turned(clip: Clip) -> Clip:
+    """The same with near for far."""
+    if clip.far is not None:
+        return replace(clip, path=clip.far, far=clip.path, channels=None)
+    near, far = clip.channels or (2, 1)
+    return replace(clip, channels=(far, near)) if sound.channels(clip.path) > 1 else clip
 
 
 @dataclass(frozen=True)

@@ -3,14 +3,75 @@
 from __future__ import annotations
 
 from fastapi import APIRouter, Response
+from pydantic import BaseModel, Field
 
 from nearfar.page.asked import AtDesk
+from nearfar.page.guard.visitor import Operator
 from nearfar.page.replies import as_json
+from nearfar.page.shelving import act, alarms_now
+from nearfar.service.news import LONGEST_SHELF
 
 router = APIRouter(tags=["alarms"])
+NAME, WORDS = 80, 2000  # characters
+
+
+class Who(BaseModel):
+    """Who says it.
+
+    >>> Who().who
+    ''
+    """
+
+    who: str = Field("", max_length=NAME, description="Their name, as they typed it.")
+
+
+class Remark(Who):
+    """What somebody says of an alarm.
+
+    >>> Remark(note="bearing greased", who="kim").note
+    'bearing greased'
+    """
+
+    note: str = Field("", max_length=WORDS, description="Why, for others.")
+
+
+class Shelf(Remark):
+    """For how long nobody is to be told.
+
+    >>> Shelf(hours=2).hours
+    2.0
+    """
+
+    hours: float = Field(gt=0, le=LONGEST_SHELF / 3600, allow_inf_nan=False)
 
 
 @router.get("/alarms")
 def alarms(desk: AtDesk, closed: bool = False) -> Response:
     """Alarms that need a person, by number; closed ones too if asked for."""
-    return as_json({"alarms": [alarm.as_dict() for alarm in desk.store.alarms(closed)]})
+    return as_json({"alarms": [alarm.as_dict() for alarm in alarms_now(desk.store, closed)]})
+
+
+@router.post("/alarms/{number}/acknowledge")
+def acknowledge(desk: AtDesk, visitor: Operator, number: int, said: Remark) -> Response:
+    """Somebody looks after it. Acknowledged once, it keeps its first time and note."""
+    alarm = act(desk, visitor, number, "acknowledged", said.note, said.who)
+    return as_json({"alarm": alarm.as_dict()})
+
+
+@router.post("/alarms/{number}/shelve")
+def shelve(desk: AtDesk, visitor: Operator, number: int, said: Shelf) -> Response:
+    """Tell nobody of it, nor of it raised again, for so many hours, up to 720."""
+    alarm = act(desk, visitor, number, "shelved", said.note, said.who, said.hours)
+    return as_json({"alarm": alarm.as_dict()})
+
+
+@router.post("/alarms/{number}/unshelve")
+def unshelve(desk: AtDesk, visitor: Operator, number: int, said: Who) -> Response:
+    """Tell of it again."""
+    return as_json({"alarm": act(desk, visitor, number, "unshelved", "", said.who).as_dict()})
+
+
+@router.post("/alarms/{number}/note")
+def note(desk: AtDesk, visitor: Operator, number: int, said: Remark) -> Response:
+    """Write something down beside it, for others."""
+    return as_json({"alarm": act(desk, visitor, number, "noted", said.note, said.who).as_dict()})

@@ -2,34 +2,93 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
+from typing import Annotated
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Header
 from fastapi.responses import StreamingResponse
+from starlette.concurrency import run_in_threadpool
+from starlette.types import Send
 
 from nearfar.page.asked import AtDesk
-from nearfar.page.hub import Hub, Message
+from nearfar.page.desk import Desk
+from nearfar.page.hub import Message
 from nearfar.page.refusal import Refusal
+from nearfar.page.replies import SCHEMA
+from nearfar.page.routes.machines_api import all_states
+from nearfar.service.news import AlarmEvent
+from nearfar.service.outputs.said import one_line_json
 
 router = APIRouter(tags=["events"])
+REPLAYED = 1000  # events; who was away for longer is shown how all is, and the history has them
+TAKEN = 30.0  # s in which a listener must take what it is sent
 
 
-@router.get("/events")
-async def events(request: Request, desk: AtDesk) -> StreamingResponse:
-    """What happens, as it happens: `bulletin` for each clip and each change of a machine."""
-    if desk.hub.is_full:
+class EventStream(StreamingResponse):
+    """A stream whose listener is let go where it takes nothing, though its connection stands.
+
+    >>> EventStream.media_type
+    'text/event-stream'
+    """
+
+    media_type = "text/event-stream"
+
+    async def stream_response(self, send: Send) -> None:
+        """Send piece by piece, each within `TAKEN` seconds."""
+
+        async def in_time(message: object) -> None:
+            await asyncio.wait_for(send(message), TAKEN)  # type: ignore[arg-type]
+
+        try:
+            await super().stream_response(in_time)
+        except TimeoutError:
+            return  # nobody to tell it: the server closes what has no end
+
+
+@router.get("/events", response_class=EventStream)
+async def events(
+    desk: AtDesk,
+    last: Annotated[str, Header(alias="Last-Event-ID", max_length=40)] = "",
+) -> EventStream:
+    """What happens, as it happens.
+
+    First `now`, how all machines are; with Last-Event-ID then `event`, each alarm's event since
+    that one, 1,000 at most; then `bulletin` for each clip and each change of a machine, and
+    `label`, `threshold` and `setup` for what people do.
+    """
+    if desk.hub.is_full or desk.hub.is_closed:
         raise Refusal(503, "too many listen already; close some pages")
-    return StreamingResponse(
-        _lines(desk.hub), media_type="text/event-stream",
-        headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
-    )  # fmt: skip
+    after = int(last) if last.isascii() and last.isdecimal() else None
+    return EventStream(_lines(desk, after), headers={"Cache-Control": "no-store",
+                                                     "X-Accel-Buffering": "no"})  # fmt: skip
 
 
-async def _lines(hub: Hub) -> AsyncIterator[str]:
-    with hub.listening() as listener:
-        yield ": listening\n\n"
+async def _lines(desk: Desk, after: int | None) -> AsyncIterator[str]:
+    # Listening comes first: what happens while the past is read is in the queue.
+    with desk.hub.listening() as listener:
+        for message in await run_in_threadpool(_past, desk, after):
+            yield as_lines(message)
+        if desk.hub.is_closed:
+            return
         async for message in listener.messages():
             yield as_lines(message)
+
+
+def _past(desk: Desk, after: int | None) -> list[Message]:
+    """How all is, and what happened since an event."""
+    if not desk.is_ready:
+        return [Message("now", one_line_json({"schema": SCHEMA, "machines": []}))]
+    last = desk.store.highest()[1]
+    missed = [] if after is None else desk.store.events(max(after, last - REPLAYED))
+    states = one_line_json({"schema": SCHEMA, "machines": all_states(desk)})
+    # Its number is that of the last event: who comes again after it has missed nothing before.
+    now = Message("now", states, None if missed else last)
+    return [now, *map(_message, missed[-REPLAYED:])]
+
+
+def _message(event: AlarmEvent) -> Message:
+    return Message("event", one_line_json({"schema": SCHEMA} | event.as_dict()), event.id)
 
 
 def as_lines(message: Message) -> str:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from fastapi import APIRouter, Response
 
 from nearfar.page.asked import AtDesk, OfMachine
+from nearfar.page.desk import Desk
 from nearfar.page.replies import as_json
 from nearfar.service.news import MachineNow
 from nearfar.service.outputs.said import machine_said
 from nearfar.service.plant import Key
+from nearfar.text import called
 
 router = APIRouter(tags=["machines"])
 
@@ -18,16 +21,23 @@ router = APIRouter(tags=["machines"])
 @router.get("/machines")
 def machines(desk: AtDesk) -> Response:
     """All machines and their state; alarms that are not closed are with them."""
-    now = desk.backend.now
-    return as_json({"machines": [machine_said(one) for one in now.machines.values()]})
+    return as_json({"machines": all_states(desk)})
 
 
 @router.get("/machines/{machine}")
 def machine(desk: AtDesk, key: OfMachine) -> Response:
     """One machine and its state."""
-    return as_json(state_of(desk.backend.now.machines, key))
+    return as_json(state_of(desk, desk.backend.now.machines, key))
 
 
-def state_of(known: Any, key: Key) -> dict[str, Any]:
+def all_states(desk: Desk) -> list[dict[str, Any]]:
+    """How all are that can be judged, heard of or not."""
+    known = desk.backend.now.machines
+    return [state_of(desk, known, key) for key in desk.backend.holds]
+
+
+def state_of(desk: Desk, known: Mapping[Key, MachineNow], key: Key) -> dict[str, Any]:
     """How a machine is; one that nothing was heard of yet is unknown."""
-    return machine_said(known.get(key) or MachineNow(*key, clips=0))
+    now = known.get(key) or MachineNow(*key, clips=0)
+    rate = desk.hold(key).detector.false_alarm_rate
+    return machine_said(now) | {"label": called(*key), "threshold_p": rate}

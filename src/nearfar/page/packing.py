@@ -1,0 +1,61 @@
+"""Labelled clips as one zip: a DCASE data set, made on disk and bounded."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import zipfile
+from pathlib import Path
+
+from nearfar.clips.export.dcase import dcase_places
+from nearfar.errors import DatasetError
+from nearfar.files import storage_errors
+from nearfar.page.answers import labelled_sound
+from nearfar.page.desk import Desk
+from nearfar.page.refusal import Refusal
+from nearfar.service.labelled import labelled_clips
+
+MOST = 2_000_000_000  # bytes of one zip
+_HEAD = (
+    "Clips that people labelled, as a DCASE data set: MACHINE/test/section_SS_…. Evaluate with "
+    "nearfar evaluate DETECTOR FOLDER."
+)
+
+
+def packed(desk: Desk, most: int = MOST) -> Path:
+    """The labelled clips of the history as a zip in a file that the caller removes.
+
+    Args:
+        desk: of the page.
+        most: bytes of sound.
+
+    Raises:
+        Refusal: there are none, or too many for a zip.
+        StorageError: there is no room for it.
+    """
+    folder = labelled_sound(desk).folder
+    found = labelled_clips(desk.store, folder)
+    if not found.clips:
+        why = "; ".join(found.told)
+        raise Refusal(404, "no labelled clip to evaluate on" + (f": {why}" if why else
+                      "; call some normal or a fault first"))  # fmt: skip
+    try:
+        places = list(dcase_places(found.clips))
+    except DatasetError as error:
+        raise Refusal(409, str(error)) from None
+    size = sum(clip.path.stat().st_size for clip in found.clips)
+    if size > most:
+        raise Refusal(413, f"{size:,} bytes of labelled clips, of {most:,} that a zip may have; "
+                      "write them with nearfar history HISTORY --labelled FOLDER")  # fmt: skip
+    with storage_errors(folder):
+        handle, name = tempfile.mkstemp(prefix="nearfar-labelled-", suffix=".zip")
+        try:
+            # Sound is hardly made smaller, so it is stored as it is.
+            with os.fdopen(handle, "wb") as file, zipfile.ZipFile(file, "w") as made:
+                for place, clip in places:
+                    made.write(clip.path, str(place))
+                made.writestr("README.txt", "\n".join([_HEAD, *found.told, ""]))
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
+    return Path(name)

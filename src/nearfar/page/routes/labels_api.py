@@ -1,0 +1,27 @@
+"""The labelled clips, as a data set to evaluate detectors on."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+from fastapi.responses import FileResponse
+from starlette.background import BackgroundTask
+
+from nearfar.page.asked import AtDesk
+from nearfar.page.guard.visitor import Reader
+from nearfar.page.packing import packed
+
+router = APIRouter(tags=["clips"])
+
+
+@router.get("/labelled.zip", response_class=FileResponse)
+async def labelled(desk: AtDesk, visitor: Reader) -> FileResponse:
+    """Clips called a fault, or normal and not learnt, as a DCASE folder with labels in its names.
+
+    A README.txt in it says what was left out, and why.
+    """
+    path = await desk.turns.run("uploads", lambda: packed(desk))
+    return FileResponse(
+        path, media_type="application/zip", filename="labelled.zip",
+        headers={"Cache-Control": "no-store"},
+        background=BackgroundTask(path.unlink, missing_ok=True),
+    )  # fmt: skip
