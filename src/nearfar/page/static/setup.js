@@ -1,0 +1,282 @@
+// The first run: from a folder of normal recordings to a detector that listens.
+import { ApiError, del, get, post } from "./api.js";
+import { figures, lineOf, theirs } from "./answers.js";
+import { field, nameField } from "./dialog.js";
+import { el, fill } from "./dom.js";
+import { moments, Upload } from "./upload.js";
+import { language, t } from "./words.js";
+
+const FEWEST = 99; // clips, so that 1 in 100 can be told
+const RATES = [0.001, 0.005, 0.01, 0.02, 0.05, 0.1];
+const POLL = 1000; // ms between questions how far the fit is
+const STEPS = ["record", "choose", "found", "fit"];
+
+export async function show(place, asked, page) {
+  const view = new Setup(page);
+  view.root.append(el("p", { role: "status" }, t("setup.loading")));
+  fill(place, view.root);
+  try {
+    view.take(await get("/setup"));
+  } catch (error) {
+    fill(view.root, heading(), el("div", { class: "banner bad", role: "alert" }, theirs("p", {}, lineOf(error)),
+      el("p", {}, el("button", { type: "button", onclick: () => show(place, asked, page) }, t("setup.again")), " ", el("a", { href: "#/" }, t("setup.home")))));
+  }
+}
+
+const heading = () => el("header", {}, el("h1", { tabindex: "-1" }, t("setup.title")), el("p", { class: "lead" }, t("setup.lead")));
+
+class Setup {
+  constructor(page) {
+    this.page = page;
+    this.reader = page.role !== "operator";
+    this.root = el("article", { class: "setup" });
+    this.upload = null;
+    this.fault = null; // of the last thing that was tried: { step, line }
+    this.folder = ""; // one of those offered; "": what was sent
+    this.typed = { machine: "", rate: 0.01, exclude: true };
+    this.timer = 0;
+    page.on?.("setup", (said) => this.root.isConnected && this.take(said));
+  }
+
+  // What the server said of it; all is drawn by it, apart from a form that somebody fills in.
+  take(said) {
+    const before = this.state;
+    this.state = { ...this.state, ...said };
+    clearTimeout(this.timer);
+    if (this.state.stage === "fitting") this.timer = setTimeout(() => this.ask(), POLL);
+    if (before?.stage === "fitting" && this.state.stage === "fitting") return this.progress();
+    this.draw();
+    if (before && before.stage !== this.state.stage) this.root.querySelector("[aria-current=step] h2")?.focus();
+    return null;
+  }
+
+  async ask() {
+    if (!this.root.isConnected) return;
+    try {
+      this.take(await get("/setup"));
+    } catch (error) {
+      if (!(error instanceof ApiError)) throw error;
+      this.timer = setTimeout(() => this.ask(), 3 * POLL); // it may only be restarting
+    }
+  }
+
+  get at() {
+    const { stage } = this.state;
+    if (stage === "fitting" || stage === "fitted" || stage === "failed") return "fit";
+    return (this.state.recordings > 0 || this.folder) && !this.upload?.waits ? "found" : "choose";
+  }
+
+  draw() {
+    const at = STEPS.indexOf(this.at);
+    const items = STEPS.map((name, n) => {
+      const now = n === at || (name === "choose" && this.at === "found");
+      const word = n < at || this.state.stage === "fitted" ? "done" : now ? "now" : "later";
+      return el("li", { class: `setup-step ${word}`, "aria-current": n === at ? "step" : null },
+        el("h2", { tabindex: "-1" }, el("span", { class: "setup-mark", "aria-hidden": "true" }, word === "done" ? "✓" : String(n + 1)),
+          t(`setup.${name}`), el("span", { class: "setup-hidden" }, ` – ${t(`setup.step.${word}`)}`)),
+        el("div", { class: "setup-body" }, this[name](word), this.failure(name)));
+    });
+    fill(this.root, heading(), this.reader && el("p", { class: "banner bad" }, t("clip.reader")), el("ol", { class: "setup-steps" }, items));
+  }
+
+  failure(step) {
+    if (this.fault?.step !== step) return null;
+    return el("div", { class: "banner bad", role: "alert" }, theirs("p", {}, this.fault.line), this.fault.way && el("p", {}, this.fault.way));
+  }
+
+  fail(step, error, way = t("setup.way")) {
+    if (!(error instanceof ApiError)) throw error;
+    this.fault = { step, line: lineOf(error), way };
+    this.draw();
+  }
+
+  record() {
+    return el("ul", { class: "setup-needs" }, ["channels", "count", "life", "normal"].map((key) => el("li", {}, t(`setup.need.${key}`, { n: FEWEST }))));
+  }
+
+  choose(word) {
+    if (this.state.stage !== "none" && this.at === "fit") return null;
+    if (this.upload?.waits) return this.sending();
+    const take = (input) => this.send([...input.files].map((file) => ({ file, name: file.webkitRelativePath || file.name })));
+    const input = (more) => el("input", { type: "file", multiple: true, class: "setup-file", tabindex: "-1", "aria-hidden": "true", onchange: (event) => take(event.target), ...more });
+    const [folder, files] = [input({ webkitdirectory: true }), input({ accept: ".wav,.wave,.w64,.rf64,.bwf,.aif,.aiff,.au,.flac" })];
+    const drop = el("div", {
+      class: "setup-drop", ondragover: (event) => { event.preventDefault(); drop.classList.add("over"); },
+      ondragleave: () => drop.classList.remove("over"), ondrop: (event) => this.dropped(event, drop),
+    }, el("p", {}, t("setup.drop")),
+      el("div", { class: "row" }, el("button", { type: "button", class: word === "now" && this.at === "choose" ? "primary" : "", disabled: this.reader, onclick: () => folder.click() }, t("setup.folder")),
+        el("button", { type: "button", disabled: this.reader, onclick: () => files.click() }, t("setup.files"))), folder, files);
+    return [drop, this.offered(), this.state.recordings > 0 && this.sent()];
+  }
+
+  offered() {
+    const { offered = [] } = this.state;
+    if (!offered.length) return null;
+    return el("div", { class: "setup-offered" }, el("p", {}, t("setup.offered")), el("div", { class: "row" }, offered.map((name) =>
+      el("button", { type: "button", disabled: this.reader, "aria-pressed": String(this.folder === name), onclick: () => this.take_(name) }, name))));
+  }
+
+  // One of the folders that were named at the start: the server reads it where it lies.
+  async take_(name) {
+    this.fault = null;
+    try {
+      this.folder = name;
+      this.take(await post("/setup/recordings", { offered: name }));
+    } catch (error) {
+      this.folder = "";
+      this.fail("choose", error);
+    }
+  }
+
+  sent() {
+    return el("p", { class: "note" }, t("setup.sent", { n: figures(this.state.recordings, 9) }), " ",
+      el("button", { type: "button", class: "quiet", disabled: this.reader, onclick: () => this.forget() }, t("setup.forget")));
+  }
+
+  async forget() {
+    try {
+      this.folder = "";
+      this.fault = null;
+      this.take(await del("/setup/recordings"));
+      this.take(await get("/setup"));
+    } catch (error) {
+      this.fail("choose", error);
+    }
+  }
+
+  async dropped(event, drop) {
+    event.preventDefault();
+    drop.classList.remove("over");
+    if (this.reader) return;
+    const entries = [...event.dataTransfer.items].map((item) => item.webkitGetAsEntry?.()).filter(Boolean);
+    await this.send((await Promise.all(entries.map(within))).flat());
+  }
+
+  async send(files) {
+    this.fault = null;
+    this.folder = "";
+    this.upload = new Upload(files, this.page.about.upload_limit, () => this.count());
+    if (!this.upload.files.length) {
+      this.upload = null;
+      this.fault = { step: "choose", line: t("setup.nothing"), way: "" };
+      return this.draw();
+    }
+    return this.goOn();
+  }
+
+  async goOn() {
+    this.fault = null;
+    const running = this.upload.run();
+    this.draw();
+    try {
+      const said = await running;
+      this.take({ ...said, ...(await get("/setup")) });
+    } catch (error) {
+      this.fail("choose", error, t("setup.resume.way"));
+    }
+    this.draw();
+  }
+
+  sending() {
+    const { upload } = this;
+    this.bar = el("progress", { max: 1, value: 0, "aria-label": t("setup.sending") });
+    this.counted = el("p", { class: "note setup-count" });
+    this.count();
+    const way = upload.stopped
+      ? [el("button", { type: "button", class: "primary", onclick: () => this.goOn() }, t("setup.resume")),
+          el("button", { type: "button", onclick: () => { this.upload = null; this.ask().then(() => this.draw()); } }, t("setup.enough"))]
+      : [el("button", { type: "button", onclick: () => upload.stop() }, t("setup.pause"))];
+    return el("div", { class: "setup-sending" }, this.bar, this.counted, el("div", { class: "row" }, way));
+  }
+
+  count() {
+    if (!this.bar) return;
+    const { sent, bytes, done, files, left } = this.upload;
+    this.bar.value = bytes ? sent / bytes : 1;
+    this.counted.textContent = t("setup.count", { done: figures(done, 9), all: figures(files.length, 9), sent: figures(sent / 1e6, 3), bytes: figures(bytes / 1e6, 3) })
+      + (left ? ` · ${t("setup.left", { time: moments(left) })}` : "");
+  }
+
+  found(word) {
+    const { recordings = 0, seconds = 0, problems = [], suspects = [] } = this.state;
+    if (word === "later") return el("p", { class: "note" }, t("setup.found.later"));
+    const fact = (value, key) => el("div", {}, el("dt", {}, t(key)), el("dd", {}, value));
+    const facts = el("dl", { class: "facts" }, fact(figures(recordings, 9), "setup.recordings"), fact(figures(seconds / 60, 3), "setup.minutes"));
+    const few = recordings < FEWEST && el("p", { class: "banner" }, t("setup.few", { n: figures(recordings, 9), all: FEWEST }));
+    return [facts, few, table(t("setup.problems"), problems), table(t("setup.suspects"), suspects, t("setup.suspects.told")), this.at === "found" && this.form()];
+  }
+
+  form() {
+    const { typed, state } = this;
+    const machine = el("input", { name: "machine", required: true, maxlength: 80, value: typed.machine || state.machine || "", autocomplete: "off", spellcheck: "false", oninput: () => { typed.machine = machine.value; } });
+    const rate = el("select", { name: "rate", onchange: () => { typed.rate = Number(rate.value); words(); } }, RATES.map((one) =>
+      el("option", { value: one, selected: one === typed.rate }, new Intl.NumberFormat(language, { style: "percent", maximumFractionDigits: 1 }).format(one))));
+    const told = el("p", { class: "note", "aria-live": "polite" });
+    const words = () => {
+      const length = state.recordings ? state.seconds / state.recordings : 10;
+      fill(told, t("setup.rate.means", { n: figures(1000 * typed.rate), s: figures(length, 2), day: figures((86400 / length) * typed.rate, 2) }));
+    };
+    words();
+    const exclude = el("input", { type: "checkbox", checked: typed.exclude, onchange: () => { typed.exclude = exclude.checked; } });
+    const begin = el("button", { class: "primary", disabled: this.reader || !state.recordings }, t("setup.begin"));
+    return el("form", { class: "setup-form", onsubmit: (event) => { event.preventDefault(); this.begin(begin, new FormData(event.target)); } },
+      field(t("setup.machine"), machine, t("setup.machine.told")), field(t("setup.rate"), rate), told,
+      state.suspects?.length > 0 && el("label", { class: "setup-check" }, exclude, t("setup.exclude")), nameField(), el("div", { class: "row" }, begin));
+  }
+
+  async begin(button, form) {
+    button.disabled = true;
+    this.fault = null;
+    const asked = { machine: this.typed.machine.trim() || form.get("machine").trim(), false_alarm_rate: this.typed.rate, exclude_suspects: this.typed.exclude, who: form.get("who").trim() };
+    try {
+      this.page.keepWho?.(asked.who);
+      this.take({ stage: "fitting", done: 0, total: 0, line: "", ...(await post("/setup/fit", asked)) });
+    } catch (error) {
+      this.fail("found", error);
+    }
+  }
+
+  fit(word) {
+    const { stage, line = "" } = this.state;
+    if (word === "later") return el("p", { class: "note" }, t("setup.fit.later"));
+    if (stage === "failed") {
+      return [el("div", { class: "banner bad", role: "alert" }, theirs("p", {}, line), el("p", {}, t("setup.failed.way"))),
+        el("div", { class: "row" }, el("button", { type: "button", class: "primary", onclick: () => this.take({ stage: this.state.recordings > 0 ? "recordings" : "none" }) }, t("setup.back")))];
+    }
+    if (stage === "fitted") {
+      this.page.fleet?.load?.().catch(() => {});
+      return [el("p", { class: "setup-listens", role: "status" }, el("span", { "aria-hidden": "true" }, "● "), t(this.page.about.watches ? "setup.listens" : "setup.answers")),
+        line && theirs("p", { class: "note" }, line), el("div", { class: "row" }, el("a", { class: "button primary", href: "#/" }, t("setup.home")))];
+    }
+    this.fitBar = el("progress", { max: 1, "aria-label": t("setup.fitting") });
+    this.fitLine = theirs("p", { class: "note setup-count" });
+    this.progress();
+    return [el("p", { role: "status" }, t("setup.fitting")), this.fitBar, this.fitLine, el("p", { class: "note" }, t("setup.fitting.told"))];
+  }
+
+  progress() {
+    const { done, total, line = "" } = this.state;
+    if (total) this.fitBar.value = done / total;
+    else this.fitBar.removeAttribute("value");
+    this.fitLine.textContent = [total && `${figures(done, 9)} / ${figures(total, 9)}`, line].filter(Boolean).join(" · ");
+  }
+}
+
+function table(title, lines, told = "") {
+  if (!lines.length) return null;
+  const row = (line) => {
+    const parts = typeof line === "string" ? line.split(/: (.*)/s) : [line.name ?? line.clip, line.line ?? line.why ?? figures(line.score)];
+    return el("tr", {}, el("td", { class: "name" }, parts[0]), theirs("td", {}, parts[1] ?? ""));
+  };
+  return el("details", { open: lines.length <= 8 }, el("summary", {}, `${title} (${figures(lines.length, 9)})`), told && el("p", { class: "note" }, told),
+    el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": title }, el("table", {}, el("thead", {}, el("tr", {}, el("th", {}, t("setup.file")), el("th", {}, t("setup.why")))), el("tbody", {}, lines.map(row)))));
+}
+
+// All files of what was dropped, with the folders that they lie in.
+async function within(entry) {
+  if (entry.isFile) return [{ file: await new Promise((done, not) => entry.file(done, not)), name: entry.fullPath.replace(/^\//, "") }];
+  const reader = entry.createReader();
+  const found = [];
+  for (let some; (some = await new Promise((done, not) => reader.readEntries(done, not))).length;) found.push(...some); // 100 at a time
+  return (await Promise.all(found.map(within))).flat();
+}
