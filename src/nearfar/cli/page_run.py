@@ -15,7 +15,6 @@ from nearfar.cli.program import voice
 from nearfar.errors import FormatError, NearfarError, SettingError
 
 if TYPE_CHECKING:
-    from nearfar.cli.watch_run import LogForm
     from nearfar.page.serving import PageOutput
     from nearfar.service.plant import PageSettings
     from nearfar.service.troubles import Tell
@@ -75,7 +74,7 @@ def tells_of_page(detector: Path) -> Iterator[None]:
         raise
 
 
-def await_fit(detector: Path, page: PageOutput, log: LogForm) -> None:
+def await_fit(detector: Path, page: PageOutput, form: str) -> None:
     """Serve the screen that makes a detector, until there is one.
 
     Raises:
@@ -87,7 +86,7 @@ def await_fit(detector: Path, page: PageOutput, log: LogForm) -> None:
 
     with (
         obeyed(lambda: False),
-        WatchLog(log.value, sys.stderr, quiet=voice.quiet) as told,
+        WatchLog(form, sys.stderr, quiet=voice.quiet) as told,
     ):
         desk = page.desk
         desk.setup = setup = Setup(detector, desk, desk.settings.normals, told)

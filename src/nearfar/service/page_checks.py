@@ -6,15 +6,12 @@ import hashlib
 import hmac
 import os
 import stat
+from dataclasses import dataclass
 from ipaddress import IPv6Address, ip_address
 from pathlib import Path
-from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from nearfar.errors import SettingError, warn
-
-if TYPE_CHECKING:
-    from nearfar.service.plant import PageSettings
 
 SHORTEST = 16  # characters of a token
 LONGEST = 1024
@@ -137,3 +134,27 @@ def check_tokens(settings: PageSettings) -> None:
     for path in files:
         if os.name == "posix" and path.stat().st_mode & OTHERS:
             warn(f"{path}: others on this computer can read the token; chmod 600 it", str(path))
+
+
+@dataclass(frozen=True)
+class PageSettings:
+    """Where the page is served, and to whom.
+
+    Raises:
+        SettingError: an address that others reach, and nothing that keeps them out; or a file that
+            holds no token.
+
+    >>> PageSettings("127.0.0.1:8080").upload_limit
+    200000000
+    """
+
+    address: str  # HOST:PORT
+    token_file: Path | None = None  # of who may change things
+    reader_token_file: Path | None = None  # of who may look
+    # http(s)://NAME[:PORT] as browsers have it, of a reverse proxy that lets in whom it will
+    proxy: str = ""
+    normals: tuple[Path, ...] = ()  # where the normal recordings are, to be heard
+    upload_limit: int = 200_000_000  # bytes of one request
+
+    def __post_init__(self) -> None:
+        check_page(self)

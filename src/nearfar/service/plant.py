@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from nearfar.clips.clip import Clip
 from nearfar.errors import DatasetError, SettingError, did_you_mean
+from nearfar.service.page_checks import PageSettings as PageSettings
 from nearfar.text import called, named
 
 if TYPE_CHECKING:
@@ -131,32 +132,6 @@ class MqttSettings:
     ca: Path | None = None  # certificates, PEM
     cert: Path | None = None
     key: Path | None = None
-
-
-@dataclass(frozen=True)
-class PageSettings:
-    """Where the page is served, and to whom.
-
-    Raises:
-        SettingError: an address that others reach, and nothing that keeps them out; or a file that
-            holds no token.
-
-    >>> PageSettings("127.0.0.1:8080").upload_limit
-    200000000
-    """
-
-    address: str  # HOST:PORT
-    token_file: Path | None = None  # of who may change things
-    reader_token_file: Path | None = None  # of who may look
-    # http(s)://NAME[:PORT] as browsers have it, of a reverse proxy that lets in whom it will
-    proxy: str = ""
-    normals: tuple[Path, ...] = ()  # where the normal recordings are, to be heard
-    upload_limit: int = 200_000_000  # bytes of one request
-
-    def __post_init__(self) -> None:
-        from nearfar.service.page_checks import check_page
-
-        check_page(self)
 
 
 @dataclass(frozen=True)
