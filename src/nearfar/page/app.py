@@ -9,30 +9,44 @@ from fastapi import APIRouter, FastAPI
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse
 from starlette.exceptions import HTTPException
-from starlette.middleware.gzip import GZipMiddleware
 from starlette.staticfiles import StaticFiles
 
 from nearfar.errors import NearfarError
 from nearfar.page.desk import Desk
+from nearfar.page.guard.bodies import Bodies
 from nearfar.page.guard.gate import Gate
+from nearfar.page.guard.shield import Shield
+from nearfar.page.guard.signins import SignIns
+from nearfar.page.guard.squeeze import Squeeze
 from nearfar.page.replies import Failure, invalid, refused, unknown
 from nearfar.page.routes import (
+    about_api,
     alarms_api,
     answers_api,
     audit_api,
     events_api,
     labels_api,
     machines_api,
+    session_api,
     threshold_api,
 )
 from nearfar.version import __version__
 
 ROUTES = (
-    machines_api, threshold_api, answers_api, labels_api, alarms_api, events_api, audit_api,
-)  # fmt: skip
+    about_api,
+    session_api,
+    machines_api,
+    alarms_api,
+    answers_api,
+    labels_api,
+    threshold_api,
+    events_api,
+    audit_api,
+)
 STATIC = Path(str(files("nearfar.page") / "static"))
 FAILURES: dict[int | str, dict[str, object]] = {
-    code: {"model": Failure} for code in (401, 403, 404, 409, 413, 422, 429, 503)
+    code: {"model": Failure}
+    for code in (400, 401, 403, 404, 405, 408, 409, 413, 415, 422, 429, 503)
 }
 
 
@@ -45,8 +59,10 @@ def make_app(desk: Desk) -> FastAPI:
     app = FastAPI(
         title="nearfar", version=__version__, openapi_url="/api/openapi.json", docs_url=None,
         redoc_url=None, description="How machines sound: states, history, sound, answers.",
+        redirect_slashes=False,
     )  # fmt: skip
     app.state.desk = desk
+    app.state.signins = SignIns(desk.settings)
     api = APIRouter(responses=FAILURES)
     for module in ROUTES:
         api.include_router(module.router)
@@ -56,11 +72,19 @@ def make_app(desk: Desk) -> FastAPI:
     app.add_exception_handler(NearfarError, refused)
     app.add_exception_handler(RequestValidationError, invalid)
     app.add_exception_handler(HTTPException, unknown)
-    app.add_api_route("/", _first, include_in_schema=False)
+    app.include_router(about_api.probes)
+    app.add_api_route("/", _first, include_in_schema=False, methods=["GET", "HEAD"])
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
-    app.add_middleware(GZipMiddleware, minimum_size=1000)
-    app.add_middleware(Gate, settings=desk.settings)
+    _guard(app, desk)
     return app
+
+
+def _guard(app: FastAPI, desk: Desk) -> None:
+    """What is added last stands first: a request comes through these from the bottom up."""
+    app.add_middleware(Squeeze)
+    app.add_middleware(Gate, settings=desk.settings, signins=app.state.signins)
+    app.add_middleware(Bodies, settings=desk.settings)
+    app.add_middleware(Shield)
 
 
 def _first() -> FileResponse:

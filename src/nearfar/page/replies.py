@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 
 from nearfar.errors import NearfarError, in_shell, printable
 from nearfar.page.guard.rates import TooOften
-from nearfar.page.refusal import Refusal, status_of
+from nearfar.page.refusal import status_of
 from nearfar.service.outputs.said import one_line_json
 from nearfar.text import one_line
 
@@ -53,8 +53,7 @@ def failure(status: int, line: str, faults: tuple[str, ...] = ()) -> Response:
 def refusal(error: NearfarError) -> Response:
     """An error of ours as an answer."""
     status = status_of(error)
-    if status >= 500 and not isinstance(error, Refusal):
-        # A program's owner should know, also where nobody reads the answer.
+    if status == 500:  # a computer's owner should know, also where nobody reads the answer
         _log.warning("%s", error)
     response = failure(status, str(error), tuple(map(str, error.faults)))
     if isinstance(error, TooOften):

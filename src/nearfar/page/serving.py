@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import os
 import socket
 import threading
 from typing import TYPE_CHECKING
@@ -11,7 +13,7 @@ from nearfar.page.desk import Desk
 from nearfar.page.hub import Message
 from nearfar.service.news import OutputHealth
 from nearfar.service.outputs.said import bulletin_json
-from nearfar.service.outputs.web import parse_address
+from nearfar.service.outputs.web import FORM, parse_address
 from nearfar.text import one_line
 
 if TYPE_CHECKING:
@@ -19,8 +21,12 @@ if TYPE_CHECKING:
 
     from nearfar.service.news import Bulletin
 
-STARTS = 30.0  # s
+GRACE = 2  # s for who is being answered when it ends
 BACKLOG = 256
+PRIVILEGED = 1024
+# How uvicorn begins to say that it cut somebody off.
+ENDS = ("Cancel ", "ASGI callable returned without")
+_log = logging.getLogger("nearfar.page")
 
 
 class PageOutput:
@@ -46,6 +52,7 @@ class PageOutput:
             import uvicorn  # noqa: F401
         self.desk = desk
         self._said = 0
+        self._trouble, self._is_closed = "", False
         self._server: uvicorn.Server | None = None
         self._socket = _listening(desk.settings.address)
         self._thread = threading.Thread(target=self._serve, name="nearfar page", daemon=True)
@@ -57,14 +64,8 @@ class PageOutput:
         return f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
 
     def start(self) -> None:
-        """Serve; what is served already goes on.
-
-        Raises:
-            NearfarError: settings that can never work.
-        """
-        if self._server is None:
-            # Made here, so that what is wrong with it is told, and `close` finds it at any time.
-            self._server = self._made()
+        """Serve; what is served already goes on."""
+        if self._thread.ident is None and not self._is_closed:
             self._thread.start()
 
     def tell(self, bulletin: Bulletin) -> None:
@@ -76,7 +77,7 @@ class PageOutput:
     @property
     def health(self) -> OutputHealth:
         """Is anybody answered?"""
-        return OutputHealth(self.name, up=self._thread.is_alive())
+        return OutputHealth(self.name, up=self._thread.is_alive(), trouble=self._trouble)
 
     @property
     def said(self) -> int:
@@ -85,6 +86,7 @@ class PageOutput:
 
     def close(self, patience: float = 5.0) -> None:
         """End; who is being answered has so many seconds."""
+        self._is_closed = True
         self.desk.close()
         if self._server is not None:
             self._server.should_exit = True
@@ -92,21 +94,57 @@ class PageOutput:
             self._thread.join(patience)
         self._socket.close()
 
-    def _made(self) -> uvicorn.Server:
-        import uvicorn
-
-        from nearfar.page.app import make_app
-
-        config = uvicorn.Config(
-            make_app(self.desk), log_config=None, access_log=False, lifespan="off",
-            server_header=False, timeout_graceful_shutdown=2, http="h11", ws="none",
-            proxy_headers=False,
-        )  # fmt: skip
-        return uvicorn.Server(config)
-
     def _serve(self) -> None:
-        if self._server is not None:
-            self._server.run(sockets=[self._socket])
+        try:
+            self._server = _server(self.desk)
+            if not self._is_closed:  # it may have been closed before it was there
+                self._server.run(sockets=[self._socket])
+        except Exception as error:  # never a traceback: the watch goes on without its page
+            self._trouble = f"the page is served no more: {type(error).__name__}: {one_line(error)}"
+            _log.error("%s", self._trouble)
+
+
+def _server(desk: Desk) -> uvicorn.Server:
+    import uvicorn
+
+    from nearfar.page.app import make_app
+    from nearfar.page.guard.wire import LARGEST, Wire
+
+    _quiet("uvicorn.error", "asyncio")
+    config = uvicorn.Config(
+        make_app(desk), log_config=None, access_log=False, lifespan="off", server_header=False,
+        timeout_graceful_shutdown=GRACE, http=Wire, ws="none", proxy_headers=False, loop="asyncio",
+        h11_max_incomplete_event_size=LARGEST, backlog=BACKLOG,
+    )  # fmt: skip
+    return uvicorn.Server(config)
+
+
+def _quiet(*names: str) -> None:
+    for name in names:
+        logger = logging.getLogger(name)
+        if not any(isinstance(known, OneLine) for known in logger.filters):
+            logger.addFilter(OneLine())
+
+
+class OneLine(logging.Filter):
+    """Makes what a library says of an error a line, and leaves out what is none of ours.
+
+    >>> OneLine().filter(logging.makeLogRecord({"levelno": logging.WARNING}))
+    False
+    """
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Is it worth a line?"""
+        # Below are visitors that speak no HTTP: whoever likes could fill a log with them. Who is
+        # cut off when we end, or in the midst of an answer, was told so or has gone.
+        if record.levelno < logging.ERROR or str(record.msg).startswith(ENDS):
+            return False
+        cause = record.exc_info[1] if record.exc_info else None
+        record.msg, record.args = one_line(record.getMessage()), None
+        if cause is not None:
+            record.msg += f": {type(cause).__name__}: {one_line(cause)}"
+        record.exc_info = record.exc_text = record.stack_info = None
+        return True
 
 
 def _listening(address: str) -> socket.socket:
@@ -117,13 +155,30 @@ def _listening(address: str) -> socket.socket:
     """
     host, port = parse_address(address)
     try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        family, _, _, _, place = found[0]
-        made = socket.socket(family, socket.SOCK_STREAM)
-        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        made.bind(place)
-        made.listen(BACKLOG)
+        family, kind, protocol, _, place = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP
+        )[0]
+        # With its protocol: without it asyncio does not know that this is TCP, leaves Nagle's
+        # algorithm on, and each answer of two pieces waits 40 ms for the other end.
+        made = socket.socket(family, kind, protocol)
     except OSError as error:
         why = one_line(error.strerror or error)
         raise SettingError(f"address {address}: {why}; take another port or host") from None
+    except UnicodeError:  # what no name of a network can be
+        raise SettingError(f"address {address!r}: no such host; it is {FORM}") from None
+    try:
+        if os.name == "posix":  # on Windows it would let two listen at once
+            made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        made.bind(place)
+        made.listen(BACKLOG)
+    except OSError as error:
+        made.close()
+        raise SettingError(f"address {address}: {_why(error, port)}") from None
     return made
+
+
+def _why(error: OSError, port: int) -> str:
+    why = one_line(error.strerror or error)
+    if isinstance(error, PermissionError) and port < PRIVILEGED:
+        return f"{why}; ports below {PRIVILEGED} are the system's, take a higher one"
+    return f"{why}; take another port or host"

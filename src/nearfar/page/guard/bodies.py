@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from contextlib import suppress
+from typing import NoReturn
 
 from fastapi import Response
 from starlette.exceptions import HTTPException
@@ -130,7 +131,7 @@ class Body:
         finally:
             self._waited += time.monotonic() - begun
 
-    def _stop(self, answer: Response) -> None:
+    def _stop(self, answer: Response) -> NoReturn:
         self._fault = answer
         raise HTTPException(answer.status_code)
 
@@ -144,7 +145,7 @@ class Body:
                 message["headers"] = [*message.get("headers", ()), (b"connection", b"close")]
         elif not self._is_whole and not message.get("more_body", False):
             # A line that is cut while the other end still writes loses the answer on the way.
-            await self._send(message | {"more_body": True})
+            await self._send({**message, "more_body": True})
             await self._linger()
             message = {"type": "http.response.body"}
         await self._send(message)

@@ -46,10 +46,9 @@ class Origins:
             self._check_site(knock)
             if knock.changes:
                 self._check_form(knock)
-        if knock.changes and knock.has_body and not knock.uploads:
-            # Forms of other sites cannot say this of themselves.
-            if knock.kind != "application/json":
-                raise Refusal(415, f"Content-Type {knock.kind!r}; it is application/json here")
+        is_other = knock.has_body and knock.kind != "application/json"
+        if knock.changes and is_other and not knock.uploads:  # forms cannot call themselves JSON
+            raise Refusal(415, f"Content-Type {knock.kind!r}; it is application/json here")
 
     def _check_host(self, knock: Knock) -> None:
         """A name of another that leads to us may be a trick (DNS rebinding): its page is theirs.

@@ -38,7 +38,7 @@ class Wire(H11Protocol):
         if len(self.connections) > MOST:
             transport.abort()
         elif len(self.connections) > CONNECTIONS:
-            self.app = Shield(_crowded)  # type: ignore[assignment]
+            self.app = Shield(_crowded)
         self._watch()
 
     def connection_lost(self, exc: Exception | None) -> None:
