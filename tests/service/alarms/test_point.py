@@ -10,7 +10,8 @@ from heard_clips import at
 from nearfar.service.alarms.point import AlarmPoint, Numbering, PointName
 
 STEPS = st.lists(
-    st.sampled_from(["stands", "gone", "acknowledge", "shelve", "unshelve", "tick"]), max_size=40
+    st.sampled_from(["stands", "gone", "acknowledge", "shelve", "unshelve", "note", "tick"]),
+    max_size=40,
 )
 
 
@@ -28,6 +29,9 @@ def do(point, step, n):
             return point.shelve(at(n), at(n + 5))
         case "unshelve":
             return point.unshelve(at(n))
+        case "note":
+            point.note(f"note {n}")
+            return []
     return point.tick(at(n))
 
 

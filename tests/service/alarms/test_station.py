@@ -29,7 +29,7 @@ happenings = st.one_of(
     st.sampled_from(["lost", "gone", "back", "half", "format", "ended"]).map(
         lambda kind: ("notice", kind)
     ),
-    st.sampled_from(["acknowledged", "shelved", "unshelved"]).flatmap(
+    st.sampled_from(["acknowledged", "shelved", "unshelved", "noted"]).flatmap(
         lambda verb: st.integers(1, 4).map(lambda alarm: ("deed", (verb, alarm)))
     ),
     st.integers(0, 900).map(lambda seconds: ("tick", seconds)),
@@ -277,6 +277,23 @@ def test_people_acknowledge_and_shelve_by_number():
     assert [(e.verb, e.silent) for e in told] == [("unshelved", True), ("cleared", False)]
     assert [a.word for a in here.changed] == []
     assert here.alarms == ()
+
+
+def test_a_note_is_no_news_and_stays_whatever_becomes_of_the_alarm():
+    here = station()
+    for n in range(3):
+        here.take(heard(n, p=0.01))
+    assert here.act(deed("noted", 1, 3, note="bearing ordered")) == ()
+    assert [(a.note, a.word) for a in here.changed] == [("bearing ordered", "active")]
+    again = station(state=here.state, numbers=Numbering(1, 9))
+    [event] = again.act(deed("acknowledged", 1, 4))  # without a word more
+    assert event.told == "pump: sound: acknowledged"
+    assert again.act(deed("noted", 1, 5, note="changed")) == again.act(deed("noted", 9, 6)) == ()
+    assert again.alarms[0].note == "changed"
+    told = [e.verb for n in range(7, 12) for e in again.take(heard(n))]
+    assert told == ["cleared"]
+    assert again.act(deed("noted", 1, 13, note="too late")) == ()
+    assert again.alarms == ()
 
 
 def test_what_was_done_while_nothing_ran_is_taken_up_and_nothing_twice():

@@ -119,8 +119,9 @@ class Kept(RuleBasedStateMachine):
                 self.keep(events)
 
     @rule(
-        verb=st.sampled_from(["acknowledged", "shelved", "unshelved"]), pick=st.integers(0, 50),
-        last=st.booleans(), note=st.sampled_from(["", "greased"]),
+        verb=st.sampled_from(["acknowledged", "shelved", "unshelved", "noted"]),
+        pick=st.integers(0, 50), last=st.booleans(),
+        note=st.sampled_from(["", "greased", "ordered"]),
     )  # fmt: skip
     def person(self, verb, pick, last, note):
         known = self.store.alarms(closed=not last)
@@ -166,6 +167,8 @@ class Kept(RuleBasedStateMachine):
         assert shown == set(self.shelves)  # nothing is silent by a shelf that is not listed
         kept = Station(*KEY, normal(), self.station.settings, Numbering(),
                        self.store.stations().get(KEY, ""))  # fmt: skip
+        for action in self.store.actions(kept.acted):  # as whoever begins anew takes them up
+            kept.act(action)
         assert kept.alarms == self.station.alarms
 
     def teardown(self):
