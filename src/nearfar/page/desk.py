@@ -10,6 +10,7 @@ from nearfar.errors import did_you_mean
 from nearfar.page.hub import Hub
 from nearfar.page.refusal import Refusal
 from nearfar.page.turns import Turns
+from nearfar.page.workroom import Workroom
 from nearfar.service.plant import Key, PageSettings
 from nearfar.text import called
 
@@ -35,6 +36,7 @@ class Desk:
         self.settings = settings
         self.hub = Hub()
         self.turns = Turns(self._is_busy)
+        self.room = Workroom(settings.upload_limit)
         self._backend: Backend | None = None  # until there is a detector
 
     def attach(self, backend: Backend) -> None:
@@ -109,3 +111,4 @@ class Desk:
         """Answer nobody any more."""
         self.hub.close()
         self.turns.close()
+        self.room.close()

@@ -50,26 +50,30 @@ def shown(explanation: Explanation, name: str = "clip", *, pictures: bool = True
         name: of its player, unlike those of others in the page.
         pictures: draw spectrograms; without them a page is a third as large.
     """
-    whole = [sound for _, sound in _sounds(explanation).values()]
-    heard = {
-        key: (label, sound[: LONGEST * SAMPLE_RATE])
-        for key, (label, sound) in _sounds(explanation).items()
-    }
+    heard, cut = heard_in(explanation)
     return {
         "name": name,
         "why": explanation.why,
         "verdict": explanation.verdict,
         "explanation": explanation,
         "tracks": tracks(heard),
-        "cut": LONGEST if any(len(sound) > LONGEST * SAMPLE_RATE for sound in whole) else 0,
-        "picture": _picture(explanation, heard) if pictures and heard else None,
-        "slim": _picture(explanation, heard, slim=True) if pictures and heard else None,
+        "cut": cut,
+        "picture": picture_of(explanation, heard) if pictures and heard else None,
+        "slim": picture_of(explanation, heard, slim=True) if pictures and heard else None,
         "regions": _map(explanation.regions) if explanation.regions else None,
         "moves": moves_of(explanation),
         "bands": bands_of(explanation),
         "all": explanation.movements,
         "together": sum(m.contribution for m in explanation.movements),
     }
+
+
+def heard_in(explanation: Explanation) -> tuple[Sounds, int]:
+    """What can be heard of a clip, no longer than `LONGEST`, and that length in s if it was cut."""
+    whole = _sounds(explanation)
+    most = LONGEST * SAMPLE_RATE
+    heard = {key: (label, sound[:most]) for key, (label, sound) in whole.items()}
+    return heard, LONGEST if any(len(sound) > most for _, sound in whole.values()) else 0
 
 
 def _sounds(explanation: Explanation) -> Sounds:
@@ -85,7 +89,8 @@ def _sounds(explanation: Explanation) -> Sounds:
     return found
 
 
-def _picture(explanation: Explanation, heard: Sounds, *, slim: bool = False) -> Picture:
+def picture_of(explanation: Explanation, heard: Sounds, *, slim: bool = False) -> Picture:
+    """The sounds of `heard_in`, at least one, drawn above each other; `slim` for a phone."""
     normal = heard["normal"][1] if "normal" in heard else None
     sounds = {label: sound for label, sound in heard.values()}
     return stack(sounds, normal, explanation.regions, bands=bands_of(explanation), slim=slim)

@@ -57,9 +57,14 @@ def common_gain(sounds: Sequence[NDArray[np.float32]]) -> float:
 
 
 def url(audio: NDArray[np.float32]) -> str:
-    """(samples,) at 16 kHz as a data URL of a FLAC with 16 bits, half the size of a WAV."""
+    """(samples,) at 16 kHz as a data URL of `flac`."""
+    return "data:audio/flac;base64," + base64.b64encode(flac(audio)).decode()
+
+
+def flac(audio: NDArray[np.float32]) -> bytes:
+    """(samples,) at 16 kHz as a FLAC with 16 bits, half the size of a WAV."""
     import soundfile
 
     buffer = io.BytesIO()
     soundfile.write(buffer, audio, SAMPLE_RATE, format="FLAC", subtype="PCM_16")
-    return "data:audio/flac;base64," + base64.b64encode(buffer.getvalue()).decode()
+    return buffer.getvalue()

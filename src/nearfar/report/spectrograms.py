@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -50,6 +52,19 @@ class Picture:
     seconds: float  # length of its time axis
     left: float = LEFT
     right: float = RIGHT
+
+
+def alone(picture: Picture) -> str:
+    """The picture as an SVG file of its own, with the colours that a page would give it."""
+    style = files("nearfar.report").joinpath("templates/page.css").read_text(encoding="utf-8")
+    # Its first rules name the colours by day, and by night.
+    colours = re.match(
+        r":root \{.*?\n\}\n@media \(prefers-color-scheme: dark\) .*?\n\}\n", style, re.S
+    )
+    named = colours[0] if colours else ""
+    rules = f"<style>{named}svg {{ font-family: system-ui, sans-serif; }}</style>"
+    head, end, rest = str(picture.drawn).partition(">")
+    return head + end + rules + rest
 
 
 @dataclass(frozen=True)

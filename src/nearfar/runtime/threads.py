@@ -75,7 +75,7 @@ def _take_over() -> None:
     """Let this thread set what another of ours has set: threadpoolctl 3.8 has one thread own it."""
     import threadpoolctl
 
-    openblas = getattr(threadpoolctl, "OpenBLASController", None)
+    openblas: Any = getattr(threadpoolctl, "OpenBLASController", None)
     if hasattr(openblas, "clear_controlling_thread"):
         openblas.clear_controlling_thread(force=True)
 

@@ -25,7 +25,8 @@ from nearfar.sound.source import SUFFIXES, check_rate, in_memory, kind_of, open_
 __all__ = [
     "LOUDEST", "SAMPLE_RATE", "SHORTEST", "SUFFIXES", "Audio", "ChannelOrder", "channels", "check",
     "check_order",
-    "digest_of", "duration", "encode", "from_array", "kind_of", "pair", "read", "read_recorded",
+    "digest_of", "duration", "encode", "extent", "from_array", "kind_of", "pair", "read",
+    "read_recorded",
     "to_order", "write",
 ]  # fmt: skip
 
@@ -285,6 +286,16 @@ def duration(path: str | os.PathLike[str], *, salvage: bool = False) -> float:
     """
     source = open_source(Path(path), salvage=salvage)
     return source.frames / source.rate
+
+
+def extent(path: str | os.PathLike[str]) -> tuple[int, int, int]:
+    """Samples of each channel, channels and rate in Hz of an audio file; no sound is read.
+
+    Raises:
+        AudioError: as `duration`.
+    """
+    source = open_source(Path(path))
+    return source.frames, source.channels, source.rate
 
 
 def channels(path: str | os.PathLike[str]) -> int:
