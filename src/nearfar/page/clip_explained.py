@@ -7,6 +7,8 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -77,9 +79,13 @@ class ExplainedClip:
                 path.write_bytes(flac(gain * self.heard[name][1]))
         return path
 
+    def drawn(self, kind: PictureKind) -> str | None:
+        """Its spectrograms, if they were drawn already: at once."""
+        return self._drawn.get(kind)
+
     def picture(self, kind: PictureKind) -> str | None:
-        """Its spectrograms as SVG; None where there is no sound."""
-        if not self.heard or self.explanation is None:
+        """Its spectrograms as SVG; None where there is no sound, or nothing that draws."""
+        if not self.heard or self.explanation is None or not draws():
             return None
         with self._lock:
             if kind not in self._drawn:
@@ -227,5 +233,11 @@ def shapes(explained: ExplainedClip) -> list[dict[str, Any]]:
     return [
         {"kind": kind, "left": shape.left, "right": shape.right, "seconds": explained.seconds}
         for kind, shape in zip(KINDS, (DESK, PHONE), strict=True)
-        if explained.heard
+        if explained.heard and draws()
     ]
+
+
+@cache
+def draws() -> bool:
+    """Can pictures be drawn here? Without matplotlib all else is said and heard."""
+    return find_spec("matplotlib") is not None
