@@ -96,9 +96,11 @@ class ClipPage:
 
     @contextmanager
     def client(self):
-        with self.served() as (host, port):
-            with httpx.Client(base_url=f"http://{host}:{port}/api", timeout=PATIENCE) as client:
-                yield client
+        with (
+            self.served() as (host, port),
+            httpx.Client(base_url=f"http://{host}:{port}/api", timeout=PATIENCE) as client,
+        ):
+            yield client
 
 
 def clip_place(seen):

@@ -36,10 +36,10 @@ def desk_of(tmp_path, order="near-far", **source):
     return SimpleNamespace(backend=SimpleNamespace(plant=plant, holds={PUMP: hold}), store=store)
 
 
-def row(path, audio, span="", **more):
-    name = "/".join(path.parts[-2:]) + span
+def row(file, audio, span="", **more):
+    name = "/".join(file.parts[-2:]) + span
     seen = Observation(
-        source="hall", name=name, path=str(path), machine="pump", section="00", time=None,
+        source="hall", name=name, path=str(file), machine="pump", section="00", time=None,
         arrived=now(), seconds=1.5, digest=digest_of(audio), status="judged",
     )  # fmt: skip
     return HistoryRow(1, 0, replace(seen, **more))

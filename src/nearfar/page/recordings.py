@@ -120,7 +120,10 @@ def _orders(desk: Desk, seen: Observation) -> list[ChannelOrder]:
 
 def _as_judged(clip: Clip, digest: str, orders: list[ChannelOrder]) -> Clip:
     """Kept sound: a file as it came, or what was made of a stream or a part, near first."""
-    return _of_digest(clip, digest, orders) or clip
+    found = _of_digest(clip, digest, orders)
+    with suppress(NearfarError):  # of what cannot be read, who reads it says so
+        return found or replace(clip, channels=_numbers(clip, "near-far"))
+    return clip
 
 
 def _of_digest(clip: Clip, digest: str, orders: list[ChannelOrder]) -> Clip | None:

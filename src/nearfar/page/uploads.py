@@ -16,6 +16,7 @@ from starlette.requests import ClientDisconnect, Request
 
 from nearfar.errors import visible
 from nearfar.files import storage_errors
+from nearfar.page.guard.bodies import AROUND
 from nearfar.page.refusal import Refusal
 from nearfar.text import counted
 
@@ -57,10 +58,11 @@ async def received(request: Request, desk: Desk) -> AsyncIterator[list[Upload]]:
         StorageError: the disk is full.
     """
     kind, options = _kind_of(request)
-    _check_length(request, desk.settings.upload_limit)
+    most = desk.settings.upload_limit + AROUND
+    _check_length(request, most)
     with ExitStack() as stack:
         folder = stack.enter_context(desk.room.place())
-        reader = stack.enter_context(_Reader(folder, desk.room, desk.settings.upload_limit))
+        reader = stack.enter_context(_Reader(folder, desk.room, most))
         if kind == "multipart/form-data":
             await _read(request, reader, _Parts(reader, options.get(b"boundary", b"")))
         else:
