@@ -16,7 +16,7 @@ from nearfar.detector.section import DOMAINS
 from nearfar.errors import DatasetError, Once, SettingError, warn
 from nearfar.health.suspects import Suspect, lines
 from nearfar.scoring.bank import Index
-from nearfar.scoring.calibrate import Percentile
+from nearfar.scoring.calibrate import Percentile, Threshold
 from nearfar.scoring.enrich import FromAudio
 from nearfar.scoring.parted import parts_domains, unparted
 from nearfar.system.system import Ensemble, System
@@ -109,6 +109,22 @@ def warn_of_fit(
             f"{machine}: with {clips} clips and flat percentiles none can be above the threshold; "
             f"--set {'members.0.' * (len(flat) > 1)}calibration.tail=linear, or record more",
         )
+
+
+def too_few_for(rate: float, clips: int, clip_seconds: float) -> str:
+    """Why so many normal clips cannot keep a false-alarm rate; "" where they can.
+
+    Args:
+        rate: asked for, 0–1.
+        clips: different ones.
+        clip_seconds: how long one is, s.
+
+    >>> too_few_for(0.01, 120, 10.0), too_few_for(0.01, 19, 10.0)[:51]
+    ('', '1 % needs at least 99 normal clips, there are 19: a')
+    """
+    # The value of a threshold says nothing of how many clips would be above it.
+    drawn = Threshold(0.0, rate, clips)
+    return "" if drawn.reachable else drawn.explain(clip_seconds)
 
 
 def warn_of_folds(

@@ -30,6 +30,7 @@ from nearfar.page.routes import (
     machines_api,
     score_api,
     session_api,
+    setup_api,
     threshold_api,
 )
 from nearfar.version import __version__
@@ -46,6 +47,7 @@ ROUTES = (
     threshold_api,
     events_api,
     audit_api,
+    setup_api,
 )
 STATIC = Path(str(files("nearfar.page") / "static"))
 FAILURES: dict[int | str, dict[str, object]] = {

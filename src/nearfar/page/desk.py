@@ -16,6 +16,7 @@ from nearfar.text import called
 
 if TYPE_CHECKING:
     from nearfar.page.backend import Backend
+    from nearfar.page.setting_up import Setup
     from nearfar.service.history.store import HistoryStore
     from nearfar.service.holding import DetectorHold
 
@@ -37,6 +38,7 @@ class Desk:
         self.hub = Hub()
         self.turns = Turns(self._is_busy)
         self.room = Workroom(settings.upload_limit)
+        self.setup: Setup | None = None  # of the first detector, where there is none yet
         self._backend: Backend | None = None  # until there is a detector
 
     def attach(self, backend: Backend) -> None:
