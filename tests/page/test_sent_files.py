@@ -7,13 +7,13 @@ import tracemalloc
 from pathlib import Path
 
 import pytest
-from setups import whole
-from tiny_disk import tiny_disk  # noqa: F401 - a fixture
 
 from conftest import refused
 from nearfar.errors import DatasetError, StorageError
 from nearfar.page.refusal import Refusal
 from nearfar.page.sent_files import SentFolder
+from setups import whole
+from tiny_disk import tiny_disk  # noqa: F401 - a fixture
 
 
 def put(folder, place, data):

@@ -49,7 +49,9 @@ def test_what_is_no_recording_is_left_out(name):
     refused(lambda: place_for(name), name.split("/")[-1].split(".")[-1], error=LeftOut)
 
 
-PART = st.sampled_from(["..", ".", "", "/", "\\", "C:", "a", "\0", "con", " ", "...", "ü", ":", "~"])
+PART = st.sampled_from(
+    ["..", ".", "", "/", "\\", "C:", "a", "\0", "con", " ", "...", "ü", ":", "~"]
+)
 NAMES = st.lists(PART | st.text(max_size=8), max_size=6).map(lambda parts: "/".join(parts) + ".wav")
 
 

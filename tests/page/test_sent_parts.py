@@ -2,12 +2,12 @@
 
 import httpx
 import pytest
-from setups import as_parts, whole
 
 from conftest import refused
 from nearfar.page.refusal import Refusal
 from nearfar.page.sent_files import SentFolder
 from nearfar.page.sent_parts import SentParts
+from setups import as_parts, whole
 
 MOST = 1_000_000
 
@@ -57,11 +57,13 @@ def test_names_that_are_one_when_written_alike(tmp_path):
 
 
 def test_a_field_that_is_no_file_is_passed_over(tmp_path):
-    request = httpx.Request("POST", "http://x/", data={"who": "Ada"}, files=as_parts({"a.wav": b""}))
+    request = httpx.Request(
+        "POST", "http://x/", data={"who": "Ada"}, files=as_parts({"a.wav": b""})
+    )
     assert send(tmp_path, request.read(), request.headers["content-type"]).stored == 1
 
 
-@pytest.mark.parametrize("cut", [1, 40, 200, 2000])
+@pytest.mark.parametrize("cut", [4, 40, 200, 2000])
 def test_a_request_that_ends_half_way_keeps_only_whole_files(tmp_path, cut):
     content, kind = body({"a.wav": b"1" * 1000, "b.wav": b"2" * 1000})
     refused(lambda: send(tmp_path, content[:-cut], kind), "half-way", error=Refusal)
@@ -73,8 +75,9 @@ def test_a_request_that_ends_half_way_keeps_only_whole_files(tmp_path, cut):
 
 def test_more_than_allowed_is_refused_as_it_comes(tmp_path):
     content, kind = body({"a.wav": bytes(1000), "b.wav": bytes(2_000_000)})
-    error = pytest.raises(Refusal, send, tmp_path, content, kind, step=1000).value
-    assert error.status == 413
+    with pytest.raises(Refusal) as caught:
+        send(tmp_path, content, kind, step=1000)
+    assert caught.value.status == 413
     assert whole(tmp_path / "pump.normals") == ["a.wav"]
 
 
@@ -95,5 +98,7 @@ def test_a_body_that_is_none_is_refused(tmp_path):
 def test_thousands_of_files_in_one_request_are_refused(tmp_path, monkeypatch):
     monkeypatch.setattr("nearfar.page.sent_parts.FILES", 3)
     content, kind = body({f"{i}.wav": b"x" for i in range(5)})
-    assert pytest.raises(Refusal, send, tmp_path, content, kind).value.status == 413
+    with pytest.raises(Refusal) as caught:
+        send(tmp_path, content, kind)
+    assert caught.value.status == 413
     assert len(whole(tmp_path / "pump.normals")) == 3

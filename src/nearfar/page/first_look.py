@@ -166,6 +166,7 @@ def shown(line: str, data: Sequence[Path]) -> str:
     """A line for the page: files as they were sent, without where this computer keeps them."""
     line = visible(in_shell(line))
     for folder in data:
+        line = line.replace(f"{folder.absolute()}: ", f"{folder.name}: ")
         # As clips are named: by the last parts of their path.
         for parts in (folder.absolute().parts, folder.parts[-2:], folder.parts[-1:]):
             # Not within a longer word: normal/ ends abnormal/ too.
