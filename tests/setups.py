@@ -1,7 +1,6 @@
 """Small recordings to send, a setup that takes them, and whoever waits for it."""
 
 import io
-import json
 import time
 from contextlib import contextmanager
 
@@ -12,11 +11,11 @@ import soundfile
 from conftest import PATIENCE, RATE, machine_sound
 from nearfar.page.app import make_app
 from nearfar.page.desk import Desk
+from nearfar.page.guard.gate import Gate
+from nearfar.page.guard.visitor import Visitor
 from nearfar.page.serving import PageOutput
 from nearfar.page.setting_up import Setup
 from nearfar.service.plant import PageSettings
-
-OURS = {"host": "127.0.0.1:8080", "origin": "http://127.0.0.1:8080"}
 
 
 def wav(sound, rate=RATE):
@@ -68,10 +67,16 @@ def a_setup(tmp_path, offered=(), settles=1e6, name="pump.detector", **settings)
         desk.close()
 
 
-def client_of(desk):
-    """Asks the application in this process."""
-    return httpx.AsyncClient(transport=httpx.ASGITransport(make_app(desk)),
-                             base_url="http://127.0.0.1:8080", headers=OURS)  # fmt: skip
+def client_of(desk, role="operator"):
+    """Asks the application in this process, as somebody whom the gate has let in already."""
+    app = make_app(desk)
+    app.user_middleware = [one for one in app.user_middleware if one.cls is not Gate]
+
+    async def let_in(scope, receive, send):
+        scope.setdefault("state", {})["visitor"] = Visitor(role, "127.0.0.1")
+        await app(scope, receive, send)
+
+    return httpx.AsyncClient(transport=httpx.ASGITransport(let_in), base_url="http://127.0.0.1")
 
 
 @contextmanager
@@ -106,15 +111,3 @@ def whole(folder):
     files = [path for path in folder.rglob("*") if path.is_file()]
     assert not [path for path in files if path.name.endswith(".nearfar")]
     return sorted(p.relative_to(folder).as_posix() for p in files if p.name != ".sent.jsonl")
-
-
-def listening(desk, ask):
-    """What all who look are sent while something is asked, as parsed messages."""
-    heard = []
-    kept = desk.hub.send
-    desk.hub.send = lambda message: (heard.append((time.monotonic(), message)), kept(message))
-    try:
-        ask()
-    finally:
-        desk.hub.send = kept
-    return [(at, json.loads(m.data)) for at, m in heard if m.event == "setup"]

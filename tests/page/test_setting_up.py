@@ -3,6 +3,7 @@
 import json
 import threading
 import time
+from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from nearfar.page import setting_up
 from nearfar.page.refusal import Refusal
 from nearfar.page.sent_names import place_for
 from setups import a_setup, bad_files, pump_files, settled, wait_for, wav, whole
+from tiny_disk import tiny_disk  # noqa: F401 - a fixture
 
 
 def put(setup, files):
@@ -166,13 +168,18 @@ def test_a_fit_that_fails_says_why_and_can_be_tried_again(tmp_path):
         assert sum("mono.wav" in line for line in state["problems"]) == 1
 
 
-def test_a_full_disk_is_a_failure_in_words(tmp_path, monkeypatch):
-    with a_setup(tmp_path) as desk:
+def test_a_full_disk_is_a_failure_in_words_and_leaves_nothing(tiny_disk):  # noqa: F811
+    with a_setup(tiny_disk) as desk:
         put(desk.setup, pump_files(12))
-        monkeypatch.setattr(desk.setup, "check_place", lambda: (_ for _ in ()).throw(
-            StorageError("pump.detector: cannot be written (No space left on device)")))  # fmt: skip
+        with suppress(OSError), (tiny_disk / "full").open("wb", buffering=0) as file:
+            while file.write(bytes(4096)):
+                pass
         desk.setup.fit(desk.setup.wish())
-        assert "No space left" in settled(desk.setup, "failed")["line"]
+        assert "cannot be written" in settled(desk.setup, "failed")["line"]
+        assert not (tiny_disk / "pump.detector").exists()
+        (tiny_disk / "full").unlink()
+        desk.setup.fit(desk.setup.wish())
+        assert settled(desk.setup, "fitted", "failed")["stage"] == "fitted"
 
 
 def test_a_fault_of_ours_is_told_and_ends_nothing(tmp_path, monkeypatch):
