@@ -1,7 +1,6 @@
 // All machines as they are now, for whoever shows them.
 import { get, of } from "./api.js";
 
-const kinds = ["machine", "sensor", "drift"];
 export const keyOf = (one) => JSON.stringify([one.machine, one.section]);
 export const labelOf = (one) => one.label ?? (one.section === "00" ? one.machine : `${one.machine} ${one.section}`);
 export const waits = (alarm) => alarm.state === "active" || alarm.state === "cleared";
@@ -9,6 +8,15 @@ export const waits = (alarm) => alarm.state === "active" || alarm.state === "cle
 export class Fleet {
   constructor() {
     this.machines = new Map();
+    this.ready = null; // when all were fetched
+    this.failed = false;
+  }
+
+  again() {
+    this.failed = false;
+    this.ready = this.load();
+    this.ready.catch(() => { this.failed = true; }); // whoever waits is told; nobody else need be
+    return this.ready;
   }
 
   get all() {
@@ -42,4 +50,3 @@ export class Fleet {
     return known !== undefined;
   }
 }
-export { kinds };

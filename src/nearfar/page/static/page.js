@@ -47,15 +47,26 @@ class Page {
   keepWho(name) { keepWho(name); }
   say(line, kind) { shell.say(line, kind); }
   counted() { count(); }
+  tell(event, data) { tell(event, data); }
 }
 
 function count() {
   shell.count({ machines: fleet.machines.size, alarms: fleet.waiting.length });
 }
 
+// All machines, once there is something behind the page.
+function gather() {
+  if (about.ready === false) return;
+  fleet.again().then(count, () => {});
+}
+
 function tell(event, data) {
   if (event === "out") return void location.reload();
-  if (event === "about") about = shell.about = data;
+  if (event === "about") {
+    const fitted = about.ready === false && data.ready;
+    about = shell.about = data;
+    if (fitted) gather();
+  }
   if (event === "bulletin") take(data);
   if (event === "about") shell.connection(null);
   if (event === "lost") shell.connection(data.since);
@@ -64,7 +75,7 @@ function tell(event, data) {
 }
 
 function take({ machine, events = [] }) {
-  if (!fleet.take(machine)) fleet.load().then(count);
+  if (!fleet.take(machine)) fleet.load().then(count, () => {}); // one that is new: its rate is not known yet
   count();
   const raised = events.filter((one) => one.verb === "raised" && !one.silent);
   for (const one of raised) shell.say(t("news.raised", { machine: labelOf(fleet.find(one) ?? one), told: one.told }), "alarm");
@@ -73,7 +84,7 @@ function take({ machine, events = [] }) {
 // Nobody knows what was missed: all is asked for anew.
 async function again(data) {
   about = shell.about = data.about;
-  await fleet.load().catch(() => {});
+  await fleet.again().catch(() => {});
   shell.draw();
   shell.connection(null);
   count();
@@ -97,6 +108,7 @@ function plain(part) {
 
 async function route() {
   leave?.();
+  if (fleet.failed) gather();
   const page = new Page();
   leave = page.end;
   shell.here();
@@ -154,12 +166,11 @@ async function start() {
   }
   shell = new Shell(about, route);
   shell.draw();
+  gather();
   addEventListener("hashchange", route);
   listen(about, tell);
   if (about.can_setup && about.ready === false && !location.hash.startsWith("#/setup")) location.hash = "#/setup";
-  else {
-    route();
-  }
+  else route();
 }
 
 // A page that is opened while nobody answers waits, as one that was open does.

@@ -1,0 +1,149 @@
+// Alarms, and what people answer: acknowledge, shelve, note.
+import { ApiError, get, of, post } from "./api.js";
+import { ask, field, nameField } from "./dialog.js";
+import { el, fill } from "./dom.js";
+import { labelOf } from "./fleet.js";
+import { ago, moment } from "./shown.js";
+import { alarmShape, alarmWord, faultWord } from "./states.js";
+import { t } from "./words.js";
+
+const FEW = 3; // alarms above the tiles before the rest is folded
+const HOURS = [1, 4, 8, 24, 72, 168];
+
+const kindOf = (alarm) => (alarm.kind === "sensor" ? "sensor" : alarm.kind === "drift" ? "drift" : "alarm");
+const toMachine = (one) => `#/m/${encodeURIComponent(one.machine)}/${encodeURIComponent(one.section)}`;
+
+// The alarms that nobody has answered, as a part of a view. Its redraw() is for when they change.
+export function waitingAlarms(page) {
+  const list = el("ul", { class: "alarms" });
+  const more = el("button", { class: "quiet" });
+  const place = el("section", { class: "waiting-alarms", "aria-labelledby": "waiting-title" },
+    el("h2", { id: "waiting-title" }, t("alarms.title")), list, more);
+  let all = false;
+  let drawn = "";
+  const redraw = (again = false) => {
+    const alarms = page.fleet.waiting;
+    const now = JSON.stringify([all, alarms]);
+    if (now === drawn && !again) return;
+    drawn = now;
+    const focused = document.activeElement?.closest?.(".alarms li")?.dataset.id;
+    place.hidden = !alarms.length;
+    fill(list, (all ? alarms : alarms.slice(0, FEW)).map((alarm) => alarmRow(alarm, page, true)));
+    more.hidden = alarms.length <= FEW;
+    fill(more, all ? t("alarms.less") : t("alarms.more", { n: alarms.length }));
+    if (focused) list.querySelector(`li[data-id="${focused}"] button`)?.focus();
+  };
+  more.addEventListener("click", () => {
+    all = !all;
+    redraw();
+  });
+  redraw();
+  return { place, redraw };
+}
+
+// One alarm with its buttons; named: which machine it is of stands there too.
+export function alarmRow(alarm, page, named) {
+  const label = labelOf(page.fleet.find(alarm) ?? alarm);
+  const told = alarm.kind === "sensor" ? faultWord(alarm.condition) : "";
+  return el("li", { class: `alarm-row ${kindOf(alarm)} ${alarm.state}`, "data-id": alarm.id },
+    alarmShape(alarm),
+    el("div", { class: "what" },
+      el("p", { class: "head" },
+        named && el("a", { href: toMachine(alarm), class: "name" }, el("bdi", {}, label)),
+        told && el("span", {}, told),
+        el("span", { class: "note" }, t("alarms.number", { id: String(alarm.id) }), " · ", alarmWord(alarm),
+          alarm.shelved_until ? ` ${t("shelve.until", { time: moment(alarm.shelved_until) })}` : "", " · ",
+          el("time", { datetime: alarm.since, title: moment(alarm.since) }, ago(alarm.since)))),
+      el("p", { class: "told" }, alarm.told),
+      alarm.note && el("p", { class: "said" }, el("bdi", {}, alarm.note))),
+    el("div", { class: "row acts noprint" }, buttons(alarm, label, page)));
+}
+
+function buttons(alarm, label, page) {
+  const button = (word, act, kind) => el("button", { class: kind, onclick: act,
+    "aria-label": `${word}, ${t("alarms.number", { id: String(alarm.id) })}, ${label}` }, word);
+  const open = button(t("alarms.clip"), () => openClip(alarm, page), "quiet");
+  if (!page.mayChange) return [open];
+  const waits = alarm.state === "active" || alarm.state === "cleared";
+  return [
+    waits && button(t("ack"), () => acknowledge(alarm, label, page), "primary"),
+    alarm.state === "shelved" ? button(t("unshelve"), () => unshelve(alarm, page), "plain")
+      : alarm.state !== "closed" && button(t("shelve"), () => shelve(alarm, label, page), "plain"),
+    button(t("note"), () => note(alarm, label, page), "plain"),
+    open,
+  ];
+}
+
+// The clip with which an alarm was raised: the last one heard until then.
+async function openClip(alarm, page) {
+  const until = new Date(Date.parse(alarm.since) + 1000).toISOString();
+  try {
+    const asked = { limit: 1, until, ...(alarm.kind === "machine" ? { anomalous: true } : {}) };
+    const { clips } = await get(of(alarm, "/clips", asked));
+    if (!clips.length) page.say(t("alarms.noclip"));
+    else page.go(`#/c/${[alarm.machine, alarm.section, clips[0].digest].map(encodeURIComponent).join("/")}`);
+  } catch (error) {
+    told(error, page);
+  }
+}
+
+function told(error, page) {
+  if (!(error instanceof ApiError)) throw error;
+  page.say(error.message || t("lost.now"), "bad");
+}
+
+// After an answer the machine is asked for anew, so that all that shows it is right.
+async function answered(alarm, page, line) {
+  await page.fleet.refresh(alarm).catch(() => {});
+  page.counted();
+  page.tell("answered", alarm);
+  page.say(line);
+}
+
+function noteField() {
+  return field(t("note.label"), el("textarea", { name: "note", rows: "3", maxlength: "2000" }));
+}
+
+async function acknowledge(alarm, label, page) {
+  await ask({
+    title: t("ack.title", { id: String(alarm.id), machine: label }), lead: t("ack.why"),
+    fields: [noteField(), nameField()], done: t("ack"),
+    act: async ({ note: said, who }) => {
+      await post(`/alarms/${alarm.id}/acknowledge`, { note: said, who });
+      await answered(alarm, page, t("ack.done", { id: String(alarm.id) }));
+    },
+  });
+}
+
+async function shelve(alarm, label, page) {
+  const hours = el("select", { name: "hours" }, HOURS.map((n) => el("option", { value: n, selected: n === 8 },
+    n < 48 ? t("shelve.for", { n }) : t("shelve.days", { n: n / 24 }))));
+  await ask({
+    title: t("shelve.title", { id: String(alarm.id), machine: label }), lead: t("shelve.why"),
+    fields: [field(t("shelve.hours"), hours), noteField(), nameField()], done: t("shelve"),
+    act: async ({ hours: chosen, note: said, who }) => {
+      await post(`/alarms/${alarm.id}/shelve`, { hours: Number(chosen), note: said, who });
+      await answered(alarm, page, t("shelve.done", { id: String(alarm.id) }));
+    },
+  });
+}
+
+async function unshelve(alarm, page) {
+  try {
+    await post(`/alarms/${alarm.id}/unshelve`, { who: page.who() });
+    await answered(alarm, page, t("unshelve.done", { id: String(alarm.id) }));
+  } catch (error) {
+    told(error, page);
+  }
+}
+
+async function note(alarm, label, page) {
+  await ask({
+    title: t("note.title", { id: String(alarm.id), machine: label }),
+    fields: [noteField(), nameField()], done: t("note.save"),
+    act: async ({ note: said, who }) => {
+      await post(`/alarms/${alarm.id}/note`, { note: said, who });
+      await answered(alarm, page, t("note.done"));
+    },
+  });
+}
