@@ -121,8 +121,9 @@ export class Chart {
     const heard = points.judged[place] + points.idle[place] + points.unjudged[place];
     const more = points.faults[place] ? ` · ${stateWord("sensor")}` : "";
     const p = points.p[place];
-    if (heard > 1) return t("chart.many", { n: heard, bad: points.anomalous[place], p: p === null ? "–" : small(p) }) + more;
-    if (p === null) return stateWord(points.idle[place] ? "idle" : "unjudged") + more;
+    const silent = stateWord(points.idle[place] ? "idle" : "unjudged");
+    if (p === null) return (heard > 1 ? t("chart.some", { n: heard, verdict: silent }) : silent) + more;
+    if (heard > 1) return t("chart.many", { n: heard, bad: points.anomalous[place], p: small(p) }) + more;
     return t("chart.one", { verdict: stateWord(points.anomalous[place] ? "anomalous" : "normal"), p: small(p) }) + more;
   }
 

@@ -47,7 +47,7 @@ function grid({ chart, left, right, top, floor, bottom, y, most }) {
   return el("g", { class: "grid" },
     el("path", { d: ps.map((n) => `M${left} ${y(n)}H${right}`).join("") + marks.map(([at]) => `M${chart.toX(at)} ${top}V${bottom}`).join("") }),
     ps.map((n) => el("text", { x: left - 8, y: y(n) + 4, "text-anchor": "end" }, small(10 ** -n))),
-    el("text", { x: 2, y: top + 2, class: "axis" }, "p"),
+    el("text", { x: left - 8, y: 14, class: "axis", "text-anchor": "end" }, "p"),
     marks.map(([at, text]) => el("text", { x: chart.toX(at), y: bottom + 17, "text-anchor": "middle" }, text)),
     marks.length < 3 && !marks.some(([at, text]) => text === day(at)) && el("text", { x: left, y: bottom + 17, class: "axis" }, day(chart.since)));
 }
@@ -63,7 +63,7 @@ function alarms({ chart, left, right, floor }) {
     const word = `#${alarm.id} ${alarmWord(alarm)}`;
     return el("g", { class: `span ${alarm.kind} ${alarm.state}` },
       el("rect", { class: "band", x: from, y: LANE, width: to - from, height: floor - LANE }),
-      el("rect", { class: "bar", x: from, y: 1, width: to - from, height: LANE - 3, rx: 4 }),
+      el("rect", { class: "lane", x: from, y: 1, width: to - from, height: LANE - 3, rx: 4 }),
       room > word.length * 6.6 + 10 && el("text", { x: seen + 6, y: 14 }, word),
       el("title", { svg: true }, `${word}: ${alarm.told}`));
   }));
@@ -74,7 +74,7 @@ function threshold({ chart, left, right, y }) {
   if (!rate) return null;
   const at = y(-Math.log10(rate));
   return el("g", { class: "threshold" }, el("path", { d: `M${left} ${at}H${right}` }),
-    el("text", { x: right - 2, y: at - 5, "text-anchor": "end" }, t("chart.threshold", { p: small(rate) })));
+    el("text", { x: left + 6, y: at - 5 }, t("chart.threshold", { p: small(rate) })));
 }
 
 function points({ chart, y, most }) {

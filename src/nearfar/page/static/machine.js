@@ -163,9 +163,9 @@ class MachineView {
     return el("dl", { class: "facts" },
       fact(t("m.heard"), one.heard ? ago(one.heard) : t("tiles.never"), one.heard && moment(one.heard)),
       fact(t("m.p"), given(one.p_value) ? small(one.p_value) : "–", rate && t("m.p.rate", { rate: small(rate) })),
-      fact(t("m.levels"), `${level(one.near_level, "dB")} · ${level(one.far_level, "dB")}`, given(one.ratio) && t("m.ratio", { ratio: level(one.ratio, "dB") })),
+      fact(t("m.levels"), `${given(one.near_level) ? number(one.near_level, 1) : "–"} · ${level(one.far_level, "dB")}`, given(one.ratio) && t("m.ratio", { ratio: level(one.ratio, "dB") })),
       fact(t("m.threshold"), given(one.threshold) ? number(one.threshold, 3) : "–", [rate && t("m.threshold.rate", { rate: percent(rate) }), " ", this.change(one)]),
-      fact(t("m.clips"), number(one.clips), one.detector));
+      fact(t("m.clips"), number(one.clips), one.detector && t("m.detector", { id: one.detector })));
   }
 
   change(one) {

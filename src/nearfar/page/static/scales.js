@@ -50,7 +50,7 @@ function months(since, until, most) {
 // Decades of p that a picture has upward: room for the threshold, and for the smallest p.
 export function decades(smallest, rate) {
   const highest = Math.max(-Math.log10(smallest ?? 1), -Math.log10(rate || 0.1));
-  return Math.max(2, Math.ceil(highest * 1.08 + 0.15));
+  return Math.max(2, highest) + 0.35;
 }
 
 // The place of what is nearest to a value in a rising list; -1: it is empty.

@@ -21,16 +21,20 @@ export class Shell {
     const { about } = this;
     fill(document.getElementById("skip"), t("skip"));
     this.sum = el("p", { class: "sum", id: "sum" });
-    this.state = el("span", { class: "link", role: "status" });
+    this.state = el("span", { class: "link", role: "status" }, el("span", {}));
     this.links = el("nav", { "aria-label": t("nav") },
       el("a", { href: "#/" }, t("machines")),
       el("a", { href: "#/audit" }, t("audit")),
       about.can_setup && about.role === "operator" && el("a", { href: "#/setup" }, t("setup.link")));
     const tongue = el("select", { "aria-label": t("language"), onchange: () => this.speak(tongue.value) },
       Object.entries(LANGUAGES).map(([key, name]) => el("option", { value: key, lang: key, selected: key === language }, name)));
-    fill(document.querySelector("header.top"), document.querySelector(".brand"), this.sum, this.links,
-      el("div", { class: "side noprint" }, this.state, tongue, this.person(),
-        about.needs_token && el("button", { class: "quiet", onclick: () => signOut() }, t("sign.out"))));
+    const side = el("div", { class: "side noprint", id: "side" }, tongue, this.person(),
+      about.needs_token && el("button", { class: "quiet", onclick: () => signOut() }, t("sign.out")));
+    // On a phone these wait behind a button.
+    const menu = el("button", { class: "quiet menu noprint", "aria-label": t("menu"), "aria-expanded": "false", "aria-controls": "side", onclick: () => {
+      menu.setAttribute("aria-expanded", String(side.classList.toggle("open")));
+    } }, "⋯");
+    fill(document.querySelector("header.top"), document.querySelector(".brand"), this.sum, this.links, this.state, menu, side);
     this.here();
     this.count(this.counts);
     this.connection(this.since);
@@ -57,9 +61,10 @@ export class Shell {
   // Which view is shown: marked in the header.
   here() {
     for (const link of this.links?.children ?? []) {
-      const [, view = ""] = location.hash.split("/");
+      const [, view = ""] = location.hash.split(/[/?]/);
       const mine = link.hash.split("/")[1];
       if (mine === view) link.setAttribute("aria-current", "page");
+      else if (mine === "" && (view === "m" || view === "c")) link.setAttribute("aria-current", "true");
       else link.removeAttribute("aria-current");
     }
   }
@@ -69,7 +74,7 @@ export class Shell {
     if (!counts || !this.sum) return;
     const { machines, alarms } = counts;
     fill(this.sum, alarms ? el("a", { href: "#/", class: "waiting" }, shape("alarm"), t("sum.waiting", { n: alarms })) : null,
-      el("span", {}, t("sum.machines", { n: machines })));
+      el("span", { class: "count" }, t("sum.machines", { n: machines })));
     document.title = alarms ? `▲ ${alarms} · nearfar` : "nearfar";
   }
 
@@ -78,7 +83,7 @@ export class Shell {
     const place = document.getElementById("banner");
     const live = since === null;
     this.state.className = live ? "link live" : "link lost";
-    write(this.state, live ? (this.about.watches ? t("live.watch") : t("live.serve")) : t("live.lost"));
+    write(this.state.firstChild, live ? (this.about.watches ? t("live.watch") : t("live.serve")) : t("live.lost"));
     const troubles = live ? this.troubles() : [];
     fill(place, !live && el("p", { class: "banner bad", role: "alert" }, t("lost.since", { time: seconds(since) })),
       troubles.map((line) => el("p", { class: "banner bad" }, line)));
