@@ -13,10 +13,22 @@ const PHONE = "(max-width: 40rem)"; // as the pictures are drawn for it
 const KEYS = "nearfar.keys"; // "off": keys without Ctrl are the browser's alone
 const NEAR = 15 * 60e3; // ms within which the next clip is sought first
 const hash = (one, digest) => ["#/c", one.machine, one.section, digest].map((part, n) => (n ? encodeURIComponent(part) : part)).join("/");
-const timeline = (one) => `#/m/${encodeURIComponent(one.machine)}/${encodeURIComponent(one.section)}`;
+const DAY = 24 * 3600e3; // ms
+let origin = ""; // the timeline from which clips are looked at, with its span
+
+// Back to where one was in the timeline; else to the day of the clip.
+function timeline(one, clip = null) {
+  const path = `#/m/${encodeURIComponent(one.machine)}/${encodeURIComponent(one.section)}`;
+  if (!clip) return path;
+  const [came, query = ""] = origin.split("?");
+  const span = new URLSearchParams(query);
+  const inside = clip.at_ms >= Number(span.get("since")) && clip.at_ms <= Number(span.get("until"));
+  return came === path && inside ? origin : `${path}?since=${clip.at_ms - DAY / 2}&until=${clip.at_ms + DAY / 2}`;
+}
 
 export async function show(place, asked, page) {
-  const one = { machine: asked.machine, section: asked.section };
+  const one = { machine: asked.machine, section: asked.section ?? "00" };
+  if (page.from?.startsWith("#/m/")) origin = page.from;
   const view = { one, digest: asked.digest, page, keys: [], told: [], alive: () => !page.signal.aborted };
   view.root = el("article", { class: "clip" }, skeleton(t("clip.loading")));
   fill(place, view.root);
@@ -40,11 +52,11 @@ function lay(view) {
   view.parts = Object.fromEntries(["top", "why", "alarms", "sound", "said", "answers", "more"].map((name) => [name, el("div", { class: `clip-part-${name}` })]));
   view.around = el("div", { class: "clip-around" });
   const parts = view.parts;
-  const head = el("header", { class: "clip-head" },
-    el("nav", { class: "clip-nav noprint", "aria-label": t("clip.nav") }, el("a", { href: timeline(one), class: "clip-back", onclick: () => remember(view) }, "‹ ", one.machine), view.around),
-    el("h1", { tabindex: "-1" }, moment(clip.time ?? clip.at)), el("p", { class: "clip-name note" }, el("code", {}, clip.name)),
-    el("p", {}, chip(verdictOf(clip))));
-  fill(view.root, head, parts.alarms, parts.why, facts(clip), parts.sound, parts.answers, parts.said, parts.more);
+  const head = el("div", { class: "clip-head" },
+    el("nav", { class: "clip-nav noprint", "aria-label": t("clip.nav") }, el("a", { href: timeline(one, clip), class: "clip-back" }, "‹ ", one.machine), view.around),
+    el("div", { class: "clip-title" }, el("h1", { tabindex: "-1" }, moment(clip.time ?? clip.at)), chip(verdictOf(clip))),
+    el("p", { class: "note" }, clip.status === "judged" && `${t("clip.over", { score: figures(clip.score), threshold: figures(clip.threshold) })} · `, el("code", {}, clip.name)));
+  fill(view.root, head, parts.alarms, parts.why, parts.said, parts.sound, facts(clip), parts.more, parts.answers);
   document.title = `${one.machine} · ${moment(clip.time ?? clip.at)}`;
 }
 
@@ -135,7 +147,7 @@ function picture(found, made) {
     const share = ((event.clientX - area.left) / area.width - left) / (right - left);
     if (share > -0.02 && share < 1.02) made.deck.seek(share * seconds);
   };
-  const frame = el("div", { class: "clip-frame", onclick: seek }, el("picture", {}, phone && desk && el("source", { media: PHONE, srcset: phone.url }), image), line);
+  const frame = el("div", { class: "clip-frame", onclick: seek }, el("picture", {}, phone && desk && el("source", { media: PHONE, srcset: new URL(phone.url, location).href }), image), line);
   const figure = el("figure", { class: "clip-picture" }, frame, el("figcaption", { class: "note" }, t("clip.picture.told")));
   made.follow((now, _, playing) => {
     const { left, right, seconds } = shape();
@@ -150,7 +162,7 @@ function moves(found) {
   const item = (move) => el("li", { class: move.amount < 0 ? "down" : "up" },
     el("span", {}, el("span", { "aria-hidden": "true" }, move.amount < 0 ? "▼ " : "▲ "), theirs("span", {}, move.sentence)),
     el("span", { class: "by" }, `${signed(move.amount)} ${move.unit.replace("sd", "σ")} · ${percent(move.share, 0)}`),
-    el("span", { class: "bar", "aria-hidden": "true" }, el("i", { style: { width: `${Math.min(100, 100 * move.share).toFixed(1)}%` } })));
+    el("span", { class: "clip-share", "aria-hidden": "true" }, el("i", { style: { width: `${Math.min(100, 100 * move.share).toFixed(1)}%` } })));
   return el("section", {}, el("h2", {}, t("clip.moves")), el("p", { class: "note" }, t("clip.moves.told")), el("ol", { class: "moves" }, found.moves.map(item)));
 }
 
@@ -228,17 +240,12 @@ async function after({ one, clip }) {
   }
 }
 
-// The timeline opens where this clip is.
-function remember(view) {
-  sessionStorage.setItem("nearfar.at", JSON.stringify({ ...view.one, at: view.clip?.at_ms ?? null, digest: view.digest }));
-}
-
 function listen(view) {
   view.page.on("answered", () => view.clip && refresh(view));
   view.page.on("bulletin", ({ events = [] }) => view.clip && events.length > 0 && refresh(view));
-  view.page.on("label", (said) => {
-    if (view.clip && said?.digest === view.digest) get(of(view.one, `/clips/${view.digest}`)).then((clip) => { view.clip = clip; return refresh(view); }, () => {});
-  });
+  const anew = () => view.clip && get(of(view.one, `/clips/${view.digest}`)).then((clip) => { view.clip = clip; return refresh(view); }, () => {});
+  view.page.on("label", (said) => (said.digest ?? said.label?.digest) === view.digest && anew());
+  view.page.on("again", anew); // what plays goes on
   document.addEventListener("keydown", (event) => key(view, event), { signal: view.page.signal });
 }
 

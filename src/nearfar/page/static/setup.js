@@ -1,5 +1,5 @@
 // The first run: from a folder of normal recordings to a detector that listens.
-import { ApiError, del, get, post } from "./api.js";
+import { ApiError, del, get, post, put } from "./api.js";
 import { figures, lineOf, theirs } from "./answers.js";
 import { field, nameField } from "./dialog.js";
 import { el, fill } from "./dom.js";
@@ -32,8 +32,9 @@ class Setup {
     this.root = el("article", { class: "setup" });
     this.upload = null;
     this.fault = null; // of the last thing that was tried: { step, line }
-    this.folder = ""; // one of those offered; "": what was sent
-    this.typed = { machine: "", rate: 0.01, exclude: true };
+    this.told = null; // what became of the files that were sent last
+    this.typed = { machine: null, rate: 0.01, exclude: true, far: false };
+    this.listens = false; // is what was fitted already at work?
     this.timer = 0;
     page.on?.("setup", (said) => this.root.isConnected && this.take(said));
   }
@@ -41,13 +42,37 @@ class Setup {
   // What the server said of it; all is drawn by it, apart from a form that somebody fills in.
   take(said) {
     const before = this.state;
-    this.state = { ...this.state, ...said };
+    this.state = { ...this.state, ...(said.setup ?? said) };
     clearTimeout(this.timer);
-    if (this.state.stage === "fitting") this.timer = setTimeout(() => this.ask(), POLL);
-    if (before?.stage === "fitting" && this.state.stage === "fitting") return this.progress();
+    const { stage } = this.state;
+    if (this.busy) this.timer = setTimeout(() => this.ask(), POLL);
+    if (stage === "fitted" && !this.listens) this.wait();
+    if (before?.stage === stage && this.busy && this.bar?.isConnected) return this.progress();
+    // Whoever types is not disturbed by news of the same.
+    const { done, total, line, ...rest } = this.state;
+    const drawn = JSON.stringify([rest, this.fault, this.upload?.waits]);
+    if (drawn === this.drawn && this.root.contains(document.activeElement)) return null;
+    this.drawn = drawn;
     this.draw();
-    if (before && before.stage !== this.state.stage) this.root.querySelector("[aria-current=step] h2")?.focus();
+    if (before && before.stage !== stage && (stage === "fitting" || stage === "fitted" || stage === "failed")) this.root.querySelector("[aria-current=step] h2")?.focus();
     return null;
+  }
+
+  get busy() {
+    return ["checking", "fitting"].includes(this.state.stage) || this.state.sending || (this.state.recordings > 0 && this.state.stage === "recordings" && this.state.checked === false);
+  }
+
+  // What was fitted is at work when the server says so; the page then knows it too.
+  async wait() {
+    try {
+      const about = await get("/about");
+      this.listens = about.ready;
+      if (about.ready) this.page.tell("about", about);
+    } catch (error) {
+      if (!(error instanceof ApiError)) throw error; // it may only be starting
+    }
+    if (this.listens) this.draw();
+    else if (this.root.isConnected) setTimeout(() => this.wait(), POLL);
   }
 
   async ask() {
@@ -62,19 +87,20 @@ class Setup {
 
   get at() {
     const { stage } = this.state;
-    if (stage === "fitting" || stage === "fitted" || stage === "failed") return "fit";
-    return (this.state.recordings > 0 || this.folder) && !this.upload?.waits ? "found" : "choose";
+    if (stage === "fitting" || stage === "fitted" || (stage === "failed" && !this.back)) return "fit";
+    return this.state.recordings > 0 && !this.upload?.waits ? "found" : "choose";
   }
 
   draw() {
     const at = STEPS.indexOf(this.at);
     const items = STEPS.map((name, n) => {
       const now = n === at || (name === "choose" && this.at === "found");
-      const word = n < at || this.state.stage === "fitted" ? "done" : now ? "now" : "later";
+      const early = name === "record" && !this.state.recordings; // nobody knows whether it was done
+      const word = early ? "now" : n < at || this.state.stage === "fitted" ? "done" : now ? "now" : "later";
       return el("li", { class: `setup-step ${word}`, "aria-current": n === at ? "step" : null },
         el("h2", { tabindex: "-1" }, el("span", { class: "setup-mark", "aria-hidden": "true" }, word === "done" ? "✓" : String(n + 1)),
           t(`setup.${name}`), el("span", { class: "setup-hidden" }, ` – ${t(`setup.step.${word}`)}`)),
-        el("div", { class: "setup-body" }, this[name](word), this.failure(name)));
+        el("div", { class: "setup-body" }, [this[name](word), this.failure(name)].flat(Infinity)));
     });
     fill(this.root, heading(), this.reader && el("p", { class: "banner bad" }, t("clip.reader")), el("ol", { class: "setup-steps" }, items));
   }
@@ -95,7 +121,7 @@ class Setup {
   }
 
   choose(word) {
-    if (this.state.stage !== "none" && this.at === "fit") return null;
+    if (this.at === "fit") return null;
     if (this.upload?.waits) return this.sending();
     const take = (input) => this.send([...input.files].map((file) => ({ file, name: file.webkitRelativePath || file.name })));
     const input = (more) => el("input", { type: "file", multiple: true, class: "setup-file", tabindex: "-1", "aria-hidden": "true", onchange: (event) => take(event.target), ...more });
@@ -113,32 +139,33 @@ class Setup {
     const { offered = [] } = this.state;
     if (!offered.length) return null;
     return el("div", { class: "setup-offered" }, el("p", {}, t("setup.offered")), el("div", { class: "row" }, offered.map((name) =>
-      el("button", { type: "button", disabled: this.reader, "aria-pressed": String(this.folder === name), onclick: () => this.take_(name) }, name))));
+      el("button", { type: "button", disabled: this.reader, "aria-pressed": String(this.state.chosen?.includes(name) ?? false), onclick: () => this.use(name) }, name))));
   }
 
-  // One of the folders that were named at the start: the server reads it where it lies.
-  async take_(name) {
+  // Folders that were named at the start: the server reads them where they lie.
+  async use(name) {
     this.fault = null;
+    const chosen = this.state.chosen ?? [];
+    const names = chosen.includes(name) ? chosen.filter((one) => one !== name) : [...chosen, name];
     try {
-      this.folder = name;
-      this.take(await post("/setup/recordings", { offered: name }));
+      this.take(await put("/setup/offered", { names, who: this.page.who() }));
     } catch (error) {
-      this.folder = "";
       this.fail("choose", error);
     }
   }
 
   sent() {
-    return el("p", { class: "note" }, t("setup.sent", { n: figures(this.state.recordings, 9) }), " ",
-      el("button", { type: "button", class: "quiet", disabled: this.reader, onclick: () => this.forget() }, t("setup.forget")));
+    const { told } = this;
+    return [el("p", { class: "note" }, t("setup.sent", { n: figures(this.state.recordings, 9) }), told?.left_out > 0 && ` ${t("setup.leftout", { n: figures(told.left_out, 9) })}`, " ",
+      el("button", { type: "button", class: "quiet", disabled: this.reader, onclick: () => this.forget() }, t("setup.forget"))),
+      told && table(t("setup.refused"), told.refused)];
   }
 
   async forget() {
     try {
-      this.folder = "";
-      this.fault = null;
+      [this.fault, this.told] = [null, null];
+      if (this.state.chosen?.length) await put("/setup/offered", { names: [], who: this.page.who() });
       this.take(await del("/setup/recordings"));
-      this.take(await get("/setup"));
     } catch (error) {
       this.fail("choose", error);
     }
@@ -154,8 +181,7 @@ class Setup {
 
   async send(files) {
     this.fault = null;
-    this.folder = "";
-    this.upload = new Upload(files, this.page.about.upload_limit, () => this.count());
+    this.upload = new Upload(files, this.page.about.upload_limit, this.page.who(), () => this.count());
     if (!this.upload.files.length) {
       this.upload = null;
       this.fault = { step: "choose", line: t("setup.nothing"), way: "" };
@@ -169,8 +195,8 @@ class Setup {
     const running = this.upload.run();
     this.draw();
     try {
-      const said = await running;
-      this.take({ ...said, ...(await get("/setup")) });
+      this.told = await running;
+      this.take(await get("/setup"));
     } catch (error) {
       this.fail("choose", error, t("setup.resume.way"));
     }
@@ -179,58 +205,86 @@ class Setup {
 
   sending() {
     const { upload } = this;
-    this.bar = el("progress", { max: 1, value: 0, "aria-label": t("setup.sending") });
+    this.sentBar = el("progress", { max: 1, value: 0, "aria-label": t("setup.sending") });
     this.counted = el("p", { class: "note setup-count" });
     this.count();
     const way = upload.stopped
       ? [el("button", { type: "button", class: "primary", onclick: () => this.goOn() }, t("setup.resume")),
           el("button", { type: "button", onclick: () => { this.upload = null; this.ask().then(() => this.draw()); } }, t("setup.enough"))]
       : [el("button", { type: "button", onclick: () => upload.stop() }, t("setup.pause"))];
-    return el("div", { class: "setup-sending" }, this.bar, this.counted, el("div", { class: "row" }, way));
+    return el("div", { class: "setup-sending" }, this.sentBar, this.counted, el("div", { class: "row" }, way));
   }
 
   count() {
-    if (!this.bar) return;
+    if (!this.sentBar) return;
     const { sent, bytes, done, files, left } = this.upload;
-    this.bar.value = bytes ? sent / bytes : 1;
+    this.sentBar.value = bytes ? sent / bytes : 1;
     this.counted.textContent = t("setup.count", { done: figures(done, 9), all: figures(files.length, 9), sent: figures(sent / 1e6, 3), bytes: figures(bytes / 1e6, 3) })
       + (left ? ` · ${t("setup.left", { time: moments(left) })}` : "");
   }
 
   found(word) {
-    const { recordings = 0, seconds = 0, problems = [], suspects = [] } = this.state;
+    const { recordings = 0, seconds, problems = [], suspects = [], stage, checked } = this.state;
     if (word === "later") return el("p", { class: "note" }, t("setup.found.later"));
+    const looks = stage === "checking" || (stage === "recordings" && checked === false);
     const fact = (value, key) => el("div", {}, el("dt", {}, t(key)), el("dd", {}, value));
-    const facts = el("dl", { class: "facts" }, fact(figures(recordings, 9), "setup.recordings"), fact(figures(seconds / 60, 3), "setup.minutes"));
+    const facts = el("dl", { class: "facts" }, fact(figures(recordings, 9), "setup.recordings"), seconds > 0 && fact(figures(seconds / 60, 3), "setup.minutes"));
     const few = recordings < FEWEST && el("p", { class: "banner" }, t("setup.few", { n: figures(recordings, 9), all: FEWEST }));
-    return [facts, few, table(t("setup.problems"), problems), table(t("setup.suspects"), suspects, t("setup.suspects.told")), this.at === "found" && this.form()];
+    return [facts, few, looks && this.running("setup.checking"), table(t("setup.problems"), problems), table(t("setup.suspects"), suspects, t("setup.suspects.told")),
+      this.at === "found" && !looks && this.form()];
+  }
+
+  // How far what runs is; its own words beside it.
+  running(words) {
+    this.bar = el("progress", { max: 1, "aria-label": t(words) });
+    this.line = theirs("p", { class: "note setup-count" });
+    this.progress();
+    return [el("p", { role: "status" }, t(words)), this.bar, this.line];
   }
 
   form() {
     const { typed, state } = this;
-    const machine = el("input", { name: "machine", required: true, maxlength: 80, value: typed.machine || state.machine || "", autocomplete: "off", spellcheck: "false", oninput: () => { typed.machine = machine.value; } });
+    const machine = el("input", { name: "machine", required: true, maxlength: 80, value: typed.machine ?? state.machine ?? "", autocomplete: "off", spellcheck: "false", oninput: () => { typed.machine = machine.value; } });
     const rate = el("select", { name: "rate", onchange: () => { typed.rate = Number(rate.value); words(); } }, RATES.map((one) =>
       el("option", { value: one, selected: one === typed.rate }, new Intl.NumberFormat(language, { style: "percent", maximumFractionDigits: 1 }).format(one))));
     const told = el("p", { class: "note", "aria-live": "polite" });
     const words = () => {
-      const length = state.recordings ? state.seconds / state.recordings : 10;
+      const length = state.seconds > 0 ? state.seconds / (state.clips || state.recordings) : 10;
       fill(told, t("setup.rate.means", { n: figures(1000 * typed.rate), s: figures(length, 2), day: figures((86400 / length) * typed.rate, 2) }));
     };
     words();
     const exclude = el("input", { type: "checkbox", checked: typed.exclude, onchange: () => { typed.exclude = exclude.checked; } });
-    const begin = el("button", { class: "primary", disabled: this.reader || !state.recordings }, t("setup.begin"));
+    const far = el("input", { type: "checkbox", checked: typed.far, onchange: () => { typed.far = far.checked; this.look(); } });
+    const begin = el("button", { class: "primary", disabled: this.reader || !state.recordings || (state.checked && !state.can_fit) }, t("setup.begin"));
     return el("form", { class: "setup-form", onsubmit: (event) => { event.preventDefault(); this.begin(begin, new FormData(event.target)); } },
       field(t("setup.machine"), machine, t("setup.machine.told")), field(t("setup.rate"), rate), told,
-      state.suspects?.length > 0 && el("label", { class: "setup-check" }, exclude, t("setup.exclude")), nameField(), el("div", { class: "row" }, begin));
+      el("div", {}, state.suspects?.length > 0 && el("label", { class: "setup-check" }, exclude, t("setup.exclude")),
+        el("label", { class: "setup-check" }, far, t("setup.far"))), nameField(),
+      state.checked && !state.can_fit && el("p", { class: "banner bad" }, t("setup.cannot")), el("div", { class: "row" }, begin));
+  }
+
+  get wish() {
+    const { machine, rate, exclude, far } = this.typed;
+    return { machine: (machine ?? this.state.machine ?? "").trim(), false_alarm_rate: rate, exclude_suspects: exclude && this.state.suspects?.length > 0, far_first: far };
+  }
+
+  // What is near and what is far was told otherwise: all is looked at anew.
+  async look() {
+    this.fault = null;
+    try {
+      this.take(await post("/setup/check", this.wish));
+    } catch (error) {
+      this.fail("found", error);
+    }
   }
 
   async begin(button, form) {
     button.disabled = true;
-    this.fault = null;
-    const asked = { machine: this.typed.machine.trim() || form.get("machine").trim(), false_alarm_rate: this.typed.rate, exclude_suspects: this.typed.exclude, who: form.get("who").trim() };
+    [this.fault, this.back] = [null, false];
+    const who = form.get("who").trim();
     try {
-      this.page.keepWho?.(asked.who);
-      this.take({ stage: "fitting", done: 0, total: 0, line: "", ...(await post("/setup/fit", asked)) });
+      this.page.keepWho(who);
+      this.take(await post("/setup/fit", { ...this.wish, who }));
     } catch (error) {
       this.fail("found", error);
     }
@@ -241,31 +295,26 @@ class Setup {
     if (word === "later") return el("p", { class: "note" }, t("setup.fit.later"));
     if (stage === "failed") {
       return [el("div", { class: "banner bad", role: "alert" }, theirs("p", {}, line), el("p", {}, t("setup.failed.way"))),
-        el("div", { class: "row" }, el("button", { type: "button", class: "primary", onclick: () => this.take({ stage: this.state.recordings > 0 ? "recordings" : "none" }) }, t("setup.back")))];
+        el("div", { class: "row" }, el("button", { type: "button", class: "primary", onclick: () => { this.back = true; this.draw(); } }, t("setup.back")))];
     }
-    if (stage === "fitted") {
-      this.page.fleet?.load?.().catch(() => {});
-      return [el("p", { class: "setup-listens", role: "status" }, el("span", { "aria-hidden": "true" }, "● "), t(this.page.about.watches ? "setup.listens" : "setup.answers")),
-        line && theirs("p", { class: "note" }, line), el("div", { class: "row" }, el("a", { class: "button primary", href: "#/" }, t("setup.home")))];
-    }
-    this.fitBar = el("progress", { max: 1, "aria-label": t("setup.fitting") });
-    this.fitLine = theirs("p", { class: "note setup-count" });
-    this.progress();
-    return [el("p", { role: "status" }, t("setup.fitting")), this.fitBar, this.fitLine, el("p", { class: "note" }, t("setup.fitting.told"))];
+    if (stage !== "fitted") return [this.running("setup.fitting"), el("p", { class: "note" }, t("setup.fitting.told"))];
+    const words = !this.listens ? "setup.starts" : this.page.about.watches ? "setup.listens" : "setup.answers";
+    return [el("p", { class: "setup-listens", role: "status" }, el("span", { "aria-hidden": "true" }, this.listens ? "● " : "○ "), t(words)),
+      line && theirs("p", { class: "note" }, line), this.listens && el("div", { class: "row" }, el("a", { class: "button primary", href: "#/" }, t("setup.home")))];
   }
 
   progress() {
     const { done, total, line = "" } = this.state;
-    if (total) this.fitBar.value = done / total;
-    else this.fitBar.removeAttribute("value");
-    this.fitLine.textContent = [total && `${figures(done, 9)} / ${figures(total, 9)}`, line].filter(Boolean).join(" · ");
+    if (total) this.bar.value = done / total;
+    else this.bar.removeAttribute("value");
+    this.line.textContent = [total && `${figures(done, 9)} / ${figures(total, 9)}`, line].filter(Boolean).join(" · ");
   }
 }
 
 function table(title, lines, told = "") {
-  if (!lines.length) return null;
+  if (!lines?.length) return null;
   const row = (line) => {
-    const parts = typeof line === "string" ? line.split(/: (.*)/s) : [line.name ?? line.clip, line.line ?? line.why ?? figures(line.score)];
+    const parts = typeof line === "string" ? line.split(/: (.*)/s) : [line.clip, [line.value, line.says].filter(Boolean).join(" · ")];
     return el("tr", {}, el("td", { class: "name" }, parts[0]), theirs("td", {}, parts[1] ?? ""));
   };
   return el("details", { open: lines.length <= 8 }, el("summary", {}, `${title} (${figures(lines.length, 9)})`), told && el("p", { class: "note" }, told),

@@ -8,18 +8,19 @@ const BYTES = 24e6;
 const AGAIN = [1, 3, 8]; // s; then it waits for somebody
 
 export class Upload {
-  constructor(files, limit, changed) {
+  constructor(files, limit, who, changed) {
     const kept = files.filter(({ name }) => SUFFIXES.test(name) && !name.split("/").some((part) => part.startsWith(".")));
     this.files = kept.sort((a, b) => (a.name < b.name ? -1 : 1));
     this.bytes = kept.reduce((sum, { file }) => sum + file.size, 0);
     this.limit = Math.min(BYTES, limit || BYTES);
+    this.who = who;
     this.changed = changed;
     this.done = 0; // files that are there
     this.kept = 0; // their bytes
     this.under = 0; // bytes of the request that runs
     this.stopped = false;
     this.request = null;
-    this.said = {};
+    this.told = { stored: 0, known: 0, left_out: files.length - kept.length, refused: [] }; // over all requests
   }
 
   get waits() {
@@ -43,7 +44,7 @@ export class Upload {
     while (this.waits && !this.stopped) {
       const some = this.#next();
       try {
-        this.said = await this.#patiently(some);
+        this.#add(await this.#patiently(some));
       } catch (error) {
         const own = this.stopped;
         this.stopped = true;
@@ -56,12 +57,19 @@ export class Upload {
       this.kept += some.reduce((sum, { file }) => sum + file.size, 0);
       this.changed();
     }
-    return this.said;
+    return this.told;
   }
 
   stop() {
     this.stopped = true;
     this.request?.abort();
+  }
+
+  #add({ stored = 0, known = 0, left_out: left = 0, refused = [] }) {
+    this.told.stored += stored;
+    this.told.known += known;
+    this.told.left_out += Array.isArray(left) ? left.length : left;
+    this.told.refused.push(...refused);
   }
 
   #next() {
@@ -93,7 +101,7 @@ export class Upload {
     for (const { file, name } of some) form.append("audio", file, name);
     return new Promise((done, not) => {
       const request = (this.request = new XMLHttpRequest());
-      request.open("POST", "/api/setup/recordings");
+      request.open("POST", `/api/setup/recordings?${new URLSearchParams({ who: this.who })}`);
       request.setRequestHeader("X-Nearfar", "1");
       request.responseType = "json";
       request.upload.onprogress = (event) => {
