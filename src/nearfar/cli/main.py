@@ -44,6 +44,7 @@ from nearfar.cli.program import (
 from nearfar.cli.progress import Interrupted, show_warning
 from nearfar.cli.report import report
 from nearfar.cli.reproduce import reproduce
+from nearfar.cli.serve import serve
 from nearfar.cli.sound import inspect, mask, simulate
 from nearfar.cli.studies import ablate, evaluate
 from nearfar.cli.submit import submit
@@ -55,7 +56,7 @@ from nearfar.errors import NearfarError, NearfarWarning, in_shell, printable
 from nearfar.text import alike, one_line
 
 COMMANDS = (  # in the order of the help: what most people need first
-    check, fit, score, explain, timeline, report, threshold, learn, watch, history, alarms,
+    check, fit, score, explain, timeline, report, threshold, learn, watch, serve, history, alarms,
     evaluate, compare, submit, systems, features, finetune, embed, ablate, reproduce, download,
     export_data, simulate, inspect, mask, doctor, cache, completion,
 )  # fmt: skip
@@ -71,6 +72,7 @@ ENDINGS = {  # those that end in more ways than others
         "a lasting alarm stands (with --fail-on-alarm)",
         "none does, but some of the last recordings were not judged (with --fail-on-alarm)",
     ),
+    serve: exit_codes(endless=True),
     watch: exit_codes("nobody reads its output any more", endless=True),
 }
 

@@ -183,6 +183,11 @@ class PlantSettings:
         places = [usual.get(source.place, source.place) for source in self.sources]
         return f"watching {named(names)}; hearing {named(places)}"
 
+    @property
+    def served(self) -> str:
+        """What is served where nothing is watched, in a line."""
+        return f"serving {named([called(*machine.key) for machine in self.machines])}"
+
     def whose(self, clip: Clip, source: SourceSettings) -> Key | None:
         """The machine and section that a clip is judged as; None of one that nobody watches.
 
