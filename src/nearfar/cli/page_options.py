@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -78,7 +79,7 @@ class PageOptions:
         """
         from nearfar.service.amounts import size
         from nearfar.service.plant import PageSettings
-        from nearfar.service.plant_values import address, origin
+        from nearfar.service.plant_values import address
 
         listen = read_option("page", self.page, address)
         if listen is None:
@@ -87,9 +88,18 @@ class PageOptions:
         limit = read_option("upload_limit", self.upload_limit, size)
         try:
             return PageSettings(
-                listen, self.token_file, self.reader_token_file,
-                read_option("proxy", self.proxy, origin) or "", tuple(self.normals or ()),
-                PageSettings.upload_limit if limit is None else limit,
+                listen, self.token_file, self.reader_token_file, self.proxy or "",
+                tuple(self.normals or ()), PageSettings.upload_limit if limit is None else limit,
             )  # fmt: skip
         except SettingError as error:
-            raise SettingError(f"--page {error}") from None
+            raise SettingError(_in_flags(str(error))) from None
+
+
+def _in_flags(text: str) -> str:
+    """What settings say of each other, as options.
+
+    >>> _in_flags("address 0.0.0.0:80: others can reach it; give token_file, or say proxy")
+    'address 0.0.0.0:80: others can reach it; give --token-file, or say --proxy'
+    """
+    text = re.sub(r"(?<![\w./-])(reader_token_file|token_file)\b", lambda m: flag(m[1]), text)
+    return re.sub(r"^proxy\b|(?<=say )proxy\b", "--proxy", text)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from nearfar.cli.endings import obeyed
 from nearfar.cli.program import voice
-from nearfar.errors import FormatError, NearfarError, SettingError
+from nearfar.errors import FormatError, SettingError
 
 if TYPE_CHECKING:
     from nearfar.page.serving import PageOutput

@@ -66,9 +66,8 @@ class Lately:
         self._row = row
         self._event = max([self._event, *(event.id for event in events)])
         found = [self._clip(one) for one in rows if one.observation.key in self._clips]
-        for event in events:
-            if (key := (event.machine, event.section)) in self._clips:
-                found.append(Bulletin(self._machine(key), events=(event,)))
+        mine = [event for event in events if (event.machine, event.section) in self._clips]
+        found += [Bulletin(self._machine((e.machine, e.section)), events=(e,)) for e in mine]
         told = {(b.machine.machine, b.machine.section) for b in found}
         # What people say of an alarm is in its row at once; its event comes with a watch alone.
         acted = [k for k in self._clips if before.get(k) != self._alarms.get(k) and k not in told]

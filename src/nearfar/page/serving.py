@@ -90,7 +90,6 @@ class PageOutput:
         self.desk.close()
         if self._server is not None:
             self._server.should_exit = True
-        if self._thread.ident is not None:
             self._thread.join(patience)
         self._socket.close()
 

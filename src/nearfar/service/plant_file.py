@@ -34,7 +34,6 @@ from nearfar.service.plant_values import (
     command,
     gate,
     mqtt_version,
-    origin,
     p_value,
     parted,
     pause,
@@ -290,7 +289,7 @@ class _Plan:
         told: dict[str, Any] = {
             "token_file": table.take("token_file", self._there, None),
             "reader_token_file": table.take("reader_token_file", self._there, None),
-            "proxy": table.take("proxy", origin, ""),
+            "proxy": table.take("proxy", text_of, ""),
             "normals": tuple(map(self.path, table.take("normals", texts, ()))),
             "upload_limit": table.take("upload_limit", size, PageSettings.upload_limit),
         }
@@ -298,7 +297,7 @@ class _Plan:
         try:
             return PageSettings(listen, **told) if listen else None
         except SettingError as error:
-            table.fault("listen", f": {error}")
+            table.fault("", f": {error}")
         return None
 
     def _there(self, value: Any) -> Path:

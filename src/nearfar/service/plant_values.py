@@ -141,24 +141,6 @@ def address(value: Any) -> str:
     return text
 
 
-def origin(value: Any) -> str:
-    """http(s)://NAME[:PORT] by which browsers reach a proxy, without anything behind it.
-
-    >>> origin("https://plant.example")
-    'https://plant.example'
-    """
-    text = text_of(value)
-    parts = parted(text)
-    if (
-        parts is None or parts.scheme not in ("http", "https") or not parts.hostname
-        or "@" in parts.netloc or text != f"{parts.scheme}://{parts.netloc}"
-    ):  # fmt: skip
-        raise SettingError(
-            f'{shown(value)}; it is what browsers call the proxy, as "https://plant.example"'
-        )
-    return text
-
-
 def mqtt_version(value: Any) -> Any:
     """3 or 5."""
     if value not in (3, 5) or isinstance(value, bool):
