@@ -73,7 +73,7 @@ def tells_of_page(detector: Path) -> Iterator[None]:
             comes = is_to_come(detector)
         if not comes:
             raise
-        raise FormatError(f"{error}, or in a browser with --page 127.0.0.1:8080") from None
+        raise FormatError(f"{error}; or in a browser with --page 127.0.0.1:8080") from None
 
 
 def await_fit(detector: Path, page: PageOutput, form: str) -> None:
