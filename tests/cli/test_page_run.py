@@ -1,0 +1,83 @@
+"""A page of a command: what it refuses, when it is closed, and what is there before a detector."""
+
+from pathlib import Path
+
+import pytest
+
+from command import failed
+from conftest import free_port, refused
+from nearfar.cli.page_run import is_to_come, served, tells_of_page
+from nearfar.errors import FormatError
+from nearfar.service.plant import PageSettings
+from plants import by_hand
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    by_hand().save("d")
+    (tmp_path / "rec").mkdir()
+    return tmp_path
+
+
+def test_what_is_not_there_in_a_folder_that_is_may_come(place):
+    (place / "link").symlink_to("nowhere")
+    assert is_to_come(Path("new.detector"))
+    assert is_to_come(place / "rec" / "new")
+    for there in ("d", "rec", "link", "x" * 5000):
+        assert not is_to_come(Path(there)), there
+    refused(lambda: is_to_come(Path("gone/new")), f"there is no folder {place / 'gone'}")
+
+
+def test_a_page_is_closed_whatever_happens(place):
+    settings = PageSettings(f"127.0.0.1:{free_port()}")
+    for start in (False, True):
+        with pytest.raises(ZeroDivisionError), served(settings) as page:
+            if start:
+                page.start()
+            1 / 0  # noqa: B018
+        assert not page.health.up
+    # The port is free again.
+    with served(settings):
+        refused(lambda: served(settings).__enter__(), settings.address, "take another port")
+
+
+def test_who_has_no_detector_is_told_of_the_page_and_others_are_not(place):
+    def refuse(where):
+        with tells_of_page(Path(where)):
+            raise FormatError("no detector")
+
+    refused(lambda: refuse("new"), "no detector; or in a browser with --page 127.0.0.1:8080")
+    for there in ("d", "gone/new"):
+        assert refused(lambda there=there: refuse(there)) == "no detector"
+
+
+@pytest.mark.parametrize("command", [("watch", "rec"), ("serve",)], ids=lambda c: c[0])
+@pytest.mark.parametrize(
+    ("detector", "words"),
+    [
+        ("gone/new", "there is no folder"),
+        ("rec", "rec: has no readable detector.json"),
+        ("file", "file"),
+    ],
+)
+def test_what_can_never_become_a_detector_is_refused_at_once(place, run, command, detector, words):
+    Path("file").write_text("mine")
+    name, *rest = command
+    address = f"127.0.0.1:{free_port()}"
+    failed(run(name, detector, *(rest if detector != "file" else ()), "--page", address), words)
+    assert Path("file").read_text() == "mine"
+
+
+def test_without_a_page_a_detector_that_is_not_there_is_refused_as_ever(place, run):
+    line = failed(run("watch", "new", "rec"), "new: is no folder; make one with nearfar fit")
+    assert line.endswith("; or in a browser with --page 127.0.0.1:8080")
+    assert "--page" not in failed(run("watch", "gone/new", "rec"), "gone/new: is no folder")
+
+
+def test_options_are_looked_at_before_anybody_brings_recordings(place, run):
+    page = ("--page", f"127.0.0.1:{free_port()}")
+    failed(run("watch", "new", "rec", *page, "--alarm", "5/3"), '--alarm "5/3"; it is k/n')
+    failed(run("watch", "new", "rec", *page, "--rate", "5"), "--rate is of raw sound")
+    failed(run("watch", "new", "rec", *page, "--keep", "9d"), "--keep says more of --history")
+    failed(run("watch", "new", *page), "where are the recordings of new?")
