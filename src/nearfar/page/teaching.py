@@ -158,5 +158,5 @@ def warnings_here() -> Iterator[list[str]]:
             else:
                 before(message, *rest)
 
-        warnings.showwarning = show
+        warnings.showwarning = show  # type: ignore[assignment]
         yield lines

@@ -1,0 +1,227 @@
+"""What people say of clips: learnt and forgotten to the byte, kept, refused whole."""
+
+import shutil
+import warnings
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+import nearfar as nf
+from desks import PUMP, AskedDesk, heard_by_a_watch
+from nearfar.errors import StorageError
+from new_clips import digests
+
+
+@pytest.fixture(scope="module")
+def heard(tmp_path_factory):
+    """A plant whose watch has heard four clips. Read only."""
+    return heard_by_a_watch(tmp_path_factory.mktemp("heard"))
+
+
+@pytest.fixture
+def desk(heard, tmp_path):
+    """A desk over a copy of it."""
+    made = AskedDesk(copied(heard, tmp_path))
+    yield made
+    made.close()
+
+
+def copied(plant, folder):
+    """The same plant in another folder, its recordings where they are."""
+    from dataclasses import replace
+    from pathlib import Path
+
+    from nearfar.service.plant import DetectorSettings
+
+    shutil.copyfile(plant.history.place, folder / "plant.db")
+    shutil.copytree(plant.machines[0].detector.folder, folder / "det")
+    (machine,) = plant.machines
+    machine = replace(machine, detector=DetectorSettings(Path(folder / "det")))
+    history = replace(plant.history, place=str(folder / "plant.db"))
+    return replace(plant, machines=(machine,), history=history)
+
+
+def without_log(folder):
+    """Digests of a detector's files but of its log, which tells what was learnt and forgotten."""
+    return {name: d for name, d in digests(folder).items() if name != "learnt.jsonl"}
+
+
+def judged(plant, name):
+    folder = plant.machines[0].detector.folder
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        clip = nf.Clip(f"{plant.sources[0].place}/{name}", machine="pump")
+        return nf.load(folder).score([clip])[0]
+
+
+def test_what_was_normal_is_learnt_changes_the_verdict_and_is_taken_back_to_the_byte(desk):
+    plant = desk.behind.plant
+    folder, kept = plant.machines[0].detector.folder, plant.history.labelled_folder
+    before, clip = without_log(folder), desk.clip("odd0.wav")
+    assert judged(plant, "odd0.wav").anomalous
+    said = desk.ask("POST", f"{clip}/normal", {"who": "kim", "note": "new bearing"})
+    learnt = said["learnt"]
+    assert learnt["known"][1] == learnt["known"][0] + 1
+    assert learnt["threshold"][0] != learnt["threshold"][1]
+    assert any("odd0.wav" in line for line in learnt["told"])  # it stood out, and was learnt
+    label = said["label"]
+    assert (label["label"], label["learnt"], label["who"]) == ("normal", True, "kim")
+    # Read anew from disk, as after a reload.
+    assert not judged(plant, "odd0.wav").anomalous
+    assert "this very recording" in judged(plant, "odd0.wav").warning
+    assert desk.behind.holds["pump", "00"].turns == 1
+    assert [p.name for p in kept.iterdir()] == [f"{desk.digest('odd0.wav')}.wav"]
+    desk.ask("DELETE", f"{clip}/label", {"who": "lee"})
+    assert without_log(folder) == before
+    assert list(kept.iterdir()) == []
+    assert desk.store.label_of("pump", "00", desk.digest("odd0.wav")) is None
+    (undone,) = desk.store.labels(undone=True)
+    assert (undone.who, undone.undone_by) == ("kim", "lee")
+    events = [(m.event, '"label": "normal"' in m.data) for m in desk.sent]
+    assert events == [("label", True), ("label", False)]
+    done = [(row.verb, row.who, row.outcome) for row in desk.store.audit()]
+    assert done == [("take back", "lee", "done"), ("call normal", "kim", "done")]
+
+
+def test_the_detector_knows_it_by_the_name_that_people_know(desk):
+    desk.ask("POST", f"{desk.clip('n0.wav')}/normal", {})
+    names = nf.load(desk.behind.plant.machines[0].detector.folder).lessons[0].names
+    assert [name.rpartition("/")[2] for name in names] == ["n0.wav"]
+
+
+def test_a_fault_is_kept_as_it_was_heard_and_changes_no_detector(desk):
+    plant = desk.behind.plant
+    before = digests(plant.machines[0].detector.folder)
+    said = desk.ask("POST", f"{desk.clip('odd1.wav')}/fault", {"note": "bearing", "who": "kim"})
+    assert (said["label"]["label"], said["label"]["note"]) == ("fault", "bearing")
+    (copy,) = plant.history.labelled_folder.iterdir()
+    with open(f"{plant.sources[0].place}/odd1.wav", "rb") as file:
+        assert copy.read_bytes() == file.read()
+    assert digests(plant.machines[0].detector.folder) == before
+
+
+def test_a_label_without_learning_leaves_the_detector(desk):
+    before = digests(desk.behind.plant.machines[0].detector.folder)
+    said = desk.ask("POST", f"{desk.clip('odd0.wav')}/normal", {"learn": False})
+    assert (said["learnt"], said["label"]["learnt"]) == (None, False)
+    assert digests(desk.behind.plant.machines[0].detector.folder) == before
+
+
+@pytest.mark.parametrize("first", ["normal", "fault"])
+def test_a_label_is_never_replaced_unasked(desk, first):
+    clip = desk.clip("odd0.wav")
+    desk.ask("POST", f"{clip}/{first}", {"who": "kim", "learn": False})
+    for second in ("normal", "fault"):
+        line = desk.ask("POST", f"{clip}/{second}", {}, 409)["error"]
+        assert "by kim already; take that back first" in line
+    assert len(desk.store.labels(undone=True)) == 1
+
+
+def test_of_two_at_once_one_is_done_and_the_other_told(desk):
+    clip = desk.clip("odd0.wav")
+
+    def ask(who):
+        return desk.client.post(f"{clip}/normal", json={"who": who}).status_code
+
+    with ThreadPoolExecutor(2) as pool:
+        assert sorted(pool.map(ask, ("kim", "lee"))) == [200, 409]
+    assert len(desk.store.labels()) == 1
+    assert len(nf.load(desk.behind.plant.machines[0].detector.folder).lessons) == 1
+
+
+def test_what_is_known_already_is_a_conflict(desk):
+    clip, plant = desk.clip("n0.wav"), desk.behind.plant
+    desk.ask("POST", f"{clip}/normal", {})
+    # Its label is gone, as where somebody learnt it at a terminal.
+    from nearfar.service.incoming import now
+
+    desk.store.unlabel("pump", "00", desk.digest("n0.wav"), "", now())
+    before = digests(plant.machines[0].detector.folder)
+    assert "known already" in desk.ask("POST", f"{clip}/normal", {}, 409)["error"]
+    assert digests(plant.machines[0].detector.folder) == before
+
+
+def test_what_cannot_be_written_down_is_not_learnt(desk, monkeypatch):
+    plant, clip = desk.behind.plant, desk.clip("odd0.wav")
+    before = digests(plant.machines[0].detector.folder)
+
+    def full(label):
+        raise StorageError("plant.db: database or disk is full")
+
+    monkeypatch.setattr(desk.store, "label", full)
+    assert "is full" in desk.ask("POST", f"{clip}/normal", {}, 503)["error"]
+    assert digests(plant.machines[0].detector.folder) == before
+    assert list(plant.history.labelled_folder.iterdir()) == []
+    assert desk.store.audit()[0].outcome.startswith("refused: plant.db")
+
+
+def test_what_cannot_be_marked_as_undone_stays_learnt(desk, monkeypatch):
+    plant, clip = desk.behind.plant, desk.clip("odd0.wav")
+    desk.ask("POST", f"{clip}/normal", {})
+    before = digests(plant.machines[0].detector.folder)
+
+    def full(*_):
+        raise StorageError("plant.db: database or disk is full")
+
+    monkeypatch.setattr(desk.store, "unlabel", full)
+    desk.ask("DELETE", f"{clip}/label", None, 503)
+    assert digests(plant.machines[0].detector.folder) == before
+    assert len(list(plant.history.labelled_folder.iterdir())) == 1
+
+
+def test_a_detector_that_cannot_be_written_leaves_nothing_half_done(desk, monkeypatch):
+    from nearfar.detector.detector import Detector
+
+    plant, clip = desk.behind.plant, desk.clip("odd0.wav")
+
+    def full(self, folder):
+        raise StorageError(f"{folder}: cannot be written (no space left)")
+
+    monkeypatch.setattr(Detector, "save", full)
+    assert "no space left" in desk.ask("POST", f"{clip}/normal", {}, 503)["error"]
+    assert desk.store.labels(undone=True) == []
+    assert list(plant.history.labelled_folder.iterdir()) == []
+
+
+def test_a_detector_that_is_gone_is_one_line(desk):
+    shutil.rmtree(desk.behind.plant.machines[0].detector.folder)
+    line = desk.ask("POST", f"{desk.clip('odd0.wav')}/normal", {}, 409)["error"]
+    assert "\n" not in line
+    assert desk.store.labels(undone=True) == []
+
+
+def test_what_was_forgotten_elsewhere_can_still_be_taken_back(desk):
+    clip, digest = desk.clip("odd0.wav"), desk.digest("odd0.wav")
+    desk.ask("POST", f"{clip}/normal", {})
+    folder = desk.behind.plant.machines[0].detector.folder
+    nf.load(folder).forget([digest]).save(folder)
+    desk.ask("DELETE", f"{clip}/label")
+    assert desk.store.labels() == []
+    assert "nothing to undo" in desk.ask("DELETE", f"{clip}/label", None, 409)["error"]
+
+
+def test_sound_that_is_gone_is_said(desk, heard, tmp_path):
+    clip = desk.clip("odd0.wav")
+    place = tmp_path / "hall"
+    place.mkdir()
+    from dataclasses import replace
+
+    plant = desk.behind.plant
+    desk.behind.plant = replace(plant, sources=(replace(plant.sources[0], place=str(place)),))
+    assert "not kept" in desk.ask("POST", f"{clip}/fault", {}, 410)["error"]
+
+
+@pytest.mark.parametrize("digest", ["00" * 32, "9f86", "..%2f..%2fetc", "%00", "*"])
+def test_a_digest_that_nobody_heard_is_none(desk, digest):
+    for verb in ("normal", "fault"):
+        desk.ask("POST", f"{PUMP}/clips/{digest}/{verb}", {}, 404)
+    assert desk.client.delete(f"{PUMP}/clips/{digest}/label").status_code in (404, 409)
+
+
+def test_a_history_in_memory_keeps_no_label(desk):
+    from dataclasses import replace
+
+    clip, plant = desk.clip("odd0.wav"), desk.behind.plant
+    desk.behind.plant = replace(plant, history=replace(plant.history, place=""))
+    for verb in ("normal", "fault"):
+        assert "keep the history in a file" in desk.ask("POST", f"{clip}/{verb}", {}, 409)["error"]
