@@ -42,7 +42,8 @@ class AskedDesk(Desk):
         self.behind = Behind(plant)
         self.attach(self.behind)
         self.sent = []
-        self.hub.send = self.sent.append
+        passed = self.hub.send
+        self.hub.send = lambda message: (self.sent.append(message), passed(message))
         self.app = make_app(self)
         self.client = TestClient(self.app, headers={"X-Nearfar": "1"})
 

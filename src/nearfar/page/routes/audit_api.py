@@ -9,9 +9,9 @@ from fastapi import APIRouter, Query, Response
 from nearfar.page.asked import AtDesk
 from nearfar.page.guard.visitor import Operator
 from nearfar.page.replies import as_json
+from nearfar.page.routes.events_api import FARTHEST
 
 router = APIRouter(tags=["audit"])
-FARTHEST = 2**63 - 1  # numbers that a database counts to
 
 
 @router.get("/audit")

@@ -11,6 +11,7 @@ from fastapi.responses import StreamingResponse
 from starlette.concurrency import run_in_threadpool
 from starlette.types import Send
 
+from nearfar.errors import NearfarError
 from nearfar.page.asked import AtDesk
 from nearfar.page.desk import Desk
 from nearfar.page.hub import Message
@@ -21,6 +22,7 @@ from nearfar.service.news import AlarmEvent
 from nearfar.service.outputs.said import one_line_json
 
 router = APIRouter(tags=["events"])
+FARTHEST = 2**63 - 1  # numbers that a database counts to
 REPLAYED = 1000  # events; who was away for longer is shown how all is, and the history has them
 TAKEN = 30.0  # s in which a listener must take what it is sent
 
@@ -59,7 +61,7 @@ async def events(
     """
     if desk.hub.is_full or desk.hub.is_closed:
         raise Refusal(503, "too many listen already; close some pages")
-    after = int(last) if last.isascii() and last.isdecimal() else None
+    after = min(int(last), FARTHEST) if last.isascii() and last.isdecimal() else None
     return EventStream(_lines(desk, after), headers={"Cache-Control": "no-store",
                                                      "X-Accel-Buffering": "no"})  # fmt: skip
 
@@ -67,7 +69,11 @@ async def events(
 async def _lines(desk: Desk, after: int | None) -> AsyncIterator[str]:
     # Listening comes first: what happens while the past is read is in the queue.
     with desk.hub.listening() as listener:
-        for message in await run_in_threadpool(_past, desk, after):
+        try:
+            past = await run_in_threadpool(_past, desk, after)
+        except NearfarError:  # a history that is locked: it comes again, and is told then
+            return
+        for message in past:
             yield as_lines(message)
         if desk.hub.is_closed:
             return
