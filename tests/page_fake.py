@@ -127,7 +127,11 @@ def month(machine="pump", until=None, every=timedelta(minutes=10)):
                        "faults": ["far dead"], "warning": "the far channel is constant"}  # fmt: skip
         elif number / count > 0.985 or 0.6 < number / count < 0.61:
             p = 0.001 * (1 + number % 5)
-            changes = {"p_value": p, "anomalous": True, "label": "fault" if not number % 7 else None}
+            changes = {
+                "p_value": p,
+                "anomalous": True,
+                "label": "fault" if not number % 7 else None,
+            }
         clips.append(clip_made(number + 1, at, machine, **changes))
     return clips
 

@@ -7,13 +7,13 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 import soundfile
-from clip_pages import ClipPage, clip_place
-from watches import sound, write_new
 
+from clip_pages import ClipPage, clip_place
 from conftest import PATIENCE, write
 from nearfar.page import clip_explained
 from nearfar.report.sounds import LOUDEST
 from nearfar.sound.audio import SAMPLE_RATE
+from watches import sound, write_new
 
 
 @pytest.fixture(scope="module")

@@ -1,10 +1,9 @@
 """Normal recordings are listed once, and again when something came or went."""
 
-from watches import sound
-
 from conftest import write
 from nearfar.page import normal_sounds
 from nearfar.page.normal_sounds import NormalSounds
+from watches import sound
 
 
 def test_listed_once_until_a_folder_changes(tmp_path, monkeypatch):

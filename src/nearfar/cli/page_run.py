@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Event
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from nearfar.cli.endings import obeyed
 from nearfar.cli.program import voice
@@ -76,7 +76,7 @@ def tells_of_page(detector: Path) -> Iterator[None]:
         raise FormatError(f"{error}; or in a browser with --page 127.0.0.1:8080") from None
 
 
-def await_fit(detector: Path, page: PageOutput, form: str) -> None:
+def await_fit(detector: Path, page: PageOutput, form: Literal["text", "json"]) -> None:
     """Serve the screen that makes a detector, until there is one.
 
     Raises:

@@ -73,7 +73,7 @@ def serve(
     with ExitStack() as stack:
         opened = stack.enter_context(served(settings))
         if len(detector) == 1 and is_to_come(detector[0]):
-            await_fit(detector[0], opened, log)
+            await_fit(detector[0], opened, log.value)
         run(_plant(given, settings), opened, log)
 
 

@@ -17,7 +17,7 @@ from nearfar.page.recordings import find_recording, row_of
 from nearfar.page.refusal import Refusal
 from nearfar.page.replies import SCHEMA
 from nearfar.page.teaching import taught, untaught
-from nearfar.service.history.changes import Label
+from nearfar.service.history.changes import ClipLabel
 from nearfar.service.history.questions import HistoryRow
 from nearfar.service.incoming import now
 from nearfar.service.labelled import LabelledSound
@@ -168,16 +168,16 @@ def _kept(desk: Desk, row: HistoryRow) -> Iterator[Clip]:
         raise
 
 
-def _labelled(desk: Desk, row: HistoryRow, word: Word, said: Saying) -> Label:
+def _labelled(desk: Desk, row: HistoryRow, word: Word, said: Saying) -> ClipLabel:
     seen = row.observation
-    label = Label(
+    label = ClipLabel(
         0, *seen.key, seen.digest, word, now(), who=said.who, note=said.note,
         learnt=said.learn, name=seen.name,
     )  # fmt: skip
     return replace(label, id=desk.store.label(label))
 
 
-def _known_by(desk: Desk, label: Label) -> set[str]:
+def _known_by(desk: Desk, label: ClipLabel) -> set[str]:
     """Digests that a detector may know a clip by: one of one channel hears less of it."""
     from nearfar.detector.learning.forgetting import digests_of
 
@@ -190,7 +190,7 @@ def _about(key: Key, digest: str) -> str:
     return f"{called(*key)}: clip {digest[:64]}"
 
 
-def _tell(desk: Desk, label: Label, *, stands: bool = True) -> None:
+def _tell(desk: Desk, label: ClipLabel, *, stands: bool = True) -> None:
     """All who look."""
     said = {
         "schema": SCHEMA, "machine": label.machine, "section": label.section,
