@@ -45,7 +45,7 @@ class AskedDesk(Desk):
         passed = self.hub.send
         self.hub.send = lambda message: (self.sent.append(message), passed(message))
         self.app = make_app(self)
-        self.client = TestClient(self.app, headers={"X-Nearfar": "1"})
+        self.client = TestClient(self.app, "http://127.0.0.1", headers={"X-Nearfar": "1"})
 
     def ask(self, method, path, body=None, status=200):
         reply = self.client.request(method, path, json=body)

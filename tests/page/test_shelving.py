@@ -34,7 +34,7 @@ def desk(tmp_path):
     behind = StoreAlone(write_history(tmp_path / "plant.db"))
     made.attach(behind)
     made.app = make_app(made)
-    made.client = TestClient(made.app, headers={"X-Nearfar": "1"})
+    made.client = TestClient(made.app, "http://127.0.0.1", headers={"X-Nearfar": "1"})
     yield made
     behind.store.close()
     made.close()

@@ -68,7 +68,8 @@ async def explanation(
     )  # fmt: skip
 
 
-@router.api_route(CLIP + "/audio/{name}", methods=["GET", "HEAD"])
+@router.head(CLIP + "/audio/{name}", include_in_schema=False)
+@router.get(CLIP + "/audio/{name}")
 async def audio(desk: AtDesk, key: OfMachine, digest: str, name: SoundName) -> FileResponse:
     """A sound of a clip as FLAC; parts of it by HTTP ranges. All of a clip have one gain."""
     found = await _explained(desk, key, digest, regions=None)
