@@ -39,6 +39,7 @@ SECTIONS = (
     "beats",
     "yamnet",
     "watch",
+    "serving",
     "gpu",
 )
 OUTPUT = Path(__file__).resolve().parents[1] / "docs" / "benchmarks.md"

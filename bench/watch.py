@@ -159,18 +159,22 @@ class Counted:
 
 @contextmanager
 def watching(
-    detector: Path, folder: Path, history: Path, port: int
+    detector: Path, folder: Path, history: Path, port: int, *more: str, core: int | None = WATCH
 ) -> Iterator[tuple[Child, Counted]]:
-    """`nearfar watch` of a folder, on a core of its own, and whoever hears what it says."""
+    """`nearfar watch` of a folder, on a core of its own, and whoever hears what it says.
+
+    `more` are further options; without a core it has what others leave it.
+    """
     counted = Counted(port)
     command = [
         sys.executable, "-m", "nearfar", "watch", str(detector), str(folder), "--history",
-        str(history), "--mqtt", f"mqtt://127.0.0.1:{port}", "-q",
+        str(history), "--mqtt", f"mqtt://127.0.0.1:{port}", "-q", *more,
     ]  # fmt: skip
     with tempfile.TemporaryFile() as said:  # a pipe that nobody reads would stop it
         watch = subprocess.Popen(
-            command, stdout=subprocess.DEVNULL, stderr=said, preexec_fn=pinned(WATCH)
-        )
+            command, stdout=subprocess.DEVNULL, stderr=said,
+            preexec_fn=None if core is None else pinned(core),
+        )  # fmt: skip
         try:
             yield watch, counted
         except SystemExit as error:
@@ -378,13 +382,15 @@ def commits(folder: Path) -> dict[str, CommitCost]:
     return found
 
 
-def row() -> Observation:
-    return Observation(
-        source="hall", name="hall/m00/000000.wav", path="/data/hall/m00/000000.wav", machine="m00",
-        section="00", time=None, arrived=now(), seconds=10.0, digest="", status="judged", score=1.0,
-        percentile=0.5, p_value=0.5, threshold=2.0, anomalous=False, nearest="m00/0001.wav",
-        near_level=-30.0, far_level=-36.0, ratio=6.0, coherence=0.4, detector="0123456789ab",
-    )  # fmt: skip
+def row(**given: Any) -> Observation:
+    usual: dict[str, Any] = {
+        "source": "hall", "name": "hall/m00/000000.wav", "path": "/data/hall/m00/000000.wav",
+        "machine": "m00", "section": "00", "time": None, "arrived": now(), "seconds": 10.0,
+        "digest": "", "status": "judged", "score": 1.0, "percentile": 0.5, "p_value": 0.5,
+        "threshold": 2.0, "anomalous": False, "nearest": "m00/0001.wav", "near_level": -30.0,
+        "far_level": -36.0, "ratio": 6.0, "coherence": 0.4, "detector": "0123456789ab",
+    }  # fmt: skip
+    return Observation(**usual | given)
 
 
 # ---- the section ---------------------------------------------------------------------------------
