@@ -1,17 +1,19 @@
 """A history of schema 1, laid down by the statements that nearfar had then."""
 
+import re
 import sqlite3
 
-# N, B: a number that counts by itself, and bytes; the two databases call them otherwise.
+# N, W, B, R: a number that counts by itself, one that refers to it, bytes, and how a table lies; the
+# two databases call them otherwise.
 TABLES = """
 CREATE TABLE meta (key TEXT NOT NULL, value TEXT, PRIMARY KEY (key));
 CREATE TABLE machines (id N NOT NULL, machine TEXT NOT NULL, section TEXT NOT NULL,
     PRIMARY KEY (id), UNIQUE (machine, section));
 CREATE TABLE texts (id N NOT NULL, key B NOT NULL, text TEXT NOT NULL, last BIGINT NOT NULL,
     PRIMARY KEY (id), UNIQUE (key));
-CREATE TABLE clips (id N NOT NULL, machine BIGINT NOT NULL, digest B NOT NULL,
-    at BIGINT NOT NULL, arrived BIGINT NOT NULL, time TEXT, source BIGINT NOT NULL,
-    folder BIGINT, nearest BIGINT, detector BIGINT, file TEXT, name TEXT NOT NULL,
+CREATE TABLE clips (id N NOT NULL, machine W NOT NULL, digest B NOT NULL,
+    at BIGINT NOT NULL, arrived BIGINT NOT NULL, time TEXT, source W NOT NULL,
+    folder W, nearest W, detector W, file TEXT, name TEXT NOT NULL,
     seconds DOUBLE PRECISION, status TEXT NOT NULL, score DOUBLE PRECISION,
     percentile DOUBLE PRECISION, p_value DOUBLE PRECISION, threshold DOUBLE PRECISION,
     anomalous SMALLINT, near_level DOUBLE PRECISION, far_level DOUBLE PRECISION,
@@ -21,25 +23,27 @@ CREATE TABLE clips (id N NOT NULL, machine BIGINT NOT NULL, digest B NOT NULL,
 CREATE INDEX clips_of_machine ON clips (machine, at, id);
 CREATE INDEX clips_at ON clips (at, id);
 CREATE INDEX clips_arrived ON clips (arrived);
-CREATE TABLE files (folder BIGINT NOT NULL, name TEXT NOT NULL, size BIGINT NOT NULL,
-    modified BIGINT NOT NULL, done BIGINT NOT NULL, PRIMARY KEY (folder, name));
-CREATE TABLE alarms (id BIGINT NOT NULL, machine BIGINT NOT NULL, kind TEXT NOT NULL,
+CREATE TABLE files (folder W NOT NULL, name TEXT NOT NULL, size BIGINT NOT NULL,
+    modified BIGINT NOT NULL, done BIGINT NOT NULL, PRIMARY KEY (folder, name)) R;
+CREATE TABLE alarms (id W NOT NULL, machine W NOT NULL, kind TEXT NOT NULL,
     condition TEXT NOT NULL, since BIGINT NOT NULL, told TEXT NOT NULL, cleared BIGINT,
     acknowledged BIGINT, note TEXT NOT NULL, shelved_until BIGINT, PRIMARY KEY (id),
     FOREIGN KEY (machine) REFERENCES machines (id));
-CREATE TABLE events (id BIGINT NOT NULL, alarm BIGINT NOT NULL, machine BIGINT NOT NULL,
+CREATE TABLE events (id W NOT NULL, alarm W NOT NULL, machine W NOT NULL,
     kind TEXT NOT NULL, condition TEXT NOT NULL, verb TEXT NOT NULL, at BIGINT NOT NULL,
     told TEXT NOT NULL, silent SMALLINT NOT NULL, PRIMARY KEY (id),
     FOREIGN KEY (machine) REFERENCES machines (id));
-CREATE TABLE actions (id N NOT NULL, alarm BIGINT NOT NULL, verb TEXT NOT NULL,
+CREATE TABLE actions (id N NOT NULL, alarm W NOT NULL, verb TEXT NOT NULL,
     at BIGINT NOT NULL, note TEXT NOT NULL, until BIGINT, who TEXT NOT NULL, PRIMARY KEY (id));
-CREATE TABLE stations (machine BIGINT NOT NULL, state TEXT NOT NULL, PRIMARY KEY (machine),
+CREATE TABLE stations (machine W NOT NULL, state TEXT NOT NULL, PRIMARY KEY (machine),
     FOREIGN KEY (machine) REFERENCES machines (id));
 CREATE TABLE said (output TEXT NOT NULL, event BIGINT NOT NULL, PRIMARY KEY (output));
 CREATE VIEW heard AS SELECT c.id, m.machine, m.section, c.name, c.p_value
     FROM clips c JOIN machines m ON m.id = c.machine;
 INSERT INTO meta VALUES ('program', 'nearfar history'), ('schema', '1')
 """
+SQLITE = {"N": "INTEGER", "W": "INTEGER", "B": "BLOB", "R": "WITHOUT ROWID"}
+SERVER = {"N": "BIGSERIAL", "W": "BIGINT", "B": "BYTEA", "R": ""}
 ROWS = """
 INSERT INTO machines (machine, section) VALUES ('fan', '00'), ('pump', '00');
 INSERT INTO texts (key, text, last) VALUES (X'00112233445566778899aabbccddeeff', 'hall', 1);
@@ -50,10 +54,10 @@ INSERT INTO alarms VALUES (3, 2, 'machine', 'sound', 2000000, 'raised', NULL, NU
 """
 
 
-def statements(number, blob):
-    """Those that lay it down, in this database's words."""
-    words = TABLES.replace(" N NOT", f" {number} NOT").replace(" B NOT", f" {blob} NOT")
-    return [one.strip() for one in words.split(";")]
+def statements(words):
+    """Those that lay it down, in a database's words for N, W, B and R."""
+    told = re.sub(r"\b[NWBR]\b", lambda sign: words[sign[0]], TABLES)
+    return [one.strip() for one in told.split(";")]
 
 
 def rows(blob):
@@ -67,7 +71,7 @@ def make_version1(path):
     """A file of schema 1 with two clips, of which `=a` is the fan's, and alarm 3."""
     connection = sqlite3.connect(path)
     with connection:
-        for statement in (*statements("INTEGER", "BLOB"), *rows("BLOB")):
+        for statement in (*statements(SQLITE), *rows("BLOB")):
             connection.execute(statement)
     connection.close()
 
@@ -77,5 +81,5 @@ def make_version1_server(where):
     import psycopg
 
     with psycopg.connect(where) as connection:
-        for statement in (*statements("BIGSERIAL", "BYTEA"), *rows("BYTEA")):
+        for statement in (*statements(SERVER), *rows("BYTEA")):
             connection.execute(statement)

@@ -91,7 +91,7 @@ def laid_down(where):
                 sorted((i["name"], i["column_names"], i["unique"])
                        for i in told.get_indexes(table)),
             )
-            for table in ("labels", "audit")
+            for table in ("labels", "audit", "clips")
         }  # fmt: skip
     store.close()
     return found

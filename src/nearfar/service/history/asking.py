@@ -9,6 +9,7 @@ from sqlalchemy import and_, func, not_, or_, select
 
 from nearfar.service.history.changes import Action, AuditRow, ClipLabel, LabelWord
 from nearfar.service.history.connection import Access
+from nearfar.service.history.courses import Course, course_of
 from nearfar.service.history.newer import rows_after
 from nearfar.service.history.questions import (
     HistoryRow,
@@ -189,6 +190,14 @@ class HistoryQuestions:
         with self._access.reading() as connection:
             rows = connection.execute(found.order_by(ALARMS.c.id))
             return [alarm_of(row) for row in rows]
+
+    def course(
+        self, machine: str, section: str, since: datetime | None, until: datetime | None,
+        points: int,
+    ) -> Course:  # fmt: skip
+        """A machine's clips over a time, in so many points at most: see `courses.course_of`."""
+        with self._access.reading() as connection:
+            return course_of(connection, (machine, section), since, until, points)
 
     # ---- what people said of clips, and who changed what ---------------------------------------
 
