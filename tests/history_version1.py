@@ -3,8 +3,8 @@
 import re
 import sqlite3
 
-# N, W, B, R: a number that counts by itself, one that refers to it, bytes, and how a table lies; the
-# two databases call them otherwise.
+# N, W, B, R: a number that counts by itself, one that refers to it, bytes, and how a table lies:
+# the two databases call them otherwise.
 TABLES = """
 CREATE TABLE meta (key TEXT NOT NULL, value TEXT, PRIMARY KEY (key));
 CREATE TABLE machines (id N NOT NULL, machine TEXT NOT NULL, section TEXT NOT NULL,

@@ -122,9 +122,9 @@ def test_no_table_is_walked_and_all_that_is_counted_is_in_the_index(tmp_path):
     event.listen(engine, "before_cursor_execute", lambda *given: asked.append(given[2:4]))
     for points in (5, 100):
         store.course(*KEY, START, None, points)
-    plans = []
+    plans, course = [], asked.copy()
     with store._access.reading() as connection:
-        for text, values in asked:
+        for text, values in course:
             rows = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {text}", values)
             plans.append([row[3] for row in rows])
     store.close()
