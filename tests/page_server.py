@@ -69,6 +69,15 @@ def token_file(folder, text=TOKEN, name="token"):
     return path
 
 
+class Clock:
+    """Seconds as a test says."""
+
+    now = 0.0
+
+    def __call__(self):
+        return self.now
+
+
 class Served:
     """A page that is served, and a client of it that is no browser."""
 

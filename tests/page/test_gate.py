@@ -102,6 +102,7 @@ def test_no_token_in_an_address(kept_page, open_page, name):
         assert TOKEN not in line
 
 
+@pytest.mark.slow
 def test_wrong_tokens_are_let_try_slowly_and_the_right_one_comes_in(tmp_path, caplog):
     with served(PageSettings("127.0.0.1:0", token_file(tmp_path))) as page:
         replies = [page.get("/api/look", headers=bearer(f"wrong-{n}")) for n in range(1000)]
