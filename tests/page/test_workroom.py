@@ -1,6 +1,7 @@
 """What requests put aside is nobody else's, and gone with the page."""
 
 import stat
+from contextlib import suppress
 
 import pytest
 
@@ -23,7 +24,7 @@ def test_folders_are_this_users_alone_and_gone_with_the_page():
 
 def test_a_place_is_gone_after_an_error_too():
     room = Workroom(100)
-    with pytest.raises(ZeroDivisionError), room.place() as folder:
+    with suppress(ZeroDivisionError), room.place() as folder:
         (folder / "1.wav").write_bytes(b"abc")
         raise ZeroDivisionError
     assert not folder.exists()
