@@ -9,7 +9,7 @@ import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nearfar.report.sounds import LOUDEST, common_gain, tracks, url
+from nearfar.report.sounds import LOUDEST, common_gain, flac, tracks, url
 
 
 def heard(place: str):
@@ -23,6 +23,13 @@ def test_a_sound_comes_back_as_it_was():
     back, rate = heard(url(tone))
     assert rate == 16_000
     np.testing.assert_allclose(back, tone, atol=2 / 2**16)
+
+
+def test_a_url_has_the_file():
+    tone = 0.5 * np.sin(np.arange(1600) * 0.3).astype(np.float32)
+    made = flac(tone)
+    assert made.startswith(b"fLaC")
+    assert base64.b64decode(url(tone).partition(",")[2]) == made
 
 
 def test_what_is_louder_stays_louder_by_as_much():

@@ -53,10 +53,14 @@ class Turns:
             self._waiting[lane] -= 1
 
     def _turn(self, work: Callable[[], Any]) -> Any:
+        self.let()
+        return work()
+
+    def let(self) -> None:
+        """Let the watch go first; what is long calls it between its parts."""
         until = time.monotonic() + LET
         while self._busy() and time.monotonic() < until:
             time.sleep(LOOK)
-        return work()
 
     def close(self) -> None:
         """Begin nothing more."""

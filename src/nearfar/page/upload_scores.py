@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -65,9 +65,18 @@ class Sent:
 
 
 def scored(
-    detector: Detector, key: Key, uploads: Sequence[Upload], *, skip_bad: bool, explain: bool
-) -> dict[str, Any]:
+    detector: Detector, key: Key, uploads: Sequence[Upload], let: Callable[[], None], *,
+    skip_bad: bool, explain: bool,
+) -> dict[str, Any]:  # fmt: skip
     """Score recordings.
+
+    Args:
+        detector: that knows the machine and section.
+        key: machine and section.
+        uploads: what was sent.
+        let: called between two of them, to let others go first.
+        skip_bad: go on where one cannot be used.
+        explain: say why, too.
 
     Returns:
         As `Scores.as_dict` has it, a row a recording, in their order; with `explain` each row has
@@ -78,7 +87,11 @@ def scored(
             none: then they are rows that were not judged.
     """
     sent = [Sent.of(upload, key) for upload in uploads]
-    found = [_verdict(detector, one) for one in sent]
+    found: list[Verdict | AudioError] = []
+    for one in sent:
+        found.append(_verdict(detector, one))
+        if len(found) < len(sent):
+            let()
     faults = [one for one in found if isinstance(one, AudioError)]
     if faults and not skip_bad:
         raise several(faults, f"{len(faults)} of {counted(len(sent), 'recording')} cannot be used")

@@ -45,6 +45,9 @@ async def score(
     detector = desk.hold(key).detector
     async with received(request, desk) as uploads:
         answer = await desk.turns.run(
-            "uploads", lambda: scored(detector, key, uploads, skip_bad=skip_bad, explain=explain)
+            "uploads",
+            lambda: scored(
+                detector, key, uploads, desk.turns.let, skip_bad=skip_bad, explain=explain
+            ),
         )
     return as_json(answer)
