@@ -8,7 +8,10 @@ from nearfar.report.spectrograms import alone, stack
 from watches import sound
 
 POLICY = "default-src 'none'; img-src 'self'; style-src 'self'"
-PAGE = '<!doctype html><meta charset="utf-8"><title>x</title><img src="/desk.svg" alt="desk">'
+PAGE = (
+    '<!doctype html><meta charset="utf-8"><meta name="color-scheme" content="light dark">'
+    '<title>x</title><img src="/desk.svg" alt="desk">'
+)
 PIXELS = """() => { const i = document.images[0], c = document.createElement('canvas');
     c.width = i.naturalWidth; c.height = i.naturalHeight;
     const d = c.getContext('2d'); d.drawImage(i, 0, 0);
@@ -16,7 +19,7 @@ PIXELS = """() => { const i = document.images[0], c = document.createElement('ca
 INK = """() => { const i = document.images[0], c = document.createElement('canvas');
     c.width = i.naturalWidth; c.height = i.naturalHeight;
     const d = c.getContext('2d'); d.drawImage(i, 0, 0);
-    const p = d.getImageData(0, 0, c.width, 12).data; let best = 0, found = null;
+    const p = d.getImageData(0, 0, c.width, 22).data; let best = 0, found = null;
     for (let n = 0; n < p.length; n += 4) if (p[n + 3] > best) {
         best = p[n + 3]; found = [p[n], p[n + 1], p[n + 2]] }
     return found }"""

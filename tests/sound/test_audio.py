@@ -147,6 +147,15 @@ def test_two_mono_files_at_two_rates(tmp_path: Path) -> None:
     assert audio.read(near, far).shape == (2, 2 * RATE)
 
 
+def test_extent(tmp_path: Path) -> None:
+    assert audio.extent(write(tmp_path / "x.flac", NOISE[:, :24_000], 48_000)) == (
+        24_000,
+        2,
+        48_000,
+    )
+    assert audio.extent(write(tmp_path / "x.wav", NOISE[:1])) == (32_000, 1, 16_000)
+
+
 def test_duration(tmp_path: Path) -> None:
     assert audio.duration(write(tmp_path / "x.wav", NOISE)) == 2.0
     assert audio.duration(write(tmp_path / "x.flac", NOISE[:, :24_000], 48_000)) == 0.5
