@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 A_WORKER = 50  # clips from which another process is worth its start
 LONGEST = 80  # characters of a machine's name
-SHOWN = 300  # suspects that a page is given; the lines name and count all
+SHOWN = 100  # suspects that a page is given; the lines name and count all
 
 
 @dataclass(frozen=True)

@@ -10,20 +10,18 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal, Protocol
 
 from nearfar.clips.words import place_of
 from nearfar.detector.folder.index import INDEX, check_target
 from nearfar.errors import SettingError, did_you_mean, visible
 from nearfar.page.first_look import FirstLook, Wish, fit_first, look_first, machine_of, shown
+from nearfar.page.hub import Hub
 from nearfar.page.refusal import Refusal
 from nearfar.page.sent_files import SentFolder, recordings_in, size_of
 from nearfar.page.setup_news import SetupNews
 from nearfar.service.troubles import Tell, fault_line
 from nearfar.text import counted
-
-if TYPE_CHECKING:
-    from nearfar.page.desk import Desk
 
 NORMALS = ".normals"  # ends the name of the folder of what was sent, beside the detector
 SETTLES = 3.0  # s without anything sent, after which recordings are looked at
@@ -33,6 +31,25 @@ Work = Callable[[Wish, threading.Event], None]
 
 class _Stopped(BaseException):
     """Ends a look or a fit at the next clip; no Exception, for parts may handle those."""
+
+
+class SetupDesk(Protocol):
+    """What a setup must know of the desk that it is at.
+
+    >>> from nearfar.page.desk import Desk
+    >>> from nearfar.service.plant import PageSettings
+    >>> desk: SetupDesk = Desk(PageSettings("127.0.0.1:0"))
+    >>> desk.is_ready
+    False
+    """
+
+    @property
+    def hub(self) -> Hub:
+        """Who listens."""
+
+    @property
+    def is_ready(self) -> bool:
+        """Is there a detector?"""
 
 
 def _silent(event: str, message: str, level: str = "info", **facts: Any) -> None:
@@ -64,7 +81,7 @@ class Setup:
     """
 
     def __init__(
-        self, folder: Path, desk: Desk, offered: Sequence[Path] = (), tell: Tell = _silent,
+        self, folder: Path, desk: SetupDesk, offered: Sequence[Path] = (), tell: Tell = _silent,
         *, settles: float = SETTLES,
     ) -> None:  # fmt: skip
         self.folder = folder

@@ -26,8 +26,12 @@ BLOCK = 1 << 20  # bytes that are written at once
 Who = Annotated[str, Query(max_length=80, description="Who does it, as they call themselves.")]
 
 
-class Wanted(BaseModel):
-    """What is to be fitted, or looked at as if it were."""
+class FitAsked(BaseModel):
+    """What is to be fitted, or looked at as if it were.
+
+    >>> FitAsked().false_alarm_rate
+    0.01
+    """
 
     machine: str = Field(default="", description="Its name; else the detector's folder's.")
     false_alarm_rate: float = Field(default=0.01, description="Share of normal clips, 0–1.")
@@ -36,8 +40,12 @@ class Wanted(BaseModel):
     who: str = Field(default="", max_length=80)
 
 
-class Offered(BaseModel):
-    """Which of the folders that were offered are used."""
+class FoldersChosen(BaseModel):
+    """Which of the folders that were offered are used.
+
+    >>> FoldersChosen(names=["normal"]).who
+    ''
+    """
 
     names: list[str]
     who: str = Field(default="", max_length=80)
@@ -99,7 +107,7 @@ def remove(found: AtSetup, visitor: Operator, who: Who = "") -> Response:
 
 
 @router.put("/setup/offered")
-def offered(found: AtSetup, wanted: Offered, visitor: Operator) -> Response:
+def offered(found: AtSetup, wanted: FoldersChosen, visitor: Operator) -> Response:
     """Use recordings that this computer has, of folders that were offered by its people."""
     with _done(found, visitor, "use", ", ".join(wanted.names)[:200], wanted.who):
         found.choose(wanted.names)
@@ -107,7 +115,7 @@ def offered(found: AtSetup, wanted: Offered, visitor: Operator) -> Response:
 
 
 @router.post("/setup/check")
-def check(found: AtSetup, wanted: Wanted, visitor: Operator) -> Response:
+def check(found: AtSetup, wanted: FitAsked, visitor: Operator) -> Response:
     """Have the recordings looked at; what is found is in the state."""
     found.check_open()
     found.check(_wish(found, wanted))
@@ -115,7 +123,7 @@ def check(found: AtSetup, wanted: Wanted, visitor: Operator) -> Response:
 
 
 @router.post("/setup/fit")
-def fit(found: AtSetup, wanted: Wanted, visitor: Operator) -> Response:
+def fit(found: AtSetup, wanted: FitAsked, visitor: Operator) -> Response:
     """Have a detector fitted; the state says how far it is."""
     with _done(found, visitor, "fit", wanted.machine[:200], wanted.who):
         found.check_open()
@@ -123,7 +131,7 @@ def fit(found: AtSetup, wanted: Wanted, visitor: Operator) -> Response:
     return as_json(found.state, 202)
 
 
-def _wish(found: Setup, wanted: Wanted) -> Wish:
+def _wish(found: Setup, wanted: FitAsked) -> Wish:
     return found.wish(
         wanted.machine, wanted.false_alarm_rate, exclude_suspects=wanted.exclude_suspects,
         far_first=wanted.far_first,
