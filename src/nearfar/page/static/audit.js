@@ -32,8 +32,8 @@ export async function show(place, asked, page) {
 
 function line(row) {
   const refused = row.outcome.startsWith("refused");
-  return el("tr", {}, el("th", { scope: "row" }, moment(row.at)),
-    el("td", {}, row.who ? el("bdi", {}, row.who) : el("span", { class: "note" }, t("audit.nobody")),
+  return el("tr", {}, el("th", { scope: "row", class: "when" }, moment(row.at)),
+    el("td", { class: "who" }, row.who ? el("bdi", {}, row.who) : el("span", { class: "note" }, t("audit.nobody")),
       el("small", {}, t("audit.from", { role: row.role, address: row.address }))),
     el("td", {}, row.verb), el("td", { class: "about" }, row.about),
     el("td", { class: refused ? "refused" : "" }, row.outcome || t("audit.running")));

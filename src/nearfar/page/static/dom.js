@@ -22,6 +22,15 @@ export function fill(place, ...children) {
   return place;
 }
 
+// A style sheet of some views, fetched when one of them is shown.
+export function dress(name) {
+  const href = `/static/${name}`;
+  if (document.querySelector(`link[href="${href}"]`)) return Promise.resolve();
+  return new Promise((done) => {
+    document.head.append(el("link", { rel: "stylesheet", href, onload: done, onerror: done }));
+  });
+}
+
 // A text that changes only if it must, so that screen readers and the eye are left alone.
 export function write(place, text) {
   if (place.textContent !== text) place.textContent = text;

@@ -3,7 +3,7 @@ import { alarmRow } from "./alarms.js";
 import { get, of } from "./api.js";
 import { Chart } from "./chart.js";
 import { clipHash, Clips } from "./clips.js";
-import { el, fill } from "./dom.js";
+import { dress, el, fill } from "./dom.js";
 import { keyOf, labelOf } from "./fleet.js";
 import { ago, level, moment, number, percent, small } from "./shown.js";
 import { chip, faultWord, stateOf } from "./states.js";
@@ -171,7 +171,7 @@ class MachineView {
   change(one) {
     if (!this.page.mayChange) return null;
     return el("button", { class: "link-like noprint", "data-act": "threshold", onclick: async () => {
-      const { showThreshold } = await import("./answers.js");
+      const [{ showThreshold }] = await Promise.all([import("./answers.js"), dress("clip.css")]);
       showThreshold(one, this.page);
     } }, t("m.threshold.change"));
   }

@@ -1,6 +1,6 @@
 // The page: who looks, what they look at, and what is new.
 import { ApiError, get } from "./api.js";
-import { el, fill } from "./dom.js";
+import { dress, el, fill } from "./dom.js";
 import { Fleet, labelOf } from "./fleet.js";
 import { listen } from "./live.js";
 import { kept, keepWho, signIn, who } from "./session.js";
@@ -8,6 +8,7 @@ import { Shell } from "./shell.js";
 import { LANGUAGES, speak, t } from "./words.js";
 
 const VIEWS = { "": "tiles", m: "machine", c: "clip", audit: "audit", setup: "setup" };
+const DRESSED = { clip: "clip.css", setup: "clip.css" }; // views with a style sheet of their own
 const main = document.getElementById("main");
 const fleet = new Fleet();
 const heard = new Map(); // event → those who are told
@@ -15,6 +16,8 @@ let about;
 let shell;
 let leave = null; // ends the view that is shown
 let first = true;
+let from = "";
+let here = location.hash;
 
 // What views are given. What they listen to ends with them; `signal` too.
 class Page {
@@ -37,6 +40,8 @@ class Page {
     this.signal.addEventListener("abort", off);
     return off;
   }
+
+  get from() { return from; } // the view before this one
 
   go(hash) {
     if (location.hash === hash) route();
@@ -108,6 +113,7 @@ function plain(part) {
 
 async function route() {
   leave?.();
+  if (location.hash !== here) [from, here] = [here, location.hash];
   if (fleet.failed) gather();
   const page = new Page();
   leave = page.end;
@@ -129,7 +135,7 @@ async function route() {
   watched.observe(place, { childList: true });
   try {
     if (!view) throw new ApiError(404, t("view.none"));
-    const module = await import(`./${view}.js`);
+    const [module] = await Promise.all([import(`./${view}.js`), view in DRESSED && dress(DRESSED[view])]);
     if (!page.signal.aborted) await module.show(place, given, page);
   } catch (error) {
     if (!page.signal.aborted) fail(place, error);

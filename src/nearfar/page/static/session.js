@@ -32,6 +32,7 @@ export function signIn(place) {
     const form = el("form", { class: "card signin" },
       el("h1", { tabindex: "-1" }, t("sign.title")),
       el("p", { class: "note" }, t("sign.why")),
+      el("input", { name: "username", autocomplete: "username", value: "nearfar", hidden: true }), // for those who keep tokens
       el("label", { for: "token" }, t("sign.token")), token, fault, button);
     form.addEventListener("submit", async (event) => {
       event.preventDefault();

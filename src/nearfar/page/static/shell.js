@@ -3,7 +3,7 @@ import { el, fill, write } from "./dom.js";
 import { ask, nameField } from "./dialog.js";
 import { keep, signOut, who } from "./session.js";
 import { shape } from "./states.js";
-import { seconds } from "./shown.js";
+import { moment, seconds } from "./shown.js";
 import { LANGUAGES, language, speak, t } from "./words.js";
 
 const READ = 8000; // ms that good news stay
@@ -15,6 +15,8 @@ export class Shell {
     this.anew = anew; // draws the view again, in another language
     this.since = null;
     this.counts = null;
+    // "3 min ago" says nothing on paper without the time of the print.
+    addEventListener("beforeprint", () => write(this.printed, moment(Date.now())));
   }
 
   draw() {
@@ -34,7 +36,7 @@ export class Shell {
     const menu = el("button", { class: "quiet menu noprint", "aria-label": t("menu"), "aria-expanded": "false", "aria-controls": "side", onclick: () => {
       menu.setAttribute("aria-expanded", String(side.classList.toggle("open")));
     } }, "⋯");
-    fill(document.querySelector("header.top"), document.querySelector(".brand"), this.sum, this.links, this.state, menu, side);
+    fill(document.querySelector("header.top"), document.querySelector(".brand"), this.sum, this.links, this.state, menu, side, this.printed = el("span", { class: "onpaper note" }));
     this.here();
     this.count(this.counts);
     this.connection(this.since);
@@ -73,7 +75,7 @@ export class Shell {
     this.counts = counts;
     if (!counts || !this.sum) return;
     const { machines, alarms } = counts;
-    fill(this.sum, alarms ? el("a", { href: "#/", class: "waiting" }, shape("alarm"), t("sum.waiting", { n: alarms })) : null,
+    fill(this.sum, alarms ? el("a", { href: "#/", class: "waiting" }, shape("alarm"), el("span", { class: "word" }, t("sum.waiting", { n: alarms })), el("span", { class: "n", "aria-hidden": "true" }, String(alarms))) : null,
       el("span", { class: "count" }, t("sum.machines", { n: machines })));
     document.title = alarms ? `▲ ${alarms} · nearfar` : "nearfar";
   }

@@ -117,7 +117,7 @@ function face(one, state, age) {
 
 // The last p-value: the further to the right, the stranger; the mark is where it counts.
 function bar(one) {
-  if (one.p_value === null || one.p_value === undefined) return el("span", { class: "note p" }, t("tiles.notp"));
+  if (one.p_value === null || one.p_value === undefined) return null;
   const rate = one.threshold_p;
   return el("span", { class: "p" },
     el("span", { class: `bar${one.anomalous ? " over" : ""}`, role: "img", "aria-label": rate ? t("tiles.bar", { p: small(one.p_value), rate: small(rate) }) : t("tiles.p", { p: small(one.p_value) }) },

@@ -77,11 +77,9 @@ const WORDS = {
   "tiles.never": ["never heard", "nie gehört", "受信なし"],
   "tiles.p": ["p {p}", "p {p}", "p {p}"],
   "tiles.bar": ["p-value {p}; alarms count below {rate}", "p-Wert {p}; unter {rate} zählt es für Alarme", "p値 {p}、{rate} 未満が異常"],
-  "tiles.notp": ["no p-value yet", "noch kein p-Wert", "p値なし"],
   "tiles.alarm": ["#{id} {state}", "Nr. {id} {state}", "#{id} {state}"],
   // alarms
   "alarms.title": ["Waiting for a person", "Wartet auf jemanden", "対応待ち"],
-  "alarms.calm": ["No alarm waits for a person.", "Kein Alarm wartet auf jemanden.", "対応待ちのアラームはありません。"],
   "alarms.more": ["Show all {n}", "Alle {n} zeigen", "全 {n} 件を表示"],
   "alarms.less": ["Show fewer", "Weniger zeigen", "折りたたむ"],
   "alarms.number": ["Alarm {id}", "Alarm {id}", "アラーム {id}"],
@@ -103,7 +101,7 @@ const WORDS = {
   "unshelve.done": ["Alarm {id} is heard again.", "Alarm {id} meldet sich wieder.", "アラーム {id} の抑制を解除しました。"],
   "note": ["Note", "Notiz", "メモ"],
   "note.title": ["Note on alarm {id} of {machine}", "Notiz zu Alarm {id} von {machine}", "{machine} のアラーム {id} へのメモ"],
-  "note.label": ["What you found", "Was Sie gefunden haben", "確認した内容"],
+  "note.label": ["Note, for example what you found", "Notiz, zum Beispiel was Sie gefunden haben", "メモ (確認した内容など)"],
   "note.done": ["The note is kept.", "Die Notiz ist gespeichert.", "メモを保存しました。"],
   "note.save": ["Keep the note", "Notiz speichern", "メモを保存"],
   // machine
