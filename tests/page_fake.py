@@ -213,8 +213,13 @@ def app_of(fake):
     """The application."""
     from fastapi import FastAPI, Request
     from fastapi.responses import FileResponse, JSONResponse, StreamingResponse
+    from starlette.convertors import StringConvertor, register_url_convertor
     from starlette.staticfiles import StaticFiles
 
+    class AnyName(StringConvertor):
+        regex = r"[\s\S]+"  # names with / and with line ends too
+
+    register_url_convertor("anyname", AnyName())
     app = FastAPI(openapi_url=None)
 
     @app.middleware("http")
@@ -302,12 +307,12 @@ def app_of(fake):
         ]  # fmt: skip
         return {"schema": 1, "rows": rows, "next": before - limit if before > limit else None}
 
-    @app.get("/api/machines/{machine:path}/timeline")
+    @app.get("/api/machines/{machine:anyname}/timeline")
     def timeline(machine: str, since: str, until: str, points: int = 800):
         span = [int(datetime.fromisoformat(one).timestamp() * 1000) for one in (since, until)]
         return timeline_of(fake.clips, fake.alarms_of(machine), *span, points, machine)
 
-    @app.get("/api/machines/{machine:path}/clips")
+    @app.get("/api/machines/{machine:anyname}/clips")
     def clips(machine: str, limit: int = 50, before: int | None = None,
               anomalous: bool | None = None, status: str | None = None):  # fmt: skip
         found = [c for c in reversed(fake.clips) if before is None or c["row"] < before]
@@ -316,7 +321,7 @@ def app_of(fake):
         last = found[limit - 1]["row"] if len(found) > limit else None
         return {"schema": 1, "clips": found[:limit], "next": last}
 
-    @app.get("/api/machines/{machine:path}")
+    @app.get("/api/machines/{machine:anyname}")
     def machine(machine: str):
         if machine not in fake.machines:
             return JSONResponse({"error": f"no machine {machine!r}", "faults": []}, 404)
