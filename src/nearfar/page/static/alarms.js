@@ -1,8 +1,8 @@
 // Alarms, and what people answer: acknowledge, shelve, note.
 import { ApiError, get, of, post } from "./api.js";
 import { ask, field, nameField } from "./dialog.js";
-import { el, fill } from "./dom.js";
-import { labelOf } from "./fleet.js";
+import { el, fill, write } from "./dom.js";
+import { labelOf, machineHash } from "./fleet.js";
 import { ago, moment } from "./shown.js";
 import { alarmShape, alarmWord, faultWord } from "./states.js";
 import { t } from "./words.js";
@@ -11,7 +11,6 @@ const FEW = 3; // alarms above the tiles before the rest is folded
 const HOURS = [1, 4, 8, 24, 72, 168];
 
 const kindOf = (alarm) => (alarm.kind === "sensor" ? "sensor" : alarm.kind === "drift" ? "drift" : "alarm");
-const toMachine = (one) => `#/m/${encodeURIComponent(one.machine)}/${encodeURIComponent(one.section)}`;
 
 // The alarms that nobody has answered, as a part of a view. Its redraw() is for when they change.
 export function waitingAlarms(page) {
@@ -21,24 +20,37 @@ export function waitingAlarms(page) {
     el("h2", { id: "waiting-title" }, t("alarms.title")), list, more);
   let all = false;
   let drawn = "";
-  const redraw = (again = false) => {
+  const redraw = () => {
     const alarms = page.fleet.waiting;
     const now = JSON.stringify([all, alarms]);
-    if (now === drawn && !again) return;
+    if (now === drawn) return;
     drawn = now;
-    const focused = document.activeElement?.closest?.(".alarms li")?.dataset.id;
+    const focused = focusIn(list);
     place.hidden = !alarms.length;
     fill(list, (all ? alarms : alarms.slice(0, FEW)).map((alarm) => alarmRow(alarm, page, true)));
     more.hidden = alarms.length <= FEW;
     fill(more, all ? t("alarms.less") : t("alarms.more", { n: alarms.length }));
-    if (focused) list.querySelector(`li[data-id="${focused}"] button`)?.focus();
+    focused?.();
   };
   more.addEventListener("click", () => {
     all = !all;
     redraw();
   });
   redraw();
-  return { place, redraw };
+  return { place, redraw, ages: () => ages(list) };
+}
+
+// How long ago alarms were raised, as time goes on.
+export function ages(list) {
+  for (const time of list.querySelectorAll("time")) write(time, ago(time.dateTime));
+}
+
+// Where the focus is among alarms, to be given back once they were drawn anew.
+function focusIn(list) {
+  const row = document.activeElement?.closest?.(".alarms li");
+  if (!row || !list.contains(row)) return null;
+  const place = [...row.querySelectorAll("button")].indexOf(document.activeElement);
+  return () => list.querySelectorAll(`li[data-id="${row.dataset.id}"] button`)[place]?.focus();
 }
 
 // One alarm with its buttons; named: which machine it is of stands there too.
@@ -49,12 +61,12 @@ export function alarmRow(alarm, page, named) {
     alarmShape(alarm),
     el("div", { class: "what" },
       el("p", { class: "head" },
-        named && el("a", { href: toMachine(alarm), class: "name" }, el("bdi", {}, label)),
+        named && el("a", { href: machineHash(alarm), class: "name" }, el("bdi", {}, label)),
         told && el("span", {}, told),
         el("span", { class: "note" }, t("alarms.number", { id: String(alarm.id) }), " · ", alarmWord(alarm),
           alarm.shelved_until ? ` ${t("shelve.until", { time: moment(alarm.shelved_until) })}` : "", " · ",
           el("time", { datetime: alarm.since, title: moment(alarm.since) }, ago(alarm.since)))),
-      el("p", { class: "told" }, alarm.told),
+      el("p", { class: "told", lang: "en" }, alarm.told),
       alarm.note && el("p", { class: "said" }, el("bdi", {}, alarm.note))),
     el("div", { class: "row acts noprint" }, buttons(alarm, label, page)));
 }

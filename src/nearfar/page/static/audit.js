@@ -35,6 +35,6 @@ function line(row) {
   return el("tr", {}, el("th", { scope: "row", class: "when" }, moment(row.at)),
     el("td", { class: "who" }, row.who ? el("bdi", {}, row.who) : el("span", { class: "note" }, t("audit.nobody")),
       el("small", {}, t("audit.from", { role: row.role, address: row.address }))),
-    el("td", {}, row.verb), el("td", { class: "about" }, row.about),
+    el("td", { lang: "en" }, row.verb), el("td", { class: "about", lang: "en" }, row.about),
     el("td", { class: refused ? "refused" : "" }, row.outcome || t("audit.running")));
 }

@@ -62,7 +62,7 @@ export class Chart {
   async fetch() {
     const [since, until] = [this.since, this.until];
     this.place.setAttribute("aria-busy", "true");
-    const data = await this.ask(since, until, Math.min(2000, 2 * this.width)).catch(() => null);
+    const data = await this.ask(since, until, Math.min(2000, 2 * this.width)).catch((error) => void write(this.sum, error.message || t("lost.now")));
     if (since !== this.since || until !== this.until) return;
     this.place.removeAttribute("aria-busy");
     if (data) this.take(data);

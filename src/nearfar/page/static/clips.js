@@ -87,5 +87,5 @@ function remarks(clip) {
   const label = clip.label === "fault" ? t("label.fault") : clip.label === "normal" ? (clip.learnt ? t("label.learnt") : t("label.normal")) : null;
   return [label && el("span", { class: `tag label-${clip.label}` }, label),
     clip.faults.length > 0 && el("span", {}, clip.faults.map(faultWord).join(" · ")),
-    clip.warning && el("span", { class: "note" }, clip.warning)];
+    clip.warning && el("span", { class: "note", lang: "en" }, clip.warning)];
 }

@@ -3,6 +3,7 @@ import { get, of } from "./api.js";
 
 export const keyOf = (one) => JSON.stringify([one.machine, one.section]);
 export const labelOf = (one) => one.label ?? (one.section === "00" ? one.machine : `${one.machine} ${one.section}`);
+export const machineHash = (one) => `#/m/${[one.machine, one.section].map(encodeURIComponent).join("/")}`;
 export const waits = (alarm) => alarm.state === "active" || alarm.state === "cleared";
 
 export class Fleet {

@@ -1,5 +1,5 @@
 // One machine: how it is, its alarms, its timeline, its clips.
-import { alarmRow } from "./alarms.js";
+import { ages, alarmRow } from "./alarms.js";
 import { get, of } from "./api.js";
 import { Chart } from "./chart.js";
 import { clipHash, Clips } from "./clips.js";
@@ -64,7 +64,7 @@ class MachineView {
     page.on("label", () => this.clips.again());
     page.on("threshold", () => this.again());
     page.on("again", () => this.again());
-    const clock = setInterval(() => this.redraw(), 15000);
+    const clock = setInterval(() => { this.redraw(); ages(this.alarms); }, 15000);
     page.signal.addEventListener("abort", () => { clearInterval(clock); clearTimeout(due); });
     await Promise.all([this.span(Number(since), Number(until)), this.clips.again()]);
   }
@@ -85,8 +85,11 @@ class MachineView {
     const data = await this.chart.ask(from, to, 1600);
     this.first = data.first_ms;
     this.last = data.last_ms;
-    if (this.first === null || this.first === undefined) fill(this.chart.sum, t("m.nothing"));
     this.chart.data = data;
+    if (this.first === null || this.first === undefined) {
+      this.chart.view(now - SPANS.day, now, false);
+      return fill(this.chart.sum, t("m.nothing"));
+    }
     if (given) return this.chart.view(from, to, false);
     if (this.last === null || this.last < from) return this.preset("all");
     if (this.first > from) return this.preset("all");
@@ -149,7 +152,7 @@ class MachineView {
     fill(this.state, chip(stateOf(one)));
     fill(this.rest,
       one.faults.length > 0 && el("p", { class: "faults" }, one.faults.map(faultWord).join(" · ")),
-      one.warning && el("p", { class: "note" }, one.warning), this.facts(one));
+      one.warning && el("p", { class: "note", lang: "en" }, one.warning), this.facts(one));
     if (focused) this.rest.querySelector(`[data-act="${focused}"]`)?.focus();
     if (this.alarms.contains(document.activeElement) && JSON.stringify(one.alarms) === this.listed) return;
     this.listed = JSON.stringify(one.alarms);

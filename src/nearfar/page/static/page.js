@@ -1,7 +1,7 @@
 // The page: who looks, what they look at, and what is new.
 import { ApiError, get } from "./api.js";
 import { dress, el, fill } from "./dom.js";
-import { Fleet, labelOf } from "./fleet.js";
+import { Fleet, labelOf, machineHash } from "./fleet.js";
 import { listen } from "./live.js";
 import { kept, keepWho, signIn, who } from "./session.js";
 import { Shell } from "./shell.js";
@@ -83,14 +83,15 @@ function take({ machine, events = [] }) {
   if (!fleet.take(machine)) fleet.load().then(count, () => {}); // one that is new: its rate is not known yet
   count();
   const raised = events.filter((one) => one.verb === "raised" && !one.silent);
-  for (const one of raised) shell.say(t("news.raised", { machine: labelOf(fleet.find(one) ?? one), told: one.told }), "alarm");
+  for (const one of raised) shell.say(t("news.raised", { machine: labelOf(fleet.find(one) ?? one), told: one.told }), "alarm", machineHash(one));
 }
 
 // Nobody knows what was missed: all is asked for anew.
 async function again(data) {
+  const was = about;
   about = shell.about = data.about;
   await fleet.again().catch(() => {});
-  shell.draw();
+  if (data.about.role !== was.role || data.about.can_setup !== was.can_setup) shell.draw();
   shell.connection(null);
   count();
   if (data.restarted) shell.say(t("again.restarted"));

@@ -101,13 +101,14 @@ export class Shell {
     return [...history, ...sources, ...outputs];
   }
 
-  say(line, kind = "good") {
+  say(line, kind = "good", href = null) {
     const place = document.getElementById("toasts");
     const role = kind === "bad" || kind === "alarm" ? "alert" : "status";
-    const toast = el("div", { class: `toast ${kind}`, role }, el("p", {}, line),
+    const toast = el("div", { class: `toast ${kind}`, role }, el("p", {}, href ? el("a", { href }, line) : line),
       el("button", { class: "quiet", "aria-label": t("close"), onclick: () => toast.remove() }, "×"));
     place.append(toast);
     while (place.children.length > MOST) place.firstChild.remove();
+    if (href) toast.querySelector("a").addEventListener("click", () => toast.remove());
     if (role === "status") setTimeout(() => toast.remove(), READ);
   }
 }

@@ -1,12 +1,13 @@
 // All machines as tiles: what needs a person first.
 import { waitingAlarms } from "./alarms.js";
 import { el, fill, write } from "./dom.js";
-import { keyOf, labelOf, waits } from "./fleet.js";
+import { keyOf, labelOf, machineHash, waits } from "./fleet.js";
 import { ago, small, sorter } from "./shown.js";
 import { alarmWord, chip, faultWord, rank, stateOf } from "./states.js";
 import { t } from "./words.js";
 
 const DENSE = 24; // machines from which tiles are small
+const FEW = 12; // machines up to which each shows its last day
 const DECADES = 4; // of p that a bar shows: from 1 to 0.0001
 const AGES = 10000; // ms between looks at the clock
 const NEWS = 400; // ms in which what changed is drawn at once
@@ -60,8 +61,18 @@ class Tiles {
       .filter((one) => !wanted || labelOf(one).toLocaleLowerCase().includes(wanted))
       .filter((one) => !this.needs.checked || needsPerson(one))
       .sort((a, b) => rank(a) - rank(b) || compare(labelOf(a), labelOf(b)));
+    this.days(machines.length <= FEW);
     this.order(shown.map((one) => this.tile(one)));
     write(this.none, shown.length ? "" : !machines.length ? t("tiles.empty") : wanted ? t("tiles.none") : t("tiles.calm"));
+  }
+
+  // Drawn by a module of its own, which halls with many machines need not fetch.
+  async days(few) {
+    if (!few || this.daily) return;
+    this.daily = import("./spark.js");
+    ({ Spark: this.Spark } = await this.daily);
+    for (const known of this.known.values()) known.said = "";
+    if (!this.page.signal.aborted) this.redraw();
   }
 
   // Moves only what is not where it should be, so that the focus stays on its tile.
@@ -85,10 +96,12 @@ class Tiles {
       known.heard = one.heard;
       known.age = el("span", { class: "age" }, ageOf(one.heard));
       // The link is kept: who has reached it by keyboard stays on it.
-      known.link ??= el("a", { href: `#/m/${encodeURIComponent(one.machine)}/${encodeURIComponent(one.section)}` });
+      known.link ??= el("a", { href: machineHash(one) });
       const state = stateOf(one);
       known.link.className = `tile ${state}`;
-      fill(known.link, face(one, state, known.age));
+      if (this.Spark) known.spark ??= new this.Spark(one, this.page.signal);
+      fill(known.link, face(one, state, known.age, known.spark?.place));
+      known.spark?.renew();
       if (!known.link.isConnected) fill(known.tile, known.link);
     }
     return known.tile;
@@ -96,19 +109,20 @@ class Tiles {
 
   ages() {
     for (const { age, heard } of this.known.values()) write(age, ageOf(heard));
-    this.alarms.redraw(true);
+    this.alarms.ages();
   }
 }
 
 const ageOf = (heard) => (heard ? ago(heard) : t("tiles.never"));
 const needsPerson = (one) => one.faults.length > 0 || one.alarms.some(waits);
 
-function face(one, state, age) {
+function face(one, state, age, day) {
   const faults = one.faults.map(faultWord).join(" · ");
   const alarms = one.alarms.filter((alarm) => alarm.state !== "closed");
   return [
     el("span", { class: "head" }, el("bdi", { class: "name", title: labelOf(one) }, labelOf(one)), age),
     el("span", { class: "body" }, chip(state), bar(one)),
+    day,
     (faults || alarms.length > 0) && el("span", { class: "foot" },
       faults && el("span", {}, faults),
       alarms.map((alarm) => el("span", { class: `tag ${alarm.state}` }, t("tiles.alarm", { id: String(alarm.id), state: alarmWord(alarm) })))),

@@ -78,6 +78,7 @@ const WORDS = {
   "tiles.p": ["p {p}", "p {p}", "p {p}"],
   "tiles.bar": ["p-value {p}; alarms count below {rate}", "p-Wert {p}; unter {rate} zählt es für Alarme", "p値 {p}、{rate} 未満が異常"],
   "tiles.alarm": ["#{id} {state}", "Nr. {id} {state}", "#{id} {state}"],
+  "tiles.day": ["The last 24 hours", "Die letzten 24 Stunden", "直近24時間"],
   // alarms
   "alarms.title": ["Waiting for a person", "Wartet auf jemanden", "対応待ち"],
   "alarms.more": ["Show all {n}", "Alle {n} zeigen", "全 {n} 件を表示"],

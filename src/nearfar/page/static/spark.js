@@ -1,0 +1,53 @@
+// The last day of a machine on its tile, where there are few machines: the same picture in small.
+import { get, of } from "./api.js";
+import { el, fill } from "./dom.js";
+import { decades, line } from "./scales.js";
+import { t } from "./words.js";
+
+const DAY = 86400000;
+const RESTED = 60000; // ms before it is fetched anew
+const SIZE = { width: 320, height: 46 };
+const POINTS = 160;
+
+export class Spark {
+  constructor(one, signal) {
+    Object.assign(this, { one, signal, asked: 0 });
+    this.place = el("span", { class: "spark", role: "img", "aria-label": t("tiles.day") });
+  }
+
+  async renew() {
+    const now = Date.now();
+    if (now - this.asked < RESTED) return;
+    this.asked = now;
+    const span = { since: new Date(now - DAY).toISOString(), until: new Date(now).toISOString(), points: POINTS };
+    const data = await get(of(this.one, "/timeline", span)).catch(() => null);
+    if (data && !this.signal.aborted) fill(this.place, picture(data, now));
+  }
+}
+
+function picture({ points, rate, alarms }, now) {
+  const x = line(now - DAY, now, 2, SIZE.width - 4);
+  const smallest = points.p.reduce((least, p) => (p !== null && p < least ? p : least), 1);
+  const most = decades(smallest, rate);
+  const y = line(0, most, SIZE.height - 8, 3);
+  let fine = "";
+  let strange = "";
+  let idle = "";
+  points.at.forEach((at, i) => {
+    const here = x(at).toFixed(1);
+    if (points.idle[i]) idle += `M${here} ${SIZE.height - 2}h${SIZE.width / POINTS + 0.4}`;
+    if (points.p[i] === null) return;
+    const up = y(-Math.log10(Math.max(points.p[i], 1e-12))).toFixed(1);
+    if (points.anomalous[i]) strange += `M${here} ${up - 3}l3 5.4h-6z`;
+    else fine += `M${here} ${up}h.01`;
+  });
+  const bands = alarms.map((alarm) => {
+    const from = Math.max(2, x(Date.parse(alarm.since)));
+    const to = Math.min(SIZE.width, x(alarm.cleared ? Date.parse(alarm.cleared) : now));
+    return to > from && el("rect", { class: "band", x: from, y: 0, width: to - from, height: SIZE.height });
+  });
+  const at = rate ? y(-Math.log10(rate)) : null;
+  return el("svg", { class: "plot", viewBox: `0 0 ${SIZE.width} ${SIZE.height}`, preserveAspectRatio: "none", "aria-hidden": "true" },
+    el("g", { class: "span" }, bands), at !== null && el("g", { class: "threshold" }, el("path", { d: `M0 ${at}H${SIZE.width}` })),
+    el("path", { class: "rests", d: idle }), el("path", { class: "fine", d: fine }), el("path", { class: "strange", d: strange }));
+}
