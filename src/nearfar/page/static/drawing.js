@@ -28,7 +28,7 @@ export function draw(chart) {
     strips.map(([name, word, seen], row) => strip(shown, name, word, seen, floor + 8 + row * STRIP)),
     picked(shown), chosen(shown));
   fill(chart.canvas, svg);
-  fill(chart.legend, legend(data));
+  fill(chart.legend, legend(chart));
   fill(chart.sum, summary(chart));
 }
 
@@ -134,18 +134,25 @@ function chosen({ chart, y, top, bottom, floor, most }) {
     el("circle", { cx: x, cy: value === null ? floor : y(Math.min(most, -Math.log10(Math.max(value, 1e-12)))), r: 6.5 }));
 }
 
-function legend(data) {
+// Alarms of which a part is seen.
+function within({ data, since, until }) {
+  return data.alarms.filter((one) => Date.parse(one.since) <= until && (!one.cleared || Date.parse(one.cleared) >= since));
+}
+
+function legend(chart) {
+  const { data } = chart;
   const mark = (name, word) => el("span", { class: name }, el("i", { class: "swatch" }), word);
   return [
     mark("fine", t("chart.fine")), el("span", { class: "strange" }, shape("alarm"), t("chart.strange")),
     ...stripsOf(data.points).map(([name, word]) => mark(name, word)),
-    ...[...new Set(data.alarms.map((one) => one.state))].map((state) =>
+    ...[...new Set(within(chart).map((one) => one.state))].map((state) =>
       el("span", { class: `span ${state}` }, el("i", { class: "swatch" }), `${t("chart.alarms")}: ${alarmWord({ state })}`)),
   ];
 }
 
-function summary({ data, since, until }) {
-  const { points, rate, alarms } = data;
+function summary(chart) {
+  const { data, since, until } = chart;
+  const { points, rate } = data;
   const total = { judged: 0, anomalous: 0, idle: 0, unjudged: 0, faults: 0 };
   points.at.forEach((at, i) => {
     if (at >= since - (data.step_ms ?? 0) && at <= until) for (const name of Object.keys(total)) total[name] += points[name][i];
@@ -154,7 +161,7 @@ function summary({ data, since, until }) {
   if (!judged && !total.idle && !total.unjudged) return t("chart.none");
   return t("chart.sum", {
     n: judged, bad: anomalous, share: share(judged ? anomalous / judged : 0), rate: share(rate ?? 0), idle: total.idle,
-    not: total.unjudged, faults: total.faults, alarms: alarms.length,
+    not: total.unjudged, faults: total.faults, alarms: within(chart).length,
   });
 }
 

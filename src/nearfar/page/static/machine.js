@@ -157,6 +157,7 @@ class MachineView {
     if (this.alarms.contains(document.activeElement) && JSON.stringify(one.alarms) === this.listed) return;
     this.listed = JSON.stringify(one.alarms);
     const open = one.alarms.filter((alarm) => alarm.state !== "closed");
+    this.alarms.hidden = !open.length;
     fill(this.alarms, open.length > 0 && el("ul", { class: "alarms" }, open.map((alarm) => alarmRow(alarm, this.page, false))));
   }
 
