@@ -36,7 +36,7 @@ export async function show(place, asked, page) {
   try {
     view.clip = await get(of(one, `/clips/${asked.digest}`));
   } catch (error) {
-    return fill(view.root, failure(error, () => show(place, asked, page), one));
+    return fill(view.root, el("h1", {}, one.machine), failure(error, () => show(place, asked, page), one));
   }
   if (!view.alive()) return null;
   lay(view);
@@ -66,7 +66,7 @@ function facts(clip) {
   const found = clip.status !== "judged" ? [] : [
     fact("clip.score", figures(clip.score), t("clip.score.threshold", { n: figures(clip.threshold) }), meter(clip)),
     fact("clip.percentile", clip.percentile >= 1 ? t("clip.all") : percent(clip.percentile, clip.percentile > 0.99 ? 1 : 0), t("clip.percentile.told")),
-    clip.p_value !== null && fact("clip.p", figures(clip.p_value, 2), t("clip.p.told", { n: figures(1 / clip.p_value, 3) })),
+    clip.p_value !== null && fact("clip.p", figures(clip.p_value, 2), clip.p_value < 0.1 ? t("clip.p.told", { n: figures(1 / clip.p_value, 3) }) : t("clip.p.share", { n: percent(clip.p_value, 0) })),
   ];
   return el("dl", { class: "facts" }, found,
     fact("clip.levels", t("clip.levels.near", { n: level(clip.near_level) }),

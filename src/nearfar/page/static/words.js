@@ -192,6 +192,7 @@ const WORDS = {
   "clip.percentile.told": ["of the normal clips", "der normalen Aufnahmen", "正常な録音に占める割合"],
   "clip.p": ["p-value", "p-Wert", "p 値"],
   "clip.p.told": ["1 in {n} normal clips scores as high", "1 von {n} normalen Aufnahmen liegt so hoch", "これほど高いのは正常な録音 {n} 件に 1 件"],
+  "clip.p.share": ["{n} of normal clips score as high", "{n} der normalen Aufnahmen liegen so hoch", "正常な録音の {n} がこの高さ"],
   "clip.levels": ["Levels", "Pegel", "レベル"],
   "clip.levels.near": ["{n} near", "{n} nah", "近 {n}"],
   "clip.levels.far": ["{n} far, {r} apart", "{n} fern, {r} Abstand", "遠 {n}、差 {r}"],
