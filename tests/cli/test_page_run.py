@@ -31,12 +31,18 @@ def test_what_is_not_there_in_a_folder_that_is_may_come(place):
 
 def test_a_page_is_closed_whatever_happens(place):
     settings = PageSettings(f"127.0.0.1:{free_port()}")
-    for start in (False, True):
-        with pytest.raises(ZeroDivisionError), served(settings) as page:
+    pages = []
+
+    def fail(start):
+        with served(settings) as page:
+            pages.append(page)
             if start:
                 page.start()
-            1 / 0  # noqa: B018
-        assert not page.health.up
+            raise FormatError("anything")
+
+    for start in (False, True):
+        refused(lambda start=start: fail(start), "anything")
+        assert not pages[-1].health.up
     # The port is free again.
     with served(settings):
         refused(lambda: served(settings).__enter__(), settings.address, "take another port")
