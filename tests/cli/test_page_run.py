@@ -26,7 +26,7 @@ def test_what_is_not_there_in_a_folder_that_is_may_come(place):
     assert is_to_come(place / "rec" / "new")
     for there in ("d", "rec", "link", "x" * 5000):
         assert not is_to_come(Path(there)), there
-    refused(lambda: is_to_come(Path("gone/new")), f"there is no folder {place / 'gone'}")
+    refused(lambda: is_to_come(Path("gone/new")), "gone/new: there is no folder gone; make it")
 
 
 def test_a_page_is_closed_whatever_happens(place):

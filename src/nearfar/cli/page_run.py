@@ -56,9 +56,10 @@ def is_to_come(detector: Path) -> bool:
         return False
     else:
         return False
-    folder = detector.absolute().parent
-    if not folder.is_dir():
-        raise SettingError(f"{detector}: there is no folder {folder}; make it, or name another")
+    if not detector.parent.is_dir():
+        raise SettingError(
+            f"{detector}: there is no folder {detector.parent}; make it, or name another place"
+        )
     return True
 
 

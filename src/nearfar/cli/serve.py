@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 import threading
-from contextlib import ExitStack, closing
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -70,11 +70,14 @@ def serve(
     settings = PageOptions.of(given).settings()
     if not detector or settings is None:
         raise SettingError("what is to be served? nearfar serve DETECTOR, or several of them")
-    with ExitStack() as stack:
-        opened = stack.enter_context(served(settings))
-        if len(detector) == 1 and is_to_come(detector[0]):
+    if len(detector) == 1 and is_to_come(detector[0]):
+        with served(settings) as opened:
             await_fit(detector[0], opened, log.value)
-        run(_plant(given, settings), opened, log)
+            run(_plant(given, settings), opened, log)
+        return
+    plant = _plant(given, settings)
+    with served(settings) as opened:
+        run(plant, opened, log)
 
 
 def _plant(given: dict[str, Any], page: Any) -> PlantSettings:
