@@ -15,6 +15,11 @@ from watches import GivenSource, detector_in, incoming, plant_of, watched, write
 PUMP = "/api/machines/pump"
 
 
+def client_of(app):
+    """Who asks as the page does."""
+    return TestClient(app, "http://127.0.0.1:8080", headers={"X-Nearfar": "1"})
+
+
 class Behind:
     """A backend without a watch."""
 
@@ -45,7 +50,7 @@ class AskedDesk(Desk):
         passed = self.hub.send
         self.hub.send = lambda message: (self.sent.append(message), passed(message))
         self.app = make_app(self)
-        self.client = TestClient(self.app, "http://127.0.0.1", headers={"X-Nearfar": "1"})
+        self.client = client_of(self.app)
 
     def ask(self, method, path, body=None, status=200):
         reply = self.client.request(method, path, json=body)

@@ -5,9 +5,8 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
-from starlette.testclient import TestClient
 
-from desks import as_reader
+from desks import as_reader, client_of
 from heard_clips import write_history
 from nearfar.page.app import make_app
 from nearfar.page.desk import Desk
@@ -34,7 +33,7 @@ def desk(tmp_path):
     behind = StoreAlone(write_history(tmp_path / "plant.db"))
     made.attach(behind)
     made.app = make_app(made)
-    made.client = TestClient(made.app, "http://127.0.0.1", headers={"X-Nearfar": "1"})
+    made.client = client_of(made.app)
     yield made
     behind.store.close()
     made.close()

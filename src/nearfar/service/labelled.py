@@ -55,7 +55,7 @@ class LabelledSound:
         suffix, anew = clip.path.suffix.lower(), _is_part(clip, order)
         name = f"{digest}{'.wav' if anew or not suffix[1:].isalnum() else suffix}"
         # What is written anew has its first channel near; who reads it has one order for all.
-        asked = _turned(clip) if anew and order == "far-near" else clip
+        asked = _turned(clip) if anew and order in ("far-near", (2, 1)) else clip
         with storage_errors(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
             with TemporaryDirectory(prefix=".", suffix=HALF, dir=self.folder) as half:
