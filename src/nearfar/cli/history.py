@@ -17,6 +17,7 @@ import typer
 from nearfar.cli.lines import ledger, say
 from nearfar.cli.options import (
     DATA,
+    OUTPUT,
     STDOUT,
     Csv,
     Json,
@@ -24,7 +25,7 @@ from nearfar.cli.options import (
     check_stdout,
     on_disk,
 )
-from nearfar.errors import DatasetError, SettingError, in_shell, needs, printable, visible
+from nearfar.errors import DatasetError, SettingError, in_shell, needs, printable, visible, warn
 from nearfar.files import as_bytes, atomic_file, begins, check_output
 from nearfar.text import called, counted, named, number, plain
 
@@ -74,6 +75,14 @@ def history(
     ] = None,
     csv: Csv = None,
     as_json: Json = None,
+    labelled: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            rich_help_panel=OUTPUT,
+            help="Write clips that people labelled on the page as a DCASE data set.",
+        ),
+    ] = None,
     replace: Replace = False,
 ) -> None:
     """Show what a watch has heard: a row a clip, in order of time.
@@ -96,7 +105,9 @@ def history(
         _check_machine(store, wanted)
         _write(csv, _csv(_clips(store, wanted, limit)))
         _write(as_json, _json(store.place, _clips(store, wanted, limit)))
-        if not ledger.taken:
+        if labelled is not None:
+            _write_labelled(store, place, labelled, wanted)
+        elif not ledger.taken:
             _tell(store, wanted, limit)
     finally:
         store.close()
@@ -208,6 +219,27 @@ def _write(path: Path | None, pieces: Iterable[str]) -> None:
         for piece in pieces:
             file.write(as_bytes(piece))
     ledger.files.append(visible(str(path)))
+
+
+def _write_labelled(store: HistoryStore, place: str, folder: Path, wanted: Wanted) -> None:
+    """Clips called a fault, or normal and not learnt, for `nearfar evaluate`."""
+    from nearfar.clips.export.dcase import check_new_folder, export_dcase
+    from nearfar.service.labelled import labelled_clips
+    from nearfar.service.plant import HistorySettings
+
+    sounds = HistorySettings(place).labelled_folder
+    if sounds is None:
+        raise SettingError(
+            f"{store.place}: their sound lies where the watch runs; get /api/labelled.zip of its "
+            "page"
+        )
+    check_new_folder(folder, [sounds])
+    found = labelled_clips(store, sounds, wanted.machine, wanted.section)
+    for line in found.told:
+        warn(line)
+    made = export_dcase(found.clips, folder)
+    say(f"{counted(made.clips, 'clip')}: {made.anomalies:,} anomalies, {made.normals:,} normal")
+    ledger.files.append(visible(str(folder)))
 
 
 def _tell(store: HistoryStore, wanted: Wanted, limit: int | None) -> None:

@@ -22,12 +22,11 @@ _HEAD = (
 )
 
 
-def packed(desk: Desk, most: int = MOST) -> Path:
+def packed(desk: Desk) -> Path:
     """The labelled clips of the history as a zip in a file that the caller removes.
 
     Args:
         desk: of the page.
-        most: bytes of sound.
 
     Raises:
         Refusal: there are none, or too many for a zip.
@@ -44,8 +43,8 @@ def packed(desk: Desk, most: int = MOST) -> Path:
     except DatasetError as error:
         raise Refusal(409, str(error)) from None
     size = sum(clip.path.stat().st_size for clip in found.clips)
-    if size > most:
-        raise Refusal(413, f"{size:,} bytes of labelled clips, of {most:,} that a zip may have; "
+    if size > MOST:
+        raise Refusal(413, f"{size:,} bytes of labelled clips, of {MOST:,} that a zip may have; "
                       "write them with nearfar history HISTORY --labelled FOLDER")  # fmt: skip
     with storage_errors(folder):
         handle, name = tempfile.mkstemp(prefix="nearfar-labelled-", suffix=".zip")

@@ -138,16 +138,19 @@ LEARNT = "the detector learnt them as normal, and what learnt a clip must not ju
 GONE = "their sound is not kept any more"
 
 
-def labelled_clips(store: HistoryStore, folder: Path) -> Labelled:
+def labelled_clips(
+    store: HistoryStore, folder: Path, machine: str | None = None, section: str | None = None
+) -> Labelled:
     """The clips of a history that people labelled, of which no detector has learnt any.
 
     Args:
         store: the history.
         folder: where the sound of such clips lies.
+        machine, section: of these alone; None for all.
     """
     kept, clips = LabelledSound(folder), []
     left: dict[str, int] = {}
-    for label in sorted(store.labels(), key=lambda one: (one.at, one.id)):
+    for label in sorted(store.labels(machine, section), key=lambda one: (one.at, one.id)):
         path = kept.path(label.digest)
         why = LEARNT if label.learnt else GONE if path is None else ""
         if why or path is None:
