@@ -18,7 +18,8 @@ from nearfar.service.labelled import labelled_clips
 MOST = 2_000_000_000  # bytes of one zip
 _HEAD = (
     "Clips that people labelled, as a DCASE data set: MACHINE/test/section_SS_…. Evaluate with "
-    "nearfar evaluate DETECTOR FOLDER."
+    "nearfar evaluate FOLDER --detector DETECTOR, beside --rule 2020 where no normal clip is of a "
+    "target domain."
 )
 
 
