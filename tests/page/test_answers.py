@@ -3,13 +3,20 @@
 import shutil
 import warnings
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 import nearfar as nf
 from desks import PUMP, AskedDesk, heard_by_a_watch
+from nearfar.detector.detector import Detector
 from nearfar.errors import StorageError
+from nearfar.service.incoming import now
+from nearfar.service.plant import DetectorSettings
 from new_clips import digests
+
+pytestmark = pytest.mark.slow  # a fit and a watch for them all, and each hears
 
 
 @pytest.fixture(scope="module")
@@ -28,22 +35,12 @@ def desk(heard, tmp_path):
 
 def copied(plant, folder):
     """The same plant in another folder, its recordings where they are."""
-    from dataclasses import replace
-    from pathlib import Path
-
-    from nearfar.service.plant import DetectorSettings
-
     shutil.copyfile(plant.history.place, folder / "plant.db")
     shutil.copytree(plant.machines[0].detector.folder, folder / "det")
     (machine,) = plant.machines
     machine = replace(machine, detector=DetectorSettings(Path(folder / "det")))
     history = replace(plant.history, place=str(folder / "plant.db"))
     return replace(plant, machines=(machine,), history=history)
-
-
-def without_log(folder):
-    """Digests of a detector's files but of its log, which tells what was learnt and forgotten."""
-    return {name: d for name, d in digests(folder).items() if name != "learnt.jsonl"}
 
 
 def judged(plant, name):
@@ -57,7 +54,7 @@ def judged(plant, name):
 def test_what_was_normal_is_learnt_changes_the_verdict_and_is_taken_back_to_the_byte(desk):
     plant = desk.behind.plant
     folder, kept = plant.machines[0].detector.folder, plant.history.labelled_folder
-    before, clip = without_log(folder), desk.clip("odd0.wav")
+    before, clip = digests(folder), desk.clip("odd0.wav")
     assert judged(plant, "odd0.wav").anomalous
     said = desk.ask("POST", f"{clip}/normal", {"who": "kim", "note": "new bearing"})
     learnt = said["learnt"]
@@ -72,7 +69,7 @@ def test_what_was_normal_is_learnt_changes_the_verdict_and_is_taken_back_to_the_
     assert desk.behind.holds["pump", "00"].turns == 1
     assert [p.name for p in kept.iterdir()] == [f"{desk.digest('odd0.wav')}.wav"]
     desk.ask("DELETE", f"{clip}/label", {"who": "lee"})
-    assert without_log(folder) == before
+    assert digests(folder) == before
     assert list(kept.iterdir()) == []
     assert desk.store.label_of("pump", "00", desk.digest("odd0.wav")) is None
     (undone,) = desk.store.labels(undone=True)
@@ -133,8 +130,6 @@ def test_what_is_known_already_is_a_conflict(desk):
     clip, plant = desk.clip("n0.wav"), desk.behind.plant
     desk.ask("POST", f"{clip}/normal", {})
     # Its label is gone, as where somebody learnt it at a terminal.
-    from nearfar.service.incoming import now
-
     desk.store.unlabel("pump", "00", desk.digest("n0.wav"), "", now())
     before = digests(plant.machines[0].detector.folder)
     assert "known already" in desk.ask("POST", f"{clip}/normal", {}, 409)["error"]
@@ -170,8 +165,6 @@ def test_what_cannot_be_marked_as_undone_stays_learnt(desk, monkeypatch):
 
 
 def test_a_detector_that_cannot_be_written_leaves_nothing_half_done(desk, monkeypatch):
-    from nearfar.detector.detector import Detector
-
     plant, clip = desk.behind.plant, desk.clip("odd0.wav")
 
     def full(self, folder):
@@ -204,8 +197,6 @@ def test_sound_that_is_gone_is_said(desk, heard, tmp_path):
     clip = desk.clip("odd0.wav")
     place = tmp_path / "hall"
     place.mkdir()
-    from dataclasses import replace
-
     plant = desk.behind.plant
     desk.behind.plant = replace(plant, sources=(replace(plant.sources[0], place=str(place)),))
     assert "not kept" in desk.ask("POST", f"{clip}/fault", {}, 410)["error"]
@@ -219,8 +210,6 @@ def test_a_digest_that_nobody_heard_is_none(desk, digest):
 
 
 def test_a_history_in_memory_keeps_no_label(desk):
-    from dataclasses import replace
-
     clip, plant = desk.clip("odd0.wav"), desk.behind.plant
     desk.behind.plant = replace(plant, history=replace(plant.history, place=""))
     for verb in ("normal", "fault"):

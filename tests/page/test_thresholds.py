@@ -1,32 +1,20 @@
 """Thresholds drawn anew by the page, as nearfar threshold draws them."""
 
 import shutil
-from dataclasses import replace
 
 import pytest
 
 import nearfar as nf
-from desks import PUMP, AskedDesk, as_reader
+from desks import PUMP, judging_desk
 from nearfar.detector.detector import Detector
 from nearfar.errors import StorageError
-from nearfar.service.plant import HistorySettings
-from plants import by_hand
-from watches import plant_of
 
 ASKED = f"{PUMP}/threshold"
 
 
-def desk_of(folder, rate=None):
-    by_hand().save(folder / "det")
-    plant = plant_of(folder / "det", history=HistorySettings(str(folder / "plant.db")))
-    (machine,) = plant.machines
-    machine = replace(machine, detector=replace(machine.detector, false_alarm_rate=rate))
-    return AskedDesk(replace(plant, machines=(machine,)))
-
-
 @pytest.fixture
 def desk(tmp_path):
-    made = desk_of(tmp_path)
+    made = judging_desk(tmp_path)
     yield made
     made.close()
 
@@ -57,7 +45,7 @@ def test_what_is_no_rate_is_refused(desk, tmp_path, rate):
 
 
 def test_a_rate_that_is_said_elsewhere_is_changed_there(tmp_path):
-    desk = desk_of(tmp_path, rate=0.3)
+    desk = judging_desk(tmp_path, rate=0.3)
     before = (tmp_path / "det/detector.json").read_bytes()
     assert desk.ask("GET", ASKED)["false_alarm_rate"] == 0.3
     line = desk.ask("PUT", ASKED, {"false_alarm_rate": 0.4}, 409)["error"]
@@ -74,19 +62,3 @@ def test_a_folder_that_cannot_be_written_is_one_line(desk, monkeypatch):
     monkeypatch.setattr(Detector, "save", full)
     assert "read-only" in desk.ask("PUT", ASKED, {"false_alarm_rate": 0.4}, 503)["error"]
     assert desk.store.audit()[0].outcome.startswith("refused: ")
-
-
-def test_who_may_only_look_draws_nothing(desk):
-    as_reader(desk)
-    desk.ask("PUT", ASKED, {"false_alarm_rate": 0.4}, 403)
-    for verb in ("normal", "fault"):
-        desk.ask("POST", f"{PUMP}/clips/{'9f' * 32}/{verb}", {}, 403)
-    desk.ask("DELETE", f"{PUMP}/clips/{'9f' * 32}/label", None, 403)
-    assert desk.ask("GET", ASKED)["normals"] == 3
-    assert desk.store.audit() == []
-
-
-def test_a_machine_has_its_name_and_rate_before_it_is_heard(desk):
-    (machine,) = desk.ask("GET", "/api/machines")["machines"]
-    assert (machine["label"], machine["threshold_p"]) == ("pump", 0.1)
-    assert machine == {k: v for k, v in desk.ask("GET", PUMP).items() if k != "schema"}

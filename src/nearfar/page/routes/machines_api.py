@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from fastapi import APIRouter, Response
@@ -10,6 +11,8 @@ from fastapi import APIRouter, Response
 from nearfar.page.asked import AtDesk, OfMachine
 from nearfar.page.desk import Desk
 from nearfar.page.replies import as_json
+from nearfar.service.holding import DetectorHold
+from nearfar.service.incoming import now
 from nearfar.service.news import MachineNow
 from nearfar.service.outputs.said import machine_said
 from nearfar.service.plant import Key
@@ -27,17 +30,19 @@ def machines(desk: AtDesk) -> Response:
 @router.get("/machines/{machine}")
 def machine(desk: AtDesk, key: OfMachine) -> Response:
     """One machine and its state."""
-    return as_json(state_of(desk, desk.backend.now.machines, key))
+    return as_json(state_of(desk.backend.now.machines, key, desk.hold(key)))
 
 
 def all_states(desk: Desk) -> list[dict[str, Any]]:
     """How all are that can be judged, heard of or not."""
     known = desk.backend.now.machines
-    return [state_of(desk, known, key) for key in desk.backend.holds]
+    return [state_of(known, key, hold) for key, hold in desk.backend.holds.items()]
 
 
-def state_of(desk: Desk, known: Mapping[Key, MachineNow], key: Key) -> dict[str, Any]:
+def state_of(known: Mapping[Key, MachineNow], key: Key, hold: DetectorHold) -> dict[str, Any]:
     """How a machine is; one that nothing was heard of yet is unknown."""
-    now = known.get(key) or MachineNow(*key, clips=0)
-    rate = desk.hold(key).detector.false_alarm_rate
-    return machine_said(now) | {"label": called(*key), "threshold_p": rate}
+    found, moment = known.get(key) or MachineNow(*key, clips=0), now()
+    # Where no watch runs nobody ends a shelf whose time is over.
+    found = replace(found, alarms=tuple(alarm.as_of(moment) for alarm in found.alarms))
+    rate = hold.detector.false_alarm_rate
+    return machine_said(found) | {"label": called(*key), "threshold_p": rate}

@@ -11,6 +11,8 @@ from desks import AskedDesk, heard_by_a_watch
 from nearfar.page import packing
 from nearfar.page.packing import packed
 
+pytestmark = pytest.mark.slow  # a fit, a watch, and answers for them all
+
 
 @pytest.fixture(scope="module")
 def told(tmp_path_factory):
