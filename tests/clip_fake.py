@@ -14,7 +14,6 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import soundfile
-
 from tests.browser import DESK, PHONE, browser
 from tests.page_fake import POLICY, alarm_made, clip_made, machine_made
 
@@ -111,7 +110,9 @@ class ClipFake:
                  "learnt": learnt, "name": "1.wav", "undone": None}  # fmt: skip
         self.labels.setdefault(digest, []).append(label)
         told = {"known": [120, 121], "threshold": [3.0, 3.2], "told": ["the rate stays 1 %"]}
-        answer = {"label": label} | ({"learnt": told if learnt else None} if word == "normal" else {})
+        answer = {"label": label} | (
+            {"learnt": told if learnt else None} if word == "normal" else {}
+        )
         return {"schema": 1} | answer
 
     def begin(self, stage):

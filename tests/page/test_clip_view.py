@@ -1,7 +1,6 @@
 """A clip's view in a real browser: it is looked at, heard, and answered."""
 
 import pytest
-
 from tests.browser import DESK, PHONE, overflow, until
 from tests.clip_fake import SECONDS, SHAPES, TONES, ClipFake, looked_at
 

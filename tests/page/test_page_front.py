@@ -5,7 +5,6 @@ import re
 from contextlib import contextmanager
 
 import pytest
-
 from tests.browser import DESK, PHONE, browser, overflow, until
 from tests.page_fake import STRANGE, Fake, alarm_made, hundred, machine_made, serving, three
 
@@ -291,9 +290,10 @@ def test_paper_has_no_buttons():
 
 def test_what_is_made_up_keeps_the_contract():
     """The made-up answers have the keys of the real ones, or these tests show nothing."""
+    from tests.bulletins import seen, standing
+
     from nearfar.service.news import MachineNow
     from nearfar.service.outputs.said import machine_said
-    from tests.bulletins import seen, standing
 
     real = machine_said(MachineNow("pump", "00", 1, last=seen(), judged=seen(), alarms=()))
     made = copy.deepcopy(machine_made("pump", [alarm_made(1, "pump")]))

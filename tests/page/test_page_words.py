@@ -20,7 +20,9 @@ def test_every_line_of_the_table_is_a_word_or_a_heading():
 
 
 def test_a_word_is_there_in_every_language():
-    assert [key for key, row in WORDS.items() if len(row) != 3 or not all(map(str.strip, row))] == []
+    assert [
+        key for key, row in WORDS.items() if len(row) != 3 or not all(map(str.strip, row))
+    ] == []
 
 
 def test_a_word_says_the_same_values_in_every_language():

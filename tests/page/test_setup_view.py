@@ -1,7 +1,6 @@
 """The first run in a real browser: from a folder of recordings to a detector that listens."""
 
 import pytest
-
 from tests.browser import DESK, PHONE, overflow, until
 from tests.clip_fake import ClipFake, looked_at
 
