@@ -1,6 +1,6 @@
 // How the timeline is drawn: few SVG elements however many points there are, so that it is quick.
 import { el, fill } from "./dom.js";
-import { decades, line, times } from "./scales.js";
+import { decades, limit, line, times } from "./scales.js";
 import { day, small } from "./shown.js";
 import { alarmWord, shape } from "./states.js";
 import { t } from "./words.js";
@@ -70,11 +70,12 @@ function alarms({ chart, left, right, floor }) {
 }
 
 function threshold({ chart, left, right, y }) {
-  const { rate } = chart.data;
-  if (!rate) return null;
-  const at = y(-Math.log10(rate));
+  const { rate, points } = chart.data;
+  const p = limit(rate, points.p.filter((one, i) => points.anomalous[i] === points.judged[i] && one !== null));
+  if (!p) return null;
+  const at = y(-Math.log10(p));
   return el("g", { class: "threshold" }, el("path", { d: `M${left} ${at}H${right}` }),
-    el("text", { x: left + 6, y: at - 5 }, t("chart.threshold", { p: small(rate) })));
+    el("text", { x: left + 6, y: at - 5 }, t("chart.threshold", { p: small(p) })));
 }
 
 function points({ chart, y, most }) {

@@ -47,6 +47,12 @@ function months(since, until, most) {
   return marks;
 }
 
+// From which p clips are called anomalous. Few normal clips give no small p: then what was called so
+// shows where the line is, however small the rate that was asked for.
+export function limit(rate, called) {
+  return rate ? called.reduce((most, p) => (p > most ? p : most), rate) : null;
+}
+
 // Decades of p that a picture has upward: room for the threshold, and for the smallest p.
 export function decades(smallest, rate) {
   const highest = Math.max(-Math.log10(smallest ?? 1), -Math.log10(rate || 0.1));

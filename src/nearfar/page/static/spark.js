@@ -1,7 +1,7 @@
 // The last day of a machine on its tile, where there are few machines: the same picture in small.
 import { get, of } from "./api.js";
 import { el, fill } from "./dom.js";
-import { decades, line } from "./scales.js";
+import { decades, limit, line } from "./scales.js";
 import { t } from "./words.js";
 
 const DAY = 86400000;
@@ -46,7 +46,8 @@ function picture({ points, rate, alarms }, now) {
     const to = Math.min(SIZE.width, x(alarm.cleared ? Date.parse(alarm.cleared) : now));
     return to > from && el("rect", { class: "band", x: from, y: 0, width: to - from, height: SIZE.height });
   });
-  const at = rate ? y(-Math.log10(rate)) : null;
+  const least = limit(rate, points.p.filter((p, i) => points.anomalous[i] === points.judged[i] && p !== null));
+  const at = least ? y(-Math.log10(least)) : null;
   return el("svg", { class: "plot", viewBox: `0 0 ${SIZE.width} ${SIZE.height}`, preserveAspectRatio: "none", "aria-hidden": "true" },
     el("g", { class: "span" }, bands), at !== null && el("g", { class: "threshold" }, el("path", { d: `M0 ${at}H${SIZE.width}` })),
     el("path", { class: "rests", d: idle }), el("path", { class: "fine", d: fine }), el("path", { class: "strange", d: strange }));

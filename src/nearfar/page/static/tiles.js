@@ -2,6 +2,7 @@
 import { waitingAlarms } from "./alarms.js";
 import { el, fill, write } from "./dom.js";
 import { keyOf, labelOf, machineHash, waits } from "./fleet.js";
+import { limit } from "./scales.js";
 import { ago, small, sorter } from "./shown.js";
 import { alarmWord, chip, faultWord, rank, stateOf } from "./states.js";
 import { t } from "./words.js";
@@ -132,7 +133,7 @@ function face(one, state, age, day) {
 // The last p-value: the further to the right, the stranger; the mark is where it counts.
 function bar(one) {
   if (one.p_value === null || one.p_value === undefined) return null;
-  const rate = one.threshold_p;
+  const rate = limit(one.threshold_p, one.anomalous ? [one.p_value] : []);
   return el("span", { class: "p" },
     el("span", { class: `bar${one.anomalous ? " over" : ""}`, role: "img", "aria-label": rate ? t("tiles.bar", { p: small(one.p_value), rate: small(rate) }) : t("tiles.p", { p: small(one.p_value) }) },
       el("i", { style: { width: `${100 * Math.max(0.02, share(one.p_value))}%` } }),
