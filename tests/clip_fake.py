@@ -243,8 +243,8 @@ def app_of(fake):
         return fake.say(digest, word, await body(request, word))
 
     @app.delete(clip + "/label")
-    async def unlabel(digest: str, request: Request):
-        await body(request, "label")
+    def unlabel(digest: str, who: str):
+        fake.sent.append(("DELETE", "label", {"who": who}))
         for said in fake.labels[digest]:
             said["undone"] = datetime.now(UTC).isoformat()
         return {"schema": 1}

@@ -120,9 +120,10 @@ def test_a_click_in_the_picture_goes_to_its_second_and_the_line_stands_there(siz
         loaded(tab)
         assert f"/{kind}.svg" in tab.evaluate("document.querySelector('.clip-image').currentSrc")
         left, right = SHAPES[kind]
+        tab.evaluate("document.querySelector('.clip-image').scrollIntoView({ block: 'center' })")
         box = tab.locator(".clip-image").bounding_box()
         tab.locator(".clip-image").click(
-            position={"x": box["width"] * (left + right) / 2, "y": 10}, force=True
+            position={"x": box["width"] * (left + right) / 2, "y": 30}
         )
         assert tab.evaluate(SECOND) == pytest.approx(SECONDS / 2, abs=0.1)
         line = tab.locator(".playhead").bounding_box()

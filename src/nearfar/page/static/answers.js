@@ -15,6 +15,15 @@ export const lineOf = (error) => (error.status === 0 ? t("lost.now") : error.mes
 // Words of the server are English whatever the page speaks.
 export const theirs = (tag, attributes, ...children) => el(tag, { lang: "en", ...attributes }, ...children);
 
+// The looks of these views, fetched with the first of them: the first page is lighter without.
+let dress = null;
+export function dressed() {
+  dress ??= new Promise((done) => {
+    document.head.append(el("link", { rel: "stylesheet", href: "/static/clip.css", onload: done, onerror: done }));
+  });
+  return dress;
+}
+
 // A dialog that gives what the server answered; null where somebody thought better of it.
 async function answered(question, send) {
   let said = null;
@@ -48,7 +57,7 @@ export function sayFault(one, clip) {
 
 export function undo(one, clip) {
   return answered({ title: t("clip.undo.title"), lead: t(clip.learnt ? "clip.undo.learnt" : "clip.undo.told"), done: t("clip.undo"), fields: [nameField()] },
-    ({ who }) => del(of(one, `/clips/${clip.digest}/label`), { who }));
+    ({ who }) => del(of(one, `/clips/${clip.digest}/label`, { who })));
 }
 
 // Which alarm a clip belongs to: one of its machine that stood, or rose soon after.

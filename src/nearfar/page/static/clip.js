@@ -1,7 +1,7 @@
 // One clip: what was found, how it sounds, why, and what people said of it.
 import { alarmRow } from "./alarms.js";
 import { get, of } from "./api.js";
-import { alarmsOf, answers, figures, lineOf, theirs } from "./answers.js";
+import { alarmsOf, answers, dressed, figures, lineOf, theirs } from "./answers.js";
 import { el, fill } from "./dom.js";
 import { player } from "./player.js";
 import { kept, keep } from "./session.js";
@@ -31,6 +31,7 @@ export async function show(place, asked, page) {
   if (page.from?.startsWith("#/m/")) origin = page.from;
   const view = { one, digest: asked.digest, page, keys: [], told: [], alive: () => !page.signal.aborted };
   view.root = el("article", { class: "clip" }, skeleton(t("clip.loading")));
+  await dressed();
   fill(place, view.root);
   listen(view);
   try {

@@ -1,6 +1,6 @@
 // The first run: from a folder of normal recordings to a detector that listens.
 import { ApiError, del, get, post, put } from "./api.js";
-import { figures, lineOf, theirs } from "./answers.js";
+import { dressed, figures, lineOf, theirs } from "./answers.js";
 import { field, nameField } from "./dialog.js";
 import { el, fill } from "./dom.js";
 import { moments, Upload } from "./upload.js";
@@ -12,6 +12,7 @@ const POLL = 1000; // ms between questions how far the fit is
 const STEPS = ["record", "choose", "found", "fit"];
 
 export async function show(place, asked, page) {
+  await dressed();
   const view = new Setup(page);
   view.root.append(el("p", { role: "status" }, t("setup.loading")));
   fill(place, view.root);
@@ -165,7 +166,7 @@ class Setup {
     try {
       [this.fault, this.told] = [null, null];
       if (this.state.chosen?.length) await put("/setup/offered", { names: [], who: this.page.who() });
-      this.take(await del("/setup/recordings"));
+      this.take(await del(`/setup/recordings?${new URLSearchParams({ who: this.page.who() })}`));
     } catch (error) {
       this.fail("choose", error);
     }
