@@ -43,6 +43,17 @@ class Order(StrEnum):
     far_near = "far-near"
 
 
+class LogForm(StrEnum):
+    """How the log is written.
+
+    >>> LogForm("json").name
+    'json'
+    """
+
+    text = "text"
+    json = "json"
+
+
 Channels = Annotated[
     Order, typer.Option("--channel-order", help="Which channel of your files comes first.")
 ]

@@ -8,13 +8,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Event
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from nearfar.cli.endings import obeyed
 from nearfar.cli.program import voice
 from nearfar.errors import FormatError, SettingError
 
 if TYPE_CHECKING:
+    from nearfar.cli.options import LogForm
     from nearfar.page.serving import PageOutput
     from nearfar.service.plant import PageSettings
     from nearfar.service.troubles import Tell
@@ -77,7 +78,7 @@ def tells_of_page(detector: Path) -> Iterator[None]:
         raise FormatError(f"{error}; or in a browser with --page 127.0.0.1:8080") from None
 
 
-def await_fit(detector: Path, page: PageOutput, form: Literal["text", "json"]) -> None:
+def await_fit(detector: Path, page: PageOutput, log: LogForm) -> None:
     """Serve the screen that makes a detector, until there is one.
 
     Raises:
@@ -89,7 +90,7 @@ def await_fit(detector: Path, page: PageOutput, form: Literal["text", "json"]) -
 
     with (
         obeyed(lambda: False),
-        WatchLog(form, sys.stderr, quiet=voice.quiet) as told,
+        WatchLog(log.value, sys.stderr, quiet=voice.quiet) as told,
     ):
         desk = page.desk
         desk.setup = setup = Setup(detector, desk, desk.settings.normals, told)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from nearfar.cli.endings import obeyed
-from nearfar.cli.options import DATA, OUTPUT, Parts, WatchRate, Weights, option
+from nearfar.cli.options import DATA, OUTPUT, LogForm, Parts, WatchRate, Weights, option
 from nearfar.cli.page_options import (
     USUAL,
     Normals,
@@ -26,7 +26,6 @@ from nearfar.cli.page_run import await_fit, is_to_come, served, tell_address
 from nearfar.cli.program import voice
 from nearfar.cli.progress import Interrupted
 from nearfar.cli.watch_flags import LogFlag
-from nearfar.cli.watch_run import LogForm
 from nearfar.errors import SettingError
 
 if TYPE_CHECKING:
@@ -72,7 +71,7 @@ def serve(
         raise SettingError("what is to be served? nearfar serve DETECTOR, or several of them")
     if len(detector) == 1 and is_to_come(detector[0]):
         with served(settings) as opened:
-            await_fit(detector[0], opened, log.value)
+            await_fit(detector[0], opened, log)
             run(_plant(given, settings), opened, log)
         return
     plant = _plant(given, settings)

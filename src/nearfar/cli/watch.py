@@ -14,6 +14,7 @@ from nearfar.cli.lines import say
 from nearfar.cli.options import (
     ClipSeconds,
     Far,
+    LogForm,
     Machine,
     Near,
     Pair,
@@ -65,7 +66,7 @@ from nearfar.cli.watch_flags import (
     StreamChannels,
 )
 from nearfar.cli.watch_options import MICROPHONE, STDIN, WatchOptions
-from nearfar.cli.watch_run import LogForm, WatchRun
+from nearfar.cli.watch_run import WatchRun
 from nearfar.errors import SettingError, visible
 from nearfar.files import begins, check_output
 
@@ -220,7 +221,7 @@ def _first_fit(
         return None
     options.check(source, page)  # rather now than after all recordings were brought
     opened = stack.enter_context(served(page))
-    await_fit(detector, opened, log.value)
+    await_fit(detector, opened, log)
     return opened
 
 

@@ -7,8 +7,7 @@ from typing import Annotated
 
 import typer
 
-from nearfar.cli.options import DATA, OUTPUT, SYSTEM, option
-from nearfar.cli.watch_run import LogForm
+from nearfar.cli.options import DATA, OUTPUT, SYSTEM, LogForm, option
 
 # fmt: off
 Settle = Annotated[str | None, option(

@@ -8,12 +8,11 @@ import sys
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nearfar.cli.endings import obeyed
-from nearfar.cli.options import on_disk
+from nearfar.cli.options import LogForm, on_disk
 from nearfar.cli.page_run import served, tell_address
 from nearfar.cli.program import voice
 from nearfar.cli.progress import Interrupted
@@ -29,17 +28,6 @@ if TYPE_CHECKING:
     from nearfar.service.watch import Watch
 
 ONCE_PATIENCE = 5.0  # s for what is not complete, where nothing more is expected
-
-
-class LogForm(StrEnum):
-    """How the log is written.
-
-    >>> LogForm("json").name
-    'json'
-    """
-
-    text = "text"
-    json = "json"
 
 
 @dataclass(eq=False)
