@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from conftest import refused
@@ -56,6 +56,7 @@ NAMES = st.lists(PART | st.text(max_size=8), max_size=6).map(lambda parts: "/".j
 
 
 @given(NAMES | st.text(max_size=40))
+@settings(max_examples=60)
 def test_no_name_leads_out_of_the_folder(name):
     root = Path("/srv/pump.normals")
     try:

@@ -1,7 +1,13 @@
 """A request is stored as it comes; whatever it says of itself, nothing is half there."""
 
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+
 import httpx
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from conftest import refused
 from nearfar.page.refusal import Refusal
@@ -102,3 +108,27 @@ def test_thousands_of_files_in_one_request_are_refused(tmp_path, monkeypatch):
         send(tmp_path, content, kind)
     assert caught.value.status == 413
     assert len(whole(tmp_path / "pump.normals")) == 3
+
+
+BODY, KIND = body({"day/a.wav": b"1" * 60, "b.wav": b"2" * 60})
+
+
+@pytest.mark.slow
+@given(st.lists(st.tuples(st.integers(0, len(BODY)), st.integers(0, 40), st.binary(max_size=40)),
+                max_size=4), st.integers(1, 200))  # fmt: skip
+@settings(max_examples=150)
+def test_damaged_requests_are_refused_or_stored_and_nothing_is_half_there(damage, step):
+    content = BODY
+    for at, less, more in damage:
+        content = content[:at] + more + content[at + less :]
+    with tempfile.TemporaryDirectory() as place:
+        with suppress(Refusal):
+            send(Path(place), content, KIND, step)
+        found = whole(Path(place))
+        assert all(name.startswith("pump.normals/") for name in found)
+
+
+def test_a_form_in_which_no_file_was_chosen_sends_none(tmp_path):
+    content, kind = body({"a.wav": b""})
+    parts = send(tmp_path, content.replace(b"a.wav", b""), kind)
+    assert (parts.stored, parts.refused, parts.left_out) == (0, [], [])

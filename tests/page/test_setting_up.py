@@ -68,6 +68,7 @@ def test_the_way_from_recordings_to_a_detector_that_scores(tmp_path):
     assert len(whole(tmp_path / "pump.normals")) == 12
 
 
+@pytest.mark.slow
 def test_messages_come_at_most_four_times_a_second_and_the_last_is_the_last(tmp_path):
     with a_setup(tmp_path) as desk:
         setup, heard = desk.setup, []

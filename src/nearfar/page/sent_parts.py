@@ -111,7 +111,7 @@ class SentParts:
     def _begin(self) -> None:
         _, options = parse_options_header(self._head.get(b"content-disposition", b""))
         name = options.get(b"filename")
-        if name is None:  # a field that is no file
+        if not name:  # a field that is no file, or one in which none was chosen
             return
         self._files += 1
         if self._files > FILES:
