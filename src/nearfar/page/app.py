@@ -26,6 +26,7 @@ from nearfar.page.routes import (
     audit_api,
     clip_api,
     events_api,
+    history_api,
     labels_api,
     machines_api,
     score_api,
@@ -46,6 +47,7 @@ ROUTES = (
     labels_api,
     threshold_api,
     events_api,
+    history_api,
     audit_api,
     setup_api,
 )

@@ -288,6 +288,7 @@ def test_a_note_is_no_news_and_stays_whatever_becomes_of_the_alarm():
     again = station(state=here.state, numbers=Numbering(1, 9))
     [event] = again.act(deed("acknowledged", 1, 4))  # without a word more
     assert event.told == "pump: sound: acknowledged"
+    assert again.alarms[0].note == "bearing ordered"
     assert again.act(deed("noted", 1, 5, note="changed")) == again.act(deed("noted", 9, 6)) == ()
     assert again.alarms[0].note == "changed"
     told = [e.verb for n in range(7, 12) for e in again.take(heard(n))]

@@ -38,7 +38,7 @@ def clip(desk: AtDesk, key: OfMachine, digest: str) -> Response:
     label = desk.store.label_of(*key, digest)
     labels = desk.store.labels(*key, digests=[digest], undone=True)
     return as_json(
-        _row_said(row, label)
+        row_said(row, label)
         | {"kept": can_be_heard(desk, row), "labels": [one.as_dict() for one in labels]}
     )
 
@@ -107,7 +107,8 @@ async def _row(desk: Desk, key: Key, digest: str) -> HistoryRow:
     return await run_in_threadpool(row_of, desk, *key, digest)  # a database may let one wait
 
 
-def _row_said(row: HistoryRow, label: ClipLabel | None) -> dict[str, Any]:
+def row_said(row: HistoryRow, label: ClipLabel | None) -> dict[str, Any]:
+    """A clip as JSON, with what people call it."""
     said = row.observation.as_dict()
     said.pop("path")  # where it lay is nobody's business
     at = EPOCH + timedelta(microseconds=row.at)

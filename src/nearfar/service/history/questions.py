@@ -15,7 +15,7 @@ from sqlalchemy import ColumnElement, Connection, Select, func, select, tuple_
 from nearfar.service.history.schema import CLIPS, MACHINES
 from nearfar.service.history.spelling import as_bytes, micros, read, spelled
 from nearfar.service.history.translation import observed, unpacked
-from nearfar.service.observation import Observation
+from nearfar.service.observation import Observation, Status
 
 PAGE = 1000  # rows that are read at once: no reader holds the database for longer
 COUNTED = ("judged", "anomalous", "idle", "unjudged")
@@ -55,6 +55,8 @@ class Wanted:
     section: str | None = None
     since: datetime | None = None  # and at it
     until: datetime | None = None  # before it
+    status: Status | None = None
+    anomalous: bool | None = None  # of those judged
 
     def bounds(self) -> list[ColumnElement[bool]]:
         """As conditions on rows of `clips`, without the machine."""
@@ -63,6 +65,10 @@ class Wanted:
             found.append(CLIPS.c.at >= micros(self.since))
         if self.until is not None:
             found.append(CLIPS.c.at < micros(self.until))
+        if self.status is not None:
+            found.append(CLIPS.c.status == self.status)
+        if self.anomalous is not None:
+            found.append(CLIPS.c.anomalous == int(self.anomalous))
         return found
 
     def numbers(self, connection: Connection) -> list[int] | None:
