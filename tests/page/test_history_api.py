@@ -4,9 +4,9 @@ from datetime import timedelta
 from types import SimpleNamespace
 
 import pytest
-from desks import PUMP
 from starlette.testclient import TestClient
 
+from desks import PUMP
 from made_history import SECOND, START, alarm, seen
 from nearfar.page.app import make_app
 from nearfar.page.desk import Desk
