@@ -71,6 +71,15 @@ def test_what_is_announced_as_too_large_is_not_read(page):
     assert time.monotonic() - begun < 60
 
 
+def test_who_goes_on_sending_hears_why_it_was_refused(page, monkeypatch):
+    """A line that is cut at once would lose the answer on its way."""
+    monkeypatch.setattr(bodies, "LINGER", 30.0)
+    size = 20_000_000
+    with page.line(head(page, f"Content-Length: {size}")) as there:
+        there.sendall(b"a" * size)
+        failed(whole(there), 413)
+
+
 def test_what_comes_in_pieces_is_counted(page):
     page_server.ARRIVED.clear()
     answer = page.raw(head(page, "Transfer-Encoding: chunked") + chunks(*[50_000] * 20))
