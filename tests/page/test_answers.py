@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import nearfar as nf
+from conftest import write
 from desks import PUMP, AskedDesk, heard_by_a_watch
 from nearfar.detector.detector import Detector
 from nearfar.errors import StorageError
@@ -214,3 +215,17 @@ def test_a_history_in_memory_keeps_no_label(desk):
     desk.behind.plant = replace(plant, history=replace(plant.history, place=""))
     for verb in ("normal", "fault"):
         assert "keep the history in a file" in desk.ask("POST", f"{clip}/{verb}", {}, 409)["error"]
+
+
+def test_sound_that_is_kept_of_a_stream_is_forgotten_by_what_the_detector_heard(desk):
+    """Kept in 24 bits it need not be the very sound of the row, whose digest it is called by."""
+    plant, clip, digest = desk.behind.plant, desk.clip("odd0.wav"), desk.digest("odd0.wav")
+    folder = plant.machines[0].detector.folder
+    before, kept = digests(folder), plant.history.sound_folder
+    audio = nf.Clip(f"{plant.sources[0].place}/odd0.wav").read()
+    write(kept / f"{digest}.flac", audio + 2.0**-20, subtype="PCM_24")
+    desk.ask("POST", f"{clip}/normal", {})
+    (lesson,) = nf.load(folder).lessons
+    assert digest not in [heard for _, heard in lesson.clips]
+    desk.ask("DELETE", f"{clip}/label")
+    assert digests(folder) == before

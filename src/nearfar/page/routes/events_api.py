@@ -90,7 +90,7 @@ def _past(desk: Desk, after: int | None) -> list[Message]:
     states = one_line_json({"schema": SCHEMA, "machines": all_states(desk)})
     # Its number is that of the last event: who comes again after it has missed nothing before.
     now = Message("now", states, None if missed else last)
-    return [now, *map(_message, missed[-REPLAYED:])]
+    return [now, *map(_message, missed)]
 
 
 def _message(event: AlarmEvent) -> Message:
