@@ -8,6 +8,7 @@ import { alarmShape, alarmWord, faultWord } from "./states.js";
 import { t } from "./words.js";
 
 const FEW = 3; // alarms above the tiles before the rest is folded
+const TAKEN_IN = 3000; // ms after which a watch has taken in what people answered
 const HOURS = [1, 4, 8, 24, 72, 168];
 
 const kindOf = (alarm) => (alarm.kind === "sensor" ? "sensor" : alarm.kind === "drift" ? "drift" : "alarm");
@@ -104,12 +105,16 @@ function told(error, page) {
   page.say(error.message || t("lost.now"), "bad");
 }
 
-// After an answer the machine is asked for anew, so that all that shows it is right.
-async function answered(alarm, page, line) {
-  await page.fleet.refresh(alarm).catch(() => {});
-  page.counted();
-  page.tell("answered", alarm);
+// What was answered is shown at once; the machine is asked for anew when the watch has taken it in.
+function answered({ alarm }, page, line) {
+  const show = () => {
+    page.counted();
+    page.tell("answered", alarm);
+  };
+  page.fleet.answered(alarm);
+  show();
   page.say(line);
+  setTimeout(() => page.fleet.refresh(alarm).then(show, () => {}), TAKEN_IN);
 }
 
 function noteField() {
@@ -121,8 +126,7 @@ async function acknowledge(alarm, label, page) {
     title: t("ack.title", { id: String(alarm.id), machine: label }), lead: t("ack.why"),
     fields: [noteField(), nameField()], done: t("ack"),
     act: async ({ note: said, who }) => {
-      await post(`/alarms/${alarm.id}/acknowledge`, { note: said, who });
-      await answered(alarm, page, t("ack.done", { id: String(alarm.id) }));
+      answered(await post(`/alarms/${alarm.id}/acknowledge`, { note: said, who }), page, t("ack.done", { id: String(alarm.id) }));
     },
   });
 }
@@ -134,16 +138,14 @@ async function shelve(alarm, label, page) {
     title: t("shelve.title", { id: String(alarm.id), machine: label }), lead: t("shelve.why"),
     fields: [field(t("shelve.hours"), hours), noteField(), nameField()], done: t("shelve"),
     act: async ({ hours: chosen, note: said, who }) => {
-      await post(`/alarms/${alarm.id}/shelve`, { hours: Number(chosen), note: said, who });
-      await answered(alarm, page, t("shelve.done", { id: String(alarm.id) }));
+      answered(await post(`/alarms/${alarm.id}/shelve`, { hours: Number(chosen), note: said, who }), page, t("shelve.done", { id: String(alarm.id) }));
     },
   });
 }
 
 async function unshelve(alarm, page) {
   try {
-    await post(`/alarms/${alarm.id}/unshelve`, { who: page.who() });
-    await answered(alarm, page, t("unshelve.done", { id: String(alarm.id) }));
+    answered(await post(`/alarms/${alarm.id}/unshelve`, { who: page.who() }), page, t("unshelve.done", { id: String(alarm.id) }));
   } catch (error) {
     told(error, page);
   }
@@ -154,8 +156,7 @@ async function note(alarm, label, page) {
     title: t("note.title", { id: String(alarm.id), machine: label }),
     fields: [noteField(), nameField()], done: t("note.save"),
     act: async ({ note: said, who }) => {
-      await post(`/alarms/${alarm.id}/note`, { note: said, who });
-      await answered(alarm, page, t("note.done"));
+      answered(await post(`/alarms/${alarm.id}/note`, { note: said, who }), page, t("note.done"));
     },
   });
 }

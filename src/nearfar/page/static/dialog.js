@@ -4,11 +4,11 @@ import { el } from "./dom.js";
 import { keepWho, who } from "./session.js";
 import { t } from "./words.js";
 
-let number = 0;
+let made = 0;
 
 // A label above its control.
 export function field(label, control, hint) {
-  const id = `field-${++number}`;
+  const id = `field-${++made}`;
   control.id = id;
   if (hint) control.setAttribute("aria-describedby", `${id}-hint`);
   return el("div", { class: "field" }, el("label", { for: id }, label), control,
@@ -20,12 +20,21 @@ export function nameField() {
   return field(t("name.label"), input, t("name.why"));
 }
 
+// Where the focus was; where that is gone, the same alarm, else the next one, else the view.
+function refocus(from, number) {
+  const heading = document.querySelector("main h1");
+  if (heading) heading.tabIndex = -1;
+  const to = from?.isConnected ? from : document.querySelector(`.alarms li[data-id="${number}"] button`);
+  (to ?? document.querySelector(".alarms button") ?? heading)?.focus();
+}
+
 // ask({ title, lead, fields, done, act }): act(values) is called with what was typed; true when it was done.
 export function ask({ title, lead, fields, done, act }) {
   const from = document.activeElement;
+  const number = from?.closest?.("[data-id]")?.dataset.id;
   const fault = el("p", { class: "fault", role: "alert" });
   const button = el("button", { class: "primary" }, done);
-  const heading = el("h2", { id: `dialog-${++number}` }, title);
+  const heading = el("h2", { id: `dialog-${++made}` }, title);
   const form = el("form", { method: "dialog" }, heading, lead && el("p", { class: "lead" }, lead), fields, fault,
     el("div", { class: "row end" },
       el("button", { type: "button", class: "quiet", onclick: () => dialog.close() }, t("cancel")), button));
@@ -53,7 +62,7 @@ export function ask({ title, lead, fields, done, act }) {
     });
     dialog.addEventListener("close", () => {
       dialog.remove();
-      if (from?.isConnected) from.focus();
+      refocus(from, number);
       answer(acted);
     });
   });

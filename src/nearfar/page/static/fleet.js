@@ -1,6 +1,9 @@
 // All machines as they are now, for whoever shows them.
 import { get, of } from "./api.js";
 
+// Which alarm speaks for several of a kind: the one that needs a person most.
+const WORDS = ["active", "acknowledged", "cleared", "shelved"];
+
 export const keyOf = (one) => JSON.stringify([one.machine, one.section]);
 export const labelOf = (one) => one.label ?? (one.section === "00" ? one.machine : `${one.machine} ${one.section}`);
 export const machineHash = (one) => `#/m/${[one.machine, one.section].map(encodeURIComponent).join("/")}`;
@@ -41,6 +44,18 @@ export class Fleet {
 
   async refresh(one) {
     this.take(await get(of(one)));
+  }
+
+  // An alarm that was answered: shown at once, though the watch says so only with its next look.
+  answered(alarm) {
+    const one = this.find(alarm);
+    if (!one) return;
+    const alarms = one.alarms.map((other) => (other.id === alarm.id ? alarm : other)).filter((other) => other.state !== "closed");
+    const word = (kind) => WORDS.find((state) => alarms.some((other) => other.kind === kind && other.state === state)) ?? "none";
+    const sound = word("machine");
+    const stands = sound === "active" || sound === "acknowledged";
+    const state = one.state === "alarm" && !stands ? (one.anomalous ? "anomalous" : "normal") : one.state;
+    this.take({ ...one, alarms, sound, sensor: word("sensor"), drift: word("drift"), state });
   }
 
   // A bulletin knows less of a machine than the list: what it does not say stays.
