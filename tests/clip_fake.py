@@ -76,8 +76,9 @@ class ClipFake:
         self.clips = {}
         for number in range(CLIPS):
             bad = number % 4 == 0
-            clip = clip_made(number, now - timedelta(minutes=CLIPS - number), "pump 7",
-                             anomalous=bad, p_value=0.008 if bad else 0.4, score=3.5 if bad else 1.0)  # fmt: skip
+            at = now - timedelta(minutes=CLIPS - number)
+            p, score = (0.008, 3.5) if bad else (0.4, 1.0)
+            clip = clip_made(number, at, "pump 7", anomalous=bad, p_value=p, score=score)
             self.clips[clip["digest"]] = clip
         self.alarm = alarm_made(3, "pump 7", since=(now - timedelta(minutes=4)).isoformat())
         self.setup = {
@@ -149,8 +150,8 @@ class ClipFake:
                             "made": False}],
             "sounds": [{"name": name, "label": name, "url": f"{base}/audio/{name}?section=00",
                         "seconds": SECONDS} for name in TONES],
-            "pictures": [{"kind": kind, "url": f"{base}/picture/{kind}.svg?section=00", "left": left,
-                          "right": right, "seconds": SECONDS}
+            "pictures": [{"kind": kind, "url": f"{base}/picture/{kind}.svg?section=00",
+                          "left": left, "right": right, "seconds": SECONDS}
                          for kind, (left, right) in SHAPES.items()],
             "missing": "", "cut": None, "lines": ["pump 7: anomalous"],
         }  # fmt: skip
