@@ -14,21 +14,20 @@ const KEYS = "nearfar.keys"; // "off": keys without Ctrl are the browser's alone
 const NEAR = 15 * 60e3; // ms within which the next clip is sought first
 const hash = (one, digest) => ["#/c", one.machine, one.section, digest].map((part, n) => (n ? encodeURIComponent(part) : part)).join("/");
 const DAY = 24 * 3600e3; // ms
-let origin = ""; // the timeline from which clips are looked at, with its span
 
-// Back to where one was in the timeline; else to the day of the clip.
+// Back to where one was in the timeline, as the browser remembers it; else to the day of the clip.
 function timeline(one, clip = null) {
   const path = `#/m/${encodeURIComponent(one.machine)}/${encodeURIComponent(one.section)}`;
   if (!clip) return path;
-  const [came, query = ""] = origin.split("?");
-  const span = new URLSearchParams(query);
+  const come = [...(globalThis.navigation?.entries?.() ?? [])].slice(0, globalThis.navigation?.currentEntry?.index).reverse()
+    .map((entry) => new URL(entry.url).hash).find((hash) => hash.split("?")[0] === path);
+  const span = new URLSearchParams(come?.split("?")[1]);
   const inside = clip.at_ms >= Number(span.get("since")) && clip.at_ms <= Number(span.get("until"));
-  return came === path && inside ? origin : `${path}?since=${clip.at_ms - DAY / 2}&until=${clip.at_ms + DAY / 2}`;
+  return inside ? come : `${path}?since=${clip.at_ms - DAY / 2}&until=${clip.at_ms + DAY / 2}`;
 }
 
 export async function show(place, asked, page) {
   const one = { machine: asked.machine, section: asked.section ?? "00" };
-  if (page.from?.startsWith("#/m/")) origin = page.from;
   const view = { one, digest: asked.digest, page, keys: [], told: [], alive: () => !page.signal.aborted };
   view.root = el("article", { class: "clip" }, skeleton(t("clip.loading")));
   await dressed();
@@ -56,7 +55,7 @@ function lay(view) {
   const head = el("div", { class: "clip-head" },
     el("nav", { class: "clip-nav noprint", "aria-label": t("clip.nav") }, el("a", { href: timeline(one, clip), class: "clip-back" }, "‹ ", one.machine), view.around),
     el("div", { class: "clip-title" }, el("h1", { tabindex: "-1" }, moment(clip.time ?? clip.at)), chip(verdictOf(clip))),
-    el("p", { class: "note" }, clip.status === "judged" && `${t("clip.over", { score: figures(clip.score), threshold: figures(clip.threshold) })} · `, el("code", {}, clip.name)));
+    el("p", { class: "note" }, clip.status === "judged" && `${t("clip.over", { score: figures(clip.score), threshold: figures(clip.threshold) })} · `, el("code", { class: "clip-name" }, clip.name)));
   fill(view.root, head, parts.alarms, parts.why, parts.said, parts.sound, facts(clip), parts.more, parts.answers);
   document.title = `${one.machine} · ${moment(clip.time ?? clip.at)}`;
 }
@@ -118,7 +117,7 @@ function reasons(found, clip) {
 function sound(view, found) {
   const made = player(found.sounds);
   view.keys.push(made.key);
-  const hint = el("p", { class: "note clip-keys noprint" }, ...hints(found.sounds.length), keySwitch());
+  const hint = el("p", { class: "note clip-keys noprint" }, el("span", {}, hints(found.sounds.length)), keySwitch());
   made.box.append(hint);
   fill(view.parts.sound, made.box, picture(found, made), found.cut && el("p", { class: "note" }, t("clip.cut", { n: figures(found.cut) })),
     found.missing && theirs("p", { class: "note" }, found.missing));
@@ -141,7 +140,7 @@ function picture(found, made) {
   const [desk, phone] = ["desk", "phone"].map((kind) => found.pictures?.find((one) => one.kind === kind));
   if (!desk && !phone) return null;
   const shape = () => (phone && (!desk || matchMedia(PHONE).matches) ? phone : desk);
-  const line = el("div", { class: "playhead", hidden: true });
+  const line = el("div", { class: "playhead noprint", hidden: true });
   const image = el("img", { src: (desk ?? phone).url, alt: t("clip.picture.alt"), class: "clip-image", onerror: () => fill(figure, el("p", { class: "note" }, t("clip.picture.none"))) });
   const seek = (event) => {
     const [area, { left, right, seconds }] = [image.getBoundingClientRect(), shape()];
@@ -149,7 +148,7 @@ function picture(found, made) {
     if (share > -0.02 && share < 1.02) made.deck.seek(share * seconds);
   };
   const frame = el("div", { class: "clip-frame", onclick: seek }, el("picture", {}, phone && desk && el("source", { media: PHONE, srcset: new URL(phone.url, location).href }), image), line);
-  const figure = el("figure", { class: "clip-picture" }, frame, el("figcaption", { class: "note" }, t("clip.picture.told")));
+  const figure = el("figure", { class: "clip-picture" }, frame, el("figcaption", { class: "note" }, el("span", { class: "noprint" }, t("clip.picture.click")), " ", t("clip.picture.told")));
   made.follow((now, _, playing) => {
     const { left, right, seconds } = shape();
     line.hidden = (now === 0 && !playing) || now > seconds + 0.05;
