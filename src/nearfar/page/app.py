@@ -40,6 +40,7 @@ ROUTES = (
     about_api,
     session_api,
     machines_api,
+    history_api,
     clip_api,
     score_api,
     alarms_api,
@@ -47,7 +48,6 @@ ROUTES = (
     labels_api,
     threshold_api,
     events_api,
-    history_api,
     audit_api,
     setup_api,
 )
