@@ -25,17 +25,17 @@ class Who(BaseModel):
     who: str = Field("", max_length=NAME, description="Their name, as they typed it.")
 
 
-class Remark(Who):
+class NoteSaid(Who):
     """What somebody says of an alarm.
 
-    >>> Remark(note="bearing greased", who="kim").note
+    >>> NoteSaid(note="bearing greased", who="kim").note
     'bearing greased'
     """
 
     note: str = Field("", max_length=WORDS, description="Why, for others.")
 
 
-class Shelf(Remark):
+class Shelf(NoteSaid):
     """For how long nobody is to be told.
 
     >>> Shelf(hours=2).hours
@@ -52,7 +52,7 @@ def alarms(desk: AtDesk, closed: bool = False) -> Response:
 
 
 @router.post("/alarms/{number}/acknowledge")
-def acknowledge(desk: AtDesk, visitor: Operator, number: int, said: Remark) -> Response:
+def acknowledge(desk: AtDesk, visitor: Operator, number: int, said: NoteSaid) -> Response:
     """Somebody looks after it. Acknowledged once, it keeps its first time and note."""
     alarm = act(desk, visitor, number, "acknowledged", said.note, said.who)
     return as_json({"alarm": alarm.as_dict()})
@@ -72,6 +72,6 @@ def unshelve(desk: AtDesk, visitor: Operator, number: int, said: Who) -> Respons
 
 
 @router.post("/alarms/{number}/note")
-def note(desk: AtDesk, visitor: Operator, number: int, said: Remark) -> Response:
+def note(desk: AtDesk, visitor: Operator, number: int, said: NoteSaid) -> Response:
     """Write something down beside it, for others."""
     return as_json({"alarm": act(desk, visitor, number, "noted", said.note, said.who).as_dict()})

@@ -11,13 +11,13 @@ from nearfar.page.answers import Saying, call_fault, call_normal, take_back
 from nearfar.page.asked import AtDesk, OfMachine
 from nearfar.page.guard.visitor import Operator
 from nearfar.page.replies import as_json
-from nearfar.page.routes.alarms_api import NAME, Remark, Who
+from nearfar.page.routes.alarms_api import NAME, NoteSaid, Who
 
 router = APIRouter(tags=["clips"])
 CLIP = "/machines/{machine}/clips/{digest}"
 
 
-class NormalAfterAll(Remark):
+class NormalAfterAll(NoteSaid):
     """That a clip is normal.
 
     >>> NormalAfterAll().learn
@@ -40,7 +40,7 @@ async def normal(
 
 @router.post(CLIP + "/fault")
 async def fault(
-    desk: AtDesk, visitor: Operator, key: OfMachine, digest: str, said: Remark
+    desk: AtDesk, visitor: Operator, key: OfMachine, digest: str, said: NoteSaid
 ) -> Response:
     """It was a fault: its sound is kept with its label, and no detector learns it."""
     saying = Saying(said.who, said.note, learn=False)
