@@ -162,7 +162,7 @@ def test_a_full_disk_is_told(room, monkeypatch):
         def close(self):
             pass
 
-    monkeypatch.setattr(uploads._Reader, "_file", lambda self, number: Full())
+    monkeypatch.setattr(uploads._UploadFiles, "_file", lambda self, number: Full())
     with pytest.raises(StorageError, match="No space left"):
         asked(room, [b"abc"], "audio/wav")
     assert room._taken == 0

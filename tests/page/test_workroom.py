@@ -45,3 +45,16 @@ def test_nothing_is_made_before_it_is_needed():
     room = Workroom(100)
     assert room._folder is None
     room.close()
+
+
+def test_there_is_one_of_a_kind():
+    room = Workroom(100)
+    made = []
+
+    def kind(place):
+        made.append(place)
+        return object()
+
+    assert room.one(kind) is room.one(kind)
+    assert made == [room.new]
+    room.close()

@@ -31,10 +31,10 @@ _NEAR = ("near", "ch1", "tr1")
 
 
 @dataclass(frozen=True)
-class Recording:
+class RowSound:
     """Where the sound of a row can be heard.
 
-    >>> Recording(Clip(Path("plant.db-audio/9f86.wav")), kept=True).kept
+    >>> RowSound(Clip(Path("plant.db-audio/9f86.wav")), kept=True).kept
     True
     """
 
@@ -63,7 +63,7 @@ def row_of(desk: Desk, machine: str, section: str, digest: str) -> HistoryRow:
     return row
 
 
-def find_recording(desk: Desk, row: HistoryRow) -> Recording:
+def find_recording(desk: Desk, row: HistoryRow) -> RowSound:
     """The sound of a row.
 
     Kept sound first; else the file that the watch heard, if it lies in a folder of the plant and
@@ -75,11 +75,11 @@ def find_recording(desk: Desk, row: HistoryRow) -> Recording:
     seen = row.observation
     orders = _orders(desk, seen)
     if path := kept_file(desk.backend.plant.history, seen.digest):
-        return Recording(_as_judged(_blank(seen, path), seen.digest, orders), kept=True)
+        return RowSound(_as_judged(_blank(seen, path), seen.digest, orders), kept=True)
     for source in desk.backend.plant.sources:
         for clip in _there(seen, source):
             if (found := _of_digest(clip, seen.digest, orders)) is not None:
-                return Recording(found, kept=False)
+                return RowSound(found, kept=False)
     raise Refusal(
         410, f"{seen.name}: its sound is not kept, and no file has it any more; keep_audio in "
         "plant.toml keeps that of later ones"

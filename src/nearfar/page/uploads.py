@@ -62,7 +62,7 @@ async def received(request: Request, desk: Desk) -> AsyncIterator[list[Upload]]:
     _check_length(request, most)
     with ExitStack() as stack:
         folder = stack.enter_context(desk.room.place())
-        reader = stack.enter_context(_Reader(folder, desk.room, most))
+        reader = stack.enter_context(_UploadFiles(folder, desk.room, most))
         if kind == "multipart/form-data":
             await _read(request, reader, _Parts(reader, options.get(b"boundary", b"")))
         else:
@@ -98,7 +98,7 @@ def _too_large(most: int) -> Refusal:
                    "them")  # fmt: skip
 
 
-async def _read(request: Request, reader: _Reader, parts: _Parts | None) -> None:
+async def _read(request: Request, reader: _UploadFiles, parts: _Parts | None) -> None:
     """The whole body, piece by piece; what the disk is slow to take stops no other request."""
     try:
         async for piece in request.stream():
@@ -117,7 +117,7 @@ async def _read(request: Request, reader: _Reader, parts: _Parts | None) -> None
         await run_in_threadpool(reader.write)
 
 
-class _Reader:
+class _UploadFiles:
     """Files as they come; used as a context, which closes them."""
 
     def __init__(self, folder: Path, room: Workroom, most: int) -> None:
@@ -128,7 +128,7 @@ class _Reader:
         self._waiting: list[tuple[int, bytes]] = []  # which file
         self._open: tuple[int, IO[bytes]] | None = None
 
-    def __enter__(self) -> _Reader:
+    def __enter__(self) -> _UploadFiles:
         return self
 
     def __exit__(self, *what: object) -> None:
@@ -199,7 +199,7 @@ class _Reader:
 class _Parts:
     """Takes a multipart body apart."""
 
-    def __init__(self, reader: _Reader, boundary: bytes) -> None:
+    def __init__(self, reader: _UploadFiles, boundary: bytes) -> None:
         from python_multipart.exceptions import FormParserError
         from python_multipart.multipart import MultipartParser
 

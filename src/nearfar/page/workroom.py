@@ -5,15 +5,16 @@ from __future__ import annotations
 import shutil
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, TypeVar
 
 from nearfar.files import storage_errors
-from nearfar.page.clip_explained import ExplainedClips
 from nearfar.page.normal_sounds import NormalSounds
 from nearfar.page.refusal import Refusal
 
+T = TypeVar("T")
 ROOM = 10  # times the largest request: bytes of uploads that lie on the disk at once
 
 
@@ -38,7 +39,15 @@ class Workroom:
         self._folder: Path | None = None
         self._closed = False
         self.normals = NormalSounds()
-        self.explained = ExplainedClips(self.new)
+        self._ones: dict[Any, Any] = {}  # kind → the only one
+
+    def one(self, kind: Callable[[Callable[[], Path]], T]) -> T:
+        """The page's only one of a kind, made of `new` when it is first asked for."""
+        with self._lock:
+            if kind not in self._ones:
+                self._ones[kind] = kind(self.new)
+            found: T = self._ones[kind]
+        return found
 
     def new(self) -> Path:
         """A folder in it, which its maker removes.

@@ -11,7 +11,7 @@ from fastapi.responses import FileResponse
 from starlette.concurrency import run_in_threadpool
 
 from nearfar.page.asked import AtDesk, OfMachine
-from nearfar.page.clip_explained import PictureKind, shapes, subject_of
+from nearfar.page.clip_explained import ExplainedClips, PictureKind, shapes, subject_of
 from nearfar.page.recordings import can_be_heard, row_of
 from nearfar.page.refusal import Refusal
 from nearfar.page.replies import as_json
@@ -95,11 +95,11 @@ async def _explained(desk: Desk, key: Key, digest: str, *, regions: bool | None)
     """A clip explained; `regions` None takes either, for its sounds are the same."""
     row = await _row(desk, key, digest)
     for way in (regions,) if regions is not None else (False, True):
-        known = desk.room.explained.known(subject_of(row, desk.hold(key), regions=way))
+        known = desk.room.one(ExplainedClips).known(subject_of(row, desk.hold(key), regions=way))
         if known is not None:
             return known
     wanted = bool(regions)
-    explain = desk.room.explained.explain
+    explain = desk.room.one(ExplainedClips).explain
     return await desk.turns.run("people", lambda: explain(desk, row, regions=wanted))
 
 
