@@ -203,7 +203,7 @@ export function player(sounds) {
       style: { "--tone": `var(--${track.name}, var(--accent))` },
     }, el("span", {}, called(track.name, track.label)), el("kbd", { "aria-hidden": "true" }, String(n + 1))));
   const slider = el("input", {
-    type: "range", min: 0, step: 0.1, value: 0, "aria-label": t("clip.player.second"), oninput: () => deck.seek(Number(slider.value)),
+    type: "range", min: 0, step: 0.01, value: 0, "aria-label": t("clip.player.second"), oninput: () => deck.seek(Number(slider.value)),
   });
   const clock = el("span", { class: "clip-clock", "aria-hidden": "true" });
   const loop = el("button", { type: "button", class: "clip-loop", onclick: () => deck.loop(!deck.loops), "aria-keyshortcuts": "L" },
@@ -216,7 +216,7 @@ export function player(sounds) {
 
   function show() {
     const now = deck.now;
-    const [state] = [deck.tracks[deck.chosen].state];
+    const { state } = deck.tracks[deck.chosen];
     relabel(play, deck.playing ? "pause" : "play");
     play.disabled = state !== "ready";
     play.setAttribute("aria-busy", String(state === "loading"));
