@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 
+from nearfar.errors import StorageError
+from nearfar.page.lately import Lately
 from nearfar.service.plant import Key, PlantSettings
 
 if TYPE_CHECKING:
     from nearfar.service.history.store import HistoryStore
     from nearfar.service.holding import DetectorHold
-    from nearfar.service.news import WatchNow
+    from nearfar.service.news import MachineNow, WatchNow
     from nearfar.service.watch import Watch
 
 
@@ -58,6 +61,12 @@ class BesideWatch:
 
     watch: Watch
     watches = True
+    # As the history had them when it began: a watch remembers no clip of the one before it.
+    _before: dict[Key, MachineNow] = field(init=False, default_factory=dict)
+
+    def __post_init__(self) -> None:
+        with suppress(StorageError):  # the watch itself tells of it
+            self._before.update(Lately(self.store, self.holds).machines)
 
     @property
     def plant(self) -> PlantSettings:
@@ -71,8 +80,10 @@ class BesideWatch:
 
     @property
     def now(self) -> WatchNow:
-        """How it is, at this moment."""
-        return self.watch.now
+        """How it is, at this moment; of a machine that it has not heard yet what was kept."""
+        now = self.watch.now
+        machines = {key: _filled(one, self._before.get(key)) for key, one in now.machines.items()}
+        return replace(now, machines=machines)
 
     @property
     def busy(self) -> bool:
@@ -86,3 +97,12 @@ class BesideWatch:
 
     def renewed(self) -> None:
         """It looks by itself, each second."""
+
+
+def _filled(machine: MachineNow, before: MachineNow | None) -> MachineNow:
+    if machine.last is not None or before is None:
+        return machine
+    return replace(
+        machine, last=before.last, judged=before.judged, running=before.running,
+        faults=before.faults,
+    )  # fmt: skip

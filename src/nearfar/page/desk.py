@@ -72,9 +72,11 @@ class Desk:
 
     @property
     def normals(self) -> Sequence[Path]:
-        """Folders with normal recordings, to be heard beside a clip; others after a SIGHUP."""
-        page = self.settings if self._backend is None else self._backend.plant.page
-        return (page or self.settings).normals
+        """Folders with normal recordings, to be heard beside a clip."""
+        page = None if self._backend is None else self._backend.plant.page
+        # Those that the detector was made of on the page are where they were put.
+        made = () if self.setup is None else self.setup.data
+        return tuple(dict.fromkeys((*(page or self.settings).normals, *made)))
 
     def key(self, machine: str, section: str | None = None) -> Key:
         """A machine and section that has a detector; the only section where none is said.
