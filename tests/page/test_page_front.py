@@ -5,8 +5,9 @@ import re
 from contextlib import contextmanager
 
 import pytest
-from tests.browser import DESK, PHONE, browser, overflow, until
-from tests.page_fake import STRANGE, Fake, alarm_made, hundred, machine_made, serving, three
+
+from browser import DESK, PHONE, browser, overflow, until
+from page_fake import STRANGE, Fake, alarm_made, hundred, machine_made, serving, three
 
 pytestmark = pytest.mark.slow
 LANGUAGES = ("en-US", "de-DE", "ja-JP")
@@ -263,7 +264,8 @@ def test_the_first_page_of_a_hundred_machines_is_light():
 
 
 def test_every_control_has_a_name_and_every_view_one_heading():
-    nameless = """[...document.querySelectorAll('button, a, input, select, textarea, [role=application]')]
+    nameless = """[...document.querySelectorAll(
+        'button, a, input, select, textarea, [role=application]')]
         .filter(one => one.checkVisibility() && !(one.getAttribute('aria-label') || one.innerText
           || one.labels?.length || one.title || one.querySelector('img[alt]:not([alt=""])')))
         .map(one => one.outerHTML)"""
@@ -290,8 +292,7 @@ def test_paper_has_no_buttons():
 
 def test_what_is_made_up_keeps_the_contract():
     """The made-up answers have the keys of the real ones, or these tests show nothing."""
-    from tests.bulletins import seen, standing
-
+    from bulletins import seen, standing
     from nearfar.service.news import MachineNow
     from nearfar.service.outputs.said import machine_said
 
