@@ -290,6 +290,29 @@ def test_paper_has_no_buttons():
         assert tab.is_visible(".clips table")
 
 
+def test_marks_of_time_are_round_and_few_however_much_is_seen():
+    asked = """async () => {
+        const { times } = await import('/static/scales.js');
+        const until = Date.UTC(2026, 10, 30, 2, 17, 43);
+        return [6e4, 36e5, 864e5, 7 * 864e5, 30 * 864e5, 900 * 864e5, 9000 * 864e5].map((span) =>
+          times(until - span, until, 900).map(([at]) => at).filter((at) => at < until - span
+            || at > until || at % 1e4).concat([times(until - span, until, 900).length]));
+    }"""
+    with looked_at(Fake(three())) as tab:
+        for (count,) in tab.evaluate(asked):  # none is outside or odd
+            assert 2 <= count <= 12
+
+
+def test_the_line_is_where_clips_were_called_anomalous():
+    """Nine normal clips give no p below 0.1: a line at 0.01 would say that no clip crossed it."""
+    asked = """async () => {
+        const { limit } = await import('/static/scales.js');
+        return [limit(0.01, []), limit(0.01, [0.1]), limit(0.1, [0.01]), limit(null, [0.1])];
+    }"""
+    with looked_at(Fake(three())) as tab:
+        assert tab.evaluate(asked) == [0.01, 0.1, 0.1, None]
+
+
 def test_what_is_made_up_keeps_the_contract():
     """The made-up answers have the keys of the real ones, or these tests show nothing."""
     from bulletins import seen, standing

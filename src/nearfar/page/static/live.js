@@ -7,7 +7,7 @@ const ASKED = 20000; // ms between questions whether the server is still there
 const HIDDEN = 60000; // ms after which a window that nobody sees gives its connection back
 
 // tell(event, data) gets every event of EVENTS, and besides:
-//   "lost" { since }, "again" { about, restarted }, "about" about, "out": the token holds no more.
+//   "lost" { since }, "again" { about, restarted }, "about" about, "glance": time to look, where nothing is told, "out": the token holds no more.
 export function listen(about, tell) {
   let source = null;
   let state = "new"; // "open", "lost", "rest": nobody sees the window
@@ -70,6 +70,9 @@ export function listen(about, tell) {
 
   document.addEventListener("visibilitychange", seen);
   addEventListener("online", () => state === "lost" && open());
-  setInterval(() => (source || state === "rest") && ask(), ASKED);
+  setInterval(() => {
+    if (state === "rest") tell("glance");
+    else if (source) ask();
+  }, ASKED);
   open();
 }

@@ -72,6 +72,7 @@ function tell(event, data) {
     about = shell.about = data;
     if (fitted) gather();
   }
+  if (event === "glance") return void gather(); // its title tells of alarms though nobody sees the window
   if (event === "bulletin") take(data);
   if (event === "about") shell.connection(null);
   if (event === "lost") shell.connection(data.since);
