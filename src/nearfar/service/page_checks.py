@@ -6,6 +6,7 @@ import hashlib
 import hmac
 import os
 import stat
+from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import IPv6Address, ip_address
 from pathlib import Path
@@ -96,8 +97,14 @@ def origin_of(proxy: str) -> tuple[str, str]:
     return f"{found.scheme}://{place}", place
 
 
-def check_page(settings: PageSettings) -> None:
-    """Refuse a page that strangers could use.
+def check_page(address: str, token: Path | None, readers: Path | None, proxy: str) -> None:
+    """Refuse a page that strangers could use; see `PageSettings`.
+
+    Args:
+        address: HOST:PORT.
+        token: the file of who may change things.
+        readers: the file of who may look.
+        proxy: the origin of a reverse proxy, or "".
 
     Raises:
         SettingError: says what is missing; nothing has begun yet.
@@ -105,29 +112,28 @@ def check_page(settings: PageSettings) -> None:
     # Late: whoever has no page needs no server.
     from nearfar.service.outputs.web import parse_address
 
-    host, _ = parse_address(settings.address)
-    if settings.proxy:
-        origin_of(settings.proxy)
-    if settings.reader_token_file is not None and settings.token_file is None:
+    host, _ = parse_address(address)
+    if proxy:
+        origin_of(proxy)
+    if readers is not None and token is None:
         raise SettingError(
             "reader_token_file without token_file: whoever has no token could change all; "
             "give token_file too"
         )
-    if settings.token_file is None and not settings.proxy and not is_loopback(host):
+    if token is None and not proxy and not is_loopback(host):
         raise SettingError(
-            f"address {settings.address}: others can reach it; give token_file, or say proxy, "
+            f"address {address}: others can reach it; give token_file, or say proxy, "
             "where a reverse proxy lets in whom it will, or take 127.0.0.1"
         )
-    check_tokens(settings)
+    check_tokens([path for path in (token, readers) if path is not None])
 
 
-def check_tokens(settings: PageSettings) -> None:
+def check_tokens(files: Sequence[Path]) -> None:
     """Refuse files that hold no token, and one token for both.
 
     Raises:
         SettingError: names the file.
     """
-    files = [path for path in (settings.token_file, settings.reader_token_file) if path is not None]
     tokens = [token_of(path) for path in files]
     if len(tokens) == 2 and hmac.compare_digest(*tokens):
         raise SettingError(f"{files[1]}: the same token as {files[0]}; give readers one of theirs")
@@ -157,4 +163,4 @@ class PageSettings:
     upload_limit: int = 200_000_000  # bytes of one request
 
     def __post_init__(self) -> None:
-        check_page(self)
+        check_page(self.address, self.token_file, self.reader_token_file, self.proxy)
