@@ -153,7 +153,7 @@ class ClipFake:
             "pictures": [{"kind": kind, "url": f"{base}/picture/{kind}.svg?section=00",
                           "left": left, "right": right, "seconds": SECONDS}
                          for kind, (left, right) in SHAPES.items()],
-            "missing": "", "cut": None, "lines": ["pump 7: anomalous"],
+            "missing": "", "cut": 0, "lines": ["pump 7: anomalous"],
         }  # fmt: skip
 
 

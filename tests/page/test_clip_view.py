@@ -191,6 +191,19 @@ def test_a_dialog_is_closed_by_escape_and_the_focus_comes_back():
         assert fake.sent == []
 
 
+def test_what_moved_is_named_with_its_amount_and_share():
+    fake = ClipFake()
+    with looked_at(fake, of(fake)) as tab:
+        loaded(tab)
+        first, second = tab.locator(".moves li").all_inner_texts()
+        assert "steady tone near 3.1 kHz" in first
+        assert "+9.4 σ · 60%" in first
+        assert "▼" in second
+        assert "normal_12.wav" in tab.inner_text("table")
+        # What does not apply leaves nothing behind.
+        assert tab.inner_text(".clip-part-sound").strip().endswith("of what moved most.")
+
+
 def test_who_may_only_look_is_told_so():
     fake = ClipFake()
     fake.role = "reader"

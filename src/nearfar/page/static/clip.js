@@ -119,7 +119,7 @@ function sound(view, found) {
   view.keys.push(made.key);
   const hint = el("p", { class: "note clip-keys noprint" }, el("span", {}, hints(found.sounds.length)), keySwitch());
   made.box.append(hint);
-  fill(view.parts.sound, made.box, picture(found, made), found.cut && el("p", { class: "note" }, t("clip.cut", { n: figures(found.cut) })),
+  fill(view.parts.sound, made.box, picture(found, made), found.cut > 0 && el("p", { class: "note" }, t("clip.cut", { n: figures(found.cut) })),
     found.missing && theirs("p", { class: "note" }, found.missing));
 }
 
