@@ -208,6 +208,10 @@ def app_of(fake):
     def machines():
         return {"schema": 1, "machines": [machine_made("pump 7", [fake.alarm])]}
 
+    @app.get("/api/machines/{machine}")
+    def machine():
+        return {"schema": 1} | machine_made("pump 7", [fake.alarm])
+
     @app.get("/api/alarms")
     def alarms():
         return {"schema": 1, "alarms": [fake.alarm]}
@@ -325,9 +329,11 @@ def looked_at(fake, where, size=DESK, *, dark=False, language="en-US", allowed=(
             tab = context.new_page()
             tab.set_default_timeout(60_000)
             tab.on("console", lambda line: said.append(f"{line.type}: {line.text}"))
+            tab.on("response", lambda one: one.status == 404 and said.append(f"404: {one.url}"))
             tab.on("pageerror", lambda error: said.append(str(error)))
             tab.goto(url + where)
             yield tab
         finally:
             context.close()
-        assert [one for one in said if not any(word in one for word in allowed)] == []
+        unasked = [one for one in said if not any(word in one for word in allowed)]
+        assert unasked == [], "\n".join(unasked)
