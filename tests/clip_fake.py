@@ -15,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import soundfile
 from tests.browser import DESK, PHONE, browser
-from tests.page_fake import POLICY, alarm_made, clip_made, machine_made
+from tests.page_fake import POLICY, alarm_made, clip_made, machine_made, timeline_of
 
 RATE, SECONDS = 16_000, 4.0
 TONES = {"near": 500, "far": 1000, "heard": 2000, "normal": 3000}  # Hz
@@ -211,6 +211,11 @@ def app_of(fake):
     @app.get("/api/machines/{machine}")
     def machine():
         return {"schema": 1} | machine_made("pump 7", [fake.alarm])
+
+    @app.get("/api/machines/{machine}/timeline")
+    def timeline(since: str, until: str, points: int = 800):
+        span = [int(datetime.fromisoformat(one).timestamp() * 1000) for one in (since, until)]
+        return timeline_of(list(fake.clips.values()), [fake.alarm], *span, points, "pump 7")
 
     @app.get("/api/alarms")
     def alarms():
