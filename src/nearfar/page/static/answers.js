@@ -60,10 +60,11 @@ export function undo(one, clip) {
     ({ who }) => del(of(one, `/clips/${clip.digest}/label`, { who })));
 }
 
-// Which alarm a clip belongs to: one of its machine that stood, or rose soon after.
+// Which alarm a clip belongs to: one of its machine that stood, or rose soon after, by this computer's
+// clock; a clip's own time may be of long ago, when what a recorder kept is caught up.
 export function alarmsOf(alarms, clip) {
   const near = 30 * 60e3; // ms: a few clips make an alarm, or end it
-  const [at, end] = [clip.at_ms, (alarm) => (alarm.cleared ? Date.parse(alarm.cleared) : Infinity)];
+  const [at, end] = [Date.parse(clip.arrived), (alarm) => (alarm.cleared ? Date.parse(alarm.cleared) : Infinity)];
   return alarms.filter((alarm) => alarm.machine === clip.machine && alarm.section === clip.section
     && at >= Date.parse(alarm.since) - near && at <= end(alarm) + near);
 }

@@ -1,7 +1,7 @@
 // The page: who looks, what they look at, and what is new.
 import { ApiError, get } from "./api.js";
 import { dress, el, fill } from "./dom.js";
-import { Fleet, labelOf, machineHash } from "./fleet.js";
+import { Fleet, machineHash } from "./fleet.js";
 import { listen } from "./live.js";
 import { kept, keepWho, signIn, who } from "./session.js";
 import { Shell } from "./shell.js";
@@ -12,6 +12,7 @@ const DRESSED = { clip: "clip.css", setup: "clip.css" }; // views with a style s
 const main = document.getElementById("main");
 const fleet = new Fleet();
 const heard = new Map(); // event → those who are told
+const toasts = new Map(); // number of an alarm → the news of it, until somebody answers
 let about;
 let shell;
 let leave = null; // ends the view that is shown
@@ -74,6 +75,7 @@ function tell(event, data) {
   }
   if (event === "glance") return void gather(); // its title tells of alarms though nobody sees the window
   if (event === "bulletin") take(data);
+  if (event === "answered") toasts.get(data.id)?.remove();
   if (event === "about") shell.connection(null);
   if (event === "lost") shell.connection(data.since);
   if (event === "again") return void again(data);
@@ -84,7 +86,7 @@ function take({ machine, events = [] }) {
   if (!fleet.take(machine)) fleet.load().then(count, () => {}); // one that is new: its rate is not known yet
   count();
   const raised = events.filter((one) => one.verb === "raised" && !one.silent);
-  for (const one of raised) shell.say(t("news.raised", { machine: labelOf(fleet.find(one) ?? one), told: one.told }), "alarm", machineHash(one));
+  for (const one of raised) toasts.set(one.alarm, shell.say(t("news.raised", { told: one.told }), "alarm", machineHash(one)));
 }
 
 // Nobody knows what was missed: all is asked for anew.

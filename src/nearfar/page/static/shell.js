@@ -110,5 +110,6 @@ export class Shell {
     while (place.children.length > MOST) place.firstChild.remove();
     if (href) toast.querySelector("a").addEventListener("click", () => toast.remove());
     if (role === "status") setTimeout(() => toast.remove(), READ);
+    return toast;
   }
 }

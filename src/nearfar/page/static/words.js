@@ -26,7 +26,7 @@ const WORDS = {
   "lost.now": ["Nobody answers. Is nearfar still running?", "Niemand antwortet. Läuft nearfar noch?", "応答がありません。nearfar は動いていますか。"],
   "sum.machines": ["{n} {n|machine|machines}", "{n} {n|Maschine|Maschinen}", "機械 {n} 台"],
   "sum.waiting": ["{n} {n|alarm waits|alarms wait}", "{n} {n|Alarm wartet|Alarme warten}", "未対応アラーム {n} 件"],
-  "news.raised": ["Alarm, {machine}: {told}", "Alarm, {machine}: {told}", "アラーム {machine}: {told}"],
+  "news.raised": ["Alarm, {told}", "Alarm, {told}", "アラーム {told}"],
   "name.label": ["Your name", "Ihr Name", "お名前"],
   "name.title": ["Who are you?", "Wer sind Sie?", "お名前を入力"],
   "name.none": ["Your name?", "Ihr Name?", "名前未設定"],
