@@ -14,8 +14,9 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import soundfile
-from tests.browser import DESK, PHONE, browser
-from tests.page_fake import POLICY, alarm_made, clip_made, machine_made, timeline_of
+
+from browser import DESK, PHONE, browser
+from page_fake import POLICY, alarm_made, clip_made, machine_made, timeline_of
 
 RATE, SECONDS = 16_000, 4.0
 TONES = {"near": 500, "far": 1000, "heard": 2000, "normal": 3000}  # Hz

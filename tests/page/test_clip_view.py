@@ -1,8 +1,9 @@
 """A clip's view in a real browser: it is looked at, heard, and answered."""
 
 import pytest
-from tests.browser import DESK, PHONE, overflow, until
-from tests.clip_fake import SECONDS, SHAPES, TONES, ClipFake, looked_at
+
+from browser import DESK, PHONE, overflow, until
+from clip_fake import SECONDS, SHAPES, TONES, ClipFake, looked_at
 
 pytestmark = pytest.mark.slow
 BAD = 20  # an anomalous one of the fake's clips

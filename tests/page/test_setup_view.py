@@ -1,8 +1,9 @@
 """The first run in a real browser: from a folder of recordings to a detector that listens."""
 
 import pytest
-from tests.browser import DESK, PHONE, overflow, until
-from tests.clip_fake import ClipFake, looked_at
+
+from browser import DESK, PHONE, overflow, until
+from clip_fake import ClipFake, looked_at
 
 pytestmark = pytest.mark.slow
 STEP = "document.querySelector('[aria-current=step] h2')?.textContent ?? ''"
