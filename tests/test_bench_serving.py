@@ -1,6 +1,7 @@
 """What `python -m bench serving` prints: medians of one run beside what is wanted of them."""
 
 from datetime import timedelta
+from itertools import pairwise
 
 from bench import serving
 from bench.page import parsed, printed
@@ -43,7 +44,7 @@ def test_a_fleet_has_clips_of_all_machines_evenly(tmp_path):
     }
     places = [row.at for row in store.rows(Wanted("m03"))]
     store.close()
-    assert {b - a for a, b in zip(places, places[1:], strict=False)} == {60_000_000}
+    assert {b - a for a, b in pairwise(places)} == {60_000_000}
 
 
 def test_a_month_of_one_machine_is_thickened(tmp_path, monkeypatch):

@@ -1,10 +1,8 @@
 """What a history is asked of single clips, and of alarms over a time."""
 
-from datetime import timedelta
-
 import pytest
 
-from made_history import SECOND, START, alarm, seen
+from made_history import START, alarm, seen
 from nearfar.service.history.changes import Action, Change
 from nearfar.service.history.store import HistoryStore
 from postgres_server import postgres  # noqa: F401
@@ -28,21 +26,6 @@ def test_a_clip_is_found_by_its_sound_and_only_with_its_machine(store):
     assert store.row(*clips[0].key, clips[1].digest) is None
     assert store.row("fan", "00", clips[0].digest) is None
     assert store.row(*clips[0].key, "no\udcff digest\0") is None
-
-
-def test_alarms_are_found_where_they_stood(store):
-    stood = (seen(0).arrived, seen(0).arrived + 10 * SECOND)
-    store.keep(Change(None, alarms=(alarm(1, cleared=stood[1]), alarm(2, i=20), alarm(3, i=1))))
-    start, end = stood
-    cases = {
-        (None, None): [1, 2], (start, end): [1], (end, end + SECOND): [1],
-        (end + SECOND, None): [2], (None, start): [], (None, start + SECOND): [1],
-        (seen(20).arrived + timedelta(days=9), None): [2],
-    }  # fmt: skip
-    for (since, until), expected in cases.items():
-        found = store.alarms_between("machine00", "00", since, until)
-        assert [one.id for one in found] == expected, (since, until)
-    assert store.alarms_between("machine00", "01", None, None) == []
 
 
 def test_a_note_changes_the_alarm_at_once_and_the_watch_does_not_take_it_back(store):

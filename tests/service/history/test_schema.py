@@ -39,6 +39,7 @@ def older(path, statements):
 VERSION_0 = [
     "DROP TABLE labels",
     "DROP TABLE audit",
+    "DROP INDEX alarms_of_machine",
     "DROP VIEW heard",
     "ALTER TABLE clips DROP COLUMN coherence",
     "UPDATE meta SET value = '0' WHERE key = 'schema'",

@@ -74,10 +74,9 @@ def timeline(
     """The course of a machine: a point a clip, or of many a point a stretch of time."""
     begin, end = span(since, until)
     course = desk.store.course(*key, begin, end, points)
-    alarms = desk.store.alarms_between(*key, begin, end)
     told = {
         "machine": key[0], "section": key[1], "since": since, "until": until,
-        "alarms": [alarm.as_dict() for alarm in alarms],
+        "alarms": [span.as_dict() for span in desk.store.spans(*key, begin, end)],
     }  # fmt: skip
     return as_json(told | _thresholds(desk, key) | course_said(course))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
-from sqlalchemy import and_, func, not_, or_, select
+from sqlalchemy import and_, func, not_, select
 
 from nearfar.service.history.changes import Action, AuditRow, ClipLabel, LabelWord
 from nearfar.service.history.connection import Access
@@ -29,7 +29,8 @@ from nearfar.service.history.schema import (
     SAID,
     STATIONS,
 )
-from nearfar.service.history.spelling import micros, read, spelled
+from nearfar.service.history.spans import AlarmSpan, spans_of
+from nearfar.service.history.spelling import read, spelled
 from nearfar.service.history.translation import (
     action_of,
     actions_kept,
@@ -168,28 +169,12 @@ class HistoryQuestions:
         with self._access.reading() as connection:
             return row_of(connection, machine, section, digest)
 
-    def alarms_between(
+    def spans(
         self, machine: str, section: str, since: datetime | None, until: datetime | None
-    ) -> list[StandingAlarm]:
-        """A machine's alarms that stood at some moment of a time, by number.
-
-        Args:
-            machine, section: whose.
-            since: from then on; None from the first.
-            until: before then; None for ever.
-        """
-        found = alarms_kept().where(
-            MACHINES.c.machine == spelled(machine), MACHINES.c.section == spelled(section)
-        )  # fmt: skip
-        if since is not None:
-            found = found.where(
-                or_(ALARMS.c.cleared.is_(None), ALARMS.c.cleared >= micros(since))
-            )  # fmt: skip
-        if until is not None:
-            found = found.where(ALARMS.c.since < micros(until))
+    ) -> list[AlarmSpan]:
+        """A machine's alarms that stood at some moment of a time of its clips: see `spans_of`."""
         with self._access.reading() as connection:
-            rows = connection.execute(found.order_by(ALARMS.c.id))
-            return [alarm_of(row) for row in rows]
+            return spans_of(connection, (machine, section), since, until)
 
     def course(
         self, machine: str, section: str, since: datetime | None, until: datetime | None,

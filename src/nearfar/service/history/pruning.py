@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
-from sqlalchemy import Connection, delete, exists, func, literal, select
+from sqlalchemy import Connection, Row, delete, exists, func, literal, select
 
 from nearfar.service.history.connection import Access
-from nearfar.service.history.schema import ACTIONS, ALARMS, CLIPS, EVENTS, FILES, TEXTS
+from nearfar.service.history.schema import (
+    ACTIONS,
+    ALARMS,
+    CLIPS,
+    EVENTS,
+    FILES,
+    MACHINES,
+    TEXTS,
+)
 from nearfar.service.history.spelling import as_digest, read
 from nearfar.service.history.statements import Statements
 
@@ -51,8 +60,14 @@ def newest_alone(access: Access, count: int) -> None:
 
 
 def _clips(connection: Connection, before: int, count: int) -> list[str]:
-    old = select(CLIPS.c.id, CLIPS.c.digest).where(CLIPS.c.arrived < before)
-    rows = list(connection.execute(old.order_by(CLIPS.c.arrived).limit(count)))
+    rows: list[Row[Any]] = []
+    for machine in list(connection.execute(select(MACHINES.c.id)).scalars()):
+        # One by one, as their index has them; of all at once each row would be looked at.
+        of = CLIPS.c.machine == machine, CLIPS.c.arrived < before
+        old = select(CLIPS.c.id, CLIPS.c.digest).where(*of).order_by(CLIPS.c.arrived)
+        rows += connection.execute(old.limit(count - len(rows)))
+        if len(rows) >= count:
+            break
     for start in range(0, len(rows), 500):  # a statement takes no more names than so many
         ids = [row.id for row in rows[start : start + 500]]
         connection.execute(delete(CLIPS).where(CLIPS.c.id.in_(ids)))

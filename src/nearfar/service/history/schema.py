@@ -107,7 +107,7 @@ CLIPS = Table(
         "clips_of_machine", "machine", "at", "id", "p_value", "status", "anomalous", "faults"
     ).ddl_if(dialect="sqlite"),
     Index("clips_at", "at", "id"),
-    Index("clips_arrived", "arrived"),
+    Index("clips_arrived", "machine", "arrived"),
 )  # fmt: skip
 FILES = Table(
     "files", DATA,
@@ -131,6 +131,7 @@ ALARMS = Table(
     Column("acknowledged", BigInteger),
     Column("note", Text, nullable=False),
     Column("shelved_until", BigInteger),
+    Index("alarms_of_machine", "machine"),
 )  # fmt: skip
 EVENTS = Table(
     "events", DATA,
@@ -248,6 +249,9 @@ STEPS: dict[int, Sequence[str]] = {
         "outcome TEXT NOT NULL)",
         "DROP INDEX clips_of_machine",
         "CREATE INDEX clips_of_machine ON clips (machine, at, id{more})",
+        "DROP INDEX clips_arrived",
+        "CREATE INDEX clips_arrived ON clips (machine, arrived)",
+        "CREATE INDEX alarms_of_machine ON alarms (machine)",
     ),
 }
 
