@@ -32,8 +32,8 @@ def switched(tab, key):
     """Press a key; seconds by which the player jumped, and how quiet it became, of 1."""
     return tab.evaluate(
         f"""async () => {{
-          const chosen = document.querySelector(".clip-choices [aria-pressed=true] kbd").textContent;
-          dispatch(chosen); // the slider is as old as the last picture of the page
+          const pressed = document.querySelector(".clip-choices [aria-pressed=true] kbd");
+          dispatch(pressed.textContent); // the slider is as old as the last picture of the page
           const before = {SECOND}, loud = window.loudness();
           dispatch('{key}');
           const jump = Math.abs({SECOND} - before);
