@@ -71,6 +71,7 @@ function tell(event, data) {
   if (event === "about") {
     const fitted = about.ready === false && data.ready;
     about = shell.about = data;
+    if (fitted) shell.draw(); // nothing is to be set up any more
     if (fitted) gather();
   }
   if (event === "glance") return void gather(); // its title tells of alarms though nobody sees the window

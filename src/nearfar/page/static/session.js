@@ -21,6 +21,7 @@ export const who = () => name;
 export function keepWho(said) {
   name = said.trim().slice(0, LONGEST);
   keep(NAME, name);
+  dispatchEvent(new Event("named")); // the header has it
 }
 
 // Shows the sign-in and comes back when somebody is let in.

@@ -16,6 +16,7 @@ export class Shell {
     this.since = null;
     this.counts = null;
     // "3 min ago" says nothing on paper without the time of the print.
+    addEventListener("named", () => this.name && fill(this.name, who() || t("name.none")));
     addEventListener("beforeprint", () => write(this.printed, moment(Date.now())));
   }
 
@@ -43,12 +44,9 @@ export class Shell {
   }
 
   person() {
-    const name = el("button", { class: "quiet who", title: t("name.why") }, who() || t("name.none"));
+    const name = this.name = el("button", { class: "quiet who", title: t("name.why") }, who() || t("name.none"));
     if (this.about.role === "reader") return el("span", { class: "note who" }, t("role.reader"));
-    name.addEventListener("click", async () => {
-      await ask({ title: t("name.title"), fields: [nameField()], done: t("keep"), act: async () => {} });
-      fill(name, who() || t("name.none"));
-    });
+    name.addEventListener("click", () => ask({ title: t("name.title"), fields: [nameField()], done: t("keep"), act: async () => {} }));
     return name;
   }
 

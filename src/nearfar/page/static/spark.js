@@ -5,7 +5,7 @@ import { decades, limit, line } from "./scales.js";
 import { t } from "./words.js";
 
 const DAY = 86400000;
-const RESTED = 60000; // ms before it is fetched anew
+const RESTED = 10000; // ms before it is fetched anew
 const SIZE = { width: 320, height: 46 };
 const POINTS = 160;
 
@@ -17,7 +17,12 @@ export class Spark {
 
   async renew() {
     const now = Date.now();
-    if (now - this.asked < RESTED) return;
+    const rests = this.asked + RESTED - now;
+    if (rests > 0) {
+      // What came meanwhile is drawn then: a tile never ends without its last clips.
+      this.due ??= setTimeout(() => { this.due = undefined; if (!this.signal.aborted) this.renew(); }, rests);
+      return;
+    }
     this.asked = now;
     const span = { since: new Date(now - DAY).toISOString(), until: new Date(now).toISOString(), points: POINTS };
     const data = await get(of(this.one, "/timeline", span)).catch(() => null);
