@@ -12,7 +12,7 @@ import soundfile
 from conftest import refused
 from nearfar.clips import Clips
 from nearfar.errors import AudioError, NearfarWarning
-from nearfar.sound import audio
+from nearfar.sound import audio, flac
 from nearfar.sound.flac import _sums_up, flac_layout, patched
 
 BLOCK = 4_096  # samples of a frame, as libFLAC writes them
@@ -176,3 +176,30 @@ def test_the_last_frame_says_how_long_the_file_is(
     changed.write_bytes(data)
     with patched(changed, layout) as file:
         assert file.read() == path.read_bytes()
+
+
+def frame_head(sample: int) -> bytes:
+    """The head of a frame of one sample, as changing blocks have it; its number below 128."""
+    head = bytes([0xFF, 0xF9, 0x69, 0x00, sample, 0])
+    return head + bytes([next(n for n in range(256) if not flac._crc8(head + bytes([n])))])
+
+
+@pytest.mark.parametrize("filling", [b"\xff", b"\xff\xf8", frame_head(7), frame_head(99)])
+def test_bytes_that_are_nothing_but_heads_cost_little(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, filling: bytes
+) -> None:
+    """Who sends them has a server look at each: what that costs is bounded, however many."""
+    data, _, begins = made(tmp_path / "x.flac")
+    head = bytearray(data[: begins[0]])
+    head[18:26] = (int.from_bytes(head[18:26], "big") >> 36 << 36 | 100).to_bytes(8, "big")
+    head[20] &= 0xF1  # one channel
+    content = bytes(head) + filling * (2_000_000 // len(filling))
+    looked, really = [], flac._header
+    monkeypatch.setattr(
+        flac,
+        "_header",
+        lambda *about: looked.append(1) or really(*about),  # type: ignore[func-returns-value]
+    )
+    layout = flac_layout(io.BytesIO(content), len(content))
+    assert layout.fault or layout.frames == 100
+    assert len(looked) <= 2 * flac._MOST_HEADS
