@@ -140,7 +140,7 @@ def served(settings=None, backend=None, routes=True):
     """Serve a page; with routes of these tests beside the real ones."""
     before = app.ROUTES
     if routes:
-        app.ROUTES = (*before, SimpleNamespace(router=router))
+        app.ROUTES = (SimpleNamespace(router=router), *before)  # before the real ones
     output = PageOutput(Desk(settings or PageSettings("127.0.0.1:0")))
     if backend is not None:
         output.desk.attach(backend)

@@ -184,3 +184,12 @@ def test_an_answer_that_has_begun_is_not_taken_back():
 def test_only_sound_is_large():
     assert Bodies.most(Knock("POST", "/api/setup/recordings", {}), 10**9) > 10**9
     assert Bodies.most(Knock("PUT", "/api/setup/recordings", {}), 10**9) == bodies.SMALL
+
+
+@pytest.mark.parametrize("packed", ["gzip", "deflate", "gzip, identity", "br", "x" * 3000])
+def test_what_is_packed_is_not_taken(page, packed):
+    """How large it would be nobody knows before it is unpacked."""
+    lines = (f"Content-Encoding: {packed}", "Content-Length: 3", "Connection: close")
+    failed(page.raw(head(page, *lines) + b"abc"), 415, "Content-Encoding")
+    plain = head(page, "Content-Encoding: identity", "Content-Length: 3", "Connection: close")
+    assert page.raw(plain + b"abc")[0] == 200

@@ -13,7 +13,8 @@ from nearfar.page.hub import MOST, Message
 from nearfar.page.routes import events_api
 from nearfar.page.serving import PageOutput
 from nearfar.service.history.changes import Change
-from nearfar.service.plant import HistorySettings
+from nearfar.service.plant import HistorySettings, PageSettings
+from page_server import TOKEN, served, token_file
 from plants import by_hand
 from watches import plant_of
 
@@ -127,3 +128,23 @@ def test_twenty_listen_at_once_and_one_who_takes_nothing_holds_up_nobody(desk, m
         time.sleep(0.05)
     assert len(desk.hub._listeners) == 20
     assert slow.reply.status == 200
+
+
+@pytest.mark.parametrize("way", ["bearer", "cookie", "signed out"])
+def test_who_is_let_in_no_more_hears_no_more(tmp_path, monkeypatch, way):
+    """A token that is revoked ends the streams that it opened, also where nothing happens."""
+    monkeypatch.setattr(events_api, "LOOK", 0.05)
+    path = token_file(tmp_path)
+    with served(PageSettings("127.0.0.1:0", path)) as page:
+        headers = {"Authorization": f"Bearer {TOKEN}"} if way == "bearer" else {}
+        if not headers:
+            page.post("/api/session", json={"token": TOKEN}).raise_for_status()
+        with page.client.stream("GET", "/api/events", headers=headers) as reply:
+            lines = reply.iter_lines()
+            assert next(lines) == "event: now"
+            assert next(line for line in lines if line.startswith(":"))  # it goes on
+            if way == "signed out":
+                page.client.delete("/api/session").raise_for_status()
+            else:
+                path.write_text("another-horse-battery")
+            assert all(line in ("", ": still here") for line in lines), "it ended"

@@ -88,3 +88,23 @@ def test_what_comes_out_of_the_house_is_answered_or_nobody_is_there(error, statu
 
     asyncio.run(Shield(app)({"type": "http", "path": "/api"}, None, send))
     assert [message.get("status") for message in said[:1]] == ([] if status is None else [status])
+
+
+CLIP = f"/api/machines/pump/clips/{'a' * 64}/audio/near"
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "tag", "kept"),
+    [
+        (CLIP, 200, '"1"', "private, no-cache"), (CLIP, 206, '"1"', "private, no-cache"),
+        (CLIP, 304, '"1"', "private, no-cache"), (CLIP, 404, '"1"', "no-store"),
+        (CLIP, 200, "", "no-store"), ("/api/audit", 200, '"1"', "no-store"),
+    ],
+)  # fmt: skip
+def test_a_browser_may_keep_a_clips_sound_and_asks_each_time(path, status, tag, kept):
+    """A route's own word counts for nothing: what one forgot is not kept by anybody."""
+    headers = MutableHeaders(
+        {"Cache-Control": "public, max-age=9"} | ({"ETag": tag} if tag else {})
+    )
+    tell(headers, path, status)
+    assert headers["Cache-Control"] == kept

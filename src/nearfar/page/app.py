@@ -14,7 +14,9 @@ from starlette.staticfiles import StaticFiles
 from nearfar.errors import NearfarError
 from nearfar.page.desk import Desk
 from nearfar.page.guard.bodies import Bodies
+from nearfar.page.guard.fresh import Fresh
 from nearfar.page.guard.gate import Gate
+from nearfar.page.guard.peek import Peek
 from nearfar.page.guard.shield import Shield
 from nearfar.page.guard.signins import SignIns
 from nearfar.page.guard.squeeze import Squeeze
@@ -89,7 +91,9 @@ def make_app(desk: Desk) -> FastAPI:
 
 def _guard(app: FastAPI, desk: Desk) -> None:
     """What is added last stands first: a request comes through these from the bottom up."""
+    app.add_middleware(Fresh)
     app.add_middleware(Squeeze)
+    app.add_middleware(Peek)
     app.add_middleware(Gate, settings=desk.settings, signins=app.state.signins)
     app.add_middleware(Bodies, settings=desk.settings)
     app.add_middleware(Shield)

@@ -109,7 +109,7 @@ def _server(desk: Desk) -> uvicorn.Server:
     from nearfar.page.app import make_app
     from nearfar.page.guard.wire import LARGEST, Wire
 
-    _quiet("uvicorn.error", "asyncio")
+    _quiet("uvicorn.error", "asyncio", "python_multipart.multipart")
     config = uvicorn.Config(
         make_app(desk), log_config=None, access_log=False, lifespan="off", server_header=False,
         timeout_graceful_shutdown=GRACE, http=Wire, ws="none", proxy_headers=False, loop="asyncio",

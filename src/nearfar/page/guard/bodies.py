@@ -65,6 +65,9 @@ def refusal_of(knock: Knock, most: int) -> Response | None:
         return failure(400, "Content-Length and Transfer-Encoding; send one of them")
     if length.isdecimal() and int(length) > most:
         return too_large(most)
+    packed = knock.header("content-encoding").strip().lower()
+    if packed not in ("", "identity"):  # how large it is once unpacked nobody could know
+        return failure(415, f"Content-Encoding {packed[:40]!r}; send it as it is")
     return None
 
 

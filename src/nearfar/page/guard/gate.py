@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from nearfar.page.guard.knock import Knock, check_query
@@ -26,7 +28,7 @@ class Gate:
     """Lets requests in, or answers them itself.
 
     It says who asks in the scope's state, as "visitor", where that is known; the address that
-    they are counted by as "address".
+    they are counted by as "address"; "stays" tells later whether who came in still may.
 
     Args:
         app: what is behind it.
@@ -68,6 +70,8 @@ class Gate:
         role = self._role(knock, token, address)
         if role is not None:
             state["visitor"] = Visitor(role, address)
+            cookie = knock.cookie(cookie_name(knock.port))
+            state["stays"] = partial(self._signins.still, role, token, cookie)
         if not _is_open(knock):
             self._check_role(role, knock)
 

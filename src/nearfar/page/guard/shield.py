@@ -8,6 +8,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from nearfar.page.guard.fresh import may_be_kept
 from nearfar.page.replies import failure, fault
 
 # Nothing from elsewhere, nothing inline, no frame around it (W3C Content Security Policy 3).
@@ -52,7 +53,7 @@ class Shield:
             nonlocal started
             if message["type"] == "http.response.start":
                 started = True
-                tell(MutableHeaders(scope=message), scope["path"])
+                tell(MutableHeaders(scope=message), scope["path"], message["status"])
             await send(message)
 
         answer = None
@@ -69,14 +70,17 @@ class Shield:
             await answer(scope, receive, shielded)
 
 
-def tell(headers: MutableHeaders, path: str) -> None:
+def tell(headers: MutableHeaders, path: str, status: int = 200) -> None:
     """Put in what an answer of a path says to browsers."""
     is_picture = headers.get("content-type", "").startswith("image/svg")
     headers["Content-Security-Policy"] = PICTURE if is_picture else POLICY
     for name, value in ALWAYS.items():
         headers[name] = value
-    # Of /api nothing is kept by browsers; of the rest what has not changed, when asked.
+    # Of /api a browser keeps nothing but a clip's sounds and pictures, and no proxy those; of the
+    # rest what has not changed. It asks each time.
     kept = "no-cache" if path == "/" or path.startswith("/static/") else "no-store"
+    if status < 400 and "etag" in headers and may_be_kept(path):
+        kept = "private, no-cache"
     headers["Cache-Control"] = kept
     if "server" in headers:
         del headers["server"]

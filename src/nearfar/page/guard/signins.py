@@ -140,6 +140,12 @@ class SignIns:
         self._known.move_to_end(key)
         return found.role
 
+    def still(self, role: Role, token: bytes | None, cookie: str) -> bool:
+        """Is who came in as this still let in? Asked of who stays, and counted as no try."""
+        if not self.needs_token:
+            return True
+        return (self.role(cookie) if token is None else self._owner(digest(token))) == role
+
     def end(self, cookie: str) -> None:
         """Sign out."""
         self._known.pop(digest(cookie.encode("latin-1", "replace")), None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import quote, urlencode
 
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 
 router = APIRouter(tags=["clips"])
 CLIP = "/machines/{machine}/clips/{digest}"
-KEPT = {"Cache-Control": "private, max-age=300"}  # by its digest it never changes
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 SoundName = Literal["near", "far", "heard", "normal"]
 Regions = Query(False, description="Where in the sound an encoder's score comes from; slow.")
@@ -76,7 +76,7 @@ async def audio(desk: AtDesk, key: OfMachine, digest: str, name: SoundName) -> F
     path = await run_in_threadpool(found.sound, name)  # milliseconds, and no waiting for turns
     if path is None:
         raise Refusal(404, f"no sound {name!r} of this clip; it has: {', '.join(found.heard)}")
-    return FileResponse(path, media_type="audio/flac", headers=KEPT)
+    return FileResponse(path, media_type="audio/flac")
 
 
 @router.get(CLIP + "/picture/{kind}.svg")
@@ -88,7 +88,8 @@ async def picture(
     drawn = found.drawn(kind) or await desk.turns.run("people", lambda: found.picture(kind))
     if drawn is None:
         raise Refusal(404, "no sound of this clip can be drawn")
-    return Response(drawn, media_type="image/svg+xml", headers=KEPT)
+    tag = {"ETag": f'"{sha256(drawn.encode()).hexdigest()}"'}  # it changes with what is learnt
+    return Response(drawn, media_type="image/svg+xml", headers=tag)
 
 
 async def _explained(desk: Desk, key: Key, digest: str, *, regions: bool | None) -> ExplainedClip:

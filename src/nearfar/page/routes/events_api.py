@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Annotated
 
-from fastapi import APIRouter, Header
+from fastapi import APIRouter, Header, Request
 from fastapi.responses import StreamingResponse
 from starlette.concurrency import run_in_threadpool
 from starlette.types import Send
@@ -24,6 +24,7 @@ from nearfar.service.outputs.said import one_line_json
 router = APIRouter(tags=["events"])
 FARTHEST = 2**63 - 1  # numbers that a database counts to
 REPLAYED = 1000  # events; who was away for longer is shown how all is, and the history has them
+LOOK = 5.0  # s after which it is looked whether a listener's token was revoked
 TAKEN = 30.0  # s in which a listener must take what it is sent
 
 
@@ -50,6 +51,7 @@ class EventStream(StreamingResponse):
 
 @router.get("/events", response_class=EventStream)
 async def events(
+    request: Request,
     desk: AtDesk,
     last: Annotated[str, Header(alias="Last-Event-ID", max_length=40)] = "",
 ) -> EventStream:
@@ -57,16 +59,18 @@ async def events(
 
     First `now`, how all machines are; with Last-Event-ID then `event`, each alarm's event since
     that one, 1,000 at most; then `bulletin` for each clip and each change of a machine, and
-    `label`, `threshold` and `setup` for what people do.
+    `label`, `threshold` and `setup` for what people do. It ends where whoever listens signs out
+    or their token is revoked.
     """
     if desk.hub.is_full or desk.hub.is_closed:
         raise Refusal(503, "too many listen already; close some pages")
     after = min(int(last), FARTHEST) if last.isascii() and last.isdecimal() else None
-    return EventStream(_lines(desk, after), headers={"Cache-Control": "no-store",
+    stays = request.scope["state"].get("stays", lambda: True)
+    return EventStream(_lines(desk, after, stays), headers={"Cache-Control": "no-store",
                                                      "X-Accel-Buffering": "no"})  # fmt: skip
 
 
-async def _lines(desk: Desk, after: int | None) -> AsyncIterator[str]:
+async def _lines(desk: Desk, after: int | None, stays: Callable[[], bool]) -> AsyncIterator[str]:
     # Listening comes first: what happens while the past is read is in the queue.
     with desk.hub.listening() as listener:
         try:
@@ -77,7 +81,9 @@ async def _lines(desk: Desk, after: int | None) -> AsyncIterator[str]:
             yield as_lines(message)
         if desk.hub.is_closed:
             return
-        async for message in listener.messages():
+        async for message in listener.messages(LOOK):
+            if not stays():
+                return
             yield as_lines(message)
 
 
