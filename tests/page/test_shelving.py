@@ -51,14 +51,39 @@ def test_of_two_who_acknowledge_at_once_the_first_stands(desk):
     assert len({(alarm["acknowledged"], alarm["note"]) for alarm in said}) == 1
 
 
-def test_a_closed_alarm_and_one_that_is_none_are_told(desk):
-    desk.say("1/acknowledge", {})
+def test_of_a_closed_alarm_what_was_done_is_done_and_the_rest_cannot_be_meant(desk):
+    desk.say("1/acknowledge", {"note": "first"})
     clear(desk, 1)
+    for verb, more in (("shelve", {"hours": 1}), ("note", {"note": "x"})):
+        assert "alarm 1 is closed" in desk.say(f"1/{verb}", more, 409)
+    assert desk.client.get("/api/audit?limit=1").json()["rows"][0]["outcome"].startswith("refused:")
+    for verb in ("acknowledge", "unshelve"):
+        alarm = desk.say(f"1/{verb}", {"note": "second"} if verb == "acknowledge" else {})
+        assert (alarm["state"], alarm["note"]) == ("closed", "first")
     for verb, more in (("acknowledge", {}), ("shelve", {"hours": 1}), ("unshelve", {}),
                        ("note", {"note": "x"})):  # fmt: skip
-        assert "alarm 1 is closed" in desk.say(f"1/{verb}", more, 409)
         assert "no alarm 99" in desk.say(f"99/{verb}", more, 404)
-    assert desk.client.get("/api/audit?limit=1").json()["rows"][0]["outcome"].startswith("refused:")
+
+
+def test_who_acknowledges_what_another_closed_just_now_is_not_refused(desk, monkeypatch):
+    clear(desk, 1)
+    with ThreadPoolExecutor(8) as pool:
+        said = list(pool.map(lambda n: desk.say("1/acknowledge", {"note": str(n)}), range(8)))
+    assert {alarm["state"] for alarm in said} == {"closed"}
+    assert len({(alarm["acknowledged"], alarm["note"]) for alarm in said}) == 1
+    assert len(desk.store.actions()) == 1
+    # Between a look and the deed, too.
+    look, closed = desk.store.alarm, []
+
+    def late(number):
+        found = look(number)
+        if not closed:
+            closed.append(desk.store.act(Action(0, 2, "acknowledged", now())))
+        return found
+
+    clear(desk, 2)
+    monkeypatch.setattr(desk.store, "alarm", late)
+    assert desk.say("2/acknowledge", {})["state"] == "closed"
 
 
 def test_a_shelf_whose_time_is_over_is_off(desk):

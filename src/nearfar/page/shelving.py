@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 VERBS: dict[PersonVerb, str] = {
     "acknowledged": "acknowledge", "shelved": "shelve", "unshelved": "unshelve", "noted": "note",
 }  # fmt: skip
+DONE: tuple[PersonVerb, ...] = ("acknowledged", "unshelved")  # of an alarm that is closed
 
 
 def alarms_now(store: HistoryStore, closed: bool = False) -> list[StandingAlarm]:
@@ -36,7 +37,8 @@ def act(
 ) -> StandingAlarm:  # fmt: skip
     """Keep what a person says of an alarm, which the watch takes up within a second.
 
-    Of two who acknowledge at once the second changes nothing: the first time and note stand.
+    Of two who acknowledge at once the second changes nothing: the first time and note stand, also
+    where the first closed it.
 
     Args:
         desk: of the page.
@@ -51,27 +53,35 @@ def act(
         The alarm as it is then.
 
     Raises:
-        Refusal: no such alarm, or one that is closed.
+        Refusal: no such alarm, or one that is closed and cannot be shelved or noted any more.
         StorageError: it was not written.
     """
     with audited(desk, visitor, VERBS[verb], f"alarm {number}", who):
-        _standing(desk.store, number)
         at = now()
         until = at + timedelta(hours=hours) if verb == "shelved" else None
-        try:
-            desk.store.act(Action(0, number, verb, at, note, until, who))
-        except SettingError:  # closed, or pruned, since it was looked at
-            raise Refusal(409, is_closed(number)) from None
+        if not _is_done(desk.store, number, verb):
+            try:
+                desk.store.act(Action(0, number, verb, at, note, until, who))
+            except SettingError:  # closed, or pruned, since it was looked at
+                _is_done(desk.store, number, verb)
     return _found(desk.store, number)
 
 
-def _standing(store: HistoryStore, number: int) -> None:
-    if _found(store, number).word == "closed":
+def _is_done(store: HistoryStore, number: int, verb: PersonVerb) -> bool:
+    """Did another do just this, so that it is closed?
+
+    Raises:
+        Refusal: no such alarm, or it is closed and this cannot be meant of it.
+    """
+    if _found(store, number).word != "closed":
+        return False
+    if verb not in DONE:
         raise Refusal(409, is_closed(number))
+    return True
 
 
 def _found(store: HistoryStore, number: int) -> StandingAlarm:
-    found = next((a for a in alarms_now(store, closed=True) if a.id == number), None)
+    found = store.alarm(number)
     if found is None:
         raise Refusal(404, f"no alarm {number}; the page lists those there are")
-    return found
+    return found.as_of(now())

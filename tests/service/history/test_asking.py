@@ -41,3 +41,10 @@ def test_a_note_changes_the_alarm_at_once_and_the_watch_does_not_take_it_back(st
     store.act(Action(0, 1, "acknowledged", START, "", None, "kim"))
     assert [(a.note, a.word) for a in store.alarms(closed=True)] == [("", "closed")]
     assert [one.verb for one in store.actions()] == ["noted", "noted", "acknowledged"]
+
+
+def test_an_alarm_is_found_by_its_number_closed_or_not(store):
+    made = (alarm(1), alarm(2, cleared=START, acknowledged=START))
+    store.keep(Change(None, alarms=made))
+    assert [store.alarm(number) for number in (1, 2, 3)] == [*made, None]
+    assert store.alarms() == [made[0]]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
-from sqlalchemy import and_, func, not_, select
+from sqlalchemy import func, select, text
 
 from nearfar.service.history.changes import Action, AuditRow, ClipLabel, LabelWord
 from nearfar.service.history.connection import Access
@@ -26,6 +26,7 @@ from nearfar.service.history.schema import (
     LABELS,
     MACHINES,
     META,
+    OPEN,
     SAID,
     STATIONS,
 )
@@ -74,14 +75,17 @@ class HistoryQuestions:
 
     def alarms(self, closed: bool = False) -> list[StandingAlarm]:
         """Alarms by number; those that are closed only if asked for."""
-        over = and_(
-            ALARMS.c.cleared.is_not(None), ALARMS.c.acknowledged.is_not(None),
-            ALARMS.c.shelved_until.is_(None),
-        )  # fmt: skip
         found = alarms_kept().order_by(ALARMS.c.id)
         with self._access.reading() as connection:
-            rows = connection.execute(found if closed else found.where(not_(over)))
+            # In the words of the index that has these alone.
+            rows = connection.execute(found if closed else found.where(text(f"({OPEN})")))
             return [alarm_of(row) for row in rows]
+
+    def alarm(self, number: int) -> StandingAlarm | None:
+        """An alarm, closed or not; None if there is none, or none any more."""
+        with self._access.reading() as connection:
+            row = connection.execute(alarms_kept().where(ALARMS.c.id == number)).first()
+        return None if row is None else alarm_of(row)
 
     def highest(self) -> tuple[int, int]:
         """The highest numbers that an alarm and an event ever had; 0 for none."""

@@ -119,6 +119,8 @@ FILES = Table(
     PrimaryKeyConstraint("folder", "name"),
     sqlite_with_rowid=False,  # the key is all that it is found by: one tree in place of two
 )  # fmt: skip
+# Alarms that are not closed; as a condition of an index too.
+OPEN = "cleared IS NULL OR acknowledged IS NULL OR shelved_until IS NOT NULL"
 ALARMS = Table(
     "alarms", DATA,
     Column("id", ID, primary_key=True, autoincrement=False),
@@ -132,6 +134,7 @@ ALARMS = Table(
     Column("note", Text, nullable=False),
     Column("shelved_until", BigInteger),
     Index("alarms_of_machine", "machine"),
+    Index("alarms_open", "id", sqlite_where=text(OPEN), postgresql_where=text(OPEN)),
 )  # fmt: skip
 EVENTS = Table(
     "events", DATA,
@@ -252,6 +255,7 @@ STEPS: dict[int, Sequence[str]] = {
         "DROP INDEX clips_arrived",
         "CREATE INDEX clips_arrived ON clips (machine, arrived)",
         "CREATE INDEX alarms_of_machine ON alarms (machine)",
+        f"CREATE INDEX alarms_open ON alarms (id) WHERE {OPEN}",
     ),
 }
 
