@@ -189,6 +189,7 @@ LABELS = Table(
         "labels_stand", "machine", "digest", unique=True,
         sqlite_where=text("undone IS NULL"), postgresql_where=text("undone IS NULL"),
     ),
+    Index("labels_of_clip", "machine", "digest"),
     sqlite_autoincrement=True,
 )  # fmt: skip
 AUDIT = Table(
@@ -247,6 +248,7 @@ STEPS: dict[int, Sequence[str]] = {
         "note TEXT NOT NULL, learnt SMALLINT NOT NULL, name TEXT NOT NULL, undone BIGINT, "
         "undone_by TEXT NOT NULL)",
         "CREATE UNIQUE INDEX labels_stand ON labels (machine, digest) WHERE undone IS NULL",
+        "CREATE INDEX labels_of_clip ON labels (machine, digest)",
         "CREATE TABLE audit (id {number}, at BIGINT NOT NULL, who TEXT NOT NULL, "
         "role TEXT NOT NULL, address TEXT NOT NULL, verb TEXT NOT NULL, about TEXT NOT NULL, "
         "outcome TEXT NOT NULL)",
