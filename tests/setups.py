@@ -50,7 +50,7 @@ def as_parts(files):
 
 
 @contextmanager
-def a_setup(tmp_path, offered=(), settles=1e6, name="pump.detector", **settings):
+def a_setup(tmp_path, offered=(), settles=1e6, name="pump.detector", machine="", **settings):
     """A desk and its setup, which looks at nothing by itself unless it is told to."""
     desk = Desk(PageSettings("127.0.0.1:0", **settings))
     log = []
@@ -58,7 +58,9 @@ def a_setup(tmp_path, offered=(), settles=1e6, name="pump.detector", **settings)
     def tell(event, message, level="info", **facts):
         log.append(message)
 
-    desk.setup = Setup(tmp_path / name, desk, offered, tell, settles=settles)
+    desk.setup = Setup(
+        tmp_path / name, desk, offered, tell, settles=settles, machine=machine
+    )  # fmt: skip
     desk.setup.log = log
     try:
         yield desk

@@ -87,3 +87,5 @@ def test_options_are_looked_at_before_anybody_brings_recordings(place, run):
     failed(run("watch", "new", "rec", *page, "--rate", "5"), "--rate is of raw sound")
     failed(run("watch", "new", "rec", *page, "--keep", "9d"), "--keep says more of --history")
     failed(run("watch", "new", *page), "where are the recordings of new?")
+    failed(run("serve", "new", *page, "--machine", "fan", "--machine", "pump"),
+           "on the page it is made of one machine, not of fan, pump")  # fmt: skip

@@ -226,6 +226,8 @@ def test_where_there_is_no_detector_yet_the_page_makes_one_and_goes_on(live, dca
         running.until_said("page: http://")
         assert running.url == url
         assert machine_of(running)["machine"] == "pump"
+        rows = answered(f"{url}/api/audit")[1]["rows"]
+        assert [(row["verb"], row["outcome"]) for row in rows] == [("fit", "done"), ("use", "done")]
         assert Path(live / "new.detector" / "detector.json").exists()
         assert running.end() == 0
 

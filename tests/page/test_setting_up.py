@@ -254,3 +254,14 @@ def test_without_recordings_nothing_is_begun(tmp_path):
         put(desk.setup, {"a.wav": wav(machine_sound(np.random.default_rng(0)))})
         refused(lambda: desk.setup.wish("a/b"), "'a/b'", error=SettingError)
         refused(lambda: desk.setup.wish("a", 2), "2", error=SettingError)
+
+
+def test_another_machine_than_the_one_that_is_wanted_is_refused_before_the_fit(tmp_path):
+    with a_setup(tmp_path, machine="pump 7") as desk:
+        setup = desk.setup
+        put(setup, pump_files(12))
+        assert setup.state["machine"] == "pump 7"
+        refused(lambda: setup.wish("fan"), "called 'fan': only 'pump 7' is asked for")
+        assert setup.wish().machine == setup.wish(" pump 7 ").machine == "pump 7"
+    with a_setup(tmp_path) as desk:
+        assert desk.setup.wish("fan").machine == "fan"

@@ -3,9 +3,11 @@
 import json
 import threading
 
+from nearfar.errors import StorageError
 from nearfar.page.guard.visitor import Visitor
 from nearfar.page.hub import Hub
 from nearfar.page.setup_news import DEEDS, SetupNews
+from nearfar.service.history.store import HistoryStore
 from setups import wait_for
 
 ADA = Visitor("operator", "10.0.0.7")
@@ -84,3 +86,40 @@ def test_a_thousand_deeds_are_remembered_and_no_more():
         news.deed(ADA, "send", str(i), "x" * 500, "done")
     assert (len(news.deeds), news.deeds[-1].about) == (DEEDS, str(DEEDS + 4))
     assert len(news.deeds[-1].who) == 80
+
+
+def test_the_first_history_has_what_was_done_before_it_in_its_order_and_once():
+    _, news = news_of(dict, log := [])
+    for i in range(3):
+        news.deed(ADA, "send", f"{i} recordings", "Ada", "done")
+    store = HistoryStore.open("")
+    news.hand_over(store)
+    news.hand_over(store)
+    news.deed(ADA, "fit", "pump", "Ada", "refused: there is a detector already")
+    wait_for(lambda: len(store.audit()) == 4)
+    rows = store.audit()[::-1]
+    assert [(row.verb, row.about, row.outcome.partition(":")[0]) for row in rows] == [
+        *(("send", f"{i} recordings", "done") for i in range(3)), ("fit", "pump", "refused"),
+    ]  # fmt: skip
+    assert {(row.who, row.role, row.address) for row in rows} == {("Ada", "operator", "10.0.0.7")}
+    assert sorted(row.at for row in rows) == [row.at for row in rows]
+    assert len(log) == 4
+    store.close()
+
+
+def test_what_a_history_cannot_take_now_it_takes_later():
+    _, news = news_of(dict, log := [])
+    news.deed(ADA, "fit", "pump", "Ada", "done")
+    store = HistoryStore.open("")
+    working = store.audit_begin
+
+    def locked(row):
+        raise StorageError("plant.db: database is locked")
+
+    store.audit_begin = locked
+    news.hand_over(store)
+    assert log[-1] == ("warning", "not in the audit yet: plant.db: database is locked")
+    store.audit_begin = working
+    news.hand_over()
+    assert [row.verb for row in store.audit()] == ["fit"]
+    store.close()

@@ -233,6 +233,17 @@ def test_a_pipe_or_a_device_is_not_waited_for(tmp_path):
         refused(lambda name=name: read_plant(tmp_path / name), "pipe or a device")
 
 
+def test_with_a_page_a_detector_that_is_not_there_can_be_made_in_a_browser(given, tmp_path):
+    text = 'detector = "gone"\n[[source]]\nfolder = "rec"\n'
+    way = f"; or in a browser with nearfar serve {tmp_path / 'gone'}"
+    refused(lambda: given(text + '[page]\nlisten = "127.0.0.1:8080"\n'), way)
+    for other in (text, text.replace("gone", "rec") + '[page]\nlisten = "127.0.0.1:8080"\n'):
+        (tmp_path / "rec").mkdir(exist_ok=True)
+        with pytest.raises(FormatError) as caught:
+            given(other)
+        assert "browser" not in str(caught.value)
+
+
 @pytest.mark.parametrize(("text", "words"), [
     ('detector = "' + "x" * 5000 + '"\n' + SMALL.partition("\n")[2], "is no folder"),
     (SMALL + '[history]\nplace = "postgresql://[::"\n', "[history] place is"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Event
@@ -78,22 +78,37 @@ def tells_of_page(detector: Path) -> Iterator[None]:
         raise FormatError(f"{error}; or in a browser with --page 127.0.0.1:8080") from None
 
 
-def await_fit(detector: Path, page: PageOutput, log: LogForm) -> None:
+def await_fit(
+    detector: Path, page: PageOutput, log: LogForm, machines: Sequence[str] = ()
+) -> None:  # fmt: skip
     """Serve the screen that makes a detector, until there is one.
 
+    Args:
+        detector: to be made.
+        page: that serves it.
+        log: how events are told.
+        machines: that are wanted of it; none of them is any.
+
     Raises:
+        SettingError: several machines; one is made on the page.
         Interrupted: Ctrl-C.
         SystemExit: SIGTERM; nothing is lost.
     """
     from nearfar.page.setting_up import Setup
     from nearfar.service.logs import WatchLog
 
+    names = list(dict.fromkeys(machines))
+    if len(names) > 1:
+        raise SettingError(f"{detector}: is not there yet, and on the page it is made of one "
+                           f"machine, not of {', '.join(names)}; name one, or use nearfar fit")  # fmt: skip
     with (
         obeyed(lambda: False),
         WatchLog(log.value, sys.stderr, quiet=voice.quiet) as told,
     ):
         desk = page.desk
-        desk.setup = setup = Setup(detector, desk, desk.settings.normals, told)
+        desk.setup = setup = Setup(
+            detector, desk, desk.settings.normals, told, machine="".join(names)
+        )  # fmt: skip
         try:
             page.start()
             told("setup", f"{detector}: is not there yet; open {page.url} to make it")

@@ -71,7 +71,7 @@ def serve(
         raise SettingError("what is to be served? nearfar serve DETECTOR, or several of them")
     if len(detector) == 1 and is_to_come(detector[0]):
         with served(settings) as opened:
-            await_fit(detector[0], opened, log)
+            await_fit(detector[0], opened, log, machine or ())
             run(_plant(given, settings), opened, log)
         return
     plant = _plant(given, settings)

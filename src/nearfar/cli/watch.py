@@ -221,7 +221,7 @@ def _first_fit(
         return None
     options.check(source, page)  # rather now than after all recordings were brought
     opened = stack.enter_context(served(page))
-    await_fit(detector, opened, log)
+    await_fit(detector, opened, log, [options.machine] if options.machine else ())
     return opened
 
 

@@ -33,6 +33,8 @@ def audited(desk: Desk, visitor: Visitor, verb: str, about: str, who: str = "") 
         Refusal: there is no history yet.
     """
     store = desk.store
+    if desk.setup is not None:  # what a history could not take at first comes before
+        desk.setup.news.hand_over()
     row = AuditRow(0, now(), who, visitor.role, visitor.address, verb, about)
     number = store.audit_begin(row)
     try:

@@ -44,6 +44,8 @@ class Desk:
     def attach(self, backend: Backend) -> None:
         """From now on there is something behind the page."""
         self._backend = backend
+        if self.setup is not None:  # what led to it is a part of its history
+            self.setup.news.hand_over(backend.store)
 
     @property
     def is_ready(self) -> bool:

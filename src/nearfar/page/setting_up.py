@@ -15,7 +15,15 @@ from typing import Any, Literal, Protocol
 from nearfar.clips.words import place_of
 from nearfar.detector.folder.index import INDEX, check_target
 from nearfar.errors import SettingError, did_you_mean, visible
-from nearfar.page.first_look import FirstLook, Wish, fit_first, look_first, machine_of, shown
+from nearfar.page.first_look import (
+    FirstLook,
+    Wish,
+    check_name,
+    fit_first,
+    look_first,
+    machine_of,
+    shown,
+)
 from nearfar.page.hub import Hub
 from nearfar.page.refusal import Refusal
 from nearfar.page.sent_files import SentFolder, recordings_in, size_of
@@ -65,6 +73,7 @@ class Setup:
         offered: folders with recordings that may be used too, as the one who started it said.
         tell: the log.
         settles: s without anything sent, after which recordings are looked at.
+        machine: the only one that whoever started it can use; "" if any will do.
 
     Raises:
         SettingError: a folder whose name says that anomalies are in it.
@@ -82,7 +91,7 @@ class Setup:
 
     def __init__(
         self, folder: Path, desk: SetupDesk, offered: Sequence[Path] = (), tell: Tell = _silent,
-        *, settles: float = SETTLES,
+        *, settles: float = SETTLES, machine: str = "",
     ) -> None:  # fmt: skip
         self.folder = folder
         name = machine_of(folder)
@@ -99,7 +108,9 @@ class Setup:
         self._desk, self._tell, self._settles = desk, tell, settles
         self._lock = threading.RLock()
         self._stage: Stage = "none"
-        self._machine, self._line, self._done, self._total = name, "", 0, 0
+        self._only = machine and check_name(machine)
+        self._usual = machine or name
+        self._machine, self._line, self._done, self._total = self._usual, "", 0, 0
         self._found, self._checked = FirstLook(), False
         self._sending = 0
         self._work: threading.Thread | None = None
@@ -236,19 +247,22 @@ class Setup:
         """What is to be fitted.
 
         Args:
-            machine: its name; "" as the detector's folder is called.
+            machine: its name; "" as the detector's folder is called, or the only one.
             false_alarm_rate: share of normal clips that may be called anomalous.
             exclude_suspects: leave out what stands out.
             far_first: the first channel of a file is the far microphone.
 
         Raises:
-            SettingError: a name or a rate that is none.
+            SettingError: a name or a rate that is none, or another machine than is wanted.
             Refusal: no recordings yet.
         """
         if not (data := self.data):
             raise Refusal(409, "no recordings yet; send a folder of normal ones")
         order: Literal["far-near", "near-far"] = "far-near" if far_first else "near-far"
-        name = machine.strip() or machine_of(self.folder)
+        name = machine.strip() or self._usual
+        if self._only and name != self._only:  # rather now than after the fit
+            raise SettingError(f"a machine called {name!r}: only {self._only!r} is asked for where "
+                               "this page was started; call it so, or start it anew")  # fmt: skip
         return Wish(data, name, false_alarm_rate, exclude_suspects, order)
 
     def check(self, wish: Wish) -> None:

@@ -5,17 +5,19 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from nearfar.errors import visible
+from nearfar.errors import StorageError, visible
 from nearfar.page.hub import Hub, Message
+from nearfar.service.history.changes import AuditRow
 from nearfar.service.outputs.said import one_line_json
 from nearfar.service.troubles import Tell
 
 if TYPE_CHECKING:
     from nearfar.page.guard.visitor import Visitor
+    from nearfar.service.history.store import HistoryStore
 
 OFTEN = 0.25  # s between two messages
 DEEDS = 1000  # that are remembered until there is a history
@@ -59,6 +61,8 @@ class SetupNews:
         self._lock = threading.Lock()
         self._later: threading.Timer | None = None  # tells what was not told at once
         self._told, self._closed = float("-inf"), False
+        self._written = threading.Lock()  # of deeds: a history may let one wait
+        self._store: HistoryStore | None = None  # as soon as there is one
 
     def changed(self) -> None:
         """Send the state, now or soon; never blocks."""
@@ -89,10 +93,30 @@ class SetupNews:
         """
         who = who[:NAME]
         one = SetupDeed(datetime.now(UTC), who, visitor.role, visitor.address, verb, about, outcome)
-        with self._lock:
+        with self._written:
             self.deeds = [*self.deeds, one][-DEEDS:]
+        if self._store is not None:  # not from here, which may be where all requests are answered
+            threading.Thread(target=self.hand_over, daemon=True).start()
         line = visible(f"{who or visitor.role} at {visitor.address}: {verb} {about}: {outcome}")
         self._tell("setup", line, "info" if outcome == "done" else "warning", verb=verb, who=who)
+
+    def hand_over(self, store: HistoryStore | None = None) -> None:
+        """Write into the first history what was done before it, the earliest first.
+
+        What it does not take now is handed over with the next; never raises.
+
+        Args:
+            store: the history; None takes the one of before.
+        """
+        with self._written:
+            self._store = store or self._store
+            while self._store is not None and self.deeds:
+                try:
+                    self._store.audit_begin(AuditRow(0, **asdict(self.deeds[0])))
+                except StorageError as error:
+                    self._tell("setup", f"not in the audit yet: {error}", "warning")
+                    return
+                self.deeds = self.deeds[1:]
 
     def close(self) -> None:
         """Tell nothing any more."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import re
 import stat
 from collections.abc import Callable, Mapping
@@ -197,8 +198,15 @@ class _Plan:
                 table = TomlTable(self.text, (), self.text.data, self.faults)
             if str(error) not in self._bad_detectors:  # many machines may have it
                 self._bad_detectors.add(str(error))
-                table.fault("detector", f": {error}")
+                table.fault("detector", f": {error}{self._way_by_page(detector)}")
         return []
+
+    def _way_by_page(self, detector: DetectorSettings) -> str:
+        """Where there is to be a page anyway, a detector that is not there can be made on one."""
+        has_page = "page" in self.text.data or self.usual_page is not None
+        if not has_page or os.path.lexists(detector.folder):
+            return ""
+        return f"; or in a browser with nearfar serve {shlex.quote(str(detector.folder))}"
 
     def alarm(self, table: TomlTable, usual: Mapping[str, Any]) -> dict[str, Any]:
         """What AlarmSettings is told: what the table says, over what is usual."""
