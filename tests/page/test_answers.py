@@ -127,14 +127,55 @@ def test_of_two_at_once_one_is_done_and_the_other_told(desk):
     assert len(nf.load(desk.behind.plant.machines[0].detector.folder).lessons) == 1
 
 
-def test_what_is_known_already_is_a_conflict(desk):
-    clip, plant = desk.clip("n0.wav"), desk.behind.plant
+def without_label(desk, name):
+    """A clip that is learnt and has no label: as where who learnt it was killed before that."""
+    clip = desk.clip(name)
     desk.ask("POST", f"{clip}/normal", {})
-    # Its label is gone, as where somebody learnt it at a terminal.
-    desk.store.unlabel("pump", "00", desk.digest("n0.wav"), "", now())
-    before = digests(plant.machines[0].detector.folder)
-    assert "known already" in desk.ask("POST", f"{clip}/normal", {}, 409)["error"]
-    assert digests(plant.machines[0].detector.folder) == before
+    desk.store.unlabel("pump", "00", desk.digest(name), "", now())
+    return clip
+
+
+def test_what_is_learnt_without_a_label_is_shown_so_and_can_be_taken_back(desk):
+    folder = desk.behind.plant.machines[0].detector.folder
+    before = digests(folder)
+    clip = without_label(desk, "odd0.wav")
+    assert [desk.ask("GET", clip)[key] for key in ("label", "learnt")] == [None, True]
+    learnt = {c["name"].rpartition("/")[2] for c in desk.ask("GET", f"{PUMP}/clips")["clips"]
+              if c["learnt"]}  # fmt: skip
+    assert learnt == {"odd0.wav"}
+    line = desk.ask("POST", f"{clip}/fault", {}, 409)["error"]
+    assert "has learnt it as normal; take that back first" in line
+    label = desk.ask("DELETE", f"{clip}/label", {"who": "lee"})["label"]
+    assert (label["label"], label["learnt"], label["undone_by"]) == ("normal", True, "lee")
+    assert digests(folder) == before
+    assert not desk.ask("GET", clip)["learnt"]
+    assert list(desk.behind.plant.history.labelled_folder.iterdir()) == []
+    assert "nothing to undo" in desk.ask("DELETE", f"{clip}/label", None, 409)["error"]
+    assert [(row.verb, row.outcome) for row in desk.store.audit(3)][1:] == [
+        ("take back", "done"), ("call a fault", f"refused: {line}"),
+    ]  # fmt: skip
+
+
+def test_to_call_it_normal_again_says_that_it_is_known_and_writes_the_label_down(desk):
+    folder = desk.behind.plant.machines[0].detector.folder
+    before = digests(folder)
+    clip = without_label(desk, "n0.wav")
+    learnt = digests(folder)
+    said = desk.ask("POST", f"{clip}/normal", {"who": "kim"})
+    assert digests(folder) == learnt
+    assert said["learnt"]["known"][0] == said["learnt"]["known"][1]
+    assert "n0.wav: was learnt before" in said["learnt"]["told"][0]
+    assert (said["label"]["learnt"], said["label"]["who"]) == (True, "kim")
+    desk.ask("DELETE", f"{clip}/label")
+    assert digests(folder) == before
+
+
+def test_what_the_detector_was_fitted_on_is_never_taken_back(desk):
+    folder = desk.behind.plant.machines[0].detector.folder
+    before, fitted = digests(folder), nf.load(folder).sections["pump", "00"].clips[0].digest
+    line = desk.ask("DELETE", f"{PUMP}/clips/{fitted}/label", None, 409)["error"]
+    assert "nothing to undo" in line
+    assert digests(folder) == before
 
 
 def test_what_cannot_be_written_down_is_not_learnt(desk, monkeypatch):

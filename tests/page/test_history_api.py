@@ -41,7 +41,7 @@ def asked():
     store.label(ClipLabel(0, "pump", "00", clip(3).digest, "normal", START, learnt=True))
     store.label(ClipLabel(0, "fan", "00", clip(4).digest, "fault", START))
     store.keep(Change(None, alarms=(alarm(1),)))
-    hold = SimpleNamespace(detector=Threshold(false_alarm_rate=0.05))
+    hold = SimpleNamespace(detector=Threshold(false_alarm_rate=0.05, sections={}))
     desk.attach(SimpleNamespace(store=store, holds={("pump", "00"): hold}, busy=False))
     client = TestClient(make_app(desk), base_url="http://127.0.0.1")
     yield SimpleNamespace(store=store, get=client.get)

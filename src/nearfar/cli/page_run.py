@@ -99,8 +99,10 @@ def await_fit(
 
     names = list(dict.fromkeys(machines))
     if len(names) > 1:
-        raise SettingError(f"{detector}: is not there yet, and on the page it is made of one "
-                           f"machine, not of {', '.join(names)}; name one, or use nearfar fit")  # fmt: skip
+        raise SettingError(
+            f"{detector}: is not there yet, and on the page it is made of one machine, not of "
+            f"{', '.join(names)}; name one, or use nearfar fit"
+        )
     with (
         obeyed(lambda: False),
         WatchLog(log.value, sys.stderr, quiet=voice.quiet) as told,

@@ -16,7 +16,7 @@ from nearfar.page.hub import Message
 from nearfar.page.recordings import find_recording, row_of
 from nearfar.page.refusal import Refusal
 from nearfar.page.replies import SCHEMA
-from nearfar.page.teaching import taught, untaught
+from nearfar.page.teaching import learnt_of, taught, unchanged, untaught
 from nearfar.service.history.changes import ClipLabel
 from nearfar.service.history.questions import HistoryRow
 from nearfar.service.incoming import now
@@ -48,8 +48,8 @@ def call_normal(
     """A clip is normal: its label, and what the detector has learnt of it, if it shall.
 
     Raises:
-        Refusal: no such clip, one that has a label or is known already, whose sound is gone, or
-            that is no sound of a running machine.
+        Refusal: no such clip, one that has a label or that the detector was fitted on, whose
+            sound is gone, or that is no sound of a running machine.
         NearfarError: it cannot be heard or kept; nothing is half done.
     """
     with audited(desk, visitor, "call normal", _about(key, digest), said.who):
@@ -64,10 +64,14 @@ def call_normal(
             clip = whole.enter_context(_kept(desk, row))
             learnt = None
             if said.learn:
-                settings = desk.hold(key).settings
-                learnt = whole.enter_context(
-                    taught(settings, clip, row.observation.name, key, said.domain)
-                )
+                hold, name = desk.hold(key), row.observation.name
+                if _learnt(desk, key, digest):
+                    # At a terminal, or by one that was ended before it wrote the label down.
+                    learnt = unchanged(hold.detector, name, key)
+                else:
+                    learnt = whole.enter_context(
+                        taught(hold.settings, clip, name, key, said.domain)
+                    )
             # Last, so that what is not written down is not learnt either.
             label = _labelled(desk, row, "normal", said)
     if learnt is not None:
@@ -82,11 +86,14 @@ def call_fault(
     """A clip is of a fault: its sound is kept with its label.
 
     Raises:
-        Refusal: no such clip, one that has a label already, or whose sound is gone.
+        Refusal: no such clip, one that has a label already or is learnt, or whose sound is gone.
         NearfarError: it cannot be kept; nothing is half done.
     """
     with audited(desk, visitor, "call a fault", _about(key, digest), said.who):
         row = _unlabelled(desk, key, digest)
+        if _learnt(desk, key, digest):
+            raise Refusal(409, f"{row.observation.name}: the detector has learnt it as normal; "
+                          "take that back first")  # fmt: skip
         with _kept(desk, row):
             label = _labelled(desk, row, "fault", replace(said, learn=False))
     _tell(desk, label)
@@ -94,21 +101,20 @@ def call_fault(
 
 
 def take_back(desk: Desk, visitor: Visitor, key: Key, digest: str, who: str) -> dict[str, Any]:
-    """Undo a label; what was learnt is forgotten, to the byte.
+    """Undo a label; what was learnt, with a label or without, is forgotten, to the byte.
 
     Raises:
-        Refusal: it has no label, or the detector would know too few clips.
+        Refusal: it has no label and is not learnt, or the detector would know too few clips.
         NearfarError: detector or history cannot be written; all is as it was.
     """
     with audited(desk, visitor, "take back", _about(key, digest), who):
-        label = desk.store.label_of(*key, digest)
-        if label is None:
-            raise Refusal(409, f"{called(*key)}: {digest[:12]!r} has no label; nothing to undo")
+        label = desk.store.label_of(*key, digest) or _unwritten(desk, key, digest)
         with ExitStack() as whole:
             if label.learnt:
-                known = _known_by(desk, label)
+                known = _known_by(desk, digest)
                 whole.enter_context(untaught(desk.hold(key).settings, known, key))
-            undone = desk.store.unlabel(*key, digest, who, now())
+            at = now()
+            undone = desk.store.unlabel(*key, digest, who, at)
         folder = _sound_or_none(desk)
         if folder is not None and not desk.store.labels(digests=[digest]):
             with suppress(StorageError):  # undone it is, and a file too many harms nobody
@@ -116,7 +122,7 @@ def take_back(desk: Desk, visitor: Visitor, key: Key, digest: str, who: str) -> 
     if label.learnt:
         desk.backend.renewed()
     _tell(desk, label, stands=False)
-    return {"label": (undone or label).as_dict()}
+    return {"label": (undone or replace(label, undone=at, undone_by=who)).as_dict()}
 
 
 def labelled_sound(desk: Desk) -> LabelledSound:
@@ -177,13 +183,31 @@ def _labelled(desk: Desk, row: HistoryRow, word: Word, said: Saying) -> ClipLabe
     return replace(label, id=desk.store.label(label))
 
 
-def _known_by(desk: Desk, label: ClipLabel) -> set[str]:
-    """Digests that a detector may know a clip by: one of one channel hears less of it."""
+def _known_by(desk: Desk, digest: str) -> set[str]:
+    """Digests that a detector may know a clip by, as it was heard and as it is kept."""
     from nearfar.detector.learning.forgetting import digests_of
 
     folder = _sound_or_none(desk)
-    copy = None if folder is None else folder.path(label.digest)
-    return {label.digest} | (set() if copy is None else digests_of(copy))
+    copy = None if folder is None else folder.path(digest)
+    return {digest} | (set() if copy is None else digests_of(copy))
+
+
+def _learnt(desk: Desk, key: Key, digest: str) -> dict[str, str]:
+    """The clip among those that the detector has learnt since its fit: digest → name."""
+    known = _known_by(desk, digest)
+    found = learnt_of(desk.hold(key).detector, key)
+    return {one: name for one, name in found.items() if one in known}
+
+
+def _unwritten(desk: Desk, key: Key, digest: str) -> ClipLabel:
+    """What is learnt and has no label, as if it had one: so it can be taken back.
+
+    Raises:
+        Refusal: it is not learnt either.
+    """
+    for name in _learnt(desk, key, digest).values():
+        return ClipLabel(0, *key, digest, "normal", now(), learnt=True, name=name)
+    raise Refusal(409, f"{called(*key)}: {digest[:12]!r} has no label; nothing to undo")
 
 
 def _about(key: Key, digest: str) -> str:

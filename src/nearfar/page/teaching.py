@@ -26,6 +26,16 @@ if TYPE_CHECKING:
     from nearfar.detector.learning.lasting import Reader
 
 
+def learnt_of(detector: Detector, key: Key) -> dict[str, str]:
+    """What a detector has learnt of a machine since its fit: digest → name, as it knows them."""
+    from nearfar.detector.learning.growth import Grown
+
+    section = detector.sections.get(key)
+    if not isinstance(section, Grown) or section.learnt is None:
+        return {}
+    return {clip.digest: clip.name for clip in section.learnt.clips}
+
+
 def reader_of(settings: DetectorSettings) -> Reader:
     """Reads a detector as it lies on disk: a rate that the plant asks for is not its own.
 
@@ -78,6 +88,13 @@ def taught(
             "threshold": [_judging(one, settings).threshold(*key).value for one in (before, after)],
             "told": [in_shell(line) for line in [*lines, *([drift.told] if drift else [])]],
         }
+
+
+def unchanged(detector: Detector, name: str, key: Key) -> dict[str, Any]:
+    """What `taught` yields, of a clip that the detector has learnt before."""
+    count, threshold = len(detector.sections[key].clips), detector.threshold(*key).value
+    line = f"{name}: was learnt before, so nothing is learnt of it now"
+    return {"known": [count] * 2, "threshold": [threshold] * 2, "told": [line]}
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Literal
@@ -16,6 +17,7 @@ from nearfar.page.clip_explained import ExplainedClips, PictureKind, shapes, sub
 from nearfar.page.recordings import can_be_heard, row_of
 from nearfar.page.refusal import Refusal
 from nearfar.page.replies import as_json
+from nearfar.page.teaching import learnt_of
 
 if TYPE_CHECKING:
     from nearfar.page.clip_explained import ExplainedClip
@@ -38,7 +40,7 @@ def clip(desk: AtDesk, key: OfMachine, digest: str) -> Response:
     label = desk.store.label_of(*key, digest)
     labels = desk.store.labels(*key, digests=[digest], undone=True)
     return as_json(
-        row_said(row, label)
+        row_said(row, label, learnt_of(desk.hold(key).detector, key))
         | {"kept": can_be_heard(desk, row), "labels": [one.as_dict() for one in labels]}
     )
 
@@ -108,13 +110,21 @@ async def _row(desk: Desk, key: Key, digest: str) -> HistoryRow:
     return await run_in_threadpool(row_of, desk, *key, digest)  # a database may let one wait
 
 
-def row_said(row: HistoryRow, label: ClipLabel | None) -> dict[str, Any]:
-    """A clip as JSON, with what people call it."""
+def row_said(
+    row: HistoryRow, label: ClipLabel | None, learnt: Collection[str] = ()
+) -> dict[str, Any]:  # fmt: skip
+    """A clip as JSON, with what people call it.
+
+    Args:
+        row: of the history.
+        label: that stands.
+        learnt: digests of what its detector has learnt; of these some may have no label.
+    """
     said = row.observation.as_dict()
     said.pop("path")  # where it lay is nobody's business
     at = EPOCH + timedelta(microseconds=row.at)
     return said | {
         "row": row.id, "at": at.isoformat(), "at_ms": row.at // 1000,
         "label": None if label is None else label.label,
-        "learnt": label is not None and label.learnt,
+        "learnt": (label is not None and label.learnt) or row.observation.digest in learnt,
     }  # fmt: skip

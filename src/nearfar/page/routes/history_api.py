@@ -14,6 +14,7 @@ from nearfar.page.desk import Desk
 from nearfar.page.refusal import Refusal
 from nearfar.page.replies import as_json
 from nearfar.page.routes.clip_api import row_said
+from nearfar.page.teaching import learnt_of
 from nearfar.service.history.courses import Course
 from nearfar.service.history.questions import Wanted
 from nearfar.service.history.spelling import micros
@@ -55,9 +56,10 @@ def clips(
     told = rows[:limit]
     digests = [row.observation.digest for row in told]
     labels = {label.digest: label for label in desk.store.labels(*key, digests=digests)}
+    learnt = learnt_of(desk.hold(key).detector, key)
     return as_json(
         {
-            "clips": [row_said(row, labels.get(row.observation.digest)) for row in told],
+            "clips": [row_said(row, labels.get(row.observation.digest), learnt) for row in told],
             "next": "{}_{}".format(*told[-1].place) if len(rows) > limit else None,
         }
     )
