@@ -70,12 +70,11 @@ def listen(desk, last=None):
     return desk.readers[-1]
 
 
-def test_first_how_all_is_then_what_happens(desk):
+def test_what_happens_is_told_and_nothing_that_a_page_has_asked_for_already(desk):
     reader = listen(desk)
     assert reader.reply.headers["Content-Type"].startswith("text/event-stream")
-    name, number, data = reader.next()
-    assert (name, number) == ("now", "5")
-    assert [one["machine"] for one in data["machines"]] == ["pump"]
+    # Its number is there at once: who comes again has missed nothing.
+    assert [reader.reply.readline() for _ in range(3)] == [b"id: 5\n", b": listening\n", b"\n"]
     desk.hub.send(Message("label", '{"label": "fault"}'))
     desk.hub.send(Message("bulletin", '{"row": 7}', 6))
     assert reader.next() == ("label", None, {"label": "fault"})
@@ -83,15 +82,22 @@ def test_first_how_all_is_then_what_happens(desk):
 
 
 @pytest.mark.parametrize(("last", "missed"), [(3, [4, 5]), (5, []), (0, [1, 2, 3, 4, 5]),
-                                              ("x", []), ("-1", []), (10**30, [])])  # fmt: skip
-def test_who_comes_again_is_told_what_was_missed(desk, last, missed):
+                                              (10**30, [])])  # fmt: skip
+def test_who_comes_again_is_told_how_all_is_and_what_was_missed(desk, last, missed):
     reader = listen(desk, last)
-    assert reader.next()[0] == "now"
+    name, number, data = reader.next()
+    assert (name, number) == ("now", None if missed else "5")
+    assert [one["machine"] for one in data["machines"]] == ["pump"]
     desk.hub.send(Message("label", "{}"))
     found = [reader.next() for _ in range(len(missed) + 1)]
     assert [one[0] for one in found] == ["event"] * len(missed) + ["label"]
     assert [int(one[1]) for one in found[:-1]] == missed
     assert all(one[2]["id"] == number for one, number in zip(found, missed, strict=False))
+
+
+@pytest.mark.parametrize("last", ["x", "-1"])
+def test_a_number_that_is_none_is_nobody_who_comes_again(desk, last):
+    assert listen(desk, last).reply.readline() == b"id: 5\n"
 
 
 def test_no_more_is_replayed_than_is_bounded(desk, monkeypatch):
@@ -101,7 +107,7 @@ def test_no_more_is_replayed_than_is_bounded(desk, monkeypatch):
 
 
 def test_it_ends_with_the_page(desk):
-    readers = [listen(desk) for _ in range(3)]
+    readers = [listen(desk, 5) for _ in range(3)]
     for reader in readers:
         assert reader.next()[0] == "now"
     desk.hub.close()
@@ -115,7 +121,7 @@ def test_it_ends_with_the_page(desk):
 def test_twenty_listen_at_once_and_one_who_takes_nothing_holds_up_nobody(desk, monkeypatch):
     monkeypatch.setattr(events_api, "TAKEN", 1.0)
     slow = listen(desk)
-    readers = [listen(desk) for _ in range(20)]
+    readers = [listen(desk, 5) for _ in range(20)]
     for reader in readers:
         assert reader.next()[0] == "now"
     page = "x" * 100_000  # more than the system keeps for one who does not read

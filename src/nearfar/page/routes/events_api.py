@@ -57,10 +57,10 @@ async def events(
 ) -> EventStream:
     """What happens, as it happens.
 
-    First `now`, how all machines are; with Last-Event-ID then `event`, each alarm's event since
-    that one, 1,000 at most; then `bulletin` for each clip and each change of a machine, and
-    `label`, `threshold` and `setup` for what people do. It ends where whoever listens signs out
-    or their token is revoked.
+    With Last-Event-ID first `now`, how all machines are, and `event`, each alarm's event since
+    that one, 1,000 at most; without it an id alone, to come again with. Then `bulletin` for each
+    clip and each change of a machine, and `label`, `threshold` and `setup` for what people do.
+    It ends where whoever listens signs out or their token is revoked.
     """
     if desk.hub.is_full or desk.hub.is_closed:
         raise Refusal(503, "too many listen already; close some pages")
@@ -88,15 +88,16 @@ async def _lines(desk: Desk, after: int | None, stays: Callable[[], bool]) -> As
 
 
 def _past(desk: Desk, after: int | None) -> list[Message]:
-    """How all is, and what happened since an event."""
+    """For who comes again how all is, and what happened since an event."""
     if not desk.is_ready:
-        return [Message("now", one_line_json({"schema": SCHEMA, "machines": []}))]
+        return [Message("", "listening")]
     last = desk.store.highest()[1]
-    missed = [] if after is None else desk.store.events(max(after, last - REPLAYED))
-    states = one_line_json({"schema": SCHEMA, "machines": all_states(desk)})
     # Its number is that of the last event: who comes again after it has missed nothing before.
-    now = Message("now", states, None if missed else last)
-    return [now, *map(_message, missed)]
+    if after is None:  # a page has just asked for all machines, and would be sent them twice
+        return [Message("", "listening", last)]
+    missed = desk.store.events(max(after, last - REPLAYED))
+    states = one_line_json({"schema": SCHEMA, "machines": all_states(desk)})
+    return [Message("now", states, None if missed else last), *map(_message, missed)]
 
 
 def _message(event: AlarmEvent) -> Message:
@@ -109,7 +110,7 @@ def as_lines(message: Message) -> str:
     >>> as_lines(Message("bulletin", "{}", 7))
     'id: 7\nevent: bulletin\ndata: {}\n\n'
     """
-    if not message.event:
-        return ": still here\n\n"
     number = "" if message.id is None else f"id: {message.id}\n"
+    if not message.event:
+        return f"{number}: {message.data or 'still here'}\n\n"
     return f"{number}event: {message.event}\ndata: {message.data}\n\n"
