@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.staticfiles import StaticFiles
 
 from nearfar.errors import NearfarError
+from nearfar.page.asked import WholeNames
 from nearfar.page.desk import Desk
 from nearfar.page.guard.bodies import Bodies
 from nearfar.page.guard.fresh import Fresh

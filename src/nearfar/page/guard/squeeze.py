@@ -11,7 +11,7 @@ SMALLEST = 1000  # bytes
 EFFORT = 5  # of 9: what is more costs the watch's processor for some per cent
 # Sound and archives do not get smaller; a stream would wait for its end; how long a compressed
 # answer is tells of a secret in it to whoever can have words put beside it (BREACH, 2013).
-AS_IT_IS = re.compile(r".*/audio/.*|.*\.zip|/api(/v1)?/(events|session)")
+AS_IT_IS = re.compile(r".*/audio/.*|.*\.zip|/api(/v1)?/(events|session)", re.DOTALL)
 
 
 class Squeeze:
