@@ -67,9 +67,15 @@ export function alarmRow(alarm, page, named) {
         el("span", { class: "note" }, t("alarms.number", { id: String(alarm.id) }), " · ", alarmWord(alarm),
           alarm.shelved_until ? ` ${t("shelve.until", { time: moment(alarm.shelved_until) })}` : "", " · ",
           el("time", { datetime: alarm.since, title: moment(alarm.since) }, ago(alarm.since)))),
-      el("p", { class: "told", lang: "en" }, alarm.told),
+      el("p", { class: "told", lang: "en" }, shortly(alarm.told, label)),
       alarm.note && el("p", { class: "said" }, el("bdi", {}, alarm.note))),
     el("div", { class: "row acts noprint" }, buttons(alarm, label, page)));
+}
+
+// What an alarm says, without the name that stands beside it.
+function shortly(told, label) {
+  const rest = told.startsWith(`${label}: `) ? told.slice(label.length + 2) : told;
+  return rest[0].toUpperCase() + rest.slice(1);
 }
 
 function buttons(alarm, label, page) {

@@ -2,13 +2,14 @@
 import { del, get, of, post, put } from "./api.js";
 import { ask, field, nameField } from "./dialog.js";
 import { el, fill } from "./dom.js";
+import { minus } from "./shown.js";
 import { language, t } from "./words.js";
 
 const NOTE_LENGTH = 500; // characters
 
 // To so many digits that count.
 export const figures = (value, digits = 3) =>
-  value === null || value === undefined ? "–" : new Intl.NumberFormat(language, { maximumSignificantDigits: digits }).format(value);
+  value === null || value === undefined ? "–" : minus(new Intl.NumberFormat(language, { maximumSignificantDigits: digits }).format(value));
 
 // What the server said, or that nobody answered.
 export const lineOf = (error) => (error.status === 0 ? t("lost.now") : error.message);

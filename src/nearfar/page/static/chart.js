@@ -2,7 +2,7 @@
 import { el, fill, write } from "./dom.js";
 import { draw, MARGIN } from "./drawing.js";
 import { line, nearest } from "./scales.js";
-import { moment, small } from "./shown.js";
+import { chance, moment } from "./shown.js";
 import { stateWord } from "./states.js";
 import { t } from "./words.js";
 
@@ -123,8 +123,8 @@ export class Chart {
     const p = points.p[place];
     const silent = stateWord(points.idle[place] ? "idle" : "unjudged");
     if (p === null) return (heard > 1 ? t("chart.some", { n: heard, verdict: silent }) : silent) + more;
-    if (heard > 1) return t("chart.many", { n: heard, bad: points.anomalous[place], p: small(p) }) + more;
-    return t("chart.one", { verdict: stateWord(points.anomalous[place] ? "anomalous" : "normal"), p: small(p) }) + more;
+    if (heard > 1) return t("chart.many", { n: heard, bad: points.anomalous[place], p: chance(p) }) + more;
+    return t("chart.one", { verdict: stateWord(points.anomalous[place] ? "anomalous" : "normal"), p: chance(p) }) + more;
   }
 
   // The point that is meant at a place of the picture, in px; -1: none.

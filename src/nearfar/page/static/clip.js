@@ -5,7 +5,7 @@ import { alarmsOf, answers, dressed, figures, lineOf, theirs } from "./answers.j
 import { el, fill } from "./dom.js";
 import { player } from "./player.js";
 import { kept, keep } from "./session.js";
-import { moment } from "./shown.js";
+import { chance, level, minus, moment } from "./shown.js";
 import { chip, faultWord, verdictOf } from "./states.js";
 import { language, t } from "./words.js";
 
@@ -49,28 +49,27 @@ export async function show(place, asked, page) {
 // The parts that change stand in places of their own; what plays is never drawn anew.
 function lay(view) {
   const { clip, one } = view;
-  view.parts = Object.fromEntries(["top", "why", "alarms", "sound", "said", "answers", "more"].map((name) => [name, el("div", { class: `clip-part-${name}` })]));
+  view.parts = Object.fromEntries(["why", "alarms", "player", "sound", "said", "answers", "more"].map((name) => [name, el("div", { class: `clip-part-${name}` })]));
   view.around = el("div", { class: "clip-around" });
   const parts = view.parts;
   const head = el("div", { class: "clip-head" },
     el("nav", { class: "clip-nav noprint", "aria-label": t("clip.nav") }, el("a", { href: timeline(one, clip), class: "clip-back" }, "‹ ", one.machine), view.around),
     el("div", { class: "clip-title" }, el("h1", { tabindex: "-1" }, moment(clip.time ?? clip.at)), chip(verdictOf(clip))),
     el("p", { class: "note" }, clip.status === "judged" && `${t("clip.over", { score: figures(clip.score), threshold: figures(clip.threshold) })} · `, el("code", { class: "clip-name" }, clip.name)));
-  fill(view.root, head, parts.alarms, parts.why, parts.said, parts.sound, facts(clip), parts.more, parts.answers);
+  fill(view.root, head, parts.alarms, parts.why, parts.said, parts.player, parts.answers, parts.sound, facts(clip), parts.more);
   document.title = `${one.machine} · ${moment(clip.time ?? clip.at)}`;
 }
 
 function facts(clip) {
   const fact = (key, value, small, more) => el("div", {}, el("dt", {}, t(key)), el("dd", {}, value, small && el("small", {}, small), more));
-  const level = (value) => (value === null ? "–" : `${figures(value)} dB`);
   const found = clip.status !== "judged" ? [] : [
     fact("clip.score", figures(clip.score), t("clip.score.threshold", { n: figures(clip.threshold) }), meter(clip)),
-    fact("clip.percentile", clip.percentile >= 1 ? t("clip.all") : percent(clip.percentile, clip.percentile > 0.99 ? 1 : 0), t("clip.percentile.told")),
-    clip.p_value !== null && fact("clip.p", figures(clip.p_value, 2), clip.p_value < 0.1 ? t("clip.p.told", { n: figures(1 / clip.p_value, 3) }) : t("clip.p.share", { n: percent(clip.p_value, 0) })),
+    fact("clip.percentile", percent(clip.percentile, clip.percentile > 0.99 && clip.percentile < 1 ? 1 : 0), t("clip.percentile.told")),
+    clip.p_value !== null && fact("clip.p", chance(clip.p_value), clip.p_value < 0.1 ? t("clip.p.told", { n: figures(1 / clip.p_value, 3) }) : t("clip.p.share", { n: percent(clip.p_value, 0) })),
   ];
   return el("dl", { class: "facts" }, found,
-    fact("clip.levels", t("clip.levels.near", { n: level(clip.near_level) }),
-      clip.far_level !== null && t("clip.levels.far", { n: level(clip.far_level), r: level(clip.ratio) })),
+    fact("clip.levels", t("clip.levels.near", { n: level(clip.near_level, "dB") }),
+      clip.far_level !== null && t("clip.levels.far", { n: level(clip.far_level, "dB"), r: level(clip.ratio, "dB") })),
     fact("clip.length", clip.seconds === null ? "–" : `${figures(clip.seconds)} s`, t("clip.arrived", { at: moment(clip.arrived) })));
 }
 
@@ -119,7 +118,8 @@ function sound(view, found) {
   view.keys.push(made.key);
   const hint = el("p", { class: "note clip-keys noprint" }, el("span", {}, hints(found.sounds.length)), keySwitch());
   made.box.append(hint);
-  fill(view.parts.sound, made.box, picture(found, made), found.cut > 0 && el("p", { class: "note" }, t("clip.cut", { n: figures(found.cut) })),
+  fill(view.parts.player, made.box);
+  fill(view.parts.sound, picture(found, made), found.cut > 0 && el("p", { class: "note" }, t("clip.cut", { n: figures(found.cut) })),
     found.missing && theirs("p", { class: "note" }, found.missing));
 }
 
@@ -168,7 +168,7 @@ function moves(found) {
 
 const percent = (share, digits = 1) =>
   new Intl.NumberFormat(language, { style: "percent", maximumFractionDigits: digits }).format(share);
-const signed = (value) => new Intl.NumberFormat(language, { signDisplay: "exceptZero", minimumFractionDigits: 1, maximumFractionDigits: 1 }).format(value);
+const signed = (value) => minus(new Intl.NumberFormat(language, { signDisplay: "exceptZero", minimumFractionDigits: 1, maximumFractionDigits: 1 }).format(value));
 
 function nearest(found) {
   if (!found.neighbours?.length) return null;

@@ -1,7 +1,7 @@
 // The clips of a machine as a table: what the timeline shows, to be read and reached one by one.
 import { get, of } from "./api.js";
 import { el, fill } from "./dom.js";
-import { level, moment, small } from "./shown.js";
+import { atTime, chance, level, onDay } from "./shown.js";
 import { chip, faultWord, verdictOf } from "./states.js";
 import { t } from "./words.js";
 
@@ -75,13 +75,16 @@ export class Clips {
   line(clip) {
     const p = clip.p_value;
     return el("tr", { class: verdictOf(clip) },
-      el("th", { scope: "row" }, el("a", { href: clipHash(this.one, clip.digest) }, moment(clip.at ?? clip.time ?? clip.arrived))),
+      el("th", { scope: "row" }, el("a", { href: clipHash(this.one, clip.digest) }, when(clip.at ?? clip.time ?? clip.arrived))),
       el("td", {}, chip(verdictOf(clip))),
-      el("td", { class: "n" }, p === null || p === undefined ? "–" : small(p)),
+      el("td", { class: "n" }, p === null || p === undefined ? "–" : chance(p)),
       el("td", { class: "n levels" }, level(clip.near_level, "dB")), el("td", { class: "n levels" }, level(clip.far_level, "dB")),
       el("td", { class: "remarks" }, remarks(clip)));
   }
 }
+
+// On a phone the day and the time are a line each.
+const when = (at) => [el("span", {}, onDay(at)), " ", el("span", {}, atTime(at))];
 
 function remarks(clip) {
   const label = clip.label === "fault" ? t("label.fault") : clip.label === "normal" ? (clip.learnt ? t("label.learnt") : t("label.normal")) : null;

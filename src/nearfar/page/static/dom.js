@@ -1,7 +1,8 @@
 // Elements without a library: el("p", { class: "note" }, "text", child, …). A text is never HTML.
 const SVG = new Set(["svg", "path", "g", "line", "rect", "circle", "text", "polyline", "use", "defs", "pattern", "clipPath"]);
 
-const there = (child) => child !== null && child !== undefined && child !== false;
+// Of `some.length && …` nothing is shown where there is none.
+const there = (child) => child !== null && child !== undefined && child !== false && child !== 0;
 
 export function el(tag, attributes = {}, ...children) {
   const made = attributes.svg || SVG.has(tag)

@@ -1,6 +1,6 @@
 // How the timeline is drawn: few SVG elements however many points there are, so that it is quick.
 import { el, fill } from "./dom.js";
-import { decades, limit, line, times } from "./scales.js";
+import { decades, limit, line, spanOf, times } from "./scales.js";
 import { day, small } from "./shown.js";
 import { alarmWord, shape } from "./states.js";
 import { t } from "./words.js";
@@ -9,6 +9,7 @@ export const MARGIN = { left: 50, right: 14 };
 const LANE = 20; // px of alarms, above
 const HEIGHT = { low: 190, high: 270 }; // px of p-values, on a phone and on a desk
 const STRIP = 14; // px of each strip below
+const DAY = 86400000; // ms
 const AXIS = 24; // px of times
 
 export function draw(chart) {
@@ -55,8 +56,9 @@ function grid({ chart, left, right, top, floor, bottom, y, most }) {
 // Alarms: a band over all for the eye, and above it a bar with its word and its own pattern.
 function alarms({ chart, left, right, floor }) {
   return el("g", { "clip-path": "url(#inside)" }, chart.data.alarms.map((alarm) => {
-    const from = chart.toX(Date.parse(alarm.since));
-    const to = Math.max(from + 3, chart.toX(alarm.cleared ? Date.parse(alarm.cleared) : Date.now()));
+    const [begin, end] = spanOf(alarm, lastOf(chart.data));
+    const from = chart.toX(begin);
+    const to = Math.max(from + 3, chart.toX(end));
     if (to < left || from > right) return null;
     const seen = Math.max(left, from);
     const room = Math.min(right, to) - seen;
@@ -137,8 +139,14 @@ function chosen({ chart, y, top, bottom, floor, most }) {
 
 // Alarms of which a part is seen.
 function within({ data, since, until }) {
-  return data.alarms.filter((one) => Date.parse(one.since) <= until && (!one.cleared || Date.parse(one.cleared) >= since));
+  return data.alarms.filter((one) => {
+    const [from, to] = spanOf(one, lastOf(data));
+    return from <= until && to >= since;
+  });
 }
+
+// Until when an alarm that stands is drawn: to now, or to the last clip where these are of another day.
+const lastOf = (data) => (data.last_ms && Date.now() - data.last_ms > DAY ? data.last_ms : Date.now());
 
 function legend(chart) {
   const { data } = chart;
@@ -160,10 +168,11 @@ function summary(chart) {
   });
   const { judged, anomalous } = total;
   if (!judged && !total.idle && !total.unjudged) return t("chart.none");
-  return t("chart.sum", {
-    n: judged, bad: anomalous, share: share(judged ? anomalous / judged : 0), rate: share(rate ?? 0), idle: total.idle,
-    not: total.unjudged, faults: total.faults, alarms: within(chart).length,
-  });
+  const rest = { idle: total.idle, unjudged: total.unjudged, faults: total.faults, alarms: within(chart).length };
+  return [
+    t("chart.sum", { n: judged, bad: anomalous, share: share(judged ? anomalous / judged : 0), rate: share(rate ?? 0) }),
+    ...Object.entries(rest).filter(([, n]) => n > 0).map(([name, n]) => ` · ${t(`chart.sum.${name}`, { n })}`),
+  ];
 }
 
 const share = (value) => `${small(100 * value)}\u202f%`;

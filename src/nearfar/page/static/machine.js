@@ -6,7 +6,7 @@ import { clipHash, Clips } from "./clips.js";
 import { dress, el, fill } from "./dom.js";
 import { keyOf, labelOf } from "./fleet.js";
 import { limit } from "./scales.js";
-import { ago, level, moment, number, percent, small } from "./shown.js";
+import { ago, chance, level, moment, number, percent, small } from "./shown.js";
 import { chip, faultWord, stateOf } from "./states.js";
 import { t } from "./words.js";
 
@@ -168,10 +168,11 @@ class MachineView {
     const bound = limit(rate, one.anomalous ? [one.p_value] : []);
     return el("dl", { class: "facts" },
       fact(t("m.heard"), one.heard ? ago(one.heard) : t("tiles.never"), one.heard && moment(one.heard)),
-      fact(t("m.p"), given(one.p_value) ? small(one.p_value) : "–", bound && t("m.p.rate", { rate: small(bound) })),
+      fact(t("m.p"), given(one.p_value) ? chance(one.p_value) : "–", bound && t("m.p.rate", { rate: small(bound) })),
       fact(t("m.levels"), `${given(one.near_level) ? number(one.near_level, 1) : "–"} · ${level(one.far_level, "dB")}`, given(one.ratio) && t("m.ratio", { ratio: level(one.ratio, "dB") })),
       fact(t("m.threshold"), given(one.threshold) ? number(one.threshold, 3) : "–", [rate && t("m.threshold.rate", { rate: percent(rate) }), " ", this.change(one)]),
-      fact(t("m.clips"), number(one.clips), one.detector && t("m.detector", { id: one.detector })));
+      one.clips ? fact(t("m.clips"), number(one.clips), one.detector && t("m.detector", { id: one.detector }))
+        : fact(t("m.detector.name"), el("code", {}, one.detector || "–")));
   }
 
   change(one) {

@@ -78,8 +78,9 @@ function tell(event, data) {
   if (event === "bulletin") take(data);
   if (event === "answered") toasts.get(data.id)?.remove();
   if (event === "about") shell.connection(null);
+  if (event === "full") shell.full();
   if (event === "lost") shell.connection(data.since);
-  if (event === "again") return void again(data);
+  if (event === "again" || event === "looked") return void again(data, event === "looked");
   for (const fn of heard.get(event) ?? []) fn(data);
 }
 
@@ -91,17 +92,17 @@ function take({ machine, events = [] }) {
 }
 
 // Nobody knows what was missed: all is asked for anew.
-async function again(data) {
+async function again(data, looked = false) {
   const was = about;
   about = shell.about = data.about;
   await fleet.again().catch(() => {});
   if (data.about.role !== was.role || data.about.can_setup !== was.can_setup) shell.draw();
-  shell.connection(null);
+  if (!looked) shell.connection(null);
   count();
   if (data.restarted) shell.say(t("again.restarted"));
   const told = heard.get("again");
   if (told?.size) for (const fn of told) fn(data);
-  else route();
+  else if (!looked) route();
 }
 
 // "#/c/pump/00/9f86?at=7" → the view "clip", and what it is asked.

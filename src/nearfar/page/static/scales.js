@@ -53,6 +53,13 @@ export function limit(rate, called) {
   return rate ? called.reduce((most, p) => (p > most ? p : most), rate) : null;
 }
 
+// Where an alarm is in a timeline, on the clock of its clips: that of recordings may be another.
+export function spanOf(alarm, now) {
+  const [from, to] = "from_ms" in alarm ? [alarm.from_ms, alarm.to_ms]
+    : [Date.parse(alarm.since), alarm.cleared ? Date.parse(alarm.cleared) : null];
+  return [from, Math.max(from, to ?? now)];
+}
+
 // Decades of p that a picture has upward: room for the threshold, and for the smallest p.
 export function decades(smallest, rate) {
   const highest = Math.max(-Math.log10(smallest ?? 1), -Math.log10(rate || 0.1));

@@ -78,6 +78,14 @@ export class Shell {
     document.title = alarms ? `▲ ${alarms} · nearfar` : "nearfar";
   }
 
+  // Too many listen: it is looked at now and then.
+  full() {
+    this.since = null;
+    this.state.className = "link looks";
+    write(this.state.firstChild, t("live.full"));
+    fill(document.getElementById("banner"), el("p", { class: "banner", role: "status" }, t("full.told")));
+  }
+
   connection(since) {
     this.since = since;
     const place = document.getElementById("banner");

@@ -17,19 +17,29 @@ function one(Kind, options) {
 const date = (options) => (at) => one(Intl.DateTimeFormat, options).format(typeof at === "string" ? new Date(at) : at);
 
 export const moment = date({ dateStyle: "medium", timeStyle: "medium" });
+export const onDay = date({ dateStyle: "medium" });
+export const atTime = date({ timeStyle: "medium" });
 export const clock = date({ hour: "2-digit", minute: "2-digit" });
 export const seconds = date({ hour: "2-digit", minute: "2-digit", second: "2-digit" });
 export const day = date({ day: "numeric", month: "short" });
 export const month = date({ month: "short", year: "numeric" });
 export const weekday = date({ weekday: "short", day: "numeric", month: "short" });
 
+// A hyphen is no minus.
+export const minus = (text) => text.replace("-", "−");
+
 export function number(value, digits = 0) {
-  return one(Intl.NumberFormat, { minimumFractionDigits: digits, maximumFractionDigits: digits }).format(value);
+  return minus(one(Intl.NumberFormat, { minimumFractionDigits: digits, maximumFractionDigits: digits }).format(value));
 }
 
-// A p-value, a rate: two digits that count.
+// A rate, a mark of an axis: two digits that count, at most.
 export function small(value) {
   return one(Intl.NumberFormat, { maximumSignificantDigits: 2 }).format(value);
+}
+
+// A p-value: two digits that count, always, so that a column of them is read at a glance.
+export function chance(value) {
+  return one(Intl.NumberFormat, { minimumSignificantDigits: 2, maximumSignificantDigits: 2 }).format(value);
 }
 
 export function percent(value) {

@@ -1,10 +1,12 @@
 // The last day of a machine on its tile, where there are few machines: the same picture in small.
 import { get, of } from "./api.js";
 import { el, fill } from "./dom.js";
-import { decades, limit, line } from "./scales.js";
+import { decades, limit, line, spanOf } from "./scales.js";
+import { day } from "./shown.js";
 import { t } from "./words.js";
 
 const DAY = 86400000;
+const REST = 0.02; // of a day that is free at its right
 const RESTED = 10000; // ms before it is fetched anew
 const SIZE = { width: 320, height: 46 };
 const POINTS = 160;
@@ -24,9 +26,18 @@ export class Spark {
       return;
     }
     this.asked = now;
-    const span = { since: new Date(now - DAY).toISOString(), until: new Date(now).toISOString(), points: POINTS };
-    const data = await get(of(this.one, "/timeline", span)).catch(() => null);
-    if (data && !this.signal.aborted) fill(this.place, picture(data, now));
+    const last = await this.day(now);
+    // Recordings of another day: the last day that there is.
+    const old = last && !last.points.at.length && last.last_ms !== null;
+    const until = old ? last.last_ms + DAY * REST : now;
+    const data = old ? await this.day(until) : last;
+    if (!data || this.signal.aborted) return;
+    fill(this.place, picture(data, until), old && el("span", { class: "note" }, day(last.last_ms)));
+  }
+
+  day(until) {
+    const span = { since: new Date(until - DAY).toISOString(), until: new Date(until).toISOString(), points: POINTS };
+    return get(of(this.one, "/timeline", span)).catch(() => null);
   }
 }
 
@@ -47,8 +58,8 @@ function picture({ points, rate, alarms }, now) {
     else fine += `M${here} ${up}h.01`;
   });
   const bands = alarms.map((alarm) => {
-    const from = Math.max(2, x(Date.parse(alarm.since)));
-    const to = Math.min(SIZE.width, x(alarm.cleared ? Date.parse(alarm.cleared) : now));
+    const [begin, end] = spanOf(alarm, now);
+    const [from, to] = [Math.max(2, x(begin)), Math.min(SIZE.width, x(end))];
     return to > from && el("rect", { class: "band", x: from, y: 0, width: to - from, height: SIZE.height });
   });
   const least = limit(rate, points.p.filter((p, i) => points.anomalous[i] === points.judged[i] && p !== null));

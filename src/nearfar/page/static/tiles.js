@@ -3,11 +3,12 @@ import { waitingAlarms } from "./alarms.js";
 import { el, fill, write } from "./dom.js";
 import { keyOf, labelOf, machineHash, waits } from "./fleet.js";
 import { limit } from "./scales.js";
-import { ago, small, sorter } from "./shown.js";
+import { ago, chance, small, sorter } from "./shown.js";
 import { alarmWord, chip, faultWord, rank, stateOf } from "./states.js";
 import { t } from "./words.js";
 
 const DENSE = 24; // machines from which tiles are small
+const ROOMY = 3; // machines up to which each has a row of its own
 const FEW = 12; // machines up to which each shows its last day
 const DECADES = 4; // of p that a bar shows: from 1 to 0.0001
 const AGES = 10000; // ms between looks at the clock
@@ -45,7 +46,7 @@ class Tiles {
       el("h1", { class: "unseen" }, t("machines")),
       this.alarms.place,
       el("section", { "aria-label": t("machines") },
-        el("div", { class: "row tools noprint" }, this.find, el("label", { class: "check" }, this.needs, this.needsWord)),
+        this.tools = el("div", { class: "row tools noprint" }, this.find, el("label", { class: "check" }, this.needs, this.needsWord)),
         this.list, this.none));
     this.redraw();
   }
@@ -56,6 +57,8 @@ class Tiles {
     const needing = machines.filter((one) => needsPerson(one)).length;
     write(this.needsWord, t("tiles.needs", { n: needing }));
     this.list.classList.toggle("dense", machines.length >= DENSE);
+    this.list.classList.toggle("roomy", machines.length <= ROOMY);
+    this.tools.hidden = machines.length <= ROOMY;
     const wanted = this.find.value.trim().toLocaleLowerCase();
     const compare = sorter();
     const shown = machines
@@ -135,8 +138,8 @@ function bar(one) {
   if (one.p_value === null || one.p_value === undefined) return null;
   const rate = limit(one.threshold_p, one.anomalous ? [one.p_value] : []);
   return el("span", { class: "p" },
-    el("span", { class: `bar${one.anomalous ? " over" : ""}`, role: "img", "aria-label": rate ? t("tiles.bar", { p: small(one.p_value), rate: small(rate) }) : t("tiles.p", { p: small(one.p_value) }) },
+    el("span", { class: `bar${one.anomalous ? " over" : ""}`, role: "img", "aria-label": rate ? t("tiles.bar", { p: chance(one.p_value), rate: small(rate) }) : t("tiles.p", { p: chance(one.p_value) }) },
       el("i", { style: { width: `${100 * Math.max(0.02, share(one.p_value))}%` } }),
       rate && el("b", { style: { left: `${100 * share(rate)}%` } })),
-    el("span", { class: "value", "aria-hidden": "true" }, t("tiles.p", { p: small(one.p_value) })));
+    el("span", { class: "value", "aria-hidden": "true" }, t("tiles.p", { p: chance(one.p_value) })));
 }
