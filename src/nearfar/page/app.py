@@ -92,6 +92,7 @@ def make_app(desk: Desk) -> FastAPI:
 
 def _guard(app: FastAPI, desk: Desk) -> None:
     """What is added last stands first: a request comes through these from the bottom up."""
+    app.add_middleware(WholeNames)
     app.add_middleware(Fresh)
     app.add_middleware(Squeeze)
     app.add_middleware(Peek)
