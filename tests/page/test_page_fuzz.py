@@ -39,10 +39,10 @@ def known_of(base, folder):
     return described, known
 
 
-def run(port, folder, count):
+def run(port, folder, count, least=0.05):
     seen = Fuzz(SEED, port, *known_of(f"http://127.0.0.1:{port}", folder)).run(count)
     # Else the requests would be so bad that nothing was asked.
-    assert seen.get(200, 0) > count / 20, seen
+    assert seen.get(200, 0) >= least * count, seen
     assert len(seen) > 5, seen
     print(seen)
     return seen
@@ -54,7 +54,7 @@ def test_a_few_where_there_is_no_detector_yet(monkeypatch, tmp_path, caplog, cap
         monkeypatch.setattr(module, name, 0.1)
     write_new(tmp_path / "hall", "1.wav", 1)
     with served(routes=False) as page:
-        run(page.port, tmp_path, 200)
+        run(page.port, tmp_path, 200, least=0.02)  # nearly all else needs one
         assert page.get("/healthz").status_code == 200
     assert "Traceback" not in capfd.readouterr().err + caplog.text
     assert "fault of the program" not in caplog.text
