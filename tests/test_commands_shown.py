@@ -24,11 +24,13 @@ NOT_RUN = {
     r"make (?!demo)": "a target of the Makefile; CI runs test, test-all, check and site",
     r"nearfar reproduce (?!.*--dry-run)": "hours; its dry run is, and all of it in tests/reproduce",
     r"nearfar watch (?!.*--(explain-alarm|example|once))": "endless; test_plant_walk.py walks one",
+    r"nearfar serve ": "endless; test_serve.py asks one",
     r"make demo": "test_demo.py, with the program in place of its nearfar",
 }
 # What is made smaller, for time, or does not depend on the processor: the command is the same.
 SMALLER = {
     "--preset small": "--preset mini",
+    "simulate pump/ --preset wear": "simulate pump/ --preset mini",
     "--precision bf16": "--precision fp32",
     "layer=10": "layer=2",
     "--exclude fan,valve": "--exclude fan",
@@ -40,8 +42,9 @@ PROVOKED = {  # pages whose commands go wrong on purpose
     "errors.md": "run by tools.messages, and held to it by test_errors_page.py",
     "faq.md": "copied from errors.md, and held to it by test_site.py",
 }
-# Run in their order, in worlds of their own, by test_walks.py and test_plant_walk.py.
-WALKS = ("day.md", "week.md", "plant.md")
+# Run in their order, in worlds of their own, by test_walks.py, test_plant_walk.py and
+# test_page_walk.py, which has the README's page too.
+WALKS = ("day.md", "week.md", "plant.md", "page.md")
 # A command that may find something, and then says so by its code.
 FINDS = {"check": {1}, "score": {1, 3}, "timeline": {1, 3}}
 PROGRAM = get_command(app)
