@@ -65,13 +65,13 @@ def test_a_walk_from_a_folder_to_a_detector_over_the_wire(tmp_path):
         assert any("at least 99 normal clips, there are 30" in p for p in state["problems"])
         with client.stream("GET", "/api/events") as events:
             lines = events.iter_lines()
-            assert next(lines) == ": listening"
+            assert next(lines) == "event: now"
             asked_for = {"machine": "pump", "false_alarm_rate": 0.1, "who": "Ada"}
             assert client.post("/api/setup/fit", json=asked_for).status_code == 202
             stages = []
             for line in lines:
                 if line.startswith("data: "):
-                    stages.append(json.loads(line.removeprefix("data: "))["stage"])
+                    stages.append(json.loads(line.removeprefix("data: ")).get("stage"))
                     if stages[-1] in ("fitted", "failed"):
                         break
         assert stages[-1] == "fitted"

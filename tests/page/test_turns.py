@@ -71,3 +71,39 @@ def test_an_error_is_the_askers_and_the_lane_goes_on():
         turns.close()
 
     asyncio.run(run())
+
+
+def test_what_comes_in_waits_for_the_watch_but_not_without_end(monkeypatch):
+    monkeypatch.setattr(module, "PAUSE", 0.02)
+    asked = []
+
+    async def run(turns):
+        await turns.pause()
+        turns.close()
+        return len(asked)
+
+    assert asyncio.run(run(Turns(lambda: len(asked) < 4 and not asked.append(1)))) == 4
+    asyncio.run(run(Turns(lambda: True)))
+
+
+def test_what_is_long_ends_with_the_page():
+    """A request of two hundred recordings is no reason to wait for its last."""
+
+    async def run():
+        turns, begun, done = Turns(lambda: False), threading.Event(), []
+
+        def long():
+            while len(done) < 10**6:
+                begun.set()
+                turns.let()
+                done.append(1)
+
+        asked = asyncio.create_task(turns.run("uploads", long))
+        while not begun.is_set():
+            await asyncio.sleep(0)
+        turns.close()
+        with pytest.raises(Refusal, match="being closed"):
+            await asked
+        assert len(done) < 10**6
+
+    asyncio.run(run())

@@ -35,11 +35,11 @@ def test_bit_by_bit_what_a_watch_says_of_it(detector, tmp_path):
     assert row == wanted.as_dict() | {"clip": "7.wav", "path": "7.wav"}
 
 
-def test_the_watch_may_go_between_two(detector, tmp_path):
+def test_the_watch_may_go_between_two_and_before_one_is_judged(detector, tmp_path):
     path, let = tmp_path / "0", []
     path.write_bytes(bombs.wav(sound(7)))
     score(detector, *[Upload(f"{n}.wav", path) for n in range(3)], let=lambda: let.append(1))
-    assert let == [1, 1]
+    assert len(let) == 2 + 3
 
 
 def test_a_dcase_name_says_what_it_says():

@@ -1,6 +1,7 @@
 """What is sent is written as it comes, under names of ours, and is gone whatever happens."""
 
 import asyncio
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -9,6 +10,7 @@ from starlette.requests import Request
 from nearfar.errors import StorageError
 from nearfar.page import uploads
 from nearfar.page.refusal import Refusal
+from nearfar.page.turns import Turns
 from nearfar.page.uploads import label, received
 from nearfar.page.workroom import Workroom
 
@@ -44,7 +46,9 @@ def asked(room, pieces, kind=MULTIPART, query=b"", limit=1_000_000, goes=False, 
     head = [(b"content-type", kind.encode("latin-1"))]
     head += [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
     scope = {"type": "http", "method": "POST", "query_string": query, "headers": head}
-    desk = SimpleNamespace(room=room, settings=SimpleNamespace(upload_limit=limit))
+    desk = SimpleNamespace(
+        room=room, settings=SimpleNamespace(upload_limit=limit), turns=Turns(lambda: False)
+    )
 
     async def run():
         async with received(Request(scope, receive), desk) as found:
@@ -129,7 +133,7 @@ def test_other_content_is_refused_with_the_way_out(room, kind):
 
 
 def test_multipart_without_a_boundary(room):
-    refused(room, [b"abc"], "without a boundary", 422, kind="multipart/form-data")
+    refused(room, [b"abc"], "with a boundary", 422, kind="multipart/form-data")
     refused(room, [b"abc"], "boundary|cannot be read", 422, kind=MULTIPART + "x" * 5000)
 
 
@@ -162,7 +166,7 @@ def test_a_full_disk_is_told(room, monkeypatch):
         def close(self):
             pass
 
-    monkeypatch.setattr(uploads._UploadFiles, "_file", lambda self, number: Full())
+    monkeypatch.setattr(Path, "open", lambda self, mode: Full())
     with pytest.raises(StorageError, match="No space left"):
         asked(room, [b"abc"], "audio/wav")
     assert room._taken == 0

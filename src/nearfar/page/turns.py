@@ -14,6 +14,7 @@ T = TypeVar("T")
 Lane = Literal["people", "uploads"]  # a thread each: a click need not wait for fifty uploads
 WAITING = {"people": 32, "uploads": 128}  # at once; one more is told to come again
 LET = 5.0  # s that the watch is let go first; one that is never idle must not stop people
+PAUSE = 0.5  # s that a body which comes lets it go first
 LOOK = 0.002  # s
 
 
@@ -35,6 +36,7 @@ class Turns:
             lane: ThreadPoolExecutor(1, thread_name_prefix=f"nearfar {lane}") for lane in WAITING
         }
         self._waiting = dict.fromkeys(WAITING, 0)
+        self._is_closed = False
 
     async def run(self, lane: Lane, work: Callable[[], T]) -> T:
         """What `work` gives, computed in a thread of its lane.
@@ -57,12 +59,25 @@ class Turns:
         return work()
 
     def let(self) -> None:
-        """Let the watch go first; what is long calls it between its parts."""
+        """Let the watch go first; what is long calls it between its parts.
+
+        Raises:
+            Refusal: the page ends, so nobody waits for the rest.
+        """
         until = time.monotonic() + LET
         while self._busy() and time.monotonic() < until:
             time.sleep(LOOK)
+        if self._is_closed:
+            raise Refusal(503, "the page is being closed; try again when it is back")
+
+    async def pause(self) -> None:
+        """The same in the event loop: what comes in waits while the watch hears a clip."""
+        until = time.monotonic() + PAUSE
+        while self._busy() and time.monotonic() < until:
+            await asyncio.sleep(LOOK)
 
     def close(self) -> None:
-        """Begin nothing more."""
+        """Begin nothing more, and end what is long at its next part."""
+        self._is_closed = True
         for pool in self._pools.values():
             pool.shutdown(wait=False, cancel_futures=True)

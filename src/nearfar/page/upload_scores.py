@@ -74,7 +74,8 @@ def scored(
         detector: that knows the machine and section.
         key: machine and section.
         uploads: what was sent.
-        let: called between two of them, to let others go first.
+        let: called between two of them, and between reading and judging one, to let others go
+            first.
         skip_bad: go on where one cannot be used.
         explain: say why, too.
 
@@ -89,7 +90,7 @@ def scored(
     sent = [Sent.of(upload, key) for upload in uploads]
     found: list[Verdict | AudioError] = []
     for one in sent:
-        found.append(_verdict(detector, one))
+        found.append(_verdict(detector, one, let))
         if len(found) < len(sent):
             let()
     faults = [one for one in found if isinstance(one, AudioError)]
@@ -106,11 +107,12 @@ def scored(
     return answer
 
 
-def _verdict(detector: Detector, one: Sent) -> Verdict | AudioError:
+def _verdict(detector: Detector, one: Sent, let: Callable[[], None]) -> Verdict | AudioError:
     try:
         check_size(one.clip)
         audio, recorded = one.clip.read_recorded(detector.order)
         ready = check(audio, name=one.clip.name, channels=detector.system.needs)
+        let()
         seen = look(ready, recorded, two_files=one.clip.far is not None)
         return replace(detector.judge_audio(one.clip, ready, seen), clip=one.told)
     except AudioError as error:

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
-from starlette.requests import ClientDisconnect
 
 from nearfar.errors import NearfarError
 from nearfar.page.asked import AtDesk
 from nearfar.page.first_look import Wish
 from nearfar.page.guard.visitor import Operator, Reader, Visitor
+from nearfar.page.multipart import blocks
 from nearfar.page.refusal import Refusal
 from nearfar.page.replies import as_json
 from nearfar.page.sent_parts import SentParts
@@ -22,7 +22,6 @@ from nearfar.page.setting_up import Setup
 from nearfar.text import counted, figure
 
 router = APIRouter(tags=["setup"])
-BLOCK = 1 << 20  # bytes that are written at once
 Who = Annotated[str, Query(max_length=80, description="Who does it, as they call themselves.")]
 
 
@@ -90,7 +89,7 @@ async def send(
             found.receiving(coming) as folder,
             SentParts(folder, request.headers.get("content-type", ""), most) as parts,
         ):
-            async for block in _blocks(request):
+            async for block in blocks(request):
                 await run_in_threadpool(parts.feed, block)
             parts.end()
         told.append(f"{counted(parts.stored, 'recording')}")
@@ -148,22 +147,3 @@ def _done(found: Setup, visitor: Visitor, verb: str, about: str, who: str) -> It
         found.news.deed(visitor, verb, about, who, f"refused: {error}")
         raise
     found.news.deed(visitor, verb, "; ".join(told) or about, who, "done")
-
-
-async def _blocks(request: Request) -> AsyncIterator[bytes]:
-    """The body in blocks that are worth a way to the disk.
-
-    Raises:
-        Refusal: the other end went away.
-    """
-    block = bytearray()
-    try:
-        async for data in request.stream():
-            block += data
-            if len(block) >= BLOCK:
-                yield bytes(block)
-                block.clear()
-    except ClientDisconnect:
-        raise Refusal(422, "the request ends half-way; send it again") from None
-    if block:
-        yield bytes(block)
