@@ -1,10 +1,11 @@
 """One connection: what is no HTTP, comes too slowly, is too large or one too many."""
 
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 
 import pytest
 
+import page_server
 from conftest import PATIENCE
 from nearfar.page.guard import wire
 from page_server import parted, served, whole
@@ -136,3 +137,20 @@ def test_the_server_ends_beside_what_is_no_http():
         half = page.line(b"GET / HTTP/1.1\r\n")
     with there, half:
         assert whole(half) == b""
+
+
+def test_a_body_in_crumbs_is_refused_before_it_costs_hours(page):
+    """Each chunk takes some time in which nobody else is answered, however little is in it."""
+    head = (f"POST /api/machines/a/score HTTP/1.1\r\nHost: 127.0.0.1:{page.port}\r\n"
+            "Transfer-Encoding: chunked\r\n\r\n").encode()  # fmt: skip
+    with page.line(head) as there:
+        begun = len(page_server.ARRIVED)
+        with suppress(OSError):
+            for _ in range(100):
+                there.sendall(b"1\r\na\r\n" * 10_000)
+        answer = whole(there)
+    assert not answer or (answer.startswith(b"HTTP/1.1 400") and b"of a few bytes" in answer)
+    assert sum(page_server.ARRIVED[begun:]) < 100_000
+    larger = b"".join(b"%x\r\n%s\r\n" % (1024, b"a" * 1024) for _ in range(200))
+    with page.line(head + larger + b"0\r\n\r\n") as there:
+        assert there.recv(100).startswith(b"HTTP/1.1 200")

@@ -21,6 +21,10 @@ HEAD = 10.0  # s from the first byte of a request to the end of its head
 CONNECTIONS = 400  # at once, listeners to events among them; one more is told so
 MOST = 600  # at once; one more is cut off
 LARGEST = 16_384  # bytes of a head
+# Each chunk of a body costs some 25 µs, in which nobody else is answered: with one byte in each the
+# largest upload would take hours of that.
+CRUMBS = 256  # bytes of body that a line break of the chunks must bring on average
+CHECKED = 4096  # bytes of it that are counted; who sends less at once is slow anyhow
 
 
 class Wire(H11Protocol):
@@ -48,6 +52,10 @@ class Wire(H11Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Something came."""
+        if self._is_crumbs(data):
+            self._refuse(400, f"chunks of a few bytes; send {CRUMBS * 4} or more in each")
+            self._give_up()
+            return
         super().data_received(data)
         # A head is not whole yet, or what is left of a body that was answered already.
         answered = self.conn.our_state in (h11.DONE, h11.MUST_CLOSE)
@@ -57,6 +65,12 @@ class Wire(H11Protocol):
             self._watch()
         else:
             self._unwatch()
+
+    def _is_crumbs(self, data: bytes) -> bool:
+        if len(data) < CHECKED or self.conn.their_state is not h11.SEND_BODY:
+            return False
+        is_chunked = any(name == b"transfer-encoding" for name, _ in self.headers)
+        return is_chunked and data.count(b"\r\n") * CRUMBS > len(data)
 
     def _watch(self) -> None:
         if self._timer is None:
@@ -85,6 +99,9 @@ class Wire(H11Protocol):
         else:
             line = f"no HTTP/1.1: {error}"
         self._refuse(status if status in (400, 431) else 400, line)
+        self._give_up()
+
+    def _give_up(self) -> None:
         if self.cycle is not None:  # who was being answered is not any more
             self.cycle.disconnected = True
             self.cycle.message_event.set()
