@@ -5,9 +5,15 @@ import { moment } from "./shown.js";
 import { t } from "./words.js";
 
 const AT_ONCE = 50;
+const VERBS = {
+  "acknowledge": () => t("audit.acknowledge"), "shelve": () => t("audit.shelve"), "unshelve": () => t("audit.unshelve"), "note": () => t("audit.note"),
+  "call normal": () => t("audit.normal"), "call a fault": () => t("audit.fault"), "take back": () => t("audit.back"),
+  "draw thresholds": () => t("audit.threshold"), "send": () => t("audit.send"), "remove": () => t("audit.remove"), "use": () => t("audit.use"), "fit": () => t("audit.fit"),
+};
 
 export async function show(place, asked, page) {
   const body = el("tbody", {});
+  const table = el("div", { class: "scroll" });
   const none = el("p", { class: "note", role: "status" });
   const older = el("button", { class: "plain noprint", hidden: true }, t("audit.older"));
   let next = null;
@@ -18,6 +24,7 @@ export async function show(place, asked, page) {
     const lines = found.rows.map(line);
     if (before) body.append(...lines);
     else fill(body, lines);
+    table.hidden = !body.children.length;
     fill(none, body.children.length ? "" : t("audit.none"));
   };
   older.addEventListener("click", () => more(next).catch((error) => page.say(error.message || t("lost.now"), "bad")));
@@ -25,16 +32,17 @@ export async function show(place, asked, page) {
   page.on("again", () => more().catch(() => {}));
   const head = (word) => el("th", { scope: "col" }, word);
   fill(place, el("div", { class: "wide-view" }, el("h1", {}, t("audit")), el("p", { class: "note" }, t("audit.lead")),
-    el("div", { class: "scroll" }, el("table", { class: "audit" },
+    fill(table, el("table", { class: "audit" },
       el("thead", {}, el("tr", {}, head(t("audit.when")), head(t("audit.who")), head(t("audit.verb")), head(t("audit.about")), head(t("audit.outcome")))), body)),
     none, older));
 }
 
 function line(row) {
-  const refused = row.outcome.startsWith("refused");
+  const [, refused] = /^refused: (.*)$/s.exec(row.outcome) ?? [];
   return el("tr", {}, el("th", { scope: "row", class: "when" }, moment(row.at)),
     el("td", { class: "who" }, row.who ? el("bdi", {}, row.who) : el("span", { class: "note" }, t("audit.nobody")),
       el("small", {}, t("audit.from", { role: row.role, address: row.address }))),
-    el("td", { lang: "en" }, row.verb), el("td", { class: "about", lang: "en" }, row.about),
-    el("td", { class: refused ? "refused" : "" }, row.outcome || t("audit.running")));
+    el("td", {}, VERBS[row.verb]?.() ?? el("span", { lang: "en" }, row.verb)), el("td", { class: "about", lang: "en" }, row.about),
+    el("td", { class: refused ? "refused" : "" }, refused ? [t("audit.refused"), " ", el("span", { lang: "en" }, refused)]
+      : row.outcome === "done" ? t("audit.done") : row.outcome || t("audit.running")));
 }

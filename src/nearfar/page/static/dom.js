@@ -14,12 +14,12 @@ export function el(tag, attributes = {}, ...children) {
     else if (name === "style") Object.entries(value).forEach(([k, v]) => made.style.setProperty(k, v));
     else made.setAttribute(name, value === true ? "" : value);
   }
-  made.append(...children.flat().filter(there));
+  made.append(...children.flat(Infinity).filter(there));
   return made;
 }
 
 export function fill(place, ...children) {
-  place.replaceChildren(...children.flat().filter(there));
+  place.replaceChildren(...children.flat(Infinity).filter(there));
   return place;
 }
 

@@ -9,6 +9,7 @@ import { language, t } from "./words.js";
 const FEWEST = 99; // clips, so that 1 in 100 can be told
 const RATES = [0.001, 0.005, 0.01, 0.02, 0.05, 0.1];
 const POLL = 1000; // ms between questions how far the fit is
+const FLAG = /(^|\s|\()--?[a-z]/; // of a command
 const STEPS = ["record", "choose", "found", "fit"];
 
 export async function show(place, asked, page) {
@@ -130,7 +131,7 @@ class Setup {
     const drop = el("div", {
       class: "setup-drop", ondragover: (event) => { event.preventDefault(); drop.classList.add("over"); },
       ondragleave: () => drop.classList.remove("over"), ondrop: (event) => this.dropped(event, drop),
-    }, el("p", {}, t("setup.drop")),
+    }, el("p", { class: "for-mouse" }, t("setup.drop")),
       el("div", { class: "row" }, el("button", { type: "button", class: word === "now" && this.at === "choose" ? "primary" : "", disabled: this.reader, onclick: () => folder.click() }, t("setup.folder")),
         el("button", { type: "button", disabled: this.reader, onclick: () => files.click() }, t("setup.files"))), folder, files);
     return [drop, this.offered(), this.state.recordings > 0 && this.sent()];
@@ -231,8 +232,26 @@ class Setup {
     const fact = (value, key) => el("div", {}, el("dt", {}, t(key)), el("dd", {}, value));
     const facts = el("dl", { class: "facts" }, fact(figures(recordings, 9), "setup.recordings"), seconds > 0 && fact(figures(seconds / 60, 3), "setup.minutes"));
     const few = recordings < FEWEST && el("p", { class: "banner" }, t("setup.few", { n: figures(recordings, 9), all: FEWEST }));
-    return [facts, few, looks && this.running("setup.checking"), table(t("setup.problems"), problems), table(t("setup.suspects"), suspects, t("setup.suspects.told")),
+    const others = problems.filter((line) => !suspects.some((one) => line.includes(one.says)));
+    return [facts, few, looks && this.running("setup.checking"), table(t("setup.problems"), others.map((line) => this.problem(line))),
+      table(t("setup.suspects"), byClip(suspects).map(([clip, why]) => [clip, why.map((line) => this.ways(line))]), t("setup.suspects.told")),
       this.at === "found" && !looks && this.form()];
+  }
+
+  // [what it is of, why] of a line of the server.
+  problem(line) {
+    const [, out, of_, why] = /^(left out: )?([^:]*): (.*)$/s.exec(line) ?? [null, "", "", line];
+    return [[of_, out && el("small", {}, ` ${t("setup.out")}`)], this.ways(why)];
+  }
+
+  // A line whose ways out are said as the command line has them: those that are on this page lead to them.
+  ways(line) {
+    const parts = line.split(/(; |, or )/);
+    const far = parts.some((part) => /--(channel-order|near|far)\b/.test(part));
+    let said = "";
+    for (let n = 0; n < parts.length; n += 2) if (!FLAG.test(parts[n])) said += (said && parts[n - 1]) + parts[n];
+    const to = (name, word) => el("button", { type: "button", class: "link-like", onclick: () => this.root.querySelector(`[name=${name}]`)?.focus() }, word);
+    return el("p", {}, theirs("span", {}, said || line), line.includes("--exclude-suspects") && [" ", to("exclude", t("setup.exclude"))], far && [" ", to("far", t("setup.far"))]);
   }
 
   // How far what runs is; its own words beside it.
@@ -254,8 +273,8 @@ class Setup {
       fill(told, t("setup.rate.means", { n: figures(1000 * typed.rate), s: figures(length, 2), day: figures((86400 / length) * typed.rate, 2) }));
     };
     words();
-    const exclude = el("input", { type: "checkbox", checked: typed.exclude, onchange: () => { typed.exclude = exclude.checked; } });
-    const far = el("input", { type: "checkbox", checked: typed.far, onchange: () => { typed.far = far.checked; this.look(); } });
+    const exclude = el("input", { type: "checkbox", name: "exclude", checked: typed.exclude, onchange: () => { typed.exclude = exclude.checked; } });
+    const far = el("input", { type: "checkbox", name: "far", checked: typed.far, onchange: () => { typed.far = far.checked; this.look(); } });
     const begin = el("button", { class: "primary", disabled: this.reader || !state.recordings || (state.checked && !state.can_fit) }, t("setup.begin"));
     return el("form", { class: "setup-form", onsubmit: (event) => { event.preventDefault(); this.begin(begin, new FormData(event.target)); } },
       field(t("setup.machine"), machine, t("setup.machine.told")), field(t("setup.rate"), rate), told,
@@ -312,11 +331,19 @@ class Setup {
   }
 }
 
+// [clip, [why, …]] of what stands out, a clip once.
+function byClip(suspects) {
+  const found = new Map();
+  for (const { clip, value, says } of suspects) found.set(clip, [...(found.get(clip) ?? []), [value, says].filter(Boolean).join(" · ")]);
+  return [...found];
+}
+
+// Lines are [of what, why], or the server's own with a colon between.
 function table(title, lines, told = "") {
   if (!lines?.length) return null;
   const row = (line) => {
-    const parts = typeof line === "string" ? line.split(/: (.*)/s) : [line.clip, [line.value, line.says].filter(Boolean).join(" · ")];
-    return el("tr", {}, el("td", { class: "name" }, parts[0]), theirs("td", {}, parts[1] ?? ""));
+    const [of_, why] = typeof line === "string" ? line.split(/: (.*)/s) : line;
+    return el("tr", {}, el("td", { class: "name" }, of_), typeof line === "string" ? theirs("td", {}, why ?? "") : el("td", {}, why));
   };
   return el("details", { open: lines.length <= 8 }, el("summary", {}, `${title} (${figures(lines.length, 9)})`), told && el("p", { class: "note" }, told),
     el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": title }, el("table", {}, el("thead", {}, el("tr", {}, el("th", {}, t("setup.file")), el("th", {}, t("setup.why")))), el("tbody", {}, lines.map(row)))));

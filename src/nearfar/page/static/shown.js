@@ -26,7 +26,7 @@ export const month = date({ month: "short", year: "numeric" });
 export const weekday = date({ weekday: "short", day: "numeric", month: "short" });
 
 // A hyphen is no minus.
-export const minus = (text) => text.replace("-", "−");
+export const minus = (text) => text.replaceAll("-", "−");
 
 export function number(value, digits = 0) {
   return minus(one(Intl.NumberFormat, { minimumFractionDigits: digits, maximumFractionDigits: digits }).format(value));
