@@ -113,7 +113,7 @@ def hear(tab: Page, here: Path) -> None:
     """Two healthy days and the bearing's last hours, named as if they ended now."""
     tab.wait_for_selector(".tile")
     found = sorted((here / "pump" / "watched").glob("*.wav"))
-    taken = [path for path in found if "20260308" <= path.name[:8]][:60] + found[-6:]
+    taken = [path for path in found if path.name[:8] >= "20260308"][:60] + found[-6:]
     end = datetime.now().replace(minute=0, second=0)
     for number, path in enumerate(taken):
         at = end - timedelta(hours=len(taken) - 1 - number)
@@ -146,7 +146,9 @@ def keep(tab: Page, path: Path, height: int) -> None:
     tab.wait_for_timeout(300)
     tab.screenshot(path=str(path))
     with Image.open(path) as drawn:
-        packed = drawn.convert("RGB").quantize(COLOURS, Image.Quantize.FASTOCTREE, 2, dither=Image.Dither.NONE)
+        packed = drawn.convert("RGB").quantize(
+            COLOURS, Image.Quantize.FASTOCTREE, 2, dither=Image.Dither.NONE
+        )
     if path.stat().st_size > LARGEST:
         packed.save(path, optimize=True)
     tab.set_viewport_size(before)
