@@ -50,10 +50,11 @@ class Fuzz:
         port: where they go.
         described: what /api/openapi.json says.
         known: name of a path's part, or of a query → values that there are.
+        reader: token of somebody who may look alone, sent with each request.
     """
 
-    def __init__(self, seed, port, described, known):
-        self.draw = random.Random(seed)
+    def __init__(self, seed, port, described, known, reader=None):
+        self.draw, self.reader = random.Random(seed), reader
         self.port, self.known = port, known
         self.schemas = described.get("components", {}).get("schemas", {})
         self.asked = [
@@ -158,6 +159,8 @@ class Fuzz:
             else:
                 lie = self.draw.choice([-1, 1, 10**10]) if self.draw.random() < 0.03 else 0
                 lines.append(("Content-Length", str(max(0, len(body) + lie))))
+        if self.reader:
+            lines.append(("Authorization", f"Bearer {self.reader}"))
         while self.draw.random() < 0.3:
             lines.append((self.draw.choice(HEADERS), self.draw.choice(SAID + ODD)))
         lines.append(("Connection", "close"))
@@ -178,6 +181,9 @@ class Fuzz:
             request, waits = self.request()
             answer = asked(self.port, request, waits)
             status = checked(answer, request) if waits else None
+            if self.reader and status and status < 400:
+                told = f"{request[:300]!r} → {answer[:300]!r}"
+                assert request.startswith((b"GET ", b"HEAD ")) or b"/session" in request, told
             seen[status] = seen.get(status, 0) + 1
         return seen
 

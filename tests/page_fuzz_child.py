@@ -1,6 +1,6 @@
 """A watch with a page in a process of its own, which writes down what files it opens.
 
-Arguments: the detector, a folder for its history and sound, and the file for what it opened.
+Arguments: watch, reader or setup, the detector, a folder for its history and sound, and the file for what it opened.
 """
 
 import json
@@ -8,6 +8,7 @@ import logging
 import mimetypes
 import sys
 import threading
+from contextlib import contextmanager
 from pathlib import Path
 
 from conftest import PATIENCE
@@ -16,6 +17,8 @@ from nearfar.page.desk import Desk
 from nearfar.page.guard import bodies, gate, wire
 from nearfar.page.serving import PageOutput
 from nearfar.service.plant import HistorySettings, PageSettings
+from page_server import READERS, token_file
+from setups import a_setup
 from watches import GivenSource, Running, incoming, plant_of, write_new
 
 TOLD = (
@@ -39,14 +42,28 @@ def patient(seconds=0.3):
     bodies.STALL = bodies.LINGER = wire.HEAD = seconds
 
 
-def main():
-    detector, folder, out = map(Path, sys.argv[1:])
-    opened = []
-    patient()
+@contextmanager
+def desk_of(stage, detector, folder):
+    """What the page is of: a watch, one that readers look at, or a first run without a detector."""
+    if stage == "setup":
+        with a_setup(folder, offered=(folder / "hall",), settles=0.2) as desk:
+            yield desk
+        return
+    tokens = [token_file(folder), token_file(folder, READERS, "readers")]
     with heard(detector, folder) as running:
         running.until(lambda: len(running.listener.observations) == 9)
-        desk = Desk(PageSettings("127.0.0.1:0", normals=(folder / "hall",)))
+        files = tokens if stage == "reader" else ()
+        desk = Desk(PageSettings("127.0.0.1:0", *files, normals=(folder / "hall",)))
         desk.attach(BesideWatch(running.watch))
+        yield desk
+
+
+def main():
+    stage = sys.argv[1]
+    detector, folder, out = map(Path, sys.argv[2:])
+    opened = []
+    patient()
+    with desk_of(stage, detector, folder) as desk:
         page = PageOutput(desk)
         page.start()
         mimetypes.init()  # reads lists of the system's, once

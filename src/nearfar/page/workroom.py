@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
-from nearfar.files import storage_errors
+from nearfar.files import locked, storage_errors
 from nearfar.page.normal_sounds import NormalSounds
 from nearfar.page.refusal import Refusal
 
 T = TypeVar("T")
+PREFIX, LOCK = "nearfar-page-", "lock"  # of the folder, and a file in it that says who is alive
 ROOM = 10  # times the largest request: bytes of uploads that lie on the disk at once
 
 
@@ -37,6 +40,7 @@ class Workroom:
         self._most, self._taken = ROOM * largest, 0
         self._lock = threading.Lock()
         self._folder: Path | None = None
+        self._handle: int | None = None  # of the lock
         self._closed = False
         self.normals = NormalSounds()
         self._ones: dict[Any, Any] = {}  # kind → the only one
@@ -61,8 +65,10 @@ class Workroom:
                 raise Refusal(503, "the page ends; start it again")
             with storage_errors(Path(tempfile.gettempdir())):
                 if self._folder is None:
+                    _sweep(Path(tempfile.gettempdir()))
                     # Of this user alone, as mkdtemp makes it.
-                    self._folder = Path(tempfile.mkdtemp(prefix="nearfar-page-"))
+                    self._folder = Path(tempfile.mkdtemp(prefix=PREFIX))
+                    self._handle = _lock_in(self._folder)
                 return Path(tempfile.mkdtemp(dir=self._folder))
 
     @contextmanager
@@ -94,5 +100,34 @@ class Workroom:
         """Remove all of it; nothing is put there any more."""
         with self._lock:
             self._closed, folder, self._folder = True, self._folder, None
+            handle, self._handle = self._handle, None
+        if handle is not None:  # before: Windows removes no file that is open
+            os.close(handle)
         if folder is not None:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def _lock_in(folder: Path) -> int | None:
+    """Say that the folder is in use; the system lets go of it however this process ends."""
+    fresh = folder / f"{LOCK}.new"
+    handle = locked(fresh)
+    if handle is not None:
+        # By its name only once it is locked: in between it would look as if its maker were gone.
+        fresh.rename(folder / LOCK)
+    return handle
+
+
+def _sweep(place: Path) -> None:
+    """Remove folders of pages that were killed: people's recordings may lie in them."""
+    for folder in place.glob(f"{PREFIX}*"):
+        with suppress(OSError):
+            if folder.is_symlink() or folder.stat().st_uid != _user():
+                continue
+            handle = locked(folder / LOCK, make=False)
+            if handle is not None:
+                os.close(handle)
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def _user() -> int:
+    return os.getuid() if sys.platform != "win32" else 0
