@@ -13,6 +13,7 @@ from conftest import write
 from desks import PUMP, AskedDesk, heard_by_a_watch
 from nearfar.detector.detector import Detector
 from nearfar.errors import StorageError
+from nearfar.service.history.changes import ClipLabel
 from nearfar.service.incoming import now
 from nearfar.service.plant import DetectorSettings
 from new_clips import digests
@@ -127,6 +128,20 @@ def test_of_two_at_once_one_is_done_and_the_other_told(desk):
     assert len(nf.load(desk.behind.plant.machines[0].detector.folder).lessons) == 1
 
 
+@pytest.mark.parametrize("word", ["normal", "fault"])
+def test_what_another_process_called_it_meanwhile_stands(desk, monkeypatch, word):
+    """As a page of `nearfar serve` beside that of the watch, on the same history."""
+    plant, clip = desk.behind.plant, desk.clip("odd0.wav")
+    before = digests(plant.machines[0].detector.folder)
+    first = ClipLabel(0, "pump", "00", desk.digest("odd0.wav"), "fault", now(), who="kim")
+    desk.store.label(first)
+    monkeypatch.setattr(desk.store, "label_of", lambda *_: None)  # it looked just before
+    line = desk.ask("POST", f"{clip}/{word}", {"who": "lee"}, 409)["error"]
+    assert "by another just now; look at it again" in line
+    assert [label.who for label in desk.store.labels(undone=True)] == ["kim"]
+    assert digests(plant.machines[0].detector.folder) == before
+
+
 def without_label(desk, name):
     """A clip that is learnt and has no label: as where who learnt it was killed before that."""
     clip = desk.clip(name)
@@ -182,7 +197,7 @@ def test_what_cannot_be_written_down_is_not_learnt(desk, monkeypatch):
     plant, clip = desk.behind.plant, desk.clip("odd0.wav")
     before = digests(plant.machines[0].detector.folder)
 
-    def full(label):
+    def full(label, **_):
         raise StorageError("plant.db: database or disk is full")
 
     monkeypatch.setattr(desk.store, "label", full)

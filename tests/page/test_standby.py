@@ -1,5 +1,6 @@
 """Detectors without a watch: whose machine is whose, what is seen, what is taken over."""
 
+import sqlite3
 import time
 
 import pytest
@@ -7,8 +8,10 @@ import pytest
 from conftest import PATIENCE, refused
 from made_history import seen
 from nearfar.page.standby import Standby, standby_plant
-from nearfar.service.history.changes import Change
+from nearfar.service.history.changes import AuditRow, Change
+from nearfar.service.history.database import CALM
 from nearfar.service.history.store import HistoryStore
+from nearfar.service.incoming import now
 from nearfar.service.plant import DetectorSettings, HistorySettings, PageSettings
 from plants import by_hand
 from watches import Lines
@@ -145,3 +148,19 @@ def test_a_hundred_machines_are_shown_at_once(tmp_path, monkeypatch):
     assert len(asked) <= 5
     standby.close()
     writer.close()
+
+
+def test_while_another_program_holds_the_history_it_refuses_soon(two, tmp_path):
+    """Each waits for the one before it: with a terminal's patience the tenth would for minutes."""
+    standby, _ = stood_by(two[:1], tmp_path / "plant.db")
+    other = sqlite3.connect(tmp_path / "plant.db", isolation_level=None)
+    other.execute("BEGIN EXCLUSIVE")
+    row = AuditRow(0, now(), "kim", "operator", "127.0.0.1", "note", "alarm 1")
+    begun = time.monotonic()
+    for _ in range(3):
+        refused(lambda: standby.store.audit_begin(row), "another program holds it")
+    assert time.monotonic() - begun < CALM / 2
+    other.execute("ROLLBACK")
+    other.close()
+    assert standby.store.audit_begin(row) == 1
+    standby.close()

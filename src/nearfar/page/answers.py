@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from nearfar.clips.clip import Clip
-from nearfar.errors import StorageError
+from nearfar.errors import SettingError, StorageError
 from nearfar.page.audited import audited
 from nearfar.page.desk import Desk
 from nearfar.page.guard.visitor import Visitor
@@ -180,7 +180,10 @@ def _labelled(desk: Desk, row: HistoryRow, word: Word, said: Saying) -> ClipLabe
         0, *seen.key, seen.digest, word, now(), who=said.who, note=said.note,
         learnt=said.learn, name=seen.name,
     )  # fmt: skip
-    return replace(label, id=desk.store.label(label))
+    try:
+        return replace(label, id=desk.store.label(label, first=True))
+    except SettingError as error:  # on a page of another process, since it was looked at
+        raise Refusal(409, f"{error}; look at it again") from None
 
 
 def _known_by(desk: Desk, digest: str) -> set[str]:

@@ -170,4 +170,4 @@ def _opened(place: str) -> HistoryStore:
         from nearfar.service.history.store import HistoryStore
     file = file_of(place)
     make = not place or (file is not None and not file.exists())
-    return HistoryStore.open(place, make=make)
+    return HistoryStore.open(place, make=make, hurry=True)

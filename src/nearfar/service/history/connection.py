@@ -41,11 +41,13 @@ class Access:
     """
 
     def __init__(
-        self, where: str, *, watching: bool, make: bool, lost: Callable[[], None] = lambda: None
-    ) -> None:
+        self, where: str, *, watching: bool, make: bool, lost: Callable[[], None] = lambda: None,
+        hurry: bool = False,
+    ) -> None:  # fmt: skip
         self.place = shown(where)
         self.lock = RLock()  # of all that writes, and of all in memory: that is one connection
         self._where, self._watching, self._make, self._lost = where, watching, make, lost
+        self._patience = HURRY if watching or hurry else CALM
         self._file = file_of(where)
         self._memory = self._file is None and not is_server(where)
         self._engine: Engine | None = None
@@ -158,8 +160,7 @@ class Access:
                 if self._watching and self._claim is None:
                     self._claim = claim_file(self._file)
             if self._engine is None:
-                patience = HURRY if self._watching else CALM
-                self._engine = engine_of(self._where, patience=patience, still=self._still())
+                self._engine = engine_of(self._where, patience=self._patience, still=self._still())
             self._prepare(self._engine)
             self._identity = None if self._file is None else _identity(self._file)
         return self._engine

@@ -30,7 +30,7 @@ _HEAD = b"SQLite format 3\0"
 _SERVER = re.compile(r"postgres(?:ql)?(?:\+psycopg)?://")
 _SCHEME = re.compile(r"[a-z]+[a-z+]*:/")  # of a URL that is none of ours; a path has one slash then
 # s; the watch cannot wait longer, for sound goes on coming. What it does not get kept it tries
-# again; people at a terminal rather wait.
+# again. Of a page many ask at once, each after the other; people at a terminal rather wait.
 HURRY, CALM = 0.25, 10.0
 # A server that does not answer is one that is down, within seconds: minutes of waiting for the
 # network are what the system would take. With the server's own keepalives a session whose machine

@@ -63,20 +63,26 @@ class HistoryStore(HistoryQuestions):
     >>> store.close()
     """
 
-    def __init__(self, where: str, *, watching: bool, make: bool) -> None:
+    def __init__(
+        self, where: str, *, watching: bool, make: bool, hurry: bool = False
+    ) -> None:  # fmt: skip
         self._done = DoneFiles()
         self._states: dict[tuple[str, str], str] = {}  # as they are kept
         self._numbers: RowNumbers | None = None
         self._kept = 0
         self._memory = where in ("", "sqlite://")
         # Opening may lose what is remembered, so that must be there before it.
-        super().__init__(Access(where, watching=watching, make=make, lost=self._forget))
+        super().__init__(
+            Access(where, watching=watching, make=make, lost=self._forget, hurry=hurry)
+        )
         self._make = Statements(self._access.dialect)
         self._numbers = RowNumbers(self._make)
         self.place = self._access.place  # as messages call it
 
     @classmethod
-    def open(cls, where: str, *, watching: bool = False, make: bool = True) -> HistoryStore:
+    def open(
+        cls, where: str, *, watching: bool = False, make: bool = True, hurry: bool = False
+    ) -> HistoryStore:  # fmt: skip
         """Open a history; one of an older nearfar is brought up to this one's schema.
 
         Args:
@@ -85,13 +91,14 @@ class HistoryStore(HistoryQuestions):
             watching: this process writes, alone: no other can watch into it until it is closed,
                 or has ended however it did.
             make: a history where there is none.
+            hurry: while another program holds it rather refuse soon than wait, as a watch does.
 
         Raises:
             StorageError: it is no history, one of a newer nearfar, another watch has it, or it
                 cannot be reached.
             NearfarError: the extra for PostgreSQL is not installed.
         """
-        return cls(where, watching=watching, make=make)
+        return cls(where, watching=watching, make=make, hurry=hurry)
 
     # ---- what is written ----------------------------------------------------------------------
 
@@ -237,16 +244,23 @@ class HistoryStore(HistoryQuestions):
             refusal = f"{self.place}: {is_closed(alarm.id)}"
         raise SettingError(refusal)
 
-    def label(self, label: ClipLabel) -> int:
+    def label(self, label: ClipLabel, *, first: bool = False) -> int:
         """Keep what a person called a clip; another label of it is undone by this one.
+
+        Args:
+            label: to be kept.
+            first: not over another one, which may be of another process just now.
 
         Returns:
             The label's number.
 
         Raises:
+            SettingError: another stands, and this is to be the first.
             StorageError: it was not written.
         """
         with self._access.lock, self._access.writing() as connection:
+            if first and standing_label(connection, label.machine, label.section, label.digest):
+                raise SettingError(f"{label.name}: was called something by another just now")
             machine = self._numbering.machine(connection, (label.machine, label.section))
             return put_label(connection, label, machine)
 
