@@ -235,6 +235,10 @@ def test_the_clips_before_and_after_are_a_key_away():
             until(tab, "document.querySelectorAll('.clip-around a').length === 2")
             tab.keyboard.press(key)
             until(tab, f"location.hash.endsWith('{fake.digest(number)}')")
+            # Until its own view stands the one before it answers to keys.
+            until(
+                tab, f"document.querySelector('.clip-name')?.textContent.endsWith('/{number}.wav')"
+            )
         until(tab, "document.querySelectorAll('.clip-around a').length === 2")
         assert tab.get_attribute(".clip-back", "href").startswith("#/m/pump%207/00?since=")
     with looked_at(fake, of(fake, -1)) as tab:

@@ -87,6 +87,7 @@ function tell(event, data) {
 function take({ machine, events = [] }) {
   if (!fleet.take(machine)) fleet.load().then(count, () => {}); // one that is new: its rate is not known yet
   count();
+  for (const one of events) if (one.verb !== "raised") toasts.get(one.alarm)?.remove(); // answered elsewhere, or over
   const raised = events.filter((one) => one.verb === "raised" && !one.silent);
   for (const one of raised) toasts.set(one.alarm, shell.say(t("news.raised", { told: one.told }), "alarm", machineHash(one)));
 }

@@ -8,7 +8,7 @@ import { alarmWord, chip, faultWord, rank, stateOf } from "./states.js";
 import { t } from "./words.js";
 
 const DENSE = 24; // machines from which tiles are small
-const ROOMY = 3; // machines up to which each has a row of its own
+const ROOMY = 2; // machines up to which each has a row of its own
 const FEW = 12; // machines up to which each shows its last day
 const DECADES = 4; // of p that a bar shows: from 1 to 0.0001
 const AGES = 10000; // ms between looks at the clock
