@@ -73,6 +73,9 @@ class Newcomer:
                    or said.append(f"wanted {asked.url}"))  # fmt: skip
             tab.goto(f"http://{self.address}/")
             yield tab
+        except BaseException:
+            print(tab.inner_text("body"))  # what a person would have read
+            raise
         finally:
             context.close()
         assert said == []
