@@ -1,11 +1,13 @@
 """A watch with a page in a process of its own, which writes down what files it opens.
 
-Arguments: watch, reader or setup, the detector, a folder for its history and sound, and the file for what it opened.
+Arguments: watch, reader or setup; the detector; a folder for its history and sound; the file for
+what it opened.
 """
 
 import json
 import logging
 import mimetypes
+import os
 import sys
 import threading
 from contextlib import contextmanager
@@ -70,7 +72,8 @@ def main():
 
         def hook(event, facts):
             if event in TOLD:
-                opened.append((event, str(facts[:1])))
+                what = os.fspath(facts[0]) if isinstance(facts[0], os.PathLike) else facts[0]
+                opened.append((event, str((what,))))
 
         sys.addaudithook(hook)
         print(page._socket.getsockname()[1], flush=True)
