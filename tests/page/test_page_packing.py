@@ -1,8 +1,11 @@
 """Labelled clips out of a page and out of a history: a data set that detectors are judged on."""
 
 import io
+import re
 import shutil
+import sqlite3
 import zipfile
+from contextlib import closing
 
 import pytest
 
@@ -113,6 +116,46 @@ def test_without_labels_there_is_none(told, own_temporary, monkeypatch):
     assert "first" in told.ask("GET", "/api/labelled.zip", None, 404)["error"]
     with pytest.raises(nf.NearfarError):
         packed(told)
+
+
+def test_the_command_in_its_readme_evaluates_it(told, own_temporary, tmp_path, run):
+    with zipfile.ZipFile(io.BytesIO(told.client.get("/api/labelled.zip").content)) as file:
+        file.extractall(tmp_path / "set")
+    readme = (tmp_path / "set" / "README.txt").read_text()
+    (words,) = re.findall(r"nearfar (evaluate FOLDER --detector DETECTOR[^(.]*)", readme)
+    detector = told.behind.plant.machines[0].detector.folder
+    meant = {"FOLDER": tmp_path / "set", "DETECTOR": detector}
+    code, _, err = run(*(meant.get(word, word) for word in words.split()))
+    assert code == 0, err
+
+
+def test_one_kind_of_label_alone_is_told(told, own_temporary, monkeypatch):
+    labels = told.store.labels(label="fault")
+    monkeypatch.setattr(told.store, "labels", lambda *_, **__: labels)
+    with zipfile.ZipFile(packed(told)) as file:
+        readme = file.read("README.txt").decode()
+    packed(told).unlink()
+    assert "pump needs clips called a fault, and others called normal" in readme
+    for left in own_temporary.iterdir():
+        left.unlink()
+
+
+def test_sound_that_lies_elsewhere_is_found_where_it_is_said(told, tmp_path, run):
+    """As a plant.toml says with audio_folder."""
+    history = tmp_path / "plant.db"
+    with closing(sqlite3.connect(told.behind.plant.history.place)) as connection:
+        connection.execute("VACUUM INTO ?", [str(history)])
+    (tmp_path / "sound").mkdir()
+    shutil.copytree(told.behind.plant.history.labelled_folder, tmp_path / "sound-labelled")
+    code, _, err = run("history", history, "--labelled", tmp_path / "none")
+    assert "their sound is not kept any more" in err
+    more = ("--audio-folder", tmp_path / "sound")
+    code, out, err = run("history", history, "--labelled", tmp_path / "set", *more)
+    assert (code, "4 clips: 2 anomalies, 2 normal" in out) == (0, True), err
+    code, _, err = run("history", history, *more)
+    assert (code, "--audio-folder says more of --labelled" in err) == (2, True)
+    code, _, err = run("history", history, "--labelled", tmp_path / "x", more[0], tmp_path / "no")
+    assert (code, "no: is no folder" in err) == (2, True)
 
 
 @pytest.mark.parametrize(

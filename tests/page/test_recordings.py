@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from conftest import write
+from conftest import refused, write
 from nearfar.clips.clip import Clip
 from nearfar.page.recordings import can_be_heard, find_recording, is_digest, kept_file, row_of
 from nearfar.page.refusal import Refusal
@@ -33,7 +33,8 @@ def desk_of(tmp_path, order="near-far", **source):
     hold = SimpleNamespace(detector=SimpleNamespace(order=order))
     rows = {}
     store = SimpleNamespace(row=lambda *key: rows.get(key), rows=rows)
-    return SimpleNamespace(backend=SimpleNamespace(plant=plant, holds={PUMP: hold}), store=store)
+    backend = SimpleNamespace(watches=True, plant=plant, holds={PUMP: hold})
+    return SimpleNamespace(backend=backend, store=store)
 
 
 def row(file, audio, span="", **more):
@@ -159,3 +160,14 @@ def test_a_link_in_the_folder_of_kept_sound_leads_nowhere(tmp_path, hall):
     folder.mkdir()
     (folder / f"{what.observation.digest}.wav").symlink_to(outside)
     gone(desk_of(tmp_path), what)
+
+
+def test_a_page_without_a_watch_says_where_it_looked(tmp_path, hall):
+    """The sound may be where a plant.toml says, which `nearfar serve` was not told of."""
+    path = write(hall / "1.wav", sound(1))
+    what = row(path, Clip(path).read())
+    path.unlink()
+    desk = desk_of(tmp_path)
+    desk.backend.watches = False
+    line = refused(lambda: find_recording(desk, what), error=Refusal)
+    assert "its sound is not in plant.db-audio; where the watch keeps it elsewhere" in line

@@ -19,11 +19,13 @@ from nearfar.cli.options import (
     DATA,
     OUTPUT,
     STDOUT,
+    AudioFolder,
     Csv,
     Json,
     Replace,
     check_stdout,
     on_disk,
+    sound_at,
 )
 from nearfar.errors import DatasetError, SettingError, in_shell, needs, printable, visible, warn
 from nearfar.files import as_bytes, atomic_file, begins, check_output
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from nearfar.service.history.questions import Wanted
     from nearfar.service.history.store import HistoryStore
     from nearfar.service.observation import Observation
+    from nearfar.service.plant import HistorySettings
 
 SHOWN = 100  # rows on a screen; a file and a pipe have all
 HEAD = ("time", "machine", "clip", "score", "p-value", "verdict", "why")
@@ -83,6 +86,7 @@ def history(
             help="Write clips that people labelled on the page as a DCASE data set.",
         ),
     ] = None,
+    audio_folder: AudioFolder = None,
     replace: Replace = False,
 ) -> None:
     """Show what a watch has heard: a row a clip, in order of time.
@@ -93,7 +97,11 @@ def history(
         from nearfar.service.history.database import file_of
         from nearfar.service.history.questions import Wanted
         from nearfar.service.history.store import HistoryStore
+        from nearfar.service.plant import HistorySettings
 
+    if audio_folder is not None and labelled is None:
+        raise SettingError("--audio-folder says more of --labelled; give that too, or leave it out")
+    settings = HistorySettings(place, audio_folder=sound_at(audio_folder))
     wanted = Wanted(machine, section, moment_of("--since", since), moment_of("--until", until))
     check_stdout(csv, as_json)
     inputs = [file_of(place)]
@@ -106,7 +114,7 @@ def history(
         _write(csv, _csv(_clips(store, wanted, limit)))
         _write(as_json, _json(store.place, _clips(store, wanted, limit)))
         if labelled is not None:
-            _write_labelled(store, place, labelled, wanted)
+            _write_labelled(store, settings, labelled, wanted)
         elif not ledger.taken:
             _tell(store, wanted, limit)
     finally:
@@ -221,17 +229,18 @@ def _write(path: Path | None, pieces: Iterable[str]) -> None:
     ledger.files.append(visible(str(path)))
 
 
-def _write_labelled(store: HistoryStore, place: str, folder: Path, wanted: Wanted) -> None:
+def _write_labelled(
+    store: HistoryStore, settings: HistorySettings, folder: Path, wanted: Wanted
+) -> None:  # fmt: skip
     """Clips called a fault, or normal and not learnt, for `nearfar evaluate`."""
     from nearfar.clips.export.dcase import check_new_folder, export_dcase
     from nearfar.service.labelled import labelled_clips
-    from nearfar.service.plant import HistorySettings
 
-    sounds = HistorySettings(place).labelled_folder
+    sounds = settings.labelled_folder
     if sounds is None:
         raise SettingError(
-            f"{store.place}: their sound lies where the watch runs; get /api/labelled.zip of its "
-            "page"
+            f"{store.place}: their sound lies where the watch runs; say its audio_folder with "
+            "--audio-folder, or get /api/labelled.zip of its page"
         )
     check_new_folder(folder, [sounds])
     found = labelled_clips(store, sounds, wanted.machine, wanted.section)

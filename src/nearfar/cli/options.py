@@ -244,6 +244,29 @@ License = Annotated[
         help="Licence of the recordings, as CC-BY-4.0; it is only passed on.",
     ),
 ]  # fmt: skip
+AudioFolder = Annotated[
+    Path | None,
+    typer.Option(
+        "--audio-folder", metavar="FOLDER", rich_help_panel=OUTPUT,
+        help="Where the watch keeps sound, if its plant.toml says audio_folder: that folder.",
+    ),
+]  # fmt: skip
+
+
+def sound_at(folder: Path | None) -> Path | None:
+    """A folder in which a watch keeps sound.
+
+    Raises:
+        SettingError: there is none.
+    """
+    if folder is not None and not folder.is_dir():
+        raise SettingError(
+            f"--audio-folder {folder}: is no folder; name the one that plant.toml has as "
+            "audio_folder"
+        )
+    return folder
+
+
 Replace = Annotated[
     bool,
     typer.Option(

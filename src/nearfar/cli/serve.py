@@ -12,7 +12,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from nearfar.cli.endings import obeyed
-from nearfar.cli.options import DATA, OUTPUT, LogForm, Parts, WatchRate, Weights, option
+from nearfar.cli.options import (
+    DATA,
+    OUTPUT,
+    AudioFolder,
+    LogForm,
+    Parts,
+    WatchRate,
+    Weights,
+    option,
+    sound_at,
+)
 from nearfar.cli.page_options import (
     USUAL,
     Normals,
@@ -48,6 +58,7 @@ def serve(
         OUTPUT, "PLACE", "A file, or postgresql://…, that a watch keeps, to be shown; else what is "
         "answered is in memory."
     )] = None,
+    audio_folder: AudioFolder = None,
     page: Annotated[str, option(
         OUTPUT, "HOST:PORT", "Serve the page and its API there; an address that others reach needs "
         "--token-file or --proxy."
@@ -69,6 +80,9 @@ def serve(
     settings = PageOptions.of(given).settings()
     if not detector or settings is None:
         raise SettingError("what is to be served? nearfar serve DETECTOR, or several of them")
+    if audio_folder is not None and history is None:
+        raise SettingError("--audio-folder says more of --history; give that too, or leave it out")
+    sound_at(audio_folder)  # rather now than after a fit
     if len(detector) == 1 and is_to_come(detector[0]):
         with served(settings) as opened:
             await_fit(detector[0], opened, log, machine or ())
@@ -88,9 +102,12 @@ def _plant(given: dict[str, Any], page: Any) -> PlantSettings:
     rate = read_option("false_alarm_rate", given["false_alarm_rate"], share)
     weights, parts = tuple(given["weights"] or ()), tuple(given["part"] or ())
     place = given["history"] or ""
+    kept = HistorySettings(
+        place, keep_audio=kept_sound(place, page), audio_folder=sound_at(given["audio_folder"])
+    )  # fmt: skip
     return standby_plant(
         [DetectorSettings(folder, weights, parts, rate) for folder in given["detector"]],
-        given["machine"] or (), HistorySettings(place, keep_audio=kept_sound(place, page)), page,
+        given["machine"] or (), kept, page,
     )  # fmt: skip
 
 

@@ -5,8 +5,11 @@ from __future__ import annotations
 import os
 import tempfile
 import zipfile
+from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 
+from nearfar.clips.clip import Clip
 from nearfar.clips.export.dcase import dcase_places
 from nearfar.errors import DatasetError
 from nearfar.files import storage_errors
@@ -14,13 +17,11 @@ from nearfar.page.answers import labelled_sound
 from nearfar.page.desk import Desk
 from nearfar.page.refusal import Refusal
 from nearfar.service.labelled import labelled_clips
+from nearfar.text import named
 
 MOST = 2_000_000_000  # bytes of one zip
-_HEAD = (
-    "Clips that people labelled, as a DCASE data set: MACHINE/test/section_SS_…. Evaluate with "
-    "nearfar evaluate FOLDER --detector DETECTOR, beside --rule 2020 where no normal clip is of a "
-    "target domain."
-)
+_HEAD = "Clips that people labelled, as a DCASE data set: MACHINE/test/section_SS_…."
+_EVALUATE = "nearfar evaluate FOLDER --detector DETECTOR"
 
 
 def packed(desk: Desk) -> Path:
@@ -54,8 +55,23 @@ def packed(desk: Desk) -> Path:
             with os.fdopen(handle, "wb") as file, zipfile.ZipFile(file, "w") as made:
                 for place, clip in places:
                     made.write(clip.path, str(place))
-                made.writestr("README.txt", "\n".join([_HEAD, *found.told, ""]))
+                made.writestr("README.txt", "\n".join([_HEAD, _how(found.clips), *found.told, ""]))
         except BaseException:
             Path(name).unlink(missing_ok=True)
             raise
     return Path(name)
+
+
+def _how(clips: Sequence[Clip]) -> str:
+    """Which command evaluates on them: its usual rule asks for normal clips of both domains."""
+    found: dict[tuple[str, str | None], set[str | None]] = defaultdict(set)
+    for clip in clips:
+        found[clip.machine, clip.section].add("" if clip.label == "anomaly" else clip.domain)
+    # An area under a curve is of both kinds.
+    lacks = sorted({key[0] for key, of in found.items() if "" not in of or of == {""}})
+    if lacks:
+        return (f"To evaluate, {named(lacks)} needs clips called a fault, and others called normal "
+                "without being learnt.")  # fmt: skip
+    usual = all({"source", "target"} <= of for of in found.values())
+    rule = "" if usual else " --rule 2020 (other rules need normal clips of both domains)"
+    return f"Evaluate: {_EVALUATE}{rule}."

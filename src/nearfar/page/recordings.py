@@ -80,10 +80,17 @@ def find_recording(desk: Desk, row: HistoryRow) -> RowSound:
         for clip in _there(seen, source):
             if (found := _of_digest(clip, seen.digest, orders)) is not None:
                 return RowSound(found, kept=False)
-    raise Refusal(
-        410, f"{seen.name}: its sound is not kept, and no file has it any more; keep_audio in "
-        "plant.toml keeps that of later ones"
-    )  # fmt: skip
+    raise Refusal(410, f"{seen.name}: {_way_out(desk)}")
+
+
+def _way_out(desk: Desk) -> str:
+    if desk.backend.watches:
+        return ("its sound is not kept, and no file has it any more; keep_audio in plant.toml "
+                "keeps that of later ones")  # fmt: skip
+    folder = desk.backend.plant.history.sound_folder
+    there = "nowhere" if folder is None else f"not in {folder.name}"
+    return (f"its sound is {there}; where the watch keeps it elsewhere, give its audio_folder to "
+            "nearfar serve, and else keep_audio keeps that of later ones")  # fmt: skip
 
 
 def can_be_heard(desk: Desk, row: HistoryRow) -> bool:
