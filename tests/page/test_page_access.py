@@ -22,7 +22,7 @@ DIALOGS = {
     "clip": [".clip-answers .good", ".clip-answers .alarm"],
     "#/audit": [],
 }
-DRAWN = {"#/": ".tile .spark svg", "#/m/pump/00": "svg.plot .fine", "clip": ".moves",
+DRAWN = {"#/": ".tile .spark svg", "#/m/pump/00": ".chart .fine", "clip": ".moves",
          "#/audit": "tbody tr"}  # fmt: skip
 
 
