@@ -107,7 +107,9 @@ function sensors(clip) {
 
 function reasons(found, clip) {
   if (found.sensor?.length) {
-    return el("div", { class: "banner bad" }, el("b", {}, t("clip.microphones")), el("ul", {}, found.sensor.map((line) => theirs("li", {}, line))));
+    const list = el("ul", {}, found.sensor.map((line) => theirs("li", {}, line)));
+    // What was learnt has no news of microphones: only that it is known by now.
+    return clip.learnt ? el("div", { class: "banner" }, list) : el("div", { class: "banner bad" }, el("b", {}, t("clip.microphones")), list);
   }
   const why = found.why ? `${found.why[0].toUpperCase()}${found.why.slice(1)}${/[.!?]$/.test(found.why) ? "" : "."}` : clip.warning;
   return why ? theirs("p", { class: `banner ${clip.anomalous ? "bad" : ""}` }, why) : null;
