@@ -148,7 +148,7 @@ def test_an_alarm_is_acknowledged_and_its_clip_called_normal_by_keyboard_alone(p
 
 
 def test_what_is_touched_is_as_large_as_a_finger(place):
-    seen = "main button, header button, header select, header a, main select"
+    seen = "main button, header button, header select, header nav a, header .brand, main select"
     small = f"""[...document.querySelectorAll("{seen}")].filter((one) => one.checkVisibility()
         && one.getBoundingClientRect().height < 43.5).map((one) => one.outerHTML)"""
     context = browser().new_context(

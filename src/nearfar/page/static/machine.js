@@ -33,7 +33,7 @@ class MachineView {
     this.state = el("span", {});
     this.rest = el("div", { class: "machine-head" });
     this.head = el("div", { class: "machine-head" },
-      el("div", { class: "row" }, el("h1", {}, el("bdi", {}, labelOf(page.fleet.find(one) ?? one))), this.state), this.rest);
+      el("div", { class: "row" }, el("h1", {}, el("bdi", {}, labelOf(page.fleet.find(one) ?? one))), this.state));
     this.alarms = el("section", { "aria-label": t("m.alarms") });
     this.chart = new Chart({
       signal: page.signal,
@@ -45,7 +45,7 @@ class MachineView {
     this.tools = this.buttons();
     this.place = el("div", { class: "wide-view" },
       el("p", { class: "crumb noprint" }, el("a", { href: "#/" }, `‹ ${t("m.back")}`)),
-      this.head, this.alarms,
+      this.head, this.alarms, this.rest,
       el("section", { "aria-labelledby": "timeline-title" },
         el("div", { class: "row between" }, el("h2", { id: "timeline-title" }, t("m.timeline")), this.tools), this.chart.place),
       this.clips.place);

@@ -150,7 +150,7 @@ const WORDS = {
   "chart.one": ["{verdict}, p {p}", "{verdict}, p {p}", "{verdict}、p {p}"],
   "chart.some": ["{n} clips, {verdict}", "{n} Aufnahmen, {verdict}", "録音 {n} 件、{verdict}"],
   "chart.none": ["No clip in this span.", "Keine Aufnahme in diesem Zeitraum.", "この期間に録音はありません。"],
-  "chart.sum": ["{n} {n|clip|clips} judged, {bad} anomalous: {share}, where {rate} are to be expected by chance", "{n} {n|Aufnahme|Aufnahmen} beurteilt, {bad} auffällig: {share}, durch Zufall zu erwarten sind {rate}", "判定 {n} 件、異常 {bad} 件：{share}（偶然でも {rate}）"],
+  "chart.sum": ["{n} {n|clip|clips} judged, {bad} anomalous: {share}, where {rate} is to be expected by chance", "{n} {n|Aufnahme|Aufnahmen} beurteilt, {bad} auffällig: {share}, durch Zufall zu erwarten sind {rate}", "判定 {n} 件、異常 {bad} 件：{share}（偶然でも {rate}）"],
   "chart.sum.idle": ["{n} idle", "{n} im Stillstand", "停止 {n} 件"],
   "chart.sum.unjudged": ["{n} not judged", "{n} nicht beurteilt", "判定なし {n} 件"],
   "chart.sum.faults": ["{n} with a sensor fault", "{n} mit Sensorstörung", "センサー異常 {n} 件"],
