@@ -167,12 +167,12 @@ class MachineView {
     const rate = one.threshold_p;
     const bound = limit(rate, one.anomalous ? [one.p_value] : []);
     return el("dl", { class: "facts" },
-      fact(t("m.heard"), one.heard ? ago(one.heard) : t("tiles.never"), one.heard && moment(one.heard)),
-      fact(t("m.p"), given(one.p_value) ? chance(one.p_value) : "–", bound && t("m.p.rate", { rate: small(bound) })),
-      fact(t("m.levels"), `${given(one.near_level) ? number(one.near_level, 1) : "–"} · ${level(one.far_level, "dB")}`, given(one.ratio) && t("m.ratio", { ratio: level(one.ratio, "dB") })),
-      fact(t("m.threshold"), given(one.threshold) ? number(one.threshold, 3) : "–", [rate && t("m.threshold.rate", { rate: percent(rate) }), " ", this.change(one)]),
+      fact(t("m.heard"), one.heard ? ago(one.heard) : "–", one.heard && moment(one.heard)),
+      given(one.p_value) && fact(t("m.p"), chance(one.p_value), bound && t("m.p.rate", { rate: small(bound) })),
+      given(one.near_level) && fact(t("m.levels"), [el("span", {}, number(one.near_level, 1), " ·"), " ", el("span", {}, level(one.far_level, "dB"))], given(one.ratio) && t("m.ratio", { ratio: level(one.ratio, "dB") })),
+      fact(t("m.threshold"), given(one.threshold) ? number(one.threshold, 3) : rate ? t("m.threshold.rate", { rate: percent(rate) }) : "–", [given(one.threshold) && rate && t("m.threshold.rate", { rate: percent(rate) }), " ", this.change(one)]),
       one.clips ? fact(t("m.clips"), number(one.clips), one.detector && t("m.detector", { id: one.detector }))
-        : fact(t("m.detector.name"), el("code", {}, one.detector || "–")));
+        : one.detector && fact(t("m.detector.name"), el("code", {}, one.detector)));
   }
 
   change(one) {

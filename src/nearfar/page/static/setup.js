@@ -10,6 +10,7 @@ const FEWEST = 99; // clips, so that 1 in 100 can be told
 const RATES = [0.001, 0.005, 0.01, 0.02, 0.05, 0.1];
 const POLL = 1000; // ms between questions how far the fit is
 const FLAG = /(^|\s|\()--?[a-z]/; // of a command
+const LINES = { listening: () => t("setup.line.listening"), fitting: () => t("setup.line.fitting") }; // what the server says of its work
 const STEPS = ["record", "choose", "found", "fit"];
 
 export async function show(place, asked, page) {
@@ -327,7 +328,8 @@ class Setup {
     const { done, total, line = "" } = this.state;
     if (total) this.bar.value = done / total;
     else this.bar.removeAttribute("value");
-    this.line.textContent = [total && `${figures(done, 9)} / ${figures(total, 9)}`, line].filter(Boolean).join(" · ");
+    const word = LINES[line];
+    fill(this.line, total > 1 && `${figures(done, 9)} / ${figures(total, 9)} · `, word ? el("span", { lang: language }, word()) : line);
   }
 }
 

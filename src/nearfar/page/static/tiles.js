@@ -103,7 +103,7 @@ class Tiles {
       known.link ??= el("a", { href: machineHash(one) });
       const state = stateOf(one);
       known.link.className = `tile ${state}`;
-      if (this.Spark) known.spark ??= new this.Spark(one, this.page.signal);
+      if (this.Spark && one.heard) known.spark ??= new this.Spark(one, this.page.signal);
       fill(known.link, face(one, state, known.age, known.spark?.place));
       known.spark?.renew();
       if (!known.link.isConnected) fill(known.tile, known.link);
@@ -117,7 +117,7 @@ class Tiles {
   }
 }
 
-const ageOf = (heard) => (heard ? ago(heard) : t("tiles.never"));
+const ageOf = (heard) => (heard ? ago(heard) : ""); // its state says so
 const needsPerson = (one) => one.faults.length > 0 || one.alarms.some(waits);
 
 function face(one, state, age, day) {
