@@ -10,7 +10,7 @@ import mimetypes
 import os
 import sys
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from conftest import PATIENCE
@@ -69,6 +69,8 @@ def main():
         page = PageOutput(desk)
         page.start()
         mimetypes.init()  # reads lists of the system's, once
+        with suppress(ImportError):  # which looks for the system's fonts, once
+            import matplotlib.font_manager  # noqa: F401
 
         def hook(event, facts):
             if event in TOLD:

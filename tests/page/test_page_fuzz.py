@@ -77,7 +77,8 @@ def strangers(opened, folder):
         if isinstance(what, int):  # a file that is open already
             continue
         path = os.fsdecode(what) if isinstance(what, bytes | str) else str(what)
-        path = os.path.realpath(path.removeprefix("file:").partition("?")[0])
+        # A bare name is one within a folder that was opened before, as `shutil.rmtree` removes.
+        path = os.path.realpath(folder / path.removeprefix("file:").partition("?")[0])
         if event in ("subprocess.Popen", "os.system", "os.exec", "socket.connect"):
             found.append((event, told))
         elif not path.startswith(places):
@@ -101,7 +102,7 @@ def test_thousands(tmp_path, stage, count, reader):
     for name in ("tmp", "cache"):
         (tmp_path / name).mkdir()
     at = {"PYTHONPATH": os.pathsep.join(sys.path), "TMPDIR": str(tmp_path / "tmp"),
-          "NEARFAR_CACHE": str(tmp_path / "cache"), "OMP_NUM_THREADS": "1"}  # fmt: skip
+          "NEARFAR_CACHE": str(tmp_path / "cache"), "MPLCONFIGDIR": str(tmp_path / "cache"), "OMP_NUM_THREADS": "1"}  # fmt: skip
     child = subprocess.Popen(
         [sys.executable, TESTS / "page_fuzz_child.py", stage, detector_in(tmp_path), tmp_path,
          tmp_path / "opened.json"],
