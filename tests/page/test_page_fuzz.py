@@ -102,7 +102,8 @@ def test_thousands(tmp_path, stage, count, reader):
     for name in ("tmp", "cache"):
         (tmp_path / name).mkdir()
     at = {"PYTHONPATH": os.pathsep.join(sys.path), "TMPDIR": str(tmp_path / "tmp"),
-          "NEARFAR_CACHE": str(tmp_path / "cache"), "MPLCONFIGDIR": str(tmp_path / "cache"), "OMP_NUM_THREADS": "1"}  # fmt: skip
+          "NEARFAR_CACHE": str(tmp_path / "cache"),
+          "MPLCONFIGDIR": str(tmp_path / "cache"), "OMP_NUM_THREADS": "1"}  # fmt: skip
     child = subprocess.Popen(
         [sys.executable, TESTS / "page_fuzz_child.py", stage, detector_in(tmp_path), tmp_path,
          tmp_path / "opened.json"],
