@@ -6,6 +6,7 @@ import pytest
 
 from browser import DESK, PHONE, browser, until
 from desks import heard_by_a_watch
+from nearfar.page import hub
 from nearfar.page.standby import Standby
 from nearfar.service.plant import PageSettings
 from page_server import served as page_served
@@ -145,6 +146,19 @@ def test_an_alarm_is_acknowledged_and_its_clip_called_normal_by_keyboard_alone(p
         tab.reload()
         tab.wait_for_selector(".clip-given")
         assert "Kai" in tab.inner_text(".clip-labels")
+
+
+def test_a_page_that_too_many_listen_beside_says_so_and_shows_all(place, monkeypatch):
+    monkeypatch.setattr(hub, "LISTENERS", 0)
+    context = browser().new_context(locale="en-US")
+    try:
+        tab = context.new_page()
+        tab.goto(place.output.url)
+        tab.wait_for_selector("header .link.looks")
+        assert "Too many pages listen already" in tab.inner_text("#banner")
+        assert tab.locator(".tile").count() == 1
+    finally:
+        context.close()
 
 
 def test_what_is_touched_is_as_large_as_a_finger(place):
