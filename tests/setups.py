@@ -14,7 +14,7 @@ from nearfar.page.desk import Desk
 from nearfar.page.guard.gate import Gate
 from nearfar.page.guard.visitor import Visitor
 from nearfar.page.serving import PageOutput
-from nearfar.page.setting_up import Setup
+from nearfar.page.setup.setting_up import Setup
 from nearfar.service.plant import PageSettings
 
 

@@ -5,10 +5,10 @@ from types import SimpleNamespace
 import pytest
 
 from nearfar.errors import StorageError
-from nearfar.page.audited import audited
 from nearfar.page.desk import Desk
 from nearfar.page.guard.visitor import Visitor
 from nearfar.page.refusal import Refusal
+from nearfar.page.said.audited import audited
 from nearfar.service.history.store import HistoryStore
 from nearfar.service.plant import PageSettings
 

@@ -10,7 +10,7 @@ import soundfile
 
 from clip_pages import ClipPage, clip_place
 from conftest import PATIENCE, write
-from nearfar.page import clip_explained
+from nearfar.page.sounds import clip_explained
 from nearfar.report.sounds import LOUDEST
 from nearfar.sound.audio import SAMPLE_RATE
 from watches import sound, write_new

@@ -9,8 +9,8 @@ import nearfar as nf
 from clip_pages import ClipPage
 from conftest import write
 from nearfar.clips.clip import Clip
-from nearfar.page import clip_explained
-from nearfar.page.clip_explained import ExplainedClip, ExplainedClips, shapes
+from nearfar.page.sounds import clip_explained
+from nearfar.page.sounds.clip_explained import ExplainedClip, ExplainedClips, shapes
 from nearfar.report import explained as report
 from nearfar.service.history.questions import HistoryRow
 from watches import sound, write_new

@@ -9,7 +9,7 @@ import pytest
 import nearfar as nf
 from conftest import machine_sound, refused, write
 from nearfar.errors import DatasetError, SettingError
-from nearfar.page.first_look import FirstLook, Wish, check_name, fit_first, look_first, shown
+from nearfar.page.setup.first_look import FirstLook, Wish, check_name, fit_first, look_first, shown
 from setups import bad_files, pump_files, wav
 
 

@@ -6,9 +6,9 @@ import pytest
 from starlette.requests import Request
 
 from conftest import refused
-from nearfar.page import multipart
-from nearfar.page.multipart import BLOCK, HEAD, Multipart, blocks
 from nearfar.page.refusal import Refusal
+from nearfar.page.sent import multipart
+from nearfar.page.sent.multipart import BLOCK, HEAD, Multipart, blocks
 
 KIND = "multipart/form-data; boundary=x"
 

@@ -1,8 +1,8 @@
 """Normal recordings are listed once, and again when something came or went."""
 
 from conftest import write
-from nearfar.page import normal_sounds
-from nearfar.page.normal_sounds import NormalSounds
+from nearfar.page.sounds import normal_sounds
+from nearfar.page.sounds.normal_sounds import NormalSounds
 from watches import sound
 
 

@@ -11,8 +11,8 @@ import pytest
 
 import nearfar as nf
 from desks import AskedDesk, heard_by_a_watch
-from nearfar.page import packing
-from nearfar.page.packing import packed
+from nearfar.page.said import packing
+from nearfar.page.said.packing import packed
 
 pytestmark = pytest.mark.slow  # a fit, a watch, and answers for them all
 

@@ -9,7 +9,7 @@ import nearfar as nf
 from conftest import refused
 from nearfar.errors import DatasetError, warn
 from nearfar.page.refusal import Refusal
-from nearfar.page.teaching import reader_of, redrawn, untaught, warnings_here
+from nearfar.page.said.teaching import reader_of, redrawn, untaught, warnings_here
 from nearfar.service.plant import DetectorSettings, opened
 from new_clips import digests
 from plants import by_hand

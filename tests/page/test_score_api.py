@@ -15,7 +15,7 @@ from clip_pages import ClipPage
 from conftest import PATIENCE, write
 from memory import growth
 from nearfar.clips.clip import Clip
-from nearfar.page import upload_scores
+from nearfar.page.sent import upload_scores
 from watches import sound, write_new
 
 SCORE = "/machines/pump/score"
@@ -217,7 +217,7 @@ def test_what_unpacks_to_too_much_is_refused_before_it_is(
     assert reply.status_code == 422
     assert line in reply.json()["error"]
     before = "from nearfar.clips.clip import Clip\nimport soundfile, pytest\n"
-    before += "from nearfar.page.upload_scores import check_size"
+    before += "from nearfar.page.sent.upload_scores import check_size"
     code = "with pytest.raises(ValueError):\n    check_size(Clip(PATH))"
     assert growth(before, code, PATH=str(path)) < 30
 

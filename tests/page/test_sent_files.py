@@ -11,7 +11,7 @@ import pytest
 from conftest import refused
 from nearfar.errors import DatasetError, StorageError
 from nearfar.page.refusal import Refusal
-from nearfar.page.sent_files import SentFolder
+from nearfar.page.sent.sent_files import SentFolder
 from setups import whole
 from tiny_disk import tiny_disk  # noqa: F401 - a fixture
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from conftest import refused
 from nearfar.errors import DatasetError
-from nearfar.page.sent_names import DEEPEST, LONGEST_PART, LeftOut, place_for
+from nearfar.page.sent.sent_names import DEEPEST, LONGEST_PART, LeftOut, place_for
 
 
 @pytest.mark.parametrize(

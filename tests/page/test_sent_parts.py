@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from conftest import refused
 from nearfar.page.refusal import Refusal
-from nearfar.page.sent_files import SentFolder
-from nearfar.page.sent_parts import SentParts
+from nearfar.page.sent.sent_files import SentFolder
+from nearfar.page.sent.sent_parts import SentParts
 from setups import as_parts, whole
 
 MOST = 1_000_000
@@ -102,7 +102,7 @@ def test_a_body_that_is_none_is_refused(tmp_path):
 
 
 def test_thousands_of_files_in_one_request_are_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr("nearfar.page.sent_parts.FILES", 3)
+    monkeypatch.setattr("nearfar.page.sent.sent_parts.FILES", 3)
     content, kind = body({f"{i}.wav": b"x" for i in range(5)})
     with pytest.raises(Refusal) as caught:
         send(tmp_path, content, kind)

@@ -11,9 +11,9 @@ import pytest
 import nearfar as nf
 from conftest import machine_sound, refused
 from nearfar.errors import SettingError, StorageError
-from nearfar.page import setting_up
 from nearfar.page.refusal import Refusal
-from nearfar.page.sent_names import place_for
+from nearfar.page.sent.sent_names import place_for
+from nearfar.page.setup import setting_up
 from setups import a_setup, bad_files, pump_files, settled, wait_for, wav, whole
 from tiny_disk import tiny_disk  # noqa: F401 - a fixture
 

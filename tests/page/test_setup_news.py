@@ -6,7 +6,7 @@ import threading
 from nearfar.errors import StorageError
 from nearfar.page.guard.visitor import Visitor
 from nearfar.page.hub import Hub
-from nearfar.page.setup_news import DEEDS, SetupNews
+from nearfar.page.setup.setup_news import DEEDS, SetupNews
 from nearfar.service.history.store import HistoryStore
 from setups import wait_for
 

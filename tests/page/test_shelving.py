@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from desks import AlarmsDesk
-from nearfar.page.shelving import alarms_now
+from nearfar.page.said.shelving import alarms_now
 from nearfar.service.history.changes import Action, Change
 from nearfar.service.incoming import now
 

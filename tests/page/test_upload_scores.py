@@ -8,8 +8,8 @@ import sound_bombs as bombs
 from conftest import refused, write
 from nearfar.clips.clip import Clip
 from nearfar.errors import AudioError
-from nearfar.page.upload_scores import Sent, check_size, scored
-from nearfar.page.uploads import Upload
+from nearfar.page.sent.upload_scores import Sent, check_size, scored
+from nearfar.page.sent.uploads import Upload
 from nearfar.sound.look import look
 from watches import detector_in, sound
 

@@ -8,10 +8,10 @@ import pytest
 from starlette.requests import Request
 
 from nearfar.errors import StorageError
-from nearfar.page import uploads
 from nearfar.page.refusal import Refusal
+from nearfar.page.sent import uploads
+from nearfar.page.sent.uploads import label, received
 from nearfar.page.turns import Turns
-from nearfar.page.uploads import label, received
 from nearfar.page.workroom import Workroom
 
 MULTIPART = "multipart/form-data; boundary=x"

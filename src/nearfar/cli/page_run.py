@@ -94,7 +94,7 @@ def await_fit(
         Interrupted: Ctrl-C.
         SystemExit: SIGTERM; nothing is lost.
     """
-    from nearfar.page.setting_up import Setup
+    from nearfar.page.setup.setting_up import Setup
     from nearfar.service.logs import WatchLog
 
     names = list(dict.fromkeys(machines))

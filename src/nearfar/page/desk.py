@@ -16,7 +16,7 @@ from nearfar.text import called
 
 if TYPE_CHECKING:
     from nearfar.page.backend import Backend
-    from nearfar.page.setting_up import Setup
+    from nearfar.page.setup.setting_up import Setup
     from nearfar.service.history.store import HistoryStore
     from nearfar.service.holding import DetectorHold
 

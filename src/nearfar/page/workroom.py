@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from nearfar.files import locked, storage_errors
-from nearfar.page.normal_sounds import NormalSounds
 from nearfar.page.refusal import Refusal
+from nearfar.page.sounds.normal_sounds import NormalSounds
 
 T = TypeVar("T")
 PREFIX, LOCK = "nearfar-page-", "lock"  # of the folder, and a file in it that says who is alive

@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field
 from nearfar.page.asked import AtDesk
 from nearfar.page.guard.visitor import Operator
 from nearfar.page.replies import as_json
-from nearfar.page.shelving import act, alarms_now
+from nearfar.page.said.shelving import act, alarms_now
 from nearfar.service.news import LONGEST_SHELF
 
 router = APIRouter(tags=["alarms"])

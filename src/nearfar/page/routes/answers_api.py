@@ -7,11 +7,11 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Body, Query, Response
 from pydantic import Field
 
-from nearfar.page.answers import Saying, call_fault, call_normal, take_back
 from nearfar.page.asked import AtDesk, OfMachine
 from nearfar.page.guard.visitor import Operator
 from nearfar.page.replies import as_json
 from nearfar.page.routes.alarms_api import NAME, NoteSaid, Who
+from nearfar.page.said.answers import Saying, call_fault, call_normal, take_back
 
 router = APIRouter(tags=["clips"])
 CLIP = "/machines/{machine}/clips/{digest}"

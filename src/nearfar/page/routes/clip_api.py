@@ -13,15 +13,15 @@ from fastapi.responses import FileResponse
 from starlette.concurrency import run_in_threadpool
 
 from nearfar.page.asked import AtDesk, OfMachine
-from nearfar.page.clip_explained import ExplainedClips, PictureKind, shapes, subject_of
-from nearfar.page.recordings import can_be_heard, row_of
 from nearfar.page.refusal import Refusal
 from nearfar.page.replies import as_json
-from nearfar.page.teaching import learnt_of
+from nearfar.page.said.teaching import learnt_of
+from nearfar.page.sounds.clip_explained import ExplainedClips, PictureKind, shapes, subject_of
+from nearfar.page.sounds.row_sound import can_be_heard, row_of
 
 if TYPE_CHECKING:
-    from nearfar.page.clip_explained import ExplainedClip
     from nearfar.page.desk import Desk
+    from nearfar.page.sounds.clip_explained import ExplainedClip
     from nearfar.service.history.changes import ClipLabel
     from nearfar.service.history.questions import HistoryRow
     from nearfar.service.plant import Key

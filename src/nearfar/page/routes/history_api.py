@@ -14,7 +14,7 @@ from nearfar.page.desk import Desk
 from nearfar.page.refusal import Refusal
 from nearfar.page.replies import as_json
 from nearfar.page.routes.clip_api import row_said
-from nearfar.page.teaching import learnt_of
+from nearfar.page.said.teaching import learnt_of
 from nearfar.service.history.courses import Course
 from nearfar.service.history.questions import Wanted
 from nearfar.service.history.spelling import micros

@@ -8,7 +8,7 @@ from starlette.background import BackgroundTask
 
 from nearfar.page.asked import AtDesk
 from nearfar.page.guard.visitor import Reader
-from nearfar.page.packing import packed
+from nearfar.page.said.packing import packed
 
 router = APIRouter(tags=["clips"])
 

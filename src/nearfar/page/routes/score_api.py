@@ -6,8 +6,8 @@ from fastapi import APIRouter, Query, Request, Response
 
 from nearfar.page.asked import AtDesk, OfMachine
 from nearfar.page.replies import as_json
-from nearfar.page.upload_scores import scored
-from nearfar.page.uploads import received
+from nearfar.page.sent.upload_scores import scored
+from nearfar.page.sent.uploads import received
 
 router = APIRouter(tags=["scores"])
 BODY = {

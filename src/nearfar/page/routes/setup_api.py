@@ -12,13 +12,13 @@ from starlette.concurrency import run_in_threadpool
 
 from nearfar.errors import NearfarError
 from nearfar.page.asked import AtDesk
-from nearfar.page.first_look import Wish
 from nearfar.page.guard.visitor import Operator, Reader, Visitor
-from nearfar.page.multipart import blocks
 from nearfar.page.refusal import Refusal
 from nearfar.page.replies import as_json
-from nearfar.page.sent_parts import SentParts
-from nearfar.page.setting_up import Setup
+from nearfar.page.sent.multipart import blocks
+from nearfar.page.sent.sent_parts import SentParts
+from nearfar.page.setup.first_look import Wish
+from nearfar.page.setup.setting_up import Setup
 from nearfar.text import counted, figure
 
 router = APIRouter(tags=["setup"])

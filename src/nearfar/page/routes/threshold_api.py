@@ -9,7 +9,7 @@ from nearfar.page.asked import AtDesk, OfMachine
 from nearfar.page.guard.visitor import Operator
 from nearfar.page.replies import as_json
 from nearfar.page.routes.alarms_api import Who
-from nearfar.page.thresholds import draw, threshold_said
+from nearfar.page.said.thresholds import draw, threshold_said
 
 router = APIRouter(tags=["machines"])
 

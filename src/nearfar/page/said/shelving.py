@@ -6,10 +6,10 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from nearfar.errors import SettingError
-from nearfar.page.audited import audited
 from nearfar.page.desk import Desk
 from nearfar.page.guard.visitor import Visitor
 from nearfar.page.refusal import Refusal
+from nearfar.page.said.audited import audited
 from nearfar.service.history.changes import Action, PersonVerb, is_closed
 from nearfar.service.incoming import now
 from nearfar.service.news import StandingAlarm

@@ -9,8 +9,8 @@ import pytest
 
 from conftest import refused, write
 from nearfar.clips.clip import Clip
-from nearfar.page.recordings import can_be_heard, find_recording, is_digest, kept_file, row_of
 from nearfar.page.refusal import Refusal
+from nearfar.page.sounds.row_sound import can_be_heard, find_recording, is_digest, kept_file, row_of
 from nearfar.service.history.questions import HistoryRow
 from nearfar.service.incoming import now
 from nearfar.service.observation import Observation

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from nearfar.errors import NearfarError
-from nearfar.page.recordings import find_recording, kept_file
+from nearfar.page.sounds.row_sound import find_recording, kept_file
 from nearfar.report.explained import Sounds, heard_in, moves_of, picture_of
 from nearfar.report.sounds import common_gain, flac
 from nearfar.report.spectrograms import DESK, PHONE, alone

@@ -17,8 +17,8 @@ from starlette.requests import Request
 from nearfar.errors import StorageError, visible
 from nearfar.files import storage_errors
 from nearfar.page.guard.bodies import AROUND
-from nearfar.page.multipart import Multipart, blocks
 from nearfar.page.refusal import Refusal
+from nearfar.page.sent.multipart import Multipart, blocks
 from nearfar.text import counted
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from nearfar.clips.clip import Clip, parse_name
 from nearfar.clips.moments import time_of
 from nearfar.errors import AudioError, NearfarError, several
-from nearfar.page.clip_explained import reasons
-from nearfar.page.uploads import Upload
+from nearfar.page.sent.uploads import Upload
+from nearfar.page.sounds.clip_explained import reasons
 from nearfar.scores.verdict import Scores, Verdict
 from nearfar.sound import audio as sound
 from nearfar.sound.audio import check

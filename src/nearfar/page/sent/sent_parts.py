@@ -6,10 +6,10 @@ from collections.abc import Callable
 from typing import Any
 
 from nearfar.errors import DatasetError, StorageError
-from nearfar.page.multipart import Multipart
 from nearfar.page.refusal import Refusal
-from nearfar.page.sent_files import Coming, SentFolder
-from nearfar.page.sent_names import LeftOut, place_for
+from nearfar.page.sent.multipart import Multipart
+from nearfar.page.sent.sent_files import Coming, SentFolder
+from nearfar.page.sent.sent_names import LeftOut, place_for
 from nearfar.text import figure
 
 FILES = 2000  # of one request; a page sends them in many

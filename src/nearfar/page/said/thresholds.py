@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from nearfar.page.audited import audited
 from nearfar.page.desk import Desk
 from nearfar.page.guard.visitor import Visitor
 from nearfar.page.hub import Message
 from nearfar.page.refusal import Refusal
 from nearfar.page.replies import SCHEMA
-from nearfar.page.teaching import redrawn
+from nearfar.page.said.audited import audited
+from nearfar.page.said.teaching import redrawn
 from nearfar.service.outputs.said import one_line_json
 from nearfar.service.plant import Key
 from nearfar.text import called

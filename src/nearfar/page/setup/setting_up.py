@@ -15,7 +15,10 @@ from typing import Any, Literal, Protocol
 from nearfar.clips.words import place_of
 from nearfar.detector.folder.index import INDEX, check_target
 from nearfar.errors import SettingError, did_you_mean, visible
-from nearfar.page.first_look import (
+from nearfar.page.hub import Hub
+from nearfar.page.refusal import Refusal
+from nearfar.page.sent.sent_files import SentFolder, recordings_in, size_of
+from nearfar.page.setup.first_look import (
     FirstLook,
     Wish,
     check_name,
@@ -24,10 +27,7 @@ from nearfar.page.first_look import (
     machine_of,
     shown,
 )
-from nearfar.page.hub import Hub
-from nearfar.page.refusal import Refusal
-from nearfar.page.sent_files import SentFolder, recordings_in, size_of
-from nearfar.page.setup_news import SetupNews
+from nearfar.page.setup.setup_news import SetupNews
 from nearfar.service.troubles import Tell, fault_line
 from nearfar.text import counted
 

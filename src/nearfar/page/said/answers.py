@@ -9,14 +9,14 @@ from typing import Any, Literal
 
 from nearfar.clips.clip import Clip
 from nearfar.errors import SettingError, StorageError
-from nearfar.page.audited import audited
 from nearfar.page.desk import Desk
 from nearfar.page.guard.visitor import Visitor
 from nearfar.page.hub import Message
-from nearfar.page.recordings import find_recording, row_of
 from nearfar.page.refusal import Refusal
 from nearfar.page.replies import SCHEMA
-from nearfar.page.teaching import learnt_of, taught, unchanged, untaught
+from nearfar.page.said.audited import audited
+from nearfar.page.said.teaching import learnt_of, taught, unchanged, untaught
+from nearfar.page.sounds.row_sound import find_recording, row_of
 from nearfar.service.history.changes import ClipLabel
 from nearfar.service.history.questions import HistoryRow
 from nearfar.service.incoming import now

@@ -13,9 +13,9 @@ from nearfar.clips.clip import Clip
 from nearfar.clips.export.dcase import dcase_places
 from nearfar.errors import DatasetError
 from nearfar.files import storage_errors
-from nearfar.page.answers import labelled_sound
 from nearfar.page.desk import Desk
 from nearfar.page.refusal import Refusal
+from nearfar.page.said.answers import labelled_sound
 from nearfar.service.labelled import labelled_clips
 from nearfar.text import named
 

@@ -1,0 +1,1 @@
+"""The first run: from recordings of a healthy machine to a detector, and what is found meanwhile."""

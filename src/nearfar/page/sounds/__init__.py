@@ -1,0 +1,1 @@
+"""The sound of a row of the history: found by its digest, explained, drawn, played."""
