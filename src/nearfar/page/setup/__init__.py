@@ -1,1 +1,1 @@
-"""The first run: from recordings of a healthy machine to a detector, and what is found meanwhile."""
+"""The first run: from recordings of a healthy machine to a detector, and what is found."""
