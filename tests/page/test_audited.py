@@ -33,6 +33,12 @@ def test_the_row_is_there_before_the_change_and_its_outcome_after(desk):
     assert [row.outcome for row in desk.store.audit()] == ["done"]
 
 
+def test_what_changed_nothing_may_say_so(desk):
+    with audited(desk, KIM, "acknowledge", "alarm 3") as outcome:
+        outcome.line = "done: was acknowledged already"
+    assert [row.outcome for row in desk.store.audit()] == ["done: was acknowledged already"]
+
+
 @pytest.mark.parametrize(
     ("fault", "outcome"),
     [

@@ -79,6 +79,9 @@ def test_what_a_person_does_is_shown_before_any_watch_takes_it_up(writer, reader
     (bulletin,) = lately.look()
     assert [a.word for a in bulletin.machine.alarms] == ["acknowledged"]
     assert (bulletin.machine.machine, bulletin.events) == ("pump", ())
+    reader.act(Action(0, 1, "noted", now(), "a new one is ordered"))
+    (bulletin,) = lately.look()
+    assert [a.note for a in bulletin.machine.alarms] == ["a new one is ordered"]
 
 
 def test_machines_that_nobody_serves_are_none_of_its_news(writer, reader):

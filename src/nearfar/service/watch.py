@@ -336,7 +336,8 @@ class Watch:
         """Something other than a clip may have changed how a machine is."""
         with self._lock:
             events = how()
-        if events:
+        # A note is no event, for no journal; who looks at its alarm is to see it all the same.
+        if events or post.station.changed:
             self._keep(post, events)
             self._tell(Bulletin(post.station.now, events=events))
 

@@ -41,6 +41,7 @@ VERSION_0 = [
     "DROP TABLE audit",
     "DROP INDEX alarms_of_machine",
     "DROP INDEX alarms_open",
+    "DROP INDEX actions_of_alarm",
     "DROP VIEW heard",
     "ALTER TABLE clips DROP COLUMN coherence",
     "UPDATE meta SET value = '0' WHERE key = 'schema'",

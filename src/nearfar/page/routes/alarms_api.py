@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field
 from nearfar.page.asked import AtDesk
 from nearfar.page.guard.visitor import Operator
 from nearfar.page.replies import as_json
-from nearfar.page.said.shelving import act, alarms_now
+from nearfar.page.said.shelving import act, alarm_said, alarms_said
 from nearfar.service.news import LONGEST_SHELF
 
 router = APIRouter(tags=["alarms"])
@@ -48,30 +48,32 @@ class Shelf(NoteSaid):
 @router.get("/alarms")
 def alarms(desk: AtDesk, closed: bool = False) -> Response:
     """Alarms that need a person, by number; closed ones too if asked for."""
-    return as_json({"alarms": [alarm.as_dict() for alarm in alarms_now(desk.store, closed)]})
+    return as_json({"alarms": alarms_said(desk.store, closed)})
 
 
 @router.post("/alarms/{number}/acknowledge")
 def acknowledge(desk: AtDesk, visitor: Operator, number: int, said: NoteSaid) -> Response:
-    """Somebody looks after it. Acknowledged once, it keeps its first time and note."""
+    """Somebody looks after it. Acknowledged once, it keeps its first time; each note is kept."""
     alarm = act(desk, visitor, number, "acknowledged", said.note, said.who)
-    return as_json({"alarm": alarm.as_dict()})
+    return as_json({"alarm": alarm_said(desk.store, alarm)})
 
 
 @router.post("/alarms/{number}/shelve")
 def shelve(desk: AtDesk, visitor: Operator, number: int, said: Shelf) -> Response:
     """Tell nobody of it, nor of it raised again, for so many hours, up to 720."""
     alarm = act(desk, visitor, number, "shelved", said.note, said.who, said.hours)
-    return as_json({"alarm": alarm.as_dict()})
+    return as_json({"alarm": alarm_said(desk.store, alarm)})
 
 
 @router.post("/alarms/{number}/unshelve")
 def unshelve(desk: AtDesk, visitor: Operator, number: int, said: Who) -> Response:
     """Tell of it again."""
-    return as_json({"alarm": act(desk, visitor, number, "unshelved", "", said.who).as_dict()})
+    alarm = act(desk, visitor, number, "unshelved", "", said.who)
+    return as_json({"alarm": alarm_said(desk.store, alarm)})
 
 
 @router.post("/alarms/{number}/note")
 def note(desk: AtDesk, visitor: Operator, number: int, said: NoteSaid) -> Response:
     """Write something down beside it, for others."""
-    return as_json({"alarm": act(desk, visitor, number, "noted", said.note, said.who).as_dict()})
+    alarm = act(desk, visitor, number, "noted", said.note, said.who)
+    return as_json({"alarm": alarm_said(desk.store, alarm)})

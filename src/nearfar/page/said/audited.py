@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 
 from nearfar.errors import StorageError
 from nearfar.page.desk import Desk
@@ -14,8 +15,21 @@ from nearfar.service.troubles import fault_line
 from nearfar.text import one_line
 
 
+@dataclass
+class AuditOutcome:
+    """What came of a change that was not refused.
+
+    >>> AuditOutcome().line
+    'done'
+    """
+
+    line: str = "done"
+
+
 @contextmanager
-def audited(desk: Desk, visitor: Visitor, verb: str, about: str, who: str = "") -> Iterator[None]:
+def audited(
+    desk: Desk, visitor: Visitor, verb: str, about: str, who: str = ""
+) -> Iterator[AuditOutcome]:  # fmt: skip
     """Do what is in it as a change that is kept in the audit.
 
     Its row is there before the change; what is never found is a change without a row. A row whose
@@ -28,6 +42,9 @@ def audited(desk: Desk, visitor: Visitor, verb: str, about: str, who: str = "") 
         about: what it is done to.
         who: what the person typed as their name.
 
+    Yields:
+        The outcome, for who has more to tell of it than that it is done.
+
     Raises:
         StorageError: the row could not be written, and nothing was done.
         Refusal: there is no history yet.
@@ -37,8 +54,9 @@ def audited(desk: Desk, visitor: Visitor, verb: str, about: str, who: str = "") 
         desk.setup.news.hand_over()
     row = AuditRow(0, now(), who, visitor.role, visitor.address, verb, about)
     number = store.audit_begin(row)
+    outcome = AuditOutcome()
     try:
-        yield
+        yield outcome
     except BaseException as error:
         line = fault_line(error) if isinstance(error, Exception) else "ended while it was done"
         # The first fault is what its caller must be told.
@@ -47,4 +65,4 @@ def audited(desk: Desk, visitor: Visitor, verb: str, about: str, who: str = "") 
         raise
     # It is done, whatever becomes of this line: to refuse it now would be a lie.
     with suppress(StorageError):
-        store.audit_end(number, "done")
+        store.audit_end(number, outcome.line)

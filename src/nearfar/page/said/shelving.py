@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Iterable
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from nearfar.errors import SettingError
 from nearfar.page.desk import Desk
@@ -31,6 +33,29 @@ def alarms_now(store: HistoryStore, closed: bool = False) -> list[StandingAlarm]
     return [alarm for alarm in found if closed or alarm.word != "closed"]
 
 
+def alarms_said(store: HistoryStore, closed: bool = False) -> list[dict[str, Any]]:
+    """`alarms_now` as JSON, each with all that people said of it."""
+    alarms = alarms_now(store, closed)
+    deeds: dict[int, list[Action]] = defaultdict(list)
+    for deed in store.deeds(closed=closed):
+        deeds[deed.alarm].append(deed)
+    return [_said(alarm, deeds[alarm.id]) for alarm in alarms]
+
+
+def alarm_said(store: HistoryStore, alarm: StandingAlarm) -> dict[str, Any]:
+    """One alarm as JSON, with all that people said of it."""
+    return _said(alarm, store.deeds(number=alarm.id))
+
+
+def _said(alarm: StandingAlarm, deeds: Iterable[Action]) -> dict[str, Any]:
+    # `note` is the newest alone: who took an alarm on, and what they wrote then, is found here.
+    said = [
+        {"verb": deed.verb, "who": deed.who, "at": deed.at.isoformat(), "note": deed.note}
+        for deed in deeds
+    ]
+    return alarm.as_dict() | {"said": said}
+
+
 def act(
     desk: Desk, visitor: Visitor, number: int, verb: PersonVerb, note: str, who: str,
     hours: float = 0.0,
@@ -56,15 +81,22 @@ def act(
         Refusal: no such alarm, or one that is closed and cannot be shelved or noted any more.
         StorageError: it was not written.
     """
-    with audited(desk, visitor, VERBS[verb], f"alarm {number}", who):
+    with audited(desk, visitor, VERBS[verb], f"alarm {number}", who) as outcome:
         at = now()
         until = at + timedelta(hours=hours) if verb == "shelved" else None
-        if not _is_done(desk.store, number, verb):
+        deed = Action(0, number, verb, at, note, until, who)
+        done = _is_done(desk.store, number, verb)
+        if not done:
             try:
-                desk.store.act(Action(0, number, verb, at, note, until, who))
+                desk.store.act(deed)
             except SettingError:  # closed, or pruned, since it was looked at
-                _is_done(desk.store, number, verb)
-    return _found(desk.store, number)
+                done = _is_done(desk.store, number, verb)
+        if done and note:  # what they had to say is not lost for their being second
+            desk.store.act(deed, late=True)
+        alarm = _found(desk.store, number)
+        if verb == "acknowledged" and alarm.acknowledged != at:
+            outcome.line = "done: was acknowledged already"
+    return alarm
 
 
 def _is_done(store: HistoryStore, number: int, verb: PersonVerb) -> bool:

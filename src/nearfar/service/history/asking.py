@@ -118,6 +118,22 @@ class HistoryQuestions:
         with self._access.reading() as connection:
             return [action_of(row) for row in connection.execute(question)]
 
+    def deeds(self, *, number: int | None = None, closed: bool = False) -> list[Action]:
+        """What people said of alarms, in its order: one question, however many alarms there are.
+
+        Args:
+            number: of this alarm alone.
+            closed: of all alarms; else of those that are not closed.
+        """
+        question = actions_kept().order_by(ACTIONS.c.id)
+        if number is not None:
+            question = question.where(ACTIONS.c.alarm == number)
+        elif not closed:
+            standing = select(ALARMS.c.id).where(text(f"({OPEN})"))
+            question = question.where(ACTIONS.c.alarm.in_(standing))
+        with self._access.reading() as connection:
+            return [action_of(row) for row in connection.execute(question)]
+
     # ---- what is asked ------------------------------------------------------------------------
 
     def observations(

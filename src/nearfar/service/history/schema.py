@@ -157,6 +157,7 @@ ACTIONS = Table(
     Column("note", Text, nullable=False),
     Column("until", BigInteger),
     Column("who", Text, nullable=False),
+    Index("actions_of_alarm", "alarm"),
     sqlite_autoincrement=True,  # a number given twice would not be taken up a second time
 )  # fmt: skip
 STATIONS = Table(
@@ -258,6 +259,7 @@ STEPS: dict[int, Sequence[str]] = {
         "CREATE INDEX clips_arrived ON clips (machine, arrived)",
         "CREATE INDEX alarms_of_machine ON alarms (machine)",
         f"CREATE INDEX alarms_open ON alarms (id) WHERE {OPEN}",
+        "CREATE INDEX actions_of_alarm ON actions (alarm)",
     ),
 }
 

@@ -212,10 +212,14 @@ class HistoryStore(HistoryQuestions):
         self._done.forget()
         self._states.clear()
 
-    def act(self, action: Action) -> int:
+    def act(self, action: Action, *, late: bool = False) -> int:
         """Keep what a person said of an alarm, and change the alarm's row accordingly.
 
         The watch takes it up within a second; what is kept stands also while none runs.
+
+        Args:
+            action: what they said.
+            late: also of a closed alarm, for the record alone: it was meant while it stood.
 
         Returns:
             The action's number.
@@ -234,7 +238,7 @@ class HistoryStore(HistoryQuestions):
                 connection.exec_driver_sql("LOCK TABLE actions IN SHARE ROW EXCLUSIVE MODE")
             found = connection.execute(alarms_kept().where(ALARMS.c.id == action.alarm)).first()
             alarm = None if found is None else alarm_of(found)
-            if alarm is not None and alarm.word != "closed":
+            if alarm is not None and (late or alarm.word != "closed"):
                 # The row at once, not only the audit: whoever looks next sees it, with no watch.
                 if row := acted_on(alarm, action):
                     connection.execute(update(ALARMS).where(ALARMS.c.id == alarm.id).values(**row))
