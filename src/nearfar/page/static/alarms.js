@@ -2,14 +2,19 @@
 import { ApiError, get, of, post } from "./api.js";
 import { ask, field, nameField } from "./dialog.js";
 import { el, fill, write } from "./dom.js";
-import { labelOf, machineHash } from "./fleet.js";
-import { ago, moment } from "./shown.js";
+import { keyOf, labelOf, machineHash } from "./fleet.js";
+import { ago, atTime, moment, onDay, since } from "./shown.js";
 import { alarmShape, alarmWord, faultWord } from "./states.js";
 import { t } from "./words.js";
 
 const FEW = 3; // alarms above the tiles before the rest is folded
 const TAKEN_IN = 3000; // ms after which a watch has taken in what people answered
 const HOURS = [1, 4, 8, 24, 72, 168];
+const CLOSED = 20; // alarms that are over: the newest
+const DEEDS = {
+  acknowledged: (by) => t("deed.acknowledged", by), shelved: (by) => t("deed.shelved", by),
+  unshelved: (by) => t("deed.unshelved", by), noted: (by) => t("deed.noted", by),
+};
 
 const kindOf = (alarm) => (alarm.kind === "sensor" ? "sensor" : alarm.kind === "drift" ? "drift" : "alarm");
 
@@ -54,8 +59,8 @@ function focusIn(list) {
   return () => list.querySelectorAll(`li[data-id="${row.dataset.id}"] button`)[place]?.focus();
 }
 
-// One alarm with its buttons; named: which machine it is of stands there too.
-export function alarmRow(alarm, page, named) {
+// One alarm with its buttons; named: which machine it is of stands there too; here: the clip that is looked at.
+export function alarmRow(alarm, page, named, here = null) {
   const label = labelOf(page.fleet.find(alarm) ?? alarm);
   const told = alarm.kind === "sensor" ? faultWord(alarm.condition) : "";
   return el("li", { class: `alarm-row ${kindOf(alarm)} ${alarm.state}`, "data-id": alarm.id },
@@ -66,10 +71,37 @@ export function alarmRow(alarm, page, named) {
         told && el("span", {}, told),
         el("span", { class: "note" }, t("alarms.number", { id: String(alarm.id) }), " · ", alarmWord(alarm),
           alarm.shelved_until ? ` ${t("shelve.until", { time: moment(alarm.shelved_until) })}` : "", " · ",
-          el("time", { datetime: alarm.since, title: moment(alarm.since) }, ago(alarm.since)))),
+          since(alarm.since))),
       el("p", { class: "told", lang: "en" }, shortly(alarm.told, label)),
-      alarm.note && el("p", { class: "said" }, el("bdi", {}, alarm.note))),
-    el("div", { class: "row acts noprint" }, buttons(alarm, label, page)));
+      saidOf(alarm, page)),
+    el("div", { class: "row acts noprint" }, buttons(alarm, label, page, here)));
+}
+
+// Who did what about an alarm, and what they wrote, one below the other.
+function saidOf(alarm, page) {
+  const said = page.fleet.said.get(alarm.id) ?? alarm.said;
+  if (!said?.length) return alarm.note ? el("p", { class: "said" }, el("bdi", {}, alarm.note)) : null;
+  return el("ul", { class: "said" }, said.map(({ verb, who, at, note }) => el("li", {},
+    DEEDS[verb]?.({ who: who || t("clip.somebody"), at: onDay(at) === onDay(Date.now()) ? atTime(at) : moment(at) }) ?? verb,
+    note && el("q", {}, el("bdi", {}, note)))));
+}
+
+// Alarms of a machine that are over, and what was said of them: fetched when they are unfolded.
+export function closedAlarms(one, page) {
+  const list = el("ul", { class: "alarms" });
+  const none = el("p", { class: "note", role: "status" });
+  return el("details", { class: "closed-alarms noprint", ontoggle: async (event) => {
+    if (!event.target.open) return;
+    try {
+      const { alarms } = await get("/alarms?closed=true");
+      const closed = alarms.filter((alarm) => alarm.state === "closed" && keyOf(alarm) === keyOf(one)).reverse().slice(0, CLOSED);
+      page.fleet.hear(closed);
+      fill(list, closed.map((alarm) => alarmRow(alarm, page, false)));
+      fill(none, closed.length ? "" : t("alarms.closed.none"));
+    } catch (error) {
+      told(error, page);
+    }
+  } }, el("summary", {}, t("alarms.closed")), list, none);
 }
 
 // What an alarm says, without the name that stands beside it.
@@ -78,29 +110,27 @@ function shortly(told, label) {
   return rest[0].toUpperCase() + rest.slice(1);
 }
 
-function buttons(alarm, label, page) {
+function buttons(alarm, label, page, here) {
   const button = (word, act, kind) => el("button", { class: kind, onclick: act,
     "aria-label": `${word}, ${t("alarms.number", { id: String(alarm.id) })}, ${label}` }, word);
-  const open = button(t("alarms.clip"), () => openClip(alarm, page), "quiet");
+  const open = !(here && alarm.digest === here) && button(t("alarms.clip"), () => openClip(alarm, page), "quiet");
   if (!page.mayChange) return [open];
   const waits = alarm.state === "active" || alarm.state === "cleared";
   return [
     waits && button(t("ack"), () => acknowledge(alarm, label, page), "primary"),
     alarm.state === "shelved" ? button(t("unshelve"), () => unshelve(alarm, page), "plain")
       : alarm.state !== "closed" && button(t("shelve"), () => shelve(alarm, label, page), "plain"),
-    button(t("note"), () => note(alarm, label, page), "plain"),
+    alarm.state !== "closed" && button(t("note"), () => note(alarm, label, page), "plain"),
     open,
   ];
 }
 
-// The clip with which an alarm was raised: the last one heard until then.
+// The clip that raised an alarm. The server knows it: a recorder's clock may be far from this computer's.
 async function openClip(alarm, page) {
-  const until = new Date(Date.parse(alarm.since) + 1000).toISOString();
   try {
-    const asked = { limit: 1, until, ...(alarm.kind === "machine" ? { anomalous: true } : {}) };
-    const { clips } = await get(of(alarm, "/clips", asked));
-    if (!clips.length) page.say(t("alarms.noclip"));
-    else page.go(`#/c/${[alarm.machine, alarm.section, clips[0].digest].map(encodeURIComponent).join("/")}`);
+    const digest = alarm.digest ?? (await get(of(alarm, "/timeline", { points: 1 }))).alarms.find((one) => one.id === alarm.id)?.digest;
+    if (!digest) page.say(t("alarms.noclip"));
+    else page.go(`#/c/${[alarm.machine, alarm.section, digest].map(encodeURIComponent).join("/")}`);
   } catch (error) {
     told(error, page);
   }
@@ -118,6 +148,7 @@ function answered({ alarm }, page, line) {
     page.tell("answered", alarm);
   };
   page.fleet.answered(alarm);
+  page.fleet.hear([alarm]);
   show();
   page.say(line);
   setTimeout(() => page.fleet.refresh(alarm).then(show, () => {}), TAKEN_IN);
@@ -160,7 +191,7 @@ async function unshelve(alarm, page) {
 async function note(alarm, label, page) {
   await ask({
     title: t("note.title", { id: String(alarm.id), machine: label }),
-    fields: [noteField(), nameField()], done: t("note.save"),
+    fields: [saidOf(alarm, page), noteField(), nameField()], done: t("note.save"),
     act: async ({ note: said, who }) => {
       answered(await post(`/alarms/${alarm.id}/note`, { note: said, who }), page, t("note.done"));
     },

@@ -6,6 +6,7 @@ import { minus } from "./shown.js";
 import { language, t } from "./words.js";
 
 const NOTE_LENGTH = 500; // characters
+const ROSE = 2; // times as high as before: a threshold at which people are warned
 
 // To so many digits that count.
 export const figures = (value, digits = 3) =>
@@ -35,7 +36,7 @@ async function answered(question, send) {
 const notes = () => field(t("clip.note"), el("textarea", { name: "note", rows: 2, maxlength: NOTE_LENGTH }));
 
 // "This was normal": learn it, or only note it. Gives {label, learnt} or null.
-export function sayNormal(one, clip) {
+function sayNormal(one, clip) {
   const radio = (value, title, told, checked) =>
     el("label", { class: "clip-radio" }, el("input", { type: "radio", name: "learn", value, checked, onchange: shown }),
       el("span", {}, el("b", {}, title), el("small", {}, told)));
@@ -51,7 +52,7 @@ export function sayNormal(one, clip) {
     ({ who, note, learn, domain: of_ }) => post(of(one, `/clips/${clip.digest}/normal`), { who, note, learn: Boolean(learn), domain: of_ }));
 }
 
-export function sayFault(one, clip) {
+function sayFault(one, clip) {
   return answered({ title: t("clip.fault.title"), lead: t("clip.fault.told"), done: t("clip.fault"), fields: [notes(), nameField()] },
     ({ who, note }) => post(of(one, `/clips/${clip.digest}/fault`), { who, note }));
 }
@@ -61,19 +62,28 @@ export function undo(one, clip) {
     ({ who }) => del(of(one, `/clips/${clip.digest}/label`, { who })));
 }
 
-// Which alarm a clip belongs to: one of its machine that stood, or rose soon after, by this computer's
-// clock; a clip's own time may be of long ago, when what a recorder kept is caught up.
-export function alarmsOf(alarms, clip) {
-  const near = 30 * 60e3; // ms: a few clips make an alarm, or end it
-  const [at, end] = [Date.parse(clip.arrived), (alarm) => (alarm.cleared ? Date.parse(alarm.cleared) : Infinity)];
-  return alarms.filter((alarm) => alarm.machine === clip.machine && alarm.section === clip.section
-    && at >= Date.parse(alarm.since) - near && at <= end(alarm) + near);
+// The alarms that a clip belongs to: those that it raised, and those that stood at its time, by the
+// clock of the clips.
+export async function alarmsOf(one, clip, fleet) {
+  const until = new Date(clip.at_ms + 1).toISOString();
+  const [{ alarms }] = await Promise.all([get(of(one, "/timeline", { since: clip.at, until, points: 1 })), fleet.ask()]);
+  return alarms.filter((alarm) => alarm.digest === clip.digest || (alarm.state !== "closed" && clip.at_ms >= alarm.from_ms && clip.at_ms <= (alarm.to_ms ?? Infinity)));
 }
 
-// How it came out that a clip was learnt, in the numbers of the server.
-export function learntLine(learnt) {
-  const [known, threshold] = [learnt.known, learnt.threshold];
-  return t("clip.learnt", { a: figures(known[0], 9), b: figures(known[1], 9), c: figures(threshold[0], 4), d: figures(threshold[1], 4) });
+// How it came out that a clip was learnt: what a person must know, then the server's own lines.
+function learntSaid({ known, threshold, told }) {
+  const [was, now] = threshold;
+  const line = t("clip.learnt", { a: figures(known[0], 9), b: figures(known[1], 9), c: figures(was), d: figures(now) });
+  return { line, warning: now > ROSE * was ? t("clip.learnt.rose", { n: figures(now / was, 2) }) : "", told: told ?? [] };
+}
+
+// What came of taking an answer back: the threshold is asked for, before and after.
+async function takeBack(one, clip) {
+  const threshold = () => (clip.learnt ? get(of(one, "/threshold")).catch(() => null) : null);
+  const was = await threshold();
+  if (!(await undo(one, clip))) return null;
+  const now = await threshold();
+  return { line: was && now ? t("clip.undone.threshold", { a: figures(was.normals, 9), b: figures(now.normals, 9), c: figures(was.threshold), d: figures(now.threshold) }) : t("clip.undone") };
 }
 
 // The buttons under a clip. `changed(said)` is called after each answer with a line of how it came out.
@@ -87,19 +97,21 @@ export function answers(one, clip, page, changed) {
       if (said) changed(told(said));
     },
   }, el("span", { "aria-hidden": "true" }, mark), " ", t(key));
-  const normal = (said) => (said.learnt ? [learntLine(said.learnt), ...(said.learnt.told ?? [])] : [t("clip.noted")]);
-  const given = clip.label
-    ? [el("span", { class: "clip-given" }, t(`clip.is.${clip.label}`), clip.learnt && el("small", {}, " ", t("clip.is.learnt"))),
+  const normal = (said) => (said.learnt ? learntSaid(said.learnt) : { line: t("clip.noted") });
+  // What was learnt before a crash may have no answer beside it; it can be taken back all the same.
+  const given = clip.label || clip.learnt
+    ? [el("span", { class: "clip-given" }, clip.label ? t(`clip.is.${clip.label}`) : "", clip.learnt && el("small", {}, " ", t("clip.is.learnt"))),
         el("button", {
           type: "button", disabled: reader, title: reader ? t("clip.reader") : null,
           onclick: async () => {
-            if (await undo(one, clip)) changed([t("clip.undone")]);
+            const said = await takeBack(one, clip);
+            if (said) changed(said);
           },
         }, t("clip.undo"))]
     : [el("span", { class: "clip-asked" }, t("clip.asked")), button("clip.normal", "good", "●", sayNormal, normal),
-        button("clip.fault", "alarm", "▲", sayFault, () => [t("clip.fault.kept")])];
+        button("clip.fault", "alarm", "▲", sayFault, () => ({ line: t("clip.fault.kept") }))];
   return el("section", { class: "clip-answers noprint", "aria-label": t("clip.answers") },
-    el("div", { class: "clip-buttons" }, given), barred && !clip.label && el("small", { id: "clip-barred" }, barred));
+    el("div", { class: "clip-buttons" }, given), barred && !clip.label && !clip.learnt && el("small", { id: "clip-barred" }, barred));
 }
 
 // From what score on the machine is anomalous: shown, and changed without a new fit.

@@ -1,7 +1,8 @@
 // Requests to /api: each gives the answer, or throws an ApiError with the server's one line.
 export class ApiError extends Error {
-  constructor(status, line, faults = []) {
+  constructor(status, line, faults = [], wait = 0) {
     super(line);
+    this.wait = wait; // s that the server wants to be left alone
     this.status = status; // 0: nobody answered
     this.faults = faults;
   }
@@ -21,7 +22,7 @@ async function ask(method, path, body) {
     throw new ApiError(0, "");
   }
   const said = reply.headers.get("Content-Type")?.startsWith("application/json") ? await reply.json() : {};
-  if (!reply.ok) throw new ApiError(reply.status, said.error ?? reply.statusText, said.faults);
+  if (!reply.ok) throw new ApiError(reply.status, said.error ?? reply.statusText, said.faults, Number(reply.headers.get("Retry-After")));
   return said;
 }
 

@@ -5,7 +5,7 @@ import { alarmsOf, answers, dressed, figures, lineOf, theirs } from "./answers.j
 import { el, fill } from "./dom.js";
 import { player } from "./player.js";
 import { kept, keep } from "./session.js";
-import { chance, level, minus, moment } from "./shown.js";
+import { chance, level, minus, moment, over } from "./shown.js";
 import { chip, faultWord, verdictOf } from "./states.js";
 import { language, t } from "./words.js";
 
@@ -28,7 +28,7 @@ function timeline(one, clip = null) {
 
 export async function show(place, asked, page) {
   const one = { machine: asked.machine, section: asked.section ?? "00" };
-  const view = { one, digest: asked.digest, page, keys: [], told: [], alive: () => !page.signal.aborted };
+  const view = { one, digest: asked.digest, page, keys: [], told: null, alive: () => !page.signal.aborted };
   view.root = el("article", { class: "clip" }, skeleton(t("clip.loading")));
   await dressed();
   fill(place, view.root);
@@ -49,28 +49,37 @@ export async function show(place, asked, page) {
 // The parts that change stand in places of their own; what plays is never drawn anew.
 function lay(view) {
   const { clip, one } = view;
-  view.parts = Object.fromEntries(["why", "alarms", "player", "sound", "said", "answers", "more"].map((name) => [name, el("div", { class: `clip-part-${name}` })]));
+  view.parts = Object.fromEntries(["why", "alarms", "player", "sound", "answers", "said", "more"].map((name) => [name, el("div", { class: `clip-part-${name}` })]));
   view.around = el("div", { class: "clip-around" });
   const parts = view.parts;
   const head = el("div", { class: "clip-head" },
     el("nav", { class: "clip-nav noprint", "aria-label": t("clip.nav") }, el("a", { href: timeline(one, clip), class: "clip-back" }, "‹ ", one.machine), view.around),
-    el("div", { class: "clip-title" }, el("h1", { tabindex: "-1" }, moment(clip.time ?? clip.at)), chip(verdictOf(clip))),
-    el("p", { class: "note" }, clip.status === "judged" && `${t("clip.over", { score: figures(clip.score), threshold: figures(clip.threshold) })} · `, el("code", { class: "clip-name" }, clip.name)));
-  fill(view.root, head, parts.alarms, parts.why, parts.said, parts.player, parts.answers, parts.sound, facts(clip), parts.more);
+    el("div", { class: "clip-title" }, el("h1", { tabindex: "-1" }, moment(clip.time ?? clip.at)), chip(verdictOf(clip)), view.then = el("span", { class: "note" })),
+    el("p", { class: "note" }, el("span", { class: "onpaper" }, one.machine, " · "), clip.status === "judged" && `${t("clip.over", { score: figures(clip.score), threshold: figures(clip.threshold) })} · `, el("code", { class: "clip-name" }, clip.name)));
+  fill(view.root, head, parts.alarms, parts.why, parts.player, parts.answers, parts.said, parts.sound, facts(clip), parts.more);
   document.title = `${one.machine} · ${moment(clip.time ?? clip.at)}`;
 }
 
 function facts(clip) {
   const fact = (key, value, small, more) => el("div", {}, el("dt", {}, t(key)), el("dd", {}, value, small && el("small", {}, small), more));
   const found = clip.status !== "judged" ? [] : [
-    fact("clip.score", figures(clip.score), t("clip.score.threshold", { n: figures(clip.threshold) }), meter(clip)),
+    fact("clip.score", figures(clip.score), over(clip), meter(clip)),
     fact("clip.percentile", percent(clip.percentile, clip.percentile > 0.99 && clip.percentile < 1 ? 1 : 0), t("clip.percentile.told")),
-    clip.p_value !== null && fact("clip.p", chance(clip.p_value), clip.p_value < 0.1 ? t("clip.p.told", { n: figures(1 / clip.p_value, 3) }) : t("clip.p.share", { n: percent(clip.p_value, 0) })),
+    clip.p_value !== null && fact("clip.p", chance(clip.p_value), asHigh(clip)),
   ];
   return el("dl", { class: "facts" }, found,
     fact("clip.levels", t("clip.levels.near", { n: level(clip.near_level, "dB") }),
       clip.far_level !== null && t("clip.levels.far", { n: level(clip.far_level, "dB"), r: level(clip.ratio, "dB") })),
     fact("clip.length", clip.seconds === null ? "–" : `${figures(clip.seconds)} s`, t("clip.arrived", { at: moment(clip.arrived) })));
+}
+
+// How many of the normal clips scored as high: p is (k + 1) / (n + 1), and 1 − percentile is k / n.
+function asHigh({ p_value: p, percentile }) {
+  const more = 1 - percentile;
+  const n = Math.round((1 - p) / (p - more));
+  if (!(n > 0 && n < 1e6)) return null; // all are as high, or the numbers are not of one detector
+  const k = Math.round(more * n);
+  return k ? t("clip.p.some", { n: k, m: n }) : t("clip.p.none", { m: n });
 }
 
 // Score against threshold, for the eye; the numbers stand beside it.
@@ -85,16 +94,19 @@ async function explain(view) {
   const { parts, clip, one } = view;
   if (!clip.kept) return fill(parts.why, sensors(clip), el("p", { class: "banner" }, t("clip.notkept"), " ", t("clip.notkept.do")));
   fill(parts.why, sensors(clip), skeleton(t("clip.explaining")));
+  fill(parts.sound, drawing());
   let found;
   try {
     found = await get(of(one, `/clips/${clip.digest}/explanation`));
   } catch (error) {
     if (view.alive()) fill(parts.why, sensors(clip), failure(error, () => explain(view)));
+    fill(parts.sound);
     return null;
   }
   if (!view.alive()) return null;
   fill(parts.why, reasons(found, clip));
   if (found.sounds?.length) sound(view, found);
+  else fill(parts.sound);
   fill(parts.more, moves(found), nearest(found), more(found));
   return null;
 }
@@ -137,19 +149,22 @@ function keySwitch() {
   return el("label", { class: "clip-keyswitch" }, box, t("clip.key.on"));
 }
 
+const drawing = () => el("p", { class: "clip-drawing note", role: "status" }, t("clip.picture.drawing"));
+
 // The spectrograms with a line over them at the second that is heard; a click goes there.
 function picture(found, made) {
   const [desk, phone] = ["desk", "phone"].map((kind) => found.pictures?.find((one) => one.kind === kind));
   if (!desk && !phone) return null;
   const shape = () => (phone && (!desk || matchMedia(PHONE).matches) ? phone : desk);
   const line = el("div", { class: "playhead noprint", hidden: true });
-  const image = el("img", { src: (desk ?? phone).url, alt: t("clip.picture.alt"), class: "clip-image", onerror: () => fill(figure, el("p", { class: "note" }, t("clip.picture.none"))) });
+  const image = el("img", { src: (desk ?? phone).url, alt: t("clip.picture.alt"), class: "clip-image", onload: () => waits.remove(), onerror: () => fill(figure, el("p", { class: "note" }, t("clip.picture.none"))) });
+  const waits = drawing();
   const seek = (event) => {
     const [area, { left, right, seconds }] = [image.getBoundingClientRect(), shape()];
     const share = ((event.clientX - area.left) / area.width - left) / (right - left);
     if (share > -0.02 && share < 1.02) made.deck.seek(share * seconds);
   };
-  const frame = el("div", { class: "clip-frame", onclick: seek }, el("picture", {}, phone && desk && el("source", { media: PHONE, srcset: new URL(phone.url, location).href }), image), line);
+  const frame = el("div", { class: "clip-frame", onclick: seek }, el("picture", {}, phone && desk && el("source", { media: PHONE, srcset: new URL(phone.url, location).href }), image), line, waits);
   const figure = el("figure", { class: "clip-picture" }, frame, el("figcaption", { class: "note" }, el("span", { class: "noprint" }, t("clip.picture.click")), " ", t("clip.picture.told")));
   made.follow((now, _, playing) => {
     const { left, right, seconds } = shape();
@@ -194,13 +209,22 @@ async function refresh(view, told = view.told) {
   const changed = async (lines) => {
     view.clip = await get(of(one, `/clips/${clip.digest}`)).catch(() => view.clip);
     await refresh(view, lines);
-    view.parts.said.querySelector("[role=status]")?.focus();
+    view.parts.said.querySelector("[role=status]")?.focus({ preventScroll: true });
   };
+  fill(view.then, clip.learnt && t("clip.then"));
   fill(parts.answers, answers(one, clip, page, changed));
-  fill(parts.said, said(view), told.length > 0 && el("div", { class: "banner clip-result", role: "status", tabindex: "-1" }, told.map((line, n) => (n ? theirs("p", {}, line) : el("p", {}, el("b", {}, line))))));
-  const { alarms } = await get("/alarms").catch(() => ({ alarms: [] }));
-  const mine = alarmsOf(alarms, clip).map((alarm) => alarmRow(alarm, page, false));
+  fill(parts.said, result(told), said(view));
+  const alarms = await alarmsOf(one, clip, page.fleet).catch(() => []);
+  const mine = alarms.map((alarm) => alarmRow(alarm, page, false, clip.digest));
   if (view.alive()) fill(parts.alarms, mine.length > 0 && el("ul", { class: "alarms" }, mine));
+}
+
+// What came of the last answer, the words of a person first.
+function result(told) {
+  if (!told) return null;
+  return el("div", { class: "banner clip-result", role: "status", tabindex: "-1" }, el("p", {}, el("b", {}, told.line)),
+    told.warning && el("p", { class: "clip-warning" }, el("span", { "aria-hidden": "true" }, "▲ "), told.warning),
+    told.told?.map((line) => theirs("small", {}, line)));
 }
 
 function said({ clip }) {

@@ -1,7 +1,7 @@
 // The clips of a machine as a table: what the timeline shows, to be read and reached one by one.
 import { get, of } from "./api.js";
 import { el, fill } from "./dom.js";
-import { atTime, chance, level, onDay } from "./shown.js";
+import { atTime, chance, level, onDay, small } from "./shown.js";
 import { chip, faultWord, verdictOf } from "./states.js";
 import { t } from "./words.js";
 
@@ -27,7 +27,7 @@ export class Clips {
         el("div", { class: "row noprint" }, this.fresh, this.kind)),
       el("div", { class: "scroll" }, el("table", {}, el("thead", {}, el("tr", {},
         el("th", { scope: "col" }, t("clips.when")), el("th", { scope: "col" }, t("clips.verdict")),
-        el("th", { scope: "col", class: "n" }, t("clips.p")), el("th", { scope: "col", class: "n levels" }, t("clips.near")),
+        el("th", { scope: "col", class: "n" }, t("clips.p")), el("th", { scope: "col", class: "n" }, t("clips.score")), el("th", { scope: "col", class: "n levels" }, t("clips.near")),
         el("th", { scope: "col", class: "n levels" }, t("clips.far")), el("th", { scope: "col" }, t("clips.remarks")))), this.body)),
       this.none, this.older);
   }
@@ -78,6 +78,7 @@ export class Clips {
       el("th", { scope: "row" }, el("a", { href: clipHash(this.one, clip.digest) }, when(clip.at ?? clip.time ?? clip.arrived))),
       el("td", {}, chip(verdictOf(clip))),
       el("td", { class: "n" }, p === null || p === undefined ? "–" : chance(p)),
+      el("td", { class: "n" }, clip.threshold > 0 && clip.score !== null ? `${small(clip.score / clip.threshold)} ×` : "–"),
       el("td", { class: "n levels" }, level(clip.near_level, "dB")), el("td", { class: "n levels" }, level(clip.far_level, "dB")),
       el("td", { class: "remarks" }, remarks(clip)));
   }

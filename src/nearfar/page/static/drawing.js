@@ -153,6 +153,7 @@ function legend(chart) {
   const mark = (name, word) => el("span", { class: name }, el("i", { class: "swatch" }), word);
   return [
     mark("fine", t("chart.fine")), el("span", { class: "strange" }, shape("alarm"), t("chart.strange")),
+    el("span", {}, t("chart.least")),
     ...stripsOf(data.points).map(([name, word]) => mark(name, word)),
     ...[...new Set(within(chart).map((one) => one.state))].map((state) =>
       el("span", { class: `span ${state}` }, el("i", { class: "swatch" }), `${t("chart.alarms")}: ${alarmWord({ state })}`)),

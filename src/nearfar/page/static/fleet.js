@@ -14,6 +14,17 @@ export class Fleet {
     this.machines = new Map();
     this.ready = null; // when all were fetched
     this.failed = false;
+    this.said = new Map(); // number of an alarm → what people said of it
+  }
+
+  // What people said of alarms, as the list of them tells it.
+  hear(alarms) {
+    for (const { id, said } of alarms) if (said) this.said.set(id, said);
+  }
+
+  async ask() {
+    const { alarms } = await get("/alarms");
+    this.hear(alarms);
   }
 
   again() {
@@ -38,7 +49,7 @@ export class Fleet {
   }
 
   async load() {
-    const { machines } = await get("/machines");
+    const [{ machines }] = await Promise.all([get("/machines"), this.ask().catch(() => {})]);
     this.machines = new Map(machines.map((one) => [keyOf(one), one]));
   }
 
@@ -63,6 +74,7 @@ export class Fleet {
     const key = keyOf(said);
     const known = this.machines.get(key);
     this.machines.set(key, { ...known, ...said, label: said.label ?? known?.label });
+    if (known && JSON.stringify(known.alarms) !== JSON.stringify(said.alarms)) this.stale = true; // somebody may have said something
     return known !== undefined;
   }
 }

@@ -11,93 +11,96 @@ const HIDDEN = 60000; // ms after which a window that nobody sees gives its conn
 // tell(event, data) gets every event of EVENTS, and besides:
 //   "lost" { since }, "full": it is there and tells nobody else; all is asked for each 10 s, "again" { about, restarted }, "about" about, "glance": time to look, where nothing is told, "out": the token holds no more.
 export function listen(about, tell) {
-  let source = null;
-  let state = "new"; // "open", "lost", "rest": nobody sees the window
-  let tries = 0;
-  let started = about.watch?.started;
-  let retry;
-  let rest;
-  let looks;
+  const live = new Live(about, tell);
+  document.addEventListener("visibilitychange", () => live.seen());
+  addEventListener("online", () => live.state === "lost" && live.open());
+  setInterval(() => {
+    if (live.state === "rest") tell("glance");
+    else if (live.source) live.ask();
+  }, ASKED);
+  live.open();
+}
 
-  function open() {
-    clearTimeout(retry);
-    source?.close();
-    const mine = source = new EventSource("/api/events");
-    mine.onopen = () => mine === source && back();
+class Live {
+  constructor(about, tell) {
+    this.tell = tell;
+    this.source = null;
+    this.state = "new"; // "open", "lost", "full", "rest": nobody sees the window
+    this.tries = 0;
+    this.started = about.watch?.started;
+  }
+
+  open() {
+    clearTimeout(this.retry);
+    this.source?.close();
+    const mine = this.source = new EventSource("/api/events");
+    mine.onopen = () => mine === this.source && this.back();
     // One that is closed for good was answered, with a refusal: nobody but the server does that.
-    mine.onerror = () => mine === source && (mine.readyState === EventSource.CLOSED ? refused() : lost());
-    for (const name of EVENTS) mine.addEventListener(name, (event) => tell(name, JSON.parse(event.data)));
+    mine.onerror = () => mine === this.source && (mine.readyState === EventSource.CLOSED ? this.refused() : this.lost());
+    for (const name of EVENTS) mine.addEventListener(name, (event) => this.tell(name, JSON.parse(event.data)));
   }
 
-  function shut() {
-    clearTimeout(retry);
-    source?.close();
-    source = null;
+  shut() {
+    clearTimeout(this.retry);
+    this.source?.close();
+    this.source = null;
   }
 
-  async function refused() {
-    shut();
+  async refused() {
+    this.shut();
     const now = await get("/about").catch(() => null);
-    if (!now || (now.needs_token && !now.role)) return lost();
-    if (state !== "full") tell("full");
-    state = "full";
-    look();
-    retry = setTimeout(open, FULL);
+    if (!now || (now.needs_token && !now.role)) return this.lost();
+    if (this.state !== "full") this.tell("full");
+    this.state = "full";
+    this.look();
+    this.retry = setTimeout(() => this.open(), FULL);
   }
 
   // What is not told is looked at.
-  async function look() {
-    clearTimeout(looks);
-    if (state !== "full") return;
+  async look() {
+    clearTimeout(this.looks);
+    if (this.state !== "full") return;
     const now = await get("/about").catch(() => null);
-    if (state !== "full") return;
-    if (!now) return lost();
-    tell("looked", { about: now, restarted: false });
-    looks = setTimeout(look, LOOKED);
+    if (this.state !== "full") return;
+    if (!now) return this.lost();
+    this.tell("looked", { about: now, restarted: false });
+    this.looks = setTimeout(() => this.look(), LOOKED);
   }
 
-  function lost() {
-    shut();
-    if (state !== "lost") tell("lost", { since: Date.now() });
-    state = "lost";
-    retry = setTimeout(open, 1000 * PATIENCE[Math.min(tries++, PATIENCE.length - 1)]);
-    ask();
+  lost() {
+    this.shut();
+    if (this.state !== "lost") this.tell("lost", { since: Date.now() });
+    this.state = "lost";
+    this.retry = setTimeout(() => this.open(), 1000 * PATIENCE[Math.min(this.tries++, PATIENCE.length - 1)]);
+    this.ask();
   }
 
-  async function back() {
-    const now = await ask();
-    if (!now || !source) return;
-    tries = 0;
-    const missed = state !== "new";
-    state = "open";
-    if (missed) tell("again", { about: now, restarted: now.watch?.started !== started });
-    started = now.watch?.started;
+  async back() {
+    const now = await this.ask();
+    if (!now || !this.source) return;
+    this.tries = 0;
+    const missed = this.state !== "new";
+    this.state = "open";
+    if (missed) this.tell("again", { about: now, restarted: now.watch?.started !== this.started });
+    this.started = now.watch?.started;
   }
 
-  async function ask() {
+  async ask() {
     try {
       const now = await get("/about");
-      if (now.needs_token && !now.role) return void tell("out");
-      if (state !== "lost") tell("about", now);
+      if (now.needs_token && !now.role) return void this.tell("out");
+      if (this.state !== "lost") this.tell("about", now);
       return now;
     } catch (error) {
       if (!(error instanceof ApiError)) throw error;
-      if (error.status === 0 && source) lost();
+      if (error.status === 0 && this.source) this.lost();
     }
   }
 
   // A browser lends a site six connections: windows behind others must not hold them all.
-  function seen() {
-    clearTimeout(rest);
-    if (document.hidden) rest = setTimeout(() => { shut(); state = "rest"; }, HIDDEN);
-    else if (state === "rest") open();
+  seen() {
+    clearTimeout(this.rest);
+    if (document.hidden) this.rest = setTimeout(() => { this.shut(); this.state = "rest"; }, HIDDEN);
+    else if (this.state === "rest") this.open();
   }
-
-  document.addEventListener("visibilitychange", seen);
-  addEventListener("online", () => state === "lost" && open());
-  setInterval(() => {
-    if (state === "rest") tell("glance");
-    else if (source) ask();
-  }, ASKED);
-  open();
 }

@@ -1,12 +1,12 @@
 // One machine: how it is, its alarms, its timeline, its clips.
-import { ages, alarmRow } from "./alarms.js";
+import { ages, alarmRow, closedAlarms } from "./alarms.js";
 import { get, of } from "./api.js";
 import { Chart } from "./chart.js";
 import { clipHash, Clips } from "./clips.js";
 import { dress, el, fill } from "./dom.js";
 import { keyOf, labelOf } from "./fleet.js";
 import { limit } from "./scales.js";
-import { ago, chance, level, moment, number, percent, small } from "./shown.js";
+import { ago, chance, level, moment, number, over, percent, small } from "./shown.js";
 import { chip, faultWord, stateOf } from "./states.js";
 import { t } from "./words.js";
 
@@ -48,6 +48,7 @@ class MachineView {
       this.head, this.alarms, this.rest,
       el("section", { "aria-labelledby": "timeline-title" },
         el("div", { class: "row between" }, el("h2", { id: "timeline-title" }, t("m.timeline")), this.tools), this.chart.place),
+      closedAlarms(one, page),
       this.clips.place);
     this.redraw();
   }
@@ -62,6 +63,7 @@ class MachineView {
       due ??= setTimeout(() => { due = undefined; this.follow(); }, NEWS);
     });
     page.on("answered", () => { this.redraw(); this.chart.fetch(); });
+    page.on("said", () => this.redraw(true));
     page.on("label", () => this.clips.again());
     page.on("threshold", () => this.again());
     page.on("again", () => this.again());
@@ -144,8 +146,9 @@ class MachineView {
         sign("−", t("zoom.out"), () => this.chart.zoom(2)), sign("+", t("zoom.in"), () => this.chart.zoom(0.5))));
   }
 
-  redraw() {
+  redraw(all = false) {
     const one = this.page.fleet.machines.get(this.key) ?? this.one;
+    if (all) this.drawn = "";
     const now = JSON.stringify([one, ago(one.heard ?? 0)]);
     if (now === this.drawn) return;
     this.drawn = now;
@@ -167,7 +170,8 @@ class MachineView {
     const rate = one.threshold_p;
     const bound = limit(rate, one.anomalous ? [one.p_value] : []);
     return el("dl", { class: "facts" },
-      fact(t("m.heard"), one.heard ? ago(one.heard) : "–", one.heard && moment(one.heard)),
+      fact(t("m.heard"), one.heard ? el("span", { class: "onscreen" }, ago(one.heard)) : "–", one.heard && moment(one.heard)),
+      over(one) && fact(t("clip.score"), number(one.score, one.score < 10 ? 2 : 0), over(one)),
       given(one.p_value) && fact(t("m.p"), chance(one.p_value), bound && t("m.p.rate", { rate: small(bound) })),
       given(one.near_level) && fact(t("m.levels"), [el("span", {}, number(one.near_level, 1), " ·"), " ", el("span", {}, level(one.far_level, "dB"))], given(one.ratio) && t("m.ratio", { ratio: level(one.ratio, "dB") })),
       fact(t("m.threshold"), given(one.threshold) ? number(one.threshold, 3) : rate ? t("m.threshold.rate", { rate: percent(rate) }) : "–", [given(one.threshold) && rate && t("m.threshold.rate", { rate: percent(rate) }), " ", this.change(one)]),

@@ -8,7 +8,9 @@ import { Shell } from "./shell.js";
 import { LANGUAGES, speak, t } from "./words.js";
 
 const VIEWS = { "": "tiles", m: "machine", c: "clip", audit: "audit", setup: "setup" };
+const LOCAL = new Set(["tiles"]); // views that need no answer to be drawn
 const DRESSED = { clip: "clip.css", setup: "clip.css" }; // views with a style sheet of their own
+const DRAWN = 700; // ms after which views have drawn what is new
 const main = document.getElementById("main");
 const fleet = new Fleet();
 const heard = new Map(); // event → those who are told
@@ -86,10 +88,20 @@ function tell(event, data) {
 
 function take({ machine, events = [] }) {
   if (!fleet.take(machine)) fleet.load().then(count, () => {}); // one that is new: its rate is not known yet
+  if (fleet.stale) {
+    fleet.stale = false;
+    fleet.ask().then(() => tell("said", machine), () => {});
+  }
   count();
   for (const one of events) if (one.verb !== "raised") toasts.get(one.alarm)?.remove(); // answered elsewhere, or over
   const raised = events.filter((one) => one.verb === "raised" && !one.silent);
-  for (const one of raised) toasts.set(one.alarm, shell.say(t("news.raised", { told: one.told }), "alarm", machineHash(one)));
+  if (raised.length) setTimeout(() => raised.forEach(raise), DRAWN);
+}
+
+// An alarm whose card stands in the view is read out, and not shown twice.
+function raise(one) {
+  const seen = document.querySelector(`.alarms li[data-id="${one.alarm}"]`);
+  toasts.set(one.alarm, shell.say(t("news.raised", { told: one.told }), seen ? "alarm unseen" : "alarm", machineHash(one)));
 }
 
 // Nobody knows what was missed: all is asked for anew.
@@ -119,9 +131,15 @@ function plain(part) {
 }
 
 async function route() {
+  // While nobody answers nothing else can be fetched: what is shown stays.
+  if (shell.since !== null && main.querySelector(".view h1") && location.hash !== here && !LOCAL.has(asked().view)) {
+    history.replaceState(null, "", here || "#/");
+    return void shell.say(t("lost.stays"), "bad");
+  }
   leave?.();
   if (location.hash !== here) [from, here] = [here, location.hash];
   if (fleet.failed) gather();
+  for (const told of toasts.values()) if (told.matches(".unseen")) told.remove();
   const page = new Page();
   leave = page.end;
   shell.here();

@@ -179,7 +179,7 @@ function ramp(gain, to) {
   gain.gain.linearRampToValueAtTime(to, now + FADE);
 }
 
-export function glyph(name) {
+function glyph(name) {
   return el("svg", { viewBox: "0 0 24 24", "aria-hidden": "true", class: "clip-glyph" }, el("path", { d: GLYPHS[name] }));
 }
 

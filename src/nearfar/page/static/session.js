@@ -44,7 +44,7 @@ export function signIn(place) {
         done();
       } catch (error) {
         if (!(error instanceof ApiError)) throw error;
-        fault.textContent = error.status ? error.message : t("lost.now");
+        fault.textContent = error.status === 401 ? t("sign.wrong") : error.status === 429 ? t("sign.often", { n: error.wait }) : error.status ? error.message : t("lost.now");
         token.setAttribute("aria-invalid", "true");
         token.setAttribute("aria-describedby", "token-fault");
         token.select();

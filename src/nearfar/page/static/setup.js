@@ -8,6 +8,7 @@ import { language, t } from "./words.js";
 
 const FEWEST = 99; // clips, so that 1 in 100 can be told
 const RATES = [0.001, 0.005, 0.01, 0.02, 0.05, 0.1];
+const FILE = /\.(wav|wave|w64|rf64|bwf|aif|aiff|au|flac)$/i; // what a line is about
 const POLL = 1000; // ms between questions how far the fit is
 const FLAG = /(^|\s|\()--?[a-z]/; // of a command
 const LINES = { listening: () => t("setup.line.listening"), fitting: () => t("setup.line.fitting") }; // what the server says of its work
@@ -234,7 +235,9 @@ class Setup {
     const facts = el("dl", { class: "facts" }, fact(figures(recordings, 9), "setup.recordings"), seconds > 0 && fact(figures(seconds / 60, 3), "setup.minutes"));
     const few = recordings < FEWEST && el("p", { class: "banner" }, t("setup.few", { n: figures(recordings, 9), all: FEWEST }));
     const others = problems.filter((line) => !suspects.some((one) => line.includes(one.says)));
-    return [facts, few, looks && this.running("setup.checking"), table(t("setup.problems"), others.map((line) => this.problem(line))),
+    const ofFile = (line) => FILE.test(line.replace(/^left out: /, "").split(": ")[0]);
+    return [facts, few, looks && this.running("setup.checking"), table(t("setup.problems.machine"), others.filter((line) => !ofFile(line)).map((line) => this.problem(line)), "", t("setup.of")),
+      table(t("setup.problems"), others.filter(ofFile).map((line) => this.problem(line))),
       table(t("setup.suspects"), byClip(suspects).map(([clip, why]) => [clip, why.map((line) => this.ways(line))]), t("setup.suspects.told")),
       this.at === "found" && !looks && this.form()];
   }
@@ -271,7 +274,7 @@ class Setup {
     const told = el("p", { class: "note", "aria-live": "polite" });
     const words = () => {
       const length = state.seconds > 0 ? state.seconds / (state.clips || state.recordings) : 10;
-      fill(told, t("setup.rate.means", { n: figures(1000 * typed.rate), s: figures(length, 2), day: figures((86400 / length) * typed.rate, 2) }));
+      fill(told, t("setup.rate.means", { n: figures(1000 * typed.rate), day: figures(24 * typed.rate, 2), s: figures(length, 2), most: figures((86400 / length) * typed.rate, 2) }));
     };
     words();
     const exclude = el("input", { type: "checkbox", name: "exclude", checked: typed.exclude, onchange: () => { typed.exclude = exclude.checked; } });
@@ -341,14 +344,14 @@ function byClip(suspects) {
 }
 
 // Lines are [of what, why], or the server's own with a colon between.
-function table(title, lines, told = "") {
+function table(title, lines, told = "", of = t("setup.file")) {
   if (!lines?.length) return null;
   const row = (line) => {
     const [of_, why] = typeof line === "string" ? line.split(/: (.*)/s) : line;
     return el("tr", {}, el("td", { class: "name" }, of_), typeof line === "string" ? theirs("td", {}, why ?? "") : el("td", {}, why));
   };
   return el("details", { open: lines.length <= 8 }, el("summary", {}, `${title} (${figures(lines.length, 9)})`), told && el("p", { class: "note" }, told),
-    el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": title }, el("table", {}, el("thead", {}, el("tr", {}, el("th", {}, t("setup.file")), el("th", {}, t("setup.why")))), el("tbody", {}, lines.map(row)))));
+    el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": title }, el("table", {}, el("thead", {}, el("tr", {}, el("th", {}, of), el("th", {}, t("setup.why")))), el("tbody", {}, lines.map(row)))));
 }
 
 // All files of what was dropped, with the folders that they lie in.

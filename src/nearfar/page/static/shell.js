@@ -6,7 +6,7 @@ import { shape } from "./states.js";
 import { moment, seconds } from "./shown.js";
 import { LANGUAGES, language, speak, t } from "./words.js";
 
-const READ = 8000; // ms that good news stay
+const READ = 10000; // ms that news stay; an alarm that no card of the view shows stays until it is answered
 const MOST = 4; // news at once
 
 export class Shell {
@@ -17,7 +17,7 @@ export class Shell {
     this.counts = null;
     // "3 min ago" says nothing on paper without the time of the print.
     addEventListener("named", () => this.name && fill(this.name, who() || t("name.none")));
-    addEventListener("beforeprint", () => write(this.printed, moment(Date.now())));
+    addEventListener("beforeprint", () => this.stamp());
   }
 
   draw() {
@@ -43,6 +43,13 @@ export class Shell {
     this.connection(this.since);
   }
 
+  // Whose paper it is, and of when.
+  stamp() {
+    const [, view, machine = "", section = "00"] = location.hash.split("?")[0].split("/");
+    const name = view === "m" || view === "c" ? decodeURIComponent(machine) + (section === "00" ? "" : ` ${decodeURIComponent(section)}`) : "";
+    write(this.printed, [name, t("printed", { time: moment(Date.now()) })].filter(Boolean).join(" · "));
+  }
+
   person() {
     const name = this.name = el("button", { class: "quiet who", title: t("name.why") }, who() || t("name.none"));
     if (this.about.role === "reader") return el("span", { class: "note who" }, t("role.reader"));
@@ -60,6 +67,7 @@ export class Shell {
 
   // Which view is shown: marked in the header.
   here() {
+    if (this.printed) this.stamp();
     for (const link of this.links?.children ?? []) {
       const [, view = ""] = location.hash.split(/[/?]/);
       const mine = link.hash.split("/")[1];
@@ -109,13 +117,13 @@ export class Shell {
 
   say(line, kind = "good", href = null) {
     const place = document.getElementById("toasts");
-    const role = kind === "bad" || kind === "alarm" ? "alert" : "status";
+    const role = /^(bad|alarm)/.test(kind) ? "alert" : "status";
     const toast = el("div", { class: `toast ${kind}`, role }, el("p", {}, href ? el("a", { href }, line) : line),
       el("button", { class: "quiet", "aria-label": t("close"), onclick: () => toast.remove() }, "×"));
     place.append(toast);
     while (place.children.length > MOST) place.firstChild.remove();
     if (href) toast.querySelector("a").addEventListener("click", () => toast.remove());
-    if (role === "status") setTimeout(() => toast.remove(), READ);
+    if (kind !== "alarm") setTimeout(() => toast.remove(), READ);
     return toast;
   }
 }

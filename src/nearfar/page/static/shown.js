@@ -1,5 +1,6 @@
 // Dates, times and numbers as the language has them.
-import { language } from "./words.js";
+import { el } from "./dom.js";
+import { language, t } from "./words.js";
 
 const made = new Map();
 
@@ -23,7 +24,7 @@ export const clock = date({ hour: "2-digit", minute: "2-digit" });
 export const seconds = date({ hour: "2-digit", minute: "2-digit", second: "2-digit" });
 export const day = date({ day: "numeric", month: "short" });
 export const month = date({ month: "short", year: "numeric" });
-export const weekday = date({ weekday: "short", day: "numeric", month: "short" });
+const weekday = date({ weekday: "short", day: "numeric", month: "short" });
 
 // A hyphen is no minus.
 export const minus = (text) => text.replaceAll("-", "−");
@@ -50,6 +51,12 @@ export function level(value, unit) {
   return value === null || value === undefined ? "–" : `${number(value, 1)}\u202f${unit}`;
 }
 
+// A score against its threshold: p cannot tell how far above one is.
+export function over({ score, threshold }) {
+  if (!(threshold > 0) || !(score >= 0)) return null;
+  return t("score.over", { times: small(score / threshold), threshold: one(Intl.NumberFormat, { maximumSignificantDigits: 3 }).format(threshold) });
+}
+
 const STEPS = [[60, "second", 1], [3600, "minute", 60], [86400, "hour", 3600], [Infinity, "day", 86400]];
 
 // How long ago: "3 min. ago". What lies ahead by a clock that differs is now.
@@ -59,6 +66,9 @@ export function ago(at, now = Date.now()) {
   const amount = unit === "second" ? Math.floor(past / 10) * 10 : Math.floor(past / size);
   return one(Intl.RelativeTimeFormat, { style: "short", numeric: "auto" }).format(-amount, unit);
 }
+
+// The same for the eye, and what it stands for on paper, where nobody knows when "now" was.
+export const since = (at) => [el("time", { class: "onscreen", datetime: at, title: moment(at) }, ago(at)), el("span", { class: "onpaper" }, moment(at))];
 
 export function sorter() {
   return one(Intl.Collator, { numeric: true, sensitivity: "base" }).compare;

@@ -3,7 +3,7 @@ import { waitingAlarms } from "./alarms.js";
 import { el, fill, write } from "./dom.js";
 import { keyOf, labelOf, machineHash, waits } from "./fleet.js";
 import { limit } from "./scales.js";
-import { ago, chance, small, sorter } from "./shown.js";
+import { ago, chance, moment, small, sorter } from "./shown.js";
 import { alarmWord, chip, faultWord, rank, stateOf } from "./states.js";
 import { t } from "./words.js";
 
@@ -98,7 +98,7 @@ class Tiles {
     if (known.said !== said) {
       known.said = said;
       known.heard = one.heard;
-      known.age = el("span", { class: "age" }, ageOf(one.heard));
+      known.age = el("span", { class: "age onscreen" }, ageOf(one.heard));
       // The link is kept: who has reached it by keyboard stays on it.
       known.link ??= el("a", { href: machineHash(one) });
       const state = stateOf(one);
@@ -124,7 +124,7 @@ function face(one, state, age, day) {
   const faults = one.faults.map(faultWord).join(" · ");
   const alarms = one.alarms.filter((alarm) => alarm.state !== "closed");
   return [
-    el("span", { class: "head" }, el("bdi", { class: "name", title: labelOf(one) }, labelOf(one)), age),
+    el("span", { class: "head" }, el("bdi", { class: "name", title: labelOf(one) }, labelOf(one)), age, one.heard && el("span", { class: "age onpaper" }, moment(one.heard))),
     el("span", { class: "body" }, chip(state), bar(one)),
     day,
     (faults || alarms.length > 0) && el("span", { class: "foot" },
@@ -141,5 +141,6 @@ function bar(one) {
     el("span", { class: `bar${one.anomalous ? " over" : ""}`, role: "img", "aria-label": rate ? t("tiles.bar", { p: chance(one.p_value), rate: small(rate) }) : t("tiles.p", { p: chance(one.p_value) }) },
       el("i", { style: { width: `${100 * Math.max(0.02, share(one.p_value))}%` } }),
       rate && el("b", { style: { left: `${100 * share(rate)}%` } })),
-    el("span", { class: "value", "aria-hidden": "true" }, t("tiles.p", { p: chance(one.p_value) })));
+    el("span", { class: "value", "aria-hidden": "true" }, t("tiles.p", { p: chance(one.p_value) })),
+    one.anomalous && one.threshold > 0 && el("b", { class: "times" }, t("tiles.times", { n: small(one.score / one.threshold) })));
 }
