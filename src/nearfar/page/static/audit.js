@@ -49,15 +49,17 @@ function line(row, fleet) {
     el("td", { class: "who" }, row.who ? el("bdi", {}, row.who) : el("span", { class: "note" }, t("audit.nobody")),
       el("small", {}, t("audit.from", { role: row.role, address: row.address }))),
     el("td", {}, VERBS[row.verb]?.() ?? el("span", { lang: "en" }, row.verb)),
-    el("td", { class: "about", lang: "en" }, about(row, fleet), row.note && el("q", { class: "clip-note" }, el("bdi", {}, row.note))),
+    el("td", { class: "about", lang: "en" }, about(row, fleet)),
     el("td", { class: refused ? "refused" : "" }, refused ? [t("audit.refused"), " ", el("span", { lang: "en" }, refused)]
       : /^done/.test(row.outcome) ? [t("audit.done"), more && el("small", { lang: "en" }, more)] : row.outcome || t("audit.running")));
 }
 
-// "pump: clip 9f86…" leads to the clip, by its name where the server says it.
+// "pump: a.wav of 2026-03-10 20:00:00; to be learnt; clip 9f86…" leads to the clip, by its name if it is said.
 function about(row, fleet) {
-  const [, label, digest, rest = ""] = /^(.*): clip ([0-9a-f]{64})(.*)$/s.exec(row.about) ?? [];
-  const one = digest && fleet.all.find((machine) => labelOf(machine) === label);
+  const [, said, digest] = /^(.*)\bclip ([0-9a-f]{64})$/s.exec(row.about) ?? [];
+  const one = digest && fleet.all.find((machine) => said.startsWith(`${labelOf(machine)}: `));
   if (!one) return row.about;
-  return [`${label}: `, el("a", { href: clipHash(one, digest), title: digest.slice(0, 12) }, row.clip || t("audit.clip", { id: digest.slice(0, 8) })), rest];
+  const rest = said.slice(labelOf(one).length + 2).replace(/; $/, "");
+  const [, name, more] = /^(.*? of [\d: -]+)(.*)$/s.exec(rest) ?? [null, rest, ""];
+  return [`${labelOf(one)}: `, el("a", { href: clipHash(one, digest), title: digest.slice(0, 12) }, name || t("audit.clip", { id: digest.slice(0, 8) })), more];
 }
