@@ -23,6 +23,8 @@ def place(tmp_path, monkeypatch):
     for name in ("all", "look"):
         Path(name).write_text(f"correct-horse-battery-{name}\n")
         Path(name).chmod(0o600)
+    for name in "ab":
+        Path(name).mkdir()
     return tmp_path
 
 
@@ -66,6 +68,10 @@ def test_without_a_page_there_is_none_and_nothing_says_more_of_it():
 MISTAKES = [
     ({"page": "8080"}, '--page "8080"; it is HOST:PORT'),
     ({"page": HERE, "upload_limit": "much"}, '--upload-limit "much"; it is a size'),
+    (
+        {"page": HERE, "normals": [Path("a"), Path("nix")]},
+        '--normals "nix"; it is a folder of recordings, and there is none',
+    ),
 ]
 
 
@@ -76,7 +82,8 @@ def test_what_cannot_be_meant_is_one_line(place, options, words):
 
 @pytest.mark.parametrize("text", [
     'token_file = "all"', 'listen = "8080"', 'listen = "127.0.0.1:80"\ntoken_file = "gone"',
-    'listen = "127.0.0.1:80"\nlisten_to = 1', 'listen = "127.0.0.1:80"\nupload_limit = -1',
+    'listen = "127.0.0.1:80"\nlisten_to = 1', 'listen = "127.0.0.1:80"\nnormals = ["a", "nix"]',
+    'listen = "127.0.0.1:80"\nupload_limit = -1',
 ])  # fmt: skip
 def test_in_a_file_a_mistake_has_its_line(place, text):
     line = refused(lambda: said_in(f"[page]\n{text}\n"))

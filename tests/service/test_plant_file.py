@@ -271,6 +271,7 @@ def test_the_example_reads_without_a_fault(tmp_path, whole):
     for name in ("ca.pem", "page.token", "look.token"):
         (tmp_path / name).write_text(f"{name}-of-people-here")
         (tmp_path / name).chmod(0o600)
+    (tmp_path / "normal recordings").mkdir()
     text = uncommented() if whole else example()
     # Where nobody has an encoder, nor a part of his own, nor one of each machine's streams.
     text = re.sub(r'(?m)^(weights|parts|machine = "fan"|section = "00" +# w).*$', "", text)

@@ -78,6 +78,7 @@ class PageOptions:
             SettingError: an impossible value, or what says more of a page that is not asked for.
         """
         from nearfar.service.amounts import size
+        from nearfar.service.page_checks import check_normals
         from nearfar.service.plant import PageSettings
         from nearfar.service.plant_values import address
 
@@ -86,6 +87,7 @@ class PageOptions:
             self.refuse_all("says more of --page; give that too, or leave it out")
             return None
         limit = read_option("upload_limit", self.upload_limit, size)
+        read_option("normals", self.normals, check_normals)
         try:
             return PageSettings(
                 listen, self.token_file, self.reader_token_file, self.proxy or "",

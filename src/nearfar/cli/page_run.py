@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import difflib
 import os
+import socket
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from nearfar.cli.endings import obeyed
 from nearfar.cli.program import voice
-from nearfar.errors import FormatError, SettingError
+from nearfar.errors import FormatError, SettingError, needs, visible
 
 if TYPE_CHECKING:
     from nearfar.cli.options import LogForm
     from nearfar.page.serving import PageOutput
-    from nearfar.service.plant import PageSettings
+    from nearfar.service.plant import PageSettings, PlantSettings
     from nearfar.service.troubles import Tell
 
 
@@ -39,8 +42,48 @@ def served(settings: PageSettings) -> Iterator[PageOutput]:
 
 
 def tell_address(told: Tell, page: PageOutput) -> None:
-    """Say where the page is."""
-    told("page", f"page: {page.url}", url=page.url)
+    """Say where the page is, for others too where they reach it."""
+    told("page", f"page: {page.url}{_for_others(page)}", url=page.url)
+
+
+def _for_others(page: PageOutput) -> str:
+    # 0.0.0.0 and [::] are all addresses of this computer: no browser elsewhere can ask for them.
+    proxy, here = page.desk.settings.proxy, urlsplit(page.url)
+    if not proxy and here.hostname not in ("0.0.0.0", "::"):
+        return ""
+    return f" (from elsewhere {proxy or f'http://{socket.gethostname()}:{here.port}/'})"
+
+
+def check_places(plant: PlantSettings) -> None:
+    """Refuse what a watch would end of as soon as it began, after its page was shown and used.
+
+    Raises:
+        DatasetError: a folder that is not there.
+        StorageError: a file that can be no history.
+        NearfarError: an extra that is not installed.
+    """
+    from nearfar.service.equipment import check_extras
+    from nearfar.service.sources.tree import watchable
+
+    check_extras(plant)
+    for source in plant.sources:
+        if source.kind == "folder":
+            watchable(Path(source.place))
+    check_place_of_history(plant.history.place)
+
+
+def check_place_of_history(place: str) -> None:
+    """Refuse a file that can be none; whether a server answers is seen when it is opened.
+
+    Raises:
+        StorageError: it is a folder, another's file, or in no folder.
+        NearfarError: the extra [plant] is not installed.
+    """
+    with needs("plant", "a history needs SQLAlchemy"):
+        from nearfar.service.history.database import check_file, file_of
+    file = file_of(place)
+    if file is not None:
+        check_file(file, make=True)
 
 
 def is_to_come(detector: Path) -> bool:
@@ -113,10 +156,20 @@ def await_fit(
         )  # fmt: skip
         try:
             page.start()
-            told("setup", f"{detector}: is not there yet; open {page.url} to make it")
+            told("setup", f"{detector}: is not there yet; {_meant(detector)}open {page.url}"
+                 f"{_for_others(page)} to make it")  # fmt: skip
             _wait(setup.fitted)
         finally:
             setup.close()
+
+
+def _meant(detector: Path) -> str:
+    """A detector beside it that is called nearly so: it may have been mistyped."""
+    with suppress(OSError):  # it is a guess, and nothing depends on it
+        names = [found.parent.name for found in detector.absolute().parent.glob("*/detector.json")]
+        for name in difflib.get_close_matches(detector.name, names, n=1):
+            return f"did you mean {visible(str(detector.with_name(name)))}? Else "
+    return ""
 
 
 def _wait(event: Event) -> None:

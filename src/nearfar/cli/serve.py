@@ -32,10 +32,17 @@ from nearfar.cli.page_options import (
     TokenFile,
     UploadLimit,
 )
-from nearfar.cli.page_run import await_fit, is_to_come, served, tell_address
+from nearfar.cli.page_run import (
+    await_fit,
+    check_place_of_history,
+    is_to_come,
+    served,
+    tell_address,
+)
 from nearfar.cli.program import voice
 from nearfar.cli.progress import Interrupted
 from nearfar.cli.watch_flags import LogFlag
+from nearfar.cli.watch_options import read_option
 from nearfar.errors import SettingError
 
 if TYPE_CHECKING:
@@ -46,7 +53,7 @@ if TYPE_CHECKING:
 # fmt: off
 def serve(
     detector: Annotated[list[Path] | None, typer.Argument(
-        help="Folders of detectors; one that is not there yet is made on the page."
+        help="Folders of detectors; a single one that is not there yet is made on the page."
     )] = None,
     machine: Annotated[list[str] | None, option(
         DATA, "NAME", "Serve this machine alone; repeatable."
@@ -77,12 +84,17 @@ def serve(
     """
     # fmt: on
     given = dict(locals())
+    from nearfar.service.plant_values import share
+
     settings = PageOptions.of(given).settings()
     if not detector or settings is None:
         raise SettingError("what is to be served? nearfar serve DETECTOR, or several of them")
     if audio_folder is not None and history is None:
         raise SettingError("--audio-folder says more of --history; give that too, or leave it out")
-    sound_at(audio_folder)  # rather now than after a fit
+    # Rather now than after a fit.
+    sound_at(audio_folder)
+    read_option("false_alarm_rate", false_alarm_rate, share)
+    check_place_of_history(history or "")
     if len(detector) == 1 and is_to_come(detector[0]):
         with served(settings) as opened:
             await_fit(detector[0], opened, log, machine or ())
@@ -94,7 +106,6 @@ def serve(
 
 
 def _plant(given: dict[str, Any], page: Any) -> PlantSettings:
-    from nearfar.cli.watch_options import read_option
     from nearfar.page.standby import standby_plant
     from nearfar.service.plant import DetectorSettings, HistorySettings, kept_sound
     from nearfar.service.plant_values import share

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import fields, replace
 from pathlib import Path
@@ -33,7 +34,7 @@ from nearfar.cli.page_options import (
     TokenFile,
     UploadLimit,
 )
-from nearfar.cli.page_run import await_fit, is_to_come, served, tells_of_page
+from nearfar.cli.page_run import await_fit, check_places, is_to_come, served, tells_of_page
 from nearfar.cli.watch_flags import (
     Alarm,
     AsJson,
@@ -66,7 +67,7 @@ from nearfar.cli.watch_flags import (
     StreamChannels,
 )
 from nearfar.cli.watch_options import MICROPHONE, STDIN, WatchOptions
-from nearfar.cli.watch_run import WatchRun
+from nearfar.cli.watch_run import WatchRun, at_once
 from nearfar.errors import SettingError, visible
 from nearfar.files import begins, check_output
 
@@ -159,10 +160,17 @@ def watch(
         return
     if once and new_only:
         raise SettingError("--once and --new-only: nothing would be heard; give one of them")
-    with ExitStack() as stack:
-        opened = _first_fit(detector, source, options, pages, log, stack)
-        plant = _plant(detector, source, options, pages)
+
+    def usable(plant: PlantSettings) -> None:
         _check_json(as_json, detector, source, plant.history.place)
+        if once:
+            at_once(plant)
+        check_places(plant)
+
+    with ExitStack() as stack:
+        opened = _first_fit(detector, source, options, pages, log, stack, usable)
+        plant = _plant(detector, source, options, pages)
+        usable(plant)  # before a page says where it is
         WatchRun(plant, as_json, log, once, opened)()
 
 
@@ -213,13 +221,13 @@ def _plant_of_file(
 
 def _first_fit(
     detector: Path | None, source: str | None, options: WatchOptions, pages: PageOptions,
-    log: LogForm, stack: ExitStack,
+    log: LogForm, stack: ExitStack, usable: Callable[[PlantSettings], None],
 ) -> PageOutput | None:  # fmt: skip
     """Where there is a page and no detector yet: let people make one, and serve on."""
     page = pages.settings() if detector is not None and not _is_file(detector) else None
     if page is None or detector is None or source is None or not is_to_come(detector):
         return None
-    options.check(source, page)  # rather now than after all recordings were brought
+    usable(options.before(detector, source, page))  # rather now than after all was brought
     opened = stack.enter_context(served(page))
     await_fit(detector, opened, log, [options.machine] if options.machine else ())
     return opened

@@ -112,11 +112,18 @@ class WatchOptions:
         )  # fmt: skip
         return PlantSettings(machines, (with_seconds(source, machines),), **rest)
 
-    def check(self, place: str, page: PageSettings | None) -> None:
-        """Refuse what can be seen to be wrong before there is a detector; as `plant`."""
-        self.rest(page)
-        self.source(place)
-        self.alarms()
+    def before(self, detector: Path, place: str, page: PageSettings | None) -> PlantSettings:
+        """As `plant` before there is a detector, of any machine.
+
+        Raises:
+            SettingError: what can be seen to be wrong without one.
+        """
+        from nearfar.service.plant import MachineSettings, PlantSettings
+
+        machine = MachineSettings(
+            self.machine or "machine", self.section or "00", self._detector(detector), self.alarms()
+        )
+        return PlantSettings((machine,), (self.source(place),), **self.rest(page))
 
     def rest(self, page: PageSettings | None) -> dict[str, Any]:
         """All of the settings but machines and sources.

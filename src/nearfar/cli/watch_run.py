@@ -63,7 +63,7 @@ class WatchRun:
         from nearfar.service.logs import WatchLog
 
         if self.once:
-            self.plant = _at_once(self.plant)
+            self.plant = at_once(self.plant)
         lines = JsonLines(self.as_json, self._gone) if self.as_json is not None else None
         ticker = self._ticker()
         together = ticker is not None and _together()
@@ -143,7 +143,7 @@ class WatchRun:
         return reread
 
 
-def _at_once(plant: PlantSettings) -> PlantSettings:
+def at_once(plant: PlantSettings) -> PlantSettings:
     """The same, and nobody waits long for the other half of a pair.
 
     Raises:

@@ -90,6 +90,7 @@ class PageOutput:
         self.desk.close()
         if self._server is not None:
             self._server.should_exit = True
+        if self._thread.ident is not None:  # also one that was only about to serve
             self._thread.join(patience)
         self._socket.close()
 

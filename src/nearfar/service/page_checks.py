@@ -142,6 +142,17 @@ def check_tokens(files: Sequence[Path]) -> None:
             warn(f"{path}: others on this computer can read the token; chmod 600 it", str(path))
 
 
+def check_normals(folders: Sequence[Path]) -> None:
+    """Refuse folders of normal recordings that are not there.
+
+    Raises:
+        SettingError: names the first; a mistyped one would be missed only by whoever listens.
+    """
+    for folder in folders:
+        if not folder.is_dir():
+            raise SettingError(f'"{folder}"; it is a folder of recordings, and there is none')
+
+
 @dataclass(frozen=True)
 class PageSettings:
     """Where the page is served, and to whom.

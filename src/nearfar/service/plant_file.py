@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 from nearfar.errors import DatasetError, FormatError, NearfarError, SettingError, several
 from nearfar.service.amounts import size
+from nearfar.service.page_checks import check_normals
 from nearfar.service.plant import (
     MQTT_SECRETS,
     DetectorSettings,
@@ -298,7 +299,7 @@ class _Plan:
             "token_file": table.take("token_file", self._there, None),
             "reader_token_file": table.take("reader_token_file", self._there, None),
             "proxy": table.take("proxy", text_of, ""),
-            "normals": tuple(map(self.path, table.take("normals", texts, ()))),
+            "normals": table.take("normals", self._normals, ()),
             "upload_limit": table.take("upload_limit", size, PageSettings.upload_limit),
         }
         table.done()
@@ -307,6 +308,11 @@ class _Plan:
         except SettingError as error:
             table.fault("", f": {error}")
         return None
+
+    def _normals(self, value: Any) -> tuple[Path, ...]:
+        folders = tuple(map(self.path, texts(value)))
+        check_normals(folders)
+        return folders
 
     def _there(self, value: Any) -> Path:
         path = self.path(value)

@@ -16,7 +16,7 @@ from nearfar.clips.folders import named_clip
 from nearfar.clips.moments import Clock, time_of
 from nearfar.clips.pairs import FOREIGN, Pairing, Recording, foreign
 from nearfar.clips.words import place_of
-from nearfar.errors import AudioError, DatasetError, SettingError, first_line, printable
+from nearfar.errors import AudioError, SettingError, first_line, printable
 from nearfar.service.incoming import Incoming, Knows, Notice, Put, Stamp
 from nearfar.service.sources.partners import Half, Partners, Whole, sided
 from nearfar.service.sources.settling import Settled, Settling
@@ -28,6 +28,7 @@ from nearfar.service.sources.tree import (
     stamped,
     tells_events,
     walked,
+    watchable,
 )
 from nearfar.service.sources.watcher import Happened, Watcher
 from nearfar.sound import audio
@@ -132,11 +133,7 @@ class FolderSource:
             NearfarError: the file watcher is not installed.
         """
         self._put = put
-        try:
-            self._identity = identity_of(self._root)
-        except OSError as error:
-            raise DatasetError(f"{self._given}: cannot be watched ({error.strerror or error}); "
-                               "name a folder that is there") from None  # fmt: skip
+        self._identity = watchable(self._given)
         self._watch()
         self._thread = Thread(target=self._run, name=f"source {self.name}", daemon=True)
         self._thread.start()

@@ -12,6 +12,7 @@ from datetime import datetime
 from pathlib import Path
 
 from nearfar.clips.pairs import FOREIGN
+from nearfar.errors import DatasetError
 from nearfar.service.incoming import Stamp
 from nearfar.sound import audio
 
@@ -114,6 +115,19 @@ def _sort_out(
             tree.others += 1
         elif (stamp := stamped(entry.path)) is not None and wanted(stamp):
             tree.files.append(stamp)
+
+
+def watchable(folder: Path) -> tuple[int, int]:
+    """What a folder is on its disk, as `identity_of`.
+
+    Raises:
+        DatasetError: it is not there, or no folder.
+    """
+    try:
+        return identity_of(os.path.abspath(folder))
+    except OSError as error:
+        raise DatasetError(f"{folder}: cannot be watched ({error.strerror or error}); "
+                           "name a folder that is there") from None  # fmt: skip
 
 
 def identity_of(folder: str) -> tuple[int, int]:
