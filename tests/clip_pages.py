@@ -13,6 +13,7 @@ from conftest import PATIENCE, write_machine
 from nearfar.errors import NearfarError
 from nearfar.page.backend import BesideWatch
 from nearfar.page.desk import Desk
+from nearfar.page.guard.bodies import Bodies
 from nearfar.page.replies import invalid, refused, unknown
 from nearfar.page.routes import clip_api, score_api
 from nearfar.service.plant import HistorySettings, PageSettings, SourceSettings
@@ -75,6 +76,7 @@ class ClipPage:
         made.add_exception_handler(NearfarError, refused)
         made.add_exception_handler(RequestValidationError, invalid)
         made.add_exception_handler(HTTPException, unknown)
+        made.add_middleware(Bodies, settings=self.desk.settings)
         return made
 
     @contextmanager

@@ -25,7 +25,7 @@ router = APIRouter()
 
 
 @router.post("/machines/{machine}/score")
-async def sent(request: Request, who: Operator, machine: str):
+async def sent(request: Request, who: Reader, machine: str):
     count = 0
     async for chunk in request.stream():
         ARRIVED.append(len(chunk))

@@ -80,6 +80,11 @@ def test_what_was_normal_is_learnt_changes_the_verdict_and_is_taken_back_to_the_
     assert events == [("label", True), ("label", False)]
     done = [(row.verb, row.who, row.outcome) for row in desk.store.audit()]
     assert done == [("take back", "lee", "done"), ("call normal", "kim", "done")]
+    # In words, for who reads it a year later; the digest beside them.
+    about = [row.about for row in desk.store.audit()]
+    assert all("odd0.wav of 20" in line for line in about)
+    assert all(line.endswith(f"; clip {desk.digest('odd0.wav')}") for line in about)
+    assert ("to be learnt" in about[1], "to be learnt" in about[0]) == (True, False)
 
 
 def test_the_detector_knows_it_by_the_name_that_people_know(desk):

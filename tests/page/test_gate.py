@@ -73,10 +73,15 @@ def test_the_right_token_comes_in(kept_page, scheme):
 def test_readers_look_and_do_not_change(kept_page):
     assert kept_page.ask("GET", "/api/look", headers=bearer(READERS))[1]["role"] == "reader"
     for method, path in (("PUT", "/api/change"), ("DELETE", "/api/look"), ("POST", "/api/look"),
-                         ("POST", "/api/machines/a/score"), ("OPTIONS", "/api/look"),
+                         ("PUT", "/api/machines/a/score"), ("OPTIONS", "/api/look"),
                          ("FOO", "/api/look")):  # fmt: skip
         line = kept_page.refused(403, method, path, headers=bearer(READERS))
         assert READERS not in line
+    # It is a POST for the sound that it brings, and changes nothing.
+    for path in ("/api/machines/a/score", "/api/v1/machines/a%2Fb/score"):
+        how = {"content": b"RIFF", "headers": bearer(READERS)}
+        assert kept_page.ask("POST", path, **how)[1].get("role", "reader") == "reader"
+    assert kept_page.ask("POST", "/api/machines/a/score", content=b"RIFF")[0] == 401
 
 
 @pytest.mark.parametrize("sent", [b"Bearer", b"Basic " + TOKEN.encode(),

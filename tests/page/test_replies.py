@@ -51,8 +51,14 @@ def test_errors_of_ours_have_their_number_and_all_faults():
     assert len(json.loads(refusal(many).body)["faults"]) == MOST_FAULTS
 
 
-def test_a_line_names_what_a_shell_would_type():
-    assert "--skip-bad" in json.loads(failure(422, "leave it out with skip_bad=True").body)["error"]
+@pytest.mark.parametrize(("line", "told"), [
+    ("leave it out with skip_bad=True", "leave it out with skip_bad=True"),
+    ("leave it out with --skip-bad", "leave it out with skip_bad=True"),
+    ("false_alarm_rate 7.0; it is a share, 0–1", "false_alarm_rate 7.0; it is a share, 0–1"),
+])  # fmt: skip
+def test_a_line_names_the_fields_of_the_api_and_no_flag_of_a_shell(line, told):
+    assert json.loads(failure(422, line).body)["error"] == told
+    assert json.loads(refusal(Refusal(422, line)).body)["error"] == told
 
 
 def test_a_bug_tells_its_kind_alone(caplog):

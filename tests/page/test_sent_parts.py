@@ -15,8 +15,6 @@ from nearfar.page.sent.sent_files import SentFolder
 from nearfar.page.sent.sent_parts import SentParts
 from setups import as_parts, whole
 
-MOST = 1_000_000
-
 
 def body(files):
     """A request's body, and what it says that it is."""
@@ -24,9 +22,9 @@ def body(files):
     return request.read(), request.headers["content-type"]
 
 
-def send(tmp_path, content, kind, step=1 << 20, most=MOST):
+def send(tmp_path, content, kind, step=1 << 20):
     folder = SentFolder(tmp_path / "pump.normals")
-    with SentParts(folder, kind, most) as parts:
+    with SentParts(folder, kind) as parts:
         for i in range(0, len(content), step):
             parts.feed(content[i : i + step])
         parts.end()
@@ -79,20 +77,12 @@ def test_a_request_that_ends_half_way_keeps_only_whole_files(tmp_path, cut):
         assert len((tmp_path / "pump.normals" / name).read_bytes()) == 1000
 
 
-def test_more_than_allowed_is_refused_as_it_comes(tmp_path):
-    content, kind = body({"a.wav": bytes(1000), "b.wav": bytes(2_000_000)})
-    with pytest.raises(Refusal) as caught:
-        send(tmp_path, content, kind, step=1000)
-    assert caught.value.status == 413
-    assert whole(tmp_path / "pump.normals") == ["a.wav"]
-
-
 @pytest.mark.parametrize(
     "kind", ["", "application/json", "multipart/form-data", "audio/wav; boundary=x",
              f"multipart/form-data; boundary={'x' * 10_000}"],
 )  # fmt: skip
 def test_another_kind_of_request_is_refused(tmp_path, kind):
-    refused(lambda: SentParts(SentFolder(tmp_path / "n"), kind, MOST), error=Refusal)
+    refused(lambda: SentParts(SentFolder(tmp_path / "n"), kind), error=Refusal)
 
 
 def test_a_body_that_is_none_is_refused(tmp_path):

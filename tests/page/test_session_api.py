@@ -1,9 +1,11 @@
 """Signing in: a cookie that scripts do not see and other sites do not send."""
 
 from http.cookies import SimpleCookie
+from types import SimpleNamespace
 
 import pytest
 
+from nearfar.service.history.store import HistoryStore
 from nearfar.service.plant import PageSettings
 from page_server import READERS, TOKEN, served, token_file
 
@@ -87,6 +89,22 @@ def test_a_cookie_of_another_page_of_this_computer_is_none(page):
     assert page.ask("GET", "/api/look", headers={"Cookie": f"nearfar_1={value}"})[0] == 401
     both = {"Cookie": f"nearfar_1=x; nearfar_{page.port}={value}"}
     assert page.ask("GET", "/api/look", headers=both)[0] == 200
+
+
+def test_who_signs_in_and_out_is_in_the_audit_without_the_token(page):
+    store = HistoryStore.open("")
+    page.output.desk.attach(SimpleNamespace(store=store, busy=False))
+    page.ask("POST", "/api/session", json={"token": "guessed-and-wrong"})
+    page.ask("POST", "/api/session", json={"token": READERS})
+    page.ask("DELETE", "/api/session")
+    page.ask("DELETE", "/api/session")  # is out already
+    rows = store.audit()
+    assert [(r.verb, r.role, r.address, r.outcome) for r in rows] == [
+        ("sign out", "reader", "127.0.0.1", "done"), ("sign in", "reader", "127.0.0.1", "done"),
+    ]  # fmt: skip
+    assert READERS not in str(rows)
+    store.close()  # a history that takes nothing keeps nobody out
+    assert page.ask("POST", "/api/session", json={"token": TOKEN})[0] == 200
 
 
 def test_where_no_token_is_needed_nothing_is_signed():

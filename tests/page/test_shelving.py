@@ -34,10 +34,10 @@ def test_an_alarm_is_acknowledged_shelved_noted_and_all_is_in_the_audit(desk):
     assert desk.say("2/note", {"note": "a new one is ordered", "who": "kim"})["state"] == "active"
     rows = desk.client.get("/api/audit").json()["rows"]
     assert [(row["verb"], row["about"], row["who"], row["outcome"]) for row in rows] == [
-        ("note", "alarm 2", "kim", "done"),
-        ("unshelve", "alarm 1", "lee", "done"),
-        ("shelve", "alarm 1", "lee", "done"),
-        ("acknowledge", "alarm 1", "kim", "done"),
+        ("note", "alarm 2 of pump; note: a new one is ordered", "kim", "done"),
+        ("unshelve", "alarm 1 of pump", "lee", "done"),
+        ("shelve", "alarm 1 of pump; note: until Monday", "lee", "done"),
+        ("acknowledge", "alarm 1 of pump; note: greased", "kim", "done"),
     ]
     # What one said another's words do not replace.
     one, two = desk.client.get("/api/alarms").json()["alarms"]
@@ -98,11 +98,12 @@ def test_who_acknowledges_what_another_closed_just_now_is_not_refused(desk, monk
     assert len({(alarm["acknowledged"], alarm["note"]) for alarm in said}) == 1
     assert {deed.note for deed in desk.store.actions()} == {str(n) for n in range(8)}
     # Between a look and the deed, too.
-    look, closed = desk.store.alarm, []
+    look, closed, looks = desk.store.alarm, [], []
 
     def late(number):
         found = look(number)
-        if not closed:
+        looks.append(number)
+        if len(looks) == 2:  # the first is for the audit
             closed.append(desk.store.act(Action(0, 2, "acknowledged", now())))
         return found
 

@@ -105,6 +105,21 @@ def test_a_file_that_is_replaced_with_the_same_time_is_read(tmp_path):
     assert seen.current not in (first, None)
 
 
+def test_many_wrong_ones_are_one_line_of_the_log_a_minute(known, clock, caplog):
+    for _ in range(2):
+        for address in (HERE, "10.0.0.2"):
+            for _ in range(signins.WRONG + 30):
+                with pytest.raises(Refusal):
+                    known.check(b"wrong", address)
+    (line,) = caplog.messages
+    assert line == f"{HERE}: 20 wrong tokens in a minute, and more"
+    clock.now += 61
+    for _ in range(signins.WRONG + 30):
+        with pytest.raises(Refusal):
+            known.check(b"wrong", HERE)
+    assert len(caplog.messages) == 2
+
+
 def test_many_wrong_ones_wait_and_lock_nobody_out(known):
     for n in range(signins.WRONG):
         with pytest.raises(Refusal) as caught:

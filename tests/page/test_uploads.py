@@ -137,14 +137,6 @@ def test_multipart_without_a_boundary(room):
     refused(room, [b"abc"], "boundary|cannot be read", 422, kind=MULTIPART + "x" * 5000)
 
 
-def test_too_large_by_its_head_or_as_it_comes(room):
-    refused(room, [b"abc"], "more than 1 MB", 413, content_length="2000000")
-    endless = [b"a" * 100_000] * 11
-    refused(room, endless, "more than 1 MB", 413, kind="audio/wav", limit=1_000_000)
-    refused(room, endless, "more than 1 MB", 413, kind="audio/wav", content_length="3",
-            limit=1_000_000)  # fmt: skip
-
-
 def test_who_goes_half_way_leaves_nothing(room):
     refused(room, [part(b"audio", b"abc" * 100_000, b"1.wav")], "half-way", 400, goes=True)
 

@@ -10,7 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
-from nearfar.errors import NearfarError, in_shell, printable
+from nearfar.errors import NearfarError, in_python, printable
 from nearfar.page.guard.rates import TooOften
 from nearfar.page.refusal import status_of
 from nearfar.service.outputs.said import one_line_json
@@ -102,5 +102,6 @@ def _place(location: tuple[Any, ...]) -> str:
 
 
 def _told(line: str) -> str:
-    """As every message is: in the shell's words, one line, and not without end."""
-    return printable(in_shell(line))
+    """As every message is: one line, and not without end; in the words of the API's fields."""
+    # They are called as Python's arguments are; flags are for who is at a terminal.
+    return printable(in_python(line))

@@ -109,7 +109,8 @@ def test_each_look_is_into_an_index(tmp_path):
 @pytest.mark.parametrize("ask", [
     lambda store: store.alarms(), lambda store: store.alarm(1), lambda store: store.events(1),
     lambda store: store.highest(),
-    lambda store: store.deeds(), lambda store: store.deeds(number=1), lambda store: store.row(*KEY, recorded(1).digest),
+    lambda store: store.deeds(), lambda store: store.deeds(number=1),
+    lambda store: store.row(*KEY, recorded(1).digest),
     lambda store: store.label_of(*KEY, recorded(1).digest),
     lambda store: store.labels(*KEY, digests=[recorded(1).digest]),
     lambda store: store.labels(*KEY, digests=[recorded(1).digest], undone=True),

@@ -86,7 +86,7 @@ class Gate:
     def _check_role(self, role: Role | None, knock: Knock) -> None:
         if role is None:
             raise Refusal(401, f"no token; {MISSING}")
-        if role == "reader" and knock.changes:
+        if role == "reader" and not knock.looks:
             raise Refusal(403, "you may look and not change; sign in with the operators' token")
 
 

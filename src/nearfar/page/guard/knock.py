@@ -19,6 +19,8 @@ ONCE = (
     "host", "origin", "authorization", "content-type", "content-length", "transfer-encoding",
     "sec-fetch-site",
 )  # fmt: skip
+# Changes nothing, though it is a POST: a browser cannot send sound in a GET.
+SCORE = re.compile(r"/api(/v1)?/machines/.+/score")
 SECRETS = {"token", "access_token", "bearer", "authorization"}  # never in an address
 
 
@@ -71,6 +73,13 @@ class Knock:
     def uploads(self) -> bool:
         """Is sound sent?"""
         return self.method == "POST" and UPLOAD.fullmatch(self.path) is not None
+
+    @property
+    def looks(self) -> bool:
+        """Does it change nothing, so that who may only look may ask it?"""
+        return not self.changes or (
+            self.method == "POST" and SCORE.fullmatch(self.path) is not None
+        )
 
     @property
     def has_body(self) -> bool:

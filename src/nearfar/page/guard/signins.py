@@ -90,7 +90,7 @@ class SignIns:
         self._files = {role: TokenFile(path) for role, path in roles if path is not None}
         self._clock = clock
         self._known: OrderedDict[bytes, SignIn] = OrderedDict()  # digest of its cookie →
-        self._wrong = Rates(WRONG)
+        self._wrong, self._lines = Rates(WRONG), Rates(1, clock)
 
     @property
     def needs_token(self) -> bool:
@@ -111,6 +111,9 @@ class SignIns:
             return role
         wait = self._wrong.count(address)
         if wait:
+            # One line a minute, whoever tries: who has many addresses fills no log either.
+            if not self._lines.count("all"):
+                _log.warning("%s: %d wrong tokens in a minute, and more", address, WRONG)
             raise TooOften(f"{WRONG} wrong tokens in a minute", wait)
         raise Refusal(401, f"a wrong token; {MISSING}")
 

@@ -32,6 +32,7 @@ BODY = {
 }
 
 
+# A POST for the sound that it brings: it changes nothing, so the gate lets readers ask it too.
 @router.post("/machines/{machine}/score", openapi_extra=BODY)
 async def score(
     request: Request,

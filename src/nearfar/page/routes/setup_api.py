@@ -10,7 +10,6 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
 
-from nearfar.errors import NearfarError
 from nearfar.page.asked import AtDesk
 from nearfar.page.guard.visitor import Operator, Reader, Visitor
 from nearfar.page.refusal import Refusal
@@ -19,7 +18,8 @@ from nearfar.page.sent.multipart import blocks
 from nearfar.page.sent.sent_parts import SentParts
 from nearfar.page.setup.first_look import Wish
 from nearfar.page.setup.setting_up import Setup
-from nearfar.text import counted, figure
+from nearfar.service.troubles import fault_line
+from nearfar.text import counted, one_line
 
 router = APIRouter(tags=["setup"])
 Who = Annotated[str, Query(max_length=80, description="Who does it, as they call themselves.")]
@@ -71,23 +71,18 @@ def setup(found: AtSetup, visitor: Reader) -> Response:
 
 
 @router.post("/setup/recordings")
-async def send(
-    request: Request, desk: AtDesk, found: AtSetup, visitor: Operator, who: Who = ""
-) -> Response:
+async def send(request: Request, found: AtSetup, visitor: Operator, who: Who = "") -> Response:
     """Send normal recordings as multipart/form-data, named with the folders that they lie in.
 
     What is there already may be sent again; another sound of the same name is refused.
     """
-    most = desk.settings.upload_limit
+    # What is too much for one request `Bodies` has refused; this asks whether the disk has room.
     length = request.headers.get("content-length", "")
     coming = int(length) if length.isascii() and length.isdigit() else 0
     with _done(found, visitor, "send", "recordings", who) as told:
-        if coming > most:
-            raise Refusal(413, f"{figure(coming / 1e6)} MB in one request, at most "
-                          f"{figure(most / 1e6)} are taken; send them in several")  # fmt: skip
         with (
             found.receiving(coming) as folder,
-            SentParts(folder, request.headers.get("content-type", ""), most) as parts,
+            SentParts(folder, request.headers.get("content-type", "")) as parts,
         ):
             async for block in blocks(request):
                 await run_in_threadpool(parts.feed, block)
@@ -116,6 +111,7 @@ def offered(found: AtSetup, wanted: FoldersChosen, visitor: Operator) -> Respons
 @router.post("/setup/check")
 def check(found: AtSetup, wanted: FitAsked, visitor: Operator) -> Response:
     """Have the recordings looked at; what is found is in the state."""
+    # No deed: it looks at recordings, and changes neither them nor anything that is made of them.
     found.check_open()
     found.check(_wish(found, wanted))
     return as_json(found.state, 202)
@@ -143,7 +139,8 @@ def _done(found: Setup, visitor: Visitor, verb: str, about: str, who: str) -> It
     told: list[str] = []
     try:
         yield told
-    except NearfarError as error:
-        found.news.deed(visitor, verb, about, who, f"refused: {error}")
+    except BaseException as error:  # a deed that ended by a bug, or by a stop, was begun too
+        line = fault_line(error) if isinstance(error, Exception) else "ended while it was done"
+        found.news.deed(visitor, verb, about, who, f"refused: {one_line(line)}")
         raise
     found.news.deed(visitor, verb, "; ".join(told) or about, who, "done")

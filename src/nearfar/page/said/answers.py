@@ -52,7 +52,9 @@ def call_normal(
             sound is gone, or that is no sound of a running machine.
         NearfarError: it cannot be heard or kept; nothing is half done.
     """
-    with audited(desk, visitor, "call normal", _about(key, digest), said.who):
+    how = "to be learnt" if said.learn else "noted, not learnt"
+    about = _about(desk, key, digest, how, _noted(said.note))
+    with audited(desk, visitor, "call normal", about, said.who):
         row = _unlabelled(desk, key, digest)
         if said.learn and row.observation.status != "judged":
             raise Refusal(
@@ -89,7 +91,8 @@ def call_fault(
         Refusal: no such clip, one that has a label already or is learnt, or whose sound is gone.
         NearfarError: it cannot be kept; nothing is half done.
     """
-    with audited(desk, visitor, "call a fault", _about(key, digest), said.who):
+    about = _about(desk, key, digest, _noted(said.note))
+    with audited(desk, visitor, "call a fault", about, said.who):
         row = _unlabelled(desk, key, digest)
         if _learnt(desk, key, digest):
             raise Refusal(409, f"{row.observation.name}: the detector has learnt it as normal; "
@@ -107,7 +110,7 @@ def take_back(desk: Desk, visitor: Visitor, key: Key, digest: str, who: str) -> 
         Refusal: it has no label and is not learnt, or the detector would know too few clips.
         NearfarError: detector or history cannot be written; all is as it was.
     """
-    with audited(desk, visitor, "take back", _about(key, digest), who):
+    with audited(desk, visitor, "take back", _about(desk, key, digest), who):
         label = desk.store.label_of(*key, digest) or _unwritten(desk, key, digest)
         with ExitStack() as whole:
             if label.learnt:
@@ -213,8 +216,19 @@ def _unwritten(desk: Desk, key: Key, digest: str) -> ClipLabel:
     raise Refusal(409, f"{called(*key)}: {digest[:12]!r} has no label; nothing to undo")
 
 
-def _about(key: Key, digest: str) -> str:
-    return f"{called(*key)}: clip {digest[:64]}"
+def _about(desk: Desk, key: Key, digest: str, *more: str) -> str:
+    """The clip in words, and what else is said; its digest last, for programs."""
+    row = desk.store.row(*key, digest)
+    name = "no such clip"
+    if row is not None:
+        seen = row.observation
+        name = f"{seen.name} of {(seen.time or seen.arrived).isoformat(' ', 'seconds')}"
+    words = [f"{called(*key)}: {name}", *filter(None, more), f"clip {digest[:64]}"]
+    return "; ".join(words)
+
+
+def _noted(note: str) -> str:
+    return f"note: {note}" if note else ""
 
 
 def _tell(desk: Desk, label: ClipLabel, *, stands: bool = True) -> None:

@@ -15,6 +15,7 @@ from nearfar.page.said.audited import audited
 from nearfar.service.history.changes import Action, PersonVerb, is_closed
 from nearfar.service.incoming import now
 from nearfar.service.news import StandingAlarm
+from nearfar.text import called
 
 if TYPE_CHECKING:
     from nearfar.service.history.store import HistoryStore
@@ -81,7 +82,7 @@ def act(
         Refusal: no such alarm, or one that is closed and cannot be shelved or noted any more.
         StorageError: it was not written.
     """
-    with audited(desk, visitor, VERBS[verb], f"alarm {number}", who) as outcome:
+    with audited(desk, visitor, VERBS[verb], _about(desk.store, number, note), who) as outcome:
         at = now()
         until = at + timedelta(hours=hours) if verb == "shelved" else None
         deed = Action(0, number, verb, at, note, until, who)
@@ -97,6 +98,12 @@ def act(
         if verb == "acknowledged" and alarm.acknowledged != at:
             outcome.line = "done: was acknowledged already"
     return alarm
+
+
+def _about(store: HistoryStore, number: int, note: str) -> str:
+    alarm = store.alarm(number)
+    whose = "" if alarm is None else f" of {called(alarm.machine, alarm.section)}"
+    return f"alarm {number}{whose}{f'; note: {note}' * bool(note)}"
 
 
 def _is_done(store: HistoryStore, number: int, verb: PersonVerb) -> bool:

@@ -10,7 +10,6 @@ from nearfar.page.refusal import Refusal
 from nearfar.page.sent.multipart import Multipart
 from nearfar.page.sent.sent_files import Coming, SentFolder
 from nearfar.page.sent.sent_names import LeftOut, place_for
-from nearfar.text import figure
 
 FILES = 2000  # of one request; a page sends them in many
 
@@ -21,22 +20,20 @@ class SentParts:
     Args:
         folder: for them.
         content_type: of the request.
-        most: bytes that it may have.
 
     Raises:
         Refusal: a request of another kind.
 
     >>> from pathlib import Path
-    >>> SentParts(SentFolder(Path("no/such")), "multipart/form-data; boundary=x", 100).stored
+    >>> SentParts(SentFolder(Path("no/such")), "multipart/form-data; boundary=x").stored
     0
     """
 
-    def __init__(self, folder: SentFolder, content_type: str, most: int) -> None:
+    def __init__(self, folder: SentFolder, content_type: str) -> None:
         self.stored, self.known = 0, 0  # new ones, and those that were there
         self.left_out: list[str] = []
         self.refused: list[str] = []
-        self._folder, self._left = folder, most
-        self._most, self._files = most, 0
+        self._folder, self._files = folder, 0
         self._coming: Coming | None = None
         self._parts = Multipart(content_type, self)
 
@@ -50,13 +47,9 @@ class SentParts:
         """More of the request.
 
         Raises:
-            Refusal: it is longer than allowed, or cannot be read.
+            Refusal: it cannot be read.
             StorageError: the disk is full.
         """
-        self._left -= len(data)
-        if self._left < 0:
-            raise Refusal(413, f"more than {figure(self._most / 1e6)} MB in one request; send the "
-                          "recordings in several")  # fmt: skip
         self._parts.feed(data)
 
     def end(self) -> None:

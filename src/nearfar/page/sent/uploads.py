@@ -16,7 +16,6 @@ from starlette.requests import Request
 
 from nearfar.errors import StorageError, visible
 from nearfar.files import storage_errors
-from nearfar.page.guard.bodies import AROUND
 from nearfar.page.refusal import Refusal
 from nearfar.page.sent.multipart import Multipart, blocks
 from nearfar.text import counted
@@ -52,15 +51,15 @@ async def received(request: Request, desk: Desk) -> AsyncIterator[list[Upload]]:
         desk: whose limit on the size of a request counts, and in whose folder they lie.
 
     Raises:
-        Refusal: nothing that could be a recording, too large, too many, or the body stops.
+        Refusal: nothing that could be a recording, too many, or the body stops.
         StorageError: the disk is full.
     """
     kind = _kind_of(request)
-    most = desk.settings.upload_limit + AROUND
-    _check_length(request, most)
+    # How much it may be nobody asks here: `Bodies`, before all routes, counts what comes, whatever
+    # its head says, and lets no more through than `upload_limit` and the form around it.
     with ExitStack() as stack:
         folder = stack.enter_context(desk.room.place())
-        reader = stack.enter_context(_UploadFiles(folder, desk.room, most))
+        reader = stack.enter_context(_UploadFiles(folder, desk.room))
         if kind == "multipart/form-data":
             parts = Multipart(request.headers["content-type"], reader)
             await _read(request, desk, reader, parts.feed)
@@ -82,17 +81,6 @@ def _kind_of(request: Request) -> str:
     return name
 
 
-def _check_length(request: Request, most: int) -> None:
-    said = request.headers.get("content-length", "")
-    if said.isdecimal() and int(said) > most:
-        raise _too_large(most)
-
-
-def _too_large(most: int) -> Refusal:
-    return Refusal(413, f"more than {most / 1e6:,.0f} MB; send fewer recordings at once, or cut "
-                   "them")  # fmt: skip
-
-
 async def _read(
     request: Request, desk: Desk, reader: _UploadFiles, feed: Callable[[bytes], None]
 ) -> None:
@@ -106,8 +94,8 @@ async def _read(
 class _UploadFiles:
     """Files as they come; used as a context, which closes them."""
 
-    def __init__(self, folder: Path, room: Workroom, most: int) -> None:
-        self._folder, self._room, self._most = folder, room, most
+    def __init__(self, folder: Path, room: Workroom) -> None:
+        self._folder, self._room = folder, room
         self._taken = 0
         self._files: list[tuple[str, str, Path]] = []  # field, name, where
         self._open: IO[bytes] | None = None
@@ -122,8 +110,6 @@ class _UploadFiles:
 
     def count(self, size: int) -> None:
         """So many bytes more of the body have come."""
-        if self._taken + size > self._most:
-            raise _too_large(self._most)
         self._room.take(size)
         self._taken += size
 
