@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from starlette.staticfiles import StaticFiles
 
 from nearfar.errors import NearfarError
 from nearfar.page.asked import WholeNames
+from nearfar.page.described import describe
 from nearfar.page.desk import Desk
 from nearfar.page.guard.bodies import Bodies
 from nearfar.page.guard.fresh import Fresh
@@ -86,6 +88,8 @@ def make_app(desk: Desk) -> FastAPI:
     app.include_router(about_api.probes)
     app.add_api_route("/", _first, include_in_schema=False, methods=["GET", "HEAD"])
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
+    # By its own name, for FastAPI asks the application for it.
+    app.openapi = partial(describe, app)  # type: ignore[method-assign]
     _guard(app, desk)
     return app
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Protocol
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Protocol
 
 from nearfar.errors import NearfarError
 from nearfar.text import one_line
+
+if TYPE_CHECKING:
+    from nearfar.service.news import AlarmEvent
 
 
 class Tell(Protocol):
@@ -46,6 +49,23 @@ class Troubles:
             else:
                 self._failing.discard(name)
                 self._tell("works again", f"{name}: works again", of=name)
+
+
+def tell_alarms(tell: Tell, events: Iterable[AlarmEvent]) -> None:
+    """A line of the log for what became of alarms; of what is shelved none.
+
+    Args:
+        tell: takes the lines.
+        events: in their order.
+    """
+    for event in events:
+        if event.silent:
+            continue
+        tell(
+            f"alarm {event.verb}", f"alarm {event.alarm}: {event.told}",
+            "warning" if event.verb == "raised" else "info",
+            machine=event.machine, section=event.section, kind=event.kind, alarm=event.alarm,
+        )  # fmt: skip
 
 
 def fault_line(fault: Exception) -> str:

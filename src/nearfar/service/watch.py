@@ -26,13 +26,12 @@ from nearfar.service.news import AlarmEvent, Bulletin, MachineNow, WatchNow
 from nearfar.service.observation import Observation
 from nearfar.service.observing import Piece, lacking, observe, pieces, unjudged
 from nearfar.service.posts import Post
-from nearfar.service.troubles import Tell, Troubles, fault_line
+from nearfar.service.troubles import Tell, Troubles, fault_line, tell_alarms
 from nearfar.text import counted
 
 if TYPE_CHECKING:
     from nearfar.service.equipment import Equipment
     from nearfar.service.history.kept_audio import KeptAudio
-    from nearfar.service.holding import DetectorHold
     from nearfar.sound.audio import ChannelOrder
 
 TICK = 1.0  # s between looks at the clock, at people's actions and at detectors on disk
@@ -317,13 +316,10 @@ class Watch:
             if line := hold.refresh():
                 self._log("detector", line, "info" if hold.identity != before else "warning")
             if hold.identity != before:
-                self._renew(hold)
-
-    def _renew(self, hold: DetectorHold) -> None:
-        moment = now()
-        for post in self._with.posts.values():
-            if post.hold is hold:
-                self._changed(post, partial(post.renew, moment))
+                moment = now()
+                for post in self._with.posts.values():
+                    if post.hold is hold:
+                        self._changed(post, partial(post.renew, moment))
 
     def _act(self) -> None:
         """What people did about alarms since."""
@@ -365,14 +361,7 @@ class Watch:
             self._log("prune", told, rows=gone)
 
     def _tell(self, bulletin: Bulletin) -> None:
-        for event in bulletin.events:
-            if event.silent:
-                continue
-            self._log(
-                f"alarm {event.verb}", f"alarm {event.alarm}: {event.told}",
-                "warning" if event.verb == "raised" else "info",
-                machine=event.machine, section=event.section, kind=event.kind, alarm=event.alarm,
-            )  # fmt: skip
+        tell_alarms(self._log, bulletin.events)
         for output in self._with.outputs:
             try:
                 output.tell(bulletin)

@@ -7,6 +7,7 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 
 from nearfar.page.asked import AtDesk
+from nearfar.page.described import ABOUT
 from nearfar.page.desk import Desk
 from nearfar.page.guard.visitor import Visitor
 from nearfar.page.replies import as_json, failure
@@ -17,7 +18,7 @@ router = APIRouter(tags=["about"])
 probes = APIRouter(include_in_schema=False)  # beside /api, where programs look for them
 
 
-@router.get("/about")
+@router.get("/about", response_model=ABOUT)
 def about(request: Request, desk: AtDesk) -> Response:
     """What can be done here, and as whom; without a token only whether one is needed."""
     visitor: Visitor | None = request.scope["state"].get("visitor")

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Body, Query, Response
 from pydantic import Field
 
 from nearfar.page.asked import AtDesk, OfMachine
+from nearfar.page.described import LABELLED
 from nearfar.page.guard.visitor import Operator
 from nearfar.page.replies import as_json
 from nearfar.page.routes.alarms_api import NAME, NoteSaid, Who
@@ -28,7 +29,7 @@ class NormalAfterAll(NoteSaid):
     domain: Literal["source", "target"] | None = Field(None, description="Of the condition.")
 
 
-@router.post(CLIP + "/normal")
+@router.post(CLIP + "/normal", response_model=LABELLED)
 async def normal(
     desk: AtDesk, visitor: Operator, key: OfMachine, digest: str, said: NormalAfterAll
 ) -> Response:
@@ -38,7 +39,7 @@ async def normal(
     return as_json(done)
 
 
-@router.post(CLIP + "/fault")
+@router.post(CLIP + "/fault", response_model=LABELLED)
 async def fault(
     desk: AtDesk, visitor: Operator, key: OfMachine, digest: str, said: NoteSaid
 ) -> Response:
@@ -48,7 +49,7 @@ async def fault(
     return as_json(done)
 
 
-@router.delete(CLIP + "/label")
+@router.delete(CLIP + "/label", response_model=LABELLED)
 async def label(
     desk: AtDesk,
     visitor: Operator,

@@ -7,6 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Response
 
 from nearfar.page.asked import AtDesk
+from nearfar.page.described import AUDIT
 from nearfar.page.guard.visitor import Operator
 from nearfar.page.replies import as_json
 from nearfar.page.routes.events_api import FARTHEST
@@ -14,7 +15,7 @@ from nearfar.page.routes.events_api import FARTHEST
 router = APIRouter(tags=["audit"])
 
 
-@router.get("/audit")
+@router.get("/audit", response_model=AUDIT)
 def audit(
     desk: AtDesk,
     visitor: Operator,

@@ -13,8 +13,9 @@ from fastapi.responses import FileResponse
 from starlette.concurrency import run_in_threadpool
 
 from nearfar.page.asked import AtDesk, OfMachine
+from nearfar.page.described import EXPLANATION, ONE_CLIP, content
 from nearfar.page.refusal import Refusal
-from nearfar.page.replies import as_json
+from nearfar.page.replies import Failure, as_json
 from nearfar.page.said.teaching import learnt_of
 from nearfar.page.sounds.clip_explained import ExplainedClips, PictureKind, shapes, subject_of
 from nearfar.page.sounds.row_sound import can_be_heard, row_of
@@ -30,10 +31,19 @@ router = APIRouter(tags=["clips"])
 CLIP = "/machines/{machine}/clips/{digest}"
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 SoundName = Literal["near", "far", "heard", "normal"]
+GONE: dict[int | str, dict[str, Any]] = {
+    410: {"model": Failure, "description": "Its sound is nowhere any more."}
+}
+HEARD = GONE | {
+    200: content("audio/flac", text="All of it."),
+    206: content("audio/flac", text="The part that Range asked for."),
+    416: {"description": "Range asks for what is beyond its end."},
+}
+SEEN = GONE | {200: content("image/svg+xml")}
 Regions = Query(False, description="Where in the sound an encoder's score comes from; slow.")
 
 
-@router.get(CLIP)
+@router.get(CLIP, response_model=ONE_CLIP)
 def clip(desk: AtDesk, key: OfMachine, digest: str) -> Response:
     """All that was found out about a clip, what people called it, and whether it can be heard."""
     row = row_of(desk, *key, digest)
@@ -45,7 +55,7 @@ def clip(desk: AtDesk, key: OfMachine, digest: str) -> Response:
     )
 
 
-@router.get(CLIP + "/explanation")
+@router.get(CLIP + "/explanation", response_model=EXPLANATION, responses=GONE)
 async def explanation(
     desk: AtDesk, key: OfMachine, digest: str, regions: bool = Regions
 ) -> Response:
@@ -71,7 +81,7 @@ async def explanation(
 
 
 @router.head(CLIP + "/audio/{name}", include_in_schema=False)
-@router.get(CLIP + "/audio/{name}")
+@router.get(CLIP + "/audio/{name}", response_class=FileResponse, responses=HEARD)
 async def audio(desk: AtDesk, key: OfMachine, digest: str, name: SoundName) -> FileResponse:
     """A sound of a clip as FLAC; parts of it by HTTP ranges. All of a clip have one gain."""
     found = await _explained(desk, key, digest, regions=None)
@@ -81,7 +91,7 @@ async def audio(desk: AtDesk, key: OfMachine, digest: str, name: SoundName) -> F
     return FileResponse(path, media_type="audio/flac")
 
 
-@router.get(CLIP + "/picture/{kind}.svg")
+@router.get(CLIP + "/picture/{kind}.svg", response_class=Response, responses=SEEN)
 async def picture(
     desk: AtDesk, key: OfMachine, digest: str, kind: PictureKind, regions: bool = Regions
 ) -> Response:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Request
 from fastapi.responses import StreamingResponse
@@ -13,6 +13,7 @@ from starlette.types import Send
 
 from nearfar.errors import NearfarError
 from nearfar.page.asked import AtDesk
+from nearfar.page.described import content
 from nearfar.page.desk import Desk
 from nearfar.page.hub import Message
 from nearfar.page.refusal import Refusal
@@ -22,6 +23,7 @@ from nearfar.service.news import AlarmEvent
 from nearfar.service.outputs.said import one_line_json
 
 router = APIRouter(tags=["events"])
+STREAM: dict[int | str, dict[str, Any]] = {200: content("text/event-stream")}
 FARTHEST = 2**63 - 1  # numbers that a database counts to
 REPLAYED = 1000  # events; who was away for longer is shown how all is, and the history has them
 LOOK = 5.0  # s after which it is looked whether a listener's token was revoked
@@ -49,7 +51,7 @@ class EventStream(StreamingResponse):
             return  # nobody to tell it: the server closes what has no end
 
 
-@router.get("/events", response_class=EventStream)
+@router.get("/events", response_class=EventStream, responses=STREAM)
 async def events(
     request: Request,
     desk: AtDesk,

@@ -10,6 +10,7 @@ from fastapi import APIRouter, Query, Response
 
 from nearfar.errors import visible
 from nearfar.page.asked import AtDesk, OfMachine
+from nearfar.page.described import CLIPS, TIMELINE
 from nearfar.page.desk import Desk
 from nearfar.page.refusal import Refusal
 from nearfar.page.replies import as_json
@@ -34,7 +35,7 @@ Until = Annotated[
 ]
 
 
-@router.get("/machines/{machine}/clips")
+@router.get("/machines/{machine}/clips", response_model=CLIPS)
 def clips(
     desk: AtDesk,
     key: OfMachine,
@@ -65,7 +66,7 @@ def clips(
     )
 
 
-@router.get("/machines/{machine}/timeline")
+@router.get("/machines/{machine}/timeline", response_model=TIMELINE)
 def timeline(
     desk: AtDesk,
     key: OfMachine,

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from fastapi import APIRouter
 from fastapi.responses import FileResponse
 from starlette.background import BackgroundTask
 
 from nearfar.page.asked import AtDesk
+from nearfar.page.described import content
 from nearfar.page.guard.visitor import Reader
 from nearfar.page.said.packing import packed
 
 router = APIRouter(tags=["clips"])
+PACKED: dict[int | str, dict[str, Any]] = {200: content("application/zip")}
 
 
-@router.get("/labelled.zip", response_class=FileResponse)
+@router.get("/labelled.zip", response_class=FileResponse, responses=PACKED)
 async def labelled(desk: AtDesk, visitor: Reader) -> FileResponse:
     """Clips called a fault, or normal and not learnt, as a DCASE folder with labels in its names.
 

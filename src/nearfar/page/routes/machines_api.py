@@ -9,6 +9,7 @@ from typing import Any
 from fastapi import APIRouter, Response
 
 from nearfar.page.asked import AtDesk, OfMachine
+from nearfar.page.described import MACHINES, ONE_MACHINE
 from nearfar.page.desk import Desk
 from nearfar.page.replies import as_json
 from nearfar.service.holding import DetectorHold
@@ -21,13 +22,13 @@ from nearfar.text import called
 router = APIRouter(tags=["machines"])
 
 
-@router.get("/machines")
+@router.get("/machines", response_model=MACHINES)
 def machines(desk: AtDesk) -> Response:
     """All machines and their state; alarms that are not closed are with them."""
     return as_json({"machines": all_states(desk)})
 
 
-@router.get("/machines/{machine}")
+@router.get("/machines/{machine}", response_model=ONE_MACHINE)
 def machine(desk: AtDesk, key: OfMachine) -> Response:
     """One machine and its state."""
     return as_json(state_of(desk.backend.now.machines, key, desk.hold(key)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter, Query, Request, Response
 
 from nearfar.page.asked import AtDesk, OfMachine
+from nearfar.page.described import SCORES
 from nearfar.page.replies import as_json
 from nearfar.page.sent.upload_scores import scored
 from nearfar.page.sent.uploads import received
@@ -33,7 +34,7 @@ BODY = {
 
 
 # A POST for the sound that it brings: it changes nothing, so the gate lets readers ask it too.
-@router.post("/machines/{machine}/score", openapi_extra=BODY)
+@router.post("/machines/{machine}/score", response_model=SCORES, openapi_extra=BODY)
 async def score(
     request: Request,
     desk: AtDesk,

@@ -11,6 +11,7 @@ from starlette.concurrency import run_in_threadpool
 
 from nearfar.errors import StorageError
 from nearfar.page.asked import AtDesk
+from nearfar.page.described import SESSION
 from nearfar.page.desk import Desk
 from nearfar.page.guard.gate import cookie_name
 from nearfar.page.guard.knock import Knock
@@ -34,7 +35,7 @@ class Credentials(BaseModel):
     token: Annotated[str, Field(max_length=LONGEST, description="The line of a token file.")]
 
 
-@router.post("/session")
+@router.post("/session", response_model=SESSION)
 async def sign_in(request: Request, desk: AtDesk, asked: Credentials) -> Response:
     """Signs in: a cookie stands for the token from now on, for 30 days after its last use."""
     signins: SignIns = request.app.state.signins
@@ -50,7 +51,7 @@ async def sign_in(request: Request, desk: AtDesk, asked: Credentials) -> Respons
     return response
 
 
-@router.delete("/session")
+@router.delete("/session", response_model=SESSION)
 async def sign_out(request: Request, desk: AtDesk) -> Response:
     """Signs out; whoever has not signed in is out already."""
     knock, signins = Knock.of(request.scope), request.app.state.signins

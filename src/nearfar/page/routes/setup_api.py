@@ -11,6 +11,7 @@ from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
 
 from nearfar.page.asked import AtDesk
+from nearfar.page.described import REMOVED, SENT, SETUP
 from nearfar.page.guard.visitor import Operator, Reader, Visitor
 from nearfar.page.refusal import Refusal
 from nearfar.page.replies import as_json
@@ -64,13 +65,13 @@ def setup_of(desk: AtDesk) -> Setup:
 AtSetup = Annotated[Setup, Depends(setup_of)]
 
 
-@router.get("/setup")
+@router.get("/setup", response_model=SETUP)
 def setup(found: AtSetup, visitor: Reader) -> Response:
     """How far the first detector is."""
     return as_json(found.state)
 
 
-@router.post("/setup/recordings")
+@router.post("/setup/recordings", response_model=SENT)
 async def send(request: Request, found: AtSetup, visitor: Operator, who: Who = "") -> Response:
     """Send normal recordings as multipart/form-data, named with the folders that they lie in.
 
@@ -91,7 +92,7 @@ async def send(request: Request, found: AtSetup, visitor: Operator, who: Who = "
     return as_json(parts.as_dict() | {"setup": found.state})
 
 
-@router.delete("/setup/recordings")
+@router.delete("/setup/recordings", response_model=REMOVED)
 def remove(found: AtSetup, visitor: Operator, who: Who = "") -> Response:
     """Remove the recordings that were sent."""
     with _done(found, visitor, "remove", "recordings", who) as told:
@@ -100,7 +101,7 @@ def remove(found: AtSetup, visitor: Operator, who: Who = "") -> Response:
     return as_json({"removed": removed, "setup": found.state})
 
 
-@router.put("/setup/offered")
+@router.put("/setup/offered", response_model=SETUP)
 def offered(found: AtSetup, wanted: FoldersChosen, visitor: Operator) -> Response:
     """Use recordings that this computer has, of folders that were offered by its people."""
     with _done(found, visitor, "use", ", ".join(wanted.names)[:200], wanted.who):
@@ -108,7 +109,7 @@ def offered(found: AtSetup, wanted: FoldersChosen, visitor: Operator) -> Respons
     return as_json(found.state)
 
 
-@router.post("/setup/check")
+@router.post("/setup/check", response_model=SETUP, status_code=202)
 def check(found: AtSetup, wanted: FitAsked, visitor: Operator) -> Response:
     """Have the recordings looked at; what is found is in the state."""
     # No deed: it looks at recordings, and changes neither them nor anything that is made of them.
@@ -117,7 +118,7 @@ def check(found: AtSetup, wanted: FitAsked, visitor: Operator) -> Response:
     return as_json(found.state, 202)
 
 
-@router.post("/setup/fit")
+@router.post("/setup/fit", response_model=SETUP, status_code=202)
 def fit(found: AtSetup, wanted: FitAsked, visitor: Operator) -> Response:
     """Have a detector fitted; the state says how far it is."""
     with _done(found, visitor, "fit", wanted.machine[:200], wanted.who):

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Response
 from pydantic import Field
 
 from nearfar.page.asked import AtDesk, OfMachine
+from nearfar.page.described import THRESHOLD
 from nearfar.page.guard.visitor import Operator
 from nearfar.page.replies import as_json
 from nearfar.page.routes.alarms_api import Who
@@ -24,13 +25,13 @@ class WantedRate(Who):
     false_alarm_rate: float = Field(description="Share of normal clips, 0–1.")
 
 
-@router.get("/machines/{machine}/threshold")
+@router.get("/machines/{machine}/threshold", response_model=THRESHOLD)
 def threshold(desk: AtDesk, key: OfMachine) -> Response:
     """The threshold that judges now, and of which machines another rate would change it."""
     return as_json(threshold_said(desk.hold(key).detector, key))
 
 
-@router.put("/machines/{machine}/threshold")
+@router.put("/machines/{machine}/threshold", response_model=THRESHOLD)
 async def other_threshold(
     desk: AtDesk, visitor: Operator, key: OfMachine, wanted: WantedRate
 ) -> Response:
