@@ -194,7 +194,8 @@ class Fake:
                        cleared=(now - timedelta(days=days - 0.6)).isoformat(), )
             for number, state, days in ((2, "closed", 12.4), (4, "shelved", 5))
         ]  # fmt: skip
-        return past + self.machines[machine]["alarms"]
+        return [alarm | {"digest": f"{alarm['id'] + 100:064x}", "from_ms": 0, "to_ms": None}
+                for alarm in past + self.machines[machine]["alarms"]]  # fmt: skip
 
     def answer(self, number, verb, said):
         """A person answers an alarm."""
@@ -310,7 +311,8 @@ def app_of(fake):
         return {"schema": 1, "rows": rows, "next": before - limit if before > limit else None}
 
     @app.get("/api/machines/{machine:anyname}/timeline")
-    def timeline(machine: str, since: str, until: str, points: int = 800):
+    def timeline(machine: str, since: str = "2020-01-01T00:00:00+00:00",
+                 until: str = "2099-01-01T00:00:00+00:00", points: int = 800):  # fmt: skip
         span = [int(datetime.fromisoformat(one).timestamp() * 1000) for one in (since, until)]
         return timeline_of(fake.clips, fake.alarms_of(machine), *span, points, machine)
 

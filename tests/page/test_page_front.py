@@ -138,6 +138,14 @@ def test_an_alarm_is_acknowledged_by_keyboard_alone():
         assert tab.inner_text("button.who") == "Kai"
 
 
+def test_an_alarm_leads_to_the_clip_that_raised_it():
+    fake = Fake(three())
+    fake.machines["pump"]["alarms"].append(alarm_made(9, "pump"))
+    with looked_at(fake, allowed=LOST) as tab:  # the clip's own view is not served here
+        tab.click('.alarms li[data-id="7"] button:has-text("Open the clip")')
+        until(tab, f"location.hash === '#/c/pump/00/{107:064x}'")
+
+
 def test_who_may_only_look_has_no_buttons_that_change():
     fake = Fake(three())
     fake.role = "reader"
@@ -209,7 +217,10 @@ def test_a_token_lets_in_and_a_wrong_one_is_told():
         assert not any("machines" in one for one in fake.asked)
         tab.fill("#token", "wrong")
         tab.keyboard.press("Enter")
-        until(tab, "document.querySelector('#token-fault').textContent.includes('That token is wrong.')")
+        until(
+            tab,
+            "document.querySelector('#token-fault').textContent.includes('That token is wrong.')",
+        )
         tab.fill("#token", "sesame")
         tab.keyboard.press("Enter")
         tab.wait_for_selector(".tile")

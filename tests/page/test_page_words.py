@@ -6,6 +6,7 @@ import re
 import pytest
 
 from nearfar.page.app import STATIC
+from page_server import served
 
 ROW = re.compile(r'^  "([^"]+)": (\[".*"\]),$', re.MULTILINE)
 NAMES = re.compile(r"\{(\w+)")
@@ -63,3 +64,13 @@ def test_the_policy_forbids_nothing_that_the_page_does(name):
     forbidden = (r"innerHTML", r"\beval\(", r"new Function", r"setAttribute\(\"style\"",
                  r"\sstyle=\"", r"<script>", r"document\.write", r"insertAdjacentHTML")  # fmt: skip
     assert [one for one in forbidden if re.search(one, text)] == []
+
+
+def test_what_the_first_page_needs_is_light():
+    """A phone in a hall has a slow network: all that the first view needs, as it is sent."""
+    first = (STATIC / "index.html").read_text("utf-8")
+    files = set(re.findall(r'"(/static/[^"]+)"', first)) | {"/", "/static/spark.js"}
+    with served() as page:
+        sent = [page.get(one, headers={"Accept-Encoding": "gzip"}) for one in files]
+    assert all(reply.status_code == 200 for reply in sent)
+    assert sum(reply.num_bytes_downloaded for reply in sent) < 150_000

@@ -6,6 +6,7 @@ import { minus } from "./shown.js";
 import { language, t } from "./words.js";
 
 const NOTE_LENGTH = 500; // characters
+const [LOOKS, LOOK] = [12, 500]; // times and ms between them that a watch is waited for
 const ROSE = 2; // times as high as before: a threshold at which people are warned
 
 // To so many digits that count.
@@ -77,13 +78,23 @@ function learntSaid({ known, threshold, told }) {
   return { line, warning: now > ROSE * was ? t("clip.learnt.rose", { n: figures(now / was, 2) }) : "", told: told ?? [] };
 }
 
-// What came of taking an answer back: the threshold is asked for, before and after.
-async function takeBack(one, clip) {
-  const threshold = () => (clip.learnt ? get(of(one, "/threshold")).catch(() => null) : null);
-  const was = await threshold();
-  if (!(await undo(one, clip))) return null;
-  const now = await threshold();
-  return { line: was && now ? t("clip.undone.threshold", { a: figures(was.normals, 9), b: figures(now.normals, 9), c: figures(was.threshold), d: figures(now.threshold) }) : t("clip.undone") };
+// The threshold once a watch has taken up what was learnt or forgotten, which it does within seconds.
+async function settled(one, known, page) {
+  for (let n = 0; n < LOOKS && !page.signal?.aborted; n += 1) {
+    const now = await get(of(one, "/threshold")).catch(() => null);
+    if (now && now.normals !== known) return now;
+    await new Promise((done) => setTimeout(done, LOOK));
+  }
+  return null;
+}
+
+// What came of taking an answer back: at once that it was, then the threshold that stands again.
+async function takeBack(one, clip, page, changed) {
+  const was = clip.learnt ? await get(of(one, "/threshold")).catch(() => null) : null;
+  if (!(await undo(one, clip))) return;
+  changed({ line: t("clip.undone") });
+  const now = was && (await settled(one, was.normals, page));
+  if (now) changed({ line: t("clip.undone.threshold", { a: figures(was.normals, 9), b: figures(now.normals, 9), c: figures(was.threshold), d: figures(now.threshold) }) });
 }
 
 // The buttons under a clip. `changed(said)` is called after each answer with a line of how it came out.
@@ -94,7 +105,9 @@ export function answers(one, clip, page, changed) {
     type: "button", class: tone, disabled: Boolean(barred), "aria-describedby": barred ? "clip-barred" : null,
     onclick: async () => {
       const said = await act(one, clip);
-      if (said) changed(told(said));
+      if (!said) return;
+      changed(told(said));
+      if (said.learnt && (await settled(one, said.learnt.known[0], page))) changed(told(said));
     },
   }, el("span", { "aria-hidden": "true" }, mark), " ", t(key));
   const normal = (said) => (said.learnt ? learntSaid(said.learnt) : { line: t("clip.noted") });
@@ -103,10 +116,7 @@ export function answers(one, clip, page, changed) {
     ? [el("span", { class: "clip-given" }, clip.label ? t(`clip.is.${clip.label}`) : "", clip.learnt && el("small", {}, " ", t("clip.is.learnt"))),
         el("button", {
           type: "button", disabled: reader, title: reader ? t("clip.reader") : null,
-          onclick: async () => {
-            const said = await takeBack(one, clip);
-            if (said) changed(said);
-          },
+          onclick: () => takeBack(one, clip, page, changed),
         }, t("clip.undo"))]
     : [el("span", { class: "clip-asked" }, t("clip.asked")), button("clip.normal", "good", "●", sayNormal, normal),
         button("clip.fault", "alarm", "▲", sayFault, () => ({ line: t("clip.fault.kept") }))];
@@ -136,7 +146,7 @@ export async function showThreshold(one, page) {
   }
   shown();
   const others = now.machines.length > 1 && el("p", { class: "banner bad" }, t("clip.rate.others", { names: now.machines.map(nameOf).join(", ") }));
-  const facts = el("dl", { class: "facts" }, el("div", {}, el("dt", {}, t("clip.threshold")), el("dd", {}, figures(now.threshold, 4))),
+  const facts = el("dl", { class: "facts" }, el("div", {}, el("dt", {}, t("m.threshold")), el("dd", {}, figures(now.threshold, 4))),
     el("div", {}, el("dt", {}, t("clip.normals")), el("dd", {}, figures(now.normals, 9))));
   const said = await answered({
     title: t("clip.rate.title", { machine: one.machine }), lead: t("clip.rate.told"), done: t("clip.rate.set"),

@@ -65,7 +65,7 @@ function facts(clip) {
   const found = clip.status !== "judged" ? [] : [
     fact("clip.score", figures(clip.score), over(clip), meter(clip)),
     fact("clip.percentile", percent(clip.percentile, clip.percentile > 0.99 && clip.percentile < 1 ? 1 : 0), t("clip.percentile.told")),
-    clip.p_value !== null && fact("clip.p", chance(clip.p_value), asHigh(clip)),
+    clip.p_value !== null && fact("m.p", chance(clip.p_value), asHigh(clip)),
   ];
   return el("dl", { class: "facts" }, found,
     fact("clip.levels", t("clip.levels.near", { n: level(clip.near_level, "dB") }),
@@ -208,6 +208,7 @@ async function refresh(view, told = view.told) {
   const { page, one, clip, parts } = view;
   const changed = async (lines) => {
     view.clip = await get(of(one, `/clips/${clip.digest}`)).catch(() => view.clip);
+    if (!view.alive()) return;
     await refresh(view, lines);
     view.parts.said.querySelector("[role=status]")?.focus({ preventScroll: true });
   };
@@ -298,5 +299,5 @@ function failure(error, again, one = null) {
   const way = error.status === 410 ? t("clip.notkept.do") : error.status === 404 ? t("clip.gone.do") : t("clip.again.do");
   return el("div", { class: "banner bad", role: "alert" }, theirs("p", {}, el("b", {}, lineOf(error))), el("p", {}, way),
     el("p", { class: "noprint" }, one && el("a", { href: timeline(one) }, t("clip.back", { machine: one.machine })), " ",
-      ![404, 410].includes(error.status) && el("button", { type: "button", onclick: again }, t("clip.again"))));
+      ![404, 410].includes(error.status) && el("button", { type: "button", onclick: again }, t("again"))));
 }

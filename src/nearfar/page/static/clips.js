@@ -27,7 +27,7 @@ export class Clips {
         el("div", { class: "row noprint" }, this.fresh, this.kind)),
       el("div", { class: "scroll" }, el("table", {}, el("thead", {}, el("tr", {},
         el("th", { scope: "col" }, t("clips.when")), el("th", { scope: "col" }, t("clips.verdict")),
-        el("th", { scope: "col", class: "n" }, t("clips.p")), el("th", { scope: "col", class: "n" }, t("clips.score")), el("th", { scope: "col", class: "n levels" }, t("clips.near")),
+        el("th", { scope: "col", class: "n" }, "p"), el("th", { scope: "col", class: "n" }, t("clips.score")), el("th", { scope: "col", class: "n levels" }, t("clips.near")),
         el("th", { scope: "col", class: "n levels" }, t("clips.far")), el("th", { scope: "col" }, t("clips.remarks")))), this.body)),
       this.none, this.older);
   }

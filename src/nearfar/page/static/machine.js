@@ -44,7 +44,7 @@ class MachineView {
     this.clips = new Clips(one, page);
     this.tools = this.buttons();
     this.place = el("div", { class: "wide-view" },
-      el("p", { class: "crumb noprint" }, el("a", { href: "#/" }, `‹ ${t("m.back")}`)),
+      el("p", { class: "crumb noprint" }, el("a", { href: "#/" }, `‹ ${t("to.machines")}`)),
       this.head, this.alarms, this.rest,
       el("section", { "aria-labelledby": "timeline-title" },
         el("div", { class: "row between" }, el("h2", { id: "timeline-title" }, t("m.timeline")), this.tools), this.chart.place),

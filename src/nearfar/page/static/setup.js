@@ -17,13 +17,13 @@ const STEPS = ["record", "choose", "found", "fit"];
 export async function show(place, asked, page) {
   await dressed();
   const view = new Setup(page);
-  view.root.append(el("p", { role: "status" }, t("setup.loading")));
+  view.root.append(el("p", { role: "status" }, t("waits")));
   fill(place, view.root);
   try {
     view.take(await get("/setup"));
   } catch (error) {
     fill(view.root, heading(), el("div", { class: "banner bad", role: "alert" }, theirs("p", {}, lineOf(error)),
-      el("p", {}, el("button", { type: "button", onclick: () => show(place, asked, page) }, t("setup.again")), " ", el("a", { href: "#/" }, t("setup.home")))));
+      el("p", {}, el("button", { type: "button", onclick: () => show(place, asked, page) }, t("again")), " ", el("a", { href: "#/" }, t("setup.home")))));
   }
 }
 

@@ -43,7 +43,6 @@ const WORDS = {
   "sign.wrong": ["That token is wrong.", "Dieses Token ist falsch.", "トークンが違います。"],
   "sign.often": ["Too many tries. Wait {n} seconds, then try again.", "Zu viele Versuche. {n} Sekunden warten, dann noch einmal.", "試行回数が多すぎます。{n} 秒待ってからお試しください。"],
   "sign.out": ["Sign out", "Abmelden", "サインアウト"],
-  // states
   "state.alarm": ["Alarm", "Alarm", "アラーム"],
   "state.acknowledged": ["Acknowledged", "Quittiert", "確認済み"],
   "state.sensor": ["Sensor fault", "Sensorstörung", "センサー異常"],
@@ -74,7 +73,6 @@ const WORDS = {
   "fault.missing": ["no clips come", "es kommen keine Aufnahmen", "録音が届きません"],
   "fault.incomplete": ["recordings come incomplete", "Aufnahmen kommen unvollständig", "録音が不完全です"],
   "fault.format": ["wrong format", "falsches Format", "形式が違います"],
-  // tiles
   "tiles.find": ["Find a machine", "Maschine suchen", "機械を検索"],
   "tiles.needs": ["Needs a person ({n})", "Braucht jemanden ({n})", "要対応のみ ({n})"],
   "tiles.none": ["No machine is called so.", "So heißt keine Maschine.", "該当する機械はありません。"],
@@ -119,7 +117,6 @@ const WORDS = {
   "note.done": ["The note is kept.", "Die Notiz ist gespeichert.", "メモを保存しました。"],
   "note.save": ["Keep the note", "Notiz speichern", "メモを保存"],
   // machine
-  "m.back": ["All machines", "Alle Maschinen", "機械一覧"],
   "m.heard": ["Last heard", "Zuletzt gehört", "最終受信"],
   "m.p": ["p-value", "p-Wert", "p値"],
   "m.p.rate": ["anomalous up to {rate}", "auffällig bis {rate}", "{rate} 以下で異常"],
@@ -169,7 +166,6 @@ const WORDS = {
   "chart.sum.alarms": ["{n} {n|alarm|alarms}", "{n} {n|Alarm|Alarme}", "アラーム {n} 件"],
   "clips.when": ["Time", "Zeit", "時刻"],
   "clips.verdict": ["Verdict", "Urteil", "判定"],
-  "clips.p": ["p", "p", "p"],
   "clips.score": ["Score ÷ threshold", "Abweichung ÷ Schwelle", "スコア÷しきい値"],
   "clips.near": ["Near", "Nah", "近接"],
   "clips.far": ["Far", "Fern", "遠方"],
@@ -224,7 +220,6 @@ const WORDS = {
   "clip.over": ["Score {score}, threshold {threshold}", "Abweichung {score}, Schwelle {threshold}", "スコア {score}、しきい値 {threshold}"],
   "clip.percentile": ["Higher than, or as high as", "Mindestens so hoch wie", "これ以下の正常音"],
   "clip.percentile.told": ["of the normal clips", "der normalen Aufnahmen", "正常な録音に占める割合"],
-  "clip.p": ["p-value", "p-Wert", "p 値"],
   "clip.p.none": ["none of the {m} normal clips scored so high", "keine der {m} normalen Aufnahmen lag so hoch", "正常な録音 {m} 件のうち、これほど高いものはありません"],
   "clip.p.some": ["{n} of {m} normal clips scored so high", "{n} von {m} normalen Aufnahmen lagen so hoch", "正常な録音 {m} 件のうち {n} 件がこの高さ以上"],
   "clip.levels": ["Levels", "Pegel", "レベル"],
@@ -237,7 +232,6 @@ const WORDS = {
   "clip.notkept.do": ["How long sound is kept is set in the plant file. Later clips can be heard, or the original recording if you still have it.", "Wie lange Ton bleibt, steht in der Anlagendatei. Neuere Aufnahmen sind zu hören, oder das Original, wenn es noch da ist.", "保存期間はプラント設定ファイルで決まります。新しい録音、または手元の元ファイルをお聞きください。"],
   "clip.gone.do": ["It may have been removed from the history.", "Vielleicht wurde sie aus dem Verlauf entfernt.", "履歴から削除された可能性があります。"],
   "clip.again.do": ["Nothing is lost; try again in a moment.", "Es ist nichts verloren; gleich noch einmal versuchen.", "データは失われていません。少し待ってからもう一度お試しください。"],
-  "clip.again": ["Try again", "Noch einmal", "再試行"],
   "clip.cut": ["Sounds and pictures are of the first {n} s.", "Töne und Bilder zeigen die ersten {n} s.", "音と図は最初の {n} 秒です。"],
   "clip.player": ["Listen", "Anhören", "再生"],
   "clip.player.play": ["Play", "Abspielen", "再生"],
@@ -311,7 +305,6 @@ const WORDS = {
   "clip.said.by": ["{who}, {at}", "{who}, {at}", "{who}、{at}"],
   "clip.said.undone": ["taken back {at}", "zurückgenommen {at}", "{at} に取り消し"],
   "clip.somebody": ["somebody", "jemand", "名前なし"],
-  "clip.threshold": ["Threshold", "Schwelle", "しきい値"],
   "clip.normals": ["Normal clips known", "Bekannte normale Aufnahmen", "学習済みの正常録音"],
   "clip.rate": ["False alarms, % of normal clips", "Fehlalarme, % der normalen Aufnahmen", "誤検出（正常録音の %）"],
   "clip.rate.title": ["Threshold of {machine}", "Schwelle von {machine}", "{machine} のしきい値"],
@@ -324,8 +317,6 @@ const WORDS = {
   // setup
   "setup.title": ["Teach it how your machine sounds", "Den normalen Klang lernen lassen", "機械の正常な音を覚えさせる"],
   "setup.lead": ["From normal recordings to a detector that listens: four steps, some minutes.", "Von normalen Aufnahmen zum Detektor, der zuhört: vier Schritte, wenige Minuten.", "正常な録音から、音を見張る検出器まで。4 ステップ、数分で終わります。"],
-  "setup.loading": ["One moment …", "Einen Moment …", "少々お待ちください…"],
-  "setup.again": ["Try again", "Noch einmal", "再試行"],
   "setup.home": ["To the machines", "Zu den Maschinen", "機械の一覧へ"],
   "setup.step.done": ["done", "erledigt", "完了"],
   "setup.step.now": ["now", "jetzt", "現在"],
@@ -406,6 +397,3 @@ export function t(key, values = {}) {
     return whole(values[name] ?? asked);
   });
 }
-
-export const keys = () => Object.keys(WORDS);
-export const row = (key) => WORDS[key];
