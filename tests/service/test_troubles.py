@@ -8,8 +8,8 @@ from nearfar.service.troubles import Troubles, fault_line, tell_alarms
 def test_a_trouble_is_told_once_however_its_words_change():
     said = []
     troubles = Troubles(lambda event, message, level="info", **facts: said.append((event, facts)))
-    for now in ("full (1 row)", "full (2 rows)", "", "", "full again"):
-        troubles.look({"history": now, "mqtt": ""})
+    for found in ("full (1 row)", "full (2 rows)", "", "", "full again"):
+        troubles.look({"history": found, "mqtt": ""})
     assert said == [
         ("trouble", {"of": "history"}), ("works again", {"of": "history"}),
         ("trouble", {"of": "history"}),

@@ -72,16 +72,18 @@ def make_app(desk: Desk) -> FastAPI:
     app = FastAPI(
         title="nearfar", version=__version__, openapi_url="/api/openapi.json", docs_url=None,
         redoc_url=None, description="How machines sound: states, history, sound, answers.",
-        redirect_slashes=False,
+        redirect_slashes=False,  # a path that is nearly another would pass a gate that goes by paths
     )  # fmt: skip
     app.state.desk = desk
     app.state.signins = SignIns(desk.settings)
+    # Of the routes alone: what a page or a file of it is refused with, no program reads.
     api = APIRouter(responses=FAILURES)
     for module in ROUTES:
         api.include_router(module.router)
     app.include_router(api, prefix="/api")
     # The same under its number: what breaks a reader will come as /api/v2 beside it.
     app.include_router(api, prefix="/api/v1", include_in_schema=False)
+    # All errors are one line of JSON, also those that the framework words in its own way.
     app.add_exception_handler(NearfarError, refused)
     app.add_exception_handler(RequestValidationError, invalid)
     app.add_exception_handler(HTTPException, unknown)

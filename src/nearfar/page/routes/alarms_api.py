@@ -43,6 +43,7 @@ class Shelf(NoteSaid):
     2.0
     """
 
+    # No shelf without an end: what nobody hears of for ever nobody mends.
     hours: float = Field(gt=0, le=LONGEST_SHELF / 3600, allow_inf_nan=False)
 
 

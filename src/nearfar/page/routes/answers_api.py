@@ -59,6 +59,7 @@ async def label(
     who: Annotated[str, Query(max_length=NAME)] = "",
 ) -> Response:
     """Undo either; what was learnt is forgotten, to the byte."""
+    # In the query too, for some programs send no body with DELETE.
     name = said.who if said is not None else who
     done = await desk.turns.run("people", lambda: take_back(desk, visitor, key, digest, name))
     return as_json(done)

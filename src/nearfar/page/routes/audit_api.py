@@ -23,6 +23,7 @@ def audit(
     before: Annotated[int | None, Query(ge=0, le=FARTHEST)] = None,
 ) -> Response:
     """The newest first; `next` is the `before` of the next page, null at the end."""
+    # For operators alone: addresses and names of people are in it.
     rows = desk.store.audit(limit, before)
     more = rows[-1].id if len(rows) == limit else None
     return as_json({"rows": [row.as_dict() for row in rows], "next": more})

@@ -23,6 +23,7 @@ async def labelled(desk: AtDesk, visitor: Reader) -> FileResponse:
 
     A README.txt in it says what was left out, and why.
     """
+    # As uploads are: to pack a year of labels takes seconds, in which people's turns are free.
     path = await desk.turns.run("uploads", lambda: packed(desk))
     return FileResponse(
         path, media_type="application/zip", filename="labelled.zip",

@@ -36,5 +36,6 @@ async def other_threshold(
     desk: AtDesk, visitor: Operator, key: OfMachine, wanted: WantedRate
 ) -> Response:
     """Draw it anew for another rate; nothing is fitted again, no clip is heard."""
+    # In a turn of people's: a detector is read and written, and two at once would be one too few.
     rate, who = wanted.false_alarm_rate, wanted.who
     return as_json(await desk.turns.run("people", lambda: draw(desk, visitor, key, rate, who)))

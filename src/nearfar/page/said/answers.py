@@ -94,6 +94,7 @@ def call_fault(
     about = _about(desk, key, digest, _noted(said.note))
     with audited(desk, visitor, "call a fault", about, said.who):
         row = _unlabelled(desk, key, digest)
+        # Else it would be told apart as a fault by a detector that takes it for normal.
         if _learnt(desk, key, digest):
             raise Refusal(409, f"{row.observation.name}: the detector has learnt it as normal; "
                           "take that back first")  # fmt: skip
@@ -112,6 +113,7 @@ def take_back(desk: Desk, visitor: Visitor, key: Key, digest: str, who: str) -> 
     """
     with audited(desk, visitor, "take back", _about(desk, key, digest), who):
         label = desk.store.label_of(*key, digest) or _unwritten(desk, key, digest)
+        # Forgotten first: if the label cannot be undone then, the body's end makes it known again.
         with ExitStack() as whole:
             if label.learnt:
                 known = _known_by(desk, digest)
@@ -119,6 +121,7 @@ def take_back(desk: Desk, visitor: Visitor, key: Key, digest: str, who: str) -> 
             at = now()
             undone = desk.store.unlabel(*key, digest, who, at)
         folder = _sound_or_none(desk)
+        # The same sound may be labelled of another machine: its file is of both.
         if folder is not None and not desk.store.labels(digests=[digest]):
             with suppress(StorageError):  # undone it is, and a file too many harms nobody
                 folder.remove(digest)

@@ -30,6 +30,7 @@ def learnt_of(detector: Detector, key: Key) -> dict[str, str]:
     """What a detector has learnt of a machine since its fit: digest → name, as it knows them."""
     from nearfar.detector.learning.growth import Grown
 
+    # A section that was only fitted has no lessons, and need not know of any.
     section = detector.sections.get(key)
     if not isinstance(section, Grown) or section.learnt is None:
         return {}
@@ -78,6 +79,7 @@ def taught(
     told = {"machine": key[0], "section": key[1], "domain": domain}
     with _conflicts(), warnings_here() as lines, lasting.taught(
         reader_of(settings), settings.folder, [KnownClip(**said, known_as=name)], told,
+        # A person has just listened to it: that it stands out is why they were asked.
         Care(accept_suspects=True), Runtime(),
     ) as (before, after):  # fmt: skip
         drift = after.drift(*key)
@@ -115,6 +117,7 @@ def untaught(settings: DetectorSettings, digests: set[str], key: Key) -> Iterato
     from nearfar.detector.learning import lasting
 
     reader = reader_of(settings)
+    # From disk: `nearfar learn` may have forgotten it there, and nobody has taken that over yet.
     section = reader(late=True).sections.get(key)
     known = [c.digest for c in (section.clips if section else ()) if c.digest in digests]
     if not known:
@@ -167,6 +170,7 @@ def warnings_here() -> Iterator[list[str]]:
     lines: list[str] = []
     with warnings.catch_warnings():
         warnings.simplefilter("always", NearfarWarning)
+        # The warnings of a process are one: the watch hears clips meanwhile, in another thread.
         before, mine = warnings.showwarning, get_ident()
 
         def show(message: Any, *rest: Any) -> None:

@@ -60,6 +60,7 @@ class Multipart:
         if kind != b"multipart/form-data" or not boundary:
             raise Refusal(422, "no multipart/form-data with a boundary; let your program set it")
         self._taker, self._error, self._options = taker, FormParserError, parse_options_header
+        # The parser gives names and values in pieces, cut where the network cut them.
         self._head: dict[bytes, bytes] = {}
         self._name, self._value, self._size = b"", b"", 0
         self._is_whole = False
@@ -118,6 +119,7 @@ class Multipart:
     def _begin(self) -> None:
         _, said = self._options(self._head.get(b"content-disposition", b""))
         self._head, self._size = {}, 0
+        # A name in no known spelling is still a name: what cannot be read of it is replaced.
         texts = {key: value.decode(errors="replace") for key, value in said.items()}
         self._taker.begin(texts.get(b"name", ""), texts.get(b"filename", ""))
 
