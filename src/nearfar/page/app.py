@@ -72,7 +72,7 @@ def make_app(desk: Desk) -> FastAPI:
     app = FastAPI(
         title="nearfar", version=__version__, openapi_url="/api/openapi.json", docs_url=None,
         redoc_url=None, description="How machines sound: states, history, sound, answers.",
-        redirect_slashes=False,  # a path that is nearly another would pass a gate that goes by paths
+        redirect_slashes=False,  # a path nearly another would pass a gate that goes by paths
     )  # fmt: skip
     app.state.desk = desk
     app.state.signins = SignIns(desk.settings)
