@@ -74,7 +74,11 @@ class Tiles {
   async days(few) {
     if (!few || this.daily) return;
     this.daily = import("./spark.js");
-    ({ Spark: this.Spark } = await this.daily);
+    try {
+      ({ Spark: this.Spark } = await this.daily);
+    } catch {
+      return void (this.daily = null); // nobody answers: with the next news
+    }
     for (const known of this.known.values()) known.said = "";
     if (!this.page.signal.aborted) this.redraw();
   }
