@@ -95,6 +95,8 @@ async function takeBack(one, clip, page, changed) {
   changed({ line: t("clip.undone") });
   const now = was && (await settled(one, was.normals, page));
   if (now) changed({ line: t("clip.undone.threshold", { a: figures(was.normals, 9), b: figures(now.normals, 9), c: figures(was.threshold), d: figures(now.threshold) }) });
+  // Undone before the watch had taken up what was learnt: nothing changed there, but what is shown did.
+  else if (was) changed({ line: t("clip.undone") });
 }
 
 // The buttons under a clip. `changed(said)` is called after each answer with a line of how it came out.
