@@ -69,8 +69,8 @@ class Newcomer:
             tab.set_default_timeout(LONG)
             tab.on("console", lambda line: said.append(f"{line.type}: {line.text}"))
             tab.on("pageerror", lambda error: said.append(str(error)))
-            # A page that is left or loaded anew lets go of what it listened to.
-            tab.on("requestfailed", lambda asked: asked.url.endswith("/api/events")
+            # A page that is left or loaded anew lets go of what it asked for.
+            tab.on("requestfailed", lambda asked: asked.failure == "net::ERR_ABORTED"
                    or said.append(f"wanted {asked.url}"))  # fmt: skip
             tab.goto(f"http://{self.address}/")
             yield tab
