@@ -44,7 +44,9 @@ def test_rows_equal_recomputing_from_audio():
     clips = [machine(seed, far_gain=0.1 + 0.1 * seed, delay=seed) for seed in range(6)]
     unit = spread(clips)
     for audio in clips:
-        assert largest_error(audio, S, unit) < 2e-4
+        # Float32 sums in another order, as another processor has it, differ by some 1e-4 of a
+        # spread; a wrong term by whole spreads.
+        assert largest_error(audio, S, unit) < 1e-3
 
 
 def test_rows_equal_recomputing_where_frames_are_silent():
@@ -113,7 +115,7 @@ def test_level_mixes_a_scaled_near_channel():
 
 
 @pytest.mark.parametrize("s", [0.5, 1.25, 1.5])
-@pytest.mark.parametrize(("decibels", "limit"), [(-20, 1e-2), (-40, 0.5)])
+@pytest.mark.parametrize(("decibels", "limit"), [(-20, 5e-2), (-40, 2.5)])
 def test_a_far_channel_that_almost_cancels(s, decibels, limit):
     # (1 − s) + s·g = 0: what is left of R is the noise alone, 20 or 40 dB down. Powers cancel to
     # the same digits, and float32 has seven: the price of a row without an FFT.

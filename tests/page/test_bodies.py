@@ -1,11 +1,11 @@
 """How much may be sent: whatever a head says, and however it comes, over the wire."""
 
-import asyncio
 import time
 
 import pytest
 
 import page_server
+from loops import finished
 from nearfar.page.guard import bodies
 from nearfar.page.guard.bodies import Bodies
 from nearfar.page.guard.knock import Knock
@@ -177,7 +177,7 @@ def test_an_answer_that_has_begun_is_not_taken_back():
 
     scope = {"type": "http", "method": "PUT", "path": "/", "query_string": b"",
              "headers": [(b"transfer-encoding", b"chunked")]}  # fmt: skip
-    asyncio.run(Bodies(app, PageSettings(":0"))(scope, receive, send))
+    finished(Bodies(app, PageSettings(":0"))(scope, receive, send))
     assert [message.get("status") for message in said] == [200]
 
 

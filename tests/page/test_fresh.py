@@ -1,9 +1,8 @@
 """What a browser has is not sent again, and what it may have is only what never tells a secret."""
 
-import asyncio
-
 import pytest
 
+from loops import finished
 from nearfar.page.guard.fresh import Fresh, may_be_kept
 from page_server import served
 
@@ -38,7 +37,7 @@ def asked(wanted, path=f"{CLIP}/audio/near", status=200, tag=b'"1"', method="GET
 
     headers = [(b"if-none-match", wanted)] if wanted else []
     scope = {"type": "http", "method": method, "path": path, "headers": headers}
-    asyncio.run(Fresh(app)(scope, None, send))
+    finished(Fresh(app)(scope, None, send))
     assert not said[-1].get("more_body", False)
     return (
         said[0]["status"], [name for name, _ in said[0]["headers"]],

@@ -5,6 +5,7 @@ import threading
 
 import pytest
 
+from loops import finished
 from nearfar.page.hub import LISTENERS, MOST, Hub, Message
 
 
@@ -29,7 +30,7 @@ def test_all_who_listen_hear_all_in_order_from_whatever_thread():
             assert await taken(one, 50) == await taken(two, 50) == sent
             thread.join()
 
-    asyncio.run(run())
+    finished(run())
 
 
 def test_who_is_slow_is_let_go_and_others_go_on():
@@ -44,7 +45,7 @@ def test_who_is_slow_is_let_go_and_others_go_on():
             # It has what fitted, and then its end: it comes again, and is shown all anew.
             assert len(await taken(slow, MOST + 10)) == MOST
 
-    asyncio.run(run())
+    finished(run())
 
 
 def test_a_silence_is_filled_so_that_no_proxy_ends_the_line():
@@ -52,7 +53,7 @@ def test_a_silence_is_filled_so_that_no_proxy_ends_the_line():
         with Hub().listening() as listener:
             assert (await anext(listener.messages(pause=0.01))).event == ""
 
-    asyncio.run(run())
+    finished(run())
 
 
 @pytest.mark.parametrize("before", [True, False], ids=["queued", "waiting"])
@@ -68,7 +69,7 @@ def test_closing_lets_all_go(before):
                 hub.close()
             assert await task == []
 
-    asyncio.run(run())
+    finished(run())
 
 
 def test_a_listener_that_left_takes_no_room():
@@ -83,7 +84,7 @@ def test_a_listener_that_left_takes_no_room():
         kept[0].__exit__()
         assert not hub.is_full
 
-    asyncio.run(run())
+    finished(run())
 
 
 def test_sending_after_the_loop_has_ended_is_no_error():
@@ -92,6 +93,6 @@ def test_sending_after_the_loop_has_ended_is_no_error():
     async def left_open():
         hub.listening().__enter__()
 
-    asyncio.run(left_open())
+    finished(left_open())
     hub.send(Message("bulletin", "{}"))
     hub.close()

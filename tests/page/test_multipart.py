@@ -1,11 +1,10 @@
 """A body of many parts is the same however it is cut, and what nobody else bounds is bounded."""
 
-import asyncio
-
 import pytest
 from starlette.requests import Request
 
 from conftest import refused
+from loops import finished
 from nearfar.page.refusal import Refusal
 from nearfar.page.sent import multipart
 from nearfar.page.sent.multipart import BLOCK, HEAD, Multipart, blocks
@@ -94,7 +93,7 @@ def test_small_pieces_come_as_blocks():
         scope = {"type": "http", "method": "POST", "headers": []}
         return [len(block) async for block in blocks(Request(scope, receive))]
 
-    assert asyncio.run(run()) == [BLOCK, BLOCK, 1]
+    assert finished(run()) == [BLOCK, BLOCK, 1]
 
 
 def test_what_nobody_sends_to_its_end_is_told():
@@ -105,4 +104,4 @@ def test_what_nobody_sends_to_its_end_is_told():
         async for _ in blocks(Request({"type": "http", "headers": []}, receive)):
             pass
 
-    refused(lambda: asyncio.run(run()), multipart.HALF, error=Refusal)
+    refused(lambda: finished(run()), multipart.HALF, error=Refusal)

@@ -1,6 +1,5 @@
 """The first run over HTTP: what is sent is kept, told, and becomes a detector."""
 
-import asyncio
 import json
 import socket
 from types import SimpleNamespace
@@ -9,6 +8,7 @@ import httpx
 import pytest
 
 import nearfar as nf
+from loops import finished
 from nearfar.clips import Clips
 from nearfar.service.history.store import HistoryStore
 from setups import (
@@ -39,7 +39,7 @@ def asked(desk, *requests, role="operator"):
         async with client_of(desk, role) as client:
             return [await client.request(method, path, **how) for method, path, how in requests]
 
-    return asyncio.run(ask())
+    return finished(ask())
 
 
 @pytest.mark.slow

@@ -6,6 +6,7 @@ import pytest
 from starlette.datastructures import MutableHeaders
 from starlette.requests import ClientDisconnect
 
+from loops import finished
 from nearfar.page.guard.shield import ALWAYS, PICTURE, POLICY, Shield, tell
 from page_server import parted, served, whole
 
@@ -86,7 +87,7 @@ def test_what_comes_out_of_the_house_is_answered_or_nobody_is_there(error, statu
     async def send(message):
         said.append(message)
 
-    asyncio.run(Shield(app)({"type": "http", "path": "/api"}, None, send))
+    finished(Shield(app)({"type": "http", "path": "/api"}, None, send))
     assert [message.get("status") for message in said[:1]] == ([] if status is None else [status])
 
 

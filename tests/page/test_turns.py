@@ -5,6 +5,7 @@ import threading
 
 import pytest
 
+from loops import finished
 from nearfar.page import turns as module
 from nearfar.page.refusal import Refusal
 from nearfar.page.turns import WAITING, Turns
@@ -20,14 +21,14 @@ def test_nothing_begins_while_the_watch_hears():
         return busy[0]
 
     turns = Turns(is_busy)
-    assert asyncio.run(turns.run("uploads", lambda: list(busy))) == [False]
+    assert finished(turns.run("uploads", lambda: list(busy))) == [False]
     turns.close()
 
 
 def test_a_watch_that_is_never_idle_stops_nobody(monkeypatch):
     monkeypatch.setattr(module, "LET", 0.01)
     turns = Turns(lambda: True)
-    assert asyncio.run(turns.run("people", lambda: 7)) == 7
+    assert finished(turns.run("people", lambda: 7)) == 7
     turns.close()
 
 
@@ -41,7 +42,7 @@ def test_a_click_needs_not_wait_for_uploads():
         assert all(await asyncio.gather(*uploads))
         turns.close()
 
-    asyncio.run(run())
+    finished(run())
 
 
 def test_one_more_than_may_wait_is_told_to_come_again():
@@ -59,7 +60,7 @@ def test_one_more_than_may_wait_is_told_to_come_again():
         assert await turns.run("people", lambda: 7) == 7  # there is room again
         turns.close()
 
-    asyncio.run(run())
+    finished(run())
 
 
 def test_an_error_is_the_askers_and_the_lane_goes_on():
@@ -70,7 +71,7 @@ def test_an_error_is_the_askers_and_the_lane_goes_on():
         assert await turns.run("people", lambda: 7) == 7
         turns.close()
 
-    asyncio.run(run())
+    finished(run())
 
 
 def test_what_comes_in_waits_for_the_watch_but_not_without_end(monkeypatch):
@@ -82,8 +83,8 @@ def test_what_comes_in_waits_for_the_watch_but_not_without_end(monkeypatch):
         turns.close()
         return len(asked)
 
-    assert asyncio.run(run(Turns(lambda: len(asked) < 4 and not asked.append(1)))) == 4
-    asyncio.run(run(Turns(lambda: True)))
+    assert finished(run(Turns(lambda: len(asked) < 4 and not asked.append(1)))) == 4
+    finished(run(Turns(lambda: True)))
 
 
 def test_what_is_long_ends_with_the_page():
@@ -106,4 +107,4 @@ def test_what_is_long_ends_with_the_page():
             await asked
         assert len(done) < 10**6
 
-    asyncio.run(run())
+    finished(run())

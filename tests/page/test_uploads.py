@@ -1,12 +1,12 @@
 """What is sent is written as it comes, under names of ours, and is gone whatever happens."""
 
-import asyncio
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 from starlette.requests import Request
 
+from loops import finished
 from nearfar.errors import StorageError
 from nearfar.page.refusal import Refusal
 from nearfar.page.sent import uploads
@@ -56,7 +56,7 @@ def asked(room, pieces, kind=MULTIPART, query=b"", limit=1_000_000, goes=False, 
                 (one.name, one.path.read_bytes(), one.far and one.far.read_bytes()) for one in found
             ], [path for one in found for path in (one.path, one.far) if path]
 
-    found, paths = asyncio.run(run())
+    found, paths = finished(run())
     assert not any(path.exists() for path in paths), "gone with the request"
     return found
 

@@ -69,6 +69,7 @@ CLIPS = _answer("Clips", clips=list[CLIP], next=Text)  # type: ignore[valid-type
 ONE_CLIP = _answer("OneClip", CLIP, kept=bool, labels=list[LABEL])  # type: ignore[valid-type]
 LEARNT = _model("Learnt", known=list[int], threshold=list[float], told=list[str])
 LABELLED = _answer("Labelled", label=LABEL, learnt=(LEARNT | None, None))
+UNLABELLED = _answer("Unlabelled", label=LABEL, forgotten=LEARNT | None)
 
 POINTS = _model(
     "Points", at=list[int], p=list[float | None], judged=list[int], anomalous=list[int],

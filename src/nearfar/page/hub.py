@@ -27,13 +27,10 @@ class Message:
 class Hub:
     """Takes messages from any thread, and gives them to all who listen in the event loop.
 
-    >>> async def heard():
-    ...     hub = Hub()
-    ...     with hub.listening() as listener:
-    ...         hub.send(Message("machine", "{}"))
-    ...         return (await anext(listener.messages())).event
-    >>> asyncio.run(heard())
-    'machine'
+    >>> hub = Hub()
+    >>> hub.send(Message("machine", "{}"))  # nobody listens
+    >>> hub.is_full, hub.is_closed
+    (False, False)
     """
 
     def __init__(self) -> None:

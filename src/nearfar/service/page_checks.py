@@ -54,7 +54,7 @@ def token_of(path: Path) -> bytes:
     except (OSError, ValueError) as error:
         if isinstance(error, SettingError):
             raise
-        why = getattr(error, "strerror", None) or error
+        why = error.strerror if isinstance(error, OSError) else error
         raise SettingError(f"{path}: no token can be read ({why}); {MAKE}") from None
     line = text.removesuffix(b"\n").removesuffix(b"\r")
     if not SHORTEST <= len(line) <= LONGEST or not all(33 <= byte <= 126 for byte in line):

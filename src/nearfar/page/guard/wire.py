@@ -93,7 +93,7 @@ class Wire(H11Protocol):
         """Answer what is no HTTP, or too much of it."""
         # uvicorn calls this while it handles h11's error, which knows what is wrong.
         error = sys.exc_info()[1]
-        status = getattr(error, "error_status_hint", 400)
+        status = error.error_status_hint if isinstance(error, h11.ProtocolError) else 400
         if status == 431:
             line = f"a head of more than {LARGEST:,} bytes; send less, cookies are part of it"
         else:

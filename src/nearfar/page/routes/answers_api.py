@@ -8,7 +8,7 @@ from fastapi import APIRouter, Body, Query, Response
 from pydantic import Field
 
 from nearfar.page.asked import AtDesk, OfMachine
-from nearfar.page.described import LABELLED
+from nearfar.page.described import LABELLED, UNLABELLED
 from nearfar.page.guard.visitor import Operator
 from nearfar.page.replies import as_json
 from nearfar.page.routes.alarms_api import NAME, NoteSaid, Who
@@ -49,7 +49,7 @@ async def fault(
     return as_json(done)
 
 
-@router.delete(CLIP + "/label", response_model=LABELLED)
+@router.delete(CLIP + "/label", response_model=UNLABELLED)
 async def label(
     desk: AtDesk,
     visitor: Operator,

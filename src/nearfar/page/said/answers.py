@@ -115,9 +115,10 @@ def take_back(desk: Desk, visitor: Visitor, key: Key, digest: str, who: str) -> 
         label = desk.store.label_of(*key, digest) or _unwritten(desk, key, digest)
         # Forgotten first: if the label cannot be undone then, the body's end makes it known again.
         with ExitStack() as whole:
+            forgotten = None
             if label.learnt:
                 known = _known_by(desk, digest)
-                whole.enter_context(untaught(desk.hold(key).settings, known, key))
+                forgotten = whole.enter_context(untaught(desk.hold(key).settings, known, key))
             at = now()
             undone = desk.store.unlabel(*key, digest, who, at)
         folder = _sound_or_none(desk)
@@ -128,7 +129,8 @@ def take_back(desk: Desk, visitor: Visitor, key: Key, digest: str, who: str) -> 
     if label.learnt:
         desk.backend.renewed()
     _tell(desk, label, stands=False)
-    return {"label": (undone or replace(label, undone=at, undone_by=who)).as_dict()}
+    stood = undone or replace(label, undone=at, undone_by=who)
+    return {"label": stood.as_dict(), "forgotten": forgotten}
 
 
 def labelled_sound(desk: Desk) -> LabelledSound:

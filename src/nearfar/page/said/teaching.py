@@ -85,11 +85,19 @@ def taught(
         drift = after.drift(*key)
         for lesson in after.lessons[len(before.lessons) :]:
             lines += lasting.unjudged(before, after, lesson)
-        yield {
-            "known": [len(one.sections[key].clips) for one in (before, after)],
-            "threshold": [_judging(one, settings).threshold(*key).value for one in (before, after)],
+        yield _figures((before, after), settings, key) | {
             "told": [in_shell(line) for line in [*lines, *([drift.told] if drift else [])]],
         }
+
+
+def _figures(
+    both: tuple[Detector, Detector], settings: DetectorSettings, key: Key
+) -> dict[str, Any]:  # fmt: skip
+    """Clips known and threshold, each before and after."""
+    return {
+        "known": [len(one.sections[key].clips) for one in both],
+        "threshold": [_judging(one, settings).threshold(*key).value for one in both],
+    }
 
 
 def unchanged(detector: Detector, name: str, key: Key) -> dict[str, Any]:
@@ -100,7 +108,9 @@ def unchanged(detector: Detector, name: str, key: Key) -> dict[str, Any]:
 
 
 @contextmanager
-def untaught(settings: DetectorSettings, digests: set[str], key: Key) -> Iterator[None]:
+def untaught(
+    settings: DetectorSettings, digests: set[str], key: Key
+) -> Iterator[dict[str, Any] | None]:  # fmt: skip
     """Have the detector forget a clip, to the byte; what the body raises makes it known again.
 
     One that it has forgotten already, by `nearfar learn`, is forgotten.
@@ -109,6 +119,9 @@ def untaught(settings: DetectorSettings, digests: set[str], key: Key) -> Iterato
         settings: of the detector.
         digests: any of which the clip may be known by.
         key: machine and section.
+
+    Yields:
+        Clips known and threshold, each before and after; None where it is forgotten already.
 
     Raises:
         Refusal: too few clips would be left.
@@ -121,13 +134,13 @@ def untaught(settings: DetectorSettings, digests: set[str], key: Key) -> Iterato
     section = reader(late=True).sections.get(key)
     known = [c.digest for c in (section.clips if section else ()) if c.digest in digests]
     if not known:
-        yield
+        yield None
         return
     with _conflicts(), warnings_here(), lasting.changed(
         reader, settings.folder,
         lambda one: one.forget(known, machine=key[0], section=key[1]),
-    ):  # fmt: skip
-        yield
+    ) as both:  # fmt: skip
+        yield _figures(both, settings, key) | {"told": []}
 
 
 @contextmanager

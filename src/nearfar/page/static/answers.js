@@ -78,25 +78,26 @@ function learntSaid({ known, threshold, told }) {
   return { line, warning: now > ROSE * was ? t("clip.learnt.rose", { n: figures(now / was, 2) }) : "", told: told ?? [] };
 }
 
-// The threshold once a watch has taken up what was learnt or forgotten, which it does within seconds.
-async function settled(one, known, page) {
+// A watch takes up what was learnt or forgotten within seconds; until then its clip is as it was.
+async function settled(one, clip, learnt, page) {
   for (let n = 0; n < LOOKS && !page.signal?.aborted; n += 1) {
-    const now = await get(of(one, "/threshold")).catch(() => null);
-    if (now && now.normals !== known) return now;
+    const now = await get(of(one, `/clips/${clip.digest}`)).catch(() => null);
+    if (now && now.learnt === learnt) return true;
     await new Promise((done) => setTimeout(done, LOOK));
   }
-  return null;
+  return false;
 }
 
-// What came of taking an answer back: at once that it was, then the threshold that stands again.
+// What came of taking an answer back: that it was, and the threshold that stands again.
 async function takeBack(one, clip, page, changed) {
-  const was = clip.learnt ? await get(of(one, "/threshold")).catch(() => null) : null;
-  if (!(await undo(one, clip))) return;
-  changed({ line: t("clip.undone") });
-  const now = was && (await settled(one, was.normals, page));
-  if (now) changed({ line: t("clip.undone.threshold", { a: figures(was.normals, 9), b: figures(now.normals, 9), c: figures(was.threshold), d: figures(now.threshold) }) });
-  // Undone before the watch had taken up what was learnt: nothing changed there, but what is shown did.
-  else if (was) changed({ line: t("clip.undone") });
+  const said = await undo(one, clip);
+  if (!said) return;
+  const [known, threshold] = [said.forgotten?.known, said.forgotten?.threshold];
+  const line = said.forgotten
+    ? t("clip.undone.threshold", { a: figures(known[0], 9), b: figures(known[1], 9), c: figures(threshold[0]), d: figures(threshold[1]) })
+    : t("clip.undone");
+  changed({ line });
+  if (said.forgotten && (await settled(one, clip, false, page))) changed({ line });
 }
 
 // The buttons under a clip. `changed(said)` is called after each answer with a line of how it came out.
@@ -109,7 +110,7 @@ export function answers(one, clip, page, changed) {
       const said = await act(one, clip);
       if (!said) return;
       changed(told(said));
-      if (said.learnt && (await settled(one, said.learnt.known[0], page))) changed(told(said));
+      if (said.learnt && (await settled(one, clip, true, page))) changed(told(said));
     },
   }, el("span", { "aria-hidden": "true" }, mark), " ", t(key));
   const normal = (said) => (said.learnt ? learntSaid(said.learnt) : { line: t("clip.noted") });
