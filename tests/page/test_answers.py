@@ -261,7 +261,7 @@ def test_sound_that_is_gone_is_said(desk, heard, tmp_path):
     place.mkdir()
     plant = desk.behind.plant
     desk.behind.plant = replace(plant, sources=(replace(plant.sources[0], place=str(place)),))
-    assert "not kept" in desk.ask("POST", f"{clip}/fault", {}, 410)["error"]
+    assert "its sound is not" in desk.ask("POST", f"{clip}/fault", {}, 410)["error"]
 
 
 @pytest.mark.parametrize("digest", ["00" * 32, "9f86", "..%2f..%2fetc", "%00", "*"])
