@@ -124,6 +124,7 @@ def test_a_shared_name_needs_a_test_in_its_own_folder(house):
     assert untested(house) == "2 of 4"  # middle, and high/low
 
 
+@pytest.mark.slow
 def test_the_table_has_a_column_for_each_tree(house):
     lines = table([("before", house), ("now", ROOT)]).splitlines()
     assert lines[0] == "|  | before | now |"
@@ -131,6 +132,7 @@ def test_the_table_has_a_column_for_each_tree(house):
     assert len(lines) == len(ROWS) + 2
 
 
+@pytest.mark.slow
 def test_rooms_together_are_the_whole():
     cells = [line.split("|")[1:-1] for line in rooms().splitlines()[2:]]
     paths = tuple(path.relative_to(ROOT) for path in ROOT.rglob("*.py"))

@@ -151,6 +151,7 @@ def anomalous(path):
         return {row["clip"]: row["anomalous"] == "True" for row in csv.DictReader(stream)}
 
 
+@pytest.mark.slow
 def test_an_engineers_week(pump, tmp_path, run, monkeypatch):
     shutil.copytree(pump, tmp_path / "here")
     monkeypatch.chdir(tmp_path / "here")

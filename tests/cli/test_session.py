@@ -100,6 +100,7 @@ def test_names_that_nobody_could_tell_from_words_are_told(capsys, recwarn, name,
     assert f": {', '.join(map(visible, told))}" in line
 
 
+@pytest.mark.slow
 def test_warnings_of_workers_bring_the_names_home(recwarn):
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")

@@ -51,6 +51,7 @@ def test_official_files_of_dev_and_first_shot_machines_in_one_run(
     assert {len(p.read_text().splitlines()) for p in out.iterdir()} == {12}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("truth", first_quick(["ground_truth", "eval_data_list_2026.csv"]))
 def test_official_files_have_the_detectors_own_omega(
     run, both_folder, evaluation_set, tmp_path, truth

@@ -87,6 +87,7 @@ def test_a_fault_of_listing_is_one(clips):
     assert [str(fault) for fault in faults(bad).values()] == ["x.wav: no partner; leave it out"]
 
 
+@pytest.mark.slow
 def test_workers_see_the_same_in_the_same_order(clips):
     many = Clips([*clips] * (1 + BATCH // 4))
     alone = survey(many, 2, "near-far", Runtime())

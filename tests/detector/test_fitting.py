@@ -253,6 +253,7 @@ def test_a_detector_let_go_is_gone_before_the_next_is_fitted(train, monkeypatch)
     assert before[1:] == [None] * len(train.machines)
 
 
+@pytest.mark.slow
 def test_an_abandoned_iterator_leaves_nothing_running(train):
     many = fitting.fit_many((MASKED, CANCELLED), train, nf.Runtime(workers=2))
     assert multiprocessing.active_children() == []  # all listening is done

@@ -41,6 +41,7 @@ def two(detector_folder, tmp_path):
     return detector_folder, folder
 
 
+@pytest.mark.slow
 def test_a_reader_beside_two_savers_always_finds_a_whole_detector(two, tmp_path):
     shared = tmp_path / "shared"
     nf.load(two[0]).save(shared)

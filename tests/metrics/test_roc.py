@@ -17,6 +17,7 @@ from nearfar.metrics.roc import auc, pauc
 tied = st.lists(st.integers(-3, 3), min_size=1, max_size=60)  # many ties
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(tied, tied, st.sampled_from([0.05, 0.1, 1 / 3, 0.999]))
 def test_areas_equal_their_definition_and_scikit_learn(

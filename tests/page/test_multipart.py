@@ -81,6 +81,7 @@ def test_ten_thousand_parts_are_given_one_after_the_other():
     assert parted(part(b"1") * 10_000 + b"--x--\r\n").whole == 10_000
 
 
+@pytest.mark.slow
 def test_small_pieces_come_as_blocks():
     """Who sends a byte at a time costs no way to the disk for each."""
     pieces = [b"a"] * (2 * BLOCK + 1)

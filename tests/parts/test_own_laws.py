@@ -24,6 +24,7 @@ def number_of(part):
     return part.number, type(part).__module__
 
 
+@pytest.mark.slow
 def test_worker_processes_know_the_parts_of_a_file(mine):
     """They are sent by name, and a new process has never seen the file."""
     part = from_file(f"{mine}:Mine")()

@@ -80,6 +80,7 @@ def test_one_job_or_one_worker_stays_here(jobs, processes):
     assert results == [(job, os.getpid()) for job in range(6, 6 + jobs)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("processes", [1, 2])
 def test_a_job_is_asked_for_when_its_turn_comes(processes):
     asked = []
@@ -95,6 +96,7 @@ def test_a_job_is_asked_for_when_its_turn_comes(processes):
     assert asked == list(range(6, 36))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("processes", [1, 2])
 def test_a_result_is_forgotten_when_it_is_handed_over(processes):
     results = workers.run(megabytes, [1] * 5, processes)
@@ -115,6 +117,7 @@ def test_memory_does_not_grow_with_the_number_of_results():
     assert peak < 150
 
 
+@pytest.mark.slow
 def test_an_error_comes_in_its_turn_and_ends_the_work(tmp_path):
     results = workers.run(noted, [(tmp_path, i) for i in range(200)], 2)
     assert [next(results), next(results)] == [0, 1]
@@ -124,6 +127,7 @@ def test_an_error_comes_in_its_turn_and_ends_the_work(tmp_path):
     assert not multiprocessing.active_children()
 
 
+@pytest.mark.slow
 def test_whoever_stops_early_leaves_no_process_and_no_job(tmp_path):
     results = workers.run(noted, [(tmp_path, i) for i in range(3, 200)], 2)
     assert next(results) == 3
@@ -132,22 +136,26 @@ def test_whoever_stops_early_leaves_no_process_and_no_job(tmp_path):
     assert not multiprocessing.active_children()
 
 
+@pytest.mark.slow
 def test_warnings_come_home_once_a_job():
     with pytest.warns(NearfarWarning) as caught:
         assert list(workers.run(warned, range(6), 2)) == list(range(6))
     assert [str(w.message) for w in caught] == [f"about {job}" for job in range(6)]
 
 
+@pytest.mark.slow
 def test_a_worker_that_dies_is_one_line():
     with pytest.raises(NearfarError, match=r"worker process was killed.*workers=1"):
         list(workers.run(fatal, range(20), 2))
 
 
+@pytest.mark.slow
 @posix
 def test_ctrl_c_is_not_for_the_workers():
     assert list(workers.run(interrupted, range(8), 2)) == list(range(8))
 
 
+@pytest.mark.slow
 @posix
 def test_ctrl_c_reaches_who_waits_and_leaves_no_process(tmp_path):
     def press():

@@ -89,6 +89,7 @@ def test_the_reference_is_the_system_itself_bit_for_bit(claim, data, runtime):
     assert result.reference.evaluation == nf.evaluate(alone(system, data, runtime), draws=DRAWS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("claim", "system"),
     [("enrichment", nf.s4()), ("channels", nf.s4()), ("selfscores", S3), ("percentile", S3)],
@@ -113,6 +114,7 @@ def test_other_channel_order(data, runtime):
     assert swapped.evaluation != nf.evaluate(alone(nf.s4(), data, runtime), draws=DRAWS)
 
 
+@pytest.mark.slow
 def test_without_a_cache_nothing_changes_and_nothing_is_left(data, runtime, tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     variants = variants_of("enrichment", nf.s4())

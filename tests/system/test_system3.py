@@ -158,6 +158,7 @@ def test_a_continuous_tail_has_no_ties_and_keeps_the_order(train, test_clips):
     assert (scores["tail"][above] >= 1).all()
 
 
+@pytest.mark.slow
 def test_scores_do_not_depend_on_how(fitted, train, test_clips, tmp_path):
     """Order, workers, cache, partly filled cache, one clip alone: the same bits."""
     wanted = [v.score for v in fitted.score(test_clips)]
@@ -200,6 +201,7 @@ def test_near_embeddings_are_kept_for_all_who_need_the_near_channel(
 # ---- detectors and their encoder -------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_weights_that_moved(train, test_clips, weights, tmp_path):
     fitted = nf.fit(nf.s3(str(weights)), train)
     wanted = [v.score for v in fitted.score(test_clips)]

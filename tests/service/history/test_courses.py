@@ -79,6 +79,7 @@ def kept(where, clips):
 bound = st.one_of(st.none(), st.integers(-5, 50).map(lambda n: START + n * STEP))
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(rows=st.lists(ROW, max_size=30), since=bound, until=bound, points=st.integers(1, 12))
 def test_it_is_what_a_plain_count_gives(rows, since, until, points):

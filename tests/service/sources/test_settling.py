@@ -74,6 +74,7 @@ def played(script):
     return disk
 
 
+@pytest.mark.slow
 @settings(max_examples=60)
 @given(st.lists(acts, max_size=40))
 def test_no_file_is_given_twice_nor_before_it_is_complete(script):
