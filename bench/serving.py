@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -81,19 +81,26 @@ def grown(history: Path, machines: int, rows: int, step: float) -> None:
     for m in range(machines):
         store.keep(Change(row(machine=f"m{m:02d}", digest=f"{m:064x}", time=FIRST)))
     store.close()
-    database = sqlite3.connect(history)
-    columns = [one[1] for one in database.execute("PRAGMA table_info(clips)")]
     drawn = "abs(random()) / 9223372036854775808.0"
-    taken = ", ".join(
-        {"digest": "randomblob(32)", "at": f"at + {int(step * 1e6)} * n.n", "p_value": drawn,
-         "time": "NULL"}.get(name, name)
-        for name in columns if name != "id"
-    )  # fmt: skip
-    names = ", ".join(name for name in columns if name != "id")
+    others = {"at": f"at + {int(step * 1e6)} * n.n", "p_value": drawn}
+    repeated(history, -(-rows // machines) - 1, f"clips.id <= {machines}", others)
+
+
+def thicken(history: Path) -> None:
+    """One machine of a history has a clip each 10 s for a month."""
+    repeated(history, DENSE - 1, "clips.id = 8", {"at": "at + 10000000 * n.n"})
+
+
+def repeated(history: Path, times: int, which: str, others: Mapping[str, str]) -> None:
+    """Insert some rows again and again, each time with other sound and other values."""
+    others = {"digest": "randomblob(32)", "time": "NULL"} | dict(others)
+    database = sqlite3.connect(history)
+    names = [one[1] for one in database.execute("PRAGMA table_info(clips)") if one[1] != "id"]
+    taken = ", ".join(others.get(name, name) for name in names)
     database.execute(
-        f"WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < {rows}) "
-        f"INSERT INTO clips ({names}) SELECT {taken} FROM n JOIN clips "
-        f"WHERE n.n < {-(-rows // machines)} AND clips.id <= {machines}"
+        f"WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < {times}) "
+        f"INSERT INTO clips ({', '.join(names)}) SELECT {taken} FROM n JOIN clips "
+        f"WHERE n.n <= {times} AND {which}"
     )
     database.execute("ANALYZE")
     database.commit()
@@ -270,24 +277,6 @@ def measured(folder: Path, port: int) -> Served:
     alone, _ = latencies(one, late, folder / "alone", port, uploads=0)
     beside, failed = latencies(one, late, folder / "beside", port, uploads=AT_ONCE)
     return Served(visits, month, dense, loop, uploads, failed, alone, beside)
-
-
-def thicken(history: Path) -> None:
-    """One machine of a history has a clip each 10 s for a month."""
-    database = sqlite3.connect(history)
-    columns = [one[1] for one in database.execute("PRAGMA table_info(clips)")]
-    taken = ", ".join(
-        {"digest": "randomblob(32)", "at": "at + 10000000 * n.n", "time": "NULL"}.get(name, name)
-        for name in columns if name != "id"
-    )  # fmt: skip
-    names = ", ".join(name for name in columns if name != "id")
-    database.execute(
-        f"WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < {DENSE - 1}) "
-        f"INSERT INTO clips ({names}) SELECT {taken} FROM n JOIN clips WHERE clips.id = 8"
-    )
-    database.execute("ANALYZE")
-    database.commit()
-    database.close()
 
 
 def told(found: Served) -> str:

@@ -33,7 +33,7 @@ LONGEST = 200  # characters of a name
 class Upload:
     """A recording that was sent.
 
-    >>> Upload("1.wav", Path("/tmp/x/0")).far is None
+    >>> Upload("1.wav", Path("sent/0")).far is None
     True
     """
 
