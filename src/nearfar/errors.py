@@ -37,7 +37,8 @@ FLAGS = {
     "seeds": _COUNT, "near": _COUNT, "far": _COUNT, "clip_seconds": _COUNT, "normals": _NAME,
     "workers": _COUNT, "batch_size": _COUNT, "device": r"cpu|cuda(?::\d+)?|mps",
     "pair": r"'NEAR=[^']*'", "order": r"near-far|far-near", "false_alarm_rate": _COUNT,
-    "server": _NAME, "split": _NAME,
+    "server": _NAME, "split": _NAME, "engine": r"local|ray(?:://[^ ,;]+)?",
+    "cache": _NAME,
 }  # fmt: skip
 _RENAMED = {"order": "channel-order"}  # whose flag says more than the argument
 _RUNTIME = ("workers", "batch_size", "device")  # fields of a Runtime
@@ -50,6 +51,8 @@ EXTRAS = {
     "convert": ("h5py",), "download": ("httpx",), "parquet": ("pyarrow",),
     "plant": ("watchdog", "sqlalchemy", "paho", "prometheus_client"), "live": ("sounddevice",),
     "postgres": ("psycopg",), "page": ("fastapi", "uvicorn", "python_multipart"),
+    "fleet": ("ray",), "remote": ("fsspec",), "edge": ("onnxruntime",),
+    "export": ("onnx", "onnxscript"),
 }  # fmt: skip
 LONGEST = 500  # characters of a message: more is not read, and cut by whoever passes it on
 

@@ -22,21 +22,21 @@ EPOCH = EpochLine(1, 2, 5, 6.1, 0.5, 0.9, 30.0, 21.0)
 def terminal(monkeypatch):
     """A session on a terminal, and what stands there."""
     written = io.StringIO()
-    session = Session(1, cache=False)
+    session = Session(1, cache=None)
     console = Console(file=written, force_terminal=True, color_system=None, width=200)
     session._bar = Progress(console=console, auto_refresh=False)
     return session, written
 
 
 def test_the_runtime_is_what_the_options_say():
-    runtime = Session(3, cache=True, device="cpu", batch_size=4).runtime
+    runtime = Session(3, default_cache(), device="cpu", batch_size=4).runtime
     assert (runtime.workers, runtime.device, runtime.batch_size) == (3, "cpu", 4)
     assert runtime.cache == default_cache()
-    assert Session(None, cache=False).runtime.cache is None
+    assert Session(None, cache=None).runtime.cache is None
 
 
 @pytest.mark.parametrize(
-    ("cache", "told"), [(False, None), (True, "what was heard is in the cache")]
+    ("cache", "told"), [(None, None), (default_cache(), "what was heard is in the cache")]
 )
 def test_who_stops_a_command_hears_what_the_cache_keeps(cache, told):
     with pytest.raises(Interrupted) as stopped, Session(1, cache=cache):
@@ -54,7 +54,7 @@ def test_warnings_wait_until_the_bar_is_gone_and_are_said_once(capsys, recwarn):
     shown = warnings.showwarning
     with warnings.catch_warnings():
         warnings.simplefilter("always")
-        with Session(1, cache=False):
+        with Session(1, cache=None):
             for _ in range(2):
                 warn("fan: the shift\nis large")
             assert capsys.readouterr().err == ""
@@ -65,7 +65,7 @@ def test_warnings_wait_until_the_bar_is_gone_and_are_said_once(capsys, recwarn):
 def test_the_same_about_many_clips_is_one_line(capsys, recwarn):
     with warnings.catch_warnings():
         warnings.simplefilter("always")
-        with Session(1, cache=False):
+        with Session(1, cache=None):
             for n in range(42):
                 warn(f"press/{n}.wav: recorded at 8000 Hz")
                 warn("fan: few clips")
@@ -91,7 +91,7 @@ def test_names_that_nobody_could_tell_from_words_are_told(capsys, recwarn, name,
     names = [name.format(n) for n in range(12)]
     with warnings.catch_warnings():
         warnings.simplefilter("always")
-        with Session(1, cache=False):
+        with Session(1, cache=None):
             for one in names:
                 warn(how.format(one, one), one)
     (line,) = capsys.readouterr().err.splitlines()
@@ -115,7 +115,7 @@ def _warn_of(name):
 
 
 def test_without_a_terminal_lines_are_plain_and_a_training_is_silent(capsys):
-    with Session(1, cache=False) as session:
+    with Session(1, cache=None) as session:
         session.say("[1/2] train mask; left: 3 h")
         session.watch(STEP)
         session.watch(EPOCH)

@@ -103,7 +103,6 @@ def test_a_variable_that_is_not_set_is_no_argument(run, args, who):
     ("command", "on", "off"),
     [
         (("threshold", "det"), "--threshold-by-domain", "--threshold-pooled"),
-        (("fit", "data", "-o", "det"), "--cache", "--no-cache"),
         (("evaluate", "data"), "--no-floor", "--floor"),
     ],
 )

@@ -23,6 +23,7 @@ from nearfar.cli.options import (
     Json,
     Machine,
     Near,
+    NoCache,
     Order,
     Pair,
     Replace,
@@ -33,6 +34,7 @@ from nearfar.cli.options import (
     TimePattern,
     Weights,
     Workers,
+    kept_at,
     on_disk,
     order_of,
     write_json,
@@ -94,7 +96,8 @@ def check(
     device: Device = "auto",
     batch_size: BatchSize = None,
     workers: Workers = None,
-    cache: Cache = True,
+    cache: Cache = None,
+    no_cache: NoCache = False,
 ) -> None:
     """Say what is wrong with a data set, and what that does to scores; write nothing.
 
@@ -120,7 +123,7 @@ def check(
     try:
         # What a fit would take, and apart from it what it never opens.
         found.listing = Listing.of(data, how)
-        with Session(workers, cache, device, batch_size) as session:
+        with Session(workers, kept_at(cache, no_cache), device, batch_size) as session:
             _hear(found, recipe, session.runtime, order, skip_bad)
     except (AudioError, DatasetError) as error:
         found.faulty = error  # what names and counts say is known all the same

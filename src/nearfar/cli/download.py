@@ -68,7 +68,7 @@ def download(
         if machines is None
         else [name.strip() for names in machines for name in names.split(",") if name.strip()]
     )
-    with Session(None, cache=False) as session:
+    with Session(None, cache=None) as session:
         try:
             found = deliver(
                 data_set, dir, split=split, machines=chosen, server=server, record=record,

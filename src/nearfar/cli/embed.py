@@ -16,6 +16,7 @@ from nearfar.cli.options import (
     Far,
     Machine,
     Near,
+    NoCache,
     Order,
     Pair,
     Replace,
@@ -25,6 +26,7 @@ from nearfar.cli.options import (
     TimePattern,
     Weights,
     Workers,
+    kept_at,
     order_of,
 )
 from nearfar.cli.progress import Session
@@ -54,7 +56,8 @@ def embed(
     device: Device = "auto",
     batch_size: BatchSize = None,
     workers: Workers = None,
-    cache: Cache = True,
+    cache: Cache = None,
+    no_cache: NoCache = False,
 ) -> None:
     """Write one row of numbers a clip, with names and labels; nothing is fitted."""
     from nearfar.clips import Clips
@@ -75,7 +78,7 @@ def embed(
         data, machine=machine, clip_seconds=clip_seconds, pair=pair, salvage=salvage,
         time_pattern=time_pattern,
     )  # fmt: skip
-    with Session(workers, cache, device, batch_size) as session:
+    with Session(workers, kept_at(cache, no_cache), device, batch_size) as session:
         table = embeddings(  # its rows: (clips, dim)
             clips, recipe.chain, session.runtime, order=order, skip_bad=skip_bad
         )

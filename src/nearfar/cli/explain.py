@@ -25,6 +25,7 @@ from nearfar.cli.options import (
     Json,
     Machine,
     Near,
+    NoCache,
     Pair,
     Parts,
     Rate,
@@ -33,6 +34,7 @@ from nearfar.cli.options import (
     TimePattern,
     Weights,
     channels_of,
+    kept_at,
     on_disk,
     write_json,
 )
@@ -89,7 +91,8 @@ def explain(
     replace: Replace = False,
     device: Device = "auto",
     batch_size: BatchSize = None,
-    cache: Cache = True,
+    cache: Cache = None,
+    no_cache: NoCache = False,
 ) -> None:
     """Say why a clip gets its verdict: what moved, what it is held against, where to look.
 
@@ -105,7 +108,7 @@ def explain(
         _clip(clip, machine, pair, salvage, time_pattern), channels=channels_of(near, far)
     )
     # One clip needs one process.
-    with Session(1, cache, device, batch_size) as session:
+    with Session(1, kept_at(cache, no_cache), device, batch_size) as session:
         told = fitted.explain(
             asked, session.runtime, machine=machine, section=section, normals=normals,
             regions=regions,

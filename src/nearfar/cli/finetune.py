@@ -22,6 +22,7 @@ from nearfar.cli.options import (
     Far,
     Machine,
     Near,
+    NoCache,
     Order,
     Pair,
     Replace,
@@ -31,6 +32,7 @@ from nearfar.cli.options import (
     Weights,
     Workers,
     channels_of,
+    kept_at,
     order_of,
 )
 from nearfar.cli.progress import Interrupted, Session
@@ -137,7 +139,8 @@ def finetune(
     skip_bad: SkipBad = False,
     device: Device = "auto",
     workers: Workers = None,
-    cache: Cache = True,
+    cache: Cache = None,
+    no_cache: NoCache = False,
 ) -> None:
     """Train an encoder to tell normal operating conditions apart; write its weights.
 
@@ -164,7 +167,7 @@ def finetune(
     run = _imported()  # after what costs nothing to refuse: PyTorch takes seconds
     # Asked before the run, which then returns at once: "wrote" would not be true.
     finished = resume and output.exists() and not _checkpoint(output).exists()
-    with _kept(output), Session(workers, cache, device) as session:
+    with _kept(output), Session(workers, kept_at(cache, no_cache), device) as session:
         runtime = (
             session.runtime if _leads() else dataclasses.replace(session.runtime, progress=None)
         )

@@ -21,12 +21,14 @@ from nearfar.cli.options import (
     ClipSeconds,
     Csv,
     Device,
+    Engine,
     ExcludeSuspects,
     Far,
     Json,
     License,
     Machine,
     Near,
+    NoCache,
     Order,
     Pair,
     Parts,
@@ -41,6 +43,7 @@ from nearfar.cli.options import (
     Workers,
     channels_of,
     check_stdout,
+    kept_at,
     license_of,
     on_disk,
     order_of,
@@ -102,7 +105,9 @@ def fit(
     device: Device = "auto",
     batch_size: BatchSize = None,
     workers: Workers = None,
-    cache: Cache = True,
+    cache: Cache = None,
+    no_cache: NoCache = False,
+    engine: Engine = "local",
 ) -> None:
     """Learn what normal sounds like; write a detector.
 
@@ -141,7 +146,7 @@ def fit(
         said, same = said.or_as(told, recipe.false_alarm_rate)
         if told is not None and there is not None and there.data_license and not licence:
             licence, same = there.data_license, (*same, f"licence {there.data_license}")
-    with Session(workers, cache, device, batch_size) as session:
+    with Session(workers, kept_at(cache, no_cache), device, batch_size, engine) as session:
         detector = fit_system(
             recipe, clips, session.runtime, order=said.order or "near-far", skip_bad=skip_bad,
             any_frontend=any_frontend, exclude_suspects=exclude_suspects,
@@ -207,7 +212,9 @@ def score(
     device: Device = "auto",
     batch_size: BatchSize = None,
     workers: Workers = None,
-    cache: Cache = True,
+    cache: Cache = None,
+    no_cache: NoCache = False,
+    engine: Engine = "local",
 ) -> None:
     """Score new recordings: machine, score, percentile, anomalous, nearest normal clip.
 
@@ -235,7 +242,7 @@ def score(
     )  # fmt: skip
     clips = to_judge(clips, split)
     fitted = with_domains(fitted, threshold_by_domain, machine, clips.machines)
-    with Session(workers, cache, device, batch_size) as session:
+    with Session(workers, kept_at(cache, no_cache), device, batch_size, engine) as session:
         scores = fitted.score(
             clips, session.runtime, machine=machine, section=section,
             skip_bad=skip_bad or official is not None,

@@ -23,6 +23,7 @@ from nearfar.cli.options import (
     Far,
     Machine,
     Near,
+    NoCache,
     Pair,
     Parts,
     Salvage,
@@ -31,6 +32,7 @@ from nearfar.cli.options import (
     Weights,
     Workers,
     channels_of,
+    kept_at,
 )
 from nearfar.cli.progress import Session
 from nearfar.errors import DatasetError, SettingError, visible, warn
@@ -105,7 +107,8 @@ def learn(
     device: Device = "auto",
     batch_size: BatchSize = None,
     workers: Workers = None,
-    cache: Cache = True,
+    cache: Cache = None,
+    no_cache: NoCache = False,
 ) -> None:  # fmt: skip
     """Learn confirmed normal clips, or forget some; nothing is fitted again.
 
@@ -138,7 +141,7 @@ def learn(
     )  # fmt: skip
     told = {"machine": machine, "section": section, "domain": domain.value if domain else None}
     care = Care(skip_bad, accept_suspects, exclude_suspects)
-    with Session(workers, cache, device, batch_size) as session:
+    with Session(workers, kept_at(cache, no_cache), device, batch_size) as session:
         before, after = lasting.teach(reader, detector, opened, told, care, session.runtime)
     _show(before, after, detector)
 

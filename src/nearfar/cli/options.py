@@ -14,6 +14,7 @@ import typer
 
 from nearfar.cli import offers
 from nearfar.cli.lines import ledger
+from nearfar.cli.usage import UsageError
 from nearfar.errors import SettingError, visible
 
 if TYPE_CHECKING:
@@ -96,9 +97,19 @@ Workers = Annotated[
 ]
 # On: hearing is what takes the time, and a key holds everything that changes a row.
 Cache = Annotated[
-    bool,
+    str | None,
     typer.Option(
-        "--cache/--no-cache", help="Keep embeddings in $NEARFAR_CACHE, or in ~/.cache/nearfar."
+        help="Keep embeddings there: a folder, or a URL such as s3://bucket/cache; "
+        "$NEARFAR_CACHE if not given, or ~/.cache/nearfar.",
+    ),
+]
+NoCache = Annotated[bool, typer.Option("--no-cache", help="Keep no embeddings.")]
+# A cluster computes what this machine's processes would, to the bit.
+Engine = Annotated[
+    str,
+    typer.Option(
+        help="Where the work is done: local, in this machine's processes; ray, on its Ray "
+        "cluster; or ray://HOST:10001."
     ),
 ]
 # Off (law 5): a clip that nobody missed would make a result that looks complete.
@@ -142,6 +153,21 @@ Csv = Annotated[
     typer.Option("--csv", metavar="PATH|-", help="Write CSV to a file, or - for standard output."),
 ]
 STDOUT = Path("-")
+
+
+def kept_at(cache: str | None, no_cache: bool) -> Path | None:
+    """Where a command keeps embeddings; None where it keeps none.
+
+    >>> kept_at(None, True), kept_at("here", False).name
+    (None, 'here')
+    """
+    from nearfar.runtime.cache import default_cache
+
+    if cache is not None and no_cache:
+        raise UsageError("--cache and --no-cache exclude each other; give one of them")
+    if no_cache:
+        return None
+    return default_cache() if cache is None else Path(cache)
 
 
 def on_disk(path: Path | None) -> Path | None:

@@ -79,7 +79,8 @@ METAVARS = {
     "seeds": "N", "lora": "RANK", "clip_seconds": "SECONDS", "false_alarm_rate": "SHARE",
     "tau": "DISTANCE", "output": "PATH", "plot": "PATH", "csv": "FILE", "truth": "FILE",
     "config": "FILE", "detector": "FOLDER", "scores": "FOLDER", "loss": "NAME", "adapt": "NAME",
-    "table": "NAME", "precision": "NAME", "preset": "NAME", "year": "YEAR",
+    "table": "NAME", "cache": "PLACE", "engine": "ENGINE",
+    "precision": "NAME", "preset": "NAME", "year": "YEAR",
 }  # fmt: skip
 
 

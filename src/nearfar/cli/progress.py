@@ -10,6 +10,7 @@ import signal
 import sys
 import time
 import warnings
+from pathlib import Path
 from typing import Any
 
 import typer
@@ -28,7 +29,7 @@ from rich.text import Text
 from nearfar.cli.lines import tell
 from nearfar.cli.program import voice
 from nearfar.errors import NearfarWarning, in_shell
-from nearfar.runtime.runtime import MOST_WORKERS, Runtime
+from nearfar.runtime.runtime import LOCAL, MOST_WORKERS, Runtime
 from nearfar.runtime.runtime import Progress as Report
 from nearfar.text import alike, figure, one_line
 from nearfar.training.log import EpochLine, StepLine
@@ -82,25 +83,25 @@ def show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
 class Session:
     """A command at work: its Runtime, a bar on a terminal, and lines that do not get lost in it.
 
-    >>> with Session(workers=2, cache=False) as session:
+    >>> with Session(workers=2, cache=None) as session:
     ...     session.runtime.workers, session.runtime.cache
     (2, None)
     """
 
     def __init__(
-        self, workers: int | None, cache: bool, device: str = "auto", batch_size: int | None = None
-    ) -> None:
-        from nearfar.runtime.cache import default_cache
-
+        self, workers: int | None, cache: Path | None, device: str = "auto",
+        batch_size: int | None = None, engine: str = LOCAL,
+    ) -> None:  # fmt: skip
         self._bar, report = progress_bar()
         self._told = TRAINING  # what the bar of a training says now
         self._waiting: dict[str, str] = {}  # a warning's text → the file's name in it
         self.runtime = Runtime(
             workers=workers or min(os.cpu_count() or 1, MOST_WORKERS),
-            cache=default_cache() if cache else None,
+            cache=cache,
             progress=report,
             device=device,
             batch_size=batch_size,
+            engine=engine,
         )
 
     def __enter__(self) -> Session:

@@ -23,6 +23,7 @@ from nearfar.cli.options import (
     Far,
     Machine,
     Near,
+    NoCache,
     Pair,
     Parts,
     Rate,
@@ -34,6 +35,7 @@ from nearfar.cli.options import (
     Workers,
     Year,
     channels_of,
+    kept_at,
 )
 from nearfar.cli.progress import Session
 from nearfar.errors import visible
@@ -113,7 +115,8 @@ def report(
     device: Device = "auto",
     batch_size: BatchSize = None,
     workers: Workers = None,
-    cache: Cache = True,
+    cache: Cache = None,
+    no_cache: NoCache = False,
 ) -> None:
     """Write one page about recordings: scores, alarms, reasons; with labels AUC and Ω too.
 
@@ -147,7 +150,7 @@ def report(
          "clip_seconds": clip_seconds, "channels": channels_of(near, far)},
     )  # fmt: skip
     year: Any = None if rule is None else rule.value
-    with Session(workers, cache, device, batch_size) as run:
+    with Session(workers, kept_at(cache, no_cache), device, batch_size) as run:
         judged = judge(
             fitted, given, run.runtime, machine=machine, section=section, skip_bad=skip_bad
         )

@@ -9,7 +9,18 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nearfar.cli.lines import tell
-from nearfar.cli.options import DATA, SYSTEM, Cache, Channels, Device, Order, Workers
+from nearfar.cli.options import (
+    DATA,
+    SYSTEM,
+    Cache,
+    Channels,
+    Device,
+    Engine,
+    NoCache,
+    Order,
+    Workers,
+    kept_at,
+)
 from nearfar.cli.program import voice
 from nearfar.cli.progress import Interrupted, Session, show_warning
 from nearfar.errors import SettingError, visible
@@ -66,7 +77,9 @@ def reproduce(
     channel_order: Channels = Order.near_far,
     device: Device = "auto",
     workers: Workers = None,
-    cache: Cache = True,
+    cache: Cache = None,
+    no_cache: NoCache = False,
+    engine: Engine = "local",
 ) -> None:
     """Compute every table of the report, beside the report's own numbers.
 
@@ -80,7 +93,7 @@ def reproduce(
 
     tables, products = tables_of(table), with_setting(FineTuning(), f"precision={precision}")
     training = _training(products, settings or ())
-    with Session(workers, cache, device) as session:
+    with Session(workers, kept_at(cache, no_cache), device, None, engine) as session:
         try:
             outcome = run(
                 data, weights, output, tables=tables, seeds=seeds, training=training,

@@ -23,6 +23,7 @@ from nearfar.cli.options import (
     Json,
     Machine,
     Near,
+    NoCache,
     Order,
     Pair,
     Parts,
@@ -36,6 +37,7 @@ from nearfar.cli.options import (
     Workers,
     Year,
     channels_of,
+    kept_at,
     on_disk,
     order_of,
     write_json,
@@ -146,7 +148,8 @@ def ablate(
     device: Device = "auto",
     batch_size: BatchSize = None,
     workers: Workers = None,
-    cache: Cache = True,
+    cache: Cache = None,
+    no_cache: NoCache = False,
 ) -> None:
     """Test what is claimed about a system: change a part, see what Ω does.
 
@@ -169,7 +172,7 @@ def ablate(
         {"machine": machine, "pair": pair, "salvage": salvage, "time_pattern": time_pattern,
          "clip_seconds": clip_seconds},
     )  # fmt: skip
-    with Session(workers, cache, device, batch_size) as session:
+    with Session(workers, kept_at(cache, no_cache), device, batch_size) as session:
         result = ablation.ablate(
             source, variants, session.runtime, claim=claim, sentence=found.sentence, truth=truth,
             order=order,
@@ -224,7 +227,8 @@ def evaluate(
     device: Device = "auto",
     batch_size: BatchSize = None,
     workers: Workers = None,
-    cache: Cache = True,
+    cache: Cache = None,
+    no_cache: NoCache = False,
 ) -> None:
     """Judge a system on labelled clips: AUC for each machine, and Ω with a 95 % interval."""
     from nearfar.study.assessment import of_data, of_files
@@ -261,7 +265,7 @@ def evaluate(
         result: Printable = of_files(scores, truth, year, transductive=transductive)
     else:
         recipe: Any = None if detector else system_of(name, settings, weights)
-        with Session(workers, cache, device, batch_size) as session:
+        with Session(workers, kept_at(cache, no_cache), device, batch_size) as session:
             if how is not None:
                 result = study(
                     source, recipe, vary or (), session.runtime, truth=truth, floor=floor,

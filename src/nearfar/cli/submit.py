@@ -18,11 +18,13 @@ from nearfar.cli.options import (
     Far,
     Json,
     Near,
+    NoCache,
     Pair,
     Parts,
     Salvage,
     Workers,
     channels_of,
+    kept_at,
     on_disk,
     write_json,
 )
@@ -128,7 +130,8 @@ def submit(
     device: Device = "auto",
     batch_size: BatchSize = None,
     workers: Workers = None,
-    cache: Cache = True,
+    cache: Cache = None,
+    no_cache: NoCache = False,
 ) -> None:
     """Make a challenge's package of detectors, or check one of anyone.
 
@@ -160,7 +163,7 @@ def submit(
     check_output(output, endings=(".zip",), inputs=inputs, replace=replace)
     _make(
         data, detectors, output, label, meta, template, pdf, results or [], dev, types_of(part),
-        opened, Session(workers, cache, device, batch_size),
+        opened, Session(workers, kept_at(cache, no_cache), device, batch_size),
     )  # fmt: skip
 
 

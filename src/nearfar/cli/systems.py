@@ -15,11 +15,13 @@ from nearfar.cli.options import (
     Far,
     Json,
     Near,
+    NoCache,
     Order,
     Replace,
     Settings,
     Weights,
     Workers,
+    kept_at,
     on_disk,
     order_of,
 )
@@ -79,7 +81,8 @@ def features(
     json: Json = None,
     replace: Replace = False,
     workers: Workers = None,
-    cache: Cache = True,
+    cache: Cache = None,
+    no_cache: NoCache = False,
 ) -> None:
     """Print the named features of a recording, or derive a set of domain invariant ones."""
     from nearfar.cli import show
@@ -95,7 +98,7 @@ def features(
         if keep is not None and tau is not None:
             raise SettingError("give --keep or --tau, not both")
         # No device: the features are arithmetic on the processor.
-        with Session(workers, cache) as session:
+        with Session(workers, kept_at(cache, no_cache)) as session:
             found = choose_features(
                 data, session.runtime, keep=keep, tau=tau, seed=seed, order=order
             )

@@ -24,6 +24,7 @@ from nearfar.cli.options import (
     Json,
     Machine,
     Near,
+    NoCache,
     Pair,
     Parts,
     Rate,
@@ -35,6 +36,7 @@ from nearfar.cli.options import (
     Workers,
     channels_of,
     check_stdout,
+    kept_at,
     on_disk,
     write_csv,
     write_json,
@@ -97,7 +99,8 @@ def timeline(
     device: Device = "auto",
     batch_size: BatchSize = None,
     workers: Workers = None,
-    cache: Cache = True,
+    cache: Cache = None,
+    no_cache: NoCache = False,
 ) -> None:
     """Show scores over time: a line of blocks a machine, and when an alarm lasted.
 
@@ -119,7 +122,7 @@ def timeline(
     )  # fmt: skip
     warn_of_training(clips)
     fitted = with_domains(fitted, threshold_by_domain, machine, clips.machines)
-    with Session(workers, cache, device, batch_size) as session:
+    with Session(workers, kept_at(cache, no_cache), device, batch_size) as session:
         scores = fitted.score(
             clips, session.runtime, machine=machine, section=section, skip_bad=skip_bad
         )

@@ -14,9 +14,9 @@ from nearfar.clips.clip import Clip
 from nearfar.clips.collection import Clips
 from nearfar.clips.training import proxy_classes
 from nearfar.errors import DatasetError, NearfarError, unusable
+from nearfar.runtime.executors import run_counted
 from nearfar.runtime.runtime import Runtime
 from nearfar.runtime.threads import one_thread
-from nearfar.runtime.workers import run_counted
 from nearfar.sound.audio import ChannelOrder, check, digest_of
 
 BATCH = 64  # clips that a worker is given at a time

@@ -42,6 +42,10 @@ EXTRAS = {
     },
     "convert": {"h5py": ("h5py", "3.10")},
     "train": {"accelerate": ("accelerate", "1.0")},
+    "fleet": {"ray": ("ray", "2.40")},
+    "remote": {"fsspec": ("fsspec", "2024.6")},
+    "edge": {"onnxruntime": ("onnxruntime", "1.18")},
+    "export": {"onnx": ("onnx", "1.16"), "onnxscript": ("onnxscript", "0.2")},
 }  # fmt: skip
 FOR = {
     "eat": "the encoders EAT and BEATs, finetune", "report": "pages and pictures",
@@ -49,8 +53,10 @@ FOR = {
     "plant": "watch, history and alarms", "live": "watch DETECTOR mic:",
     "postgres": "a history on a server", "page": "watch --page and serve",
     "convert": "weights of YAMNet as published", "train": "training on several GPUs",
+    "fleet": "--engine ray", "remote": "recordings and caches by URL",
+    "edge": "exported detectors, without PyTorch", "export": "nearfar export of an encoder",
 }  # fmt: skip
-SLOW = ("accelerate",)  # loads PyTorch, and more: looked for, not imported
+SLOW = ("accelerate", "ray", "onnxscript")  # loads PyTorch, and more: looked for, not imported
 
 
 def python() -> Iterator[Sign]:

@@ -14,9 +14,9 @@ from nearfar.embedding.jobs import (
     open_cache,
     row_key,
 )
+from nearfar.runtime.executors import run_counted
 from nearfar.runtime.runtime import Runtime
 from nearfar.runtime.threads import one_thread
-from nearfar.runtime.workers import run_counted
 from nearfar.sound.audio import ChannelOrder, check
 from nearfar.sound.channels import relate
 

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from nearfar.errors import SettingError
 from nearfar.parts.valid import is_whole, whole
 
+if TYPE_CHECKING:
+    from nearfar.runtime.executor import Executor
+
 Progress = Callable[[str, int, int], None]  # (what, done, of)
+LOCAL = "local"  # the engine that is this machine's processes
+_ENGINE = re.compile(r"local|ray|ray://[^/\s]+")
 MOST_WORKERS = 1024  # processes; each is a whole Python, and more cores than that has no machine
 
 
@@ -26,9 +33,12 @@ class Runtime:
             to 1e-6 in fp32; in bf16, and on a GPU, they may differ in bfloat16's own rounding.
         keep: also keep in the cache folder what encoders are given of each clip, for others behind
             the same front end: in ten crops 4 MB for 10 s.
+        engine: where jobs are done: "local", in processes of this machine; "ray", on the Ray
+            cluster that is here, or one started for this; "ray://head:10001", on one elsewhere.
+        executor: what does jobs in place of an engine.
 
-    >>> Runtime(workers=2, device="cpu")
-    Runtime(workers=2, cache=None, progress=None, device='cpu', batch_size=None, keep=False)
+    >>> Runtime(workers=2, device="cpu").engine
+    'local'
     """
 
     workers: int = 1
@@ -37,6 +47,8 @@ class Runtime:
     device: str = "auto"
     batch_size: int | None = None
     keep: bool = False
+    engine: str = LOCAL
+    executor: Executor | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         check_workers(self.workers)
@@ -45,6 +57,10 @@ class Runtime:
         # Which devices there are, torch knows; it is asked when an encoder needs one.
         if not isinstance(self.device, str):
             raise SettingError(f"device is {self.device!r}; it is auto, cpu, cuda, cuda:1 … or mps")
+        if not isinstance(self.engine, str) or not _ENGINE.fullmatch(self.engine):
+            raise SettingError(
+                f"engine is {self.engine!r}; it is local, ray, or ray://HOST:PORT of a cluster"
+            )
         if self.batch_size is not None:
             whole("batch_size", self.batch_size, 1, what="a number of clips")
 

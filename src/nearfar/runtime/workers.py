@@ -9,7 +9,7 @@ import threading
 import time
 import warnings
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -21,7 +21,6 @@ from typing import TYPE_CHECKING, TypeVar
 from nearfar.errors import NearfarError, NearfarWarning
 from nearfar.parts.own import user_files, user_module
 from nearfar.runtime.memory import keep_freed
-from nearfar.runtime.runtime import Runtime
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
@@ -46,7 +45,9 @@ class _Left(BaseException):
     """Ends a job where it is; no Exception, for a job may handle those."""
 
 
-def run(task: Callable[[Job], Result], jobs: Iterable[Job], workers: int) -> Iterator[Result]:
+def run(
+    task: Callable[[Job], Result], jobs: Iterable[Job], workers: int
+) -> Generator[Result, None, None]:
     """Results of all jobs, in their order.
 
     A job is asked for when its turn comes, never more than `AHEAD` a worker before its result is
@@ -209,22 +210,3 @@ def _leave(*_: object) -> None:
     if _working.is_set():
         _working.clear()  # once: what the job does to tidy up is not ended too
         raise _Left
-
-
-def run_counted(
-    task: Callable[[Job], Result],
-    jobs: Iterable[Job],
-    runtime: Runtime,
-    what: str,
-    total: int,
-    count: Callable[[Result], int],
-) -> Iterator[Result]:
-    """Results of all jobs in order, with progress: each counts for as much as `count` says."""
-    done = 0
-    if runtime.progress is not None:
-        runtime.progress(what, 0, total)  # the first job may take a while
-    for result in run(task, jobs, runtime.workers):
-        done += count(result)
-        if runtime.progress is not None:
-            runtime.progress(what, done, total)
-        yield result
