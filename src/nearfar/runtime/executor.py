@@ -52,6 +52,8 @@ class Executor(ABC):
     whole: ClassVar[bool]
     # Is it done in a process of its own, that has neither this one's bar nor its workers?
     apart: ClassVar[bool] = True
+    # Does it put jobs off to other runs, so that this one ends without a result of its own?
+    defers: ClassVar[bool] = False
 
     @abstractmethod
     def run(
