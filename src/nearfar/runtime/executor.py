@@ -24,7 +24,16 @@ class Resources:
 
 
 class Codec(Protocol[Result]):
-    """How a result becomes bytes that outlive a process, and a result again; nothing is pickled."""
+    """How a result becomes bytes that outlive a process, and a result again; nothing is pickled.
+
+    >>> class Text(Codec[str]):
+    ...     def to_bytes(self, result):
+    ...         return result.encode()
+    ...     def from_bytes(self, content):
+    ...         return content.decode()
+    >>> Text().from_bytes(Text().to_bytes("the same"))
+    'the same'
+    """
 
     def to_bytes(self, result: Result) -> bytes:
         """The result, whole."""
