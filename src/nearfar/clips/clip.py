@@ -9,6 +9,7 @@ from pathlib import Path
 
 from nearfar.clips import words
 from nearfar.errors import AudioError, DatasetError
+from nearfar.runtime.urls import place, url_of
 from nearfar.sound import audio
 from nearfar.sound.recorded import Recorded
 
@@ -90,7 +91,7 @@ class Clip:
     'hall/pump/long.wav@00:01:00-00:01:10'
     """
 
-    path: Path
+    path: Path  # on this machine, or a URL's
     far: Path | None = None  # the far microphone's own mono file
     start: float = 0.0  # s; where the clip begins in the recording
     stop: float | None = None  # s; None is the end of the recording
@@ -106,8 +107,8 @@ class Clip:
     fault: str = ""  # why it cannot be used, if listing it found that out already
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "path", Path(self.path))
-        object.__setattr__(self, "far", None if self.far is None else Path(self.far))
+        object.__setattr__(self, "path", place(self.path))
+        object.__setattr__(self, "far", None if self.far is None else place(self.far))
         for field, allowed in _VALUES.items():
             if (value := getattr(self, field)) not in (None, *allowed):
                 raise DatasetError(f"{self.path}: {field} {value!r}; it is {' or '.join(allowed)}")
@@ -134,8 +135,14 @@ class Clip:
 
     @property
     def name(self) -> str:
-        """For people: the last three parts of the path, as `fan/train/….wav`, and the span."""
+        """For people: the last three parts of the path, as `fan/train/….wav`, and the span.
+
+        >>> Clip(Path("s3://bucket/1.wav")).name
+        's3://bucket/1.wav'
+        """
         parts = [part for part in self.path.parts if part != self.path.anchor]
+        if len(parts) < 4 and url_of(self.path) is not None:  # else half of it would be cut off
+            return str(self.path) + self._span
         return "/".join(parts[-3:]) + self._span
 
     @property

@@ -11,8 +11,9 @@ from typing import Any, TypeVar, overload
 from nearfar.clips import folders, lists, moments, words
 from nearfar.clips.clip import Clip
 from nearfar.clips.folders import How
-from nearfar.clips.pairs import FOREIGN, pairing
+from nearfar.clips.pairs import FOREIGN, Recording, pairing
 from nearfar.errors import DatasetError, SettingError, did_you_mean
+from nearfar.runtime import urls
 from nearfar.sound import audio
 from nearfar.text import counted
 
@@ -183,7 +184,8 @@ class Clips(Sequence[Clip]):
         `split`, `label`, `attributes`, and `time`: when the recording, not the part of it, starts,
         in ISO 8601 (else the name of its file may tell), `near_channel` and `far_channel`: of a
         file of several channels, counted from 1. It is UTF-8, or UTF-16 with a mark at its
-        beginning. Paths are relative to the CSV file. An empty cell says nothing.
+        beginning. Paths are relative to the CSV file; a URL as `s3://bucket/1.wav` is fetched by
+        fsspec, and so is the CSV file itself. An empty cell says nothing.
 
         Args:
             path: the CSV file.
@@ -194,8 +196,8 @@ class Clips(Sequence[Clip]):
             DatasetError: with file and line: an unknown column, a bad value, a clip twice.
             SettingError: `clip_seconds` below one second.
         """
-        machine = words.place_of(Path(path).parent).machine
-        clips = cls(lists.csv_clips(Path(path), machine, moments.clock(time_pattern)))
+        machine = words.place_of(urls.place(path).parent).machine
+        clips = cls(lists.csv_clips(urls.place(path), machine, moments.clock(time_pattern)))
         if not clips:
             raise DatasetError(f"{path}: no clips below the header; add one line per clip")
         return cls(lists.cut(clips, clip_seconds))
@@ -251,17 +253,18 @@ class Clips(Sequence[Clip]):
         found: dict[Clip, None] = {}
         homes: dict[tuple[str, str, str], Path] = {}
         for one in several:
-            clips = _listed(Path(one), split, machines, machine, how)
+            clips = _listed(urls.place(one), split, machines, machine, how)
             chosen = _wanted(clips.machines, machines, str, one)
             clips = cls(clip for clip in clips if clip.machine in chosen)
             if not clips:
-                listing = os.path.isfile(one)  # a CSV, which says its clips' split itself
+                # A CSV, which says its clips' split itself.
+                listing = os.path.isfile(one) or urls.url_of(one) is not None
                 where = "its column split" if listing else "its folders' names"
                 raise NoClips(f"{one}: no {split or ''} clips in it; look at {where}")
             clips = _renamed(clips, machine, one)
             # Two years have machines of one name. Whoever says --machine has said that it is one.
             if len(several) > 1 and machine is None:
-                folders.check_sets(clips, Path(one), homes)
+                folders.check_sets(clips, urls.place(one), homes)
             found |= dict.fromkeys(clips)
         said = (
             replace(c, channels=c.channels or (None if c.far else channels), salvage=salvage)
@@ -287,18 +290,22 @@ def _listed(
         if machine is None or machines is not None:
             return clips
         return Clips(replace(clip, machine=machine) for clip in clips)
-    if not os.path.isfile(data):
+    if (url := urls.url_of(data)) is None and not os.path.isfile(data):
         raise DatasetError(f"{data}: no such file or folder")
     if data.suffix.lower() == ".csv":
         return _of_tables([data], split, how)
     if data.suffix.lower() not in (*audio.SUFFIXES, *FOREIGN):
+        if url is not None:  # nobody can tell a folder from a name before it is listed
+            raise DatasetError(f"{data}: folders are not listed by URL; name the recordings in a "
+                               "CSV file with a column path")  # fmt: skip
         raise DatasetError(f"{data}: neither a folder, a CSV file nor a WAV or FLAC recording")
     # One recording has the same machine, split and label as when its folder is opened.
     place = words.place_of(data.parent)
     if split == "train" and place.label == "anomaly":
         raise DatasetError(f"{data}: an anomaly by its folder's name; fit on recordings of normal "
                            "operation only")  # fmt: skip
-    return Clips([folders.named_clip(folders.single_recording(data, how), place, how.clock)])
+    recording = folders.single_recording(data, how) if url is None else Recording(data)
+    return Clips([folders.named_clip(recording, place, how.clock)])
 
 
 def _of_tables(tables: Sequence[Path], split: str | None, how: How) -> Clips:

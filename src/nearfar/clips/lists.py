@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import csv
 import io
+import posixpath
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
@@ -24,6 +25,8 @@ from nearfar.errors import (
     warn,
 )
 from nearfar.files import begins
+from nearfar.runtime.remote import Remote
+from nearfar.runtime.urls import place, url_of
 from nearfar.sound import audio
 from nearfar.text import alike
 
@@ -77,7 +80,7 @@ def _text(path: Path) -> str:
     if path.exists() and not (path.is_file() or path.is_dir()):  # would be waited for, or not end
         raise DatasetError(f"{path}: a pipe or device, and no file; save the list in a file")
     try:
-        content = path.read_bytes()
+        content = path.read_bytes() if url_of(path) is None else Remote(path, DatasetError).fetch()
     except OSError as error:
         raise DatasetError(f"{path}: cannot be read ({error.strerror or error})") from None
     wide = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
@@ -172,7 +175,11 @@ def _csv_clip(folder: Path, machine: str, row: dict[str, str], clock: Clock) -> 
 
 def _located(folder: Path, text: str) -> Path:
     """The file; Windows writes its path with backslashes, elsewhere a name may have one."""
-    path = folder / text
+    if url_of(text) is not None or text.startswith("file:/"):
+        return place(text)
+    path = place(folder / text)
+    if url_of(path) is not None:  # a store takes ".." for a name
+        return place(posixpath.normpath(url_of(path) or ""))
     return folder / text.replace("\\", "/") if "\\" in text and not path.exists() else path
 
 

@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from nearfar.errors import AudioError, SettingError, warn
 from nearfar.files import atomic_file
+from nearfar.runtime.urls import place
 from nearfar.sound.recorded import Recorded, joined, measure
 from nearfar.sound.source import SUFFIXES, check_rate, in_memory, kind_of, open_source
 
@@ -52,8 +53,8 @@ def read(
     """Read one clip.
 
     Args:
-        path: WAV, W64, AIFF, AU or FLAC file, told by its content; with `far` given it is
-            the near microphone's mono file.
+        path: WAV, W64, AIFF, AU or FLAC file, or its URL, told by its content; with `far` given
+            it is the near microphone's mono file.
         far: the far microphone's mono file, when near and far are two files.
         start: first second of the part to read.
         stop: end of the part to read, in seconds; `None` reads to the end.
@@ -102,9 +103,9 @@ def _recorded(
 ) -> list[tuple[Audio, int, str]]:  # fmt: skip
     """Each file's own samples, rate and fault."""
     if far is None:
-        return [_read_file(Path(path), start, stop, order, salvage)]
+        return [_read_file(place(path), start, stop, order, salvage)]
     # Of two files it is said which is near; `order` is about the channels of one.
-    return [_read_file(Path(file), start, stop, None, salvage) for file in (path, far)]
+    return [_read_file(place(file), start, stop, None, salvage) for file in (path, far)]
 
 
 def _joined(sounds: list[Audio], path: object, far: object) -> Audio:
@@ -284,7 +285,7 @@ def duration(path: str | os.PathLike[str], *, salvage: bool = False) -> float:
     Raises:
         AudioError: as `read`; `salvage` is as there.
     """
-    source = open_source(Path(path), salvage=salvage)
+    source = open_source(place(path), salvage=salvage)
     return source.frames / source.rate
 
 
@@ -294,7 +295,7 @@ def extent(path: str | os.PathLike[str]) -> tuple[int, int, int]:
     Raises:
         AudioError: as `duration`.
     """
-    source = open_source(Path(path))
+    source = open_source(place(path))
     return source.frames, source.channels, source.rate
 
 
@@ -304,7 +305,7 @@ def channels(path: str | os.PathLike[str]) -> int:
     Raises:
         AudioError: as `duration`.
     """
-    return open_source(Path(path)).channels
+    return open_source(place(path)).channels
 
 
 def _numbers(audio: ArrayLike, name: str) -> Audio:

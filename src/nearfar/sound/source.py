@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -16,6 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nearfar.errors import AudioError, first_line, warn
+from nearfar.runtime.remote import Remote, reason_of
+from nearfar.runtime.urls import place, url_of
 from nearfar.sound.aiff import aiff_layout, au_layout
 from nearfar.sound.flac import flac_layout, patched
 from nearfar.sound.layout import Layout
@@ -42,7 +45,7 @@ def kind_of(path: str | os.PathLike[str]) -> str:
         "Ogg Vorbis", "M4A", "CAF", …), or "" for what is no sound or cannot be opened.
     """
     try:
-        with Path(path).open("rb") as file:
+        with _opener(place(path))() as file:
             return _kind(file)[0]
     except (OSError, ValueError):
         return ""
@@ -52,7 +55,7 @@ def open_source(path: Path, *, salvage: bool = False) -> OpenedSound:
     """Open a sound file and settle how long it is.
 
     Args:
-        path: of the file.
+        path: of the file, on this machine or a URL's.
         salvage: take what is there of a file whose header and bytes disagree, with a warning when
             it is read: only then is it known how much that is.
 
@@ -60,22 +63,51 @@ def open_source(path: Path, *, salvage: bool = False) -> OpenedSound:
         AudioError: missing, empty, no sound, a coding that loses something, or a header that the
             file's bytes do not bear out.
     """
-    if not os.path.isfile(path):  # unlike Path.is_file, never raises
+    remote = None
+    if url_of(path) is not None:
+        remote = _fetched(path)
+    elif not os.path.isfile(path):  # unlike Path.is_file, never raises
         # A pipe or a device would be waited for, or read for ever.
         if os.path.exists(path):
             raise AudioError(f"{path}: a pipe, device or folder, and no file; take it out")
         raise AudioError(f"{path}: no such file")
     try:
-        layout = _layout(path)
+        layout = _layout(path, remote)
     except UnicodeDecodeError as error:
         raise _unreadable(path, reason(error)) from None
     except (OSError, UnicodeError) as error:  # of the disk, or of the name: no fault of the sound
+        if remote is not None:
+            raise _unfetched(path, error) from None
         raise AudioError(f"{path}: cannot be read ({reason(error)}); see to its permissions, "
                          "name and disk, or leave it out with --skip-bad") from None  # fmt: skip
     check_rate(layout.rate, path)
     if layout.fault and not salvage:
         raise AudioError(f"{path}: {layout.fault}; --salvage takes what is there")
-    return OpenedSound(path, layout, salvage=salvage)
+    return OpenedSound(path, layout, salvage=salvage, remote=remote)
+
+
+def _fetched(path: Path) -> Remote:
+    """An object elsewhere, looked up; AudioError where it is not to be had."""
+    try:
+        return Remote(path, AudioError)
+    except FileNotFoundError:
+        raise AudioError(f"{path}: no such file") from None
+    except IsADirectoryError:
+        raise AudioError(f"{path}: a folder, and no file; take it out") from None
+    except OSError as error:
+        raise _unfetched(path, error) from None
+
+
+def _unfetched(path: Path, error: Exception) -> AudioError:
+    return AudioError(f"{path}: cannot be fetched ({reason_of(error)}); see to the connection and to "
+                      "your access to it, or leave it out with --skip-bad")  # fmt: skip
+
+
+def _opener(path: Path, remote: Remote | None = None) -> Callable[[], BinaryIO]:
+    """What opens a sound's bytes, wherever they lie."""
+    if remote is None and url_of(path) is not None:
+        remote = Remote(path, AudioError)
+    return partial(path.open, "rb") if remote is None else remote.open
 
 
 def check_rate(rate: Any, name: str | Path) -> None:
@@ -114,8 +146,11 @@ class OpenedSound:
     32000
     """
 
-    def __init__(self, path: Path, layout: Layout, *, salvage: bool = False) -> None:
+    def __init__(
+        self, path: Path, layout: Layout, *, salvage: bool = False, remote: Remote | None = None
+    ) -> None:
         self._path, self._layout, self._salvage = path, layout, salvage
+        self._remote = remote
         self.rate, self.channels = layout.rate, layout.channels
         self.frames, self.fault = layout.frames, layout.fault
 
@@ -141,6 +176,8 @@ class OpenedSound:
         try:
             found = decode(first, last, chosen)
         except OSError as error:
+            if self._remote is not None:
+                raise _unfetched(self._path, error) from None
             raise AudioError(f"{self._path}: cannot be read ({reason(error)})") from None
         number = self.frames
         if (there := found.shape[1]) < last - first:
@@ -155,7 +192,7 @@ class OpenedSound:
 
     def _take(self, first: int, last: int, chosen: Sequence[int] | slice) -> NDArray[np.float32]:
         layout = self._layout
-        with self._path.open("rb") as file:
+        with _opener(self._path, self._remote)() as file:
             file.seek(layout.start + first * layout.block)
             data = file.read((last - first) * layout.block)
         width = layout.block // layout.channels
@@ -190,9 +227,11 @@ class OpenedSound:
         import soundfile
 
         pieces: list[NDArray[np.float32]] = []
-        # libsndfile opens no name that is not UTF-8.
-        named = not self._layout.patched and str(self._path).isprintable()
-        opened: Any = self._path if named else patched(self._path, self._layout)
+        # libsndfile opens no name that is not UTF-8, and no URL.
+        here = self._remote is None and str(self._path).isprintable()
+        opened: Any = self._path
+        if self._layout.patched or not here:
+            opened = patched(_opener(self._path, self._remote)(), self._layout)
         try:
             with soundfile.SoundFile(opened) as file:
                 file.seek(first)
@@ -218,12 +257,12 @@ def reason(error: Exception) -> str:
     return first.rsplit(": ", 1)[-1].rstrip(".")
 
 
-def _layout(path: Path) -> Layout:
-    size = path.stat().st_size
+def _layout(path: Path, remote: Remote | None) -> Layout:
+    size = path.stat().st_size if remote is None else remote.size
     if size == 0:
         raise AudioError(f"{path}: the file is empty (0 bytes); "
                          "record it again or leave it out with --skip-bad")  # fmt: skip
-    with path.open("rb") as file:
+    with _whole_flac(_opener(path, remote)(), remote) as file:
         kind, start = _kind(file)
         try:
             if kind in _LOSSY:
@@ -239,6 +278,16 @@ def _layout(path: Path) -> Layout:
                 raise AudioError(f"{path}: {error}") from None
             raise _unreadable(path, str(error)) from None
     raise _unreadable(path, "its first bytes are of no kind of sound")
+
+
+def _whole_flac(file: BinaryIO, remote: Remote | None) -> BinaryIO:
+    """The file at its begin; FLAC from elsewhere is fetched, for all of it is looked through."""
+    if remote is not None and _kind(file)[0] == "FLAC":
+        remote.fetch()  # libsndfile, too, has no way to hear of a connection that is lost
+        file.close()
+        return remote.open()
+    file.seek(0)
+    return file
 
 
 def _unreadable(path: Path, why: str) -> AudioError:
