@@ -174,7 +174,7 @@ def test_the_last_frame_says_how_long_the_file_is(
     assert (layout.frames, layout.channels, layout.fault) == (frames, channels, "")
     changed = tmp_path / "y.flac"
     changed.write_bytes(data)
-    with patched(changed, layout) as file:
+    with patched(changed.open("rb"), layout) as file:
         assert file.read() == path.read_bytes()
 
 

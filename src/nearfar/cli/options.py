@@ -158,16 +158,25 @@ STDOUT = Path("-")
 def kept_at(cache: str | None, no_cache: bool) -> Path | None:
     """Where a command keeps embeddings; None where it keeps none.
 
+    Raises:
+        SettingError, StorageError: a place that was asked for and cannot be used.
+
     >>> kept_at(None, True), kept_at("here", False).name
     (None, 'here')
     """
-    from nearfar.runtime.cache import default_cache
+    from nearfar.runtime.cache import check_cache, default_cache
+    from nearfar.runtime.urls import place
 
     if cache is not None and no_cache:
         raise UsageError("--cache and --no-cache exclude each other; give one of them")
     if no_cache:
         return None
-    return default_cache() if cache is None else Path(cache)
+    if cache is None:
+        return default_cache()
+    if not cache.strip():
+        raise SettingError("--cache '': names no place; need a folder, or a URL")
+    check_cache(place(cache))
+    return place(cache)
 
 
 def on_disk(path: Path | None) -> Path | None:

@@ -118,9 +118,13 @@ def cache(
 ) -> None:
     """Show where embeddings are kept, how many and how large; with --clear, empty the cache."""
     from nearfar.runtime.arrays import clear_stores, stored_bytes
-    from nearfar.runtime.cache import cache_size, clear_cache, default_cache
+    from nearfar.runtime.cache import cache_size, clear_cache, default_cache, machine_cache
+    from nearfar.runtime.urls import url_of
 
     folder = default_cache()
+    if url := url_of(folder):
+        _cache_at(url, clear)
+        folder = machine_cache()  # where log-mels are, and what was kept before
     if clear:  # both kinds: who frees a disk does not want to know what is in it
         freed = clear_cache(folder) + clear_stores(folder)
         typer.echo(f"{folder}: {_readable(freed)} freed" if freed else f"{folder}: was empty")
@@ -134,6 +138,19 @@ def cache(
         typer.echo(f"{folder}: {size.entries} embeddings, {_readable(size.bytes)}")
     if mels := stored_bytes(folder):
         typer.echo(f"{folder}: log-mels for training and scoring, {_readable(mels)}")
+
+
+def _cache_at(url: str, clear: bool) -> None:
+    """What `cache` says of one at a URL."""
+    from nearfar.runtime.remote_cache import clear_remote, remote_size
+
+    if clear:
+        freed = clear_remote(url)
+        typer.echo(f"{url}: {_readable(freed)} freed" if freed else f"{url}: was empty")
+        return
+    size = remote_size(url)
+    told = f"{size.entries} embeddings, {_readable(size.bytes)}" if size.entries else "empty"
+    typer.echo(f"{url}: {told}")
 
 
 def _readable(count: float) -> str:

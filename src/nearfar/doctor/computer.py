@@ -126,8 +126,13 @@ def _limit(cgroups: Path) -> int | None:
 def _cache() -> Sign | str:
     """The disk of the cache, and whether it can be written to."""
     from nearfar.runtime.cache import cache_size, default_cache
+    from nearfar.runtime.urls import url_of
 
     folder = default_cache()
+    if url := url_of(folder):
+        from nearfar.runtime.remote_cache import remote_size
+
+        return f"{url}, {remote_size(url).entries:,} embeddings"
     # Of a cache that is not there yet it is the disk of the folder that it will be made in.
     there = next(place for place in (folder, *folder.absolute().parents) if place.exists())
     usage = shutil.disk_usage(there)

@@ -11,7 +11,7 @@ from nearfar.embedding.chain import Chain
 from nearfar.embedding.jobs import Heard, JobResult, Prepared
 from nearfar.embedding.kept import features_of
 from nearfar.errors import NearfarError
-from nearfar.runtime.cache import EmbeddingCache
+from nearfar.runtime.cache import RowCache
 from nearfar.runtime.runtime import Runtime
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ def encoded(
     group: Sequence[JobResult | NearfarError],
     chains: tuple[Chain, ...],
     runtime: Runtime,
-    cache: EmbeddingCache,
+    cache: RowCache,
     skip_bad: bool,
 ) -> list[Heard | NearfarError]:
     """The results of a group with the second step done for all its clips together."""
@@ -76,7 +76,7 @@ def _column_encoded(
     column: Sequence[Rows32 | Prepared],
     chain: Chain,
     runtime: Runtime,
-    cache: EmbeddingCache,
+    cache: RowCache,
     made: Rows32 | None,
 ) -> list[Rows32]:
     """One chain's rows, those that waited encoded, if they are not made, and kept."""

@@ -14,9 +14,10 @@ from nearfar.embedder.contract import Rows32, batch_of
 from nearfar.embedding.chain import Chain
 from nearfar.embedding.sharing import Sharing
 from nearfar.errors import AudioError, NearfarError
-from nearfar.runtime.cache import EmbeddingCache
+from nearfar.runtime.cache import EmbeddingCache, RowCache
 from nearfar.runtime.runtime import Runtime
 from nearfar.runtime.threads import one_thread
+from nearfar.runtime.urls import url_of
 from nearfar.sound.audio import Audio, ChannelOrder, check, digest_of
 from nearfar.sound.look import Look, look
 from nearfar.sound.recorded import Recorded
@@ -97,6 +98,7 @@ def do_job(job: Job) -> list[JobResult | NearfarError]:
     # One clip at a time stays in the processor's cache; only some embedders gain by batches.
     size = max(batch_of(chain.embedder) for chain in job.chains)
     with one_thread(), open_cache(job.runtime) as cache:
+        size = max(size, cache.together)
         return [
             heard
             for first in range(0, len(job.clips), size)
@@ -105,7 +107,7 @@ def do_job(job: Job) -> list[JobResult | NearfarError]:
 
 
 def _embed_batch(
-    job: Job, clips: Sequence[Clip], cache: EmbeddingCache
+    job: Job, clips: Sequence[Clip], cache: RowCache
 ) -> list[JobResult | NearfarError]:
     needs = channels_of(job.chains)
     read = [_read(clip, needs, job.order) for clip in clips]
@@ -118,7 +120,7 @@ def _embed_batch(
 
 
 def _embed_audios(
-    job: Job, read: Sequence[_Read | NearfarError], cache: EmbeddingCache
+    job: Job, read: Sequence[_Read | NearfarError], cache: RowCache
 ) -> list[JobResult | NearfarError]:
     places = [i for i, one in enumerate(read) if not isinstance(one, NearfarError)]
     good = [one for one in read if not isinstance(one, NearfarError)]
@@ -199,7 +201,7 @@ def _column(
     chain: Chain,
     audios: Sequence[Audio],
     digests: Sequence[str],
-    cache: EmbeddingCache,
+    cache: RowCache,
     sharing: Sharing,
 ) -> list[Rows32 | Prepared]:
     """One chain's rows; it hears, and its cache is keyed by, the channels it needs and no others.
@@ -215,15 +217,16 @@ def _embed(
     chain: Chain,
     audios: Sequence[Audio],
     digests: Sequence[str],
-    cache: EmbeddingCache,
+    cache: RowCache,
     sharing: Sharing,
 ) -> list[Rows32 | Prepared]:
     """One (dim,) row a clip, from the cache or computed; or what the second step needs."""
     what, dim = chain.key, chain.embedder.dim  # an encoder looks at its file for these
     keys = [row_key(digest, what) if digest else b"" for digest in digests]
-    found = [cache.get(key) if key else None for key in keys]
+    asked = [i for i, key in enumerate(keys) if key]
+    found = zip(asked, cache.get_many([keys[i] for i in asked]), strict=True)
     rows: dict[int, Rows32 | Prepared] = {
-        i: row for i, row in enumerate(found) if row is not None and row.shape == (dim,)
+        i: row for i, row in found if row is not None and row.shape == (dim,)
     }
     missing = [i for i in range(len(audios)) if i not in rows]
     if chain.two_step:
@@ -242,9 +245,20 @@ def row_key(digest: str, what: str) -> bytes:
 
 
 @contextmanager
-def open_cache(runtime: Runtime) -> Iterator[EmbeddingCache]:
-    """The embedding cache, closed afterwards; one that keeps nothing if there is none."""
-    cache = EmbeddingCache(runtime.cache)
+def open_cache(runtime: Runtime) -> Iterator[RowCache]:
+    """The embedding cache, closed afterwards; one that keeps nothing if there is none.
+
+    Raises:
+        SettingError: a URL for which a package is not installed.
+    """
+    url = None if runtime.cache is None else url_of(runtime.cache)
+    cache: RowCache
+    if url is None:
+        cache = EmbeddingCache(runtime.cache)
+    else:
+        from nearfar.runtime.remote_cache import RemoteCache
+
+        cache = RemoteCache(url)
     try:
         yield cache
     finally:

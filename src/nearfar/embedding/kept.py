@@ -36,7 +36,9 @@ from nearfar.embedding.jobs import (
 from nearfar.errors import NearfarError, StorageError, warn
 from nearfar.files import locked, storage_errors
 from nearfar.runtime.arrays import FOLDER, ArrayStore
-from nearfar.runtime.cache import EmbeddingCache
+from nearfar.runtime.cache import RowCache
+from nearfar.runtime.remote import marks_of
+from nearfar.runtime.urls import url_of
 from nearfar.sound.audio import ChannelOrder
 from nearfar.sound.lag import Lag
 from nearfar.sound.look import Look
@@ -116,10 +118,10 @@ class _Keeper:
 
     def __init__(self, job: Job) -> None:
         self.job, self.needs = job, channels_of(job.chains)
-        self.root = Path(job.runtime.cache or "") / FOLDER
+        self.root = Path(job.runtime.folder or "") / FOLDER
         self.notes = ArrayStore(self.root / NOTES)
         self.stores: dict[Any, ArrayStore] = {
-            chain.preparation: ArrayStore(folder_of(Path(job.runtime.cache or ""), chain))
+            chain.preparation: ArrayStore(folder_of(Path(job.runtime.folder or ""), chain))
             for chain in job.chains
             if chain.preparation
         }
@@ -129,7 +131,7 @@ class _Keeper:
         """Each chain with its key and dim, for which an encoder looks at its file."""
         return [(chain, chain.key, chain.embedder.dim) for chain in self.job.chains]
 
-    def recalled(self, stamp: str, cache: EmbeddingCache) -> JobResult | None:
+    def recalled(self, stamp: str, cache: RowCache) -> JobResult | None:
         """What a clip gave, if that is known without reading it."""
         about = _about(self.notes.noted(self._note(stamp))) if stamp else None
         if about is None or (self.job.hashes_near and not about.near):
@@ -141,7 +143,7 @@ class _Keeper:
         return JobResult(about if self.job.hashes_near else replace(about, near=""), tuple(known))
 
     def _row(
-        self, about: Heard, chain: Chain, key: str, dim: int, cache: EmbeddingCache
+        self, about: Heard, chain: Chain, key: str, dim: int, cache: RowCache
     ) -> Rows32 | Prepared | None:
         digest = self._digest(about, chain)
         if not digest:
@@ -337,7 +339,8 @@ def _is_held(mark: Path) -> bool:
 def stamp_of(clip: Clip, order: ChannelOrder) -> str:
     """What changes when a clip's sound does, without reading it; "" if it is not there.
 
-    The times are the file system's, so that a copy put in its place is noticed too. "" as well if
+    The times are the file system's, so that a copy put in its place is noticed too; of a URL it
+    is what its store says. "" as well if
     listing found that the clip cannot be used: nothing that was stored of it may be taken.
     """
     if clip.fault:
@@ -348,7 +351,12 @@ def stamp_of(clip: Clip, order: ChannelOrder) -> str:
     parts += ["salvage"] * clip.salvage
     try:
         for path in (clip.path, clip.far):
-            if path is not None:
+            if path is not None and url_of(path) is not None:
+                marks = marks_of(path)
+                if not marks:  # its store does not say when it changes
+                    return ""
+                parts += [str(path), marks]
+            elif path is not None:
                 facts = os.stat(path)
                 parts += [os.path.abspath(path), facts.st_size, facts.st_mtime_ns]
                 parts += [facts.st_ctime_ns, facts.st_ino]

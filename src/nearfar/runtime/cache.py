@@ -1,4 +1,4 @@
-"""The embedding cache on disk: arrays by key, how much it holds, emptying it.
+"""The embedding cache: arrays by key; on disk, how much it holds, and emptying it.
 
 Nothing is pickled, and nothing half-written is ever found: it is an SQLite database.
 """
@@ -9,16 +9,19 @@ import hashlib
 import os
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nearfar.errors import SettingError, StorageError, warn
 from nearfar.files import storage_errors
+from nearfar.runtime.urls import place, url_of
 
 PATIENCE = 30.0  # s; how long to wait for another process that writes to the cache
 CACHE_FILE = "embeddings.sqlite"
@@ -29,13 +32,17 @@ BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 
 
 def default_cache() -> Path:
-    """The cache folder of the command line: $NEARFAR_CACHE, or the user's cache folder.
+    """The cache of the command line: the folder or URL in $NEARFAR_CACHE, or `machine_cache`.
 
     Raises:
         SettingError: this user has no home folder, as in some containers.
     """
-    if chosen := os.environ.get("NEARFAR_CACHE"):
-        return Path(chosen)
+    chosen = os.environ.get("NEARFAR_CACHE")
+    return place(chosen) if chosen else machine_cache()
+
+
+def machine_cache() -> Path:
+    """The user's own cache folder on this machine; raises as `default_cache`."""
     base = os.environ.get("XDG_CACHE_HOME") or os.environ.get("LOCALAPPDATA")
     try:
         return Path(base or Path.home() / ".cache") / "nearfar"
@@ -43,7 +50,77 @@ def default_cache() -> Path:
         raise SettingError(f"no home folder ({error}); set NEARFAR_CACHE to a folder") from None
 
 
-class EmbeddingCache:
+def check_cache(cache: Path) -> None:
+    """Refuse a cache that somebody asked for and that cannot be; nothing is made or connected to.
+
+    Raises:
+        StorageError: a file, or a folder that cannot be written to.
+        SettingError: fsspec, or what a URL's protocol needs, is not installed.
+    """
+    if url := url_of(cache):
+        from nearfar.runtime.remote import filesystem
+
+        filesystem(url, SettingError)
+        return
+    with storage_errors(cache):
+        there = next(p for p in (cache, *cache.absolute().parents) if p.exists())
+        if not there.is_dir():
+            raise StorageError(f"{there}: is a file; embeddings are kept in a folder, name another")
+        if not os.access(there, os.W_OK | os.X_OK):
+            raise StorageError(f"{there}: cannot be written to; name another folder for the cache")
+
+
+class RowCache(ABC):
+    """float32 arrays by key, which several processes may read and write.
+
+    What cannot be read or written costs a warning and time, never a result.
+
+    >>> EmbeddingCache(None).get_many([b"a key"])
+    [None]
+    """
+
+    together: ClassVar[int] = 1  # clips whose rows are worth asking for at once
+
+    @abstractmethod
+    def get_many(self, keys: Sequence[bytes]) -> list[NDArray[np.float32] | None]:
+        """The array kept under each key, flat; None where there is none, or a damaged one."""
+
+    @abstractmethod
+    def put(self, items: Iterable[tuple[bytes, NDArray[np.float32]]]) -> None:
+        """Keep arrays, each whole or not at all."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Let go of what is open; afterwards nothing is found or kept."""
+
+    def get(self, key: bytes) -> NDArray[np.float32] | None:
+        """The array kept under a key, flat; None if there is none."""
+        return self.get_many([key])[0]
+
+
+def blob_of(array: NDArray[np.float32]) -> bytes:
+    """An array's numbers: little-endian on every machine, for a cache may be copied."""
+    return np.ascontiguousarray(array, dtype="<f4").tobytes()
+
+
+def array_of(blob: bytes, total: object) -> NDArray[np.float32] | None:
+    """What `blob_of` was given, flat; None if `sum_of` says that it is damaged.
+
+    >>> blob = blob_of(np.float32([1, 2]))
+    >>> array_of(blob, sum_of(blob)), array_of(blob[:7], sum_of(blob))
+    (array([1., 2.], dtype=float32), None)
+    """
+    if sum_of(blob) != total or len(blob) % 4:
+        return None
+    return np.frombuffer(blob, dtype="<f4").astype(np.float32)
+
+
+def sum_of(value: object) -> bytes:
+    """A checksum of 64 bits: against damage, not attacks."""
+    return hashlib.blake2b(value if isinstance(value, bytes) else b"", digest_size=8).digest()
+
+
+class EmbeddingCache(RowCache):
     """float32 arrays by key, in one SQLite file that several processes may read and write.
 
     A cache that cannot be used (full disk, no permission, damaged file) costs a warning and time,
@@ -99,8 +176,11 @@ class EmbeddingCache:
             raise
         return connection
 
-    def get(self, key: bytes) -> NDArray[np.float32] | None:
-        """The array kept under a key, flat; None if there is none."""
+    def get_many(self, keys: Sequence[bytes]) -> list[NDArray[np.float32] | None]:
+        """As `RowCache.get_many`."""
+        return [self._one(key) for key in keys]
+
+    def _one(self, key: bytes) -> NDArray[np.float32] | None:
         if self._connection is None:
             return None
         try:
@@ -111,23 +191,20 @@ class EmbeddingCache:
             self._give_up(error)
             return None
         # The sum catches what SQLite does not promise to: a damaged byte inside a value.
-        if found is None or _sum(found[0]) != found[1] or len(found[0]) % 4:
-            return None
-        return np.frombuffer(found[0], dtype="<f4").astype(np.float32)
+        return None if found is None else array_of(found[0], found[1])
 
     def put(self, items: Iterable[tuple[bytes, NDArray[np.float32]]]) -> None:
         """Keep arrays, all or none of the call."""
         if self._connection is None:
             return
-        # Little-endian on every machine: a cache may be copied.
-        blobs = [(key, np.ascontiguousarray(x, dtype="<f4").tobytes()) for key, x in items]
+        blobs = [(key, blob_of(x)) for key, x in items]
         if not blobs:
             return
         try:
             with self._connection:
                 self._connection.executemany(
                     "INSERT OR REPLACE INTO rows VALUES (?, ?, ?)",
-                    [(key, value, _sum(value)) for key, value in blobs],
+                    [(key, value, sum_of(value)) for key, value in blobs],
                 )
         except sqlite3.Error as error:
             self._give_up(error)
@@ -144,12 +221,6 @@ class EmbeddingCache:
             f"{self._path}: the embedding cache cannot be used ({error}); going on without it. "
             "Set NEARFAR_CACHE to another folder, or delete the file"
         )
-
-
-def _sum(value: object) -> bytes:
-    return hashlib.blake2b(
-        value if isinstance(value, bytes) else b"", digest_size=8
-    ).digest()  # 64 bits: damage, not attacks
 
 
 @dataclass(frozen=True)

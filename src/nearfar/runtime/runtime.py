@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from nearfar.errors import SettingError
 from nearfar.parts.valid import is_whole, whole
+from nearfar.runtime.urls import place, url_of
 
 if TYPE_CHECKING:
     from nearfar.runtime.executor import Executor
@@ -26,13 +27,13 @@ class Runtime:
 
     Args:
         workers: processes that read and embed clips, 1 to 1024; 1 stays in this process.
-        cache: folder of the embedding cache; None keeps nothing.
+        cache: folder of the embedding cache, or a URL as "s3://bucket/cache"; None keeps nothing.
         progress: called as `progress(what, done, of)`.
         device: of encoders: "auto" (CUDA, then MPS, then CPU), "cpu", "cuda", "cuda:1", "mps".
         batch_size: clips an encoder takes at a time; None leaves it to the device. Rows then agree
             to 1e-6 in fp32; in bf16, and on a GPU, they may differ in bfloat16's own rounding.
-        keep: also keep in the cache folder what encoders are given of each clip, for others behind
-            the same front end: in ten crops 4 MB for 10 s.
+        keep: also keep in this machine's cache folder what encoders are given of each clip, for
+            others behind the same front end: in ten crops 4 MB for 10 s.
         engine: where jobs are done: "local", in processes of this machine; "ray", on the Ray
             cluster that is here, or one started for this; "ray://head:10001", on one elsewhere.
         executor: what does jobs in place of an engine.
@@ -53,7 +54,7 @@ class Runtime:
     def __post_init__(self) -> None:
         check_workers(self.workers)
         if self.cache is not None:  # frozen, so by the back door: a text becomes a Path
-            object.__setattr__(self, "cache", Path(self.cache))
+            object.__setattr__(self, "cache", place(self.cache))
         # Which devices there are, torch knows; it is asked when an encoder needs one.
         if not isinstance(self.device, str):
             raise SettingError(f"device is {self.device!r}; it is auto, cpu, cuda, cuda:1 … or mps")
@@ -63,6 +64,21 @@ class Runtime:
             )
         if self.batch_size is not None:
             whole("batch_size", self.batch_size, 1, what="a number of clips")
+
+    @property
+    def folder(self) -> Path | None:
+        """The cache folder on this machine, for what is too large to be sent: log-mels.
+
+        That of the cache; beside a cache at a URL this user's own; None without any cache.
+
+        >>> Runtime(cache=Path("here")).folder.name, Runtime().folder
+        ('here', None)
+        """
+        if self.cache is None or url_of(self.cache) is None:
+            return self.cache
+        from nearfar.runtime.cache import machine_cache
+
+        return machine_cache()
 
 
 def check_workers(workers: object) -> None:

@@ -14,7 +14,10 @@ from typing import TYPE_CHECKING
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):[/\\]+(.+)", re.DOTALL)
 _ROOTED = {"local"}  # protocols without a host: what follows is a path from the root
 # A Path makes a PosixPath or a WindowsPath of itself; before Python 3.12 only those have heirs.
-_Base = Path if TYPE_CHECKING else type(Path())
+if TYPE_CHECKING:
+    _Base = Path
+else:
+    _Base = type(Path())
 
 
 def url_of(path: str | os.PathLike[str]) -> str | None:

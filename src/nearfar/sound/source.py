@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -99,15 +98,15 @@ def _fetched(path: Path) -> Remote:
 
 
 def _unfetched(path: Path, error: Exception) -> AudioError:
-    return AudioError(f"{path}: cannot be fetched ({reason_of(error)}); see to the connection and to "
-                      "your access to it, or leave it out with --skip-bad")  # fmt: skip
+    return AudioError(f"{path}: cannot be fetched ({reason_of(error)}); see to the connection and "
+                      "to your access to it, or leave it out with --skip-bad")  # fmt: skip
 
 
 def _opener(path: Path, remote: Remote | None = None) -> Callable[[], BinaryIO]:
     """What opens a sound's bytes, wherever they lie."""
     if remote is None and url_of(path) is not None:
         remote = Remote(path, AudioError)
-    return partial(path.open, "rb") if remote is None else remote.open
+    return (lambda: path.open("rb")) if remote is None else remote.open
 
 
 def check_rate(rate: Any, name: str | Path) -> None:

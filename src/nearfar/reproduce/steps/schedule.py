@@ -42,7 +42,7 @@ class Schedule:
         self, study: Request, weights: Weights | None, folder: Folder, runtime: Runtime
     ) -> None:
         self.study, self.folder = study, folder
-        self._cache = runtime.cache or folder.path  # as `run` makes one there
+        self._cache = runtime.folder or folder.path  # as `run` makes one there
         self.steps = study.steps()
         self.records = {s.key: record for s in self.steps if (record := folder.done(s))}
         self.shared = Shared.of(self.steps)

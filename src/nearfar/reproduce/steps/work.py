@@ -90,8 +90,8 @@ class Work:
                 self.runtime.progress("step", n + 1, len(plan.left))
 
     def _tidy(self, left: Sequence[Step], claims: Claims) -> None:
-        if self.runtime.cache is not None:
-            self.schedule.shared.tidy(self.runtime.cache, left, claims)
+        if self.runtime.folder is not None:
+            self.schedule.shared.tidy(self.runtime.folder, left, claims)
 
     def _one(self, step: Step) -> Record:
         folder, given, began = self.schedule.folder, list[str](), time.monotonic()

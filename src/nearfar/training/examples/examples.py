@@ -121,7 +121,7 @@ def examples(
         StorageError: no room for the log-mels.
     """
     of_clip = _checked(clips, frontend, encoder, settings, order)
-    mels = MelStore.open(runtime.cache, store_key(frontend, encoder))
+    mels = MelStore.open(runtime.folder, store_key(frontend, encoder))
     try:
         given, found = clips, prepare(clips, frontend, encoder, runtime, order, mels, skip_bad)
         pairs = [(c, source) for c, source in zip(clips, found, strict=True) if source is not None]
