@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from nearfar.embedder.envelope import ENV as ENV
     from nearfar.embedder.logmel import LogMel as LogMel
     from nearfar.embedder.ltas import LTAS as LTAS
+    from nearfar.embedder.onnx import OnnxEncoder as OnnxEncoder
     from nearfar.embedder.pooling import Bands as Bands
     from nearfar.embedder.pooling import Mean as Mean
     from nearfar.embedder.pooling import Pooled as Pooled

@@ -34,6 +34,7 @@ TYPES = {
     "EAT": "nearfar.embedder.eat",
     "BEATs": "nearfar.embedder.beats",
     "YAMNet": "nearfar.embedder.yamnet",
+    "OnnxEncoder": "nearfar.embedder.onnx",
     "Crops": "nearfar.embedder.crops",
     "FarSubtracted": "nearfar.embedder.behind",
     "Pooled": "nearfar.embedder.pooling",
