@@ -19,6 +19,7 @@ from nearfar.errors import DatasetError, SettingError, StorageError, WeightsErro
 from nearfar.reproduce.bad import heard
 from nearfar.reproduce.data import Data, check_weights, look, sizes_of
 from nearfar.reproduce.entries import FROZEN_S3, TABLES, TableName, encoders, entries_of
+from nearfar.reproduce.steps.jobs import elsewhere, first_of, within
 from nearfar.reproduce.steps.plan import Request, seeds_of
 from nearfar.reproduce.steps.records import Folder
 from nearfar.reproduce.steps.schedule import Schedule
@@ -76,7 +77,8 @@ def reproduce(
         seeds: trainings of each encoder.
         training: settings of all trainings; their seed is each run's own.
         precision: of encoders in the scored systems.
-        runtime: how to compute; without a cache one in the folder is kept until all is done.
+        runtime: how to compute; without a cache one in the folder is kept until all is done. With
+            an engine, or an executor that does jobs to the end, steps are done side by side.
         order: which channel is near.
         resume: go on with a run that is there.
         dry_run: check everything, tell the plan and what it will take, and write nothing.
@@ -92,8 +94,12 @@ def reproduce(
         StorageError: a folder that is something else, in use, or too small a disk.
         NearfarError: a step that failed, with its name and where its log is.
     """
-    runtime, folder = runtime or Runtime(), Folder(out)
+    runtime = runtime or Runtime()
     _refuse_launcher()
+    executor = elsewhere(runtime)
+    if executor is not None:
+        data, out, weights, frozen_weights = _absolute(data, out, weights, frozen_weights)
+    folder = Folder(out)
     folder.check(resume)
     found, training = look(data, order, any_data, skip_bad), training or FineTuning()
     if training.precision == "auto":  # as all else in this run
@@ -102,7 +108,9 @@ def reproduce(
     _check_asked(found, tables, training)
     opened, frozen = _published(weights, frozen_weights, tables, found.official)
     if opened or frozen:
-        _check_device({training.precision, precision}, runtime)
+        device = runtime.device if executor is None else within(runtime, executor).device
+        asked = frozenset({training.precision, precision}), device
+        first_of(executor, check_device, asked, runtime.device)
     found = heard(found, runtime, skip_bad)
     hashes = [encoder.sha256 if encoder else "" for encoder in (opened, frozen)]
     study = Request(tuple(tables), numbers, training, found, hashes[0], precision, hashes[1])
@@ -172,11 +180,16 @@ def _check_asked(data: Data, tables: Sequence[TableName], training: FineTuning) 
         )
 
 
-def _check_device(precisions: set[str], runtime: Runtime) -> None:
-    """Refuse a device or precision that is not here, before anything is read."""
+def check_device(asked: tuple[frozenset[str], str]) -> None:
+    """Refuse precisions or a device that are not where steps will be done, before all else.
+
+    Raises:
+        SettingError: says what to take.
+    """
+    precisions, name = asked
     with needs("eat", "these tables need PyTorch", SettingError):
         from nearfar.embedder.device import check_bf16, choose
-    device = choose(runtime.device)
+    device = choose(name)
     try:
         if "bf16" in precisions:
             check_bf16(device)
@@ -184,6 +197,17 @@ def _check_device(precisions: set[str], runtime: Runtime) -> None:
         raise SettingError(
             f"precision bf16: {device.type} here has no bfloat16 arithmetic; take fp32"
         ) from None
+
+
+def _absolute(
+    data: Path, out: Path, weights: str | None, frozen: str | None
+) -> tuple[Path, Path, str | None, str | None]:
+    """The same places for processes that were started elsewhere; a hub id stays one."""
+    at, other = (
+        str(Path(place).absolute()) if place and Path(place).exists() else place
+        for place in (weights, frozen)
+    )
+    return data.absolute(), out.absolute(), at, other
 
 
 def _refuse_launcher() -> None:

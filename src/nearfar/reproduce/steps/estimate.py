@@ -108,6 +108,7 @@ class Estimate:
     disk: float  # bytes in the run's folder, with room for one checkpoint
     cache: float  # bytes of log-mels in the cache folder
     speed: Speed
+    checkpoint: float = 0.0  # bytes of one and the next, beside each other
 
 
 def measure(device: str, precisions: Iterable[str]) -> Speed:
@@ -127,7 +128,21 @@ def measure(device: str, precisions: Iterable[str]) -> Speed:
             float((a @ a)[0, 0])  # waits for the device
             best = min(best, time.perf_counter() - start)
         found[precision] = 2 * size**3 / best
-    return Speed(torch.cuda.get_device_name(where) if where.type == "cuda" else where.type, found)
+    return Speed(device_name(device), found)
+
+
+def device_name(device: str) -> str:
+    """Of a device, as people and records name it.
+
+    >>> device_name("cpu")
+    'cpu'
+    """
+    import torch
+
+    from nearfar.embedder.device import choose
+
+    where = choose(device)
+    return torch.cuda.get_device_name(where) if where.type == "cuda" else where.type
 
 
 def estimate(
@@ -152,14 +167,15 @@ def estimate(
     # A pass takes weights twice, and a batch that is small beside them.
     passing = 0.0 if shape is None else 2.0 * file_size(shape)
     memory = RESIDENT + (cost.training_memory() if trainings else passing)
-    disk = cache = 0.0
+    disk = cache = checkpoint = 0.0
     if shape is not None and trainings:
         trained = file_size(shape.projected())
         # A checkpoint has weights, both moments and the best so far; the next is written beside it.
-        disk = trained * len(trainings) + 8 * trained
+        checkpoint = 8.0 * trained
+        disk = trained * len(trainings) + checkpoint
         fronts = {step.encoder.frontend for step in trainings if step.encoder is not None}
         cache = len(fronts) * len(data.train) * data.seconds * FRAMES_A_SECOND * MELS * 4
-    return Estimate(seconds, memory, disk, cache, speed)
+    return Estimate(seconds, memory, disk, cache, speed, checkpoint)
 
 
 @dataclass

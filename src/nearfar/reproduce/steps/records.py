@@ -233,7 +233,7 @@ class Folder:
             for path in sorted(files)
         }
         record = Record(
-            step.name, step.key, round(seconds, 3), known, list(warnings), facts, versions, _now()
+            step.name, step.key, round(seconds, 3), known, list(warnings), facts, versions, now()
         )
         write_text(
             self._record(step), json.dumps(vars(record), indent=1, ensure_ascii=False) + "\n"
@@ -245,7 +245,7 @@ class Folder:
     ) -> None:
         """Add a line to the log."""
         about = {} if step is None else {"step": step.name, "key": step.key[:DIGITS]}
-        entry = {"time": _now(), "event": what, **about, **(told or {})}
+        entry = {"time": now(), "event": what, **about, **(told or {})}
         with storage_errors(self.log), self.log.open("a", encoding="utf-8") as file:
             file.write(json.dumps(entry, ensure_ascii=False) + "\n")
 
@@ -281,5 +281,6 @@ def _unreadable(path: Path, error: OSError) -> StorageError:
     return StorageError(f"{path}: cannot be read ({error.strerror}); look at the disk")
 
 
-def _now() -> str:
+def now() -> str:
+    """Local time with its zone, ISO 8601, to the second."""
     return datetime.now().astimezone().isoformat(timespec="seconds")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from nearfar.reproduce.steps.estimate import (
     size,
     span,
 )
+from nearfar.reproduce.steps.jobs import elsewhere, first_of, within
 from nearfar.reproduce.steps.plan import DIGITS, Request, Step
 from nearfar.reproduce.steps.records import Folder, standing
 from nearfar.reproduce.steps.shared import Shared
@@ -47,11 +49,15 @@ class Schedule:
         self.records = {s.key: record for s in self.steps if (record := folder.done(s))}
         self.shared = Shared.of(self.steps)
         self.left = [step for step in self.steps if step.key not in self.records]
-        speed, timed = Speed("cpu", {}), Timed()
+        executor, speed, timed = elsewhere(runtime), Speed("cpu", {}), Timed()
         shape = None if weights is None else weights.architecture
+        self._beside = executor is not None
+        if executor is not None:
+            runtime = within(runtime, executor)
         if weights is not None and self.left:
-            speed = measure(runtime.device, {study.training.precision, study.precision})
-            timed = _timed(self.left, study, weights, speed, runtime.device, folder.path)
+            keys = frozenset(step.key for step in self.left)
+            asked = Asked(study, keys, weights, runtime.device, folder.path)
+            speed, timed = first_of(executor, try_out, asked, runtime.device)
         self.estimate = estimate(
             self.left, study.data, shape, study.training, speed, runtime.workers,
             self.shared.chains, timed,
@@ -72,8 +78,18 @@ class Schedule:
         return (
             f"{len(self.steps)} steps{done}; left: some {span(sum(e.seconds))} on "
             f"{e.speed.device}, memory {size(e.memory)}, disk {size(e.disk)} and in the cache "
-            f"{size(e.cache + self.kept)} (estimates {self._how}){self._without}"
+            f"{size(e.cache + self.kept)} (estimates {self._how}){self._without}{self._more}"
         )
+
+    @property
+    def _more(self) -> str:
+        """What is otherwise where steps are done side by side: how many, only the cluster knows."""
+        if not self._beside:
+            return ""
+        told = "; these are hours of one step after the other, and steps are done side by side"
+        if not self.estimate.checkpoint:
+            return told
+        return f"{told}: each further training at a time takes {size(self.estimate.checkpoint)}"
 
     @property
     def kept(self) -> float:
@@ -112,7 +128,8 @@ class Schedule:
 
     @cached_property
     def _wanted(self) -> float:
-        return self.shared.bytes(self.left, self.study.data)
+        count = self.shared.bytes_at_once if self._beside else self.shared.bytes
+        return count(self.left, self.study.data)
 
     def check_disk(self) -> None:
         """Refuse disks that are too small for what will be written, with a `StorageError`."""
@@ -138,6 +155,29 @@ class Schedule:
                     f"{path}: {size(free)} free, the run needs some {size(count)}; free some "
                     "space or choose another place"
                 )
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is to be tried out where steps will be done.
+
+    >>> Asked(None, frozenset(), None, "cpu", Path("run")).device
+    'cpu'
+    """
+
+    study: Request
+    left: frozenset[str]  # keys of the steps
+    weights: Weights
+    device: str
+    out: Path
+
+
+def try_out(asked: Asked) -> tuple[Speed, Timed]:
+    """How quick products are here, and what can be tried within seconds."""
+    study, device = asked.study, asked.device
+    speed = measure(device, {study.training.precision, study.precision})
+    left = [step for step in study.steps() if step.key in asked.left]
+    return speed, _timed(left, study, asked.weights, speed, device, asked.out)
 
 
 def _timed(

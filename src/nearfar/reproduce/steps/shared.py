@@ -65,6 +65,11 @@ class Shared:
             most = max(most, sum(self._size(self.chains[p], data) for p in alive))
         return most
 
+    def bytes_at_once(self, left: Sequence[Step], data: Data) -> float:
+        """On disk while these steps are done side by side."""
+        wanted = set().union(*map(self.among, left))
+        return sum(self._size(self.chains[p], data) for p in wanted)
+
     def _size(self, chain: Chain, data: Data) -> float:
         samples, embedder = round(data.seconds * SAMPLE_RATE), chain.embedder
         heard = [samples]

@@ -1,41 +1,25 @@
-"""Doing what is left of a schedule, a step at a time, each recorded when it is whole."""
+"""Doing what is left of a schedule, in turn or side by side, each recorded when it is whole."""
 
 from __future__ import annotations
 
-import os
 import platform
-import time
-import traceback
-import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
-from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
-from typing import Any
 
-from nearfar.detector.fitting import fit
-from nearfar.embedder.dif import DIF
-from nearfar.embedder.eat.weights import open_weights
-from nearfar.embedder.record import Training
 from nearfar.embedding.kept import Claims
-from nearfar.errors import NearfarError, NearfarWarning, SettingError, StorageError, WeightsError
-from nearfar.reproduce.bad import with_not_judged
-from nearfar.reproduce.entries import FROZEN, FROZEN_S3
-from nearfar.reproduce.steps import stereo
+from nearfar.errors import NearfarError
 from nearfar.reproduce.steps.estimate import span
+from nearfar.reproduce.steps.jobs import StepJob, do_step, elsewhere, levels, marked, within
+from nearfar.reproduce.steps.maker import Ended, Maker, versions_of
 from nearfar.reproduce.steps.plan import Step
-from nearfar.reproduce.steps.records import WEIGHTS, Record
+from nearfar.reproduce.steps.records import Record
 from nearfar.reproduce.steps.schedule import Schedule
+from nearfar.runtime.executor import Executor, Resources
 from nearfar.runtime.runtime import Runtime
-from nearfar.scores.files import write_scores
-from nearfar.scores.join import ScoreTable
-from nearfar.study.features import choose_features
-from nearfar.system.system import System
-from nearfar.version import __version__
 
 Say = Callable[[str], None]
-Done = tuple[Sequence[Path], Mapping[str, Any]]  # files that were written, facts for tables
+KEPT = "what is done is kept, go on with --resume"
 
 
 @dataclass
@@ -43,6 +27,7 @@ class Work:
     """Does what is left of a schedule.
 
     >>> from types import SimpleNamespace as Outline
+    >>> from nearfar.version import __version__
     >>> plan = Outline(estimate=Outline(speed=Outline(device="cpu")))  # of a schedule
     >>> Work(plan, Runtime(), "", print).versions["nearfar"] == __version__  # goes into records
     True
@@ -55,19 +40,27 @@ class Work:
     frozen: str = ""  # where System 3's is; "" the same
 
     def __post_init__(self) -> None:
-        self.versions = _versions_of(self.schedule.estimate.speed.device)
+        self.versions = versions_of(self.schedule.estimate.speed.device)
 
     def all(self) -> None:
-        """Do every step that is left; the error of one that fails names it and the log."""
-        with Claims() as claims:
-            self._all(claims)
+        """Do every step that is left; the error of one that fails names it and the log.
 
-    def _all(self, claims: Claims) -> None:
+        Side by side the others are done all the same, and the error is that of the first that
+        failed.
+        """
+        plan, executor = self.schedule, elsewhere(self.runtime)
+        told = {"steps": len(plan.steps), "left": len(plan.left), "versions": self.versions}
+        plan.folder.tell("begin", told=told)
+        with Claims() as claims:
+            self._tidy(plan.left, claims)  # a killed run may have left some
+            if executor is None:
+                self._in_turn(claims)
+            else:
+                self._side_by_side(executor, claims)
+
+    def _in_turn(self, claims: Claims) -> None:
         plan, folder = self.schedule, self.schedule.folder
-        folder.tell("begin", told={"steps": len(plan.steps), "left": len(plan.left),
-                                   "versions": self.versions})  # fmt: skip
         spent = measured = expected = 0.0  # seconds: of steps done, as estimated, of all before
-        self._tidy(plan.left, claims)  # a killed run may have left some
         for n, step in enumerate(plan.left):
             seconds = plan.estimate.seconds[n]
             # What was measured so far corrects the estimate of the rest.
@@ -94,122 +87,62 @@ class Work:
             self.schedule.shared.tidy(self.runtime.folder, left, claims)
 
     def _one(self, step: Step) -> Record:
-        folder, given, began = self.schedule.folder, list[str](), time.monotonic()
-        try:
-            folder.clear(step)
-            folder.tell("start", step)
-            with _warnings(given):
-                files, facts = self._done(step)
-            seconds = time.monotonic() - began
-            record = folder.write(step, seconds, files, given, facts, self.versions)
-        except Exception as error:
-            self._failed(step, error, given)
-            raise
-        folder.tell("done", step, {"seconds": record.seconds, "warnings": given})
-        return record
+        return self._record(self._maker(step, self.runtime).ended(step, self.schedule.folder.tell))
 
-    def _done(self, step: Step) -> Done:
-        if step.kind == "train":
-            return self._train(step)
-        if step.kind == "score":
-            return self._score(step)
-        data = self.schedule.study.data
-        return [], stereo.measure(data.train, self.runtime, data.order).to_data()
-
-    def _train(self, step: Step) -> Done:
-        from nearfar.training.run import finetune  # needs PyTorch
-
-        if step.encoder is None:
-            raise SettingError(f"step {step.name!r} trains nothing")
-        data, out = self.schedule.study.data, self.schedule.folder.weights(step)
-        self._check_published()
-        try:
-            if out.exists():
-                open_weights(out)
-        except WeightsError:  # no longer whole: finetune would refuse to replace it
-            out.unlink()
-        system = step.encoder.system(self.weights)
-        finetune(
-            system, data.train, step.settings, self.runtime, out=out, resume=True, order=data.order
-        )
-        if (training := Training.of(open_weights(out))) is None:
-            raise WeightsError(f"{out}: no record of its training; delete it")
-        told = {"classes": len(training.classes), "threads": training.provenance["threads"]}
-        return [out], {**training.provenance["best"], **told}
-
-    def _score(self, step: Step) -> Done:
-        folder, data = self.schedule.folder, self.schedule.study.data
-        places = [str(folder.weights(need)) for need in step.needs]
-        trained = [self._checked(need) for need in step.needs]
-        if step.entry is not None and step.entry.encoder in (FROZEN, FROZEN_S3):
-            self._check_published(of_s3=step.entry.encoder == FROZEN_S3)
-        system = step.system(self.weights, places, self.frozen)
-        facts: dict[str, Any] = {WEIGHTS: trained}
-        if step.entry is not None and step.entry.selects and isinstance(system, System):
-            names = choose_features(data.train, self.runtime, order=data.order).names
-            system = replace(system, embedder=DIF(names))
-            facts["features"] = list(names)
+    def _maker(self, step: Step, runtime: Runtime) -> Maker:
         plan = self.schedule
         # Encoders behind one front end are given the same log-mels: the first one keeps them.
-        runtime = replace(self.runtime, keep=plan.keeps and bool(plan.shared.among(step)))
-        detector = fit(system, data.train, runtime, order=data.order)
-        scores = ScoreTable.from_verdicts(detector.score(data.judged, runtime))
-        files = write_scores(folder.scores(step), with_not_judged(scores, tuple(data.not_judged)))
-        return files, facts
+        runtime = replace(runtime, keep=bool(plan.shared.among(step)) and plan.keeps)
+        return Maker(
+            plan.study, plan.folder, runtime, self.weights, self.frozen, versions=self.versions
+        )
 
-    def _check_published(self, of_s3: bool = False) -> None:
-        """The published encoder, or System 3's own, is still the one that all keys are of."""
-        study, other = self.schedule.study, of_s3 and self.frozen
-        place, known = (self.frozen, study.frozen) if other else (self.weights, study.weights)
-        if open_weights(place).sha256 != known:
-            raise WeightsError(
-                f"{place}: changed since the run began; put the file back, or begin anew"
-            )
-
-    def _checked(self, step: Step) -> str:
-        """sha256 of a training's weights, which are those that its record names."""
-        place = self.schedule.folder.weights(step)
-        found = open_weights(place).sha256
-        if found != self.schedule.folder.trained(step):
-            raise StorageError(
-                f"{place}: changed since it was trained; delete it, and --resume trains it again"
-            )
-        return found
-
-    def _failed(self, step: Step, error: Exception, given: Sequence[str]) -> None:
-        """Log it whole; to the user it is one line with the step's name."""
-        folder = self.schedule.folder
-        what = " ".join(str(error).split()) or type(error).__name__
-        with suppress(NearfarError):
-            told = {"error": what, "warnings": given, "traceback": traceback.format_exc()}
-            folder.tell("failed", step, told)
-        for warning in given:
+    def _record(self, ended: Ended) -> Record:
+        """Of a step that ended well; the error of one that did not is raised."""
+        if ended.record is not None:
+            return ended.record
+        for warning in ended.warnings:
             self.say(f"warning: {warning}")
-        kind: type[NearfarError] = type(error) if isinstance(error, NearfarError) else NearfarError
-        name = "" if isinstance(error, NearfarError) else f"{type(error).__name__}: "
-        raise kind(
-            f"{step.name} failed: {name}{what} (log: {folder.log}); what is done is kept, mend it "
-            "and go on with --resume"
-        ) from error
+        raise ended.error or NearfarError("a step ended with neither record nor error")
 
+    def _side_by_side(self, executor: Executor, claims: Claims) -> None:
+        plan, failed = self.schedule, dict[str, Ended]()
+        with marked(plan.folder.path) as mark:
+            for level in levels(plan.left):
+                ready = [s for s in level if all(need.key in plan.records for need in s.needs)]
+                for step, ended in self._results(executor, ready, mark):
+                    self._take(step, ended, failed)
+                self._tidy([s for s in plan.left if s.key not in plan.records], claims)
+        for step in plan.left:
+            if step.key in failed:
+                self._record(failed[step.key])
 
-@contextmanager
-def _warnings(given: list[str]) -> Iterator[None]:
-    """Put the warnings of a step into a list, each once, however it ends."""
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", NearfarWarning)
-        try:
-            yield
-        finally:
-            given += dict.fromkeys(" ".join(str(w.message).split()) for w in caught)
+    def _results(
+        self, executor: Executor, steps: Sequence[Step], mark: str
+    ) -> Iterator[tuple[Step, Ended]]:
+        """Each step and how it ended, as soon as all before it have."""
+        inside, home = within(self.runtime, executor), platform.node()
+        jobs = (StepJob(self._maker(step, inside), step.key, mark, home) for step in steps)
+        needed = Resources(encoder=True, device=self.runtime.device)
+        # Closed here: an error's traceback would keep it, and what it does, for longer.
+        with closing(executor.run(do_step, jobs, needed)) as results:
+            try:
+                yield from zip(steps, results, strict=True)
+            except NearfarError as error:  # of who does the jobs; a step's own comes as a value
+                raise type(error)(f"{error}; {KEPT}") from error
 
-
-def _versions_of(device: str) -> dict[str, str]:
-    """What computes, for the record."""
-    found = {"nearfar": __version__, "python": platform.python_version()}
-    for name in ("numpy", "scipy", "torch"):
-        with suppress(PackageNotFoundError):
-            found[name] = version(name)
-    cores = os.cpu_count() or 1
-    found["machine"] = f"{platform.system()} {platform.machine()}, {cores} cores, {device}"
-    return found
+    def _take(self, step: Step, ended: Ended, failed: dict[str, Ended]) -> None:
+        """Note how a step ended, in the log too: lines of many hosts would be torn there."""
+        plan = self.schedule
+        for what, told in ended.log:
+            plan.folder.tell(what, step, told)
+        if ended.record is None:
+            failed[step.key] = ended
+            self.say(f"{step.name} failed; the others go on")
+            return
+        plan.records[step.key] = ended.record
+        place = f"[{len(plan.records)}/{len(plan.steps)}]"
+        self.say(f"{place} {step.name}; took {span(ended.record.seconds)}")
+        if self.runtime.progress is not None:
+            done = sum(one.key in plan.records for one in plan.left)
+            self.runtime.progress("step", done, len(plan.left))
