@@ -1,5 +1,6 @@
 """A study to ask about: stub data, the request for its steps, its refusals, its tables' cells."""
 
+import pickle
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +11,7 @@ from nearfar.errors import DatasetError
 from nearfar.reproduce.data import Data
 from nearfar.reproduce.entries import TABLES
 from nearfar.reproduce.steps.plan import Request, seeds_of
+from nearfar.runtime.executor import Executor
 from nearfar.scores.truth import Truth
 from nearfar.training.settings import FineTuning
 
@@ -42,3 +44,19 @@ def cells(table):
     assert all(re.fullmatch(r"-+:?", c) for c in rule)
     assert {len(row) for row in rows} == {len(head)} == {len(table.columns)}
     return head, body
+
+
+class Backwards(Executor):
+    """Does the last job first, as if in processes of their own: all is pickled on its way."""
+
+    whole = True
+
+    def __init__(self):
+        self.runs = []  # how many jobs each had
+
+    def run(self, task, jobs, resources=None, codec=None):
+        assert resources.encoder
+        some = [pickle.loads(pickle.dumps(job)) for job in jobs]
+        results = [pickle.dumps(task(job)) for job in reversed(some)]
+        self.runs.append(len(some))
+        yield from map(pickle.loads, reversed(results))

@@ -1,47 +1,24 @@
-"""A step is done with the weights that its key says, or not at all."""
+"""What is left is done once, in turn or side by side; what fails is named."""
 
-import shutil
+import json
 from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 
-import nearfar as nf
 from conftest import TINY
+from nearfar.embedder.eat.weights import open_weights
 from nearfar.embedding.kept import Claims, folder_of
-from nearfar.errors import StorageError
-from nearfar.reproduce.steps.estimate import span
-from nearfar.reproduce.steps.records import Folder, Record
+from nearfar.errors import NearfarError, SettingError
+from nearfar.reproduce.steps import schedule as of_schedule
+from nearfar.reproduce.steps.estimate import Speed, Timed, span
+from nearfar.reproduce.steps.maker import Maker
+from nearfar.reproduce.steps.records import WEIGHTS, Folder, Record
+from nearfar.reproduce.steps.schedule import Schedule
 from nearfar.reproduce.steps.shared import Shared
 from nearfar.reproduce.steps.work import Work
 from nearfar.runtime.runtime import Runtime
-from nearfar.scores.files import read_scores
-from nearfar.study.features import choose_features
-from reproduced import stub, study
-
-
-def test_weights_that_changed_in_place_are_not_scored(tmp_path):
-    folder = Folder(tmp_path / "run")
-    folder.begin(resume=False)
-    (step, *_) = (s for s in study().steps() if s.kind == "train")
-    path = folder.weights(step)
-    shutil.copyfile(TINY / "model.safetensors", path)
-    shutil.copyfile(TINY / "config.json", path.parent / "config.json")
-    folder.write(step, 1.0, [path], (), {}, {})
-
-    class Held:  # a schedule, as far as it is asked
-        pass
-
-    work = Work.__new__(Work)
-    work.schedule = Held()
-    work.schedule.folder = folder
-    assert work._checked(step) == folder.trained(step)
-    content = bytearray(path.read_bytes())
-    content[-1] ^= 1
-    path.write_bytes(content)
-    with pytest.raises(StorageError, match="changed since it was trained"):
-        work._checked(step)
-
+from reproduced import Backwards, study
 
 ESTIMATED = 100.0  # s, each step of a plan below
 
@@ -119,25 +96,101 @@ def test_a_run_that_ends_leaves_the_log_mels_of_one_at_work(tmp_path, monkeypatc
     assert not list(folder.parent.iterdir())
 
 
-@pytest.mark.filterwarnings("ignore::nearfar.NearfarWarning")
-def test_features_chosen_on_the_data_are_those_of_the_command(dcase, tmp_path):
-    """And the scores are System 4's with them."""
-    train, test = (nf.Clips.open(dcase, split=split) for split in ("train", "test"))
-    (step,) = (s for s in study(["readings"]).steps() if s.entry.selects)
-    folder = Folder(tmp_path / "run")
+# ---- side by side ----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def begun(tmp_path, monkeypatch):
+    """Table 3 for two seeds, and what does its steps: next to nothing, and in `failing` nothing."""
+    asked, folder, done, failing = study(("3",)), Folder(tmp_path / "run"), [], set()
     folder.begin(resume=False)
-    data = stub(train=train, test=test)
-    told = SimpleNamespace(data=data)
-    plan = SimpleNamespace(folder=folder, study=told, estimate=None, keeps=False)
-    work = Work.__new__(Work)
-    work.schedule, work.runtime = plan, Runtime(cache=tmp_path / "cache")
-    work.weights = work.frozen = ""
-    _, facts = work._score(step)
-    names = choose_features(dcase, work.runtime).names
-    assert facts["features"] == list(names)
-    system = replace(nf.s4(), embedder=nf.DIF(names))
-    verdicts = nf.fit(system, train).score(test)
-    wanted = {(v.clip.machine, v.clip.key): v.score for v in verdicts}
-    rows = read_scores(folder.scores(step)).rows
-    found = {(row.machine, row.file): row.score for row in rows}
-    assert found == pytest.approx(wanted, rel=1e-9)
+
+    def made(maker, step):
+        if step.name in failing:
+            raise SettingError(f"no luck with {step.name}")
+        done.append(step.name)
+        trained = [maker.folder.trained(need) for need in step.needs]
+        assert None not in trained
+        if step.kind == "score":
+            return [], {WEIGHTS: trained}
+        path = maker.folder.weights(step)
+        path.write_bytes(step.name.encode())
+        return [path], {}
+
+    monkeypatch.setattr(Maker, "made", made)
+    monkeypatch.setattr(of_schedule, "measure", lambda *what: Speed("cpu", {"fp32": 1e12}))
+    monkeypatch.setattr(of_schedule, "_timed", lambda *what: Timed())
+    weights = open_weights(TINY)
+
+    def schedule():
+        return Schedule(asked, weights, folder, Runtime(executor=Backwards()))
+
+    def go(plan, executor=None):
+        said, executor = [], executor or Backwards()
+        runtime = Runtime(cache=tmp_path / "cache", executor=executor)
+        try:
+            Work(plan, runtime, "", said.append).all()
+        finally:
+            go.runs = executor.runs
+        return said
+
+    return SimpleNamespace(schedule=schedule, go=go, done=done, failing=failing, folder=folder)
+
+
+def test_trainings_are_one_level_and_what_is_scored_with_them_the_next(begun):
+    plan = begun.schedule()
+    said = begun.go(plan)
+    first = [step for step in plan.steps if not step.needs]
+    then = [step for step in plan.steps if step.needs]
+    assert {step.kind for step in first} == {"train", "score"}
+    assert begun.go.runs == [len(first), len(then)]
+    assert begun.done == [s.name for s in (*first[::-1], *then[::-1])]
+    # Told in the order of the plan, however they were done.
+    places = [f"[{n}/{len(plan.steps)}] {s.name}; took " for n, s in enumerate([*first, *then], 1)]
+    assert [line.startswith(place) for line, place in zip(said, places, strict=True)]
+    log = [json.loads(line) for line in begun.folder.log.read_text().splitlines()]
+    told = [(e["event"], e["step"]) for e in log if "step" in e]
+    assert told == [(what, s.name) for s in (*first, *then) for what in ("start", "done")]
+    assert not begun.schedule().left
+    assert not list(begun.folder.path.glob(".shared-*"))
+
+
+def test_the_first_that_failed_is_named_and_the_others_are_done(begun):
+    begun.failing |= {"train near, seed 1", "train mask, seed 0"}
+    plan = begun.schedule()
+    with pytest.raises(SettingError, match=r"^train near, seed 1 failed: no luck .* resume=True$"):
+        begun.go(plan)
+    lost = [s.name for s in plan.steps if any(need.name in begun.failing for need in s.needs)]
+    assert lost == ["score near, seed 1", "score s1, seed 0"]
+    assert sorted(begun.done) == sorted(
+        step.name for step in plan.steps if step.name not in begun.failing | {*lost}
+    )
+    left = [*begun.failing, *lost]
+    begun.failing.clear()
+    begun.done.clear()
+    begun.go(begun.schedule())
+    assert sorted(begun.done) == sorted(left)
+
+
+def test_a_worker_that_is_lost_for_good_ends_the_run_with_a_way_on(begun):
+    class Lost(Backwards):
+        def run(self, task, jobs, resources=None, codec=None):
+            results = super().run(task, jobs, resources)
+            yield next(results)
+            raise NearfarError("a worker was lost")
+
+    with pytest.raises(
+        NearfarError, match=r"a worker was lost; what is done is kept.* resume=True"
+    ):
+        begun.go(begun.schedule(), Lost())
+    before = list(begun.done)
+    begun.go(begun.schedule())  # whose records were not handed over are there all the same
+    assert len({*begun.done}) == len(begun.done)
+    assert {*before} < {*begun.done}
+
+
+def test_hours_are_said_to_be_of_one_step_after_the_other(begun):
+    plan = begun.schedule()
+    assert "one step after the other" in plan.told
+    plan.estimate = replace(plan.estimate, checkpoint=9.7e9)
+    assert plan.told.endswith("each further training at a time takes 9.7 GB")
