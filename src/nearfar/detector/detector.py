@@ -46,6 +46,7 @@ from nearfar.text import counted, named
 from nearfar.version import __version__
 
 if TYPE_CHECKING:
+    from nearfar.detector.edge.exported import Exported
     from nearfar.detector.explanation.explanation import Explanation
     from nearfar.detector.explanation.recordings import Normal
     from nearfar.sound.look import Look
@@ -67,6 +68,7 @@ class Detector:
             without normal clips, is held against all, as every clip is without this.
         data_license: of the recordings it was fitted on, as somebody says it.
         lessons: what it has learnt and forgotten since its fit, and when.
+        exported: of which detector it was made for a small computer; None if it was not.
 
     One is made by `fit` or `load`; by hand, of a bank of three rows:
 
@@ -93,6 +95,7 @@ class Detector:
     threshold_by_domain: bool = False  # nor is this the system's
     data_license: str = ""  # of the recordings, for the model card; "" is not stated
     lessons: tuple[Lesson, ...] = ()
+    exported: Exported | None = None
 
     def __repr__(self) -> str:
         names = ", ".join(self.machines[:6]) + ", …" * (len(self.machines) > 6)
@@ -450,7 +453,7 @@ class Detector:
         known = self.origins or origins(self.system)  # a detector made by hand has none
         content = Content(
             self.system, self.sections, self.order, self.false_alarm_rate, known,
-            self.threshold_by_domain, self.data_license, self.lessons,
+            self.threshold_by_domain, self.data_license, self.lessons, self.exported,
         )  # fmt: skip
         return write(
             Path(folder), content, thresholds, with_weights=weights == "copy", previous=previous,
@@ -574,5 +577,5 @@ def load(
     content = read(Path(folder), types, places, late=late)
     return Detector(
         content.system, content.sections, content.order, content.false_alarm_rate, content.origins,
-        content.threshold_by_domain, content.data_license, content.lessons,
+        content.threshold_by_domain, content.data_license, content.lessons, content.exported,
     )  # fmt: skip

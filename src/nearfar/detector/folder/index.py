@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from nearfar.detector.edge.exported import KEY as EXPORTED
+from nearfar.detector.edge.exported import Exported, exported_in
 from nearfar.detector.folder.banks import bank_of, owner, read_section, section_data
 from nearfar.detector.folder.disk import BANK, LOG, alone, check_folder, write_folder
 from nearfar.detector.folder.formats import FORMAT, format_of, license_in
@@ -66,6 +68,7 @@ class Content:
     threshold_by_domain: bool = False
     data_license: str = ""  # of the recordings, as somebody said; "" is not stated
     lessons: tuple[Lesson, ...] = ()  # what was learnt and forgotten since the fit
+    exported: Exported | None = None  # of which detector, if it is one for a small computer
 
 
 @dataclass(frozen=True)
@@ -154,6 +157,15 @@ def kept_as(folder: Path) -> Path | None:
     except FormatError:
         return None
     return previous_of(folder) if has_whole_banks(folder) else None
+
+
+def seal(folder: Path) -> str:
+    """The hash that a detector's index ends with, which changes with anything it says.
+
+    Raises:
+        FormatError: a damaged index, or one of a newer nearfar.
+    """
+    return str(_read_index(folder / INDEX)["sha256"])
 
 
 def heading(folder: Path) -> Heading:
@@ -246,6 +258,7 @@ def _text(content: Content, entries: Sequence[Mapping[str, Any]], system: Any) -
         # Only then: any other is written as before, for whoever reads it.
         **({"threshold_by_domain": True} if content.threshold_by_domain else {}),
         **({"data_license": content.data_license} if content.data_license else {}),
+        **({EXPORTED: content.exported.as_dict()} if content.exported else {}),
         "provenance": {  # for people; nothing reads it
             "nearfar": __version__,
             "numpy": np.__version__,
@@ -311,7 +324,7 @@ def _content(
         rate = check_rate(data["false_alarm_rate"])
         return Content(
             system, sections, _order(data), rate, known, _by_domain(data), license_in(data),
-            lessons_in(folder, data),
+            lessons_in(folder, data), exported_in(data),
         )  # fmt: skip
 
 
