@@ -38,8 +38,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "metrics": {"clips", "scores"},
     "system": {"embedder", "embedding", "frontend", "scoring"},
     "detector": {
-        "clips", "embedder", "embedding", "frontend", "health", "scores", "scoring", "sound",
-        "system",
+        "clips", "embedder", "embedding", "frontend", "health", "metrics", "scores", "scoring",
+        "sound", "system",
     },
     "training": {"clips", "embedder", "embedding", "frontend", "sound", "system"},
     "testing": {"embedder", "frontend", "scoring", "sound", "system"},

@@ -1,0 +1,326 @@
+"""Does an exported detector say what the detector says? Both judge the same sounds.
+
+In fp32 every verdict must be equal and every score agree to `RELATIVE`: that is rounding. In int8
+the encoder itself is another, a little, so verdicts and Ω are held to bounds instead.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nearfar.clips.clip import Clip
+from nearfar.detector.detector import Detector, load
+from nearfar.detector.edge.exported import Exported, Proof
+from nearfar.detector.edge.probes import Probe
+from nearfar.detector.folder.index import seal
+from nearfar.errors import DatasetError, FormatError, SettingError
+from nearfar.metrics.official import evaluate
+from nearfar.runtime.runtime import Runtime
+from nearfar.scores.verdict import Scores, Verdict
+from nearfar.scoring.calibrate import Percentile
+from nearfar.sound.look import look
+from nearfar.text import counted, number
+
+RELATIVE = 1e-4  # of a score in fp32: 1,000 times its last digit, a tenth of what a plot shows
+# Of int8: one verdict of fifty may turn, near the threshold, where a clip is doubtful anyway; and
+# Ω may move by half of what a bootstrap of 200 clips calls chance.
+SHARE_EQUAL = 0.98
+OMEGA_APART = 0.01
+WORST = 3  # clips that a failure names
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One sound, as the two detectors judge it.
+
+    >>> from dataclasses import replace
+    >>> said = Verdict(Clip(Path("a.wav")), 1.0, 1.0, threshold=0.9, nearest="b.wav")
+    >>> Pair(said, replace(said, score=1.00001), unit=0.5).difference < RELATIVE
+    True
+    """
+
+    before: Verdict  # the detector's
+    after: Verdict  # the exported one's
+    unit: float  # a usual score of the section: what is smaller is held against this one
+    step: float = 0.0  # of scores that go in steps: two on either side of one are as good as equal
+
+    @property
+    def equal(self) -> bool:
+        """Is the decision the same?"""
+        return self.before.anomalous == self.after.anomalous
+
+    @property
+    def difference(self) -> float:
+        """Relative, of the scores; infinite where one is no number."""
+        said, says = self.before.score, self.after.score
+        apart = abs(said - says)
+        if not math.isfinite(apart):
+            return math.inf
+        of = max(abs(said), abs(says), self.unit)
+        return 0.0 if apart <= self.step else apart / of if of else math.inf
+
+    @property
+    def told(self) -> str:
+        """A line for people."""
+        turned = "" if self.equal else f", threshold {number(self.before.threshold, 4)}"
+        scores = f"{number(self.before.score, 6)} and {number(self.after.score, 6)}"
+        return f"{self.before.clip.name}: {scores}{turned}"
+
+    def as_dict(self) -> dict[str, Any]:
+        """For programs."""
+        return {
+            "machine": self.before.clip.machine,
+            "section": self.before.clip.section,
+            "clip": self.before.clip.name,
+            "before": _finite(self.before.score),
+            "after": _finite(self.after.score),
+            "threshold": self.before.threshold,
+            "equal": self.equal,
+            "difference": _finite(self.difference),
+        }
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What two detectors say of the same sounds, and whether that is near enough.
+
+    Args:
+        exported: how the second one was made.
+        pairs: a sound each.
+        sounds: "given", "normals" or "made".
+        omega: Ω of both, where labels of both kinds are there.
+
+    >>> made = Exported("9f86", "fp32", None, "1.0", "2026-11-30T12:00:00+00:00")
+    >>> from dataclasses import replace
+    >>> said = Verdict(Clip(Path("a.wav")), 0.9, 1.0, threshold=0.8, nearest="b.wav")
+    >>> Comparison(made, (Pair(said, replace(said, score=0.7), unit=1.0),), "given").faults[0]
+    'verdicts: 0 of 1 equal, need all; a.wav: 0.900000 and 0.700000, threshold 0.8000'
+    """
+
+    exported: Exported
+    pairs: tuple[Pair, ...]
+    sounds: str
+    omega: tuple[float, float] | None = None
+
+    @property
+    def passed(self) -> bool:
+        """Is it near enough?"""
+        return not self.faults
+
+    @property
+    def proof(self) -> Proof:
+        """For the index."""
+        return Proof(self.sounds, len(self.pairs), self._equal, self.largest, self.omega)
+
+    @cached_property
+    def largest(self) -> float:
+        """The largest relative difference of two scores."""
+        return max((pair.difference for pair in self.pairs), default=0.0)
+
+    @property
+    def _equal(self) -> int:
+        return sum(pair.equal for pair in self.pairs)
+
+    @cached_property
+    def faults(self) -> tuple[str, ...]:
+        """What is not near enough, a line for each kind, with the worst clips; () if all is."""
+        kinds = self._int8() if self.exported.precision == "int8" else self._fp32()
+        return tuple(line for line in kinds if line)
+
+    @property
+    def bounds(self) -> str:
+        """What was asked for, for people."""
+        if self.exported.precision == "int8":
+            return f"at least {SHARE_EQUAL:.0%} of verdicts equal, Ω within {OMEGA_APART}"
+        return f"all verdicts equal, scores within {RELATIVE:g} of each other"
+
+    @property
+    def told(self) -> str:
+        """What was found, for people."""
+        omega = "" if self.omega is None else ", Ω {:.4f} and {:.4f}".format(*self.omega)
+        return (
+            f"{self._equal} of {counted(len(self.pairs), 'verdict')} equal, scores apart by "
+            f"{self.largest:.2g} at most{omega}"
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        """For programs."""
+        return {
+            "precision": self.exported.precision,
+            "opset": self.exported.opset,
+            "passed": self.passed,
+            "sounds": self.sounds,
+            "clips": len(self.pairs),
+            "equal": self._equal,
+            "difference": _finite(self.largest),
+            "omega": None if self.omega is None else list(self.omega),
+            "bounds": {
+                "difference": RELATIVE if self.exported.precision == "fp32" else None,
+                "share_equal": 1.0 if self.exported.precision == "fp32" else SHARE_EQUAL,
+                "omega": None if self.exported.precision == "fp32" else OMEGA_APART,
+            },
+            "faults": list(self.faults),
+            "rows": [pair.as_dict() for pair in self.pairs],
+        }
+
+    def _fp32(self) -> tuple[str, ...]:
+        return self._turned(1.0, "all"), self._apart()
+
+    def _int8(self) -> tuple[str, ...]:
+        return self._turned(SHARE_EQUAL, f"{SHARE_EQUAL:.0%}"), self._other_omega()
+
+    def _turned(self, share: float, need: str) -> str:
+        if self._equal >= share * len(self.pairs):
+            return ""
+        worst = self._named([pair for pair in self.pairs if not pair.equal])
+        total = len(self.pairs)
+        return f"verdicts: {self._equal} of {total} equal, need {need}; {worst}"
+
+    def _apart(self) -> str:
+        far = [pair for pair in self.pairs if pair.difference > RELATIVE]
+        if not far:
+            return ""
+        of = len(self.pairs)
+        return (
+            f"scores: {len(far)} of {of} more than {RELATIVE:g} apart, the farthest "
+            f"{self.largest:.2g}; {self._named(far)}"
+        )
+
+    def _other_omega(self) -> str:
+        if self.omega is None or abs(self.omega[0] - self.omega[1]) <= OMEGA_APART:
+            return ""
+        before, after = self.omega
+        return f"Ω: {before:.4f} and {after:.4f}, need it within {OMEGA_APART}"
+
+    def _named(self, pairs: Sequence[Pair]) -> str:
+        """The worst of them, by name."""
+        worst = sorted(pairs, key=lambda pair: -pair.difference)
+        more = f"; and {len(worst) - WORST} more" if len(worst) > WORST else ""
+        return "; ".join(pair.told for pair in worst[:WORST]) + more
+
+
+def verify(
+    folder: str | os.PathLike[str],
+    against: str | os.PathLike[str],
+    clips: Sequence[Clip],
+    runtime: Runtime | None = None,
+    *,
+    types: Sequence[type] = (),
+    weights: Sequence[str] = (),
+    machine: str | None = None,
+    section: str | None = None,
+) -> Comparison:
+    """Let an exported detector and the one that it was made of judge the same clips.
+
+    Args:
+        folder: of the exported one.
+        against: of the other.
+        clips: new recordings; best some that are normal and some that are not, with labels.
+        runtime: how to compute.
+        types: classes of parts that are not ours.
+        weights: where the encoders of `against` lie, if not where they were.
+        machine, section: as in `Detector.score`.
+
+    Raises:
+        FormatError: a folder that was not exported, or not from `against` as it is now.
+        DatasetError: no clips.
+        What `load` and `score` raise.
+    """
+    edge, full = Path(folder), Path(against)
+    if edge.resolve() == full.resolve():
+        raise SettingError(f"{edge}: is the detector itself; name the exported one first")
+    after = load(edge, types)
+    made = after.exported
+    if made is None:
+        raise FormatError(f"{edge}: was not exported; nearfar export {full} -o FOLDER makes one")
+    if made.source != seal(full):
+        raise FormatError(
+            f"{edge}: was exported from another detector than {full}, or from what that was before "
+            "it learnt or was changed; export it again"
+        )
+    before = load(full, types, weights)
+    if not len(clips):
+        raise DatasetError(f"no clips to verify {edge} with; give some recordings")
+    told: Any = {"machine": machine, "section": section}
+    scores = [each.score(clips, runtime, **told) for each in (before, after)]
+    return compared(before, after, *scores)
+
+
+def compared(before: Detector, after: Detector, said: Scores, says: Scores) -> Comparison:
+    """What two detectors said of the same clips.
+
+    Raises:
+        FormatError: the second was not exported.
+    """
+    return Comparison(_made(after), _pairs(before, said, says), "given", _omegas(said, says))
+
+
+def probed(
+    before: Detector, after: Detector, probes: Sequence[Probe], sounds: str,
+    runtime: Runtime | None = None,
+) -> Comparison:  # fmt: skip
+    """What two detectors say of sounds in memory."""
+    said, says = (
+        Scores(each.judge_audio(p.clip, p.audio, look(p.audio), runtime) for p in probes)
+        for each in (before, after)
+    )
+    return Comparison(_made(after), _pairs(before, said, says), sounds)
+
+
+def _made(after: Detector) -> Exported:
+    if after.exported is None:
+        raise FormatError(f"{after!r} was not exported")
+    return after.exported
+
+
+def _pairs(before: Detector, said: Scores, says: Scores) -> tuple[Pair, ...]:
+    keys = dict.fromkeys((v.clip.machine, v.clip.section) for v in said)
+    scales = {key: (_unit(before, key), _step(before, key)) for key in keys}
+    return tuple(
+        Pair(one, two, *scales[one.clip.machine, one.clip.section])
+        for one, two in zip(said, says, strict=True)
+    )
+
+
+def _unit(detector: Detector, key: tuple[str, str]) -> float:
+    """A usual score of normal clips: their median, or how far half of them are spread.
+
+    Scores may lie around 0, or be 0 to a bank that has the very clip: a share of that is nothing.
+    """
+    low, middle, high = np.percentile(detector.self_scores(*key), [25, 50, 75])
+    return float(max(abs(middle), high - low))
+
+
+def _step(detector: Detector, key: tuple[str, str]) -> float:
+    """The largest step that calibrated scores go in, with room for rounding; 0 where none does."""
+    section, system = detector.sections[key], detector.system
+    steps = [
+        weight / len(section.yardstick(recipe, member))
+        for weight, recipe, member in zip(
+            system.weights, system.members, section.members, strict=True
+        )
+        if isinstance(recipe.calibration, Percentile)
+    ]
+    return 1.001 * sum(steps)
+
+
+def _omegas(said: Scores, says: Scores) -> tuple[float, float] | None:
+    """Ω of both; None where a figure of it is undefined for want of labels."""
+    if not {"normal", "anomaly"} <= {v.clip.label for v in said}:
+        return None
+    try:
+        return evaluate(said, draws=0).score, evaluate(says, draws=0).score
+    except DatasetError:  # no clip of some domain, or some without a label
+        return None
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
