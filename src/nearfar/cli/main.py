@@ -23,6 +23,7 @@ from nearfar.cli.check import check
 from nearfar.cli.compare import compare
 from nearfar.cli.doctor import doctor
 from nearfar.cli.download import download
+from nearfar.cli.edge import export, verify
 from nearfar.cli.embed import embed
 from nearfar.cli.explain import explain
 from nearfar.cli.export_data import export_data
@@ -58,11 +59,12 @@ from nearfar.text import alike, one_line
 COMMANDS = (  # in the order of the help: what most people need first
     check, fit, score, explain, timeline, report, threshold, learn, watch, serve, history, alarms,
     evaluate, compare, submit, systems, features, finetune, embed, ablate, reproduce, download,
-    export_data, simulate, inspect, mask, doctor, cache, completion,
+    export, verify, export_data, simulate, inspect, mask, doctor, cache, completion,
 )  # fmt: skip
 ENDINGS = {  # those that end in more ways than others
     check: exit_codes("something is wrong: a clip stands out, a name, a count"),
     submit: exit_codes("the package has something wrong (with --check)"),
+    verify: exit_codes("the two detectors do not agree"),
     doctor: exit_codes("something that is installed is broken"),
     score: exit_codes(
         "an anomaly was found (with --fail-on-anomaly)",

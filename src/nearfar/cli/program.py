@@ -48,7 +48,7 @@ def exit_codes(one: str = "", three: str = "", *, endless: bool = False) -> str:
 
 EXIT_CODES = exit_codes(  # of all commands together; a command's own help has its own
     "an anomaly was found (score --fail-on-anomaly), an alarm stands (timeline --fail-on-alarm), "
-    "a clip stands out (check), or weights differ (weights check)",
+    "a clip stands out (check), weights differ (weights check), or verdicts do (verify)",
     "some clips were not judged (--fail-on-anomaly, --fail-on-alarm)",
 )
 ANYWHERE = (  # may stand behind the command too: that is where one thinks of them

@@ -89,7 +89,7 @@ class Pair:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class Verification:
     """What two detectors say of the same sounds, and whether that is near enough.
 
     Args:
@@ -101,7 +101,7 @@ class Comparison:
     >>> made = Exported("9f86", "fp32", None, "1.0", "2026-11-30T12:00:00+00:00")
     >>> from dataclasses import replace
     >>> said = Verdict(Clip(Path("a.wav")), 0.9, 1.0, threshold=0.8, nearest="b.wav")
-    >>> Comparison(made, (Pair(said, replace(said, score=0.7), unit=1.0),), "given").faults[0]
+    >>> Verification(made, (Pair(said, replace(said, score=0.7), unit=1.0),), "given").faults[0]
     'verdicts: 0 of 1 equal, need all; a.wav: 0.900000 and 0.700000, threshold 0.8000'
     """
 
@@ -217,7 +217,7 @@ def verify(
     weights: Sequence[str] = (),
     machine: str | None = None,
     section: str | None = None,
-) -> Comparison:
+) -> Verification:
     """Let an exported detector and the one that it was made of judge the same clips.
 
     Args:
@@ -254,25 +254,25 @@ def verify(
     return compared(before, after, *scores)
 
 
-def compared(before: Detector, after: Detector, said: Scores, says: Scores) -> Comparison:
+def compared(before: Detector, after: Detector, said: Scores, says: Scores) -> Verification:
     """What two detectors said of the same clips.
 
     Raises:
         FormatError: the second was not exported.
     """
-    return Comparison(_made(after), _pairs(before, said, says), "given", _omegas(said, says))
+    return Verification(_made(after), _pairs(before, said, says), "given", _omegas(said, says))
 
 
 def probed(
     before: Detector, after: Detector, probes: Sequence[Probe], sounds: str,
     runtime: Runtime | None = None,
-) -> Comparison:  # fmt: skip
+) -> Verification:  # fmt: skip
     """What two detectors say of sounds in memory."""
     said, says = (
         Scores(each.judge_audio(p.clip, p.audio, look(p.audio), runtime) for p in probes)
         for each in (before, after)
     )
-    return Comparison(_made(after), _pairs(before, said, says), sounds)
+    return Verification(_made(after), _pairs(before, said, says), sounds)
 
 
 def _made(after: Detector) -> Exported:

@@ -94,6 +94,18 @@ def check_fitted(folder: Path, sections: Mapping[tuple[str, str], Section], repl
     _refuse_loss(folder, there, new, replace, "of what could be used this fit would make it one of")
 
 
+def check_exchange(
+    folder: Path, sections: Mapping[tuple[str, str], Section], replace: bool
+) -> None:
+    """The same for a detector that is only written elsewhere, as an export is.
+
+    Raises:
+        StorageError: as of `check_loss`.
+    """
+    new = {key: len(sections[key].clips) for key in sections}
+    _refuse_loss(folder, _heading(folder), new, replace, "this would make it one of")
+
+
 def _heading(folder: Path) -> Heading | None:
     try:
         return heading(folder)
