@@ -173,8 +173,6 @@ def kept_at(cache: str | None, no_cache: bool) -> Path | None:
         return None
     if cache is None:
         return default_cache()
-    if not cache.strip():
-        raise SettingError("--cache '': names no place; need a folder, or a URL")
     check_cache(place(cache))
     return place(cache)
 

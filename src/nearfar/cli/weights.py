@@ -119,38 +119,26 @@ def cache(
     """Show where embeddings are kept, how many and how large; with --clear, empty the cache."""
     from nearfar.runtime.arrays import clear_stores, stored_bytes
     from nearfar.runtime.cache import cache_size, clear_cache, default_cache, machine_cache
+    from nearfar.runtime.remote_cache import clear_remote, remote_size
     from nearfar.runtime.urls import url_of
 
     folder = default_cache()
-    if url := url_of(folder):
-        _cache_at(url, clear)
-        folder = machine_cache()  # where log-mels are, and what was kept before
+    url = url_of(folder)
+    mels = folder if url is None else machine_cache()  # which are never sent
     if clear:  # both kinds: who frees a disk does not want to know what is in it
-        freed = clear_cache(folder) + clear_stores(folder)
+        freed = clear_cache(folder) if url is None else clear_remote(url)
+        freed += clear_stores(mels)
         typer.echo(f"{folder}: {_readable(freed)} freed" if freed else f"{folder}: was empty")
         return
-    size = cache_size(folder)
+    size = cache_size(folder) if url is None else remote_size(url)
     if size.entries is None:  # SQLite cannot read it; commands go on without it, and warn
         typer.echo(f"{folder}: damaged, {_readable(size.bytes)}; nearfar cache --clear deletes it")
     elif not size.entries:
         typer.echo(f"{folder}: empty" + (f", {_readable(size.bytes)}" if size.bytes else ""))
     else:
         typer.echo(f"{folder}: {size.entries} embeddings, {_readable(size.bytes)}")
-    if mels := stored_bytes(folder):
-        typer.echo(f"{folder}: log-mels for training and scoring, {_readable(mels)}")
-
-
-def _cache_at(url: str, clear: bool) -> None:
-    """What `cache` says of one at a URL."""
-    from nearfar.runtime.remote_cache import clear_remote, remote_size
-
-    if clear:
-        freed = clear_remote(url)
-        typer.echo(f"{url}: {_readable(freed)} freed" if freed else f"{url}: was empty")
-        return
-    size = remote_size(url)
-    told = f"{size.entries} embeddings, {_readable(size.bytes)}" if size.entries else "empty"
-    typer.echo(f"{url}: {told}")
+    if stored := stored_bytes(mels):
+        typer.echo(f"{mels}: log-mels for training and scoring, {_readable(stored)}")
 
 
 def _readable(count: float) -> str:

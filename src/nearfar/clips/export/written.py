@@ -12,6 +12,8 @@ import numpy as np
 
 from nearfar.clips.clip import Clip
 from nearfar.errors import AudioError, NearfarWarning
+from nearfar.runtime.remote import Remote
+from nearfar.runtime.urls import url_of
 from nearfar.sound import audio
 
 
@@ -80,6 +82,9 @@ def put(clip: Clip, to: Path, order: audio.ChannelOrder, *, link: bool, rewritte
     if rewritten:
         to.write_bytes(_lossless(clip, order))
         return
+    if url_of(clip.path) is not None:
+        to.write_bytes(fetched(clip.path))
+        return
     if link:
         try:
             os.link(clip.path.resolve(), to)
@@ -87,6 +92,18 @@ def put(clip: Clip, to: Path, order: audio.ChannelOrder, *, link: bool, rewritte
         except OSError:  # another disk, or one without links
             pass
     shutil.copyfile(clip.path, to)
+
+
+def fetched(path: Path) -> bytes:
+    """The bytes of a file at a URL.
+
+    Raises:
+        AudioError: they are not to be had.
+    """
+    try:
+        return Remote(path, AudioError).fetch()
+    except OSError as error:
+        raise AudioError(f"{path}: cannot be fetched ({error})") from None
 
 
 def _lossless(clip: Clip, order: audio.ChannelOrder) -> bytes:
