@@ -40,7 +40,9 @@ def tokens(graph: Graph, shape: BeatsArchitecture, tensors: Tensors, layer: int 
     offsets = _offsets(graph, shape, tensors, columns, x)
     for i in range(shape.depth if layer is None else layer):
         graph.within = f"block{i}_"
-        x = _layer(graph, shape, lambda name, i=i: tensors(f"encoder.layers.{i}.{name}"), x, offsets)
+        x = _layer(
+            graph, shape, lambda name, i=i: tensors(f"encoder.layers.{i}.{name}"), x, offsets
+        )
     graph.within = ""
     return x
 

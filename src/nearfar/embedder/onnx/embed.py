@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -85,14 +86,15 @@ class OnnxEncoder:
         """What was exported, and how: without the place where the file lies."""
         facts = self.opened().facts
         # The source's own word for its precision is not what runs here.
-        was = str(facts["source"]["identity"]).replace(", precision=fp32", "")
+        was = re.sub(r", precision=\w+", "", str(facts["source"]["identity"]))
         return f"kind={facts['kind']}, {was}, precision={facts['precision']}"
 
     @property
     def alike(self) -> tuple[str, ...]:
         """The fingerprint of the encoder it was made of, where rows differ by rounding alone."""
         facts = self.opened().facts
-        return (str(facts["source"]["fingerprint"]),) if facts["precision"] == "fp32" else ()
+        exact = facts["precision"] == facts["source"].get("precision") == "fp32"
+        return (str(facts["source"]["fingerprint"]),) if exact else ()
 
     @property
     def preparation(self) -> str:
@@ -148,15 +150,15 @@ class OnnxEncoder:
 
     def encode(self, mels: Sequence[Float32], runtime: Runtime) -> Float32:
         """(frames, 128) each → (batch, dim); a clip at a time, whatever is beside it."""
-        rows = [row for (row,) in self._run(mels, "row", runtime)]
+        rows = self._run(mels, "row", runtime)
         return np.stack(rows) if rows else np.empty((0, self.dim), np.float32)
 
     def grids(self, mels: Sequence[Float32], runtime: Runtime) -> list[Float32]:
         """(frames, 128) each → (columns, 8, dim) each, bands from low to high."""
-        return [grid.reshape(-1, self.grid_bands, grid.shape[-1])
-                for (grid,) in self._run(mels, "grid", runtime)]  # fmt: skip
+        found = self._run(mels, "grid", runtime)
+        return [grid.reshape(-1, self.grid_bands, grid.shape[-1]) for grid in found]
 
-    def _run(self, mels: Sequence[Float32], output: str, runtime: Runtime) -> list[list[Float32]]:
+    def _run(self, mels: Sequence[Float32], output: str, runtime: Runtime) -> list[Float32]:
         self.check(runtime)
         from nearfar.embedder.onnx.sessions import session
 
@@ -171,7 +173,7 @@ class OnnxEncoder:
                     f"{self.weights}: gives NaN or infinite numbers, so the weights it was made of "
                     f"are damaged; {AGAIN}, of others"
                 )
-            found.append([numbers])
+            found.append(numbers)
         return found
 
     def _check_length(self, frames: int) -> None:

@@ -29,7 +29,6 @@ from nearfar.version import __version__
 PRECISIONS = ("fp32", "int8")
 LONGEST = 60.0  # s, where nobody says: of more, attention's scores alone are gigabytes
 _GRAPHS = {"eat": "eatgraph", "beats": "beatsgraph"}
-_TABLE_SECONDS = 0.16  # a column's
 
 
 def encoders_in(embedder: Any) -> list[Backbone]:
@@ -67,11 +66,8 @@ def as_onnx(
     """
     if not encoders_in(embedder):
         return embedder
-    if not isinstance(embedder, Backbone):  # what is around it stays, however deep it lies
-        # Prepared by the whole: an encoder in crops is quantised for crops.
-        inner = _exported(embedder, folder, precision, normals, longest)
-        return _with_inner(embedder, inner)
-    return _exported(embedder, folder, precision, normals, longest)
+    # What is around it stays, however deep it lies.
+    return _with_inner(embedder, _exported(embedder, folder, precision, normals, longest))
 
 
 def export(
@@ -129,6 +125,7 @@ def _exported(
 ) -> OnnxEncoder:
     (encoder,) = encoders_in(embedder)
     mels: list[Float32] = []
+    # Prepared by the whole: an encoder in crops is quantised for crops.
     if precision == "int8" and is_two_step(embedder):
         mels = [mel for audio in normals for mel in _leaves(embedder.prepare(audio))]
     return export(encoder, folder, precision=precision, normals=mels, longest=longest)
@@ -153,6 +150,8 @@ def _leaves(prepared: Any) -> Iterator[Float32]:
 def _check(
     encoder: Backbone, precision: str, normals: Sequence[Float32], longest: float | None
 ) -> None:
+    if not isinstance(encoder, Backbone):
+        raise SettingError(f"{encoder!r} is no encoder that is exported; give an EAT or a BEATs")
     if precision not in PRECISIONS:
         raise SettingError(f"precision is {precision!r}; it is 'fp32' or 'int8'")
     if precision == "int8" and not len(normals):
@@ -162,8 +161,6 @@ def _check(
         )
     if longest is not None and not is_number(longest, 0.2, 122.8):
         raise SettingError(f"longest is {longest!r}; it is a number of seconds from 0.2 to 122.8")
-    if getattr(type(encoder), "__name__", "") == "" or not isinstance(encoder, Backbone):
-        raise SettingError(f"{encoder!r} is no encoder that is exported; give an EAT or a BEATs")
 
 
 def _columns(encoder: Backbone, weights: Weights[Any], longest: float | None) -> int:
@@ -195,6 +192,8 @@ def _numbers(weights: Weights[Any]) -> Callable[[str], NDArray[np.float32]]:
 def _model(encoder: Backbone, weights: Weights[Any], columns: int) -> Any:
     """The graph of an encoder, with the pooling that its settings ask for."""
     shape, kind = weights.architecture, weights.architecture.kind
+    if kind not in _GRAPHS:
+        raise SettingError(f"{shape.name} is no encoder that is exported; give an EAT or a BEATs")
     if encoder.layer is not None and encoder.layer > shape.depth:
         name = type(encoder).__name__
         raise SettingError(f"{name}.layer is {encoder.layer}; {shape.name} has {shape.depth}")

@@ -5,6 +5,7 @@ This file imports onnxruntime; import it inside functions only.
 
 from __future__ import annotations
 
+import os
 from threading import RLock
 from typing import Any
 
@@ -49,6 +50,7 @@ def made_of(data: bytes, name: str) -> Any:
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4  # what goes wrong is raised, and said in one line
     options.use_deterministic_compute = True
+    options.intra_op_num_threads = threads()
     try:
         # Of bytes, never of a path: they are those whose hash was compared.
         return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
@@ -57,3 +59,12 @@ def made_of(data: bytes, name: str) -> Any:
             f"{name}: onnxruntime {onnxruntime.__version__} cannot run it "
             f"({first_line(error)[:160]}); install a newer onnxruntime, or export it again"
         ) from None
+
+
+def threads() -> int:
+    """Of a session: as many as the environment allows PyTorch and OpenMP; 0 is one a core.
+
+    Rows have the same bits with any number.
+    """
+    said = os.environ.get("OMP_NUM_THREADS", "")
+    return int(said) if said.isdecimal() else 0
