@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from nearfar.embedder.beats.architecture import GATES, TABLE, TAPS_G, TAPS_V, BeatsArchitecture
 from nearfar.embedder.beats.model import EPS, buckets
-from nearfar.embedder.onnx.graph import Graph, Tensors
+from nearfar.embedder.onnx.graph import Graph, Tensors, within
 
 ROWS = 8
 
@@ -40,9 +40,7 @@ def tokens(graph: Graph, shape: BeatsArchitecture, tensors: Tensors, layer: int 
     offsets = _offsets(graph, shape, tensors, columns, x)
     for i in range(shape.depth if layer is None else layer):
         graph.within = f"block{i}_"
-        x = _layer(
-            graph, shape, lambda name, i=i: tensors(f"encoder.layers.{i}.{name}"), x, offsets
-        )
+        x = _layer(graph, shape, within(tensors, f"encoder.layers.{i}."), x, offsets)
     graph.within = ""
     return x
 
@@ -64,7 +62,7 @@ def _convolved(graph: Graph, shape: BeatsArchitecture, tensors: Tensors, x: str)
         "Conv", turned, graph.constant(weight), graph.constant(tensors("encoder.pos_conv.0.bias")),
         group=shape.groups, kernel_shape=[shape.taps], pads=[half, half - 1 + shape.taps % 2],
     )  # fmt: skip
-    return graph.op("Transpose", graph.op("Squeeze", graph.gelu(y), graph.whole(0)), perm=[1, 0])  # type: ignore[no-any-return]
+    return graph.op("Transpose", graph.op("Squeeze", graph.gelu(y), graph.whole(0)), perm=[1, 0])
 
 
 def _offsets(graph: Graph, shape: BeatsArchitecture, tensors: Tensors, columns: int, x: str) -> str:
@@ -78,7 +76,7 @@ def _offsets(graph: Graph, shape: BeatsArchitecture, tensors: Tensors, columns: 
     keys = graph.op("Unsqueeze", place, graph.whole(0))
     queries = graph.op("Unsqueeze", place, graph.whole(1))
     offset = graph.op("Add", graph.op("Sub", keys, queries), graph.whole(most - 1))
-    return graph.op("Gather", graph.constant(values), offset, axis=1)  # type: ignore[no-any-return]
+    return graph.op("Gather", graph.constant(values), offset, axis=1)
 
 
 def _layer(graph: Graph, shape: BeatsArchitecture, tensors: Tensors, x: str, offsets: str) -> str:
@@ -116,7 +114,7 @@ def _gate(graph: Graph, tensors: Tensors, q: str) -> str:
     # Two sums of four outputs each, as one product with the sums of their weights.
     pair = weight.reshape(2, GATES // 2, -1).sum(1), bias.reshape(2, GATES // 2).sum(1)
     both = graph.op("Sigmoid", graph.linear(q, *pair))  # (heads, tokens, 2)
-    a, b = graph.op("Split", both, outputs=2, axis=2)
+    a, b = graph.split(both, 2, axis=2)
     own: NDArray[np.float32] = tensors("self_attn.grep_a")[0]  # (heads, 1, 1)
     inner = graph.op("Sub", graph.op("Mul", b, graph.constant(own)), graph.number(1))
-    return graph.op("Add", graph.op("Mul", a, inner), graph.number(2))  # type: ignore[no-any-return]
+    return graph.op("Add", graph.op("Mul", a, inner), graph.number(2))

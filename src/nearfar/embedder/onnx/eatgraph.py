@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nearfar.embedder.eat.architecture import POSITIONS, PROJECTION, ROWS, Architecture, positions
-from nearfar.embedder.onnx.graph import Graph, Tensors
+from nearfar.embedder.onnx.graph import Graph, Tensors, within
 from nearfar.errors import SettingError
 
 NEAR = 1e-2  # how far a stored table may be from the formula, as where torch runs
@@ -41,7 +41,7 @@ def tokens(graph: Graph, shape: Architecture, tensors: Tensors, layer: int | Non
     x = graph.norm(graph.op("Concat", cls, x, axis=0), tensors, "pre_norm", shape.norm_eps)
     for i in range(shape.depth if layer is None else layer):
         graph.within = f"block{i}_"
-        x = _block(graph, shape, lambda name, i=i: tensors(f"blocks.{i}.{name}"), x)
+        x = _block(graph, shape, within(tensors, f"blocks.{i}."), x)
     graph.within = ""
     return x
 
@@ -49,7 +49,7 @@ def tokens(graph: Graph, shape: Architecture, tensors: Tensors, layer: int | Non
 def row(graph: Graph, pooling: str, x: str) -> str:
     """All tokens → one row, by the pooling of that name."""
     if pooling == "cls":
-        return graph.op("Squeeze", graph.first(x, graph.whole(1)), graph.whole(0))  # type: ignore[no-any-return]
+        return graph.op("Squeeze", graph.first(x, graph.whole(1)), graph.whole(0))
     return graph.mean(x if pooling == "mean_all" else graph.beyond(x, 1))
 
 
@@ -69,7 +69,7 @@ def _attention(graph: Graph, shape: Architecture, tensors: Tensors, x: str) -> s
     weight[: shape.dim] *= scale
     bias[: shape.dim] *= scale
     qkv = graph.linear(x, weight, bias)
-    q, k, v = graph.op("Split", qkv, outputs=3, axis=1)
+    q, k, v = graph.split(qkv, 3, axis=1)
     q = graph.split_heads(q, shape.heads, (1, 0, 2))
     k = graph.split_heads(k, shape.heads, (1, 2, 0))  # transposed
     v = graph.split_heads(v, shape.heads, (1, 0, 2))

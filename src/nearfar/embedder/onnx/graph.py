@@ -39,12 +39,18 @@ class Graph:
         self.constants: list[onnx.TensorProto] = []
         self.within = ""  # begins the names of what is added
 
-    def op(self, kind: str, *inputs: str, outputs: int = 0, **settings: Any) -> Any:
-        """Add an operator: the name of what it gives, or as many names as `outputs` asks for."""
+    def op(self, kind: str, *inputs: str, **settings: Any) -> str:
+        """Add an operator: the name of what it gives."""
         name = f"{self.within}{kind.lower()}_{len(self.nodes) + len(self.constants)}"
-        names = [f"{name}_{i}" for i in range(outputs)] if outputs else [name]
-        self.nodes.append(helper.make_node(kind, list(inputs), names, name, **settings))
-        return names if outputs else name
+        self.nodes.append(helper.make_node(kind, list(inputs), [name], name, **settings))
+        return name
+
+    def split(self, x: str, parts: int, axis: int) -> list[str]:
+        """Equal parts along an axis."""
+        name = f"{self.within}split_{len(self.nodes) + len(self.constants)}"
+        names = [f"{name}_{i}" for i in range(parts)]
+        self.nodes.append(helper.make_node("Split", [x], names, name, axis=axis))
+        return names
 
     def constant(self, array: NDArray[Any]) -> str:
         """Add numbers."""
@@ -63,52 +69,52 @@ class Graph:
 
     def linear(self, x: str, weight: NDArray[np.float32], bias: NDArray[np.float32] | None) -> str:
         """(…, in) → (…, out), of a weight (out, in)."""
-        y: str = self.op("MatMul", x, self.constant(weight.T))
-        return y if bias is None else self.op("Add", y, self.constant(bias))  # type: ignore[no-any-return]
+        y = self.op("MatMul", x, self.constant(weight.T))
+        return y if bias is None else self.op("Add", y, self.constant(bias))
 
     def norm(self, x: str, tensors: Tensors, name: str, eps: float) -> str:
         """LayerNorm over the last axis."""
         scale, shift = (self.constant(tensors(f"{name}.{part}")) for part in ("weight", "bias"))
-        return self.op("LayerNormalization", x, scale, shift, axis=-1, epsilon=eps)  # type: ignore[no-any-return]
+        return self.op("LayerNormalization", x, scale, shift, axis=-1, epsilon=eps)
 
     def gelu(self, x: str) -> str:
         """The exact one, x · ½ (1 + erf(x / √2))."""
         erf = self.op("Erf", self.op("Div", x, self.number(math.sqrt(2))))
         wide = self.op("Mul", x, self.op("Add", erf, self.number(1)))
-        return self.op("Mul", wide, self.number(0.5))  # type: ignore[no-any-return]
+        return self.op("Mul", wide, self.number(0.5))
 
     def split_heads(self, x: str, heads: int, order: Sequence[int]) -> str:
         """(tokens, dim) → (tokens, heads, head dim), its axes in another order."""
         apart = self.op("Reshape", x, self.whole(0, heads, -1))
-        return self.op("Transpose", apart, perm=list(order))  # type: ignore[no-any-return]
+        return self.op("Transpose", apart, perm=list(order))
 
     def mixed(self, scores: str, v: str, width: int) -> str:
         """Values (heads, tokens, head dim) weighted by scores → (tokens, dim)."""
         mixed = self.op("MatMul", self.op("Softmax", scores, axis=-1), v)
-        return self.op(  # type: ignore[no-any-return]
+        return self.op(
             "Reshape", self.op("Transpose", mixed, perm=[1, 0, 2]), self.whole(-1, width)
         )
 
     def first(self, x: str, count: str, axis: int = 0) -> str:
         """The first so many along an axis."""
-        return self.op("Slice", x, self.whole(0), count, self.whole(axis))  # type: ignore[no-any-return]
+        return self.op("Slice", x, self.whole(0), count, self.whole(axis))
 
     def beyond(self, x: str, start: int) -> str:
         """All rows but the first ones."""
         if not start:
             return x
         last = np.iinfo(np.int64).max
-        return self.op("Slice", x, self.whole(start), self.whole(last), self.whole(0))  # type: ignore[no-any-return]
+        return self.op("Slice", x, self.whole(start), self.whole(last), self.whole(0))
 
     def mean(self, x: str) -> str:
         """(tokens, dim) → (dim,)."""
-        return self.op("ReduceMean", x, axes=[0], keepdims=0)  # type: ignore[no-any-return]
+        return self.op("ReduceMean", x, axes=[0], keepdims=0)
 
     def patches(self, columns: str) -> str:
         """(columns, 16 frames, 128 mels) → (columns · 8, 256): a row for each patch."""
         cut = self.op("Reshape", columns, self.whole(0, 16, 8, 16))
         turned = self.op("Transpose", cut, perm=[0, 2, 1, 3])
-        return self.op("Reshape", turned, self.whole(-1, 256))  # type: ignore[no-any-return]
+        return self.op("Reshape", turned, self.whole(-1, 256))
 
     def head(self, x: str, tensors: Tensors) -> str:
         """The embedding that nearfar trained: (tokens, dim) → (out,), of length 1."""
@@ -125,10 +131,10 @@ class Graph:
         y = self.linear(y, tensors("projection.out.weight"), tensors("projection.out.bias"))
         length = self.op("ReduceL2", y, axes=[1], keepdims=1)
         unit = self.op("Div", y, self.op("Max", length, self.number(LENGTH_FLOOR)))
-        return self.op("Squeeze", unit, self.whole(0))  # type: ignore[no-any-return]
+        return self.op("Squeeze", unit, self.whole(0))
 
     def _weighted(self, weights: str, x: str) -> str:
-        return self.op("ReduceSum", self.op("Mul", weights, x), self.whole(0), keepdims=1)  # type: ignore[no-any-return]
+        return self.op("ReduceSum", self.op("Mul", weights, x), self.whole(0), keepdims=1)
 
     def model(self, row: str, grid: str, dim: int, grid_dim: int) -> onnx.ModelProto:
         """The whole, with its two outputs: checked.
@@ -156,6 +162,11 @@ class Graph:
         model = helper.make_model(graph, opset_imports=opset, ir_version=IR)
         model.producer_name, model.producer_version = "nearfar", __version__
         return model
+
+
+def within(tensors: Tensors, prefix: str) -> Tensors:
+    """The tensors whose names begin with a prefix, by the rest of their names."""
+    return lambda name: tensors(prefix + name)
 
 
 def _normed(tensors: Tensors) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

@@ -18,6 +18,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from nearfar.embedder.encoders import RECORD
 from nearfar.embedder.tensorfile import unreadable
 from nearfar.errors import WeightsError
@@ -101,7 +103,7 @@ def read_whole(file: ModelFile) -> bytes:
         data = file.path.read_bytes()
     except OSError as error:
         raise unreadable(file.path, error) from None
-    if _looked_at(file.path, data).sha256 != file.sha256:
+    if _looked_at(file.path, memoryview(data)).sha256 != file.sha256:
         raise WeightsError(f"{file.path}: was written anew meanwhile; start again")
     return data
 
@@ -120,12 +122,12 @@ def signed(model: bytes, facts: Mapping[str, Any], record: str | None) -> bytes:
 
 
 def fields(data: memoryview) -> Iterator[Field]:
-    """The fields of a message, one after another.
+    r"""The fields of a message, one after another.
 
     Raises:
         ValueError: the bytes are none.
 
-    >>> [(n, value, bytes(data)) for n, value, data in fields(memoryview(b"\\x08\\x07\\x12\\x01a"))]
+    >>> [(n, value, bytes(data)) for n, value, data in fields(memoryview(b"\x08\x07\x12\x01a"))]
     [(1, 7, b''), (2, 0, b'a')]
     """
     at, nothing = 0, memoryview(b"")
@@ -150,15 +152,19 @@ def fields(data: memoryview) -> Iterator[Field]:
 @lru_cache(maxsize=32)  # asked for each batch of clips: a file is read once for each stamp
 def _opened(path: Path, _stamp: tuple[int, ...]) -> ModelFile:
     try:
-        return _looked_at(path, path.read_bytes())
+        # Mapped, not read: to be looked at, a file needs no memory of its size.
+        mapped: Any = np.memmap(path, np.uint8, "r")
+    except ValueError:
+        raise WeightsError(f"{path}: is empty; copy it again, or {AGAIN}") from None
     except OSError as error:
         raise unreadable(path, error) from None
+    return _looked_at(path, memoryview(mapped))
 
 
-def _looked_at(path: Path, data: bytes) -> ModelFile:
+def _looked_at(path: Path, data: memoryview) -> ModelFile:
     try:
         ir, opset, metadata, end = _top(data)
-        outside = _has_outside(memoryview(data), "model")
+        outside = _has_outside(data, "model")
     except (ValueError, RecursionError):
         raise WeightsError(
             f"{path}: is damaged, or no ONNX model; copy it again, or {AGAIN}"
@@ -169,7 +175,7 @@ def _looked_at(path: Path, data: bytes) -> ModelFile:
             f"give the {MODEL} of an export"
         )
     stated = metadata[DIGEST]
-    if hashlib.sha256(memoryview(data)[:end]).hexdigest() != stated:
+    if hashlib.sha256(data[:end]).hexdigest() != stated:
         raise WeightsError(
             f"{path}: a byte of it changed since it was exported; copy it again, or {AGAIN}"
         )
@@ -205,12 +211,11 @@ def _facts(path: Path, text: str) -> dict[str, Any]:
     return dict(facts)
 
 
-def _top(data: bytes) -> tuple[int, int, dict[str, str], int]:
+def _top(data: memoryview) -> tuple[int, int, dict[str, str], int]:
     """IR version, opset of the standard operators, metadata, and where the last entry begins."""
-    ir, opset, metadata, end, at = 0, 0, {}, 0, 0
-    view = memoryview(data)
-    graphs = 0
-    for number, value, inside in fields(view):
+    ir, opset, graphs, at = 0, 0, 0, 0
+    metadata: dict[str, str] = {}
+    for number, value, inside in fields(data):
         if number == 1:
             ir = value
         elif number == 7:
@@ -225,8 +230,7 @@ def _top(data: bytes) -> tuple[int, int, dict[str, str], int]:
     if not graphs:
         raise ValueError("no graph")
     # The hash is the last: an entry behind it would be no part of what it says.
-    end = len(data) - at if DIGEST in metadata else 0
-    return ir, opset, metadata, end
+    return ir, opset, metadata, len(data) - at
 
 
 def _opset(data: memoryview) -> tuple[str, int]:
