@@ -36,6 +36,7 @@ SECTIONS = (
     "check",
     "fbank",
     "eat",
+    "onnx",
     "beats",
     "yamnet",
     "watch",
