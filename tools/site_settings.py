@@ -28,7 +28,18 @@ GROUPS: dict[str, tuple[tuple[str, ...], str]] = {
         "--set frontend.floor=0.1",
     ),
     "Embedders": (
-        ("DIF", "ENV", "LTAS", "Concatenated", "LogMel", "EAT", "BEATs", "YAMNet", "Crops"),
+        (
+            "DIF",
+            "ENV",
+            "LTAS",
+            "Concatenated",
+            "LogMel",
+            "EAT",
+            "BEATs",
+            "YAMNet",
+            "Crops",
+            "OnnxEncoder",
+        ),
         "--set embedder.n_mels=64",
     ),
     "Grids and pooling": (
@@ -95,6 +106,7 @@ def _made(name: str) -> Any:
         "EAT": nf.EAT("weights"),
         "BEATs": nf.BEATs("weights"),
         "YAMNet": nf.YAMNet("weights"),
+        "OnnxEncoder": nf.OnnxEncoder("weights"),
         "Crops": nf.Crops(nf.LogMel()),
         "Pooled": nf.Pooled(nf.EAT("weights")),
         "FarSubtracted": nf.FarSubtracted(nf.LogMel()),
