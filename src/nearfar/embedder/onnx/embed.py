@@ -39,7 +39,8 @@ class OnnxEncoder:
     Raises:
         SettingError: no path.
 
-    The file is looked at, and onnxruntime is loaded, when they are needed first.
+    The file is looked at, and onnxruntime is loaded, when they are needed first. It runs on the
+    processor, whatever the runtime's device, and gives the same bits with any number of threads.
 
     >>> OnnxEncoder("a folder")
     OnnxEncoder(weights='a folder')

@@ -93,7 +93,7 @@ def export(
         StorageError: the folder cannot be written.
     """
     _check(encoder, precision, normals, longest)
-    with needs("export", "to export an encoder, onnx and onnxscript are needed", WeightsError):
+    with needs("export", "to export an encoder, onnx is needed", WeightsError):
         import onnx
     with needs("edge", "an export is tried out, which needs onnxruntime", WeightsError):
         from nearfar.embedder.onnx.sessions import made_of

@@ -51,6 +51,10 @@ def made_of(data: bytes, name: str) -> Any:
     options.log_severity_level = 4  # what goes wrong is raised, and said in one line
     options.use_deterministic_compute = True
     options.intra_op_num_threads = threads()
+    # Clips differ in length: memory that is kept for the next one grows with each longest, and
+    # threads that wait for it by spinning take the processor from whoever else works here.
+    options.enable_cpu_mem_arena = options.enable_mem_pattern = False
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
         # Of bytes, never of a path: they are those whose hash was compared.
         return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
