@@ -36,7 +36,7 @@ SECTIONS = (
     "check",
     "fbank",
     "eat",
-    "onnx",
+    "exported",
     "beats",
     "yamnet",
     "watch",

@@ -1,5 +1,6 @@
 """Exports: whole or not at all, and what cannot be exported is one line."""
 
+import shutil
 import sys
 
 import numpy as np
@@ -15,6 +16,7 @@ import nearfar as nf
 from beats_folders import folder as beats
 from conftest import TINY, refused
 from eat_folders import tiny_in
+from nearfar.embedder.beats.architecture import TABLE
 from nearfar.embedder.onnx import exporting
 from nearfar.embedder.onnx.exporting import as_onnx, encoders_in, export
 from nearfar.errors import SettingError, StorageError, WeightsError
@@ -94,6 +96,16 @@ def test_positions_that_cannot_be_continued_are_said(tmp_path):
     assert "cannot be continued" in said
     made = export(encoder, tmp_path / "out", longest=0.3)
     assert np.allclose(made.encode([mel(32)], CPU), encoder.encode([mel(32)], CPU), atol=1e-5)
+
+
+def test_tables_that_differ_are_no_beats(tmp_path):
+    shutil.copytree(beats(), tmp_path / "own")
+    file = tmp_path / "own" / "model.safetensors"
+    tensors = load_file(file)
+    name = next(n for n in tensors if n.endswith(TABLE) and ".1." in n)
+    tensors[name] += 1
+    save_file(tensors, file)
+    assert "one table for all" in said_of(nf.BEATs(str(tmp_path / "own")), tmp_path, WeightsError)
 
 
 def test_how_long_a_clip_may_be(tmp_path):

@@ -6,11 +6,13 @@ This file imports onnx and torch; import it inside functions only.
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from nearfar.embedder.beats import model
 from nearfar.embedder.beats.architecture import GATES, TABLE, TAPS_G, TAPS_V, BeatsArchitecture
 from nearfar.embedder.beats.model import EPS, buckets
 from nearfar.embedder.onnx.graph import Graph, Tensors, within
@@ -48,6 +50,16 @@ def tokens(graph: Graph, shape: BeatsArchitecture, tensors: Tensors, layer: int 
 def row(graph: Graph, pooling: str, x: str) -> str:
     """All tokens → one row; "mean" is the only pooling."""
     return graph.mean(x)
+
+
+def refuse_tables(path: Path, shape: BeatsArchitecture, tensors: Tensors) -> None:
+    """Relative positions are one table for all layers, as `nearfar.embedder.beats.model` has it.
+
+    Raises:
+        WeightsError: two tables differ.
+    """
+    names = [f"encoder.layers.{i}.{TABLE}" for i in range(shape.depth)]
+    model.refuse_tables(path, {name: torch.tensor(tensors(name)) for name in names})
 
 
 def _convolved(graph: Graph, shape: BeatsArchitecture, tensors: Tensors, x: str) -> str:

@@ -18,6 +18,7 @@ from nearfar.embedder.encoders import RECORD
 from nearfar.embedder.onnx.embed import PATCH, Float32, OnnxEncoder
 from nearfar.embedder.onnx.modelfile import MODEL, OPSET, signed
 from nearfar.embedder.soundness import bits_of
+from nearfar.embedder.tensorfile import header
 from nearfar.embedder.weights import Weights
 from nearfar.errors import SettingError, WeightsError, needs
 from nearfar.files import atomic_file, storage_errors
@@ -174,16 +175,15 @@ def _columns(encoder: Backbone, weights: Weights[Any], longest: float | None) ->
 
 def _numbers(weights: Weights[Any]) -> Callable[[str], NDArray[np.float32]]:
     """Tensors of a file by the encoder's names, in float32."""
+    shapes, found = weights.architecture.shapes(), header(weights.path).tensors
 
     def tensor(name: str) -> NDArray[np.float32]:
-        bits, shape = bits_of(weights, name), weights.architecture.shapes()[name]
-        if bits.dtype.itemsize == 4:
-            numbers = bits.view(np.float32)
-        elif "BF16" in weights.dtypes:  # the upper half of a float32
-            numbers = (bits.astype(np.uint32) << 16).view(np.float32)
-        else:
-            numbers = bits.view(np.float16).astype(np.float32)
-        return numbers.reshape(shape)
+        bits = bits_of(weights, name)
+        kind = found[weights.key(name)].dtype
+        if kind == "BF16":  # the upper half of a float32
+            bits = bits.astype(np.uint32) << 16
+        numbers = bits.view(np.float16 if kind == "F16" else np.float32)
+        return numbers.astype(np.float32, copy=False).reshape(shapes[name])
 
     return tensor
 
@@ -201,6 +201,8 @@ def _model(encoder: Backbone, weights: Weights[Any], columns: int) -> Any:
     from nearfar.embedder.onnx.graph import Graph
 
     graph, tensors = Graph(), _numbers(weights)
+    if kind == "beats":
+        graphs.refuse_tables(weights.path, shape, tensors)
     x = graphs.tokens(graph, shape, tensors, encoder.layer, columns)
     grid = graph.beyond(x, encoder.leading)
     if encoder._trained:

@@ -137,10 +137,13 @@ class Graph:
         return self.op("ReduceSum", self.op("Mul", weights, x), self.whole(0), keepdims=1)
 
     def model(self, row: str, grid: str, dim: int, grid_dim: int) -> onnx.ModelProto:
-        """The whole, with its two outputs: checked.
+        """The whole, with its two outputs.
 
-        Raises:
-            onnx.checker.ValidationError: a graph that is none.
+        Args:
+            row: what comes out as the clip's row, (dim,).
+            grid: what comes out as its tokens, (columns · 8, grid_dim).
+            dim: of the row.
+            grid_dim: of a token.
         """
         self.within = ""
         self.nodes += [

@@ -1,6 +1,6 @@
 """EAT-base with seeded random weights as ONNX: beside PyTorch, and in 8 bits.
 
-`python -m bench.onnx FOLDER` prints the numbers as JSON: in a process of its own, which has one
+`python -m bench.exported FOLDER` prints the numbers as JSON: in a process of its own, which has one
 thread, so that they are of one core, in processor time.
 """
 
@@ -94,7 +94,7 @@ def run() -> str:
     environment = os.environ | dict.fromkeys(THREADS, "1")
     with tempfile.TemporaryDirectory() as folder:
         done = subprocess.run(
-            [sys.executable, "-m", "bench.onnx", folder],
+            [sys.executable, "-m", "bench.exported", folder],
             env=environment,
             cwd=Path(__file__).resolve().parents[1],
             stdout=subprocess.PIPE,

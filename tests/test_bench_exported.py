@@ -6,7 +6,7 @@ pytest.importorskip("onnxruntime")
 pytest.importorskip("onnx")
 pytest.importorskip("torch")
 
-from bench.onnx import LEAST, measured, text
+from bench.exported import LEAST, measured, text
 
 from nearfar.embedder.eat.architecture import Architecture
 
