@@ -1,6 +1,6 @@
-"""A reproduction on Ray of which one worker dies, in a process of its own: DATA WEIGHTS RUN FLAG.
+"""A reproduction on Ray one of whose workers dies; SAVED gets a line for each checkpoint.
 
-python -c "import dying_steps; dying_steps.main()" DATA WEIGHTS RUN FLAG
+python -c "import dying_steps; dying_steps.main()" DATA WEIGHTS RUN SAVED
 """
 
 import os
@@ -17,22 +17,27 @@ from nearfar.runtime.executors import executor_of
 from nearfar.runtime.runtime import Runtime
 from nearfar.training.settings import FineTuning
 
-EPOCHS = 2
+EPOCHS = 3  # of a step each
+LAST = 2  # step that the victim does
 VICTIM = "train-mask-seed-0"  # begins the names of its files
 
 
 def dying(what):
-    """A job; the first time that the victim has written a checkpoint its process is killed."""
+    """A job; once the victim has written this step's checkpoint its process is killed."""
     from nearfar.training import run
     from nearfar.training.loop import checkpoint
 
-    flag, task, job = what
+    saved, task, job = what
     save, saver = checkpoint.save, run.Saver
 
     def deadly(path, taken):
         save(path, taken)
-        if VICTIM in path.name and not flag.exists():
-            flag.write_text(f"{os.getpid()}")
+        if VICTIM not in path.name:
+            return
+        with saved.open("a") as file:
+            file.write(f"{taken.facts['step']} {os.getpid()}\n")
+        processes = {line.split()[1] for line in saved.read_text().splitlines()}
+        if taken.facts["step"] == LAST and len(processes) == 1:
             os.kill(os.getpid(), signal.SIGKILL)
 
     checkpoint.save = deadly
@@ -54,11 +59,11 @@ class Dying(Executor):
 
     whole = True
 
-    def __init__(self, inner, flag):
-        self.inner, self.flag = inner, flag
+    def __init__(self, inner, saved):
+        self.inner, self.saved = inner, saved
 
     def run(self, task, jobs, resources=None, codec=None):
-        jobs = ((self.flag, task, job) for job in jobs)
+        jobs = ((self.saved, task, job) for job in jobs)
         with closing(self.inner.run(dying, jobs, resources)) as results:
             yield from results
 
@@ -67,12 +72,12 @@ def table(data, weights, out, runtime, resume=False):
     """Table 3 for one seed."""
     return reproduce(
         data, str(weights), out, tables=("3",), seeds=1, training=FineTuning(epochs=EPOCHS),
-        runtime=runtime, resume=resume,
+        runtime=runtime, resume=resume, any_data=True,
     )  # fmt: skip
 
 
 def main():
-    data, weights, out, flag = map(Path, sys.argv[1:])
+    data, weights, out, saved = map(Path, sys.argv[1:])
     runtime = Runtime(workers=2, device="cpu", engine="ray", cache=out.parent / "cache")
-    executor = Dying(executor_of(runtime), flag)
+    executor = Dying(executor_of(runtime), saved)
     table(data, weights, out, Runtime(device="cpu", cache=runtime.cache, executor=executor))

@@ -9,48 +9,41 @@ import tempfile
 import pytest
 
 from conftest import PATIENCE, TESTS, TINY
-from nearfar import sim
 from nearfar.reproduce.steps import schedule
 from nearfar.runtime.runtime import Runtime
 
 pytest.importorskip("torch")
 pytest.importorskip("ray")
 
-from dying_steps import VICTIM, table, untimed
+from dying_steps import EPOCHS, LAST, table, untimed
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread")]
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    """Simulated recordings. Read only."""
-    folder = tmp_path_factory.mktemp("side") / "data"
-    sim.simulate(folder, "mini", 0, workers=2)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def cluster_run(data):
+def cluster_run(dcase, tmp_path_factory):
     """The folder of a run on Ray, one of whose workers was killed."""
-    out, flag = data.parent / "run", data.parent / "flag"
+    folder = tmp_path_factory.mktemp("side")
+    out, saved = folder / "run", folder / "saved"
     path = os.pathsep.join([str(TESTS), *filter(None, sys.path)])
     # A socket's path may have some hundred characters, and ours are long.
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as short:
         told = {"PYTHONPATH": path, "RAY_TMPDIR": short, "OMP_NUM_THREADS": "1"}
+        call = [sys.executable, "-c", "import dying_steps; dying_steps.main()"]
         ended = subprocess.run(
-            [sys.executable, "-c", "import dying_steps; dying_steps.main()", data, TINY, out, flag],
+            [*call, dcase, TINY, out, saved],
             capture_output=True, text=True, env={**os.environ, **told}, timeout=PATIENCE,
         )  # fmt: skip
     assert ended.returncode == 0, ended.stderr
-    assert flag.exists()
+    assert saved.exists()
     return out
 
 
 def test_a_run_on_a_cluster_ends_as_a_local_one_to_the_bit(
-    data, cluster_run, tmp_path, monkeypatch
+    dcase, cluster_run, tmp_path, monkeypatch
 ):
     monkeypatch.setattr(schedule, "_timed", untimed)
-    table(data, TINY, tmp_path / "run", Runtime(device="cpu", cache=tmp_path / "cache"))
+    table(dcase, TINY, tmp_path / "run", Runtime(device="cpu", cache=tmp_path / "cache"))
     local, found = tmp_path / "run", cluster_run
     assert (found / "results.md").read_bytes() == (local / "results.md").read_bytes()
     for pattern in ("scores/*/*.csv", "weights/*.safetensors"):
@@ -72,11 +65,15 @@ def timeless(path):
     return without(json.loads(path.read_text(encoding="utf-8")))
 
 
-def test_the_killed_training_went_on_from_its_checkpoint(data, cluster_run):
-    (log,) = (cluster_run / "weights").glob(f"{VICTIM}*.jsonl")
-    steps = [json.loads(line)["step"] for line in log.read_text().splitlines()]
-    assert steps == sorted(steps)
+def test_the_killed_training_went_on_from_its_checkpoint(dcase, cluster_run):
+    lines = (cluster_run.parent / "saved").read_text().splitlines()
+    steps, processes = zip(*(map(int, line.split()) for line in lines), strict=True)
+    assert len(set(processes)) == 2
+    again = processes.index(processes[-1])
+    assert steps[again - 1] == LAST
+    assert min(steps[again:]) >= LAST  # begun anew it would have saved the first again
+    assert max(steps) == EPOCHS
     assert not list((cluster_run / "weights").glob("*.checkpoint.safetensors"))
     before = {p: p.stat().st_mtime_ns for p in (cluster_run / "steps").iterdir()}
-    table(data, TINY, cluster_run, Runtime(device="cpu"), resume=True)  # nothing is left
+    table(dcase, TINY, cluster_run, Runtime(device="cpu"), resume=True)  # nothing is left
     assert {p: p.stat().st_mtime_ns for p in (cluster_run / "steps").iterdir()} == before
