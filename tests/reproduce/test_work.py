@@ -189,7 +189,7 @@ def test_a_worker_that_is_lost_for_good_ends_the_run_with_a_way_on(begun):
     assert {*before} < {*begun.done}
 
 
-def test_hours_are_said_to_be_of_one_step_after_the_other(begun):
+def test_the_time_is_said_to_be_of_one_step_after_the_other(begun):
     plan = begun.schedule()
     assert "one step after the other" in plan.told
     plan.estimate = replace(plan.estimate, checkpoint=9.7e9)

@@ -86,7 +86,7 @@ class Schedule:
         """What is otherwise where steps are done side by side: how many, only the cluster knows."""
         if not self._beside:
             return ""
-        told = "; these are hours of one step after the other, and steps are done side by side"
+        told = "; that is one step after the other, and they are done side by side"
         if not self.estimate.checkpoint:
             return told
         return f"{told}: each further training at a time takes {size(self.estimate.checkpoint)}"
