@@ -46,7 +46,7 @@ from nearfar.text import counted, named
 from nearfar.version import __version__
 
 if TYPE_CHECKING:
-    from nearfar.detector.edge.exported import Exported
+    from nearfar.detector.edge.exported import ExportRecord
     from nearfar.detector.explanation.explanation import Explanation
     from nearfar.detector.explanation.recordings import Normal
     from nearfar.sound.look import Look
@@ -95,7 +95,7 @@ class Detector:
     threshold_by_domain: bool = False  # nor is this the system's
     data_license: str = ""  # of the recordings, for the model card; "" is not stated
     lessons: tuple[Lesson, ...] = ()
-    exported: Exported | None = None
+    exported: ExportRecord | None = None
 
     def __repr__(self) -> str:
         names = ", ".join(self.machines[:6]) + ", …" * (len(self.machines) > 6)

@@ -41,7 +41,7 @@ class Proof:
 
 
 @dataclass(frozen=True)
-class Exported:
+class ExportRecord:
     """An export, for whoever finds the folder.
 
     Args:
@@ -52,7 +52,7 @@ class Exported:
         time: when, ISO 8601.
         proof: None where nobody asked for one.
 
-    >>> Exported("9f86", "fp32", opset=None, nearfar="1.0", time="2026-11-30T12:00:00+00:00").proof
+    >>> ExportRecord("9f86", "fp32", opset=None, nearfar="1.0", time="2026-11-30T12:00:00+00:00").proof
     """
 
     source: str
@@ -74,11 +74,11 @@ class Exported:
         return {**data, "proof": named | {"difference": told}}
 
 
-def exported_in(data: Mapping[str, Any]) -> Exported | None:
+def exported_in(data: Mapping[str, Any]) -> ExportRecord | None:
     """What an index says of an export; None of a detector that is none.
 
     Raises:
-        FormatError: not what `Exported.as_dict` gave.
+        FormatError: not what `ExportRecord.as_dict` gave.
 
     >>> exported_in({"format": 1}) is None
     True
@@ -88,7 +88,7 @@ def exported_in(data: Mapping[str, Any]) -> Exported | None:
         return None
     try:
         opset, proof = found["opset"], found["proof"]
-        made = Exported(
+        made = ExportRecord(
             str(found["source"]), str(found["precision"]), None if opset is None else int(opset),
             str(found["nearfar"]), str(found["time"]), None if proof is None else _proof(proof),
         )  # fmt: skip

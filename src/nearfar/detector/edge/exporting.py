@@ -43,6 +43,10 @@ class Departure:
         verification: None where nobody asked for one.
         kept: where the detector that was in the folder is; None if there was none.
         encoders: how many became files of ONNX.
+
+    >>> from nearfar.system.presets import logmel
+    >>> Departure(Detector(logmel(), {}), verification=None, kept=None, encoders=0).kept is None
+    True
     """
 
     detector: Detector
@@ -134,7 +138,7 @@ class _Work:
         check_origins(self.before.system, self.before.origins)  # banks of these very encoders
         heard = self._calibration() if self.precision == "int8" else ()
         system, opset = _exported(self.before.system, hold, self.precision, heard)
-        said = Exported(
+        said = ExportRecord(
             seal(self.folder), self.precision, opset, __version__,
             datetime.now(UTC).isoformat(timespec="seconds"),
         )  # fmt: skip

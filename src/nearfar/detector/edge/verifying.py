@@ -18,7 +18,7 @@ import numpy as np
 
 from nearfar.clips.clip import Clip
 from nearfar.detector.detector import Detector, load
-from nearfar.detector.edge.exported import Exported, Proof
+from nearfar.detector.edge.exported import ExportRecord, Proof
 from nearfar.detector.edge.probes import Probe
 from nearfar.detector.folder.index import seal
 from nearfar.errors import DatasetError, FormatError, SettingError
@@ -98,7 +98,7 @@ class Verification:
         sounds: "given", "normals" or "made".
         omega: Ω of both, where labels of both kinds are there.
 
-    >>> made = Exported("9f86", "fp32", None, "1.0", "2026-11-30T12:00:00+00:00")
+    >>> made = ExportRecord("9f86", "fp32", None, "1.0", "2026-11-30T12:00:00+00:00")
     >>> from dataclasses import replace
     >>> said = Verdict(Clip(Path("a.wav")), 0.9, 1.0, threshold=0.8, nearest="b.wav")
     >>> Verification(made, (Pair(said, replace(said, score=0.7), unit=1.0),), "given").faults[0]
@@ -275,7 +275,7 @@ def probed(
     return Verification(_made(after), _pairs(before, said, says), sounds)
 
 
-def _made(after: Detector) -> Exported:
+def _made(after: Detector) -> ExportRecord:
     if after.exported is None:
         raise FormatError(f"{after!r} was not exported")
     return after.exported

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nearfar.detector.edge.exported import KEY as EXPORTED
-from nearfar.detector.edge.exported import Exported, exported_in
+from nearfar.detector.edge.exported import ExportRecord, exported_in
 from nearfar.detector.folder.banks import bank_of, owner, read_section, section_data
 from nearfar.detector.folder.disk import BANK, LOG, alone, check_folder, write_folder
 from nearfar.detector.folder.formats import FORMAT, format_of, license_in
@@ -68,7 +68,7 @@ class Content:
     threshold_by_domain: bool = False
     data_license: str = ""  # of the recordings, as somebody said; "" is not stated
     lessons: tuple[Lesson, ...] = ()  # what was learnt and forgotten since the fit
-    exported: Exported | None = None  # of which detector, if it is one for a small computer
+    exported: ExportRecord | None = None  # of which detector, if it is one for a small computer
 
 
 @dataclass(frozen=True)
