@@ -17,7 +17,7 @@ from typing import Any
 
 from nearfar.clips.clip import Clip
 from nearfar.detector.detector import Detector, load
-from nearfar.detector.edge.exported import PRECISIONS, Exported
+from nearfar.detector.edge.exported import PRECISIONS, ExportRecord
 from nearfar.detector.edge.probes import Probe, made, normals, turned
 from nearfar.detector.edge.verifying import Verification, compared, probed
 from nearfar.detector.explanation.recordings import Normal, normals_of

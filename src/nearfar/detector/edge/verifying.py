@@ -105,7 +105,7 @@ class Verification:
     'verdicts: 0 of 1 equal, need all; a.wav: 0.900000 and 0.700000, threshold 0.8000'
     """
 
-    exported: Exported
+    exported: ExportRecord
     pairs: tuple[Pair, ...]
     sounds: str
     omega: tuple[float, float] | None = None
