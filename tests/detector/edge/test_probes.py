@@ -57,9 +57,7 @@ def test_a_turned_clip_is_news_to_the_bank_that_has_it(detector, detector_folder
     given = nf.Clips.open(dcase, split="train")
     probe = probes.normals(detector.sections, detector.order, 2, detector_folder / INDEX, given)[0]
     turned = probes.turned(probe)
-    scores = [
-        detector.judge_audio(p.clip, p.audio, look(p.audio)).score for p in (probe, turned)
-    ]
+    scores = [detector.judge_audio(p.clip, p.audio, look(p.audio)).score for p in (probe, turned)]
     assert scores[0] < 0.01 * scores[1]
     back = probes.turned(turned).audio
     assert np.array_equal(back, probe.audio)

@@ -39,8 +39,10 @@ def found(*pairs, record=FP32, omega=None):
         (0.0, 0.6e-4, {}, False),
         (0.0, 0.0, {"unit": 0.0}, True),
         (0.0, 1e-12, {"unit": 0.0}, False),
-        (0.60, 0.61, {"step": 0.01001}, True),  # of a percentile
-        (0.60, 0.62, {"step": 0.01001}, False),
+        (0.60, 0.61, {"steps": (0.01,)}, True),  # of a percentile
+        (0.60, 0.605, {"steps": (0.01,)}, False),  # which another member's is none of
+        (0.60, 0.62, {"steps": (0.01,)}, False),
+        (0.60, 0.61 - 0.004, {"steps": (0.01, 0.004)}, True),
         (0.8, math.nan, {}, False),
         (-0.8, -0.8 * (1 + 0.9e-4), {}, True),
     ],
@@ -127,9 +129,7 @@ def test_what_cannot_be_verified_is_refused_in_a_line(
 ):
     refused(lambda: verify(edge_folder, edge_folder, clips), "itself", error=SettingError)
     copy = nf.load(detector_folder).save(tmp_path / "plain")
-    refused(
-        lambda: verify(copy, detector_folder, clips), "was not exported", error=FormatError
-    )
+    refused(lambda: verify(copy, detector_folder, clips), "was not exported", error=FormatError)
     other = nf.load(detector_folder).with_false_alarm_rate(0.2).save(tmp_path / "changed")
     refused(lambda: verify(edge_folder, other, clips), "another detector", error=FormatError)
     refused(lambda: verify(edge_folder, detector_folder, []), "no clips", error=DatasetError)

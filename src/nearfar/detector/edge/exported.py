@@ -52,7 +52,8 @@ class ExportRecord:
         time: when, ISO 8601.
         proof: None where nobody asked for one.
 
-    >>> ExportRecord("9f86", "fp32", opset=None, nearfar="1.0", time="2026-11-30T12:00:00+00:00").proof
+    >>> ExportRecord("9f86", "fp32", None, "1.0", "2026-11-30T12:00:00+00:00").proof is None
+    True
     """
 
     source: str

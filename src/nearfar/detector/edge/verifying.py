@@ -11,6 +11,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +51,7 @@ class Pair:
     before: Verdict  # the detector's
     after: Verdict  # the exported one's
     unit: float  # a usual score of the section: what is smaller is held against this one
-    step: float = 0.0  # of scores that go in steps: two on either side of one are as good as equal
+    steps: tuple[float, ...] = ()  # of each member whose scores go in steps: one is no difference
 
     @property
     def equal(self) -> bool:
@@ -61,11 +62,13 @@ class Pair:
     def difference(self) -> float:
         """Relative, of the scores; infinite where one is no number."""
         said, says = self.before.score, self.after.score
-        apart = abs(said - says)
-        if not math.isfinite(apart):
+        if not math.isfinite(said - says):
             return math.inf
+        # A score that lies on the edge of a step is on the other side by rounding alone.
+        turns = product(*((-step, 0.0, step) for step in self.steps))
+        apart = min(abs(said - says + sum(turn)) for turn in turns)
         of = max(abs(said), abs(says), self.unit)
-        return 0.0 if apart <= self.step else apart / of if of else math.inf
+        return 0.0 if apart == 0.0 else apart / of if of else math.inf
 
     @property
     def told(self) -> str:
@@ -283,7 +286,7 @@ def _made(after: Detector) -> ExportRecord:
 
 def _pairs(before: Detector, said: Scores, says: Scores) -> tuple[Pair, ...]:
     keys = dict.fromkeys((v.clip.machine, v.clip.section) for v in said)
-    scales = {key: (_unit(before, key), _step(before, key)) for key in keys}
+    scales = {key: (_unit(before, key), _steps(before, key)) for key in keys}
     return tuple(
         Pair(one, two, *scales[one.clip.machine, one.clip.section])
         for one, two in zip(said, says, strict=True)
@@ -299,17 +302,15 @@ def _unit(detector: Detector, key: tuple[str, str]) -> float:
     return float(max(abs(middle), high - low))
 
 
-def _step(detector: Detector, key: tuple[str, str]) -> float:
-    """The largest step that calibrated scores go in, with room for rounding; 0 where none does."""
+def _steps(detector: Detector, key: tuple[str, str]) -> tuple[float, ...]:
+    """What one self-score more or less is in the score, of each member with percentiles."""
     section, system = detector.sections[key], detector.system
-    steps = [
-        weight / len(section.yardstick(recipe, member))
-        for weight, recipe, member in zip(
-            system.weights, system.members, section.members, strict=True
-        )
+    members = zip(system.weights, system.members, section.members, strict=True)
+    return tuple(
+        (1.0 if system.fusion == "minimum" else weight) / len(section.yardstick(recipe, member))
+        for weight, recipe, member in members
         if isinstance(recipe.calibration, Percentile)
-    ]
-    return 1.001 * sum(steps)
+    )
 
 
 def _omegas(said: Scores, says: Scores) -> tuple[float, float] | None:
