@@ -33,6 +33,7 @@ SECTIONS = (
     "rules",
     "bootstrap",
     "startup",
+    "edge",
     "check",
     "fbank",
     "eat",
