@@ -77,6 +77,16 @@ def results(tmp_path_factory):
     return root
 
 
+@pytest.fixture(scope="module")
+def small(detector_folder, tmp_path_factory):
+    """System 4, exported."""
+    from nearfar.detector.edge.exporting import export
+
+    folder = tmp_path_factory.mktemp("small") / "edge"
+    export(detector_folder, folder, verify=False)
+    return folder
+
+
 COMMANDS = {
     "evaluate": ("evaluate", "{dcase}", *PLAIN),
     "evaluate --lomo": ("evaluate", "{dcase}", *PLAIN, "--lomo", "--vary",
@@ -92,14 +102,18 @@ COMMANDS = {
     "history": ("history", "{heard}"),
     "alarms": ("alarms", "{heard}"),
     "features": ("features", "{press}/c00.wav"),
+    "verify": ("verify", "{small}", "{dcase}", "--against", "{full}"),
     "features --select": ("features", "--select", "{dcase}"),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("title", first_quick(["check", *(t for t in COMMANDS if t != "check")]))
-def test_the_page_names_the_keys_of_the_json(run, dcase, press, hidden, heard, results, title):
+def test_the_page_names_the_keys_of_the_json(
+    run, dcase, press, hidden, heard, results, small, detector_folder, title
+):
     places = {
         "dcase": dcase, "press": press, "hidden": hidden, "heard": heard, "results": results,
+        "small": small, "full": detector_folder,
     }  # fmt: skip
     args = [arg.format(**places) for arg in COMMANDS[title]]
     one_process = () if title in ("inspect", "compare", "history", "alarms") else ("--workers", 1)

@@ -207,4 +207,4 @@ def _show(found: Verification) -> None:
 
 def is_verification(path: Path) -> bool:
     """Is a file plainly what verify wrote?"""
-    return begins(path, r'\{\s*"precision": "(fp32|int8)",\s*"opset": ')
+    return begins(path, r'\{\s*"schema": \d+,\s*"precision": "(fp32|int8)",\s*"opset": ')

@@ -36,6 +36,7 @@ RELATIVE = 1e-4  # of a score in fp32: 1,000 times its last digit, a tenth of wh
 SHARE_EQUAL = 0.98
 OMEGA_APART = 0.01
 WORST = 3  # clips that a failure names
+SCHEMA = 1  # of the JSON; raised when a program that reads it could err
 
 
 @dataclass(frozen=True)
@@ -157,6 +158,7 @@ class Verification:
     def as_dict(self) -> dict[str, Any]:
         """For programs."""
         return {
+            "schema": SCHEMA,
             "precision": self.exported.precision,
             "opset": self.exported.opset,
             "passed": self.passed,
