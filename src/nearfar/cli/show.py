@@ -16,10 +16,8 @@ from nearfar.cli.lines import columns as width_of
 from nearfar.cli.lines import say
 from nearfar.cli.options import write_json
 from nearfar.detector.section import DOMAINS
-from nearfar.embedder.concatenated import Concatenated
 from nearfar.embedder.contract import features_of, weights_of
 from nearfar.embedder.crops import Crops
-from nearfar.embedder.pooling import Pooled
 from nearfar.errors import AudioError, visible
 from nearfar.files import begins
 from nearfar.scoring.parted import PerBand, PerDomain
@@ -269,6 +267,10 @@ def _joined(names: Iterable[str]) -> str:
 
 def _feature(embedder: Any) -> str:
     """An embedder's name and its dimensions, which an encoder's weights would have to tell."""
+    # Here: a score of one clip on a small computer waits for no part that it does not use.
+    from nearfar.embedder.concatenated import Concatenated
+    from nearfar.embedder.pooling import Pooled
+
     if isinstance(embedder, Crops):
         return f"{_feature(embedder.embedder)} ({embedder.n} crops)"
     if isinstance(embedder, Pooled):

@@ -8,10 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from nearfar.embedder.backbone import Backbone
 from nearfar.embedder.contract import innermost, training_of
 from nearfar.embedder.crops import Crops
-from nearfar.embedder.yamnet import YAMNet
 from nearfar.errors import Once, SettingError
 from nearfar.parts.data import described, to_data
 from nearfar.scoring.calibrate import ENOUGH, wants_fresh
@@ -45,6 +43,8 @@ def check_frontend(frontend: Frontend, embedder: Embedder, order: str) -> None:
             f"the encoder was trained with {described(training.frontend)}, the system has "
             f"{described(now)}; train another, or take it as it is with --any-frontend"
         )
+    from nearfar.embedder.backbone import Backbone  # here: a detector that only scores needs none
+
     encoder = innermost(embedder)
     if isinstance(encoder, Backbone) and encoder.frames != training.frames:
         raise SettingError(
@@ -108,6 +108,9 @@ def warn_untrained(system: System | Ensemble, once: Once) -> None:
 
     Crops of a frozen encoder are the report's frozen baseline (Table 3): right if it is meant.
     """
+    from nearfar.embedder.backbone import Backbone
+    from nearfar.embedder.yamnet import YAMNet
+
     for member in system.members:
         encoder = innermost(member.embedder)
         # Who pools the encoder's grid, or takes far off, did not mean System 1.
