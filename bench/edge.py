@@ -45,6 +45,7 @@ class Start:
     """A command's whole process, the best of its runs."""
 
     seconds: float
+    cpu: float  # s of the processor, which a busy machine hardly changes
     peak: float  # MB of memory in use, not of address space
 
 
@@ -70,7 +71,8 @@ def confined(arguments: list[str], megabytes: int, runs: int = RUNS) -> Start:
             process.returncode = os.waitstatus_to_exitcode(status)
             if process.returncode:
                 raise RuntimeError(f"{arguments} ended with {process.returncode}")
-            found.append(Start(time.perf_counter() - begin, used.ru_maxrss / 1000))
+            took, cpu = time.perf_counter() - begin, used.ru_utime + used.ru_stime
+            found.append(Start(took, cpu, used.ru_maxrss / 1000))
     return min(found[1:], key=lambda one: one.seconds)
 
 
@@ -144,6 +146,7 @@ def run() -> str:
         "| what | value | wanted |",
         "|---|--:|--:|",
         f"| start to verdict, s | {found.seconds:.2f} | {WANTED} |",
+        f"| processor time of it, s | {found.cpu:.2f} | – |",
         f"| memory in use, MB | {found.peak:.0f} | – |",
         f"| least address space that it runs in, MB | {room} | {MEGABYTES} |",
         "",

@@ -30,9 +30,9 @@ from nearfar.scoring.calibrate import Percentile
 from nearfar.sound.look import look
 from nearfar.text import counted, number
 
-RELATIVE = 1e-4  # of a score in fp32: 1,000 times its last digit, a tenth of what a plot shows
+RELATIVE = 1e-4  # of a score in fp32: about 1,000 times the last digit of an encoder's numbers
 # Of int8: one verdict of fifty may turn, near the threshold, where a clip is doubtful anyway; and
-# Ω may move by half of what a bootstrap of 200 clips calls chance.
+# Ω may move by less than chance moves it on a few hundred clips.
 SHARE_EQUAL = 0.98
 OMEGA_APART = 0.01
 WORST = 3  # clips that a failure names
