@@ -85,7 +85,7 @@ def _in_processes(
         _submit(pool, task, islice(jobs, AHEAD * workers), flying)
         while flying:
             # No name is given to future or result: it would keep megabytes until the next comes.
-            yield _told(flying.popleft().result())
+            yield retold(flying.popleft().result())
             _submit(pool, task, islice(jobs, 1), flying)
     except (BrokenProcessPool, _Left):
         raise NearfarError(
@@ -127,10 +127,10 @@ def _submit(
     flying: deque[Future[Outcome[Result]]],
 ) -> None:
     with _interrupts_held():  # a worker born meanwhile has Ctrl-C held back: it is ours to handle
-        flying.extend(pool.submit(partial(_recorded, task), job) for job in jobs)
+        flying.extend(pool.submit(partial(recorded, task), job) for job in jobs)
 
 
-def _told(outcome: Outcome[Result]) -> Result:
+def retold(outcome: Outcome[Result]) -> Result:
     """A job's result, its warnings said where the results are asked for."""
     result, messages = outcome
     for message, about in messages:
@@ -140,7 +140,7 @@ def _told(outcome: Outcome[Result]) -> Result:
     return result
 
 
-def _recorded(task: Callable[[Job], Result], job: Job) -> Outcome[Result]:
+def recorded(task: Callable[[Job], Result], job: Job) -> Outcome[Result]:
     """A job's result and its warnings, which a worker process has nobody to tell."""
     with warnings.catch_warnings(record=True) as caught, _may_be_left():
         warnings.simplefilter("always", NearfarWarning)
