@@ -1,11 +1,164 @@
 """One law for whatever does jobs: their order, their errors, and nothing asked for too soon."""
 
+import os
+import time
+import warnings
+import weakref
+
 import numpy as np
 import pytest
 
-from nearfar.errors import SettingError
+from clusters import started_here
+from nearfar.errors import AudioError, NearfarError, NearfarWarning, SettingError
+from nearfar.runtime.executor import Resources
 from nearfar.runtime.executors import Processes, executor_of, run_counted
 from nearfar.runtime.runtime import Runtime
+from nearfar.runtime.workers import AHEAD
+
+WAYS = ("one process", "two processes", "ray", "ray, encoders")
+WORKERS = 2
+CORES = Resources(encoder=True, device="cpu")
+
+
+def early_last(job):
+    """The earlier, the slower."""
+    time.sleep(0.03 * max(0, 6 - job))
+    return job, np.arange(job)
+
+
+def array(job):
+    return np.full(1000 * job, 1.0, dtype=np.float32)
+
+
+def noted(job):
+    """Leaves a file; the third cannot do its work."""
+    folder, number = job
+    (folder / str(number)).touch()
+    if number == 2:
+        raise AudioError("two is no good; leave it out with --skip-bad")
+    return number
+
+
+def bug(job):
+    return 1 / job
+
+
+def warned(job):
+    for _ in range(2):
+        warnings.warn(f"about {job}", NearfarWarning, stacklevel=1)
+    return job
+
+
+def long(job):
+    folder, number = job
+    (folder / f"{number}-begun").touch()
+    if number:
+        try:
+            for _ in range(60_000):  # ten minutes, in which it hears that it may go
+                time.sleep(0.01)
+        finally:
+            (folder / f"{number}-left").touch()
+    return number
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    with started_here(WORKERS) as executor:
+        yield executor
+
+
+@pytest.fixture(params=WAYS)
+def way(request):
+    """Does jobs: as `way(task, jobs)`, a generator."""
+    if not request.param.startswith("ray"):
+        return Processes(1 + WAYS.index(request.param)).run
+    executor = request.getfixturevalue("cluster")
+    needed = CORES if "encoders" in request.param else Resources()
+    return lambda task, jobs: executor.run(task, jobs, needed)
+
+
+pytestmark = pytest.mark.slow
+
+
+def test_results_come_in_the_order_of_their_jobs(way):
+    found = list(way(early_last, range(12)))
+    assert [job for job, _ in found] == list(range(12))
+    for job, some in found:
+        assert np.array_equal(some, np.arange(job))
+        some += 1  # a result is the taker's own
+
+
+def test_without_jobs_there_are_no_results(way):
+    assert list(way(early_last, iter(()))) == []
+
+
+def test_a_job_is_asked_for_when_its_turn_comes(way):
+    asked = []
+
+    def jobs():
+        for job in range(6, 36):
+            asked.append(job)
+            yield job
+
+    for taken, _ in enumerate(way(early_last, jobs()), 1):
+        assert len(asked) < taken + AHEAD * WORKERS
+    assert asked == list(range(6, 36))
+
+
+def test_a_result_is_forgotten_when_it_is_handed_over(way):
+    for result in way(array, [1000] * 6):
+        alive = weakref.ref(result)
+        del result
+        latest = time.monotonic() + 60
+        while alive() is not None and time.monotonic() < latest:
+            time.sleep(0.01)
+        assert alive() is None
+
+
+def test_an_error_comes_in_its_turn_with_its_own_type_and_text(way, tmp_path):
+    results = way(noted, [(tmp_path, i) for i in range(200)])
+    assert [next(results), next(results)] == [0, 1]
+    with pytest.raises(AudioError) as caught:
+        next(results)
+    assert str(caught.value) == "two is no good; leave it out with skip_bad=True"
+    assert len(list(tmp_path.iterdir())) <= 2 + AHEAD * WORKERS
+
+
+def test_a_bug_is_raised_as_what_it_is(way):
+    with pytest.raises(ZeroDivisionError):
+        list(way(bug, [2, 1, 0]))
+
+
+def test_warnings_come_home(way):
+    with pytest.warns(NearfarWarning) as caught:
+        assert list(way(warned, range(5))) == list(range(5))
+    told = [str(w.message) for w in caught]
+    assert list(dict.fromkeys(told)) == [f"about {job}" for job in range(5)]
+
+
+def test_whoever_stops_early_has_what_runs_leave_and_tidy_up(way, tmp_path):
+    results = way(long, [(tmp_path, i) for i in range(50)])
+    assert next(results) == 0
+    results.close()
+
+    def left(word):
+        return {p.name.partition("-")[0] for p in tmp_path.glob(f"*-{word}")} - {"0"}
+
+    latest = time.monotonic() + 60
+    while left("begun") != left("left") and time.monotonic() < latest:
+        time.sleep(0.05)
+    assert left("begun") == left("left")
+    assert len(left("begun")) <= AHEAD * WORKERS
+
+
+def fatal(job):
+    os._exit(1)
+
+
+def test_a_process_that_dies_again_and_again_is_one_line(cluster):
+    with pytest.raises(NearfarError, match=r"gave a job up.*out of memory\?") as caught:
+        list(cluster.run(fatal, range(2)))
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("engine", ["dask", "", "ray:", "ray:// a", 3])

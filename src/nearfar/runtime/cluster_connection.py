@@ -16,6 +16,11 @@ from nearfar.errors import NearfarError, first_line, needs
 PATIENCE = 3.0  # s; a head that does not take a connection by then is not there
 _ELSEWHERE = "ray://"
 _WAY = "start one with ray start --head, or take --engine local"
+_SETTINGS = {
+    "RAY_DEDUP_LOGS_SKIP_REGEX": "(?s).*",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # or each worker warns of a change to come
+}
 _started: int | None = None  # processes of a cluster that this process started, and will end
 
 
@@ -29,15 +34,16 @@ def connected(engine: str, workers: int) -> Any:
     Raises:
         NearfarError: Ray is not installed, or there is no cluster at the address.
     """
+    # Read when Ray is imported. It prints what it thinks of lost processes among our results; what
+    # becomes of them is told by us. Nor does it report to its makers.
+    for name, value in _SETTINGS.items():
+        os.environ.setdefault(name, value)
     with needs("fleet", f"--engine {engine} needs Ray"):
         import ray
     if ray.is_initialized():
         if _started is None or _started == workers:
             return ray
         ray.shutdown()  # ours, of another size
-    # Neither a report to Ray's makers nor a remark on how devices will be hidden one day.
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     place = engine if engine.startswith(_ELSEWHERE) else _here()
     if place is None:
         _start(ray, workers)
@@ -48,12 +54,13 @@ def connected(engine: str, workers: int) -> Any:
 
 def _here() -> str | None:
     """The address of a cluster that was set up for whoever works here; None if there is none."""
-    from ray._private.services import get_ray_address_from_environment
+    import ray._private.services as known
 
+    services: Any = known
     told = os.environ.get("RAY_ADDRESS", "")
     if told not in ("", "auto", "local"):
         return told
-    found = None if told == "local" else get_ray_address_from_environment(None, None)
+    found = None if told == "local" else services.get_ray_address_from_environment(None, None)
     # One that crashed leaves its address behind.
     return found if found is None or _answers(str(found)) else None
 

@@ -66,9 +66,10 @@ def entrance() -> Callable[[Stamp, bytes], Reply]:
     """The door of a process: a function that Ray sends whole, as it is defined in another."""
 
     def enter(ours: Stamp, content: bytes) -> Reply:
-        from ray.util import get_node_ip_address
+        import ray
 
-        node = get_node_ip_address()
+        util: Any = ray.util
+        node = util.get_node_ip_address()
         try:
             from nearfar.runtime import cluster_entrance
         except ImportError as error:
@@ -89,21 +90,20 @@ def did(content: bytes) -> tuple[str, Any]:
         "done" and bytes of its outcome and this process's kernels, or "raised" and bytes of the
         error: bytes, for arrays that Ray hands over lie in its store, and cannot be written to.
     """
-    import ray
-
-    files, threads, within = ray.cloudpickle.loads(content)
+    pickle = _pickle()
+    files, threads, within = pickle.loads(content)
     try:
         keep_freed()
         for file in files:
             user_module(Path(file))
         if threads:
             _use(threads)
-        task, job = ray.cloudpickle.loads(within)  # only now: it may be of a person's own module
-        return DONE, ray.cloudpickle.dumps((recorded(task, job), kernels()))
+        task, job = pickle.loads(within)  # only now: it may be of a person's own module
+        return DONE, pickle.dumps((recorded(task, job), kernels()))
     except Exception as error:
         if not isinstance(error, NearfarError):
             error.add_note(f"On the cluster: {traceback.format_exc()}")
-        return RAISED, ray.cloudpickle.dumps(error)
+        return RAISED, pickle.dumps(error)
 
 
 def packed(task: Callable[[Any], Any], job: Any, files: tuple[str, ...], threads: int) -> bytes:
@@ -115,9 +115,8 @@ def packed(task: Callable[[Any], Any], job: Any, files: tuple[str, ...], threads
         files: of a person's own parts.
         threads: of PyTorch, where encoders run; 0 leaves them alone.
     """
-    import ray
-
-    content: bytes = ray.cloudpickle.dumps((files, threads, ray.cloudpickle.dumps((task, job))))
+    pickle = _pickle()
+    content: bytes = pickle.dumps((files, threads, pickle.dumps((task, job))))
     return content
 
 
@@ -128,3 +127,10 @@ def _use(threads: int) -> None:
     except ImportError:  # an encoder that needs none
         return
     torch.set_num_threads(threads)
+
+
+def _pickle() -> Any:
+    """Ray's own, for what is on its way only; it takes a script's own functions along, too."""
+    from ray import cloudpickle
+
+    return cloudpickle
