@@ -14,6 +14,7 @@ import pytest
 import nearfar as nf
 from conftest import machine_sound, write
 from nearfar.clips.clip import Clip
+from nearfar.detector import fits as one_fit
 from nearfar.detector import fitting
 from nearfar.detector.member import fit_member
 from nearfar.errors import DatasetError, SettingError, WeightsError
@@ -76,7 +77,7 @@ def fits(monkeypatch):
         counted[system] += 1
         return fit_member(system, *rest)
 
-    monkeypatch.setattr(fitting, "fit_member", counting)
+    monkeypatch.setattr(one_fit, "fit_member", counting)
     return counted
 
 
@@ -167,13 +168,13 @@ def test_only_residual_rows_hear_their_target_clips_again(train, reads):
 
 
 def test_clips_that_may_be_copies_are_compared_once_for_all_systems(train, monkeypatch):
-    plain, seen = fitting.by_rereading, []
+    plain, seen = one_fit.by_rereading, []
 
     def counting(sounds, order):
         seen.append({sound.clip.machine for sound in sounds})
         return plain(sounds, order)
 
-    monkeypatch.setattr(fitting, "by_rereading", counting)
+    monkeypatch.setattr(one_fit, "by_rereading", counting)
     assert len(list(fitting.fit_many(SYSTEMS, train))) == len(SYSTEMS) > 1
     assert seen == [{"fan"}, {"pump"}]
 
@@ -248,7 +249,7 @@ def test_a_detector_let_go_is_gone_before_the_next_is_fitted(train, monkeypatch)
         before.append(before[0]())
         return fit_member(*arguments)
 
-    monkeypatch.setattr(fitting, "fit_member", looking)
+    monkeypatch.setattr(one_fit, "fit_member", looking)
     next(many)
     assert before[1:] == [None] * len(train.machines)
 

@@ -165,7 +165,7 @@ def test_a_clip_is_embedded_once_for_all_variants(claim, dcase):
 def test_a_member_that_variants_share_is_fitted_once(data, runtime, monkeypatch):
     fitted = []
     monkeypatch.setattr(
-        "nearfar.detector.fitting.fit_member",
+        "nearfar.detector.fits.fit_member",
         lambda s, *rest: (fitted.append(s), fit_member(s, *rest))[1],
     )
     assert len(of_claim("fusion", S3, data, runtime).rows) == 12

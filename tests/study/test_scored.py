@@ -10,7 +10,7 @@ import pytest
 
 import nearfar as nf
 from nearfar.clips.clip import Clip
-from nearfar.detector import fitting
+from nearfar.detector import fits
 from nearfar.detector.detector import Detector
 from nearfar.errors import DatasetError
 from nearfar.study.scored import score_all
@@ -48,7 +48,7 @@ def test_each_clip_is_read_once_in_each_split(dcase, test_clips, monkeypatch):
 @pytest.mark.slow
 def test_the_banks_of_one_system_are_held_at_a_time(dcase, test_clips, monkeypatch):
     """While a system is fitted, no detector of an earlier one lives."""
-    living, plain = [], fitting.fit_member
+    living, plain = [], fits.fit_member
 
     def counting(*arguments):
         gc.collect()
@@ -56,7 +56,7 @@ def test_the_banks_of_one_system_are_held_at_a_time(dcase, test_clips, monkeypat
         return plain(*arguments)
 
     judge = Detector.judge
-    monkeypatch.setattr(fitting, "fit_member", counting)
+    monkeypatch.setattr(fits, "fit_member", counting)
     monkeypatch.setattr(
         Detector, "judge", lambda d, heard: (living.append(weakref.ref(d)), judge(d, heard))[1]
     )

@@ -3,48 +3,36 @@
 from __future__ import annotations
 
 import warnings
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from functools import cached_property
-
-import numpy as np
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from nearfar.clips.clip import Clip
 from nearfar.clips.collection import Clips, by_section
 from nearfar.clips.training import check_training
 from nearfar.detector.checks import (
     check_left,
-    check_section,
     check_systems,
     warn_left_out,
     warn_of_deafness,
-    warn_of_fit,
-    warn_of_folds,
-    warn_of_levels,
     warn_of_suspects,
 )
 from nearfar.detector.detector import Detector
-from nearfar.detector.member import Member, NormalRows, fit_member, pool_sizes
+from nearfar.detector.fits import Fits, fit_section
 from nearfar.detector.normals import Key, Normals
 from nearfar.detector.origin import origins
-from nearfar.detector.section import Section, TrainingClip
-from nearfar.detector.standouts import Fitted, sounds_of, suspects_of, too_few
-from nearfar.detector.traces import traces_of
-from nearfar.detector.trained import check_frontend, fresh_clips, machine_facts, warn_untrained
+from nearfar.detector.section import Section
+from nearfar.detector.standouts import sounds_of, too_few
+from nearfar.detector.trained import check_frontend, warn_untrained
+from nearfar.embedding.chain import Chain
 from nearfar.embedding.hearing import Hearing, hear
-from nearfar.embedding.residual import residual_rows
-from nearfar.errors import DatasetError, NearfarWarning, Once, SettingError
+from nearfar.embedding.waves import hear_in_waves, in_waves
+from nearfar.errors import DatasetError, NearfarWarning
 from nearfar.health.copies import Sound
-from nearfar.health.shift import by_rereading
 from nearfar.health.suspects import Suspect
 from nearfar.parts.valid import check_rate
 from nearfar.runtime.runtime import Runtime, runtime_of
-from nearfar.runtime.threads import one_thread
-from nearfar.scoring.bank import TARGET, Index
-from nearfar.scoring.enrich import FromAudio, Pool
 from nearfar.sound.audio import ChannelOrder, check_order
-from nearfar.system.system import AnySystem, System
+from nearfar.system.system import AnySystem
 
 
 def fit(
@@ -83,12 +71,88 @@ def fit(
         DatasetError: no clips, too few, also without those that stand out, test clips or anomalies
             among them (law 4).
     """
-    detectors = fit_many(
-        (system,), clips, runtime, order=order, skip_bad=skip_bad, any_frontend=any_frontend,
-        exclude_suspects=exclude_suspects, false_alarm_rate=false_alarm_rate,
+    fits = fits_of(
+        (system,), runtime, order=order, false_alarm_rate=false_alarm_rate,
         threshold_by_domain=threshold_by_domain,
     )  # fmt: skip
-    return next(detectors)
+    care = FitCare(skip_bad, any_frontend, exclude_suspects)
+    return finished(system, dict(fit_sections(fits, clips, care)), fits)
+
+
+@dataclass(frozen=True)
+class FitCare:
+    """What a fit does about clips and encoders that it would rather not have.
+
+    >>> FitCare().skip_bad
+    False
+    """
+
+    skip_bad: bool = False
+    any_frontend: bool = False
+    exclude_suspects: bool = False
+
+
+def fits_of(
+    systems: Sequence[AnySystem],
+    runtime: Runtime | None,
+    *,
+    order: ChannelOrder,
+    false_alarm_rate: float | None,
+    threshold_by_domain: bool,
+) -> Fits:
+    """How systems are to be fitted, as `fit` is told it; refuses what is no system and no rate."""
+    check_systems(systems)
+    if false_alarm_rate is not None:
+        check_rate(false_alarm_rate)
+    return Fits(systems, runtime_of(runtime), order, false_alarm_rate, threshold_by_domain)
+
+
+def fit_sections(fits: Fits, clips: Sequence[Clip], care: FitCare) -> Iterator[tuple[Key, Section]]:
+    """Sections of the first system, fitted in their order; of what was heard, a wave is kept.
+
+    A wave is as many machines as have some thousand clips: of a fleet no more is in memory.
+
+    Args:
+        fits: how.
+        clips: as in `fit`, which says what is raised too.
+        care: about bad ones.
+    """
+    clips = _checked(fits, clips, care.any_frontend)
+    fits.once.begin()
+    groups = [[clips[i] for i in places] for _, places in sorted(by_section(clips).items())]
+    waves = in_waves(clips, groups, fits.runtime)
+    hearings = hear_in_waves(
+        waves, clips, _chains(fits), fits.runtime, order=fits.order, skip_bad=care.skip_bad
+    )
+    done = 0
+    for n, hearing in enumerate(hearings, 1):
+        later = {(clip.machine, clip.section) for wave in waves[n:] for clip in wave}
+        _count(fits, hearing, {clip.machine for clip in waves[n - 1]} - {m for m, _ in later})
+        if care.exclude_suspects:
+            hearing = _without_suspects(hearing, fits)
+        sections = _sections(hearing)
+        for normals in sections:
+            done += 1
+            yield normals.key, fit_section(fits.systems[0], normals, fits)
+            fits.let_go(0, normals.key)
+            if fits.runtime.progress is not None:
+                todo = len(sections) - sections.index(normals) - 1 + len(later)
+                fits.runtime.progress("fitting", done, done + todo)
+        del hearing, sections  # before the next wave is heard
+
+
+def finished(system: AnySystem, sections: Mapping[Key, Section], fits: Fits) -> Detector:
+    """The detector of sections that were fitted, and what all of them together give rise to."""
+    warn_of_suspects(fits.suspects, fits.counts, fits.once)
+    detector = Detector(system, sections, fits.order, fits.rate(system), origins(system))
+    if fits.by_domain:
+        detector = detector.with_threshold_by_domain()
+    # Last: which threshold will judge is known only now. Of the others no bank is read.
+    odd = {(one.clip.machine, one.clip.section) for one in fits.suspects}
+    for key in [key for key in sections if key in odd]:
+        one = replace(detector, sections={key: sections[key]})
+        warn_of_deafness(one, fits.suspects, fits.once)
+    return detector
 
 
 @dataclass(frozen=True)
@@ -134,7 +198,7 @@ def look_over(
     skip_bad: bool = False,
 ) -> LookedOver:
     """`suspects`, and what they were found among."""
-    fits = _Fits((system,), runtime_of(runtime), order)
+    fits = Fits((system,), runtime_of(runtime), order)
     hearing = _heard(fits, clips, skip_bad, any_frontend=True)
     found, few = _suspects(hearing, fits)
     return LookedOver(tuple(found), tuple(few), fits.counts, tuple(sounds_of(hearing.heard)))
@@ -169,10 +233,10 @@ def fit_many(
         As `fit`, for any of the systems, before the first detector; only what a fit itself finds,
         such as more neighbours than clips, when its system has its turn.
     """
-    check_systems(systems)
-    if false_alarm_rate is not None:
-        check_rate(false_alarm_rate)
-    fits = _Fits(systems, runtime_of(runtime), order, false_alarm_rate, threshold_by_domain)
+    fits = fits_of(
+        systems, runtime, order=order, false_alarm_rate=false_alarm_rate,
+        threshold_by_domain=threshold_by_domain,
+    )  # fmt: skip
     hearing = _heard(fits, clips, skip_bad, any_frontend)
     if exclude_suspects:
         hearing = _without_suspects(hearing, fits)
@@ -180,28 +244,41 @@ def fit_many(
     return _detectors(hearing, fits)
 
 
-def _heard(fits: _Fits, clips: Sequence[Clip], skip_bad: bool, any_frontend: bool) -> Hearing:
-    """Everything that is checked before a fit, and all clips heard once."""
+def _checked(fits: Fits, clips: Sequence[Clip], any_frontend: bool) -> Clips:
+    """Everything that is checked before a clip is heard."""
     import scipy.linalg  # noqa: F401 - its BLAS must be there when threads are limited
 
     check_order(fits.order)  # refuse a wrong order before any work
     check_training(clips)
-    clips = clips if isinstance(clips, Clips) else Clips(clips)
     _check_encoders(fits, any_frontend)
-    # One pass for the chains of all systems: reading and embedding cost far more than fitting.
-    chains = [member.chain for system in fits.systems for member in system.members]
-    hearing = hear(clips, chains, fits.runtime, order=fits.order, skip_bad=skip_bad)
-    # Of those that were heard: what stands out is told as so many of what could be judged.
-    fits.counts |= Counter(clip.machine for clip, _ in hearing.heard)
-    for machine in clips.machines:
-        if not fits.counts[machine]:  # a detector that does not know it would seem complete
-            raise DatasetError(f"{machine}: none of its clips can be used; record them again")
+    return clips if isinstance(clips, Clips) else Clips(clips)
+
+
+def _heard(fits: Fits, clips: Sequence[Clip], skip_bad: bool, any_frontend: bool) -> Hearing:
+    """All clips, checked and heard once."""
+    clips = _checked(fits, clips, any_frontend)
+    hearing = hear(clips, _chains(fits), fits.runtime, order=fits.order, skip_bad=skip_bad)
+    _count(fits, hearing, clips.machines)
     return hearing
 
 
-def _suspects(hearing: Hearing, fits: _Fits) -> tuple[list[Suspect], list[str]]:
+def _chains(fits: Fits) -> list[Chain]:
+    # One pass for the chains of all systems: reading and embedding cost far more than fitting.
+    return [member.chain for system in fits.systems for member in system.members]
+
+
+def _count(fits: Fits, hearing: Hearing, machines: Iterable[str]) -> None:
+    """Count what was heard, and refuse those of these machines of which nothing was."""
+    # Of those that were heard: what stands out is told as so many of what could be judged.
+    fits.counts.update(clip.machine for clip, _ in hearing.heard)
+    for machine in sorted(machines):
+        if not fits.counts[machine]:  # a detector that does not know it would seem complete
+            raise DatasetError(f"{machine}: none of its clips can be used; record them again")
+
+
+def _suspects(hearing: Hearing, fits: Fits) -> tuple[list[Suspect], list[str]]:
     """Those that the first system's fit would name, in silence, and what it could not judge."""
-    quiet = _Fits(fits.systems[:1], fits.runtime, fits.order)
+    quiet = Fits(fits.systems[:1], fits.runtime, fits.order)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", NearfarWarning)  # the fit itself will say all of it
         few = [
@@ -210,7 +287,7 @@ def _suspects(hearing: Hearing, fits: _Fits) -> tuple[list[Suspect], list[str]]:
     return quiet.suspects, few
 
 
-def _without_suspects(hearing: Hearing, fits: _Fits) -> Hearing:
+def _without_suspects(hearing: Hearing, fits: Fits) -> Hearing:
     """What was heard but for the clips that stand out, and copies of these."""
     found = {suspect.clip for suspect in _suspects(hearing, fits)[0] if suspect.alone}
     bad = {what.digest for clip, what in hearing.heard if clip in found}
@@ -220,7 +297,7 @@ def _without_suspects(hearing: Hearing, fits: _Fits) -> Hearing:
     return replace(hearing, heard=kept)
 
 
-def _check_encoders(fits: _Fits, any_frontend: bool) -> None:
+def _check_encoders(fits: Fits, any_frontend: bool) -> None:
     for system in fits.systems:
         if not any_frontend:
             for member in system.members:
@@ -231,169 +308,30 @@ def _check_encoders(fits: _Fits, any_frontend: bool) -> None:
         warn_untrained(system, fits.once)
 
 
-@dataclass(eq=False)
-class _Fits:
-    """How members are fitted, and those that a later system has too."""
-
-    systems: Sequence[AnySystem]
-    runtime: Runtime
-    order: ChannelOrder
-    false_alarm_rate: float | None = None  # None: each system's own
-    by_domain: bool = False
-    once: Once = field(default_factory=Once)
-    known: dict[System, dict[Key, Member]] = field(default_factory=dict)
-    suspects: list[Suspect] = field(default_factory=list)  # of the system that is fitted now
-    again: dict[Key, list[Suspect]] = field(default_factory=dict)
-    counts: Counter[str] = field(default_factory=Counter)  # clips of each machine that were heard
-
-    def rate(self, system: AnySystem) -> float:
-        """The false-alarm rate that a system's detector will have."""
-        return system.false_alarm_rate if self.false_alarm_rate is None else self.false_alarm_rate
-
-    @cached_property
-    def last(self) -> dict[System, int]:
-        """The place of the last system that has a member."""
-        return {m: n for n, system in enumerate(self.systems) for m in system.members}
-
-    def member(self, draft: _Draft) -> Member:
-        """The same fit for an equal recipe on the same clips, whichever system asks first."""
-        known = self.known.setdefault(draft.member, {})
-        if draft.normals.key not in known:
-            known[draft.normals.key] = _fit_member(draft, self)
-        return known[draft.normals.key]
-
-    def reread(self, normals: Normals) -> list[Suspect]:
-        """What a second look at some clips finds, which no system has a say in."""
-        if normals.key not in self.again:
-            self.again[normals.key] = by_rereading(sounds_of(normals.group), self.order)
-        return self.again[normals.key]
-
-    def let_go(self, n: int) -> None:
-        """Forget what no system after the n-th has: 200 candidates' banks fit no memory."""
-        self.known = {m: fitted for m, fitted in self.known.items() if self.last[m] > n}
-
-
-@dataclass(frozen=True, eq=False)
-class _Draft:
-    """One member to be fitted on one machine and section; worked out no sooner than asked for."""
-
-    member: System
-    normals: Normals
-
-    @cached_property
-    def table(self) -> NormalRows:
-        """One row for each different clip."""
-        group, place = self.normals.group, self.normals.chains.index(self.member.chain)
-        rows = np.stack([what.rows[place] for _, what in group])  # (n, dim)
-        lr_corr = np.array([what.lr_corr for _, what in group])  # (n,), of §2.3
-        return NormalRows(rows, np.arange(len(group)), self.normals.domain, lr_corr)
-
-    @cached_property
-    def folds(self) -> Index:
-        """(n,); parts of one recording are held out together."""
-        return self.normals.folds(self.member.folds, self.member.seed)
-
-    @cached_property
-    def sizes(self) -> list[int]:
-        """Residual rows of each target clip, for each enrichment."""
-        return pool_sizes(self.member, self.table, self.folds)
-
-    @property
-    def targets(self) -> list[int]:
-        """Places of the target clips; as `Normals.group` is distinct they are origins too."""
-        return np.flatnonzero(self.normals.domain == TARGET).tolist()
-
-
-def _detectors(hearing: Hearing, fits: _Fits) -> Iterator[Detector]:
+def _sections(hearing: Hearing) -> list[Normals]:
     groups = sorted(by_section(clip for clip, _ in hearing.heard).items())
-    sections = [
+    return [
         Normals(key, [hearing.heard[place] for place in places], hearing.chains)
         for key, places in groups
     ]
+
+
+def _detectors(hearing: Hearing, fits: Fits) -> Iterator[Detector]:
+    sections = _sections(hearing)
     for n, system in enumerate(fits.systems):
         fits.once.begin()
         # Given no name here, which would keep its banks while the next one is fitted.
         yield _fit_system(n, system, sections, fits)
 
 
-def _fit_system(n: int, system: AnySystem, sections: Sequence[Normals], fits: _Fits) -> Detector:
+def _fit_system(n: int, system: AnySystem, sections: Sequence[Normals], fits: Fits) -> Detector:
     """The n-th system, on all sections."""
     progress, total = fits.runtime.progress, len(sections) * len(fits.systems)
     fitted = {}
     fits.suspects.clear()
     for done, normals in enumerate(sections, n * len(sections) + 1):
-        fitted[normals.key] = _fit_section(system, normals, fits)
+        fitted[normals.key] = fit_section(system, normals, fits)
         if progress is not None:
             progress("fitting", done, total)
     fits.let_go(n)
-    warn_of_suspects(fits.suspects, fits.counts, fits.once)
-    detector = Detector(system, fitted, fits.order, fits.rate(system), origins(system))
-    if fits.by_domain:
-        detector = detector.with_threshold_by_domain()
-    # Last: which threshold will judge is known only now.
-    warn_of_deafness(detector, fits.suspects, fits.once)
-    return detector
-
-
-def _fit_section(system: AnySystem, normals: Normals, fits: _Fits) -> Section:
-    group, (machine, _), once = normals.group, normals.key, fits.once
-    check_section(machine, normals.everything, group, once)
-    fitted = []
-    for i, (member, weight) in enumerate(zip(system.members, system.weights, strict=True)):
-        # Also of a member that is fitted already: an equal one needs its own --set.
-        draft = _Draft(member, normals)
-        path = f"members.{i}." if len(system.members) > 1 else ""
-        levels = [group[k][1].level for k in draft.targets]
-        warn_of_levels(machine, member, draft.sizes, levels, path, once)
-        warn_of_folds(machine, member, draft.folds, normals.sessions, path, once)
-        fitted.append(Fitted(member, fits.member(draft), draft.table, draft.folds, weight))
-    members = [one.member for one in fitted]
-    warn_of_fit(system, machine, members, once, fits.rate(system))
-    fresh = fresh_clips(system, machine, [what.near for _, what in group], once)
-    fits.suspects += suspects_of(group, fitted, fresh)
-    fits.suspects += fits.reread(normals)
-    return Section(
-        tuple(members),
-        tuple(TrainingClip(c.name, what.digest) for c, what in group),
-        _level_range([what.level for _, what in group]),
-        float(np.median([what.seconds for _, what in group])),  # one cut short does not count
-        fresh,
-        _level_range([what.look.levels[0] for _, what in group if what.look is not None]),
-        traces_of(group),
-    )
-
-
-def _fit_member(draft: _Draft, fits: _Fits) -> Member:
-    pools = _pools(draft, fits)
-    with one_thread():  # the same bits whatever the number of cores
-        fitted = fit_member(draft.member, draft.table, pools, draft.folds)
-    heard_machine = machine_facts(draft.member.embedder, draft.normals.key[0])
-    return replace(fitted, facts={**fitted.facts, **heard_machine, **draft.normals.sessions})
-
-
-def _pools(draft: _Draft, fits: _Fits) -> list[Pool]:
-    """Residual rows of the target clips, for each enrichment."""
-    pools: list[Pool] = []
-    member, targets = draft.member, draft.targets
-    for enrichment, size in zip(member.enrichment, draft.sizes, strict=True):
-        if not size:  # a tier of 0, no targets, or rows that need no audio
-            pools.append({})
-            continue
-        if not isinstance(enrichment, FromAudio):
-            raise SettingError(f"{enrichment!r} asks for residual rows, but draws none")
-        clips = [draft.normals.group[i] for i in targets]
-        requests = [
-            (clip, what.digest, enrichment.draw(member.seed, what.digest, size))
-            for clip, what in clips
-        ]
-        rows = residual_rows(
-            requests, member.chain, fits.runtime, match_levels=enrichment.match_levels,
-            order=fits.order,
-        )  # fmt: skip
-        pools.append(dict(zip(targets, rows, strict=True)))
-    return pools
-
-
-def _level_range(levels: Sequence[float]) -> tuple[float, float] | None:
-    heard = [level for level in levels if np.isfinite(level)]  # not one channel, or a silent one
-    return (min(heard), max(heard)) if heard else None
+    return finished(system, fitted, fits)
