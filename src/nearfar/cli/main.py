@@ -29,6 +29,7 @@ from nearfar.cli.explain import explain
 from nearfar.cli.export_data import export_data
 from nearfar.cli.finetune import finetune
 from nearfar.cli.fit import fit, score, threshold
+from nearfar.cli.fleet import fleet
 from nearfar.cli.history import history
 from nearfar.cli.learn import learn
 from nearfar.cli.lines import tell
@@ -57,9 +58,9 @@ from nearfar.errors import NearfarError, NearfarWarning, in_shell, printable
 from nearfar.text import alike, one_line
 
 COMMANDS = (  # in the order of the help: what most people need first
-    check, fit, score, explain, timeline, report, threshold, learn, watch, serve, history, alarms,
-    evaluate, compare, submit, systems, features, finetune, embed, ablate, reproduce, download,
-    export, verify, export_data, simulate, inspect, mask, doctor, cache, completion,
+    check, fit, score, explain, timeline, report, threshold, learn, fleet, watch, serve, history,
+    alarms, evaluate, compare, submit, systems, features, finetune, embed, ablate, reproduce,
+    download, export, verify, export_data, simulate, inspect, mask, doctor, cache, completion,
 )  # fmt: skip
 ENDINGS = {  # those that end in more ways than others
     check: exit_codes("something is wrong: a clip stands out, a name, a count"),

@@ -30,7 +30,12 @@ from nearfar.system.system import AnySystem, System
 
 @dataclass(eq=False)
 class Fits:
-    """How members are fitted, and those that a later system has too."""
+    """How members are fitted, and those that a later system has too.
+
+    >>> from nearfar.system.presets import logmel
+    >>> Fits((logmel(),), Runtime(), "near-far").rate(logmel())
+    0.1
+    """
 
     systems: Sequence[AnySystem]
     runtime: Runtime
@@ -82,7 +87,12 @@ class Fits:
 
 @dataclass(frozen=True, eq=False)
 class Draft:
-    """One member to be fitted on one machine and section; worked out no sooner than asked for."""
+    """One member to be fitted on one machine and section; worked out no sooner than asked for.
+
+    >>> from nearfar.system.presets import logmel
+    >>> Draft(logmel(), Normals(("fan", "00"), (), ())).targets
+    []
+    """
 
     member: System
     normals: Normals

@@ -183,6 +183,15 @@ def heading(folder: Path) -> Heading:
         raise FormatError(f"{folder / INDEX}: not as nearfar writes it; fit again") from None
 
 
+def index_of(folder: Path) -> dict[str, Any]:
+    """What a detector's index says, as it is written.
+
+    Raises:
+        FormatError: no detector, a damaged index, or one of a newer nearfar.
+    """
+    return _read_index(folder / INDEX)
+
+
 def _write_whole(
     folder: Path, content: Content, text: str, banks: dict[str, bytes], was_there: bool,
     with_weights: bool, stale: float, card: str,
