@@ -146,3 +146,16 @@ def test_to_another_process_goes_what_the_banks_hold():
     assert pickle.loads(pickle.dumps(sections)) == {("fan", "00"): "what it holds"}
     assert sections["fan", "00"] == "what it holds"
     assert asked == [1]
+
+
+def test_of_banks_read_late_no_more_are_kept_than_asked_for(folder, sound):
+    bank = section_of(0).members[0].embeddings.nbytes
+    bounded, whole = load(folder, late=True, most=bank), load(folder, late=True, most=2 * bank)
+    for machine in ("fan", "pump", "fan"):
+        given = [
+            d.score(sound, sr=RATE, machine=machine)[0] for d in (bounded, whole, load(folder))
+        ]
+        assert given[0] == given[1] == given[2]
+        assert [key for key in bounded.sections if bounded.sections.keeps(key)] == [(machine, "00")]
+        assert list(bounded._judges) == [(machine, "00")]
+    assert all(whole.sections.keeps(key) for key in whole.sections)

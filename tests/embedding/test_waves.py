@@ -88,3 +88,17 @@ def test_what_one_wave_heard_is_gone_before_the_next(clips, monkeypatch):
     monkeypatch.setattr(waves, "WAVE", 6)
     nf.fit(BARE, clips)
     assert max(most) <= 6
+
+
+def test_scores_in_waves_are_the_scores(clips, tmp_path, monkeypatch):
+    detector = nf.fit(BARE, clips)
+    (tmp_path / "m2" / "1.wav").write_bytes(b"RIFF")
+    mixed = nf.Clips(clips[i] for i in np.random.default_rng(1).permutation(len(clips)))
+    whole = detector.score(mixed, skip_bad=True)
+    with pytest.raises(AudioError) as refused:
+        detector.score(mixed)
+    monkeypatch.setattr(waves, "WAVE", 4)
+    assert detector.score(mixed, skip_bad=True).to_csv() == whole.to_csv()
+    with pytest.raises(AudioError) as parts:
+        detector.score(mixed)
+    assert str(parts.value) == str(refused.value)

@@ -12,6 +12,8 @@ from nearfar.system.named import types_of
 if TYPE_CHECKING:
     from nearfar.detector.detector import Detector
 
+KEPT = 64 << 20  # bytes of banks: some hundred machines', and no more for 2,000
+
 
 def open_detector(
     folder: Path,
@@ -29,7 +31,7 @@ def open_detector(
     """
     from nearfar.detector.detector import load
 
-    fitted = load(folder, types_of(part), weights or (), late=True)
+    fitted = load(folder, types_of(part), weights or (), late=True, most=KEPT)
     if false_alarm_rate is not None:
         fitted = fitted.with_false_alarm_rate(false_alarm_rate)
     if machine is not None and machine not in fitted.machines:

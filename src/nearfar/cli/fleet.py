@@ -68,8 +68,8 @@ def fleet(
         reader.cache_clear()  # one detector's banks at a time
     if bad and not skip_bad:
         raise several(bad, f"{len(bad)} detectors cannot be read; --skip-bad leaves them out")
-    for error in bad:
-        warn(f"left out: {error}")
+    for fault in bad:
+        warn(f"left out: {fault}")
     told = [row.as_dict() for row in rows]
     taken = write_csv(csv, _as_csv(told) if csv is not None else "")
     taken |= write_json(

@@ -22,6 +22,7 @@ from nearfar.clips.collection import Clips, by_section
 from nearfar.detector import keys
 from nearfar.detector.folder.card import described
 from nearfar.detector.folder.index import Content, read, write
+from nearfar.detector.folder.late import LateSections
 from nearfar.detector.learning.drift import Drift, alarms_of, drift_of
 from nearfar.detector.learning.forgetting import forget
 from nearfar.detector.learning.lesson import Lesson, Verb, state_in
@@ -35,6 +36,7 @@ from nearfar.embedding.chain import Chain
 from nearfar.embedding.hearing import Hearing, hear
 from nearfar.embedding.jobs import Heard, describe
 from nearfar.embedding.rows import embed_audio
+from nearfar.embedding.waves import hear_in_waves, in_waves
 from nearfar.errors import DatasetError, SettingError, warn
 from nearfar.parts.valid import check_rate
 from nearfar.runtime.runtime import Runtime, runtime_of
@@ -164,10 +166,16 @@ class Detector:
         if not are_clips(clips, sr):
             array: Any = clips  # whatever NumPy takes
             return self._score_array(array, sr, machine, section, runtime)
-        known, hearing = self.hear(
-            clips, runtime, machine=machine, section=section, skip_bad=skip_bad
-        )
-        return self.verdicts(known, hearing)
+        known = self._assigned(clips, machine, section)
+        chains, found = self._checked_chains, list[Verdict]()
+        waves = in_waves(known, [[clip] for clip in known], runtime)
+        hearings = hear_in_waves(
+            waves, known, chains, runtime, order=self.order, digest=False, skip_bad=skip_bad,
+            tell=False,
+        )  # fmt: skip
+        for wave, hearing in zip(waves, hearings, strict=True):
+            found += self.verdicts(wave, hearing)
+        return Scores(found)
 
     def hear(
         self,
@@ -189,16 +197,21 @@ class Detector:
         Raises:
             AudioError, DatasetError: as `score`.
         """
+        known = self._assigned(clips, machine, section)
+        return known, hear(
+            known, self._checked_chains, runtime_of(runtime), order=self.order, digest=False,
+            skip_bad=skip_bad, tell=False,
+        )  # fmt: skip
+
+    def _assigned(self, clips: Sequence[Clip], machine: str | None, section: str | None) -> Clips:
+        """The clips as the machines they are scored as, whose banks are sound."""
         # All of them before the first is read: a wrong machine costs no hours of embedding.
         known = Clips(
             keys.assigned(self.sections, self.machines, c, machine, section) for c in clips
         )
         for key in dict.fromkeys((c.machine, c.section) for c in known):
             self._judge(key)  # nor does a damaged bank
-        return known, hear(
-            known, self._checked_chains, runtime_of(runtime), order=self.order, digest=False,
-            skip_bad=skip_bad, tell=False,
-        )  # fmt: skip
+        return known
 
     def verdicts(self, clips: Sequence[Clip], hearing: Hearing) -> Scores:
         """One verdict a clip that was heard by `hear`, also of those left out, in their order."""
@@ -489,12 +502,16 @@ class Detector:
 
     def _judge(self, key: tuple[str, str]) -> Judge:
         """What judges the clips of a section that is known."""
-        if key not in self._judges:
-            self._judges[key] = Judge(
+        judge = self._judges.get(key)
+        if judge is None:
+            judge = self._judges[key] = Judge(
                 self.system, self.chains, self.sections[key], self.false_alarm_rate,
                 self.threshold_by_domain,
             )  # fmt: skip
-        return self._judges[key]
+            if isinstance(self.sections, LateSections):  # a bank that was let go goes with it
+                for old in [old for old in list(self._judges) if not self.sections.keeps(old)]:
+                    self._judges.pop(old, None)
+        return judge
 
     def _known(self, machine: str, section: str) -> tuple[str, str]:
         return keys.checked(self.sections, machine, section)
@@ -555,6 +572,7 @@ def load(
     weights: str | os.PathLike[str] | Sequence[str] = (),
     *,
     late: bool = False,
+    most: int | None = None,
 ) -> Detector:
     """Read a detector.
 
@@ -565,6 +583,9 @@ def load(
             folder nor where they were.
         late: read and check what belongs to a machine when the first clip of it is scored, before
             any is heard; of many machines, few of which are asked about, that is much sooner.
+        most: bytes of banks read late that are kept, those read last; others are read again when
+            they are asked for, so that memory is flat in the number of machines. None keeps all,
+            also where the folder is replaced meanwhile.
 
     Raises:
         FormatError: not a detector, from a newer nearfar, damaged, or with a part that is not ours.
@@ -574,7 +595,7 @@ def load(
         raise SettingError(f"load takes the folder of a detector, not {folder!r}"[:200])
     # A text is a sequence too, of letters.
     places = [os.fspath(weights)] if isinstance(weights, str | os.PathLike) else list(weights)
-    content = read(Path(folder), types, places, late=late)
+    content = read(Path(folder), types, places, late=late, most=most)
     return Detector(
         content.system, content.sections, content.order, content.false_alarm_rate, content.origins,
         content.threshold_by_domain, content.data_license, content.lessons, content.exported,

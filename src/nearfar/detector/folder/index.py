@@ -281,7 +281,12 @@ def _text(content: Content, entries: Sequence[Mapping[str, Any]], system: Any) -
 
 
 def read(
-    folder: Path, types: Sequence[type] = (), weights: Sequence[str] = (), *, late: bool = False
+    folder: Path,
+    types: Sequence[type] = (),
+    weights: Sequence[str] = (),
+    *,
+    late: bool = False,
+    most: int | None = None,
 ) -> Content:
     """Read what `write` wrote.
 
@@ -290,6 +295,7 @@ def read(
         types: classes of the caller's own parts.
         weights: where the encoders' weights are, if not where they were.
         late: read and check each section's bank when it is first asked for.
+        most: bytes of banks read late that are kept; None: all.
 
     Raises:
         FormatError: not a detector, from a newer nearfar, damaged, or with a part that is not ours.
@@ -299,18 +305,23 @@ def read(
     for _ in range(RETRIES):
         data = _read_index(folder / INDEX)
         try:
-            return _content(folder, data, types, weights, late)
+            return _content(folder, data, types, weights, late, most)
         except FormatError:
             # A bank that is gone was perhaps replaced since. Twice, for of two writers in turn the
             # first may be back already, with its bank and an index that is the same again.
             if data == failed:
                 raise
             failed = data
-    return _content(folder, _read_index(folder / INDEX), types, weights, late)
+    return _content(folder, _read_index(folder / INDEX), types, weights, late, most)
 
 
 def _content(
-    folder: Path, data: dict[str, Any], types: Sequence[type], weights: Sequence[str], late: bool
+    folder: Path,
+    data: dict[str, Any],
+    types: Sequence[type],
+    weights: Sequence[str],
+    late: bool,
+    most: int | None,
 ) -> Content:
     with _as_written(folder):
         system = from_data(data["system"], types)
@@ -329,7 +340,7 @@ def _content(
             readers[key] = partial(_section, folder, data, entry, system, known, late)
         if not readers:
             raise FormatError("a detector without sections; fit it again")
-        sections = LateSections(readers) if late else {k: get() for k, get in readers.items()}
+        sections = LateSections(readers, most) if late else {k: get() for k, get in readers.items()}
         rate = check_rate(data["false_alarm_rate"])
         return Content(
             system, sections, _order(data), rate, known, _by_domain(data), license_in(data),

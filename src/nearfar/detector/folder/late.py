@@ -15,15 +15,43 @@ class LateSections(Mapping[tuple[str, str], Section]):
     read
     """
 
-    def __init__(self, readers: Mapping[tuple[str, str], Callable[[], Section]]) -> None:
+    def __init__(
+        self, readers: Mapping[tuple[str, str], Callable[[], Section]], most: int | None = None
+    ) -> None:
+        """Of those that were read, the last ones stay.
+
+        Args:
+            readers: how each is read.
+            most: bytes of banks that stay, but for the last one; None: all that were read.
+        """
         self._readers = dict(readers)
         self._read: dict[tuple[str, str], Section] = {}
+        self._most = most
 
     def __getitem__(self, key: tuple[str, str]) -> Section:
-        if key not in self._read:
+        section = self._read.get(key)
+        if section is None:
             # Of two threads each may read it once; both have read the same.
-            self._read[key] = self._readers[key]()
-        return self._read[key]
+            section = self._read[key] = self._readers[key]()
+            self._let_go()
+        return section
+
+    def keeps(self, key: tuple[str, str]) -> bool:
+        """Would it be given without a look at its bank?"""
+        return key in self._read
+
+    def _let_go(self) -> None:
+        """Forget those that were read first: clips of a fleet come machine by machine."""
+        if self._most is None:
+            return
+        kept = list(self._read.items())  # at once: another thread may be here too
+        sizes = [sum(m.embeddings.nbytes for m in section.members) for _, section in kept]
+        total = sum(sizes)
+        for (key, _), size in zip(kept[:-1], sizes, strict=False):
+            if total <= self._most:
+                break
+            self._read.pop(key, None)
+            total -= size
 
     def __contains__(self, key: object) -> bool:
         return key in self._readers  # without a look at its bank
