@@ -6,6 +6,10 @@ from contextlib import contextmanager
 
 import pytest
 
+from nearfar.runtime.cluster_connection import settle
+
+settle()  # before anybody imports Ray
+
 
 @contextmanager
 def started_here(workers=2):
@@ -26,13 +30,11 @@ def started_here(workers=2):
 @contextmanager
 def two_nodes(gpus=0):
     """(a cluster of two nodes on loopback, its second node); this process knows its address."""
-    pytest.importorskip("ray")
-    import ray
+    ray = pytest.importorskip("ray")
     from ray.cluster_utils import Cluster
 
     quiet = {"include_dashboard": False}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
         patch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
         head = {"num_cpus": 1, "num_gpus": gpus, **quiet}
         nodes = Cluster(initialize_head=True, head_node_args=head)

@@ -46,13 +46,12 @@ def lose(nodes, second, folder):
     nodes.remove_node(second, allow_graceful=False)
 
 
-@pytest.mark.parametrize("gpus", [0, 1])
-def test_jobs_of_a_node_that_is_lost_are_done_by_the_other(gpus, tmp_path, capfd):
+def test_jobs_of_a_node_that_is_lost_are_done_by_the_other(tmp_path, capfd):
     """With GPUs, that are only said to be there, processes that stay are lost with it."""
-    with two_nodes(gpus) as (nodes, second):
+    with two_nodes(gpus=1) as (nodes, second):
         runtime = nf.Runtime(engine="ray", workers=2)
         jobs = [(tmp_path, n, 0.4) for n in range(14)]
-        results = executor_of(runtime).run(slowly, jobs, Resources(encoder=gpus > 0))
+        results = executor_of(runtime).run(slowly, jobs, Resources(encoder=True))
         assert next(results)[0] == 0
         lose(nodes, second, tmp_path)
         assert [result[0] for result in results] == list(range(1, 14))

@@ -34,10 +34,7 @@ def connected(engine: str, workers: int) -> Any:
     Raises:
         NearfarError: Ray is not installed, or there is no cluster at the address.
     """
-    # Read when Ray is imported. It prints what it thinks of lost processes among our results; what
-    # becomes of them is told by us. Nor does it report to its makers.
-    for name, value in _SETTINGS.items():
-        os.environ.setdefault(name, value)
+    settle()
     with needs("fleet", f"--engine {engine} needs Ray"):
         import ray
     if ray.is_initialized():
@@ -50,6 +47,16 @@ def connected(engine: str, workers: int) -> Any:
     else:
         _join(ray, place)
     return ray
+
+
+def settle() -> None:
+    """What Ray reads when it is imported, where nobody has set it.
+
+    It prints what it thinks of lost processes among our results; what becomes of them is told by
+    us. Nor does it report to its makers.
+    """
+    for name, value in _SETTINGS.items():
+        os.environ.setdefault(name, value)
 
 
 def _here() -> str | None:

@@ -1,0 +1,48 @@
+"""The way to a cluster: nobody at an address is told at once; what is ours ends with us."""
+
+import signal
+import time
+
+import pytest
+
+import nearfar as nf
+from conftest import free_port, refused
+from nearfar.runtime import cluster_connection
+from nearfar.runtime.cluster_connection import connected
+
+pytest.importorskip("ray")
+
+
+@pytest.mark.slow  # Ray's import
+@pytest.mark.parametrize("client", [False, True])
+def test_no_cluster_at_the_address_is_one_line_within_seconds(client, monkeypatch):
+    place = f"127.0.0.1:{free_port()}"
+    engine = f"ray://{place}" if client else "ray"
+    monkeypatch.setenv("RAY_ADDRESS", place)
+    began = time.monotonic()
+    refused(lambda: connected(engine, 1), place, "no Ray cluster answers", "--engine local")
+    assert time.monotonic() - began < 20
+
+
+@pytest.mark.parametrize("place", ["head", "head:x", "ray://head", ":1", "head:99999"])
+def test_what_is_no_address_is_refused(place):
+    refused(lambda: cluster_connection._answers(place), place, "HOST:PORT")
+
+
+def test_who_handled_sigterm_handles_it_afterwards():
+    def mine(*_):
+        pass
+
+    before = signal.signal(signal.SIGTERM, mine)
+    try:
+        with cluster_connection._signals_kept():
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        assert signal.getsignal(signal.SIGTERM) is mine
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def test_without_ray_it_is_said_which_extra(monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "ray", None)
+    with pytest.raises(nf.NearfarError, match=r"needs Ray.*nearfar\[fleet\]"):
+        connected("ray", 1)
