@@ -38,7 +38,7 @@ FLAGS = {
     "workers": _COUNT, "batch_size": _COUNT, "device": r"cpu|cuda(?::\d+)?|mps",
     "pair": r"'NEAR=[^']*'", "order": r"near-far|far-near", "false_alarm_rate": _COUNT,
     "server": _NAME, "split": _NAME, "engine": r"local|ray(?:://[^ ,;]+)?",
-    "cache": _NAME,
+    "cache": _NAME, "shard": r"\d+/\d+",
 }  # fmt: skip
 _RENAMED = {"order": "channel-order"}  # whose flag says more than the argument
 _RUNTIME = ("workers", "batch_size", "device")  # fields of a Runtime
@@ -132,7 +132,7 @@ def _to_shell(text: str) -> str:
             text,
         )
     # A refused value is told by its argument's name, at the begin of a line.
-    text = re.sub(r"^(clip_seconds|false_alarm_rate|batch_size)(?= )", _begun, text)
+    text = re.sub(r"^(clip_seconds|false_alarm_rate|batch_size|shard)(?= )", _begun, text)
     text = re.sub(r"\bnf\.(logmel|s4)\(\)", r"-s \1", text)
     text = re.sub(r"load\(dir, types=\((\w+),\)\)", r"--part file.py:\1", text)
     return re.sub(r"with_setting\(…, '([^']*)'\)", r"--set \1", text)

@@ -11,6 +11,7 @@ import nearfar as nf
 from conftest import DATA, machine_sound, write
 from nearfar.embedding import kept as of_kept
 from nearfar.embedding.chain import Chain
+from nearfar.embedding.heard_file import as_plain
 from nearfar.embedding.kept import Claims, Kept, drop_kept, folder_of
 from nearfar.embedding.rows import embed
 from nearfar.errors import NearfarWarning, StorageError
@@ -63,7 +64,7 @@ def same(some, others):
 
 
 def plain(what):
-    return of_kept._plain(replace(what, rows=()))
+    return as_plain(replace(what, rows=()))
 
 
 def test_the_next_encoder_reads_nothing_and_hears_the_same_bits(clips, runtime, reads):

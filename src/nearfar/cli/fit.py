@@ -52,6 +52,13 @@ from nearfar.cli.options import (
 )
 from nearfar.cli.parquet import Parquet, check_parquet, write_parquet
 from nearfar.cli.progress import Session
+from nearfar.cli.sharding import (
+    PartFile,
+    Sharded,
+    all_cores,
+    check_output_of,
+    work_of,
+)
 from nearfar.cli.splits import (
     OfficialFolder,
     SplitAsked,
@@ -62,7 +69,7 @@ from nearfar.cli.splits import (
     write_official_files,
 )
 from nearfar.errors import visible, warn
-from nearfar.files import check_output
+from nearfar.files import DETECTOR, check_output, sha256
 from nearfar.system.named import system_of, types_of
 
 # None where it is not said: a detector that was there may know it.
@@ -102,6 +109,7 @@ def fit(
     exclude_suspects: ExcludeSuspects = False,
     data_license: License = None,
     replace: Replace = False,
+    shard: Sharded = None,
     device: Device = "auto",
     batch_size: BatchSize = None,
     workers: Workers = None,
@@ -124,11 +132,14 @@ def fit(
     from nearfar.detector.refit import Told, strangers, told_there
     from nearfar.detector.standouts import too_few
     from nearfar.embedder.contract import weights_of
+    from nearfar.parts.data import to_data
 
     same: tuple[str, ...] = ()
     licence = license_of(data_license)
-    replaced = check_target(output)  # first: minutes of work must not end in "cannot be written"
-    recipe = system_of(system or "s4", settings, weights, false_alarm_rate)
+    work = work_of(shard, output, data, engine, replace)
+    # First: minutes of work must not end in "cannot be written".
+    replaced = work.replaces(check_target, output)
+    recipe = work.system(lambda: system_of(system or "s4", settings, weights, false_alarm_rate))
     inputs = [*data, *(weights_of(member.embedder) for member in recipe.members)]
     keep = check_keeping(output, inputs, replace)
     rate = recipe.false_alarm_rate if _says_rate(false_alarm_rate, settings) else None
@@ -136,17 +147,28 @@ def fit(
     order = order_of(channel_order or Order.near_far, near, far) if ordered else None
     said = Told(rate, order, threshold_by_domain)
     # Law 4: of a data set with both, a fit never opens the test folder.
-    clips = Clips.open(
+    clips = work.clips(lambda: Clips.open(
         data, split="train", machine=machine, clip_seconds=clip_seconds, pair=pair,
         salvage=salvage, time_pattern=time_pattern,
-    )  # fmt: skip
+    ))  # fmt: skip
     if replaced:
         there = check_loss(output, clips, replace)  # by what is listed: nothing is heard yet
         told = told_there(there, clips.machines)
         said, same = said.or_as(told, recipe.false_alarm_rate)
         if told is not None and there is not None and there.data_license and not licence:
             licence, same = there.data_license, (*same, f"licence {there.data_license}")
-    with Session(workers, kept_at(cache, no_cache), device, batch_size, engine) as session:
+    with (
+        work.kept("fit", clips, lambda: dict(
+            system=to_data(recipe), chains=[m.chain.key for m in recipe.members], skip_bad=skip_bad,
+            any_frontend=any_frontend, exclude_suspects=exclude_suspects, false_alarm_rate=rate,
+            channel_order=channel_order, near=near, far=far, copy_weights=copy_weights,
+            threshold_by_domain=threshold_by_domain, data_license=data_license,
+        )),
+        Session(
+            workers, kept_at(cache, no_cache), device, batch_size, engine,
+            work.executor(all_cores(workers)),
+        ) as session,
+    ):  # fmt: skip
         detector = fit_system(
             recipe, clips, session.runtime, order=said.order or "near-far", skip_bad=skip_bad,
             any_frontend=any_frontend, exclude_suspects=exclude_suspects,
@@ -188,6 +210,7 @@ def score(
     split: SplitAsked = None,
     csv: Csv = None,
     as_json: Json = None,
+    output: PartFile = None,
     parquet: Parquet = None,
     official: OfficialFolder = None,
     fail_on_anomaly: Annotated[
@@ -209,6 +232,7 @@ def score(
     part: Parts = None,
     skip_bad: SkipBad = False,
     replace: Replace = False,
+    shard: Sharded = None,
     device: Device = "auto",
     batch_size: BatchSize = None,
     workers: Workers = None,
@@ -226,6 +250,11 @@ def score(
     from nearfar.scores.verdict import is_score_table
 
     inputs = [detector, *data, *(weights or ())]
+    check_output_of(shard, output)
+    work = work_of(shard, output, inputs, engine, replace)
+    work.refuse(
+        csv=csv, json=as_json, parquet=parquet, official=official, fail_on_anomaly=fail_on_anomaly
+    )
     check_stdout(csv, as_json)
     for path, ending in ((csv, ".csv"), (as_json, ".json")):  # before clips are heard
         check_output(
@@ -236,13 +265,22 @@ def score(
     fitted = open_detector(detector, part, weights, false_alarm_rate, machine)
     # Near and far of a pair, both named by a *.wav, are one clip. A name given is a machine's:
     # recordings then lie at any depth, as `fit` took them.
-    clips = Clips.open(
+    clips = work.clips(lambda: to_judge(Clips.open(
         data, machine=machine, clip_seconds=clip_seconds, split=opened_split(split, official),
         channels=channels_of(near, far), pair=pair, salvage=salvage, time_pattern=time_pattern,
-    )  # fmt: skip
-    clips = to_judge(clips, split)
+    ), split))  # fmt: skip
     fitted = with_domains(fitted, threshold_by_domain, machine, clips.machines)
-    with Session(workers, kept_at(cache, no_cache), device, batch_size, engine) as session:
+    with (
+        work.kept("score", clips, lambda: dict(
+            detector=str(detector), sha256=sha256(detector / DETECTOR), machine=machine,
+            section=section, false_alarm_rate=false_alarm_rate, skip_bad=skip_bad,
+            threshold_by_domain=threshold_by_domain, weights=weights,
+        )),
+        Session(
+            workers, kept_at(cache, no_cache), device, batch_size, engine,
+            work.executor(all_cores(workers)),
+        ) as session,
+    ):  # fmt: skip
         scores = fitted.score(
             clips, session.runtime, machine=machine, section=section,
             skip_bad=skip_bad or official is not None,

@@ -33,6 +33,7 @@ from nearfar.cli.fleet import fleet
 from nearfar.cli.history import history
 from nearfar.cli.learn import learn
 from nearfar.cli.lines import tell
+from nearfar.cli.merge import merge
 from nearfar.cli.program import (
     ANYWHERE,
     COMPLETE,
@@ -59,7 +60,7 @@ from nearfar.text import alike, one_line
 
 COMMANDS = (  # in the order of the help: what most people need first
     check, fit, score, explain, timeline, report, threshold, learn, fleet, watch, serve, history,
-    alarms, evaluate, compare, submit, systems, features, finetune, embed, ablate, reproduce,
+    alarms, evaluate, compare, submit, systems, features, finetune, embed, ablate, reproduce, merge,
     download, export, verify, export_data, simulate, inspect, mask, doctor, cache, completion,
 )  # fmt: skip
 ENDINGS = {  # those that end in more ways than others

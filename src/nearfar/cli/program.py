@@ -79,7 +79,7 @@ METAVARS = {
     "seeds": "N", "lora": "RANK", "clip_seconds": "SECONDS", "false_alarm_rate": "SHARE",
     "tau": "DISTANCE", "output": "PATH", "plot": "PATH", "csv": "FILE", "truth": "FILE",
     "config": "FILE", "detector": "FOLDER", "scores": "FOLDER", "loss": "NAME", "adapt": "NAME",
-    "table": "NAME", "cache": "PLACE", "engine": "ENGINE",
+    "table": "NAME", "cache": "PLACE", "engine": "ENGINE", "shard": "I/N",
     "precision": "NAME", "preset": "NAME", "year": "YEAR",
 }  # fmt: skip
 

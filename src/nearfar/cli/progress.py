@@ -29,6 +29,7 @@ from rich.text import Text
 from nearfar.cli.lines import tell
 from nearfar.cli.program import voice
 from nearfar.errors import NearfarWarning, in_shell
+from nearfar.runtime.executor import Executor
 from nearfar.runtime.runtime import LOCAL, MOST_WORKERS, Runtime
 from nearfar.runtime.runtime import Progress as Report
 from nearfar.text import alike, figure, one_line
@@ -90,7 +91,7 @@ class Session:
 
     def __init__(
         self, workers: int | None, cache: Path | None, device: str = "auto",
-        batch_size: int | None = None, engine: str = LOCAL,
+        batch_size: int | None = None, engine: str = LOCAL, executor: Executor | None = None,
     ) -> None:  # fmt: skip
         self._bar, report = progress_bar()
         self._told = TRAINING  # what the bar of a training says now
@@ -102,6 +103,7 @@ class Session:
             device=device,
             batch_size=batch_size,
             engine=engine,
+            executor=executor,
         )
 
     def __enter__(self) -> Session:

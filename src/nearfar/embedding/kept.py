@@ -14,7 +14,7 @@ import shutil
 import warnings
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +23,7 @@ import numpy as np
 
 from nearfar.embedder.contract import Rows32
 from nearfar.embedding.chain import Chain, identity
+from nearfar.embedding.heard_file import as_plain, from_plain
 from nearfar.embedding.jobs import (
     Heard,
     Job,
@@ -40,9 +41,6 @@ from nearfar.runtime.cache import RowCache
 from nearfar.runtime.remote import marks_of
 from nearfar.runtime.urls import url_of
 from nearfar.sound.audio import ChannelOrder
-from nearfar.sound.lag import Lag
-from nearfar.sound.look import Look
-from nearfar.sound.recorded import Recorded
 from nearfar.version import __version__
 
 if TYPE_CHECKING:
@@ -133,7 +131,7 @@ class _Keeper:
 
     def recalled(self, stamp: str, cache: RowCache) -> JobResult | None:
         """What a clip gave, if that is known without reading it."""
-        about = _about(self.notes.noted(self._note(stamp))) if stamp else None
+        about = from_plain(self.notes.noted(self._note(stamp))) if stamp else None
         if about is None or (self.job.hashes_near and not about.near):
             return None
         rows = [self._row(about, *wanted, cache) for wanted in self.wanted]
@@ -174,7 +172,7 @@ class _Keeper:
                 for chain, row in zip(self.job.chains, result.rows, strict=True)
             )
             if stamp:
-                self.notes.write_note(self._note(stamp), _plain(result.about))
+                self.notes.write_note(self._note(stamp), as_plain(result.about))
         except StorageError as error:  # a kept array saves time, and is worth no result
             told = str(error).partition(": ")[2] or error
             warn(f"{self.root}: log-mels cannot be kept for other encoders ({told})")
@@ -215,39 +213,6 @@ def _kept(store: ArrayStore, digest: str) -> Kept | None:
         return kept if sum(kept.parts) == len(store[digest]) else None
     except (TypeError, ValueError, LookupError, StorageError):
         return None
-
-
-def _plain(about: Heard) -> Any:
-    """What is known of a clip as JSON can hold it: its floats come back to the bit."""
-    values = asdict(about)
-    del values["rows"]
-    return _python(values)
-
-
-def _python(value: Any) -> Any:
-    """NumPy's numbers as Python's."""
-    if isinstance(value, dict):
-        return {name: _python(one) for name, one in value.items()}
-    if isinstance(value, list | tuple):
-        return [_python(one) for one in value]
-    return value.item() if isinstance(value, np.generic) else value
-
-
-def _about(values: Any) -> Heard | None:
-    """What `_plain` wrote; None of anything else."""
-    try:
-        recorded, seen = values.pop("recorded"), values.pop("look")
-        if seen is not None:
-            lag = seen.pop("lag")
-            seen = Look(**_tuples(seen), lag=None if lag is None else Lag(**lag))
-        recorded = None if recorded is None else Recorded(**_tuples(recorded))
-        return Heard((), **values, recorded=recorded, look=seen)
-    except (TypeError, AttributeError, LookupError):
-        return None
-
-
-def _tuples(values: dict[str, Any]) -> dict[str, Any]:
-    return {name: tuple(x) if isinstance(x, list) else x for name, x in values.items()}
 
 
 def folder_of(cache: Path, chain: Chain) -> Path:

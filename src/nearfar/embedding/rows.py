@@ -62,9 +62,12 @@ def embed(
         check_chains(chains, runtime)
         raise looked([], 0)  # listing found it out: no clip is embedded in vain
     share = Workload(clips, chains, order, digest, skip_bad, runtime)
-    results = in_shares(share) if executor_of(runtime).whole else do_share(share)
+    executor = executor_of(runtime)
+    results = in_shares(share) if executor.whole else do_share(share)
     faults = {i: one for i, one in enumerate(results) if isinstance(one, NearfarError)}
     if faults and not skip_bad:  # out here, where the workers are gone
+        if executor.defers:  # some of the clips, which are not the first
+            raise looked([], 0)
         raise looked(list(faults.values()), len(results))
     # None keeps the place of one that is left out.
     heard = [None if isinstance(one, NearfarError) else one for one in results]

@@ -19,6 +19,7 @@ from nearfar.embedding.division import (
     waiting_bytes,
 )
 from nearfar.embedding.encoding import encoded
+from nearfar.embedding.heard_file import HeardPieces
 from nearfar.embedding.jobs import Heard, Job, JobResult, do_job, open_cache
 from nearfar.embedding.kept import do_kept_job
 from nearfar.errors import NearfarError
@@ -95,17 +96,21 @@ def in_shares(whole: Workload) -> list[Heard | NearfarError]:
     """As `do_share`, by an executor that does each job to the end."""
     executor, runtime, clips = executor_of(whole.runtime), whole.runtime, whole.clips
     encoder = any(chain.encodes for chain in whole.chains)
-    size = executor.size(len(clips), _together(encoder, runtime))
     within = replace(runtime, engine=LOCAL, executor=None)
     if executor.apart:
         within = replace(within, workers=1, progress=None)
+    else:  # the one bar there is shows what is done within
+        runtime = replace(runtime, progress=None)
     shares = (
-        replace(whole, clips=clips[first : first + size], runtime=within)
-        for first in range(0, len(clips), size)
+        replace(whole, clips=clips[some], runtime=within)
+        for some in executor.deal(len(clips), _together(encoder, runtime))
     )
+    codec = HeardPieces(whole.chains, whole.order, whole.digest)
     found: list[Heard | NearfarError] = []
     needed = Resources(encoder, runtime.device)
-    done = run_counted(do_share, shares, runtime, "listening", len(clips), len, resources=needed)
+    done = run_counted(
+        do_share, shares, runtime, "listening", len(clips), len, resources=needed, codec=codec
+    )
     with closing(done) as some:
         for results in some:
             found.extend(results)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Protocol, TypeVar
+from typing import Any, ClassVar, Protocol, TypeVar
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
@@ -24,22 +24,30 @@ class Resources:
 
 
 class Codec(Protocol[Result]):
-    """How a result becomes bytes that outlive a process, and a result again; nothing is pickled.
+    """How results become bytes that outlive a process, and results again; nothing is pickled.
 
-    >>> class Text(Codec[str]):
-    ...     def to_bytes(self, result):
-    ...         return result.encode()
-    ...     def from_bytes(self, content):
-    ...         return content.decode()
-    >>> Text().from_bytes(Text().to_bytes("the same"))
-    'the same'
+    A result may have pieces, one for each item of its job, so that it can be put together from
+    those of other jobs: the same items need not lie in the same jobs again.
+
+    >>> class Text(Codec[list[str]]):
+    ...     def names(self, job):
+    ...         return [item.encode() for item in job]
+    ...     def pieces(self, result):
+    ...         return [item.encode() for item in result]
+    ...     def result(self, pieces):
+    ...         return [piece.decode() for piece in pieces]
+    >>> Text().result(Text().pieces(["the same"]))
+    ['the same']
     """
 
-    def to_bytes(self, result: Result) -> bytes:
-        """The result, whole."""
+    def names(self, job: Any) -> Sequence[bytes]:
+        """Of a job's items, in their order: what makes them that, and nothing of their job."""
 
-    def from_bytes(self, content: bytes) -> Result:
-        """What `to_bytes` was given, to the bit."""
+    def pieces(self, result: Result) -> Sequence[bytes]:
+        """A result, a piece for each item of its job."""
+
+    def result(self, pieces: Sequence[bytes]) -> Result:
+        """What `pieces` was given, to the bit."""
 
 
 class Executor(ABC):
@@ -87,3 +95,8 @@ class Executor(ABC):
     def size(self, total: int, most: int) -> int:
         """How many of `total` items a job has, where it may have so many at most."""
         return most
+
+    def deal(self, total: int, most: int) -> Iterator[slice]:
+        """Which of `total` items lie in each job, where it may have `most` of them at most."""
+        size = self.size(total, most)
+        return (slice(first, first + size) for first in range(0, total, size))

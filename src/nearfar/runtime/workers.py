@@ -134,10 +134,15 @@ def retold(outcome: Outcome[Result]) -> Result:
     """A job's result, its warnings said where the results are asked for."""
     result, messages = outcome
     for message, about in messages:
-        said = NearfarWarning(message)
-        said.about = about
-        warnings.warn(said, stacklevel=3)
+        tell(message, about)
     return result
+
+
+def tell(message: str, about: str) -> None:
+    """Give a job's warning where its result is taken."""
+    said = NearfarWarning(message)
+    said.about = about
+    warnings.warn(said, stacklevel=4)
 
 
 def recorded(task: Callable[[Job], Result], job: Job) -> Outcome[Result]:
