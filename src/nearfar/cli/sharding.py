@@ -18,7 +18,7 @@ from nearfar.text import counted
 
 if TYPE_CHECKING:
     from nearfar.clips import Clips
-    from nearfar.embedding.gathering import Whole
+    from nearfar.embedding.gathering import AllParts
     from nearfar.runtime.executor import Executor
     from nearfar.runtime.shards import Shard
 
@@ -47,7 +47,7 @@ class Work:
 
     shard: Shard | None = None
     output: Path | None = None  # for the part
-    merged: Whole | None = None
+    merged: AllParts | None = None
     types: Sequence[type] = ()  # of a merged system's own parts
 
     def executor(self, workers: int) -> Executor | None:
@@ -208,7 +208,7 @@ def _plain(asked: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _check_as_it_was(merged: Whole, asked: Mapping[str, Any]) -> None:
+def _check_as_it_was(merged: AllParts, asked: Mapping[str, Any]) -> None:
     for name in sorted({*asked, *merged.settings}):
         if asked.get(name) != merged.settings.get(name):
             raise FormatError(

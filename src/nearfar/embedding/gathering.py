@@ -18,11 +18,14 @@ SHOWN = 5  # missing shards in a message
 
 
 @dataclass(frozen=True, eq=False)
-class Whole:
+class AllParts:
     """All parts of one command, in their shards' order.
 
     Args:
         parts: one of each shard, of one command.
+
+    >>> AllParts((Part(Path("1"), {"command": "fit"}, (), {}),)).command
+    'fit'
     """
 
     parts: tuple[Part, ...]
@@ -69,7 +72,7 @@ class _Chained(Mapping[bytes, bytes]):
         return len(self._home)
 
 
-def gather(paths: Sequence[Path]) -> Whole:
+def gather(paths: Sequence[Path]) -> AllParts:
     """Read all parts of a command.
 
     Args:
@@ -100,7 +103,7 @@ def gather(paths: Sequence[Path]) -> Whole:
             f"{len(missing)} of {of} shards missing: {', '.join(missing[:SHOWN])}{more}; run them, "
             "or name their parts too"
         )
-    whole = Whole(tuple(found[number] for number in sorted(found)))
+    whole = AllParts(tuple(found[number] for number in sorted(found)))
     if digest_of_clips(whole.clips) != whole.parts[0].head["digest"]:
         raise FormatError(f"{paths[0]}: its clips are not those of its list; run the shards again")
     return whole

@@ -36,8 +36,8 @@ _LONGEST = 1 << 26  # bytes of a header: what is asked, and warnings
 class Asked:
     """What a command was asked that changes its result, and its clips.
 
-    >>> Asked("fit", {"skip_bad": False}, [Clip("a.wav")]).digest[:8]
-    '2dd79f29'
+    >>> len(Asked("fit", {"skip_bad": False}, [Clip(Path("a.wav"))]).digest)
+    64
     """
 
     command: str  # "fit" or "score"
@@ -60,7 +60,11 @@ def digest_of_clips(clips: Sequence[Clip]) -> str:
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """A part as it was read, which is whole."""
+    """A part as it was read, which is whole.
+
+    >>> Part(Path("3"), {"shard": [3, 16]}, (), {}).shard
+    Shard(number=3, of=16)
+    """
 
     path: Path
     head: Mapping[str, Any]
