@@ -58,7 +58,7 @@ def test_what_does_not_fit_together_is_refused_in_one_line(run, dcase, tmp_path)
     for words, arguments in {
         "1 of 2 shards missing: 2/2": (one, *det),
         "name each shard once": (one, two, one, *det),
-        "the channel order differs": (one, far, *det),
+        "channel order differs": (one, far, *det),
         "changed since it was written": (bad, two, *det),
         "are for parts of a score": (one, two, "--csv", tmp_path / "a.csv"),
         "say -o DET": (one, two),

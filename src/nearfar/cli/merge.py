@@ -20,7 +20,7 @@ from nearfar.cli.options import (
     Replace,
     Workers,
 )
-from nearfar.cli.sharding import Work
+from nearfar.cli.sharding import ShardWork
 from nearfar.errors import SettingError
 from nearfar.system.named import types_of
 
@@ -52,7 +52,7 @@ def merge(
 
     whole = gather(parts)
     given: dict[str, Any] = dict(
-        shard=Work(merged=whole, types=types_of(part)), replace=replace, device=device,
+        shard=ShardWork(merged=whole, types=types_of(part)), replace=replace, device=device,
         batch_size=batch_size, workers=workers, cache=cache, no_cache=no_cache,
     )  # fmt: skip
     asked = dict(whole.settings)

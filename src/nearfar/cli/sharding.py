@@ -38,10 +38,10 @@ PartFile = Annotated[
 
 
 @dataclass(frozen=True)
-class Work:
+class ShardWork:
     """How a command does its work: all of it, a share that is put off to a merge, or the merge.
 
-    >>> Work().shard is None, Work().clips(lambda: ["a.wav"])
+    >>> ShardWork().shard is None, ShardWork().clips(lambda: ["a.wav"])
     (True, ['a.wav'])
     """
 
@@ -108,10 +108,10 @@ class Work:
         if self.shard is None or self.output is None:
             yield
             return
-        from nearfar.embedding.part import Asked, write_part
+        from nearfar.embedding.part import Question, write_part
         from nearfar.runtime.shards import Deferred
 
-        said = Asked(command, _plain(asked()), clips)
+        said = Question(command, _plain(asked()), clips)
         try:
             yield
         except Deferred as end:
@@ -136,12 +136,12 @@ class Work:
 
 
 def work_of(
-    shard: str | Work | None,
+    shard: str | ShardWork | None,
     output: Path | None,
     inputs: Iterable[Path | str],
     engine: str,
     replace: bool,
-) -> Work:
+) -> ShardWork:
     """How a command is to do its work.
 
     Args:
@@ -155,10 +155,10 @@ def work_of(
         SettingError: no such shard, nowhere to write its part, or --engine besides.
         StorageError: a place that no part can be written to.
     """
-    if isinstance(shard, Work):
+    if isinstance(shard, ShardWork):
         return shard
     if shard is None:
-        return Work()
+        return ShardWork()
     from nearfar.embedding.part import check_place
     from nearfar.runtime.shards import Shard
 
@@ -168,10 +168,10 @@ def work_of(
     if output is None:
         raise SettingError(f"--shard {number} needs -o PART, the file for what its clips gave")
     check_place(output, number, [place for place in inputs if place], replace)
-    return Work(number, output)
+    return ShardWork(number, output)
 
 
-def check_output_of(shard: str | Work | None, output: Path | None) -> None:
+def check_output_of(shard: str | ShardWork | None, output: Path | None) -> None:
     """Refuse -o where there is no part to write.
 
     Raises:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from nearfar.clips.clip import Clip
-from nearfar.embedding.part import Part, digest_of_clips, read_part
+from nearfar.embedding.part import ShardPart, digest_of_clips, read_part
 from nearfar.errors import DatasetError, FormatError
 from nearfar.runtime.shards import Gathered
 from nearfar.version import __version__
@@ -24,11 +24,11 @@ class AllParts:
     Args:
         parts: one of each shard, of one command.
 
-    >>> AllParts((Part(Path("1"), {"command": "fit"}, (), {}),)).command
+    >>> AllParts((ShardPart(Path("1"), {"command": "fit"}, (), {}),)).command
     'fit'
     """
 
-    parts: tuple[Part, ...]
+    parts: tuple[ShardPart, ...]
 
     @property
     def command(self) -> str:
@@ -84,8 +84,8 @@ def gather(paths: Sequence[Path]) -> AllParts:
     """
     if not paths:
         raise DatasetError("no parts; name those of all shards")
-    found: dict[int, Part] = {}
-    first: Part | None = None
+    found: dict[int, ShardPart] = {}
+    first: ShardPart | None = None
     for path in paths:
         part = read_part(path)
         first = first or part
@@ -109,7 +109,7 @@ def gather(paths: Sequence[Path]) -> AllParts:
     return whole
 
 
-def _check_alike(first: Part, part: Part) -> None:
+def _check_alike(first: ShardPart, part: ShardPart) -> None:
     one, other = first.head, part.head
     if other["nearfar"] != __version__:
         raise FormatError(
@@ -131,7 +131,7 @@ def _difference(name: str, one: Mapping[str, Any], other: Mapping[str, Any]) -> 
 
 
 def _check_same(
-    first: Part, part: Part, what: str, one: Any, other: Any, shown: bool = True
+    first: ShardPart, part: ShardPart, what: str, one: Any, other: Any, shown: bool = True
 ) -> None:
     if one == other:
         return

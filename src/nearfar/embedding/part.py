@@ -33,10 +33,10 @@ _LONGEST = 1 << 26  # bytes of a header: what is asked, and warnings
 
 
 @dataclass(frozen=True)
-class Asked:
+class Question:
     """What a command was asked that changes its result, and its clips.
 
-    >>> len(Asked("fit", {"skip_bad": False}, [Clip(Path("a.wav"))]).digest)
+    >>> len(Question("fit", {"skip_bad": False}, [Clip(Path("a.wav"))]).digest)
     64
     """
 
@@ -59,10 +59,10 @@ def digest_of_clips(clips: Sequence[Clip]) -> str:
 
 
 @dataclass(frozen=True, eq=False)
-class Part:
+class ShardPart:
     """A part as it was read, which is whole.
 
-    >>> Part(Path("3"), {"shard": [3, 16]}, (), {}).shard
+    >>> ShardPart(Path("3"), {"shard": [3, 16]}, (), {}).shard
     Shard(number=3, of=16)
     """
 
@@ -127,7 +127,7 @@ def _pair(shard: Shard) -> tuple[int, int]:
     return shard.number, shard.of
 
 
-def write_part(path: Path, shard: Shard, asked: Asked, end: Deferred) -> None:
+def write_part(path: Path, shard: Shard, asked: Question, end: Deferred) -> None:
     """Write what a shard gave, whole or not at all.
 
     Raises:
@@ -167,7 +167,7 @@ def _hash(head: Mapping[str, Any], tensors: Mapping[str, NDArray[Any]]) -> str:
     return found.hexdigest()
 
 
-def read_part(path: Path) -> Part:
+def read_part(path: Path) -> ShardPart:
     """Read what `write_part` wrote, all of it checked.
 
     Raises:
@@ -186,7 +186,7 @@ def read_part(path: Path) -> Part:
             places = range(int(head["clips"]))[Shard(*head["shard"]).mine]
             if len(own) == len(places) and isinstance(head["asked"], dict):
                 pieces = _OnDisk(tensors["names"], tensors["ends"], tensors["pieces"])
-                return Part(path, head, own, pieces)
+                return ShardPart(path, head, own, pieces)
     except (LookupError, TypeError, ValueError, AttributeError, SettingError):
         pass
     raise FormatError(f"{path}: changed since it was written, or cut short; {_AGAIN}")
