@@ -18,7 +18,7 @@ from pathlib import Path
 
 import nearfar as nf
 from bench.startup import scored
-from nearfar.detector.edge.exporting import export
+from nearfar.detector.edge.departure import export
 
 RUNS = 15
 MEGABYTES = 256  # of address space, wanted

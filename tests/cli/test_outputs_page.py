@@ -80,7 +80,7 @@ def results(tmp_path_factory):
 @pytest.fixture(scope="module")
 def small(detector_folder, tmp_path_factory):
     """System 4, exported."""
-    from nearfar.detector.edge.exporting import export
+    from nearfar.detector.edge.departure import export
 
     folder = tmp_path_factory.mktemp("small") / "edge"
     export(detector_folder, folder, verify=False)

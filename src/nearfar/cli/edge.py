@@ -42,7 +42,7 @@ from nearfar.system.named import types_of
 from nearfar.text import counted
 
 if TYPE_CHECKING:
-    from nearfar.detector.edge.exporting import Departure
+    from nearfar.detector.edge.departure import Departure
     from nearfar.detector.edge.verifying import Verification
 
 HEARD = {
@@ -109,7 +109,7 @@ def export(
     nearfar[edge].
     """
     from nearfar.clips import Clips
-    from nearfar.detector.edge.exporting import export as export_detector
+    from nearfar.detector.edge.departure import export as export_detector
 
     if no_verify and clips:
         raise SettingError("--no-verify compares nothing; leave out --clips")

@@ -13,8 +13,8 @@ import pytest
 
 import nearfar as nf
 from conftest import PATIENCE, refused
-from nearfar.detector.edge import exporting
-from nearfar.detector.edge.exporting import export
+from nearfar.detector.edge import departure
+from nearfar.detector.edge.departure import export
 from nearfar.detector.edge.verifying import RELATIVE, verify
 from nearfar.detector.folder.index import seal
 from nearfar.errors import DatasetError, FormatError, SettingError, StorageError, WeightsError
@@ -86,9 +86,9 @@ def test_a_detector_that_says_something_else_is_not_written(
 ):
     """As if an encoder had come out wrong: the exported one's threshold is another."""
     clips = nf.Clips.open(dcase, split="test")
-    real = exporting._Work.exported
+    real = departure._Work.exported
     monkeypatch.setattr(
-        exporting._Work, "exported",
+        departure._Work, "exported",
         lambda work, hold: real(work, hold).with_false_alarm_rate(0.9),
     )  # fmt: skip
     line = refused(
