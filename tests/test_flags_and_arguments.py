@@ -15,6 +15,7 @@ import nearfar as nf
 from nearfar import errors
 from nearfar.cli import main as cli
 from nearfar.clips.download import download
+from nearfar.detector.edge import departure
 from nearfar.errors import FLAGS, NearfarError, Once, in_python, in_shell, warn
 from nearfar.reproduce.run import reproduce
 from nearfar.runtime.runtime import Runtime
@@ -76,7 +77,7 @@ def test_every_argument_is_one_of_something_public(name):
         nf.fit, nf.load, nf.finetune, nf.Detector.score, nf.Detector.explain, nf.Detector.learn,
         nf.Clips.open,
         nf.Clip, nf.Detector.with_false_alarm_rate, Runtime, of_data, of_files, study, reproduce,
-        download,
+        download, departure.export,
     ]  # fmt: skip
     known = {p for taker in takers for p in inspect.signature(taker).parameters}
     coming = {"config", "near", "far", "replace", "exclude_suspects", "false_alarm_rate"}

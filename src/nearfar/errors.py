@@ -38,7 +38,7 @@ FLAGS = {
     "workers": _COUNT, "batch_size": _COUNT, "device": r"cpu|cuda(?::\d+)?|mps",
     "pair": r"'NEAR=[^']*'", "order": r"near-far|far-near", "false_alarm_rate": _COUNT,
     "server": _NAME, "split": _NAME, "engine": r"local|ray(?:://[^ ,;]+)?",
-    "cache": _NAME,
+    "cache": _NAME, "longest": _COUNT,
 }  # fmt: skip
 _RENAMED = {"order": "channel-order"}  # whose flag says more than the argument
 _RUNTIME = ("workers", "batch_size", "device")  # fields of a Runtime

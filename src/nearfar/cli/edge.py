@@ -72,6 +72,10 @@ def export(
         EdgePrecision,
         typer.Option(help="Of encoders; int8 is smaller and quicker, and hears a little less."),
     ] = EdgePrecision.fp32,
+    longest: Annotated[
+        float | None,
+        typer.Option(help="Seconds that an encoder takes of a clip at most; 60 if never said."),
+    ] = None,
     clips: Annotated[
         list[Path] | None,
         option(
@@ -118,8 +122,8 @@ def export(
         given = to_judge(Clips.open(clips, machine=machine), None)
     with Session(workers, kept_at(cache, no_cache), device, batch_size) as session:
         done = export_detector(
-            detector, output, session.runtime, precision=precision.value, clips=given,
-            normals=normals, verify=not no_verify, types=types_of(part),
+            detector, output, session.runtime, precision=precision.value, longest=longest,
+            clips=given, normals=normals, verify=not no_verify, types=types_of(part),
             weights=list(weights or ()), replace=replace,
         )  # fmt: skip
     _show_export(done, precision)

@@ -77,6 +77,7 @@ METAVARS = {
     "system": "NAME", "weights": "PLACE", "device": "DEVICE", "describe": "NAME",
     "near": "N", "far": "N", "batch_size": "N", "workers": "N", "keep": "N", "seed": "N",
     "seeds": "N", "lora": "RANK", "clip_seconds": "SECONDS", "false_alarm_rate": "SHARE",
+    "longest": "SECONDS",
     "tau": "DISTANCE", "output": "PATH", "plot": "PATH", "csv": "FILE", "truth": "FILE",
     "config": "FILE", "detector": "FOLDER", "scores": "FOLDER", "loss": "NAME", "adapt": "NAME",
     "table": "NAME", "cache": "PLACE", "engine": "ENGINE", "shard": "I/N",

@@ -193,7 +193,8 @@ def read_part(path: Path) -> ShardPart:
 
 
 def _no_part(path: Path, error: Exception) -> FormatError:
-    told = "is a folder" if path.is_dir() else getattr(error, "strerror", None) or "another file"
+    reason = error.strerror if isinstance(error, OSError) else None
+    told = "is a folder" if path.is_dir() else reason or "another file"
     return FormatError(
         f"{path}: no part ({told}); name files that nearfar fit or nearfar score wrote as shards"
     )

@@ -61,6 +61,7 @@ def export(
     runtime: Runtime | None = None,
     *,
     precision: str = "fp32",
+    longest: float | None = None,
     clips: Sequence[Clip] | None = None,
     normals: Normal | None = None,
     verify: bool = True,
@@ -75,6 +76,8 @@ def export(
         output: folder for the exported one; a detector there is kept beside it, as `fit` does.
         runtime: how to compute what is verified.
         precision: "fp32"; or "int8", smaller and quicker, and a little another encoder.
+        longest: seconds that an encoder will take of a clip at most; None: 60, or as many as it
+            was made for, if that is more.
         clips: new recordings to verify it with. Without them the bank's own normals are taken, as
             far as they are found, and without any made sounds.
         normals: where the bank's normal recordings are; else they are looked for around the
@@ -102,7 +105,7 @@ def export(
     keep = check_keeping(place, [full, *own, *weights], replace)
     if there:
         check_exchange(place, before.sections, replace)
-    work = _Work(before, full, precision, normals_of(normals))
+    work = _Work(before, full, precision, normals_of(normals), longest)
     with tempfile.TemporaryDirectory(prefix="nearfar-") as hold:
         after = work.exported(Path(hold))
         found = None
@@ -123,6 +126,7 @@ class _Work:
     folder: Path
     precision: str
     given: Sequence[Clip]
+    longest: float | None = None  # s
 
     @property
     def encoders(self) -> int:
@@ -137,7 +141,7 @@ class _Work:
             )
         check_origins(self.before.system, self.before.origins)  # banks of these very encoders
         heard = self._calibration() if self.precision == "int8" else ()
-        system, opset = _exported(self.before.system, hold, self.precision, heard)
+        system, opset = _exported(self.before.system, hold, self.precision, heard, self.longest)
         said = ExportRecord(
             seal(self.folder), self.precision, opset, __version__,
             datetime.now(UTC).isoformat(timespec="seconds"),
@@ -174,7 +178,7 @@ class _Work:
 
 
 def _exported(
-    system: AnySystem, hold: Path, precision: str, heard: Sequence[Probe]
+    system: AnySystem, hold: Path, precision: str, heard: Sequence[Probe], longest: float | None
 ) -> tuple[AnySystem, int | None]:
     """The system with its encoders as files of ONNX, and their opset; None if it has none."""
     members: list[System] = []
@@ -185,7 +189,9 @@ def _exported(
             continue
         # One encoder behind two front ends is calibrated on what it hears behind each.
         sounds = [member.chain.hear(probe.audio[: member.needs]) for probe in heard]
-        embedder: Any = as_onnx(member.embedder, hold / str(n), precision=precision, normals=sounds)
+        embedder: Any = as_onnx(
+            member.embedder, hold / str(n), precision=precision, normals=sounds, longest=longest
+        )
         opset = int(innermost(embedder).opened().facts["opset"])
         members.append(replace(member, embedder=embedder))
     if isinstance(system, Ensemble):

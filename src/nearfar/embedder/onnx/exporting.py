@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from nearfar.embedder.backbone import Backbone
 from nearfar.embedder.contract import innermost, is_two_step
+from nearfar.embedder.eat.architecture import Architecture
 from nearfar.embedder.encoders import RECORD
 from nearfar.embedder.onnx.embed import PATCH, Float32, OnnxEncoder
 from nearfar.embedder.onnx.modelfile import MODEL, OPSET, signed
@@ -167,7 +168,8 @@ def _columns(encoder: Backbone, weights: Weights[Any], longest: float | None) ->
     """Of the longest clip, 16 frames each."""
     if encoder.frames is not None:
         return encoder.frames // PATCH
-    stored = getattr(weights.architecture, "columns", 0)
+    shape = weights.architecture  # BEATs has no table of positions
+    stored = shape.columns if isinstance(shape, Architecture) else 0
     if longest is None:
         return max(stored, math.ceil(100 * LONGEST / PATCH))
     return math.ceil(100 * longest / PATCH)

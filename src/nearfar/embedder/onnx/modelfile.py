@@ -25,7 +25,7 @@ from nearfar.embedder.tensorfile import unreadable
 from nearfar.errors import WeightsError
 
 MODEL = "encoder.onnx"
-FACTS, DIGEST = "nearfar.encoder", "nearfar.sha256"
+FACTS, DIGEST = "nearfar-encoder", "nearfar-sha256"
 FORMAT = 1  # of the facts; a newer one may say what this nearfar must not ignore
 OPSET, IR = 17, 8  # what is written: every onnxruntime since 1.12 reads them
 OPSETS = range(17, 18)  # of which the graphs are known to be read alike
