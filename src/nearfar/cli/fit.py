@@ -126,9 +126,10 @@ def fit(
     """
     from nearfar.cli import show
     from nearfar.clips import Clips
-    from nearfar.detector.fitting import fit as fit_system
+    from nearfar.detector.fleets import fit_staged
     from nearfar.detector.folder.index import check_target
     from nearfar.detector.folder.replacing import check_fitted, check_keeping, check_loss
+    from nearfar.detector.folder.staging import Staging
     from nearfar.detector.refit import Told, strangers, told_there
     from nearfar.detector.standouts import too_few
     from nearfar.embedder.contract import weights_of
@@ -157,35 +158,37 @@ def fit(
         said, same = said.or_as(told, recipe.false_alarm_rate)
         if told is not None and there is not None and there.data_license and not licence:
             licence, same = there.data_license, (*same, f"licence {there.data_license}")
-    with (
-        work.kept("fit", clips, lambda: dict(
-            system=to_data(recipe), chains=[m.chain.key for m in recipe.members], skip_bad=skip_bad,
-            any_frontend=any_frontend, exclude_suspects=exclude_suspects, false_alarm_rate=rate,
-            channel_order=channel_order, near=near, far=far, copy_weights=copy_weights,
-            threshold_by_domain=threshold_by_domain, data_license=data_license,
-        )),
-        Session(
-            workers, kept_at(cache, no_cache), device, batch_size, engine,
-            work.executor(all_cores(workers)),
-        ) as session,
-    ):  # fmt: skip
-        detector = fit_system(
-            recipe, clips, session.runtime, order=said.order or "near-far", skip_bad=skip_bad,
-            any_frontend=any_frontend, exclude_suspects=exclude_suspects,
-            false_alarm_rate=said.false_alarm_rate, threshold_by_domain=bool(said.by_domain),
-        )  # fmt: skip
-    if replaced:
-        check_fitted(output, detector.sections, replace)  # what was heard may be far less
-    strange = strangers(output, detector) if replaced else {}
-    detector = with_license(detector, licence)
-    kept = detector.save_over(output, "copy" if copy_weights else "keep", previous=keep)
-    _warn_of(strange, kept)
-    # Who reads no word of suspects may think there are none.
-    for line in too_few(detector.sections):
-        typer.echo(visible(line))
-    if same:
-        typer.echo(visible(f"kept from the detector there: {', '.join(same)}"))
-    show.fitted(detector, output, replaced, kept)
+    with Staging(output) as staging:
+        with (
+            work.kept("fit", clips, lambda: dict(
+                system=to_data(recipe), chains=[m.chain.key for m in recipe.members],
+                skip_bad=skip_bad, any_frontend=any_frontend, exclude_suspects=exclude_suspects,
+                false_alarm_rate=rate, channel_order=channel_order, near=near, far=far,
+                copy_weights=copy_weights, threshold_by_domain=threshold_by_domain,
+                data_license=data_license,
+            )),
+            Session(
+                workers, kept_at(cache, no_cache), device, batch_size, engine,
+                work.executor(all_cores(workers)),
+            ) as session,
+        ):  # fmt: skip
+            detector = fit_staged(
+                staging, recipe, clips, session.runtime, order=said.order or "near-far",
+                skip_bad=skip_bad, any_frontend=any_frontend, exclude_suspects=exclude_suspects,
+                false_alarm_rate=said.false_alarm_rate, threshold_by_domain=bool(said.by_domain),
+            )  # fmt: skip
+        if replaced:
+            check_fitted(output, detector.sections, replace)  # what was heard may be far less
+        strange = strangers(output, detector) if replaced else {}
+        detector = with_license(detector, licence)
+        kept = detector.save_over(output, "copy" if copy_weights else "keep", previous=keep)
+        _warn_of(strange, kept)
+        # Who reads no word of suspects may think there are none.
+        for line in too_few(detector.sections):
+            typer.echo(visible(line))
+        if same:
+            typer.echo(visible(f"kept from the detector there: {', '.join(same)}"))
+        show.fitted(detector, output, replaced, kept)
 
 
 def _warn_of(strange: Mapping[str, tuple[int, int]], kept: Path | None) -> None:

@@ -14,10 +14,11 @@ import numpy as np
 from nearfar.clips.clip import Clip
 from nearfar.detector.detector import Detector, load
 from nearfar.detector.folder.index import Heading
+from nearfar.detector.folder.staging import MOST
 from nearfar.detector.origin import check
 from nearfar.detector.section import Section
 from nearfar.embedding.jobs import Heard
-from nearfar.errors import NearfarError
+from nearfar.errors import FormatError, NearfarError
 from nearfar.scoring.bank import TARGET
 from nearfar.sound.audio import ChannelOrder
 
@@ -98,7 +99,7 @@ def strangers(folder: Path, new: Detector) -> dict[str, tuple[int, int]]:
         machine → (anomalous clips, clips judged).
     """
     try:
-        old = load(folder)
+        old = load(folder, late=True, most=MOST)
     except NearfarError:  # one with parts or weights that are not here is not compared
         return {}
     if old.chains != new.chains or old.order != new.order:
@@ -108,9 +109,12 @@ def strangers(folder: Path, new: Detector) -> dict[str, tuple[int, int]]:
     except NearfarError:  # rows of another embedder
         return {}
     found: dict[str, list[bool]] = {}
-    for key, section in new.sections.items():
+    for key in new.sections:
         if key in old.sections:
-            verdicts = old.judge(_rows(new, key, section))
+            try:
+                verdicts = old.judge(_rows(new, key, new.sections[key]))
+            except FormatError:  # of one that is damaged nobody knows what it would say
+                return {}
             found.setdefault(key[0], []).extend(v.anomalous for v in verdicts)
     return {
         machine: (sum(alarms), len(alarms))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from time import monotonic, sleep
@@ -116,7 +116,12 @@ def _locked(folder: Path, make: bool) -> int | None:
 
 
 def write_folder(
-    folder: Path, index: str, index_text: str, files: dict[str, bytes], *, stale: float = STALE
+    folder: Path,
+    index: str,
+    index_text: str,
+    files: Mapping[str, bytes | Path],
+    *,
+    stale: float = STALE,
 ) -> None:
     """Write files and then, in one rename, the index that names them.
 
@@ -127,7 +132,7 @@ def write_folder(
         folder: made if it is not there.
         index: its name.
         index_text: what it says.
-        files: what it names, by their names.
+        files: what it names, by their names; a path is a file of this disk, which is moved.
         stale: s, the age from which a file that nobody names has lost its writer; 0 if the caller
             is `alone`.
 
@@ -211,7 +216,7 @@ def whole_bank(path: Path) -> bool:
         return False
 
 
-def _write_new(path: Path, content: bytes, new: list[Path]) -> None:
+def _write_new(path: Path, content: bytes | Path, new: list[Path]) -> None:
     """Write a file unless it is there and whole (its name says what it holds, damage does not).
 
     Raises:
@@ -221,10 +226,13 @@ def _write_new(path: Path, content: bytes, new: list[Path]) -> None:
         raise StorageError(f"{path}: is no file, and one of the detector's goes there; remove it")
     if not path.exists():
         new.append(path)
-    elif path.read_bytes() == content:
+    elif path.read_bytes() == (content.read_bytes() if isinstance(content, Path) else content):
         return
     if path.is_symlink():  # what it leads to is none of ours to write over
         path.unlink()
+    if isinstance(content, Path):  # whole, and on the disk
+        content.replace(path)
+        return
     with atomic_file(path) as file:
         file.write(content)
 

@@ -21,7 +21,7 @@ import numpy as np
 
 from nearfar.detector.edge.exported import KEY as EXPORTED
 from nearfar.detector.edge.exported import ExportRecord, exported_in
-from nearfar.detector.folder.banks import bank_of, owner, read_section, section_data
+from nearfar.detector.folder.banks import owner, read_section
 from nearfar.detector.folder.disk import BANK, LOG, alone, check_folder, write_folder
 from nearfar.detector.folder.formats import FORMAT, format_of, license_in
 from nearfar.detector.folder.late import LateSections
@@ -29,6 +29,7 @@ from nearfar.detector.folder.lessons import KEY as LEARNT
 from nearfar.detector.folder.lessons import clips_in, grown_data, lessons_in, read_grown
 from nearfar.detector.folder.previous import has_whole_banks, keeping, previous_of, sweep
 from nearfar.detector.folder.readme import card_beside
+from nearfar.detector.folder.staging import StagedSections, made_bank, sweep_staged
 from nearfar.detector.folder.weights import as_data, copy_weights, drop_weights, located
 from nearfar.detector.folder.weights import from_data as embedders_from_data
 from nearfar.detector.learning.growth import Grown
@@ -143,6 +144,7 @@ def write(
     with alone(folder) as locked:
         stale = 0 if locked else STALE
         sweep(folder, stale=stale)
+        sweep_staged(folder, locks=locked)
         kept = kept_as(folder) if previous else None
         places = [origin.place for origin in content.origins]
         with nullcontext() if kept is None else keeping(folder, places):
@@ -193,7 +195,7 @@ def index_of(folder: Path) -> dict[str, Any]:
 
 
 def _write_whole(
-    folder: Path, content: Content, text: str, banks: dict[str, bytes], was_there: bool,
+    folder: Path, content: Content, text: str, banks: Mapping[str, bytes | Path], was_there: bool,
     with_weights: bool, stale: float, card: str,
 ) -> None:  # fmt: skip
     try:
@@ -214,26 +216,23 @@ def _write_whole(
 
 def _entries(
     content: Content, thresholds: Mapping[tuple[str, str], float]
-) -> tuple[list[dict[str, Any]], dict[str, bytes]]:
+) -> tuple[list[dict[str, Any]], dict[str, bytes | Path]]:
     """What the index says of each section, and the banks by the names of their files."""
-    entries, banks = [], {}
-    for key, section in content.sections.items():
-        grown = section if isinstance(section, Grown) else None
-        fitted = section if grown is None or grown.fitted is None else grown.fitted
-        bank = bank_of(fitted, owner(*key, content.origins))
-        digest = hashlib.sha256(bank).hexdigest()
-        # Named by what it holds: saved again it is the same file, changed it is another.
-        file = f"bank-{digest[:32]}.safetensors"
-        banks[file] = bank
-        entry: dict[str, Any] = {
-            "machine": key[0],
-            "section": key[1],
-            "bank": file,
-            "sha256": digest,
-        }
-        entry |= {"threshold": thresholds[key]} | section_data(fitted)
+    entries, banks = list[dict[str, Any]](), dict[str, bytes | Path]()
+    sections, known = content.sections, content.origins
+    for key in sections:
+        # Of a fit that is under way it was made and written when the section was fitted.
+        made = sections.made(key, known) if isinstance(sections, StagedSections) else None
+        grown = None
+        if made is None:
+            section = sections[key]
+            grown = section if isinstance(section, Grown) else None
+            fitted = section if grown is None or grown.fitted is None else grown.fitted
+            made = made_bank(fitted, owner(*key, known))
+        banks[made.file] = made.content
+        entry = made.entry(*key, {"threshold": thresholds[key]})
         if grown is not None:
-            entry[LEARNT], more = grown_data(grown, key, content.origins)
+            entry[LEARNT], more = grown_data(grown, key, known)
             banks |= more
         entries.append(entry)
     return entries, banks
