@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from nearfar.errors import warn
 from nearfar.system.named import types_of
 
 if TYPE_CHECKING:
@@ -61,3 +62,13 @@ def with_domains(
 def with_license(fitted: Detector, said: str) -> Detector:
     """The detector with the licence of its recordings; as it is where nothing is said."""
     return replace(fitted, data_license=said) if said else fitted
+
+
+def warn_of_strangers(strange: Mapping[str, tuple[int, int]], kept: Path | None) -> None:
+    """Say of machines that nearly all of their clips are none to the detector that was there."""
+    where = f" (kept as {kept})" if kept else ""
+    for name, (alarms, judged) in strange.items():
+        warn(
+            f"{name}: {alarms} of {judged} of its clips are anomalous to the detector that was "
+            f"there{where}; is it the same machine, recorded alike?"
+        )

@@ -5,15 +5,16 @@ The channel order is asked for in fit alone: the detector remembers it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from nearfar.cli.detectors import open_detector, with_domains, with_license
+from nearfar.cli.detectors import open_detector, warn_of_strangers, with_domains, with_license
+from nearfar.cli.each import EachFit, fit_each, refuse_each
 from nearfar.cli.options import (
+    OUTPUT,
     AnyFrontend,
     BatchSize,
     ByDomain,
@@ -68,8 +69,8 @@ from nearfar.cli.splits import (
     to_judge,
     write_official_files,
 )
-from nearfar.errors import visible, warn
-from nearfar.files import DETECTOR, check_output, sha256
+from nearfar.errors import visible
+from nearfar.files import check_output
 from nearfar.system.named import system_of, types_of
 
 # None where it is not said: a detector that was there may know it.
@@ -80,6 +81,14 @@ ToldChannels = Annotated[
         help="Which channel of your files comes first: near-far, or as the detector there has it.",
     ),
 ]
+# Off: one detector is one file to carry; of thousands of machines each has its own life.
+Each = Annotated[
+    bool,
+    typer.Option(
+        "--each", rich_help_panel=OUTPUT,
+        help="Write a detector for each machine, to OUTPUT/MACHINE, and not one of all.",
+    ),
+]  # fmt: skip
 
 
 def fit(
@@ -109,6 +118,7 @@ def fit(
     exclude_suspects: ExcludeSuspects = False,
     data_license: License = None,
     replace: Replace = False,
+    each: Each = False,
     shard: Sharded = None,
     device: Device = "auto",
     batch_size: BatchSize = None,
@@ -122,13 +132,16 @@ def fit(
     A detector that was there is kept as DETECTOR.previous until the next fit. One of other
     machines or sections, or of more than twice the clips of any, is only replaced with --replace.
     Of one of the same machines the false-alarm rate, thresholds by domain, the channel order and
-    the licence of its recordings stay as they are, unless they are said again.
+    the licence of its recordings stay as they are, unless they are said again. With --each all of
+    this holds for the detector of each machine.
     """
     from nearfar.cli import show
     from nearfar.clips import Clips
+    from nearfar.detector.fitting import FitCare
     from nearfar.detector.fleets import fit_staged
     from nearfar.detector.folder.index import check_target
     from nearfar.detector.folder.replacing import check_fitted, check_keeping, check_loss
+    from nearfar.detector.folder.siblings import check_fleet
     from nearfar.detector.folder.staging import Staging
     from nearfar.detector.refit import Told, strangers, told_there
     from nearfar.detector.standouts import too_few
@@ -137,9 +150,10 @@ def fit(
 
     same: tuple[str, ...] = ()
     licence = license_of(data_license)
+    refuse_each(each, shard)
     work = work_of(shard, output, data, engine, replace)
     # First: minutes of work must not end in "cannot be written".
-    replaced = work.replaces(check_target, output)
+    replaced = work.replaces(check_fleet if each else check_target, output)
     recipe = work.system(lambda: system_of(system or "s4", settings, weights, false_alarm_rate))
     inputs = [*data, *(weights_of(member.embedder) for member in recipe.members)]
     keep = check_keeping(output, inputs, replace)
@@ -152,6 +166,13 @@ def fit(
         data, split="train", machine=machine, clip_seconds=clip_seconds, pair=pair,
         salvage=salvage, time_pattern=time_pattern,
     ))  # fmt: skip
+    if each:
+        care = FitCare(skip_bad, any_frontend, exclude_suspects)
+        wanted = EachFit(recipe, said, care, licence, copy_weights, replace)
+        kept_in = kept_at(cache, no_cache)
+        fit_each(wanted, clips, output, inputs,
+                 lambda: Session(workers, kept_in, device, batch_size, engine))  # fmt: skip
+        return
     if replaced:
         there = check_loss(output, clips, replace)  # by what is listed: nothing is heard yet
         told = told_there(there, clips.machines)
@@ -182,23 +203,13 @@ def fit(
         strange = strangers(output, detector) if replaced else {}
         detector = with_license(detector, licence)
         kept = detector.save_over(output, "copy" if copy_weights else "keep", previous=keep)
-        _warn_of(strange, kept)
+        warn_of_strangers(strange, kept)
         # Who reads no word of suspects may think there are none.
         for line in too_few(detector.sections):
             typer.echo(visible(line))
         if same:
             typer.echo(visible(f"kept from the detector there: {', '.join(same)}"))
         show.fitted(detector, output, replaced, kept)
-
-
-def _warn_of(strange: Mapping[str, tuple[int, int]], kept: Path | None) -> None:
-    """Say of machines that nearly all of their clips are none to the detector that was there."""
-    where = f" (kept as {kept})" if kept else ""
-    for name, (alarms, judged) in strange.items():
-        warn(
-            f"{name}: {alarms} of {judged} of its clips are anomalous to the detector that was "
-            f"there{where}; is it the same machine, recorded alike?"
-        )
 
 
 def _says_rate(rate: float | None, settings: list[str] | None) -> bool:
@@ -250,6 +261,7 @@ def score(
     """
     from nearfar.cli.listing import verdicts
     from nearfar.clips import Clips
+    from nearfar.detector.folder.siblings import digest_of
     from nearfar.scores.verdict import is_score_table
 
     inputs = [detector, *data, *(weights or ())]
@@ -275,7 +287,7 @@ def score(
     fitted = with_domains(fitted, threshold_by_domain, machine, clips.machines)
     with (
         work.kept("score", clips, lambda: dict(
-            detector=str(detector), sha256=sha256(detector / DETECTOR), machine=machine,
+            detector=str(detector), sha256=digest_of(detector), machine=machine,
             section=section, false_alarm_rate=false_alarm_rate, skip_bad=skip_bad,
             threshold_by_domain=threshold_by_domain, weights=weights,
         )),

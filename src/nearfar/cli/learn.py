@@ -118,10 +118,12 @@ def learn(
     """
     from nearfar.clips import Clips
     from nearfar.detector.detector import load
+    from nearfar.detector.folder.siblings import check_single
     from nearfar.detector.learning import lasting
     from nearfar.detector.learning.teaching import Care
 
     _check(data, forget=forget, log=log)
+    check_single(detector)
     if forget and (domain is not None or accept_suspects or exclude_suspects):
         raise SettingError(
             "--forget takes clips by their names; leave out --domain, --accept-suspects and "

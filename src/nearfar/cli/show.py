@@ -75,6 +75,15 @@ def table_of(*columns: str, right: Sequence[str] = ()) -> Table:
 
 def fitted(detector: Detector, output: Path, replaced: bool, kept: Path | None) -> None:
     """What `fit` learned, per machine; and where the detector that it replaced is kept."""
+    learnt(detector)
+    tail = ", replacing the detector there" if replaced else ""
+    if replaced:
+        tail += f"; the one before is kept as {kept}" if kept else "; the one before is not kept"
+    console().print(visible(f"wrote {output}{tail}"), markup=False)
+
+
+def learnt(detector: Detector) -> None:
+    """What a fit learned, per machine."""
     numbers = ("source", "target", "rows", "LR_corr", "shift", "spread", "threshold")
     table = table_of("machine", "section", *numbers, right=numbers)
     for (machine, name), section in detector.sections.items():
@@ -106,10 +115,6 @@ def fitted(detector: Detector, output: Path, replaced: bool, kept: Path | None) 
     # Their threshold may mislead: to this encoder any sound of them is new.
     if unheard := detector.unheard_machines:
         out.print(f"machines the encoder was not trained on: {', '.join(unheard)}")
-    tail = ", replacing the detector there" if replaced else ""
-    if replaced:
-        tail += f"; the one before is kept as {kept}" if kept else "; the one before is not kept"
-    out.print(visible(f"wrote {output}{tail}"), markup=False)
 
 
 def _without_targets(detector: Detector) -> list[str]:

@@ -21,7 +21,8 @@ from nearfar.clips.clip import Clip
 from nearfar.clips.collection import Clips, by_section
 from nearfar.detector import keys
 from nearfar.detector.folder.card import described
-from nearfar.detector.folder.index import Content, read, write
+from nearfar.detector.folder.siblings import check_single, read_any
+from nearfar.detector.folder.index import Content, write
 from nearfar.detector.folder.late import LateSections
 from nearfar.detector.learning.drift import Drift, alarms_of, drift_of
 from nearfar.detector.learning.forgetting import forget
@@ -292,6 +293,7 @@ class Detector:
 
         Args and errors are those of `learn`.
         """
+        check_single(self.sections)
         given = assigned(self.sections, clips, machine, section, domain)
         return hear(
             given, self._checked_chains, runtime_of(runtime), order=self.order, skip_bad=skip_bad
@@ -317,6 +319,7 @@ class Detector:
         Raises:
             DatasetError: a name of no clip or of several, or too few clips would be left.
         """
+        check_single(self.sections)
         changed = forget(self.system, self.sections, names, machine, section)
         return self._after("forgot", changed)
 
@@ -577,7 +580,8 @@ def load(
     """Read a detector.
 
     Args:
-        folder: what `Detector.save` wrote.
+        folder: what `Detector.save` wrote; or a folder of such folders that judge alike, as `fit
+            --each` makes it, which is opened as one detector.
         types: classes of your own parts, if the system has any.
         weights: where the encoder's weights are now (several: of an ensemble), if neither in the
             folder nor where they were.
@@ -595,7 +599,7 @@ def load(
         raise SettingError(f"load takes the folder of a detector, not {folder!r}"[:200])
     # A text is a sequence too, of letters.
     places = [os.fspath(weights)] if isinstance(weights, str | os.PathLike) else list(weights)
-    content = read(Path(folder), types, places, late=late, most=most)
+    content = read_any(Path(folder), types, places, late=late, most=most)
     return Detector(
         content.system, content.sections, content.order, content.false_alarm_rate, content.origins,
         content.threshold_by_domain, content.data_license, content.lessons, content.exported,

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from nearfar.detector.folder.siblings import digest_of
 from nearfar.errors import in_shell, once_left_out
-from nearfar.files import DETECTOR, as_bytes, sha256
+from nearfar.files import DETECTOR, as_bytes
 from nearfar.metrics.evaluation import RULES
 from nearfar.report import pictures, timeline
 from nearfar.report.anchors import load
@@ -191,7 +192,7 @@ def provenance(contents: Contents, about: About) -> list[tuple[str, str]]:
     found = [("command", about.command)] if about.command else []
     if about.detector is not None:
         found.append(("detector", str(about.detector)))
-        found.append((f"sha256 of {DETECTOR}", sha256(about.detector / DETECTOR)))
+        found.append((f"sha256 of {DETECTOR}", digest_of(about.detector)))
     rows = "".join(f"{v.clip.machine},{v.clip.section},{v.clip.key},{v.score!r}\n"
                    for v in sorted(judged.scores, key=_sorted))  # fmt: skip
     found += [

@@ -40,6 +40,11 @@ class LateSections(Mapping[tuple[str, str], Section]):
             self._keep(key, section)
         return section
 
+    @property
+    def readers(self) -> Mapping[tuple[str, str], Callable[[], Section]]:
+        """How each is read, for who keeps them otherwise."""
+        return self._readers
+
     def keeps(self, key: tuple[str, str]) -> bool:
         """Would it be given without a look at its bank?"""
         return key in self._read

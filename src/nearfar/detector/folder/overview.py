@@ -8,12 +8,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nearfar.detector.folder.siblings import detectors_within
 from nearfar.detector.folder.index import INDEX, index_of
 from nearfar.detector.folder.lessons import KEY as LEARNT
 from nearfar.detector.folder.lessons import clips_in
-from nearfar.detector.folder.previous import PREVIOUS
 from nearfar.errors import FormatError
-from nearfar.files import storage_errors
 
 if TYPE_CHECKING:
     from nearfar.detector.detector import Detector
@@ -53,10 +52,8 @@ def detectors_in(folders: Iterable[Path]) -> list[Path]:
     for folder in folders:
         inside = [folder]
         if folder.is_dir() and not (folder / INDEX).exists():
-            with storage_errors(folder):
-                names = sorted(path for path in folder.iterdir() if (path / INDEX).exists())
-            inside = [path for path in names if not path.name.endswith(PREVIOUS)] or inside
-            if inside == [folder]:
+            inside = detectors_within(folder)
+            if not inside:
                 raise FormatError(
                     f"{folder}: neither a detector nor a folder of detectors; make one with "
                     "nearfar fit DATA -o DIR"

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nearfar.detector.folder.disk import alone
+from nearfar.detector.folder.siblings import check_single
 from nearfar.detector.learning import suspicion
 from nearfar.errors import SettingError
 
@@ -39,6 +40,7 @@ def changed(
     Raises:
         NearfarError: it cannot be read or written, or what `change` raises; it is as it was.
     """
+    check_single(folder)
     # All the while: what another saved in between would be undone by what was read before it.
     with alone(folder, make=False):
         before = reader()
