@@ -84,6 +84,7 @@ def make_world(root):
             write(root / folder / f"{n:02d}.wav", machine_sound(rng))
     write(root / "today" / "a.wav", machine_sound(rng))
     shutil.copytree(root / "today", root / "demo/pump/watched")
+    _test_clips(root / "DATA", root / "RECORDINGS")
     write(root / "clip.wav", machine_sound(rng))
     for name in ("EAT_DIR", HUB):
         (root / name).mkdir(parents=True)
@@ -101,6 +102,12 @@ def make_world(root):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", nf.NearfarWarning)  # of sets as small as these
         _detectors(root)
+
+
+def _test_clips(data, to):
+    """Recordings to be scored, a folder a machine."""
+    for test in data.glob("*/test"):
+        shutil.copytree(test, to / test.parent.name)
 
 
 def _detectors(root):

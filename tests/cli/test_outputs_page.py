@@ -99,12 +99,14 @@ COMMANDS = {
     "compare": ("compare", "{results}/a.json", "{results}/b.json"),
     "inspect": ("inspect", "{press}"),
     "check": ("check", "{press}", *PLAIN),
+    "fleet": ("fleet", "{full}"),
     "history": ("history", "{heard}"),
     "alarms": ("alarms", "{heard}"),
     "features": ("features", "{press}/c00.wav"),
     "verify": ("verify", "{small}", "{dcase}", "--against", "{full}"),
     "features --select": ("features", "--select", "{dcase}"),
 }  # fmt: skip
+ONE_PROCESS = ("inspect", "compare", "fleet", "history", "alarms")  # they have no --workers
 
 
 @pytest.mark.parametrize("title", first_quick(["check", *(t for t in COMMANDS if t != "check")]))
@@ -116,7 +118,7 @@ def test_the_page_names_the_keys_of_the_json(
         "small": small, "full": detector_folder,
     }  # fmt: skip
     args = [arg.format(**places) for arg in COMMANDS[title]]
-    one_process = () if title in ("inspect", "compare", "history", "alarms") else ("--workers", 1)
+    one_process = () if title in ONE_PROCESS else ("--workers", 1)
     code, out, err = run(*args, *one_process, "--json", "-")
     assert code in (0, 1), err
     data = json.loads(out)

@@ -77,7 +77,7 @@ def fit_each(
     asked: EachFit,
     clips: Clips,
     output: Path,
-    inputs: Sequence[Path | str],
+    inputs: Sequence[Path | str | None],
     session: Callable[[], AbstractContextManager[Session]],
 ) -> None:
     """Fit and write the detectors of all machines, and say what was done.
@@ -112,7 +112,7 @@ def fit_each(
 
 
 def _places(
-    asked: EachFit, clips: Clips, output: Path, inputs: Sequence[Path | str]
+    asked: EachFit, clips: Clips, output: Path, inputs: Sequence[Path | str | None]
 ) -> list[MachinePlace]:
     """Where everything goes; all that can be refused now is."""
     from nearfar.detector.folder.siblings import check_owners, folders_for
@@ -126,7 +126,7 @@ def _places(
 
 
 def _place(
-    asked: EachFit, clips: Clips, machine: str, folder: Path, inputs: Sequence[Path | str]
+    asked: EachFit, clips: Clips, machine: str, folder: Path, inputs: Sequence[Path | str | None]
 ) -> MachinePlace:
     from nearfar.detector.folder.index import check_target
     from nearfar.detector.folder.replacing import check_keeping, check_loss
@@ -134,7 +134,8 @@ def _place(
 
     replaced = check_target(folder)
     keep = check_keeping(folder, inputs, asked.replace)
-    said, licence, same = asked.said, asked.licence, ()
+    said, licence = asked.said, asked.licence
+    same: tuple[str, ...] = ()
     if replaced:
         there = check_loss(folder, clips, asked.replace)
         told = told_there(there, [machine])

@@ -21,9 +21,9 @@ from nearfar.clips.clip import Clip
 from nearfar.clips.collection import Clips, by_section
 from nearfar.detector import keys
 from nearfar.detector.folder.card import described
-from nearfar.detector.folder.siblings import check_single, read_any
 from nearfar.detector.folder.index import Content, write
 from nearfar.detector.folder.late import LateSections
+from nearfar.detector.folder.siblings import check_single, read_any
 from nearfar.detector.learning.drift import Drift, alarms_of, drift_of
 from nearfar.detector.learning.forgetting import forget
 from nearfar.detector.learning.lesson import Lesson, Verb, state_in

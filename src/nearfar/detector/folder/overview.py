@@ -8,10 +8,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nearfar.detector.folder.siblings import detectors_within
 from nearfar.detector.folder.index import INDEX, index_of
 from nearfar.detector.folder.lessons import KEY as LEARNT
 from nearfar.detector.folder.lessons import clips_in
+from nearfar.detector.folder.siblings import detectors_within
 from nearfar.errors import FormatError
 
 if TYPE_CHECKING:
