@@ -26,7 +26,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "text": set(),
     "files": {"errors"},
     "parts": {"errors"},
-    "runtime": {"errors", "files", "parts"},
+    "runtime": {"errors", "files", "parts", "version"},
     "sound": set(),
     "scoring": set(),
     "clips": {"sound"},

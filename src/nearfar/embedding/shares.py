@@ -120,10 +120,15 @@ def in_shares(whole: Workload) -> list[Heard | NearfarError]:
 
 
 def _together(encoder: bool, runtime: Runtime) -> int:
-    """Clips of a job that is done to the end."""
+    """Clips of a job that is done to the end: whole groups, cut as one process would cut them.
+
+    >>> [_together(True, Runtime(batch_size=size)) for size in (None, 10, 100)]
+    [64, 60, 100]
+    """
     if not encoder:
         return BATCH
-    return max(FEW if runtime.device == "cpu" else ENCODED, runtime.batch_size or 0)
+    group = max(FEW, runtime.batch_size or 0)
+    return group if runtime.device == "cpu" else group * max(1, ENCODED // group)
 
 
 def _results(

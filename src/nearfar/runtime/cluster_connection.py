@@ -15,7 +15,7 @@ from nearfar.errors import NearfarError, first_line, needs
 
 PATIENCE = 3.0  # s; a head that does not take a connection by then is not there
 _ELSEWHERE = "ray://"
-_WAY = "start one with ray start --head, or take --engine local"
+_WAY = "start Ray's head node there, or take --engine local"
 _SETTINGS = {
     "RAY_DEDUP_LOGS_SKIP_REGEX": "(?s).*",
     "RAY_USAGE_STATS_ENABLED": "0",

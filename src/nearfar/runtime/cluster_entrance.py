@@ -90,20 +90,20 @@ def did(content: bytes) -> tuple[str, Any]:
         "done" and bytes of its outcome and this process's kernels, or "raised" and bytes of the
         error: bytes, for arrays that Ray hands over lie in its store, and cannot be written to.
     """
-    pickle = _pickle()
-    files, threads, within = pickle.loads(content)
+    sent = _sent()
+    files, threads, within = sent.loads(content)
     try:
         keep_freed()
         for file in files:
             user_module(Path(file))
         if threads:
             _use(threads)
-        task, job = pickle.loads(within)  # only now: it may be of a person's own module
-        return DONE, pickle.dumps((recorded(task, job), kernels()))
+        task, job = sent.loads(within)  # only now: it may be of a person's own module
+        return DONE, sent.dumps((recorded(task, job), kernels()))
     except Exception as error:
         if not isinstance(error, NearfarError):
             error.add_note(f"On the cluster: {traceback.format_exc()}")
-        return RAISED, pickle.dumps(error)
+        return RAISED, sent.dumps(error)
 
 
 def packed(task: Callable[[Any], Any], job: Any, files: tuple[str, ...], threads: int) -> bytes:
@@ -115,8 +115,8 @@ def packed(task: Callable[[Any], Any], job: Any, files: tuple[str, ...], threads
         files: of a person's own parts.
         threads: of PyTorch, where encoders run; 0 leaves them alone.
     """
-    pickle = _pickle()
-    content: bytes = pickle.dumps((files, threads, pickle.dumps((task, job))))
+    sent = _sent()
+    content: bytes = sent.dumps((files, threads, sent.dumps((task, job))))
     return content
 
 
@@ -129,8 +129,8 @@ def _use(threads: int) -> None:
     torch.set_num_threads(threads)
 
 
-def _pickle() -> Any:
-    """Ray's own, for what is on its way only; it takes a script's own functions along, too."""
+def _sent() -> Any:
+    """Ray's own way, for what is on its way only; it takes a script's own functions along, too."""
     from ray import cloudpickle
 
     return cloudpickle

@@ -24,6 +24,7 @@ from nearfar.reproduce.steps.records import now
 from nearfar.runtime.executor import Executor, Job, Resources, Result
 from nearfar.runtime.executors import executor_of
 from nearfar.runtime.runtime import LOCAL, Runtime
+from nearfar.runtime.urls import url_of
 from nearfar.version import __version__
 
 MARK = ".shared-"  # begins the name of a file in the run's folder, by which nodes know it
@@ -123,10 +124,13 @@ def do_step(job: StepJob) -> Ended:
 def _kept_apart(runtime: Runtime, node: str, home: str) -> Runtime:
     """Where a host keeps what it heard: SQLite's files are never those of two hosts at once.
 
-    Log-mels for other encoders are kept where the run was started alone, which removes them.
+    One at a URL is all hosts' own. Log-mels for other encoders are kept where the run was started
+    alone, which removes them.
     """
     if node == home or runtime.cache is None:
         return runtime
+    if url_of(runtime.cache) is not None:
+        return replace(runtime, keep=False)
     return replace(runtime, cache=runtime.cache / HOSTS / node, keep=False)
 
 

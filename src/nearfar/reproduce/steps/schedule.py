@@ -56,7 +56,7 @@ class Schedule:
             runtime = within(runtime, executor)
         if weights is not None and self.left:
             keys = frozenset(step.key for step in self.left)
-            asked = Asked(study, keys, weights, runtime.device, folder.path)
+            asked = TryOut(study, keys, weights, runtime.device, folder.path)
             speed, timed = first_of(executor, try_out, asked, runtime.device)
         self.estimate = estimate(
             self.left, study.data, shape, study.training, speed, runtime.workers,
@@ -158,10 +158,10 @@ class Schedule:
 
 
 @dataclass(frozen=True)
-class Asked:
+class TryOut:
     """What is to be tried out where steps will be done.
 
-    >>> Asked(None, frozenset(), None, "cpu", Path("run")).device
+    >>> TryOut(None, frozenset(), None, "cpu", Path("run")).device
     'cpu'
     """
 
@@ -172,7 +172,7 @@ class Asked:
     out: Path
 
 
-def try_out(asked: Asked) -> tuple[Speed, Timed]:
+def try_out(asked: TryOut) -> tuple[Speed, Timed]:
     """How quick products are here, and what can be tried within seconds."""
     study, device = asked.study, asked.device
     speed = measure(device, {study.training.precision, study.precision})
