@@ -125,10 +125,14 @@ def cache(
     folder = default_cache()
     url = url_of(folder)
     mels = folder if url is None else machine_cache()  # which are never sent
-    if clear:  # both kinds: who frees a disk does not want to know what is in it
-        freed = clear_cache(folder) if url is None else clear_remote(url)
-        freed += clear_stores(mels)
+    if clear:
+        # On a disk both kinds: who frees it does not want to know what is in it. A URL is another
+        # place than this machine, and of that nobody spoke.
+        freed = clear_remote(url) if url else clear_cache(folder) + clear_stores(mels)
         typer.echo(f"{folder}: {_readable(freed)} freed" if freed else f"{folder}: was empty")
+        if url and (stored := stored_bytes(mels)):
+            typer.echo(f"{mels}: log-mels on this machine, {_readable(stored)}, stay; with "
+                       "NEARFAR_CACHE unset --clear empties that")  # fmt: skip
         return
     size = cache_size(folder) if url is None else remote_size(url)
     if size.entries is None:  # SQLite cannot read it; commands go on without it, and warn

@@ -82,7 +82,9 @@ def _text(path: Path) -> str:
     try:
         content = path.read_bytes() if url_of(path) is None else Remote(path, DatasetError).fetch()
     except OSError as error:
-        raise DatasetError(f"{path}: cannot be read ({error.strerror or error})") from None
+        gone = isinstance(error, FileNotFoundError)  # a store may say no more than the name
+        why = error.strerror or ("no such file" if gone else error)
+        raise DatasetError(f"{path}: cannot be read ({why})") from None
     wide = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     try:
         return content.decode("utf-16" if wide else "utf-8-sig")  # Excel writes a BOM

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from nearfar.runtime.urls import Address
+
 SPLITS = {  # folder → split; from the first of these that a machine has, in this order
     "train": "train",
     "test_rename": "test",
@@ -69,7 +71,11 @@ def place_of(folder: Path) -> Place:
     """
     section, split, labels = "00", None, set()
     machine = ""
-    parts = Path(os.path.abspath(folder)).parts[1:]  # `.` has a name, too
+    parts: Sequence[str]
+    if isinstance(folder, Address):  # which lies in no folder of this machine
+        parts = (folder.parts[0].rstrip(":"), *folder.parts[1:])
+    else:
+        parts = Path(os.path.abspath(folder)).parts[1:]  # `.` has a name, too
     for i in range(len(parts) - 1, -1, -1):
         name, above = parts[i], parts[max(i - 2, 0) : i]
         labels.add(label_of(name))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import sqlite3
 import time
 from abc import ABC, abstractmethod
@@ -62,6 +63,8 @@ def check_cache(cache: Path) -> None:
 
         filesystem(url, SettingError)
         return
+    if len(cache.parts) == 1 and re.fullmatch(r"[A-Za-z][A-Za-z0-9+.-]+:", cache.name):
+        raise SettingError(f"{cache}// names no place; write {cache}//BUCKET/FOLDER")
     with storage_errors(cache):
         there = next(p for p in (cache, *cache.absolute().parents) if p.exists())
         if not there.is_dir():

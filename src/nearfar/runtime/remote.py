@@ -30,6 +30,8 @@ def filesystem(url: str, kind: type[NearfarError]) -> tuple[Any, str]:
     with needs("remote", f"{url}: URLs need fsspec", kind):
         import fsspec
     protocol = url.partition(":")[0]
+    if "::" in url:  # as in zip://a.wav::s3://b/c.zip; paths would make one slash of its second //
+        raise kind(f"{url}: a URL within a URL; unpack or copy what is in it and name that")
     try:
         found: tuple[Any, str] = fsspec.core.url_to_fs(url)
     except ImportError as error:  # fsspec says which package it is
@@ -55,18 +57,28 @@ def as_os_errors() -> Iterator[None]:
     try:
         yield
     except FileNotFoundError as error:
-        cause = error.__cause__
-        # Over http a server that cannot be reached looks as if the file were not there.
-        connected = not isinstance(cause, OSError) or isinstance(cause, FileNotFoundError)
-        if connected and getattr(cause, "status", 404) == 404:
+        if _is_absence(error.__cause__):
             raise
-        raise OSError(reason_of(cause)) from None
+        raise OSError(reason_of(error.__cause__)) from None
     except PermissionError as error:
         raise PermissionError(reason_of(error)) from None
     except MemoryError:
         raise
     except Exception as error:  # each protocol's packages have errors of their own
         raise OSError(reason_of(error)) from None
+
+
+def _is_absence(cause: object) -> bool:
+    """Is something not there, by what lies behind a FileNotFoundError?
+
+    Over http a server that cannot be reached, or hangs up, looks as if the file were not there.
+    """
+    if (status := getattr(cause, "status", None)) is not None:
+        return bool(status == 404)
+    if isinstance(cause, FileNotFoundError):
+        return True
+    whose = type(cause).__module__.partition(".")[0]
+    return not isinstance(cause, OSError | ValueError | ArithmeticError) and whose != "aiohttp"
 
 
 def reason_of(error: object) -> str:
@@ -104,7 +116,12 @@ class Remote:
             raise IsADirectoryError("a folder, and no file")
         size = info.get("size")
         if size is None or size <= SMALL:  # a server may not say how much it is
-            size = len(self.fetch())
+            came = len(self.fetch())
+            if came < (
+                size or 0
+            ):  # a stream that has no length of its own would be taken for whole
+                raise OSError(f"{came} of {size} bytes came")
+            size = came
         self.size: int = size
 
     def fetch(self) -> bytes:

@@ -18,6 +18,7 @@ from nearfar.runtime.remote import as_os_errors, filesystem, reason_of
 REST = 600.0  # s for which a process asks nothing of a cache that could not be used
 _SUM = 8  # bytes before an array's own
 _NAME = re.compile(r"[0-9a-f]{2}/[0-9a-f]*")
+_KEY = re.compile(r"/[0-9a-f]{2}/\.?[0-9a-f]{8,}[0-9a-f.]*")  # in what a store says
 _SOME = 1000  # objects removed at a time
 _resting: dict[str, float] = {}  # URL → when it may be tried again, of this process
 
@@ -90,9 +91,13 @@ class RemoteCache(RowCache):
     def _give_up(self, error: Exception) -> None:
         self.close()
         _resting[self._url] = time.monotonic() + REST
+        # Each process stumbles over another object: without its name all say the same, and once.
+        root = self._root.rstrip("/")
+        below = re.escape(root) + r"/[0-9a-f]{2}(?![^/'\" ])"
+        reason = re.sub(below, root, _KEY.sub("", reason_of(error)))
         warn(
-            f"{self._url}: the embedding cache cannot be used ({reason_of(error)}); going on "
-            "without it. See to the connection and to your access to it"
+            f"{self._url}: the embedding cache cannot be used ({reason}); going on without it. "
+            "See to the connection and to your access to it"
         )
 
     def __reduce__(self) -> Any:
