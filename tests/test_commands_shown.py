@@ -105,6 +105,7 @@ def arguments(text):
     """What a shell hands over; one process, for the sets here are small."""
     for large, small in SMALLER.items():
         text = text.replace(large, small)
+    text = text.replace("$PWD", os.getcwd())
     words = shlex.split(text)[1:]
     alone = "--workers" in options_of(words) and "--workers" not in words
     return words + ["--workers", "1"] * alone + BESIDES.get(words[0], [])

@@ -58,6 +58,13 @@ CASES: dict[str, tuple[str, ...]] = {
         f"fit lists/label.csv {FIT}",
         f"fit lists/anomaly.csv {FIT}",
     ),
+    "Recordings and caches by URL": (
+        f"fit lists/url.csv {FIT}",
+        f"fit https://files.example/hall {FIT}",
+        f"fit normal {FIT} --cache nothing://bucket/cache",
+        f"fit normal {FIT} --cache s3://",
+        "watch fan.detector s3://bucket/hall",
+    ),
     "Machines and detectors": (
         f"fit few {FIT}",
         "score two.detector normal --machine pumpe",
@@ -209,6 +216,7 @@ def _make() -> None:
         "column": "path,colour\n../normal/00.wav,red\n",
         "header": "path,machine\n",
         "missing": "path\n../normal/gone.wav\n",
+        "url": "path\n../normal/00.wav\nmemory://hall/gone.wav\nmemory://hall/lost.wav\n",
         "label": "path,label\n../normal/00.wav,loud\n",
         "anomaly": "path,label\n../normal/00.wav,anomaly\n",
     }

@@ -11,7 +11,10 @@ NAMED = 3  # of many names; a person looks at the first, a program reads a file
 LINE = 480  # characters of a line that sums up many; printed, it has a word in front
 LEFT_OUT = "left out: "  # how a message begins that says why a clip was not used
 # What sounds are called in messages: no blank, a suffix, and perhaps the span of a part.
-_FILE = re.compile(r"[^\s,;:'\"()]+\.[A-Za-z][A-Za-z0-9]{1,4}(?:@[\d:.-]*\d)?(?![\w.])")
+_FILE = re.compile(
+    r"(?:[A-Za-z][\w+.-]+://(?:[^\s/:,;'\"()]+:\d+)?)?"  # of a URL
+    r"[^\s,;:'\"()]+\.[A-Za-z][A-Za-z0-9]{1,4}(?:@[\d:.-]*\d)?(?![\w.])"
+)
 _SUMMED = re.compile(r" \(and \d+ more like it[:,]")  # as `_summed` has it
 _NUMBER = re.compile(r"[-+]?\d+(?:\.\d+)?")
 
@@ -186,6 +189,8 @@ def alike(messages: Iterable[str], names: Mapping[str, str] | None = None) -> li
     ['a.wav: 3 s are short (and 1 more like it: b.wav)', 'fan: few clips']
     >>> alike(["Rec 1: silent", "Rec 2: silent"], {f"Rec {n}: silent": f"Rec {n}" for n in (1, 2)})
     ['Rec 1: silent (and 1 more like it: Rec 2)']
+    >>> alike(f"s3://b/{name}.wav: no such file" for name in "ab")
+    ['s3://b/a.wav: no such file (and 1 more like it: s3://b/b.wav)']
     """
     known = names or {}
     kinds: dict[str, dict[str, str]] = {}  # each of a kind with the name in it

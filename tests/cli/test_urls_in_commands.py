@@ -130,7 +130,9 @@ def test_a_place_that_cannot_hold_a_cache_is_refused_before_anything_is_read(run
     (tmp_path / "file").write_text("")
     for place, words in ((tmp_path / "file", "is a file; embeddings are kept in a folder"),
                          (tmp_path / "file" / "below", "is a file"), ("", "--cache is empty"),
-                         ("nothing://b/c", "no protocol 'nothing'")):  # fmt: skip
+                         ("nothing://b/c", "no protocol 'nothing'"),
+                         ("s3://", "s3:// names no place; write s3://BUCKET/FOLDER"),
+                         ("zip://a::memory://b", "a URL within a URL")):  # fmt: skip
         failed(run("fit", dcase, "-o", tmp_path / "d", "--cache", place), words)
     assert not (tmp_path / "d").exists()
 

@@ -81,6 +81,12 @@ def test_what_changes_with_the_content(store):
         marks_of("memory://things/gone")
 
 
+def test_an_object_of_which_less_comes_than_is_said_is_not_whole(store, monkeypatch):
+    monkeypatch.setattr(type(store), "cat_file", lambda *_, **__: CONTENT[:999])
+    with pytest.raises(OSError, match="999 of 1000 bytes came"):
+        Remote("memory://things/one")
+
+
 def test_trouble_of_any_package_is_that_of_a_disk():
     class Strange(Exception):
         pass

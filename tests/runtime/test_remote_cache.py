@@ -3,6 +3,7 @@
 import pickle
 import subprocess
 import warnings
+from functools import partial
 
 import fsspec
 import numpy as np
@@ -104,6 +105,27 @@ def test_one_warning_and_then_nothing_is_asked_until_it_has_rested(monkeypatch):
     monkeypatch.setattr(remote_cache.time, "monotonic", lambda: 1e12)
     with pytest.warns(NearfarWarning, match="nobody listens"):
         RemoteCache("memory://c").put([(KEYS[0], ROW)])
+
+
+@pytest.mark.parametrize("said", [
+    "no answer from \"http://c.host:1/{}\"", "http://host/c/{}: 500", "not a folder: '/c/{}'",
+])  # fmt: skip
+def test_the_warning_is_the_same_whichever_key_it_was(monkeypatch, said):
+    told = set()
+    for key in KEYS[:3]:
+        path = f"{key.hex()[:2]}/{key.hex()[2:]}"
+        error = ConnectionError(said.format(path))
+        monkeypatch.setattr(MemoryFileSystem, "cat_file", partial(_fail, error))
+        remote_cache._resting.clear()
+        with pytest.warns(NearfarWarning) as caught:
+            RemoteCache("memory://c").get(key)
+        told.add(str(caught[0].message))
+        assert path not in str(caught[0].message)
+    assert len(told) == 1
+
+
+def _fail(error, *_, **__):
+    raise error
 
 
 def test_a_folder_that_cannot_be_written_to_costs_a_warning(tmp_path):

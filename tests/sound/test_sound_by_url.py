@@ -1,9 +1,11 @@
 """A sound at a URL is the sound of the file: samples, facts, length, and what is said of faults."""
 
+import contextlib
 import threading
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from importlib.util import find_spec
+from pathlib import Path
 
 import fsspec
 import numpy as np
@@ -133,6 +135,34 @@ def test_what_cannot_be_listed_is_said_in_a_line(url, end, words):
         Clips.open(url + end)
     assert str(caught.value).startswith(url)
     assert words in str(caught.value)
+
+
+def test_near_and_far_and_places_here_and_there_go_together(folder, url, how):
+    for at, (near, far) in enumerate([(folder, url), (url, folder), (url, url)]):
+        pair = Clip(Path(f"{near}/a.wav"), far=Path(f"{far}/b.flac"), start=0.1, stop=0.3)
+        both = Clip(folder / "a.wav", far=folder / "b.flac", start=0.1, stop=0.3)
+        assert np.array_equal(pair.read(), both.read()), at
+
+
+ODD = ["s3://", "memory://", "memory://x.wav", "MEMORY://x.wav", "memory://ü/é.wav", "data:,AAAA",
+       "data://audio/wav;base64,AAAA", "http://[::1", "http://127.0.0.1:99999/x.wav",
+       "http://127.0.0.1:1/a b.wav?x=1#y", "memory://" + "a" * 5000, "memory://a\nb.wav",
+       "memory://a\0.wav", "zip://a.wav::memory://b.zip", "local://", "github://x", "dir://x",
+       "tar://x", "reference://x", "memory://../../x.wav"]  # fmt: skip
+
+
+@pytest.mark.skipif(not (find_spec("aiohttp") and find_spec("requests")), reason="no aiohttp")
+@pytest.mark.parametrize("odd", ODD, ids=range(len(ODD)))
+def test_any_url_is_a_clip_that_cannot_be_read_or_one_line(odd, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(NearfarError) as caught:
+        audio.read(odd)
+    assert "\n" not in str(caught.value)
+    assert str(caught.value) != odd
+    with contextlib.suppress(NearfarError):
+        (clip,) = Clips.open(odd)
+        assert clip.machine not in ("", tmp_path.name)
+    assert not list(tmp_path.iterdir())
 
 
 class _Quiet(SimpleHTTPRequestHandler):

@@ -7,8 +7,10 @@ from datetime import datetime
 import pytest
 
 from nearfar.clips.moments import time_of
+from nearfar.errors import DatasetError
+from nearfar.runtime.urls import place
 from nearfar.service.incoming import Stamp
-from nearfar.service.sources.tree import by_age, stamped, tells_events, walked
+from nearfar.service.sources.tree import by_age, stamped, tells_events, walked, watchable
 
 MOUNTS = """\
 /dev/sda1 / ext4 rw 0 0
@@ -104,3 +106,8 @@ def test_what_is_not_wanted_is_in_no_list(tmp_path):
     assert sorted(map(os.path.basename, asked)) == ["a.wav", "b.wav"]
     assert [os.path.basename(stamp.path) for stamp in tree.files] == ["b.wav"]
     assert tree.others == 1
+
+
+def test_a_url_is_no_folder_to_be_watched():
+    with pytest.raises(DatasetError, match=r"^s3://bucket/hall: watched are folders of this mach"):
+        watchable(place("s3://bucket/hall"))

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from nearfar.clips.pairs import FOREIGN
 from nearfar.errors import DatasetError
+from nearfar.runtime.urls import url_of
 from nearfar.service.incoming import Stamp
 from nearfar.sound import audio
 
@@ -123,6 +124,9 @@ def watchable(folder: Path) -> tuple[int, int]:
     Raises:
         DatasetError: it is not there, or no folder.
     """
+    if url := url_of(folder):
+        raise DatasetError(f"{url}: watched are folders of this machine; name one, or mount it as "
+                           "one")  # fmt: skip
     try:
         return identity_of(os.path.abspath(folder))
     except OSError as error:
