@@ -28,6 +28,8 @@ def folder(tmp_path_factory):
     made.mkdir(parents=True)
     for name, (rate, subtype) in FILES.items():
         soundfile.write(made / name, X, rate, subtype=subtype)
+    for n, name in enumerate(("near.wav", "far.flac")):
+        soundfile.write(made / name, X[:, n], 16_000)
     (made / "empty.wav").write_bytes(b"")
     (made / "noise.wav").write_bytes(bytes(range(256)) * 9)
     (made / "mp3.wav").write_bytes(b"ID3" + bytes(600))
@@ -139,8 +141,8 @@ def test_what_cannot_be_listed_is_said_in_a_line(url, end, words):
 
 def test_near_and_far_and_places_here_and_there_go_together(folder, url, how):
     for at, (near, far) in enumerate([(folder, url), (url, folder), (url, url)]):
-        pair = Clip(Path(f"{near}/a.wav"), far=Path(f"{far}/b.flac"), start=0.1, stop=0.3)
-        both = Clip(folder / "a.wav", far=folder / "b.flac", start=0.1, stop=0.3)
+        pair = Clip(Path(f"{near}/near.wav"), far=Path(f"{far}/far.flac"), start=0.1, stop=0.3)
+        both = Clip(folder / "near.wav", far=folder / "far.flac", start=0.1, stop=0.3)
         assert np.array_equal(pair.read(), both.read()), at
 
 
