@@ -11,7 +11,7 @@ from nearfar.embedder.beats.architecture import BeatsArchitecture
 from nearfar.embedder.beats.model import BeatsEncoder
 from nearfar.embedder.onnx.beatsgraph import tokens
 from nearfar.embedder.onnx.graph import Graph
-from nearfar.embedder.onnx.sessions import made_of
+from nearfar.embedder.onnx.runner import made_of
 from onnx_folders import mel
 
 

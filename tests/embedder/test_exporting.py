@@ -61,9 +61,9 @@ def test_what_cannot_be_run_is_not_written(tmp_path, monkeypatch):
     def fails(*_):
         raise WeightsError("encoder.onnx: cannot be run")
 
-    from nearfar.embedder.onnx import sessions
+    from nearfar.embedder.onnx import runner
 
-    monkeypatch.setattr(sessions, "made_of", fails)
+    monkeypatch.setattr(runner, "made_of", fails)
     refused(lambda: export(nf.EAT(str(TINY), layer=1), tmp_path), error=WeightsError)
     assert (tmp_path / "encoder.onnx").read_bytes() == before
     assert [path.name for path in tmp_path.iterdir()] == ["encoder.onnx"]

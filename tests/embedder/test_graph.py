@@ -10,7 +10,7 @@ torch = pytest.importorskip("torch")
 from nearfar.embedder import trunk
 from nearfar.embedder.onnx import graph as graphs
 from nearfar.embedder.onnx.graph import Graph, within
-from nearfar.embedder.onnx.sessions import made_of
+from nearfar.embedder.onnx.runner import made_of
 
 RNG = np.random.default_rng(0)
 

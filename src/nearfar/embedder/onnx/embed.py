@@ -161,7 +161,7 @@ class OnnxEncoder:
 
     def _run(self, mels: Sequence[Float32], output: str, runtime: Runtime) -> list[Float32]:
         self.check(runtime)
-        from nearfar.embedder.onnx.sessions import session
+        from nearfar.embedder.onnx.runner import session
 
         made = session(self.opened())
         found = []

@@ -98,7 +98,7 @@ def export(
     with needs("export", "to export an encoder, onnx is needed", WeightsError):
         import onnx
     with needs("edge", "an export is tried out, which needs onnxruntime", WeightsError):
-        from nearfar.embedder.onnx.sessions import made_of
+        from nearfar.embedder.onnx.runner import made_of
     weights = encoder.opened()
     columns = _columns(encoder, weights, longest)
     made = _model(encoder, weights, columns)

@@ -20,7 +20,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
-from nearfar.embedder.onnx.sessions import made_of
+from nearfar.embedder.onnx.runner import made_of
 
 Float64 = NDArray[np.float64]
 

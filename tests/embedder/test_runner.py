@@ -8,20 +8,20 @@ pytest.importorskip("onnx")
 pytest.importorskip("torch")
 
 from conftest import refused
-from nearfar.embedder.onnx import sessions
+from nearfar.embedder.onnx import runner
 from nearfar.embedder.onnx.modelfile import open_model
-from nearfar.embedder.onnx.sessions import made_of, session, threads
+from nearfar.embedder.onnx.runner import made_of, session, threads
 from nearfar.errors import WeightsError
 from onnx_folders import exported, mel
 
 
 def test_one_is_kept_as_long_as_there_is_room(monkeypatch):
-    monkeypatch.setattr(sessions, "_kept", {})
-    monkeypatch.setattr(sessions, "_bytes", {})
+    monkeypatch.setattr(runner, "_kept", {})
+    monkeypatch.setattr(runner, "_bytes", {})
     file, other = open_model(exported()), open_model(exported("int8"))
     first = session(file)
     assert session(file) is first
-    monkeypatch.setattr(sessions, "MOST", file.path.stat().st_size)
+    monkeypatch.setattr(runner, "MOST", file.path.stat().st_size)
     assert session(other) is not first
     assert session(file) is not first  # which had to go
 
