@@ -29,6 +29,7 @@ SECTIONS = (
     "named",
     "frontends",
     "fit",
+    "fleets",
     "selfscores",
     "rules",
     "bootstrap",
