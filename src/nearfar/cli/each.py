@@ -18,6 +18,7 @@ from nearfar.text import counted
 if TYPE_CHECKING:
     from nearfar.cli.progress import Session
     from nearfar.clips import Clips
+    from nearfar.clips.clip import Clip
     from nearfar.detector.detector import Detector
     from nearfar.detector.fitting import FitCare
     from nearfar.detector.refit import Told
@@ -37,6 +38,12 @@ class EachFit:
         licence: of the recordings; "" where it is not said.
         copy_weights: put the encoders' weights into each detector.
         replace: write over detectors of other sections or of far more clips.
+
+    >>> from nearfar.detector.fitting import FitCare
+    >>> from nearfar.detector.refit import Told
+    >>> from nearfar.system.presets import logmel
+    >>> EachFit(logmel(), Told(0.2), FitCare(), "CC0", copy_weights=False, replace=False).said
+    Told(false_alarm_rate=0.2, order=None, by_domain=None)
     """
 
     system: AnySystem
@@ -49,7 +56,13 @@ class EachFit:
 
 @dataclass(frozen=True)
 class MachinePlace:
-    """Where the detector of a machine goes, and what one that is there was told."""
+    """Where the detector of a machine goes, and what one that is there was told.
+
+    >>> from nearfar.detector.refit import Told
+    >>> place = MachinePlace("fan", Path("plant/fan"), False, True, Told(0.2), "", ())
+    >>> place.folder.name, place.said.false_alarm_rate
+    ('fan', 0.2)
+    """
 
     machine: str
     folder: Path
@@ -106,7 +119,9 @@ def fit_each(
             clips_of += sum(len(section.clips) for section in detector.sections.values())
             if len(places) <= FEW:  # else their banks would not fit the memory
                 written.append(detector)
-    for line in (*dict.fromkeys(lines), *_same(places)):
+    if len(lines) > FEW:
+        lines = [*lines[:FEW], f"and {counted(len(lines) - FEW, 'more line')} of such machines"]
+    for line in (*lines, *_same(places)):
         typer.echo(visible(line))
     _tell(written, places, output, clips_of, kept)
 
@@ -115,12 +130,16 @@ def _places(
     asked: EachFit, clips: Clips, output: Path, inputs: Sequence[Path | str | None]
 ) -> list[MachinePlace]:
     """Where everything goes; all that can be refused now is."""
+    from nearfar.clips import Clips
     from nearfar.detector.folder.siblings import check_owners, folders_for
 
     folders = folders_for(clips.machines, output)
     check_owners(output, folders)
+    listed: dict[str, list[Clip]] = {machine: [] for machine in folders}
+    for clip in clips:  # once, and not for each of thousands
+        listed[clip.machine].append(clip)
     return [
-        _place(asked, clips.select(machine=machine), machine, folder, inputs)
+        _place(asked, Clips(listed[machine]), machine, folder, inputs)
         for machine, folder in folders.items()
     ]
 

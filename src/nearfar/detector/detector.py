@@ -580,8 +580,8 @@ def load(
     """Read a detector.
 
     Args:
-        folder: what `Detector.save` wrote; or a folder of such folders that judge alike, as `fit
-            --each` makes it, which is opened as one detector.
+        folder: what `Detector.save` wrote; or a folder of such folders that judge alike, as
+            `nearfar fit --each` makes it, which is opened as one detector.
         types: classes of your own parts, if the system has any.
         weights: where the encoder's weights are now (several: of an ensemble), if neither in the
             folder nor where they were.
