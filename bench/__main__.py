@@ -30,6 +30,7 @@ SECTIONS = (
     "frontends",
     "fit",
     "fleets",
+    "engines",
     "selfscores",
     "rules",
     "bootstrap",

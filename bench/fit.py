@@ -24,12 +24,12 @@ SECONDS = 10
 DIFFERENT = 64  # clips drawn; the rest are these shifted, so that no two are equal
 
 
-def write_clips(folder: Path, count: int) -> None:
+def write_clips(folder: Path, count: int, seconds: int = SECONDS) -> None:
     """A DCASE machine of partly correlated noise: 1 % of its clips are target clips."""
     train = folder / "noise" / "train"
     train.mkdir(parents=True)
     rng = np.random.default_rng(0)
-    clips = [rng.standard_normal((SECONDS * SAMPLE_RATE, 2)) for _ in range(DIFFERENT)]
+    clips = [rng.standard_normal((seconds * SAMPLE_RATE, 2)) for _ in range(DIFFERENT)]
     for clip in clips:
         clip[:, 1] = 0.5 * clip[:, 1] + 0.1 * clip[:, 0]
     for i in range(count):

@@ -89,6 +89,9 @@ def test_a_host_keeps_what_it_heard_in_a_folder_of_its_own(tmp_path):
     other = of_jobs._kept_apart(runtime, "node7", "head")
     assert other == replace(runtime, cache=tmp_path / "hosts" / "node7", keep=False)
     assert of_jobs._kept_apart(Runtime(), "node7", "head") == Runtime()
+    everybodys = Runtime(cache="memory://cache", keep=True)
+    found = of_jobs._kept_apart(everybodys, "node7", "head")
+    assert found == replace(everybodys, keep=False)
 
 
 def test_what_needs_nothing_that_is_left_comes_first():

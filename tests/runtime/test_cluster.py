@@ -5,24 +5,25 @@ import signal
 import sys
 import time
 import warnings
-from pathlib import Path
+from collections import Counter
 
 import numpy as np
 import pytest
 
 import nearfar as nf
 from clusters import started_here
-from conftest import PATIENCE, TINY, finish, refused
+from conftest import PATIENCE, TINY, finish, refused, write_machine
 from nearfar.errors import SettingError, WeightsError
 from nearfar.runtime import cluster
 from nearfar.runtime.executor import Resources
 from nearfar.runtime.runtime import Runtime
-from processes import python
+from nearfar.runtime.workers import AHEAD
+from processes import output, python
 
 pytestmark = pytest.mark.slow
 
 ENCODED = nf.System(frontend=nf.Near(), embedder=nf.EAT(str(TINY), precision="fp32"))
-# A front end that notes each clip it hears, and whether this is the first look at the folder.
+# A front end that notes each clip it hears, and for which run.
 OWN = """
 import os
 from dataclasses import dataclass
@@ -33,17 +34,33 @@ import nearfar as nf
 @dataclass(frozen=True)
 class Noting:
     folder: str
-    seconds: float = 0.0
     needs = 2
     channels = 1
     fingerprint = "noting"
 
     def __call__(self, audio):
-        name = f"{abs(float(audio.sum())):.6f}-{time.monotonic_ns()}"
-        time.sleep(self.seconds)
+        time.sleep(0.05)
+        name = f"{os.environ['NOTED']}-{abs(float(audio.sum())):.6f}-{time.monotonic_ns()}"
         Path(self.folder, name).touch()
         return nf.Near()(audio)
 """
+# A job has few clips, so that a run that is killed had some jobs done.
+DRIVER = """
+import sys, warnings
+from dataclasses import replace
+from pathlib import Path
+import nearfar as nf
+from nearfar.embedding import shares
+from nearfar.parts.own import user_module
+if __name__ == "__main__":
+    warnings.simplefilter("ignore", nf.NearfarWarning)
+    own, told, data, cache, out, engine, shares.BATCH = *sys.argv[1:-1], int(sys.argv[-1])
+    system = replace(nf.logmel(), frontend=user_module(Path(own)).Noting(told))
+    clips = nf.Clips.open(data, split="train")
+    runtime = nf.Runtime(engine=engine, workers=2, cache=cache)
+    nf.fit(system, clips, runtime=runtime, any_frontend=True).save(out)
+"""
+JOB, SOME = 2, 24  # clips of a job; clips that are heard when it is killed
 
 
 @pytest.fixture(scope="module")
@@ -132,39 +149,35 @@ def test_other_kernels_are_told_once(monkeypatch):
     assert len(told) == 1
 
 
-def test_a_driver_that_is_killed_and_started_again_hears_nothing_twice(dcase, tmp_path):
+def test_a_driver_that_is_killed_and_started_again_hears_nothing_twice(tmp_path):
     """The cache has what was done; what its processes were about when it died is heard again."""
     (tmp_path / "own.py").write_text(OWN)
     (told := tmp_path / "told").mkdir()
-    code = """
-import sys, warnings
-from pathlib import Path
-import nearfar as nf
-from dataclasses import replace
-from nearfar.parts.own import user_module
-warnings.simplefilter("ignore")
-own, told, data, cache, out, seconds = sys.argv[1:]
-system = replace(nf.logmel(), frontend=user_module(Path(own)).Noting(told))
-clips = nf.Clips.open(data, split="train")
-runtime = nf.Runtime(engine="ray", workers=2, cache=cache)
-nf.fit(system, clips, runtime=runtime, any_frontend=True).save(out)
-"""
-    paths = os.pathsep.join(sys.path)
-    environment = {**os.environ, "PYTHONPATH": paths, "RAY_ADDRESS": "local"}
-    arguments = [tmp_path / "own.py", told, dcase, tmp_path / "cache", tmp_path / "out", "0"]
-    first = python(code, *arguments, env=environment)
+    write_machine(tmp_path / "data", "fan", 1, source=56, test=0)
+
+    def start(run, engine="ray"):
+        told_it = {"PYTHONPATH": os.pathsep.join(sys.path), "RAY_ADDRESS": "local", "NOTED": run}
+        places = tmp_path / "own.py", told, *(tmp_path / name for name in ("data", "cache", run))
+        return python(DRIVER, *places, engine, JOB, env={**os.environ, **told_it})
+
+    def heard(run):
+        return Counter(path.name.split("-")[1] for path in told.glob(f"{run}-*"))
+
+    first = start("first")
     latest = time.monotonic() + PATIENCE
-    while len(list(told.iterdir())) < 20 and first.poll() is None:
+    while len(heard("first")) < SOME and first.poll() is None:
         assert time.monotonic() < latest
         time.sleep(0.01)
     first.kill()
     finish(first)
-    second = python(code, *arguments, env=environment)
-    _, err = finish(second)
-    assert second.returncode == 0, err
-    third = sum(1 for _ in told.iterdir())
-    again = python(code, *[*arguments[:4], tmp_path / "again", "0"], env=environment)
-    finish(again)
-    assert sum(1 for _ in told.iterdir()) == third  # all of it is found
-    assert content(tmp_path / "out") == content(tmp_path / "again")
-    assert Path(tmp_path / "out").is_dir()
+    output(start("second"))
+    output(start("third", "local"))
+    clips = len(nf.Clips.open(tmp_path / "data", split="train"))
+    assert not (tmp_path / "first").exists()
+    assert len(heard("first") | heard("second")) == clips
+    assert set(heard("second").values()) == {1}
+    flew = AHEAD * 2 * JOB
+    assert len(heard("first") & heard("second")) <= flew
+    assert sum(heard("second").values()) <= clips - SOME + flew < clips
+    assert not heard("third")  # all of it is found
+    assert content(tmp_path / "second") == content(tmp_path / "third")
