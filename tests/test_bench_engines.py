@@ -30,6 +30,7 @@ def test_what_is_not_as_quick_as_asked_is_marked():
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::nearfar.NearfarWarning")  # of sets as small as these
 def test_every_way_is_run_with_a_few_clips():
     pytest.importorskip("ray")
     times = measured(count=20, seconds=1, rounds=1)
