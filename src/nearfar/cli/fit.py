@@ -5,6 +5,7 @@ The channel order is asked for in fit alone: the detector remembers it.
 
 from __future__ import annotations
 
+import os
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -89,6 +90,13 @@ Each = Annotated[
         help="Write a detector for each machine, to OUTPUT/MACHINE, and not one of all.",
     ),
 ]  # fmt: skip
+FailOnAnomaly = Annotated[
+    bool,
+    typer.Option(
+        "--fail-on-anomaly",
+        help="Exit with 1 if a clip is anomalous; with 3 if none is but some were not judged.",
+    ),
+]
 
 
 def fit(
@@ -227,13 +235,7 @@ def score(
     output: PartFile = None,
     parquet: Parquet = None,
     official: OfficialFolder = None,
-    fail_on_anomaly: Annotated[
-        bool,
-        typer.Option(
-            "--fail-on-anomaly",
-            help="Exit with 1 if a clip is anomalous; with 3 if none is but some were not judged.",
-        ),
-    ] = False,
+    fail_on_anomaly: FailOnAnomaly = False,
     false_alarm_rate: Rate = None,
     threshold_by_domain: ByDomain = None,
     near: Near = None,
@@ -287,7 +289,7 @@ def score(
     fitted = with_domains(fitted, threshold_by_domain, machine, clips.machines)
     with (
         work.kept("score", clips, lambda: dict(
-            detector=str(detector), sha256=digest_of(detector), machine=machine,
+            detector=os.path.abspath(detector), sha256=digest_of(detector), machine=machine,
             section=section, false_alarm_rate=false_alarm_rate, skip_bad=skip_bad,
             threshold_by_domain=threshold_by_domain, weights=weights,
         )),

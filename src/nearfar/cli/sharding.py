@@ -178,7 +178,7 @@ def check_output_of(shard: str | ShardWork | None, output: Path | None) -> None:
         SettingError: it is given without --shard.
     """
     if shard is None and output is not None:
-        raise SettingError(f"-o {output}: is for the part of --shard; a table is --csv {output}")
+        raise SettingError(f"-o {output}: is for the part of --shard; a table is --csv FILE.csv")
 
 
 def all_cores(workers: int | None) -> int:
@@ -209,11 +209,13 @@ def _plain(asked: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _check_as_it_was(merged: AllParts, asked: Mapping[str, Any]) -> None:
+    from nearfar.embedding.gathering import called
+
     for name in sorted({*asked, *merged.settings}):
         if asked.get(name) != merged.settings.get(name):
             raise FormatError(
-                f"{merged.parts[0].path}: the {name.replace('_', ' ')} is not what it was when the "
-                "shards ran; run them again"
+                f"{merged.parts[0].path}: the {called(name)} is not what it was when the shards "
+                "ran; run them again"
             )
 
 
@@ -221,5 +223,7 @@ def _refuse_inputs(output: Path, inputs: Sequence[Path]) -> None:
     from nearfar.errors import StorageError
 
     for path in inputs:
-        if output.resolve() in (path.resolve(), *path.resolve().parents):
+        if output.resolve() == path.resolve():
+            raise StorageError(f"{output}: is an input of this command; choose another place")
+        if output.resolve() in path.resolve().parents:
             raise StorageError(f"{output}: {path} is an input and lies there; choose another place")

@@ -15,6 +15,8 @@ from nearfar.runtime.shards import Gathered
 from nearfar.version import __version__
 
 SHOWN = 5  # missing shards in a message
+LONGEST_VALUES = 100  # characters of two values that differ
+_CALLED = {"sha256": "detector", "chains": "front end or embedder"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,7 +129,16 @@ def _check_alike(first: ShardPart, part: ShardPart) -> None:
 
 
 def _difference(name: str, one: Mapping[str, Any], other: Mapping[str, Any]) -> tuple[Any, ...]:
-    return name.replace("_", " "), one.get(name), other.get(name)
+    return called(name), one.get(name), other.get(name)
+
+
+def called(name: str) -> str:
+    """What was asked, as a message names it.
+
+    >>> called("skip_bad"), called("sha256")
+    ('skip bad', 'detector')
+    """
+    return _CALLED.get(name, name.replace("_", " "))
 
 
 def _check_same(
@@ -136,8 +147,14 @@ def _check_same(
     if one == other:
         return
     # Of a whole system the values would be the whole message.
-    values = f": {one} and {other}" if shown and len(f"{one}{other}") <= 100 else ""
+    values = f": {_said(other)} and {_said(one)}"
+    if not shown or len(values) > LONGEST_VALUES:
+        values = ""
     raise DatasetError(
         f"{part.path} and {first.path}: not of one run, {what} differs{values}; run their shards "
         "with the same data and settings"
     )
+
+
+def _said(value: Any) -> Any:
+    return "nothing" if value is None else value

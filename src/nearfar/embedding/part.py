@@ -28,6 +28,7 @@ from nearfar.version import __version__
 
 FORMAT = 1  # raised whenever an older nearfar could not read a part, or would misread it
 KEY = "nearfar_part"  # of the metadata, and what tells a part
+COMMANDS = ("fit", "score")
 _AGAIN = "run its shard again"
 _LONGEST = 1 << 26  # bytes of a header: what is asked, and warnings
 
@@ -184,7 +185,7 @@ def read_part(path: Path) -> ShardPart:
         if whole:
             own = tuple(clip_in(line) for line in bytes(tensors["clips"]).splitlines())
             places = range(int(head["clips"]))[Shard(*head["shard"]).mine]
-            if len(own) == len(places) and isinstance(head["asked"], dict):
+            if len(own) == len(places) and _is_ours(head):
                 pieces = _OnDisk(tensors["names"], tensors["ends"], tensors["pieces"])
                 return ShardPart(path, head, own, pieces)
     except (LookupError, TypeError, ValueError, AttributeError, SettingError):
@@ -192,9 +193,18 @@ def read_part(path: Path) -> ShardPart:
     raise FormatError(f"{path}: changed since it was written, or cut short; {_AGAIN}")
 
 
+def _is_ours(head: Mapping[str, Any]) -> bool:
+    return (
+        head["command"] in COMMANDS
+        and isinstance(head["asked"], dict)
+        and all(len(one) == 2 for one in head["told"])
+    )
+
+
 def _no_part(path: Path, error: Exception) -> FormatError:
-    reason = error.strerror if isinstance(error, OSError) else None
-    told = "is a folder" if path.is_dir() else reason or "another file"
+    told = (error.strerror if isinstance(error, OSError) else None) or "another file"
+    if path.is_dir() or not path.exists():
+        told = "is a folder" if path.is_dir() else "no such file"
     return FormatError(
         f"{path}: no part ({told}); name files that nearfar fit or nearfar score wrote as shards"
     )
@@ -220,14 +230,20 @@ def _head(path: Path, content: NDArray[np.uint8]) -> dict[str, Any]:
 
 def _tensors(content: NDArray[np.uint8]) -> dict[str, NDArray[Any]]:
     size = 8 + int.from_bytes(bytes(content[:8]), "little")
-    header, found = header_of(bytes(content[:size])), {}
-    for name, kind in (
-        ("clips", np.uint8), ("names", np.uint8), ("ends", np.int64), ("pieces", np.uint8),
+    header, found, end = header_of(bytes(content[:size])), {}, 0
+    for name, kind, dtype in (
+        ("clips", np.uint8, "U8"), ("names", np.uint8, "U8"), ("ends", np.int64, "I64"),
+        ("pieces", np.uint8, "U8"),
     ):  # fmt: skip
         first, last = header[name]["data_offsets"]
         some = content[size + first : size + last]
-        if some.size != last - first:
+        read = np.frombuffer(some.tobytes() if kind is np.int64 else some, kind)
+        found[name] = read.reshape(-1, NAME) if name == "names" else read
+        told = {"dtype": dtype, "shape": [*found[name].shape], "data_offsets": [first, last]}
+        if some.size != last - first or header[name] != told:
             raise ValueError("cut short")
-        found[name] = np.frombuffer(some.tobytes() if kind is np.int64 else some, kind)
-    found["names"] = found["names"].reshape(-1, NAME)
+        end = max(end, size + last)
+    # The hash is of what is read; here is all that is not.
+    if end != content.size or len(header) != 1 + len(found) or len(header["__metadata__"]) != 1:
+        raise ValueError("more than a part")
     return found

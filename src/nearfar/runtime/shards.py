@@ -181,8 +181,8 @@ class Gathered(Executor):
     def _piece(self, name: bytes) -> bytes:
         if name not in self._pieces:
             raise FormatError(
-                "the parts lack a clip as it is heard here: its channel order, or what hears it, "
-                "is not that of the shards; run them again"
+                "the parts lack a clip as it is heard here: if the detector there has another "
+                "channel order, write to another place, or run the shards with order=…"
             )
         return self._pieces[name]
 
