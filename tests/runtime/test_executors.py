@@ -14,8 +14,9 @@ from nearfar.runtime.executor import Resources
 from nearfar.runtime.executors import Processes, executor_of, run_counted
 from nearfar.runtime.runtime import Runtime
 from nearfar.runtime.workers import AHEAD
+from ways import InShards
 
-WAYS = ("one process", "two processes", "ray", "ray, encoders")
+WAYS = ("one process", "two processes", "ray", "ray, encoders", "shards")
 WORKERS = 2
 CORES = Resources(encoder=True, device="cpu")
 
@@ -70,6 +71,8 @@ def cluster():
 @pytest.fixture(params=WAYS)
 def way(request):
     """Does jobs: as `way(task, jobs)`, a generator."""
+    if request.param == "shards":
+        return InShards(3).run
     if not request.param.startswith("ray"):
         return Processes(1 + WAYS.index(request.param)).run
     executor = request.getfixturevalue("cluster")
