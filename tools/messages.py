@@ -65,6 +65,30 @@ CASES: dict[str, tuple[str, ...]] = {
         f"fit normal {FIT} --cache s3://",
         "watch fan.detector s3://bucket/hall",
     ),
+    "Clusters, shards and fleets": (
+        f"fit normal {FIT} --engine dask",
+        f"fit normal {FIT} --engine ray://127.0.0.1:9",
+        "fit normal -s logmel -o part --shard 17/16",
+        "fit normal -s logmel -o part --shard a/b",
+        f"fit normal {FIT} --shard 1/2 --engine ray",
+        "merge part1 -o new.detector",
+        "merge part1 part1 -o new.detector",
+        "merge part1 other2 -o new.detector",
+        "merge part1 cut2 -o new.detector",
+        "merge part1 part2 --csv scores.csv",
+        "merge normal/00.wav -o new.detector",
+        "fleet empty",
+        "fleet fan.detector broken.detector",
+        f"fit two {FIT} --each --shard 1/2",
+    ),
+    "Exported detectors": (
+        "export fan.detector -o fan.detector",
+        "export fan.detector -o new.edge --precision int8",
+        "export fan.detector -o new.edge --no-verify --clips normal",
+        "verify fan.detector normal --against fan.detector",
+        "verify fan.edge normal --against two.detector",
+        "verify fan.edge empty --against fan.detector",
+    ),
     "Machines and detectors": (
         f"fit few {FIT}",
         "score two.detector normal --machine pumpe",
@@ -225,6 +249,10 @@ def _make() -> None:
     for command in (
         "fit normal -s logmel --machine fan -o fan.detector",
         "fit two -s logmel -o two.detector",
+        "fit normal -s logmel --machine fan -o part1 --shard 1/2",
+        "fit normal -s logmel --machine fan -o part2 --shard 2/2",
+        "fit copies -s logmel --machine fan -o other2 --shard 2/2",
+        "export fan.detector -o fan.edge --clips normal",
     ):
         code, said = _said(command)
         if code:
@@ -236,6 +264,7 @@ def _make() -> None:
     code, said = _said("watch fan.detector normal --history heard.db --once --quiet")
     if code:
         raise RuntimeError(f"watch: {said}")
+    Path("cut2").write_bytes(Path("part2").read_bytes()[:-1])
     shutil.copytree("fan.detector", "broken.detector")
     Path("broken.detector/detector.json").write_text("{")
     shutil.copytree("fan.detector", "mine.detector")
