@@ -9,6 +9,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from nearfar.errors import NearfarError, first_line, needs
@@ -21,6 +22,7 @@ _SETTINGS = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # or each worker warns of a change to come
 }
+_TOKEN = {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"}
 _started: int | None = None  # processes of a cluster that this process started, and will end
 
 
@@ -57,6 +59,14 @@ def settle() -> None:
     """
     for name, value in _SETTINGS.items():
         os.environ.setdefault(name, value)
+    # A head asks for the token that it made, or was given; Ray's driver sends none unless told to.
+    if _TOKEN & os.environ.keys() or _token_file().is_file():
+        os.environ.setdefault("RAY_AUTH_MODE", "token")
+
+
+def _token_file() -> Path:
+    """Where Ray keeps its token if nobody says another place."""
+    return Path(os.path.expanduser("~")) / ".ray" / "auth_token"
 
 
 def _here() -> str | None:
