@@ -13,7 +13,7 @@ from nearfar.system.named import types_of
 if TYPE_CHECKING:
     from nearfar.detector.detector import Detector
 
-KEPT = 64 << 20  # bytes of banks: some hundred machines', and no more for 2,000
+KEPT = 16 << 20  # bytes of banks: some hundred machines', and no more for 2,000
 
 
 def open_detector(

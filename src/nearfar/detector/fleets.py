@@ -39,7 +39,7 @@ def fit_into(
     Args:
         folder, weights, previous: as of `Detector.save`.
         system, clips, runtime: as of `fit`, and the rest too.
-        most: bytes of banks that stay in memory; None: 64 MiB.
+        most: bytes of banks that stay in memory; None: 16 MiB.
 
     Returns:
         The detector, whose banks are read from the folder again when they are asked for.

@@ -23,7 +23,7 @@ from nearfar.files import STALE, file_age, locked, storage_errors
 if TYPE_CHECKING:
     from nearfar.system.system import AnySystem
 
-MOST = 64 << 20  # bytes of banks that stay in memory: all of most fits, and no more of a fleet's
+MOST = 16 << 20  # bytes of banks that stay in memory: all of most fits, and no more of a fleet's
 _HIDDEN = f".{BANK}"  # begins the name of such a folder
 _LOCK = "lock"  # a file in it that its writer holds
 
