@@ -65,18 +65,11 @@ CASES: dict[str, tuple[str, ...]] = {
         f"fit normal {FIT} --cache s3://",
         "watch fan.detector s3://bucket/hall",
     ),
-    "Clusters, shards and fleets": (
+    "Clusters and fleets": (
         f"fit normal {FIT} --engine dask",
         f"fit normal {FIT} --engine ray://127.0.0.1:9",
-        "fit normal -s logmel -o part --shard 17/16",
         "fit normal -s logmel -o part --shard a/b",
         f"fit normal {FIT} --shard 1/2 --engine ray",
-        "merge part1 -o new.detector",
-        "merge part1 part1 -o new.detector",
-        "merge part1 other2 -o new.detector",
-        "merge part1 cut2 -o new.detector",
-        "merge part1 part2 --csv scores.csv",
-        "merge normal/00.wav -o new.detector",
         "fleet empty",
         "fleet fan.detector broken.detector",
         f"fit two {FIT} --each --shard 1/2",
@@ -127,6 +120,16 @@ CASES: dict[str, tuple[str, ...]] = {
         "fit same -s s4 -o same.detector",
         "score fan.detector moved --machine fan",
         "score fan.detector long --machine fan",
+    ),
+    "In shards": (
+        f"fit normal {FIT} --shard 17/16",
+        "score fan.detector normal --shard 1/2 -o part --csv today.csv",
+        "merge parts/1 -o new.detector",
+        "merge parts/1 parts/other -o new.detector",
+        "merge parts/1 parts/cut -o new.detector",
+        "merge parts/1 normal -o new.detector",
+        "merge parts/1 parts/2",
+        "merge parts/scores --csv today.csv",
     ),
     "Beside the machine": (
         "watch fan.detector",
@@ -249,27 +252,40 @@ def _make() -> None:
     for command in (
         "fit normal -s logmel --machine fan -o fan.detector",
         "fit two -s logmel -o two.detector",
-        "fit normal -s logmel --machine fan -o part1 --shard 1/2",
-        "fit normal -s logmel --machine fan -o part2 --shard 2/2",
-        "fit copies -s logmel --machine fan -o other2 --shard 2/2",
         "export fan.detector -o fan.edge --clips normal",
     ):
-        code, said = _said(command)
-        if code:
-            raise RuntimeError(f"{command}: {said}")
+        _done(command)
+    _make_parts()
     Path("plant.toml").write_text(
         '[[machine]]\nname = "fan"\ndetector = "fan.detector"\n\n[[source]]\nfolder = "normal"\n'
         'settle = "fast"\npol = "10s"\n'
     )
-    code, said = _said("watch fan.detector normal --history heard.db --once --quiet")
-    if code:
-        raise RuntimeError(f"watch: {said}")
-    Path("cut2").write_bytes(Path("part2").read_bytes()[:-1])
+    _done("watch fan.detector normal --history heard.db --once --quiet")
     shutil.copytree("fan.detector", "broken.detector")
     Path("broken.detector/detector.json").write_text("{")
     shutil.copytree("fan.detector", "mine.detector")
     Path("mine.detector.previous").mkdir()
     Path("mine.detector.previous/notes.txt").write_text("mine")
+
+
+def _done(command: str) -> None:
+    code, said = _said(command)
+    if code:
+        raise RuntimeError(f"{command}: {said}")
+
+
+def _make_parts() -> None:
+    fit = "fit normal -s logmel --machine fan"
+    shutil.copytree("fan.detector", "moved.detector")
+    for command in (
+        f"{fit} --shard 1/2 -o parts/1",
+        f"{fit} --shard 2/2 -o parts/2",
+        f"{fit} --shard 2/2 -o parts/other --false-alarm-rate 0.2",
+        "score moved.detector normal --shard 1/1 -o parts/scores",
+    ):
+        _done(command)
+    Path("parts/cut").write_bytes(Path("parts/2").read_bytes()[:-9])
+    _done("threshold moved.detector --false-alarm-rate 0.2")
 
 
 def main() -> None:

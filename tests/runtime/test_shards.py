@@ -1,8 +1,10 @@
 """Jobs dealt out to shards, and gathered again."""
 
+import warnings
+
 import pytest
 
-from nearfar.errors import FormatError, SettingError
+from nearfar.errors import AudioError, FormatError, NearfarWarning, SettingError
 from nearfar.runtime.shards import Deferred, Gathered, OneShard, Shard
 from ways import InShards
 
@@ -50,3 +52,26 @@ def test_what_was_kept_is_given_by_item_whatever_its_job_was():
     assert list(gathered.run(None, [[3, 1], [2]], codec=Numbers())) == [[9, 1], [4]]
     with pytest.raises(FormatError, match="lack a clip"):
         list(gathered.run(squares, [[4]], codec=Numbers()))
+
+
+def warned(job):
+    warnings.warn(f"about {job}", NearfarWarning, stacklevel=1)
+    return job
+
+
+def bad(job):
+    raise AudioError("no good; leave it out with --skip-bad")
+
+
+def test_warnings_of_all_shards_are_told_again():
+    with pytest.warns(NearfarWarning) as caught:
+        assert list(InShards(2).run(warned, [[1], [2], [3]], codec=Numbers())) == [[1], [2], [3]]
+    told = [str(w.message) for w in caught]
+    assert set(told) == {"about [1]", "about [2]", "about [3]"}
+    assert len(told) == 6  # where the shards ran, and where they are merged
+
+
+def test_an_error_is_raised_by_the_shard_with_its_own_type_and_text():
+    with pytest.raises(AudioError) as caught:
+        list(OneShard(Shard(1, 2)).run(bad, [[1]], codec=Numbers()))
+    assert str(caught.value) == "no good; leave it out with skip_bad=True"
