@@ -135,3 +135,30 @@ def test_what_is_of_one_detector_is_refused_of_many(run, few, tmp_path):
     for name, command in {"a": ("merge", part), "b": ("score", fleet, few)}.items():
         assert run(*command, "--csv", tmp_path / f"{name}.csv", "--workers", 1)[0] == 0
     assert (tmp_path / "a.csv").read_bytes() == (tmp_path / "b.csv").read_bytes()
+
+
+def test_what_stands_out_is_told_as_of_all(run, tmp_path):
+    data = recordings(tmp_path / "data", ["fan", "pump", "saw"], clips=12)
+    odd = data / "pump" / "train" / "section_00_source_train_normal_0004_noAttribute.wav"
+    write(odd, machine_sound(np.random.default_rng(3), seconds=1, anomaly=True))
+    said = []
+    for option in ((), ("--each",)):
+        code, _, err = run("fit", data, "-o", tmp_path / f"det{len(said)}", *option, *SYSTEM)
+        assert code == 0, err
+        said.append(err.splitlines())
+    assert any("pump" in line and odd.name in line for line in said[0])
+    assert sorted(said[1]) == sorted(said[0])
+
+
+def test_clips_that_cannot_be_used_are_told_together(run, few, tmp_path):
+    data = tmp_path / "data"
+    shutil.copytree(few, data)
+    for machine in ("m00", "m02"):
+        bad = data / machine / "train" / "section_00_source_train_normal_0001_noAttribute.wav"
+        bad.write_bytes(b"no sound")
+    command = ("fit", data, "-o", tmp_path / "fleet", "--each", *SYSTEM)
+    failed(run(*command), "2 of 12 clips cannot be used")
+    assert not (tmp_path / "fleet").exists()
+    assert run(*command, "--skip-bad")[0] == 0
+    assert [len(nf.load(tmp_path / "fleet" / name).sections[name, "00"].clips)
+            for name in ("m00", "m01", "m02")] == [3, 4, 3]  # fmt: skip

@@ -221,21 +221,18 @@ def _tell(
     from nearfar.cli import show
     from nearfar.cli.lines import say
 
-    if written and len({place.said for place in places}) == 1:
-        sections = {
-            key: detector.sections[key] for detector in written for key in detector.sections
-        }
-        show.learnt(replace(written[0], sections=sections))
-    else:
-        say(visible(f"nearfar fleet {output} lists them"))
     tail = ""
     if before := sum(place.replaced for place in places):
         tail = f", replacing {before:,}; the ones before are kept beside them, as MACHINE.previous"
         if kept < before:
             tail = f", replacing {before:,}, of which {kept:,} are kept beside them"
-    say(
-        visible(
-            f"wrote {counted(len(places), 'detector')} of {counted(clips, 'clip')} in "
-            f"{output}{tail}"
-        )
-    )
+    done = f"{counted(len(places), 'detector')} of {counted(clips, 'clip')}"
+    alike = len({place.said for place in places}) == 1  # else no one threshold is of all
+    if written and alike:
+        sections = {
+            key: detector.sections[key] for detector in written for key in detector.sections
+        }
+        show.learnt(replace(written[0], sections=sections))
+    say(visible(f"wrote {done} in {output}{tail}"))
+    if not (written and alike):
+        say(visible(f"nearfar fleet {output} lists them"))
