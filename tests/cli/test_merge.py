@@ -165,8 +165,12 @@ def test_recordings_that_are_gone_are_one_line_where_a_merge_reads_them(run, dca
     data = tmp_path / "data"
     shutil.copytree(dcase / "fan", data / "fan")
     parts = parts_of(run, 2, tmp_path / "parts", "fit", data, "-s", "s4")
-    shutil.rmtree(data)
+    clip = next(data.rglob("*target_train*"))
+    clip.write_bytes(clip.read_bytes()[:-100] + bytes(100))
     code, _, err = run("merge", *parts, "-o", tmp_path / "det")
+    assert (code, err.count("\n"), "changed since it was heard" in err) == (2, 1, True), err
+    shutil.rmtree(data)
+    code, _, err = run("merge", *parts, "-o", tmp_path / "det", "--no-cache")
     assert (code, err.count("\n"), "merge where the shards ran" in err) == (2, 1, True), err
     assert not (tmp_path / "det").exists()
 

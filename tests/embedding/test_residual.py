@@ -8,6 +8,7 @@ from conftest import RATE, write
 from nearfar.embedding.chain import Chain
 from nearfar.embedding.residual import residual_rows
 from nearfar.runtime.runtime import Runtime
+from nearfar.sound.audio import digest_of
 
 CHAIN = Chain(nf.Stereo(), nf.DIF())
 S = np.array([0.5, 0.8, 1.2, 1.5])
@@ -27,7 +28,7 @@ def clip(tmp_path_factory):
 
 
 def rows(clip, runtime=None, match_levels=False, s=S, order="near-far"):
-    request = [(clip, "0" * 64, s)]  # the digest: whatever it is, the same each time
+    request = [(clip, digest_of(clip.read(order)), s)]
     return residual_rows(
         request, CHAIN, runtime or Runtime(), match_levels=match_levels, order=order
     )[0]

@@ -14,10 +14,11 @@ from nearfar.embedding.jobs import (
     open_cache,
     row_key,
 )
+from nearfar.errors import AudioError
 from nearfar.runtime.executors import run_counted
 from nearfar.runtime.runtime import Runtime
 from nearfar.runtime.threads import one_thread
-from nearfar.sound.audio import ChannelOrder, check
+from nearfar.sound.audio import ChannelOrder, check, digest_of
 from nearfar.sound.channels import relate
 
 if TYPE_CHECKING:
@@ -53,6 +54,9 @@ def residual_rows(
 
     Returns:
         (len(s), dim) a request.
+
+    Raises:
+        AudioError: a clip that cannot be used, or is not what it was when it was heard.
     """
     plain = Runtime(cache=runtime.cache)
     jobs = [_Residual(c, d, chain, s, match_levels, order, plain) for c, d, s in requests]
@@ -70,6 +74,8 @@ def _residual_job(job: _Residual) -> Rows32:
         if found is not None and found.size == shape[0] * shape[1]:  # a cache keeps rows flat
             return found.reshape(shape)
         audio = check(job.clip.read(job.order), name=job.clip.name, channels=2)
+        if job.digest and digest_of(audio) != job.digest:  # days may lie between: see shards
+            raise AudioError(f"{job.clip.name}: changed since it was heard")
         # Near at far's level: down by what it is above, in amplitude.
         level = 10 ** (-relate(audio)[1] / 20) if job.match_levels else 1.0
         rows: Rows32 = embedder.residuals(job.chain.hear(audio), job.s, level=level)
