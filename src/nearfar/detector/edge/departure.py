@@ -23,6 +23,7 @@ from nearfar.detector.edge.verifying import Verification, compared, probed
 from nearfar.detector.explanation.recordings import Normal, normals_of
 from nearfar.detector.folder.index import INDEX, check_target, seal
 from nearfar.detector.folder.replacing import check_exchange, check_keeping
+from nearfar.detector.folder.siblings import check_single
 from nearfar.detector.origin import check as check_origins
 from nearfar.detector.origin import origins
 from nearfar.embedder.contract import innermost, weights_of
@@ -99,6 +100,7 @@ def export(
     choice("precision", precision, PRECISIONS)
     if full.resolve() == place.resolve():
         raise SettingError(f"{place}: is the detector itself; choose another folder")
+    check_single(full)
     there = check_target(place)  # first: minutes of work must not end in "cannot be written"
     before = load(full, types, weights)
     own = [weights_of(member.embedder) for member in before.system.members]
