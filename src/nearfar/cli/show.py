@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -86,9 +86,13 @@ def learnt(detector: Detector) -> None:
     """What a fit learned, per machine."""
     numbers = ("source", "target", "rows", "LR_corr", "shift", "spread", "threshold")
     table = table_of("machine", "section", *numbers, right=numbers)
-    for (machine, name), section in detector.sections.items():
+    made, bare = False, set[str]()
+    for (machine, name), section in detector.sections.items():  # once: a fleet's are read anew
         # Of an ensemble those of the first member: a row for each would bury the threshold.
         facts = section.members[0].facts
+        made |= facts["rows"] > len(section.clips)
+        if facts["target"] == 0:
+            bare.add(machine)
         table.add_row(
             machine,
             name,
@@ -98,7 +102,6 @@ def learnt(detector: Detector) -> None:
         )
     out = console()
     out.print(table)
-    made = any(s.members[0].facts["rows"] > len(s.clips) for s in detector.sections.values())
     out.print(
         f"rows: of the memory bank{', enriched' * made}. LR_corr: correlation of near and far.\n"
         "shift: distance of target from source, spread: of the source clips, in whitened units",
@@ -107,7 +110,7 @@ def learnt(detector: Detector) -> None:
     if detector.threshold_by_domain:
         _draw_table(detector, out)
     _explain(detector, out)
-    if alone := _without_targets(detector):
+    if alone := _without_targets(detector, bare):
         # No warning: right for one machine in one place.
         out.print(f"no target clips, so enrichment is off: {', '.join(alone)}")
     if heard := detector.heard_machines:
@@ -117,11 +120,10 @@ def learnt(detector: Detector) -> None:
         out.print(f"machines the encoder was not trained on: {', '.join(unheard)}")
 
 
-def _without_targets(detector: Detector) -> list[str]:
+def _without_targets(detector: Detector, bare: Set[str]) -> list[str]:
     """Machines whose clips are all of one condition, where a system would make rows of another."""
     if not any(m.enrichment for m in detector.system.members):
         return []
-    bare = {m for (m, _), s in detector.sections.items() if s.members[0].facts["target"] == 0}
     return [machine for machine in detector.machines if machine in bare]
 
 
