@@ -106,10 +106,12 @@ def told(system: str, one: FleetCost, small: FleetCost, large: FleetCost) -> str
     for name in ("fit", "score", "fleet"):
         few, many = getattr(small, name), getattr(large, name)
         alone = getattr(one, name).cpu
+        # Where all is start-up, the rest of it divides to anything.
+        ratio = f"{_ratio(alone, few, many):.1f}" if few.cpu > 1.2 * alone else "–"
         wanted = f"{RATIO:g} ± {SPREAD:g}" if name == "fit" else "–"
         lines.append(
             f"| nearfar {name} | {alone:.1f} | {few.cpu:.1f} | {many.cpu:.1f} "
-            f"| {_ratio(alone, few, many):.1f} | {wanted} "
+            f"| {ratio} | {wanted} "
             f"| {few.peak:.0f} | {many.peak:.0f} | {many.peak / few.peak:.2f} |"
         )
     return "\n".join([*lines, "", _judged(one, small, large)])

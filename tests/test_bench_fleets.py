@@ -16,6 +16,7 @@ def cost_of(machines, cpu, peak):
 def test_the_ratio_is_without_start_up():
     page = fleets.told("s4", cost_of(1, 2.0, 60), cost_of(200, 6.0, 100), cost_of(2000, 42.0, 120))
     assert "| nearfar fit | 2.0 | 6.0 | 42.0 | 10.0 | 10 ± 1.5 | 100 | 120 | 1.20 |" in page
+    assert "| nearfar fleet | 0.5 | 0.5 | 0.5 | – | – |" in page  # all of it is start-up
     assert "linear in the machines: met" in page
     assert "(at most 1.25 times): met" in page
 
