@@ -6,12 +6,14 @@ import re
 import shlex
 import shutil
 import warnings
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
 from typer.main import get_command
 
 import nearfar as nf
+from clusters import started_here
 from conftest import DATA, TINY, machine_sound
 from nearfar.cli.main import app
 from record_server import serve
@@ -111,6 +113,15 @@ def arguments(text):
     return words + ["--workers", "1"] * alone + BESIDES.get(words[0], [])
 
 
+@pytest.fixture
+def cluster(page):
+    """What commands with Ray take, if the page has some; it ends with the test."""
+    asks = any("--engine ray" in c.text and not why_not(c) for c in BY_PAGE[page])
+    with started_here(workers=1) if asks else nullcontext():
+        yield
+
+
+@pytest.mark.usefixtures("cluster")
 @pytest.mark.parametrize("page", list(pages()))
 def test_the_commands_of_a_page_run(page, world, run):
     for command in BY_PAGE[page]:

@@ -1,5 +1,6 @@
 """The door of a cluster's process: what is like us comes in, and errors leave by it as they are."""
 
+import os
 import pickle
 
 import pytest
@@ -20,6 +21,15 @@ def test_a_stamp_is_the_same_each_time_and_names_the_sources():
 def test_a_job_is_done_and_its_outcome_comes_with_the_kernels():
     kind, content = did(packed(abs, -3, (), 0))
     assert (kind, pickle.loads(content)) == ("done", ((3, []), kernels()))
+
+
+@pytest.mark.slow
+def test_a_job_has_the_folder_that_its_paths_are_relative_to(tmp_path, monkeypatch):
+    (tmp_path / "DATA").mkdir()
+    monkeypatch.chdir(tmp_path)
+    job = packed(os.listdir, ".", (), 0)
+    monkeypatch.chdir(tmp_path / "DATA")
+    assert pickle.loads(did(job)[1])[0] == (["DATA"], [])
 
 
 def unheard(job):

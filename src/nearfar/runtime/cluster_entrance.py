@@ -6,9 +6,11 @@ Ray sends `entrance` by value, so that it runs where nearfar is another one, or 
 from __future__ import annotations
 
 import hashlib
+import os
 import platform
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -91,9 +93,11 @@ def did(content: bytes) -> tuple[str, Any]:
         error: bytes, for arrays that Ray hands over lie in its store, and cannot be written to.
     """
     sent = _sent()
-    files, threads, within = sent.loads(content)
+    place, files, threads, within = sent.loads(content)
     try:
         keep_freed()
+        with suppress(OSError):  # not there: what is missing is said by name
+            os.chdir(place)
         for file in files:
             user_module(Path(file))
         if threads:
@@ -116,7 +120,8 @@ def packed(task: Callable[[Any], Any], job: Any, files: tuple[str, ...], threads
         threads: of PyTorch, where encoders run; 0 leaves them alone.
     """
     sent = _sent()
-    content: bytes = sent.dumps((files, threads, sent.dumps((task, job))))
+    # Paths may be relative, and a node's processes begin anywhere.
+    content: bytes = sent.dumps((os.getcwd(), files, threads, sent.dumps((task, job))))
     return content
 
 
