@@ -2,6 +2,7 @@
 
 import signal
 import time
+from unittest.mock import Mock
 
 import pytest
 
@@ -46,3 +47,17 @@ def test_without_ray_it_is_said_which_extra(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "ray", None)
     with pytest.raises(nf.NearfarError, match=r"needs Ray.*nearfar\[fleet\]"):
         connected("ray", 1)
+
+
+@pytest.mark.parametrize("fails", [1, 2])
+def test_a_start_that_fails_is_tried_once_more_and_then_told_in_a_line(fails, monkeypatch):
+    monkeypatch.setattr(cluster_connection, "_started", None)
+    ray = Mock()
+    ray.init.side_effect = [*[RuntimeError("Failed to start GCS.\nTraceback")] * fails, None]
+    if fails == 1:
+        cluster_connection._start(ray, 2)
+        assert cluster_connection._started == 2
+    else:
+        refused(lambda: cluster_connection._start(ray, 2), "Failed to start GCS", "--engine local")
+        assert cluster_connection._started is None
+    assert ray.shutdown.call_count == fails

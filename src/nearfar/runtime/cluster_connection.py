@@ -84,11 +84,21 @@ def _here() -> str | None:
 
 def _start(ray: Any, workers: int) -> None:
     global _started
-    with _quiet(), _signals_kept():
-        ray.init(
-            "local", num_cpus=workers, include_dashboard=False, log_to_driver=False,
-            logging_level=logging.ERROR,
-        )  # fmt: skip
+    for last in (False, True):  # twice, for others that start one now may take a port first
+        try:
+            with _quiet(), _signals_kept():
+                ray.init(
+                    "local", num_cpus=workers, include_dashboard=False, log_to_driver=False,
+                    logging_level=logging.ERROR,
+                )  # fmt: skip
+            break
+        except (Exception, SystemExit) as error:
+            ray.shutdown()
+            if last:
+                said = first_line(error)[:160]
+                raise NearfarError(
+                    f"Ray cannot begin a cluster on this machine ({said}); take --engine local"
+                ) from None
     _started = workers
 
 
