@@ -279,7 +279,7 @@ def known_keys(detector: DetectorSettings) -> tuple[Key, ...]:
         FormatError: no detector, or a damaged one.
     """
     from nearfar.detector.folder.index import heading
-from nearfar.detector.folder.siblings import check_single
+    from nearfar.detector.folder.siblings import check_single
 
     check_single(detector.folder)
     return tuple(heading(detector.folder).counts)
