@@ -52,7 +52,7 @@ EXTRAS = {
     "plant": ("watchdog", "sqlalchemy", "paho", "prometheus_client"), "live": ("sounddevice",),
     "postgres": ("psycopg",), "page": ("fastapi", "uvicorn", "python_multipart"),
     "fleet": ("ray",), "remote": ("fsspec",), "edge": ("onnxruntime",),
-    "export": ("onnx", "onnxscript"),
+    "export": ("onnx",),
 }  # fmt: skip
 LONGEST = 500  # characters of a message: more is not read, and cut by whoever passes it on
 

@@ -45,7 +45,7 @@ EXTRAS = {
     "fleet": {"ray": ("ray", "2.40")},
     "remote": {"fsspec": ("fsspec", "2024.6")},
     "edge": {"onnxruntime": ("onnxruntime", "1.18")},
-    "export": {"onnx": ("onnx", "1.16"), "onnxscript": ("onnxscript", "0.2")},
+    "export": {"onnx": ("onnx", "1.16")},
 }  # fmt: skip
 FOR = {
     "eat": "the encoders EAT and BEATs, finetune", "report": "pages and pictures",
@@ -56,7 +56,7 @@ FOR = {
     "fleet": "--engine ray", "remote": "recordings and caches by URL",
     "edge": "exported detectors, without PyTorch", "export": "nearfar export of an encoder",
 }  # fmt: skip
-SLOW = ("accelerate", "ray", "onnxscript")  # loads PyTorch, and more: looked for, not imported
+SLOW = ("accelerate", "ray")  # loads PyTorch, and more: looked for, not imported
 
 
 def python() -> Iterator[Sign]:
