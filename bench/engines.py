@@ -56,9 +56,9 @@ def by_processes(folder: Path, workers: int) -> tuple[float, float]:
 
 def by_ray(folder: Path, few: Path, workers: int) -> tuple[float, float]:
     """Seconds of a fit on a cluster that has begun, and until it had."""
-    import ray
-
     first = fit_seconds(few, "ray", workers)
+    import ray  # only now: what it reads as it is imported is set by the first fit
+
     begin = first - fit_seconds(few, "ray", workers)
     took = fit_seconds(folder, "ray", workers)
     ray.shutdown()
