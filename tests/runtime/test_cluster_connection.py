@@ -1,6 +1,8 @@
 """The way to a cluster: nobody at an address is told at once; what is ours ends with us."""
 
+import os
 import signal
+import sys
 import time
 from unittest.mock import Mock
 
@@ -61,3 +63,14 @@ def test_a_start_that_fails_is_tried_once_more_and_then_told_in_a_line(fails, mo
         refused(lambda: cluster_connection._start(ray, 2), "Failed to start GCS", "--engine local")
         assert cluster_connection._started is None
     assert ray.shutdown.call_count == fails
+
+
+@pytest.mark.parametrize(("loaded", "mode"), [(False, "token"), (True, None)])
+def test_a_token_is_sent_where_there_is_one_and_ray_has_not_been_read(monkeypatch, loaded, mode):
+    """Ray reads it once: later it would ask of its own processes what it does not send."""
+    monkeypatch.setattr(os, "environ", {"RAY_AUTH_TOKEN": "of the head"})
+    monkeypatch.delitem(sys.modules, "ray", raising=False)
+    if loaded:
+        monkeypatch.setitem(sys.modules, "ray", None)
+    cluster_connection.settle()
+    assert os.environ.get("RAY_AUTH_MODE") == mode

@@ -6,6 +6,7 @@ import logging
 import os
 import signal
 import socket
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -60,6 +61,9 @@ def settle() -> None:
     for name, value in _SETTINGS.items():
         os.environ.setdefault(name, value)
     # A head asks for the token that it made, or was given; Ray's driver sends none unless told to.
+    # Where Ray was read already it is too late: its processes would be told otherwise than it is.
+    if "ray" in sys.modules:
+        return
     if _TOKEN & os.environ.keys() or _token_file().is_file():
         os.environ.setdefault("RAY_AUTH_MODE", "token")
 
