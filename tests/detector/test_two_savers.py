@@ -9,8 +9,7 @@ import pytest
 
 import nearfar as nf
 from conftest import finish, refused
-from nearfar.detector import detector
-from nearfar.detector.folder import disk, index
+from nearfar.detector.folder import disk, index, siblings
 from nearfar.detector.folder.disk import alone, write_folder
 from nearfar.errors import FormatError, StorageError
 from processes import python, tree
@@ -182,7 +181,7 @@ def test_a_rate_does_not_put_the_detector_before_a_fit_back(run, two, tmp_path, 
     """The fit saves between load and save of the other: it must wait, or would be undone."""
     folder = tmp_path / "shared"
     shutil.copytree(two[0], folder)
-    fitted, monkeyed = nf.load(two[1]), detector.read
+    fitted, monkeyed = nf.load(two[1]), siblings.read
     monkeypatch.setattr(disk, "WAIT", 0.0)
     tried = []
 
@@ -191,7 +190,7 @@ def test_a_rate_does_not_put_the_detector_before_a_fit_back(run, two, tmp_path, 
         tried.append(elsewhere(lambda: fitted.save(folder)))
         return content
 
-    monkeypatch.setattr(detector, "read", beside_a_fit)
+    monkeypatch.setattr(siblings, "read", beside_a_fit)
     assert run("threshold", folder, "--false-alarm-rate", 0.3)[0] == 0
     monkeypatch.undo()
     assert [type(error) for error in tried] == [StorageError]

@@ -154,6 +154,30 @@ def fit_section(system: AnySystem, normals: Normals, fits: Fits) -> Section:
     )
 
 
+@dataclass(frozen=True, eq=False)
+class SectionJob:
+    """One machine and section for whoever fits it.
+
+    >>> from nearfar.system.presets import logmel
+    >>> SectionJob(logmel(), Normals(("fan", "00"), (), ()), "near-far", 0.1, Runtime()).rate
+    0.1
+    """
+
+    system: AnySystem
+    normals: Normals
+    order: ChannelOrder
+    rate: float | None  # of false alarms; None: the system's own
+    runtime: Runtime
+
+
+def do_section(job: SectionJob) -> tuple[Section, list[Suspect]]:
+    """A section, and the clips of it that stand out; raises what `fit_section` does."""
+    import scipy.linalg  # noqa: F401 - its BLAS must be there when threads are limited
+
+    fits = Fits((job.system,), job.runtime, job.order, job.rate)
+    return fit_section(job.system, job.normals, fits), fits.suspects
+
+
 def _fit_member(draft: Draft, fits: Fits) -> Member:
     pools = _pools(draft, fits)
     with one_thread():  # the same bits whatever the number of cores

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 
 from nearfar.clips.clip import Clip
@@ -17,7 +18,7 @@ from nearfar.detector.checks import (
     warn_of_suspects,
 )
 from nearfar.detector.detector import Detector
-from nearfar.detector.fits import Fits, fit_section
+from nearfar.detector.fits import Fits, SectionJob, do_section, fit_section
 from nearfar.detector.normals import Key, Normals
 from nearfar.detector.origin import origins
 from nearfar.detector.section import Section
@@ -30,9 +31,14 @@ from nearfar.errors import DatasetError, NearfarWarning
 from nearfar.health.copies import Sound
 from nearfar.health.suspects import Suspect
 from nearfar.parts.valid import check_rate
+from nearfar.runtime.executors import executor_of
 from nearfar.runtime.runtime import Runtime, runtime_of
 from nearfar.sound.audio import ChannelOrder, check_order
 from nearfar.system.system import AnySystem
+
+# Machines of a wave from which on each is fitted where clips are heard, and not here one by one: a
+# fit takes some 20 ms, and worker processes a second to start.
+SPLIT = 64
 
 
 def fit(
@@ -131,14 +137,34 @@ def fit_sections(fits: Fits, clips: Sequence[Clip], care: FitCare) -> Iterator[t
         if care.exclude_suspects:
             hearing = _without_suspects(hearing, fits)
         sections = _sections(hearing)
+        fitted = _each_fitted(sections, fits)
         for normals in sections:
             done += 1
-            yield normals.key, fit_section(fits.systems[0], normals, fits)
+            yield normals.key, next(fitted)
             fits.let_go(0, normals.key)
             if fits.runtime.progress is not None:
                 todo = len(sections) - sections.index(normals) - 1 + len(later)
                 fits.runtime.progress("fitting", done, done + todo)
-        del hearing, sections  # before the next wave is heard
+        fitted.close()
+        del hearing, sections, fitted  # before the next wave is heard
+
+
+def _each_fitted(sections: Sequence[Normals], fits: Fits) -> Generator[Section, None, None]:
+    """Each section of the first system, in their order; many are fitted side by side."""
+    system = fits.systems[0]
+    if len(sections) < SPLIT:
+        for normals in sections:
+            yield fit_section(system, normals, fits)
+        return
+    within = Runtime(cache=fits.runtime.cache)
+    jobs = (
+        SectionJob(system, normals, fits.order, fits.false_alarm_rate, within)
+        for normals in sections
+    )
+    with closing(executor_of(fits.runtime).run(do_section, jobs)) as done:
+        for section, found in done:
+            fits.suspects += found
+            yield section
 
 
 def finished(system: AnySystem, sections: Mapping[Key, Section], fits: Fits) -> Detector:

@@ -42,7 +42,10 @@ def detectors_within(folder: Path) -> list[Path]:
 
     One that has lost its index is among them, to be refused where it is read.
     """
-    if not folder.is_dir() or (folder / INDEX).exists():
+    try:
+        if not folder.is_dir() or (folder / INDEX).exists():
+            return []
+    except OSError:  # a name that no disk takes; who reads it says so
         return []
     with storage_errors(folder):
         inside = sorted(path for path in folder.iterdir() if path.is_dir())
