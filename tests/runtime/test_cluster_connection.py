@@ -45,6 +45,35 @@ def test_who_handled_sigterm_handles_it_afterwards():
         signal.signal(signal.SIGTERM, before)
 
 
+class Ended(BaseException):
+    """What a command's own handler raises."""
+
+
+@pytest.mark.parametrize("place", [None, "127.0.0.1:6379"])
+@pytest.mark.parametrize("handled", [True, False])
+def test_sigterm_while_ray_begins_ends_the_command_and_is_not_tried_again(
+    place, handled, monkeypatch
+):
+    def mine(*_):
+        raise Ended
+
+    def begin(*_, **__):
+        signal.signal(signal.SIGTERM, lambda number, _: sys.exit(number))  # as Ray does
+        signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr(cluster_connection, "_answers", lambda _: True)
+    ray = Mock()
+    ray.init.side_effect = begin
+    before = signal.signal(signal.SIGTERM, mine if handled else signal.SIG_DFL)
+    try:
+        start = cluster_connection._start if place is None else cluster_connection._join
+        with pytest.raises(Ended if handled else SystemExit):
+            start(ray, place or 1)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert ray.init.call_count == 1
+
+
 def test_without_ray_it_is_said_which_extra(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "ray", None)
     with pytest.raises(nf.NearfarError, match=r"needs Ray.*nearfar\[fleet\]"):

@@ -98,6 +98,8 @@ def _start(ray: Any, workers: int) -> None:
             break
         except (Exception, SystemExit) as error:
             ray.shutdown()
+            if _told_to_end(error):
+                raise
             if last:
                 said = first_line(error)[:160]
                 raise NearfarError(
@@ -116,6 +118,8 @@ def _join(ray: Any, place: str) -> None:
         with _quiet(), _signals_kept():
             ray.init(place, **settings)
     except (Exception, SystemExit) as error:  # of another protocol, version, or none of Ray's
+        if _told_to_end(error):
+            raise
         said = first_line(error)
         raise NearfarError(f"{place}: no Ray cluster that can be used ({said}); {_WAY}") from None
     _started = None
@@ -149,15 +153,28 @@ def _quiet() -> Iterator[None]:
         logger.setLevel(before)
 
 
+def _told_to_end(error: BaseException) -> bool:
+    """Is it what Ray's handler of SIGTERM raises, and no fault of Ray's?"""
+    return isinstance(error, SystemExit) and error.code == signal.SIGTERM
+
+
 @contextmanager
 def _signals_kept() -> Iterator[None]:
-    """What handled SIGTERM goes on to: Ray puts its own in the place of a command's."""
+    """What handled SIGTERM goes on to: Ray puts its own in the place of a command's.
+
+    One that comes while Ray begins is that handler's, which leaves the program with its number.
+    It is not a fault of Ray's, to be tried again.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     before = signal.getsignal(signal.SIGTERM)
     try:
         yield
+    except SystemExit as end:
+        if _told_to_end(end) and callable(before):
+            before(signal.SIGTERM, None)
+        raise
     finally:
         if callable(before):  # otherwise Ray's, which ends its processes first
             signal.signal(signal.SIGTERM, before)
