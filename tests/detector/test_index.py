@@ -3,6 +3,7 @@
 import hashlib
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -193,3 +194,11 @@ def test_no_detector_lies_in_another(tmp_path, inside):
         check_target(tmp_path / "det" / inside)
     assert [p.name for p in (tmp_path / "det").iterdir()] == [INDEX]
     assert not check_target(tmp_path / "other")
+
+
+@pytest.mark.parametrize("url", ["s3://plant/det", "local:///srv/det"])
+def test_no_detector_is_written_to_a_folder_that_is_called_like_a_url(url, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(StorageError, match=f"^{url}: .* this machine"):
+        check_target(Path(url))
+    assert not list(tmp_path.iterdir())

@@ -41,6 +41,7 @@ from nearfar.errors import FormatError, NearfarError, SettingError, StorageError
 from nearfar.files import STALE, as_bytes, storage_errors
 from nearfar.parts.data import from_data, to_data
 from nearfar.parts.valid import check_rate
+from nearfar.runtime.urls import url_of
 from nearfar.system.system import Ensemble, System
 from nearfar.version import __version__
 
@@ -94,8 +95,11 @@ def check_target(folder: Path) -> bool:
         Is there a detector already, which would be replaced?
 
     Raises:
-        StorageError: a file, a folder with other things in it, or one within a detector.
+        StorageError: a URL, a file, a folder with other things in it, or one within a detector.
     """
+    url = url_of(folder)
+    if url is not None:  # else it would be a folder here, called "s3:"
+        raise StorageError(f"{url}: detectors are written to this machine; name a folder of it")
     for above in folder.resolve().parents:
         if (above / INDEX).is_file():  # what is removed or replaced there would take this along
             raise StorageError(f"{folder}: lies in the detector {above}; choose another folder")
