@@ -1,5 +1,7 @@
 """A part is read as it was written, whole, or refused in one line."""
 
+from pathlib import Path
+
 import pytest
 
 import nearfar as nf
@@ -96,3 +98,10 @@ def test_a_full_disk_leaves_no_half_a_part(tmp_path, monkeypatch):
 
 def test_a_part_says_by_which_nearfar_it_was_written(tmp_path):
     assert said_of(part_of(tmp_path).read_bytes())["nearfar"] == __version__
+
+
+def test_no_part_is_written_to_a_folder_that_is_called_like_a_url(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    refused(lambda: check_place(Path("s3://plant/part"), Shard(1, 2), [], False),
+            "s3://plant/part: parts are written to this machine", error=StorageError)  # fmt: skip
+    assert not list(tmp_path.iterdir())

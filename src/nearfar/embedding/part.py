@@ -23,6 +23,7 @@ from nearfar.embedding.heard_file import NAME, clip_in, header_of, text_of
 from nearfar.errors import FormatError, SettingError
 from nearfar.files import atomic_file, check_output, storage_errors
 from nearfar.runtime.shards import Deferred, Shard
+from nearfar.runtime.urls import url_of
 from nearfar.runtime.workers import Told
 from nearfar.version import __version__
 
@@ -107,8 +108,10 @@ def check_place(path: Path, shard: Shard, inputs: Sequence[Path | str], replace:
     """Refuse a place that no part can be written to, before any clip is heard.
 
     Raises:
-        StorageError: a folder, an input, or a file that is no part of this shard.
+        StorageError: a URL, a folder, an input, or a file that is no part of this shard.
     """
+    if (url := url_of(path)) is not None:  # else it would be a file here, below "s3:"
+        raise StorageError(f"{url}: parts are written to this machine; name a file of it")
     with storage_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
     check_output(
