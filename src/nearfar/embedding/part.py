@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from nearfar.clips.clip import Clip
 from nearfar.embedding.heard_file import NAME, clip_in, header_of, text_of
-from nearfar.errors import FormatError, SettingError
+from nearfar.errors import FormatError, SettingError, StorageError
 from nearfar.files import atomic_file, check_output, storage_errors
 from nearfar.runtime.shards import Deferred, Shard
 from nearfar.runtime.urls import url_of
