@@ -56,7 +56,8 @@ FOR = {
     "fleet": "--engine ray", "remote": "recordings and caches by URL",
     "edge": "exported detectors, without PyTorch", "export": "nearfar export of an encoder",
 }  # fmt: skip
-SLOW = ("accelerate", "ray")  # loads PyTorch, and more: looked for, not imported
+# Looked for, not imported: what loads PyTorch and more, and one that itself prints what it lacks.
+SLOW = ("accelerate", "ray", "onnxruntime")
 
 
 def python() -> Iterator[Sign]:
