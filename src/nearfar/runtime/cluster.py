@@ -80,15 +80,35 @@ class Cluster(Executor):
         cores, slots = _slots([node["Resources"] for node in ray.nodes() if node["Alive"]], cores)
         enter = ray.remote(num_cpus=cores, max_retries=TRIES)(entrance())
         ours = stamp()
-        flying = deque(enter.remote(ours, one) for one in islice(contents, AHEAD * slots))
+
+        def submit(one: bytes) -> tuple[bytes, Any]:
+            return one, enter.remote(ours, one)
+
+        flying = deque(map(submit, islice(contents, AHEAD * slots)))
         try:
             while flying:
                 # No name is given to a reply: it would keep it until the next comes.
-                yield ray.get(flying[0])
+                yield self._first(flying, submit)
                 flying.popleft()
-                flying.extend(enter.remote(ours, one) for one in islice(contents, 1))
+                flying.extend(map(submit, islice(contents, 1)))
         finally:
-            _end(ray, list(flying))
+            _end(ray, [reference for _, reference in flying])
+
+    def _first(
+        self, flying: deque[tuple[bytes, Any]], submit: Callable[[bytes], tuple[bytes, Any]]
+    ) -> Any:
+        """The reply of the first job; done again where it was lost with its node when it was done.
+
+        Ray does a lost task again, but now and then finds no way to its reply.
+        """
+        for left in range(TRIES, -1, -1):
+            try:
+                return self._ray.get(flying[0][1])
+            except self._ray.exceptions.ObjectLostError:
+                if not left:
+                    raise
+                flying[0] = submit(flying[0][0])
+        return None
 
 
 def cluster_of(runtime: Runtime) -> Executor:
