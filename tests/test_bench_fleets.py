@@ -21,6 +21,16 @@ def test_the_ratio_is_without_start_up():
     assert "(at most 1.25 times): met" in page
 
 
+def test_start_up_is_one_machine_s_and_what_workers_add():
+    start = fleets.start_up(cost_of(1, 2.0, 60), cost_of(64, 4.0, 70), cost_of(64, 5.5, 70))
+    assert (start.fit.cpu, start.score.cpu, start.fleet.cpu) == (3.5, 3.5, 0.5)
+
+
+def test_other_work_only_adds_to_the_time_of_a_round():
+    one = fleets.least([cost_of(200, 6.0, 110), cost_of(200, 5.0, 100)])
+    assert (one.machines, one.fit) == (200, Ran(5.0, 10.0, 110))
+
+
 @pytest.mark.parametrize(("cpu", "peak"), [(60.0, 140.0), (20.0, 126.0)])
 def test_what_was_missed_is_said(cpu, peak):
     page = fleets.told("s4", cost_of(1, 2.0, 60), cost_of(200, 6.0, 100), cost_of(2000, cpu, peak))

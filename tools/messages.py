@@ -64,6 +64,8 @@ CASES: dict[str, tuple[str, ...]] = {
         f"fit normal {FIT} --cache nothing://bucket/cache",
         f"fit normal {FIT} --cache s3://",
         "watch fan.detector s3://bucket/hall",
+        "fit normal -s logmel -o s3://bucket/fan.detector",
+        f"fit normal {FIT} --shard 1/2".replace("new.detector", "s3://bucket/1.part"),
     ),
     "Clusters and fleets": (
         f"fit normal {FIT} --engine dask",

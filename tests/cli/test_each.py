@@ -108,7 +108,7 @@ def test_places_are_refused_in_one_line(run, few, tmp_path):
     assert run(*command, fleet)[0] == 0
     (fleet / "m01").rename(fleet / "hall 2")
     failed(run(*command, fleet), fleet / "hall 2", "which would lie in", fleet / "m01")
-    failed(run("fit", few, *SYSTEM, "-o", fleet), "no detector.json")
+    failed(run("fit", few, *SYSTEM, "-o", fleet), "detectors in it", "with --each")
 
 
 def test_two_machines_share_no_folder(run, tmp_path):

@@ -44,6 +44,19 @@ def test_verify_passes_and_fails_by_its_exit_code(run, edge, detector_folder, dc
     assert ".wav" in out  # the worst of them
 
 
+def test_export_takes_the_split_that_is_asked_for(run, detector_folder, dcase, tmp_path):
+    folder, told = tmp_path / "edge", ("--clips", dcase / "fan", "--workers", 1, "--no-cache")
+    code, _, err = run("export", detector_folder, "-o", folder, *told, "--split", "all")
+    assert code == 0, err
+    clips = nf.Clips.open(dcase / "fan")
+    assert nf.load(folder).exported.proof.clips == len(clips) > len(clips.select(split="test"))
+
+
+def test_a_slip_in_a_name_is_told_before_clips_are_listed(run, edge, tmp_path):
+    code, _, err = run("verify", edge, tmp_path / "gone", "--against", tmp_path / "nothing")
+    assert (code, "nothing" in err, "gone" in err) == (2, True, False)
+
+
 def test_mistakes_are_a_line(run, edge, detector_folder, dcase, tmp_path):
     new = tmp_path / "new"
     for arguments in (

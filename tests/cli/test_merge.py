@@ -72,13 +72,30 @@ def test_what_does_not_fit_together_is_refused_in_one_line(run, dcase, tmp_path)
         "is for parts of a score": (one, two, "--csv", tmp_path / "a.csv"),
         "say -o DET": (one, two),
         "is an input": (one, two, "-o", tmp_path / "a"),
-        "no part": (dcase, *det),
+        f"as {dcase}/*": (dcase, *det),
     }.items():
         code, _, err = run("merge", *arguments)
         assert (code, err.count("\n"), words in err) == (2, 1, True), err
     assert not (tmp_path / "det").exists()
     code, _, err = run(*command, "-o", two, "--shard", "1/2")
     assert (code, "--replace" in err) == (2, True)
+
+
+def test_no_table_is_written_over_what_lies_beside_a_recording(
+    run, dcase, detector_folder, tmp_path
+):
+    """A run that is not split refuses it too, for what it reads might be this file."""
+    folder = tmp_path / "fan"
+    shutil.copytree(dcase / "fan" / "test", folder)
+    (notes := folder / "notes.csv").write_text("mine")
+    command = ("score", detector_folder, folder, "--machine", "fan")
+    code, _, whole = run(*command, "--csv", notes, "--replace")
+    (part,) = parts_of(run, 1, tmp_path / "parts", *command)
+    for table in ("--csv", notes), ("--json", sorted(folder.glob("*.wav"))[0]):
+        code, _, err = run("merge", part, *table, "--replace")
+        assert (code, notes.read_text()) == (2, "mine"), err
+    assert err.count("\n") == 1
+    assert "is an input" in whole
 
 
 LOGMEL = ("-s", "logmel", "--machine", "fan")

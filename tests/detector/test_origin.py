@@ -79,6 +79,15 @@ def test_weights_that_are_gone_say_where_to_name_them():
         check_one(Encoder("gone"), origins(system())[0])
 
 
+def test_an_exported_encoder_s_own_file_says_the_way_out(tmp_path):
+    """Weights cannot be elsewhere, nor can a small computer fit again."""
+    (tmp_path / "encoder.onnx").write_bytes(b"no model")
+    with pytest.raises(WeightsError) as caught:
+        check_one(nf.OnnxEncoder(str(tmp_path)), Origin("onnx-1|ab|kind=eat", 8, str(tmp_path)))
+    assert "export it again" in str(caught.value)
+    assert "weights=" not in str(caught.value)
+
+
 def test_a_difference_of_other_fingerprints_is_their_beginnings():
     assert difference(Origin("dif-1" + "x" * 40, 3), "dif-2") == f"dif-1{'x' * 19} then, dif-2 now"
     assert difference(Origin("a|b|c=1", 3), "d|b|c=1") == "a then, d now"

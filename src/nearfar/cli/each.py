@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from nearfar.cli.detectors import warn_of_strangers, with_license
-from nearfar.errors import SettingError, visible
+from nearfar.errors import SettingError, StorageError, visible
 from nearfar.text import counted
 
 if TYPE_CHECKING:
@@ -83,6 +83,21 @@ def refuse_each(each: bool, shard: object) -> None:
         raise SettingError(
             "--each and --shard exclude each other; give each task the machines of its own, with "
             "--machine NAME"
+        )
+
+
+def refuse_fleet(output: Path) -> None:
+    """Refuse one detector of all machines where each machine has its own.
+
+    Raises:
+        StorageError: the folder has detectors in it.
+    """
+    from nearfar.detector.folder.siblings import detectors_within
+
+    if inside := detectors_within(output):
+        raise StorageError(
+            f"{output}: has {counted(len(inside), 'detector')} in it, one each for a machine; fit "
+            "them anew with --each, or choose a new folder"
         )
 
 

@@ -97,6 +97,7 @@ def export(
         ),
     ] = False,
     machine: Machine = None,
+    split: SplitAsked = None,
     weights: Weights = None,
     part: Parts = None,
     replace: Replace = False,
@@ -119,7 +120,8 @@ def export(
         raise SettingError("--no-verify compares nothing; leave out --clips")
     given = None
     if clips:
-        given = to_judge(Clips.open(clips, machine=machine), None)
+        listed = Clips.open(clips, machine=machine, split=opened_split(split, None))
+        given = to_judge(listed, split)
     with Session(workers, kept_at(cache, no_cache), device, batch_size) as session:
         done = export_detector(
             detector, output, session.runtime, precision=precision.value, longest=longest,
@@ -178,8 +180,10 @@ def verify(
     are equal, and Ω moves by 0.01 at most where labels tell it.
     """
     from nearfar.clips import Clips
+    from nearfar.detector.edge.verifying import exported_from
     from nearfar.detector.edge.verifying import verify as verify_detector
 
+    exported_from(against, edge, types_of(part))  # a slip in a name costs no look at all the clips
     inputs = [edge, against, *data, *(weights or ())]
     check_output(
         on_disk(as_json), endings=(".json",), inputs=inputs, ours=is_verification, replace=replace

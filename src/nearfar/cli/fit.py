@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from nearfar.cli.detectors import open_detector, warn_of_strangers, with_domains, with_license
-from nearfar.cli.each import EachFit, fit_each, refuse_each
+from nearfar.cli.each import EachFit, fit_each, refuse_each, refuse_fleet
 from nearfar.cli.options import (
     OUTPUT,
     AnyFrontend,
@@ -160,6 +160,8 @@ def fit(
     licence = license_of(data_license)
     refuse_each(each, shard)
     work = work_of(shard, output, data, engine, replace)
+    if work.shard is None and not each:
+        refuse_fleet(output)
     # First: minutes of work must not end in "cannot be written".
     replaced = work.replaces(check_fleet if each else check_target, output)
     recipe = work.system(lambda: system_of(system or "s4", settings, weights, false_alarm_rate))

@@ -75,7 +75,9 @@ def merge(
         if output is not None:
             raise SettingError(f"-o {output} is for parts of a fit; a table is --csv FILE.csv")
         _check_scored(whole, official)
-        _go_on(whole, score, {"sha256"}, data=parts, part=part, **tables, **shared)
+        # Of a table nothing may lie where a recording does.
+        read = [*parts, *_folders_of(whole)]
+        _go_on(whole, score, {"sha256"}, data=read, part=part, **tables, **shared)
         return
     for name, value in tables.items():
         if value:
@@ -96,6 +98,14 @@ def _check_scored(whole: AllParts, official: Path | None) -> None:
         )
     if official is not None and any(clip.split == "train" for clip in whole.clips):
         raise SettingError("--official writes files of test clips; the shards have training clips")
+
+
+def _folders_of(whole: AllParts) -> list[Path]:
+    """Folders of this machine that have the recordings of its parts."""
+    from nearfar.runtime.urls import url_of
+
+    files = [path for clip in whole.clips for path in (clip.path, clip.far) if path is not None]
+    return list(dict.fromkeys(path.parent for path in files if url_of(path) is None))
 
 
 def _go_on(whole: AllParts, command: Callable[..., None], apart: set[str], **given: Any) -> None:

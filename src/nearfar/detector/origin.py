@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from nearfar.embedder.contract import Embedder
     from nearfar.system.system import Ensemble, System
 
+# How the fingerprint of an exported encoder begins. Its weights lie nowhere else, nor can what it
+# runs on fit again: its own file says what to do.
+EXPORTED = "onnx-"
+
 
 @dataclass(frozen=True)
 class Origin:
@@ -55,6 +59,8 @@ def check_one(embedder: Embedder, was: Origin) -> None:
     try:
         now = embedder.fingerprint
     except WeightsError as error:
+        if was.fingerprint.startswith(EXPORTED):
+            raise
         raise WeightsError(
             f"{error}. The detector was fitted with these weights: say where they are now with "
             "--weights, or fit again"

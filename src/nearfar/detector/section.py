@@ -282,8 +282,7 @@ class Judge:
         """One verdict a clip, in order."""
         raw, near, first = [], [], int(np.argmax(self.weights))
         for i, (recipe, member) in enumerate(zip(self.members, self.section.members, strict=True)):
-            place = self.chains.index(recipe.chain)
-            z = member.scale(np.stack([what.rows[place] for _, what in heard]))  # (n, dim)
+            z = self._rows(i, heard)
             # Whose nearest clip is named: the member that says most of the score, or all of it.
             if i == first or self.fusion == "minimum":
                 scores, distances, rows = judged_beside(recipe.rule, z, member.bank)
@@ -298,6 +297,16 @@ class Judge:
             doubt = self._doubt(what, float(distances[i]))
             verdicts.append(self._verdict(clip, fused[i], nearest[i], doubt))
         return verdicts
+
+    def raw(self, heard: Sequence[tuple[Clip, Heard]]) -> list[Rows]:
+        """(members)(clips,) what each member's rule says, before it is calibrated."""
+        pairs = enumerate(zip(self.members, self.section.members, strict=True))
+        return [judged(one.rule, self._rows(i, heard), member.bank) for i, (one, member) in pairs]
+
+    def _rows(self, i: int, heard: Sequence[tuple[Clip, Heard]]) -> Rows:
+        """(clips, dim) as the i-th member compares them with its bank."""
+        place = self.chains.index(self.members[i].chain)
+        return self.section.members[i].scale(np.stack([what.rows[place] for _, what in heard]))
 
     def deciding(self, raw: Sequence[Rows]) -> Index:
         """(clips,) the member whose calibrated score is the least; of equals the first."""

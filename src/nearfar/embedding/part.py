@@ -206,8 +206,10 @@ def _is_ours(head: Mapping[str, Any]) -> bool:
 
 def _no_part(path: Path, error: Exception) -> FormatError:
     told = (error.strerror if isinstance(error, OSError) else None) or "another file"
-    if path.is_dir() or not path.exists():
-        told = "is a folder" if path.is_dir() else "no such file"
+    if path.is_dir():
+        return FormatError(f"{path}: no part (is a folder); name the files in it, as {path}/*")
+    if not path.exists():
+        told = "no such file"
     return FormatError(
         f"{path}: no part ({told}); name files that nearfar fit or nearfar score wrote as shards"
     )

@@ -5,6 +5,7 @@ import math
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import nearfar as nf
@@ -15,7 +16,7 @@ from nearfar.detector.edge.exported import ExportRecord
 from nearfar.detector.edge.verifying import Pair, Verification, compared, probed, verify
 from nearfar.detector.folder.index import seal
 from nearfar.errors import DatasetError, FormatError, SettingError
-from nearfar.scores.verdict import Scores, Verdict
+from nearfar.scores.verdict import Verdict
 
 FP32 = ExportRecord("9f86", "fp32", 17, "0.1.0", "2026-11-30T12:00:00+00:00")
 INT8 = replace(FP32, precision="int8")
@@ -44,6 +45,9 @@ def found(*pairs, record=FP32, omega=None):
         (0.60, 0.62, {"steps": (0.01,)}, False),
         (0.60, 0.61 - 0.004, {"steps": (0.01, 0.004)}, True),
         (0.8, math.nan, {}, False),
+        (0.6, 0.6, {"distances": ((0.5, 0.5 * (1 + 0.9e-4), 0.1),)}, True),
+        (0.6, 0.6, {"distances": ((0.5, 0.5 * (1 + 1.2e-4), 0.1),)}, False),  # no step, but apart
+        (0.6, 0.6, {"distances": ((0.0, 0.6e-4, 1.0), (0.0, 0.6e-4, 0.5))}, False),
         (-0.8, -0.8 * (1 + 0.9e-4), {}, True),
     ],
 )
@@ -77,6 +81,11 @@ def test_a_failure_names_the_worst_clips_first_and_counts_the_others():
     assert line.index("5.wav") < line.index("4.wav") < line.index("3.wav")
     assert "2.wav" not in line
     assert line.endswith("and 2 more")
+
+
+def test_what_steps_hid_is_told_by_its_distances():
+    (line,) = found(pair(0.6, 0.6, distances=((0.5, 0.5, 0.1), (0.25, 0.2503, 0.1)))).faults
+    assert "a.wav: 0.600000 and 0.600000, distances 0.250000 and 0.250300" in line
 
 
 def test_a_program_reads_it_as_json():
@@ -141,5 +150,24 @@ def test_sounds_in_memory_are_judged_as_clips_are(edge_folder, detector_folder, 
     full, small = nf.load(detector_folder), nf.load(edge_folder)
     one = clips[0]
     by_sound = probed(full, small, [Probe(one, one.read("near-far"))], "normals")
-    by_clip = compared(full, small, *(Scores(d.score([one])) for d in (full, small)))
+    by_clip = compared(full, small, [one])
     assert by_sound.pairs[0].before.score == by_clip.pairs[0].before.score
+
+
+def test_a_bank_a_little_off_is_found_behind_percentiles(detector_folder, clips):
+    """A score in percentiles stays what it was where a row moves by less than a step."""
+    full = nf.load(detector_folder)
+    by_percentile = replace(full.system, calibration=nf.Percentile())
+    full = replace(full, system=by_percentile)
+    key = ("fan", "00")
+    section = full.sections[key]
+    (member,) = section.members
+    moved = replace(member, embeddings=member.embeddings * np.float32(1 + 1e-4))
+    sections = {key: replace(section, members=(moved,))}
+    after = replace(full, sections=sections, exported=FP32)
+    some = clips.select(machine="fan")
+    found = compared(replace(full, sections={key: section}), after, some)
+    assert all(replace(one, distances=()).difference == 0.0 for one in found.pairs)
+    assert not found.passed
+    assert "distances" in found.faults[0]
+    assert compared(full, replace(full, exported=FP32), some).largest == 0.0

@@ -158,8 +158,7 @@ class _Work:
         if clips is not None:
             if not len(clips):
                 raise DatasetError("no clips to verify the export with; give some recordings")
-            both = (self.before.score(clips, runtime), after.score(clips, runtime))
-            return compared(self.before, after, *both)
+            return compared(self.before, after, clips, runtime)
         ask = partial(probed, self.before, after, runtime=runtime)
         if probes := self._normals():
             return ask([turned(probe) for probe in probes], "normals")

@@ -16,15 +16,21 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from nearfar.clips.clip import Clip
+from nearfar.clips.collection import by_section
 from nearfar.detector.detector import Detector, load
 from nearfar.detector.edge.exported import ExportRecord, Proof
 from nearfar.detector.edge.probes import Probe
 from nearfar.detector.folder.index import seal
+from nearfar.detector.section import Judge
+from nearfar.embedding.jobs import Heard, describe
+from nearfar.embedding.rows import embed_audio
 from nearfar.errors import DatasetError, FormatError, SettingError
 from nearfar.metrics.official import evaluate
-from nearfar.runtime.runtime import Runtime
+from nearfar.runtime.runtime import Runtime, runtime_of
+from nearfar.runtime.threads import one_thread
 from nearfar.scores.verdict import Scores, Verdict
 from nearfar.scoring.calibrate import Percentile
 from nearfar.sound.look import look
@@ -53,6 +59,8 @@ class Pair:
     after: Verdict  # the exported one's
     unit: float  # a usual score of the section: what is smaller is held against this one
     steps: tuple[float, ...] = ()  # of each member whose scores go in steps: one is no difference
+    # Of each such member both distances and a usual one, for steps hide what is smaller.
+    distances: tuple[tuple[float, float, float], ...] = ()
 
     @property
     def equal(self) -> bool:
@@ -61,21 +69,24 @@ class Pair:
 
     @property
     def difference(self) -> float:
-        """Relative, of the scores; infinite where one is no number."""
+        """Relative, of the scores, or of distances behind them; infinite where one is no number."""
+        return max(self._of_scores, *(_relative(*one) for one in self.distances), 0.0)
+
+    @property
+    def _of_scores(self) -> float:
         said, says = self.before.score, self.after.score
-        if not math.isfinite(said - says):
-            return math.inf
         # A score that lies on the edge of a step is on the other side by rounding alone.
         turns = product(*((-step, 0.0, step) for step in self.steps))
-        apart = min(abs(said - says + sum(turn)) for turn in turns)
-        of = max(abs(said), abs(says), self.unit)
-        return 0.0 if apart == 0.0 else apart / of if of else math.inf
+        return min(_relative(said + sum(turn), says, self.unit) for turn in turns)
 
     @property
     def told(self) -> str:
         """A line for people."""
         turned = "" if self.equal else f", threshold {number(self.before.threshold, 4)}"
         scores = f"{number(self.before.score, 6)} and {number(self.after.score, 6)}"
+        far = max(self.distances, key=lambda one: _relative(*one), default=None)
+        if far is not None and _relative(*far) > self._of_scores:
+            scores += ", distances {} and {}".format(*(number(one, 6) for one in far[:2]))
         return f"{self.before.clip.name}: {scores}{turned}"
 
     def as_dict(self) -> dict[str, Any]:
@@ -240,32 +251,53 @@ def verify(
         What `load` and `score` raise.
     """
     edge, full = Path(folder), Path(against)
+    after = exported_from(full, edge, types)
+    before = load(full, types, weights)
+    if not len(clips):
+        raise DatasetError(f"no clips to verify {edge} with; give some recordings")
+    return compared(before, after, clips, runtime, machine=machine, section=section)
+
+
+def exported_from(full: Path, edge: Path, types: Sequence[type] = ()) -> Detector:
+    """The exported detector, sure to be that of another one; of both only the index is read.
+
+    Raises:
+        SettingError: one folder is given for both.
+        FormatError: what was not exported, or from another detector, or is none.
+    """
     if edge.resolve() == full.resolve():
         raise SettingError(f"{edge}: is the detector itself; name the exported one first")
-    after = load(edge, types)
-    made = after.exported
-    if made is None:
+    after = load(edge, types, late=True)
+    if after.exported is None:
         raise FormatError(f"{edge}: was not exported; nearfar export {full} -o FOLDER makes one")
-    if made.source != seal(full):
+    if after.exported.source != seal(full):
         raise FormatError(
             f"{edge}: was exported from another detector than {full}, or from what that was before "
             "it learnt or was changed; export it again"
         )
-    before = load(full, types, weights)
-    if not len(clips):
-        raise DatasetError(f"no clips to verify {edge} with; give some recordings")
-    told: Any = {"machine": machine, "section": section}
-    scores = [each.score(clips, runtime, **told) for each in (before, after)]
-    return compared(before, after, *scores)
+    return after
 
 
-def compared(before: Detector, after: Detector, said: Scores, says: Scores) -> Verification:
-    """What two detectors said of the same clips.
+def compared(
+    before: Detector,
+    after: Detector,
+    clips: Sequence[Clip],
+    runtime: Runtime | None = None,
+    *,
+    machine: str | None = None,
+    section: str | None = None,
+) -> Verification:
+    """What two detectors say of recordings; args and errors are those of `Detector.score`.
 
     Raises:
         FormatError: the second was not exported.
     """
-    return Verification(_made(after), _pairs(before, said, says), "given", _omegas(said, says))
+    made, said = _made(after), []
+    for each in (before, after):
+        known, hearing = each.hear(clips, runtime, machine=machine, section=section)
+        said.append(_Said(each.verdicts(known, hearing), _distances(each, hearing.heard)))
+    omega = _omegas(*(one.scores for one in said))
+    return Verification(made, _pairs(before, *said), "given", omega)
 
 
 def probed(
@@ -273,11 +305,43 @@ def probed(
     runtime: Runtime | None = None,
 ) -> Verification:  # fmt: skip
     """What two detectors say of sounds in memory."""
-    said, says = (
-        Scores(each.judge_audio(p.clip, p.audio, look(p.audio), runtime) for p in probes)
-        for each in (before, after)
-    )
-    return Verification(_made(after), _pairs(before, said, says), sounds)
+    made, said, how = _made(after), [], runtime_of(runtime)
+    for each in (before, after):
+        heard = [
+            (
+                p.clip,
+                embed_audio(p.audio, each.chains, how, describe(p.audio, "", seen=look(p.audio))),
+            )
+            for p in probes
+        ]
+        said.append(_Said(each.judge(heard), _distances(each, heard)))
+    return Verification(made, _pairs(before, *said), sounds)
+
+
+@dataclass(frozen=True)
+class _Said:
+    """What one detector said of some sounds.
+
+    Args:
+        scores: a verdict each.
+        distances: of each sound those of the members whose scores go in steps.
+    """
+
+    scores: Scores
+    distances: Sequence[tuple[float, ...]]
+
+
+def _distances(detector: Detector, heard: Sequence[tuple[Clip, Heard]]) -> list[tuple[float, ...]]:
+    stepped, found = _stepped(detector), dict[int, tuple[float, ...]]()
+    with one_thread():
+        for key, places in by_section(clip for clip, _ in heard).items() if stepped else ():
+            judge = Judge(
+                detector.system, detector.chains, detector.sections[key], detector.false_alarm_rate
+            )
+            raw = judge.raw([heard[place] for place in places])
+            for n, place in enumerate(places):
+                found[place] = tuple(float(raw[i][n]) for i in stepped)
+    return [found.get(place, ()) for place in range(len(heard))]
 
 
 def _made(after: Detector) -> ExportRecord:
@@ -286,32 +350,57 @@ def _made(after: Detector) -> ExportRecord:
     return after.exported
 
 
-def _pairs(before: Detector, said: Scores, says: Scores) -> tuple[Pair, ...]:
-    keys = dict.fromkeys((v.clip.machine, v.clip.section) for v in said)
-    scales = {key: (_unit(before, key), _steps(before, key)) for key in keys}
-    return tuple(
-        Pair(one, two, *scales[one.clip.machine, one.clip.section])
-        for one, two in zip(said, says, strict=True)
-    )
+def _pairs(before: Detector, said: _Said, says: _Said) -> tuple[Pair, ...]:
+    keys = dict.fromkeys((v.clip.machine, v.clip.section) for v in said.scores)
+    scales = {
+        key: (_usual(before.self_scores(*key)), _steps(before, key), _usual_distances(before, key))
+        for key in keys
+    }
+    both = zip(said.scores, says.scores, said.distances, says.distances, strict=True)
+    pairs = []
+    for one, two, far, away in both:
+        unit, steps, usual = scales[one.clip.machine, one.clip.section]
+        pairs.append(Pair(one, two, unit, steps, tuple(zip(far, away, usual, strict=True))))
+    return tuple(pairs)
 
 
-def _unit(detector: Detector, key: tuple[str, str]) -> float:
+def _stepped(detector: Detector) -> list[int]:
+    """Places of the members whose scores go in steps."""
+    members = enumerate(detector.system.members)
+    return [i for i, recipe in members if isinstance(recipe.calibration, Percentile)]
+
+
+def _relative(said: float, says: float, unit: float) -> float:
+    """How far two numbers are apart, as a share of the larger or of a usual one."""
+    apart = abs(said - says)
+    if not math.isfinite(apart):
+        return math.inf
+    of = max(abs(said), abs(says), unit)
+    return 0.0 if apart == 0.0 else apart / of if of else math.inf
+
+
+def _usual(scores: NDArray[np.float64]) -> float:
     """A usual score of normal clips: their median, or how far half of them are spread.
 
     Scores may lie around 0, or be 0 to a bank that has the very clip: a share of that is nothing.
     """
-    low, middle, high = np.percentile(detector.self_scores(*key), [25, 50, 75])
+    low, middle, high = np.percentile(scores, [25, 50, 75])
     return float(max(abs(middle), high - low))
+
+
+def _usual_distances(detector: Detector, key: tuple[str, str]) -> tuple[float, ...]:
+    members = detector.sections[key].members
+    return tuple(_usual(members[i].self_scores) for i in _stepped(detector))
 
 
 def _steps(detector: Detector, key: tuple[str, str]) -> tuple[float, ...]:
     """What one self-score more or less is in the score, of each member with percentiles."""
     section, system = detector.sections[key], detector.system
-    members = zip(system.weights, system.members, section.members, strict=True)
+    weights, fused = system.weights, system.fusion != "minimum"
     return tuple(
-        (1.0 if system.fusion == "minimum" else weight) / len(section.yardstick(recipe, member))
-        for weight, recipe, member in members
-        if isinstance(recipe.calibration, Percentile)
+        (weights[i] if fused else 1.0)
+        / len(section.yardstick(system.members[i], section.members[i]))
+        for i in _stepped(detector)
     )
 
 
