@@ -9,6 +9,10 @@ DEMO ?= demo
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
+# Where a machine keeps Python from writing what it compiled, each of the thousand processes that
+# tests start would compile our modules anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: demo test test-all check site fuzz format bench clean
 
 demo: .venv/run

@@ -52,6 +52,7 @@ FOUND = sorted(
         (str(path), text)
         for path in modules()
         if home(path) not in SHELL_ALONE and path.name != "errors.py"
+        if "--" in (ROOT / path).read_text(encoding="utf-8")  # the others need not be parsed
         for text in texts(path)
         if FLAG.search(COMMAND.sub("", text))
     }

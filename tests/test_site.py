@@ -85,6 +85,7 @@ def test_what_is_generated_in_docs_is_that_of_now():
         assert path.read_text(encoding="utf-8") == text, f"{path.name} is stale"
 
 
+@pytest.mark.slow
 def test_every_page_of_docs_is_in_the_site(built):
     for source in [*DOCS.glob("*.md"), *DOCS.glob("*.ipynb")]:
         page = built / f"{source.stem}.html"
@@ -92,6 +93,7 @@ def test_every_page_of_docs_is_in_the_site(built):
         assert "<h1" in page.read_text(encoding="utf-8"), source.name
 
 
+@pytest.mark.slow
 def test_no_page_fetches_anything_from_elsewhere(pages, built):
     assert len(pages) > 20
     for path, page in pages.items():
@@ -103,6 +105,7 @@ def test_no_page_fetches_anything_from_elsewhere(pages, built):
         assert not re.search(r"(?:@import|url\()\s*[\"']?(?:https?:)?//", text), sheet.name
 
 
+@pytest.mark.slow
 def test_every_link_leads_somewhere(pages, built):
     for path, page in pages.items():
         if path.name == "404.html":  # its links begin at the root of a server
@@ -117,6 +120,7 @@ def test_every_link_leads_somewhere(pages, built):
                 assert unquote(where.fragment) in pages[file].anchors, f"{path.name}: {target}"
 
 
+@pytest.mark.slow
 def test_the_search_knows_the_pages(built):
     found = json.loads((built / "search" / "search_index.json").read_text(encoding="utf-8"))
     assert {"settings.html", "faq.html", "tour.html", "errors.html"} <= {
@@ -124,6 +128,7 @@ def test_the_search_knows_the_pages(built):
     }
 
 
+@pytest.mark.slow
 def test_the_api_page_has_each_public_name_and_its_examples_as_code(pages, built):
     page = built / "api.html"
     assert set(nf.__all__) - {"__version__"} == {n for names in grouped().values() for n in names}
@@ -220,6 +225,7 @@ def test_the_notebook_runs(monkeypatch):
     assert "ΔΩ" in page
 
 
+@pytest.mark.slow
 def test_no_page_has_lists_or_tables_that_markdown_does_not_see(built):
     """What stands without an empty line before it is a paragraph, with bars and stars in it."""
     apart = re.compile(r"<(pre|code|script|style|svg)\b.*?</\1>|<[^>]+>", re.DOTALL)

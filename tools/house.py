@@ -8,7 +8,7 @@ be asked of another tree too, one of an earlier commit for instance: `root` is i
 from __future__ import annotations
 
 import ast
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
@@ -93,13 +93,22 @@ def tree(path: Path, root: Path = ROOT) -> ast.Module:
 def imports(path: Path, root: Path = ROOT) -> frozenset[Path]:
     """Files of ours that a file imports, anywhere in it."""
     found = set()
-    for node in ast.walk(tree(path, root)):
+    for node in _statements(tree(path, root)):
         if isinstance(node, ast.ImportFrom):
             module = _module(node, path)
             found |= {_file(f"{module}.{a.name}", root) or _file(module, root) for a in node.names}
         elif isinstance(node, ast.Import):
             found |= {_file(alias.name, root) for alias in node.names}
     return frozenset(file for file in found if file is not None and file != path)
+
+
+def _statements(node: ast.AST) -> Iterator[ast.AST]:
+    """All statements within one, however deep; expressions, which are most of a tree, aside."""
+    for field in ("body", "orelse", "handlers", "finalbody", "cases"):
+        within = getattr(node, field, ())
+        for child in within if isinstance(within, list) else ():  # a lambda's is an expression
+            yield child
+            yield from _statements(child)
 
 
 def _module(node: ast.ImportFrom, path: Path) -> str:

@@ -101,14 +101,15 @@ class Cluster(Executor):
 
         Ray does a lost task again, but now and then finds no way to its reply.
         """
-        for left in range(TRIES, -1, -1):
+        left = TRIES
+        while True:
             try:
                 return self._ray.get(flying[0][1])
             except self._ray.exceptions.ObjectLostError:
                 if not left:
                     raise
+                left -= 1
                 flying[0] = submit(flying[0][0])
-        return None
 
 
 def cluster_of(runtime: Runtime) -> Executor:
