@@ -18,6 +18,7 @@ MISTAKES = [  # arguments, what the line names, whose help is the way out
     ("weights check", ("WEIGHTS is missing",), " weights check"),
     ("check x --near a", ("--near", "'a'", "whole number"), " check"),
     ("check x --near 0", ("--near", "at least 1"), " check"),
+    ("watch d x --channels 65", ("--channels", "at most 64"), " watch"),
     ("check x --clip-seconds abc", ("--clip-seconds", "'abc'", "number"), " check"),
     (
         "fit x -o y --channel-order up",

@@ -18,7 +18,8 @@ def wanted(requirements):
     # An extra may take others along, which have lines of their own.
     requirements = [line for line in requirements if not line.startswith("nearfar[")]
     return dict(
-        re.fullmatch(r"([\w-]+)(?:\[\w+\])?>=([0-9.]+)", line).groups() for line in requirements
+        re.fullmatch(r"([\w-]+)(?:\[\w+\])?>=([0-9.]+)(?:,<[0-9.]+)?", line).groups()
+        for line in requirements
     )
 
 

@@ -77,19 +77,15 @@ def _place(error: Any) -> str:
 
 
 def _wrong(error: Any) -> str:
-    """What is wrong with a value; newer libraries check values by pydantic, which tells more."""
-    cause: Any = error.__cause__
-    if type(cause).__name__ != "ValidationError":
+    """What is wrong with a value; of numbers in our words, for the library's name its own types."""
+    kind = getattr(error.param, "type", None)
+    number = str(getattr(kind, "name", "")).removesuffix(" range")
+    value, _, why = str(error.message).partition(" is not ")
+    if not why or number not in ("int", "integer", "float"):
         return _small(error.message)
-    first = cause.errors()[0]
-    bounds = first.get("ctx", {})
-    words = {
-        "int_parsing": "it is a whole number",
-        "int_from_float": "it is a whole number",
-        "float_parsing": f"it is a number, as in {AS_IN.get(str(error.param.name), '10')}",
-        "greater_than_equal": f"it is at least {bounds.get('ge')}",
-        "less_than_equal": f"it is at most {bounds.get('le')}",
-    }.get(first["type"])
-    if words is None:
-        return str(first["msg"]).removeprefix("Value error, ")
-    return f"{first['input']!r}; {words}"
+    if why.startswith("in the range"):
+        low, high = getattr(kind, "min", None), getattr(kind, "max", None)
+        under = low is not None and float(value) < low
+        return f"{value}; it is at {f'least {low}' if under else f'most {high}'}"
+    as_in = AS_IN.get(str(error.param.name), "10")
+    return f"{value}; it is a {f'number, as in {as_in}' if number == 'float' else 'whole number'}"

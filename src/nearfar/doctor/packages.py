@@ -22,7 +22,7 @@ from nearfar.version import __version__
 CORE = {
     "numpy": ("numpy", "1.26"), "scipy": ("scipy", "1.11"), "soundfile": ("soundfile", "0.12.1"),
     "soxr": ("soxr", "0.4"), "safetensors": ("safetensors", "0.4.3"),
-    "threadpoolctl": ("threadpoolctl", "3.2"), "typer": ("typer", "0.12"), "rich": ("rich", "13"),
+    "threadpoolctl": ("threadpoolctl", "3.2"), "typer": ("typer", "0.20"), "rich": ("rich", "13"),
     "PyYAML": ("yaml", "6"),
 }  # fmt: skip
 EXTRAS = {
