@@ -47,3 +47,9 @@ def test_a_file_that_failed_is_run_again_when_it_is_mended(mine):
     assert str(mine) not in user_files()
     mine.write_text(TEXT)
     assert from_file(f"{mine}:Mine").number == 3
+
+
+def test_nothing_is_written_beside_a_file(mine, monkeypatch):
+    monkeypatch.setattr("sys.dont_write_bytecode", False)
+    user_module(mine)
+    assert [path.name for path in mine.parent.iterdir()] == [mine.name]

@@ -78,13 +78,13 @@ def _place(error: Any) -> str:
 
 def _wrong(error: Any) -> str:
     """What is wrong with a value; of numbers in our words, for the library's name its own types."""
-    kind = getattr(error.param, "type", None)
-    number = str(getattr(kind, "name", "")).removesuffix(" range")
     value, _, why = str(error.message).partition(" is not ")
+    kind: Any = None if error.param is None else error.param.type
+    number = "" if kind is None else str(kind.name).removesuffix(" range")
     if not why or number not in ("int", "integer", "float"):
         return _small(error.message)
     if why.startswith("in the range"):
-        low, high = getattr(kind, "min", None), getattr(kind, "max", None)
+        low, high = kind.min, kind.max
         under = low is not None and float(value) < low
         return f"{value}; it is at {f'least {low}' if under else f'most {high}'}"
     as_in = AS_IN.get(str(error.param.name), "10")

@@ -7,9 +7,10 @@ import importlib
 import importlib.util
 import sys
 from collections.abc import Callable
+from importlib.machinery import SOURCE_SUFFIXES, SourceFileLoader
 from inspect import getattr_static
 from pathlib import Path
-from types import ModuleType
+from types import CodeType, ModuleType
 from typing import Any
 
 from nearfar.errors import NearfarError, SettingError, did_you_mean, first_line
@@ -30,8 +31,8 @@ def user_module(path: Path) -> ModuleType:
     name = USER_PREFIX + hashlib.sha256(str(path).encode()).hexdigest()[:16]
     if name in sys.modules:
         return sys.modules[name]
-    spec = importlib.util.spec_from_file_location(name, path)
-    if not path.is_file() or spec is None or spec.loader is None:
+    spec = importlib.util.spec_from_file_location(name, path, loader=_Uncached(name, str(path)))
+    if not path.is_file() or path.suffix not in SOURCE_SUFFIXES or spec is None or not spec.loader:
         raise SettingError(f"{given}: no such Python file; give file.py:name")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # before it runs: dataclasses look their own module up
@@ -43,6 +44,17 @@ def user_module(path: Path) -> ModuleType:
             raise SettingError(f"{path}: {type(error).__name__}: {first_line(error)}") from error
         raise
     return module
+
+
+class _Uncached(SourceFileLoader):
+    """Reads a file as it is now, and writes nothing beside it.
+
+    Compiled code is told to be a file's own by its size and the second it was written in: one that
+    is mended at once would be what it was.
+    """
+
+    def get_code(self, fullname: str) -> CodeType:
+        return self.source_to_code(self.get_data(self.path), self.path)
 
 
 def from_file(reference: str) -> Any:
