@@ -161,8 +161,9 @@ def shown(name: object, most: int = 60) -> str:
     >>> shown("fan/00"), shown("a" + chr(27) + "[31m")
     ('fan/00', 'a\\x1b[31m')
     """
-    # repr escapes what is not printable; between its quotes is the text.
-    text = "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(name))
+    text = str(name)
+    if not text.isprintable():  # repr escapes what is not; between its quotes is the text
+        text = "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
     return text if len(text) <= most else "…" + text[-most:]
 
 
@@ -191,10 +192,11 @@ def read_lines(path: Path) -> list[Line]:
 
 def lines_of(content: bytes, path: Path) -> list[Line]:
     """The same of a file that has been read; the path is for messages."""
+    where = place(path)
     try:
         text = content.decode("utf-8-sig")  # Excel writes a byte order mark
     except UnicodeDecodeError:
-        raise FormatError(f"{place(path)}: not UTF-8 text; save it as CSV in UTF-8") from None
+        raise FormatError(f"{where}: not UTF-8 text; save it as CSV in UTF-8") from None
     # Any line ends. Without skipping, a quote behind a blank would be part of the name.
     reader = csv.reader(io.StringIO(text, newline=None), skipinitialspace=True)
     lines = []
@@ -202,11 +204,11 @@ def lines_of(content: bytes, path: Path) -> list[Line]:
         for raw in reader:
             fields = [field.strip() for field in raw]
             if any(fields):
-                lines.append((f"{place(path)}:{reader.line_num}", fields))
+                lines.append((f"{where}:{reader.line_num}", fields))
     except csv.Error as error:
-        raise FormatError(f"{place(path)}:{reader.line_num}: not CSV ({error})") from None
+        raise FormatError(f"{where}:{reader.line_num}: not CSV ({error})") from None
     if not lines:
-        raise FormatError(f"{place(path)}: the file is empty; it needs one line per clip")
+        raise FormatError(f"{where}: the file is empty; it needs one line per clip")
     return lines
 
 
