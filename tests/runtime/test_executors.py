@@ -169,6 +169,22 @@ def test_whoever_stops_early_has_what_runs_leave_or_end(way, tmp_path):
     assert len(list(tmp_path.glob("*-begun"))) <= 1 + AHEAD * WORKERS
 
 
+def short(job):
+    if job == 5:
+        raise NearfarError("not this one")
+    return job
+
+
+def test_to_stop_while_jobs_end_by_themselves_ends_nothing_else(cluster):
+    """Ray ends the process that cancels a job just as its reply has come."""
+    for _ in range(6):
+        with pytest.raises(NearfarError, match="not this one"):
+            list(cluster.run(short, range(40)))
+        some = cluster.run(short, range(4))
+        assert next(some) == 0
+        some.close()
+
+
 def fatal(job):
     os._exit(1)
 

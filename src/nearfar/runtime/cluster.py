@@ -30,6 +30,7 @@ from nearfar.runtime.runtime import Runtime
 from nearfar.runtime.workers import AHEAD, GRACE, retold
 
 TRIES = 3  # of a job again, where whoever did it is gone; what it raises is never tried again
+ASKED = 30.0  # s for a process of the cluster to begin and to ask for jobs to be cancelled
 
 
 class Cluster(Executor):
@@ -88,23 +89,24 @@ class Cluster(Executor):
         try:
             while flying:
                 # No name is given to a reply: it would keep it until the next comes.
-                yield self._first(flying, submit)
-                flying.popleft()
+                yield self._taken(flying, submit)
                 flying.extend(map(submit, islice(contents, 1)))
         finally:
             _end(ray, [reference for _, reference in flying])
 
-    def _first(
+    def _taken(
         self, flying: deque[tuple[bytes, Any]], submit: Callable[[bytes], tuple[bytes, Any]]
     ) -> Any:
-        """The reply of the first job; done again where it was lost with its node when it was done.
+        """The reply of the first job, which flies no more; done again where a node took it along.
 
         Ray does a lost task again, but now and then finds no way to its reply.
         """
         left = TRIES
         while True:
             try:
-                return self._ray.get(flying[0][1])
+                reply = self._ray.get(flying[0][1])
+                flying.popleft()
+                return reply
             except self._ray.exceptions.ObjectLostError:
                 if not left:
                     raise
@@ -148,11 +150,34 @@ def _end(ray: Any, flying: list[Any]) -> None:
     """Cancel what nobody asks for any more: told to tidy up, then ended."""
     if not flying or not ray.is_initialized():
         return
-    for reference in flying:
-        ray.cancel(reference)
+    _cancel(ray, flying)
     _, late = ray.wait(flying, num_returns=len(flying), timeout=GRACE)
-    for reference in late:
-        ray.cancel(reference, force=True)
+    _cancel(ray, late, force=True)
+
+
+def _cancel(ray: Any, flying: list[Any], *, force: bool = False) -> None:
+    """Cancel jobs, by a process of the cluster that asks ours to.
+
+    Ray has a job's task closed by a thread of its own. To cancel it from another one, just as its
+    reply has come, ends the whole process ("Tried to complete task that was not pending"); what
+    another process asks for, that same thread does.
+    """
+    if not flying:
+        return
+    asker = ray.remote(num_cpus=0, max_retries=0)(_asker())
+    ray.wait([asker.remote(flying, force)], timeout=ASKED)
+
+
+def _asker() -> Callable[[list[Any], bool], None]:
+    """As `entrance`: a function that Ray sends whole."""
+
+    def ask(flying: list[Any], force: bool) -> None:
+        import ray
+
+        for reference in flying:
+            ray.cancel(reference, force=force)
+
+    return ask
 
 
 @contextmanager
