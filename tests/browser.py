@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+LONGEST = 300_000  # ms that a busy machine may need; nothing waits that long otherwise
 PHONE, DESK = (390, 844), (1280, 900)  # px
 _open = []  # one browser a test process; it ends with it
 
@@ -58,7 +59,7 @@ def opened(page: Path, size=DESK, *, dark=False, said=None) -> Iterator:
     heard = [] if said is None else said
     try:
         tab = context.new_page()
-        tab.set_default_timeout(60_000)  # of a busy machine; nothing waits that long otherwise
+        tab.set_default_timeout(LONGEST)
         tab.on("console", lambda line: heard.append(f"{line.type}: {line.text}"))
         tab.on("pageerror", lambda error: heard.append(str(error)))
         tab.on("requestfailed", lambda asked: heard.append(f"wanted {asked.url[:80]}"))
@@ -72,7 +73,7 @@ def opened(page: Path, size=DESK, *, dark=False, said=None) -> Iterator:
 
 def until(tab, true: str) -> None:
     """Wait until an expression is true, asked from outside: the page's own policy forbids eval."""
-    end = time.monotonic() + 60  # of a busy machine
+    end = time.monotonic() + LONGEST / 1000
     while not tab.evaluate(true):
         assert time.monotonic() < end, true
         tab.wait_for_timeout(20)

@@ -15,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import soundfile
 
-from browser import DESK, PHONE, browser
+from browser import DESK, LONGEST, PHONE, browser
 from page_fake import POLICY, alarm_made, clip_made, machine_made, timeline_of
 
 RATE, SECONDS = 16_000, 4.0
@@ -333,7 +333,7 @@ def looked_at(fake, where, size=DESK, *, dark=False, language="en-US", allowed=(
         try:
             context.add_init_script(EAR)
             tab = context.new_page()
-            tab.set_default_timeout(60_000)
+            tab.set_default_timeout(LONGEST)
             tab.on("console", lambda line: said.append(f"{line.type}: {line.text}"))
             tab.on("response", lambda one: one.status == 404 and said.append(f"404: {one.url}"))
             tab.on("pageerror", lambda error: said.append(str(error)))

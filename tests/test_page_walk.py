@@ -14,12 +14,12 @@ from contextlib import contextmanager
 
 import pytest
 
-from browser import DESK, browser, drawn, until
+from browser import DESK, LONGEST, browser, drawn, until
 from conftest import PATIENCE, TESTS, free_port
 from page_processes import paged
 
 ROOT = TESTS.parent
-PAGE, LONG = "127.0.0.1:8080", 60_000  # of the README; ms of a busy machine
+PAGE = "127.0.0.1:8080"  # of the README
 BLOCK = re.compile(r"^```\n(.*?)^```", re.MULTILINE | re.DOTALL)
 PROMISED = 300  # s from an empty folder to an alarm that is answered
 PLAYS = "document.querySelector('.clip-play').dataset.shows === 'pause'"
@@ -66,7 +66,7 @@ class Newcomer:
         said = []
         try:
             tab = context.new_page()
-            tab.set_default_timeout(LONG)
+            tab.set_default_timeout(LONGEST)
             tab.on("console", lambda line: said.append(f"{line.type}: {line.text}"))
             tab.on("pageerror", lambda error: said.append(str(error)))
             # A page that is left or loaded anew lets go of what it asked for.

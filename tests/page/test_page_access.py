@@ -4,7 +4,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from browser import DESK, PHONE, browser, until
+from browser import DESK, LONGEST, PHONE, browser, until
 from desks import heard_by_a_watch
 from nearfar.page import hub
 from nearfar.page.standby import Standby
@@ -50,7 +50,7 @@ def looked_at(language="en-US", dark=False, size=DESK):
     said = []
     try:
         tab = context.new_page()
-        tab.set_default_timeout(30_000)
+        tab.set_default_timeout(LONGEST)
         tab.on("console", lambda line: said.append(f"{line.type}: {line.text}"))
         tab.on("pageerror", lambda error: said.append(str(error)))
         yield tab

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from browser import DESK, PHONE, browser, overflow, until
+from browser import DESK, LONGEST, PHONE, browser, overflow, until
 from page_fake import STRANGE, Fake, alarm_made, hundred, machine_made, serving, three
 
 pytestmark = pytest.mark.slow
@@ -24,7 +24,7 @@ def looked_at(fake, where="#/", size=DESK, *, dark=False, language="en-US", allo
         said, outside = [], []
         try:
             tab = context.new_page()
-            tab.set_default_timeout(60_000)
+            tab.set_default_timeout(LONGEST)
             tab.on("console", lambda line: said.append(f"{line.type}: {line.text}"))
             tab.on("pageerror", lambda error: said.append(str(error)))
             tab.on("request", lambda asked: asked.url.startswith((url, "data:"))
