@@ -71,10 +71,8 @@ FORKS = """
 import os, sys, time
 from nearfar.service.history.store import HistoryStore
 store = HistoryStore.open(sys.argv[1], watching=True)
-child = os.fork()
-if child == 0:
-    time.sleep(3600)
-print(child, flush=True)
+if os.fork() == 0:  # it says so itself: what a child does as it begins, is done
+    print(os.getpid(), flush=True)
 time.sleep(3600)
 """
 
