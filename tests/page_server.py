@@ -2,6 +2,7 @@
 
 import re
 import socket
+import time
 from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
@@ -46,6 +47,12 @@ def look(who: Reader, many: int = 0):
 @router.get("/bug")
 def bug():
     raise ValueError("secret\n/etc/passwd")
+
+
+@router.get("/long")
+async def long():
+    time.sleep(0.5)  # on the server's own thread: what comes meanwhile waits for it
+    return as_json({})
 
 
 @router.get("/half")

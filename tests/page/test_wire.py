@@ -139,6 +139,18 @@ def test_the_server_ends_beside_what_is_no_http():
         assert whole(half) == b""
 
 
+def test_who_comes_at_the_very_end_is_cut_off_too():
+    """On a busy machine the server finds a visitor and its own end in the same moment."""
+    with served() as page:
+        ask = f"GET /api/long HTTP/1.1\r\nHost: 127.0.0.1:{page.port}\r\n\r\n".encode()
+        first = page.line(ask)
+        time.sleep(0.2)
+        late = page.line(b"GET / HTTP/1.1\r\n")
+    with first, late:
+        late.settimeout(20)
+        assert whole(late) == b""
+
+
 def test_a_body_in_crumbs_is_refused_before_it_costs_hours(page):
     """Each chunk takes some time in which nobody else is answered, however little is in it."""
     head = (f"POST /api/machines/a/score HTTP/1.1\r\nHost: 127.0.0.1:{page.port}\r\n"

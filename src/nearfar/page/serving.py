@@ -110,13 +110,24 @@ def _server(desk: Desk) -> uvicorn.Server:
     from nearfar.page.app import make_app
     from nearfar.page.guard.wire import LARGEST, Wire
 
+    class Ending(uvicorn.Server):
+        """Leaves no connection open behind it."""
+
+        async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+            await super().shutdown(sockets)
+            # Who came in the very moment of the end was accepted, and not yet among those that
+            # uvicorn closes.
+            for connection in list(self.server_state.connections):
+                if transport := connection.transport:
+                    transport.abort()
+
     _quiet("uvicorn.error", "asyncio", "python_multipart.multipart")
     config = uvicorn.Config(
         make_app(desk), log_config=None, access_log=False, lifespan="off", server_header=False,
         timeout_graceful_shutdown=GRACE, http=Wire, ws="none", proxy_headers=False, loop="asyncio",
         h11_max_incomplete_event_size=LARGEST, backlog=BACKLOG,
     )  # fmt: skip
-    return uvicorn.Server(config)
+    return Ending(config)
 
 
 def _quiet(*names: str) -> None:
