@@ -2,8 +2,10 @@
 
 import pickle
 import re
+import threading
 import tomllib
 import warnings
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -16,9 +18,12 @@ from nearfar.errors import (
     EXTRAS,
     AudioError,
     NearfarError,
+    NearfarWarning,
     Once,
     did_you_mean,
     first_line,
+    give,
+    hold_warnings,
     in_python,
     in_shell,
     name_in,
@@ -187,3 +192,61 @@ def test_a_name_in_front_is_found_as_it_is_printed():
     assert line == r"a\nb.wav: silent"
     assert name_in(line, "x.wav", "a\nb.wav") == r"a\nb.wav"
     assert name_in(line, "a") == ""
+
+
+def test_held_warnings_are_those_of_this_thread_alone():
+    told = []
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        warnings.showwarning = lambda message, *_: told.append(str(message))
+        with hold_warnings() as held:
+            thread = threading.Thread(target=warn, args=("the watch says this",))
+            thread.start()
+            thread.join()
+            warn("the page says this")
+    assert [str(one) for one in held] == ["the page says this"]
+    assert told == ["the watch says this"]
+
+
+def test_warnings_are_held_whatever_other_threads_do_to_pythons():
+    """Who leaves `catch_warnings` puts back all that others set since: FastAPI does, beginning."""
+    begun, changed = threading.Event(), threading.Event()
+
+    def other():
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            begun.wait(60)
+        changed.set()
+
+    thread = threading.Thread(target=other)
+    thread.start()
+    with hold_warnings() as held:
+        warn("first")
+        begun.set()
+        assert changed.wait(60)
+        Once().warn(("fan",), "second")
+    thread.join()
+    assert [str(one) for one in held] == ["first", "second"]
+
+
+def test_who_holds_within_holds_alone_and_gives_back():
+    with hold_warnings() as outer:
+        with suppress(KeyError), hold_warnings() as inner:
+            warn("within")
+            raise KeyError
+        warn("behind")
+    assert ([str(one) for one in inner], [str(one) for one in outer]) == (["within"], ["behind"])
+    with pytest.warns(NearfarWarning, match="to Python again"):
+        warn("to Python again")
+
+
+def test_a_warning_that_nobody_holds_names_where_who_warns_was_called():
+    def warns():
+        warn("one")
+        Once().warn(("fan",), "two")
+        give(NearfarWarning("three"), 2)
+
+    with pytest.warns(NearfarWarning) as caught:
+        warns()
+    assert [each.filename for each in caught] == [__file__] * 3
+    assert len({each.lineno for each in caught}) == 1

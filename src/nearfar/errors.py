@@ -23,6 +23,7 @@ import re
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 
 from nearfar.text import alike
 
@@ -345,7 +346,43 @@ def warn(message: str, about: str = "") -> None:
     """
     said = NearfarWarning(printable(in_python(message)))
     said.about = printable(in_python(about))
-    warnings.warn(said, stacklevel=3)  # the stack level is where the one who warns was called
+    give(said, 3)  # the stack level is where the one who warns was called
+
+
+def give(said: NearfarWarning, stack_level: int = 1) -> None:
+    """Give a warning to whoever holds those of this thread, or to Python.
+
+    Args:
+        said: the warning.
+        stack_level: as `warnings.warn` counts it, from whoever calls this.
+    """
+    if (holder := _holder.get()) is not None:
+        holder.append(said)
+    else:
+        warnings.warn(said, stacklevel=stack_level + 1)
+
+
+_holder: ContextVar[list[NearfarWarning] | None] = ContextVar("holder", default=None)
+
+
+@contextmanager
+def hold_warnings() -> Iterator[list[NearfarWarning]]:
+    """Our warnings within, of this thread alone; nobody else is given them.
+
+    `warnings.catch_warnings` changes what a whole process does: where two threads use it at once,
+    as FastAPI does while it begins, one undoes what the other set.
+
+    >>> with hold_warnings() as held:
+    ...     warn("fan: 12 normal clips are few")
+    >>> held
+    [NearfarWarning('fan: 12 normal clips are few')]
+    """
+    held: list[NearfarWarning] = []
+    before = _holder.set(held)
+    try:
+        yield held
+    finally:
+        _holder.reset(before)
 
 
 def name_in(message: str, *names: object) -> str:
@@ -387,7 +424,7 @@ class Once:
         self._now.add(matter)
         if matter not in self._earlier:
             # As in `warn`. Python's own "once" goes by text, and ours have changing numbers in it.
-            warnings.warn(printable(in_python(message)), NearfarWarning, stacklevel=3)
+            give(NearfarWarning(printable(in_python(message))), 3)
 
 
 def first_line(error: object) -> str:

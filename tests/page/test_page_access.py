@@ -4,7 +4,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from browser import DESK, PHONE, browser, until
+from browser import DESK, LONGEST, PHONE, browser, until
 from desks import heard_by_a_watch
 from nearfar.page import hub
 from nearfar.page.standby import Standby
@@ -50,7 +50,7 @@ def looked_at(language="en-US", dark=False, size=DESK):
     said = []
     try:
         tab = context.new_page()
-        tab.set_default_timeout(60_000)
+        tab.set_default_timeout(LONGEST)
         tab.on("console", lambda line: said.append(f"{line.type}: {line.text}"))
         tab.on("pageerror", lambda error: said.append(str(error)))
         yield tab
@@ -95,9 +95,6 @@ def test_no_view_and_no_dialog_bars_anybody(place, language, dark, size):
                 until(tab, "!document.querySelector('dialog')")
 
 
-# Behind tests/embedding/test_rows.py in one process the form now and then never comes, and nobody
-# knows yet why; by itself the file passes on a busy machine too.
-@pytest.mark.xfail(reason="the form is waited for in vain behind other tests", strict=False)
 @pytest.mark.parametrize(("language", "dark", "size"), LOOKS)
 def test_the_first_run_bars_nobody(tmp_path, language, dark, size):
     with setup_served(tmp_path, settles=0.2) as (_, client):

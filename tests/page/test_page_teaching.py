@@ -1,15 +1,12 @@
 """A detector on disk as the page changes it: by the plant's words, and with its warnings told."""
 
-import threading
-import warnings
-
 import pytest
 
 import nearfar as nf
 from conftest import refused
-from nearfar.errors import DatasetError, warn
+from nearfar.errors import DatasetError
 from nearfar.page.refusal import Refusal
-from nearfar.page.said.teaching import reader_of, redrawn, untaught, warnings_here
+from nearfar.page.said.teaching import reader_of, redrawn, untaught
 from nearfar.service.plant import DetectorSettings, opened
 from new_clips import digests
 from plants import by_hand
@@ -23,22 +20,6 @@ def settings(tmp_path):
 def test_a_rate_that_the_plant_asks_for_is_never_saved(settings):
     assert opened(settings).false_alarm_rate == 0.3
     assert reader_of(settings)().false_alarm_rate == 0.1
-
-
-def test_warnings_are_those_of_this_thread_alone():
-    heard = []
-
-    def other():
-        warn("the watch says this")
-
-    with warnings.catch_warnings():
-        warnings.showwarning = lambda message, *_: heard.append(str(message))
-        with warnings_here() as lines:
-            thread = threading.Thread(target=other)
-            thread.start()
-            thread.join()
-            warn("the page says this")
-    assert (lines, heard) == (["the page says this"], ["the watch says this"])
 
 
 def test_what_is_not_known_is_forgotten_already(settings):

@@ -1,10 +1,8 @@
 """Jobs dealt out to shards, and gathered again."""
 
-import warnings
-
 import pytest
 
-from nearfar.errors import AudioError, FormatError, NearfarWarning, SettingError
+from nearfar.errors import AudioError, FormatError, NearfarWarning, SettingError, warn
 from nearfar.runtime.shards import Deferred, Gathered, OneShard, Shard
 from ways import InShards
 
@@ -55,7 +53,7 @@ def test_what_was_kept_is_given_by_item_whatever_its_job_was():
 
 
 def warned(job):
-    warnings.warn(f"about {job}", NearfarWarning, stacklevel=1)
+    warn(f"about {job}")
     return job
 
 

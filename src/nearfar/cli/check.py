@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -44,7 +43,7 @@ from nearfar.errors import (
     AudioError,
     DatasetError,
     NearfarError,
-    NearfarWarning,
+    hold_warnings,
     in_shell,
     once_left_out,
     unusable,
@@ -296,8 +295,7 @@ def _hear(
 def _without_bad(look: Callable[..., LookedOver], error: NearfarError) -> LookedOver:
     """What stands out among the clips that can be used; the error itself tells of the others."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", NearfarWarning)
+        with hold_warnings():
             return look(skip_bad=True)
     except NearfarError:  # too few are left, or it was none of a clip's faults
         raise error from None

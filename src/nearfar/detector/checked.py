@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from typing import Any
 from nearfar.clips.collection import Clips, NoClips
 from nearfar.detector.fitting import LookedOver
 from nearfar.embedding.jobs import channels_of
-from nearfar.errors import DatasetError, NearfarError, NearfarWarning, warn
+from nearfar.errors import DatasetError, NearfarError, hold_warnings, warn
 from nearfar.health.glimpse import glimpse
 from nearfar.health.suspects import Suspect, turned
 from nearfar.health.testset import across, balances, by_format
@@ -51,15 +50,14 @@ class Listing:
             train = Clips()  # an evaluation set before its training clips are beside it
         try:
             # What both listings warn of is said once, by the first.
-            with warnings.catch_warnings(record=True) as said:
-                warnings.simplefilter("always", NearfarWarning)
+            with hold_warnings() as said:
                 everything = Clips.open(data, **how)
         except DatasetError as error:
             if not train:
                 raise
             return cls(train, Clips(), f"test clips are not looked at: {error}")
         places = {clip.path.parent for clip in train}
-        for message in dict.fromkeys(str(one.message) for one in said):
+        for message in dict.fromkeys(map(str, said)):
             if not any(str(place) in message for place in places):
                 warn(message)
         known = set(train)

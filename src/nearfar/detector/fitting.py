@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -27,7 +26,7 @@ from nearfar.detector.trained import check_frontend, warn_untrained
 from nearfar.embedding.chain import Chain
 from nearfar.embedding.hearing import Hearing, hear
 from nearfar.embedding.waves import hear_in_waves, in_waves
-from nearfar.errors import DatasetError, NearfarWarning
+from nearfar.errors import DatasetError, hold_warnings
 from nearfar.health.copies import Sound
 from nearfar.health.suspects import Suspect
 from nearfar.parts.valid import check_rate
@@ -305,8 +304,7 @@ def _count(fits: Fits, hearing: Hearing, machines: Iterable[str]) -> None:
 def _suspects(hearing: Hearing, fits: Fits) -> tuple[list[Suspect], list[str]]:
     """Those that the first system's fit would name, in silence, and what it could not judge."""
     quiet = Fits(fits.systems[:1], fits.runtime, fits.order)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", NearfarWarning)  # the fit itself will say all of it
+    with hold_warnings():  # the fit itself will say all of it
         few = [
             line for detector in _detectors(hearing, quiet) for line in too_few(detector.sections)
         ]

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from typing import Any, Literal
 
 import numpy as np
@@ -158,7 +159,9 @@ class Engine:
         if not self._apart or not has_openmp():
             return (encode(*one) for one in batches)
         with ThreadPoolExecutor(threads, initializer=_alone) as pool:
-            return list(pool.map(lambda one: encode(*one), batches))
+            # In a context each, so that who holds our warnings is given theirs too.
+            here = [copy_context() for _ in batches]
+            return list(pool.map(lambda at, one: at.run(encode, *one), here, batches))
 
     def _size(self, frames: int, batch: int | None = None) -> int:
         """Clips of some frames at a time, or fewer than a `batch` where memory had no room."""

@@ -11,7 +11,6 @@ import hashlib
 import os
 import secrets
 import shutil
-import warnings
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -34,7 +33,7 @@ from nearfar.embedding.jobs import (
     open_cache,
     row_key,
 )
-from nearfar.errors import NearfarError, StorageError, warn
+from nearfar.errors import NearfarError, StorageError, give, hold_warnings, warn
 from nearfar.files import locked, storage_errors
 from nearfar.runtime.arrays import FOLDER, ArrayStore
 from nearfar.runtime.cache import RowCache
@@ -99,11 +98,10 @@ def do_kept_job(job: Job) -> list[JobResult | NearfarError]:
     rest = [i for i, result in enumerate(found) if result is None]
     results: list[JobResult | NearfarError | None] = list(found)
     if rest:
-        with warnings.catch_warnings(record=True) as said:
-            warnings.simplefilter("always")
+        with hold_warnings() as said:
             made = do_job(replace(job, clips=[job.clips[i] for i in rest]))
         for each in said:
-            warnings.warn_explicit(each.message, each.category, each.filename, each.lineno)
+            give(each)
         # What is said of a clip would not be said again, if it were not read again.
         fit = {i for i in rest if not said and stamps[i] == stamp_of(job.clips[i], job.order)}
         for i, result in zip(rest, made, strict=True):

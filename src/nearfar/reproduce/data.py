@@ -13,6 +13,7 @@ import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import dataclass, field, replace
 from itertools import product
 from pathlib import Path
@@ -246,7 +247,8 @@ def _seen(clips: Sequence[Clip], progress: Progress | None) -> dict[Files, tuple
     recordings = {(clip.path, clip.far): clip for clip in clips}
     seen, faults = {}, list[AudioError]()
     with ThreadPoolExecutor(READERS) as pool:  # hashing leaves the interpreter to other threads
-        looked = pool.map(_look_at, recordings.values())
+        here = [copy_context() for _ in recordings]
+        looked = pool.map(lambda at, clip: at.run(_look_at, clip), here, recordings.values())
         for n, (files, found) in enumerate(zip(recordings, looked, strict=True), start=1):
             if isinstance(found, AudioError):
                 faults.append(found)

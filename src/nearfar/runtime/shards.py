@@ -8,12 +8,11 @@ system is a cluster, with nothing installed and no machine that knows another.
 from __future__ import annotations
 
 import re
-import warnings
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from nearfar.errors import FormatError, NearfarWarning, SettingError
+from nearfar.errors import FormatError, SettingError, give, hold_warnings
 from nearfar.runtime import workers
 from nearfar.runtime.executor import Codec, Executor, Job, Resources, Result
 from nearfar.runtime.workers import Told
@@ -189,13 +188,9 @@ class Gathered(Executor):
 
 def _heeded(task: Callable[[Job], Result], job: Job, told: list[Told]) -> Result:
     """A job's result; its warnings are given, and noted."""
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", NearfarWarning)
+    with hold_warnings() as held:
         result = task(job)
-    for each in caught:
-        if isinstance(each.message, NearfarWarning):
-            told.append((str(each.message), each.message.about))
-            workers.tell(*told[-1])
-        else:
-            warnings.warn_explicit(each.message, each.category, each.filename, each.lineno)
+    for said in held:
+        told.append((str(said), said.about))
+        give(said)
     return result

@@ -18,7 +18,7 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from nearfar.errors import NearfarError, NearfarWarning
+from nearfar.errors import NearfarError, NearfarWarning, give, hold_warnings
 from nearfar.parts.own import user_files, user_module
 from nearfar.runtime.memory import keep_freed
 
@@ -142,16 +142,17 @@ def tell(message: str, about: str) -> None:
     """Give a job's warning where its result is taken."""
     said = NearfarWarning(message)
     said.about = about
-    warnings.warn(said, stacklevel=4)
+    give(said, 4)
 
 
 def recorded(task: Callable[[Job], Result], job: Job) -> Outcome[Result]:
     """A job's result and its warnings, which a worker process has nobody to tell."""
-    with warnings.catch_warnings(record=True) as caught, _may_be_left():
+    with hold_warnings() as held, warnings.catch_warnings(record=True) as others, _may_be_left():
         warnings.simplefilter("always", NearfarWarning)
         result = task(job)
-    ours = (w.message for w in caught if isinstance(w.message, NearfarWarning))
-    messages = [(str(said), said.about) for said in ours]
+    # Who writes a part of their own may know Python's way of warning alone.
+    held += [one.message for one in others if isinstance(one.message, NearfarWarning)]
+    messages = [(str(said), said.about) for said in held]
     return result, list(dict.fromkeys(messages))
 
 

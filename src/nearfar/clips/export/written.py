@@ -5,13 +5,12 @@ from __future__ import annotations
 import io
 import os
 import shutil
-import warnings
 from pathlib import Path
 
 import numpy as np
 
 from nearfar.clips.clip import Clip
-from nearfar.errors import AudioError, NearfarWarning
+from nearfar.errors import AudioError, hold_warnings
 from nearfar.runtime.remote import Remote
 from nearfar.runtime.urls import url_of
 from nearfar.sound import audio
@@ -110,8 +109,7 @@ def _lossless(clip: Clip, order: audio.ChannelOrder) -> bytes:
     """The clip as a WAV file at its own rate, near first, in the shortest samples that hold it."""
     import soundfile
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", NearfarWarning)  # said when it is read as it is
+    with hold_warnings():  # said when it is read as it is
         rate = clip.read_recorded(order)[1].sample_rate
     sound = audio.read(
         clip.path, clip.far, start=clip.start, stop=clip.stop, order=clip.channels or order,

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import fields
 from functools import partial
-from threading import get_ident
 from typing import TYPE_CHECKING, Any
 
 from nearfar.clips.clip import Clip
 from nearfar.errors import (
     DatasetError,
-    NearfarWarning,
     SettingError,
+    hold_warnings,
     in_shell,
 )
 from nearfar.page.refusal import Refusal
@@ -77,12 +75,12 @@ def taught(
     # What the file's name says of its label is what the person has just put right.
     said = {f.name: getattr(clip, f.name) for f in fields(Clip)} | {"split": None, "label": None}
     told = {"machine": key[0], "section": key[1], "domain": domain}
-    with _conflicts(), warnings_here() as lines, lasting.taught(
+    with _conflicts(), hold_warnings() as held, lasting.taught(
         reader_of(settings), settings.folder, [KnownClip(**said, known_as=name)], told,
         # A person has just listened to it: that it stands out is why they were asked.
         Care(accept_suspects=True), Runtime(),
     ) as (before, after):  # fmt: skip
-        drift = after.drift(*key)
+        drift, lines = after.drift(*key), [str(one) for one in held]
         for lesson in after.lessons[len(before.lessons) :]:
             lines += lasting.unjudged(before, after, lesson)
         yield _figures((before, after), settings, key) | {
@@ -136,7 +134,7 @@ def untaught(
     if not known:
         yield None
         return
-    with _conflicts(), warnings_here(), lasting.changed(
+    with _conflicts(), hold_warnings(), lasting.changed(
         reader, settings.folder,
         lambda one: one.forget(known, machine=key[0], section=key[1]),
     ) as both:  # fmt: skip
@@ -156,10 +154,10 @@ def redrawn(settings: DetectorSettings, rate: float) -> Iterator[tuple[Detector,
     """
     from nearfar.detector.learning import lasting
 
-    with warnings_here() as lines, lasting.changed(
+    with hold_warnings() as held, lasting.changed(
         reader_of(settings), settings.folder, lambda one: one.with_false_alarm_rate(rate)
     ) as (_, after):  # fmt: skip
-        yield after, lines
+        yield after, [str(one) for one in held]
 
 
 def _judging(detector: Detector, settings: DetectorSettings) -> Detector:
@@ -175,22 +173,3 @@ def _conflicts() -> Iterator[None]:
         yield
     except (DatasetError, SettingError) as error:
         raise Refusal(409, str(error)) from None
-
-
-@contextmanager
-def warnings_here() -> Iterator[list[str]]:
-    """Warnings of this thread as lines; those of others go where they went."""
-    lines: list[str] = []
-    with warnings.catch_warnings():
-        warnings.simplefilter("always", NearfarWarning)
-        # The warnings of a process are one: the watch hears clips meanwhile, in another thread.
-        before, mine = warnings.showwarning, get_ident()
-
-        def show(message: Any, *rest: Any) -> None:
-            if get_ident() == mine and isinstance(message, NearfarWarning):
-                lines.append(str(message))
-            else:
-                before(message, *rest)
-
-        warnings.showwarning = show  # type: ignore[assignment]
-        yield lines

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from nearfar.clips.collection import Clips
 from nearfar.detector.checked import look_at_tests
 from nearfar.detector.checks import too_few_for
 from nearfar.detector.fitting import fit, look_over
-from nearfar.errors import NearfarError, NearfarWarning, SettingError, in_shell, visible
+from nearfar.errors import NearfarError, SettingError, hold_warnings, in_shell, visible
 from nearfar.health.suspects import Suspect, lines
 from nearfar.parts.valid import check_rate
 from nearfar.runtime.cache import default_cache
@@ -206,8 +205,7 @@ def check_name(machine: str) -> str:
 def _several(wish: Wish) -> list[str]:
     """Say of folders that look like several machines that they are taken for one."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", NearfarWarning)  # said by the listing that counts
+        with hold_warnings():  # said by the listing that counts
             names = Clips.open(wish.data, split="train").machines
     except NearfarError:  # at different depths, as days often are
         return []
@@ -219,17 +217,11 @@ def _several(wish: Wish) -> list[str]:
 
 @contextmanager
 def _said() -> Iterator[dict[str, str]]:
-    """What is warned of within: text → the file's name in it.
-
-    Python keeps one way of warning for a whole process. Nothing else is at work in this one as
-    long as there is no detector.
-    """
+    """What is warned of within: text → the file's name in it."""
     told: dict[str, str] = {}
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", NearfarWarning)
+    with hold_warnings() as held:
         try:
             yield told
         finally:
-            for one in caught:
-                if isinstance(one.message, NearfarWarning):
-                    told.setdefault(one_line(one.message), one.message.about)
+            for one in held:
+                told.setdefault(one_line(one), one.about)

@@ -18,7 +18,7 @@ from nearfar.detector.fitting import fit
 from nearfar.embedder.dif import DIF
 from nearfar.embedder.eat.weights import open_weights
 from nearfar.embedder.record import Training
-from nearfar.errors import NearfarError, NearfarWarning, SettingError, StorageError, WeightsError
+from nearfar.errors import NearfarError, SettingError, StorageError, WeightsError, hold_warnings
 from nearfar.reproduce.bad import with_not_judged
 from nearfar.reproduce.entries import FROZEN, FROZEN_S3
 from nearfar.reproduce.steps import stereo
@@ -177,12 +177,12 @@ class Maker:
 @contextmanager
 def _warnings(given: list[str]) -> Iterator[None]:
     """Put the warnings of a step into a list, each once, however it ends."""
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", NearfarWarning)
+    with hold_warnings() as held, warnings.catch_warnings(record=True) as others:
         try:
             yield
         finally:
-            given += dict.fromkeys(" ".join(str(w.message).split()) for w in caught)
+            said = [*held, *(other.message for other in others)]
+            given += dict.fromkeys(" ".join(str(one).split()) for one in said)
 
 
 def versions_of(device: str) -> dict[str, str]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -60,7 +61,8 @@ def ahead(jobs: Iterable[Callable[[], T]]) -> Iterator[T]:
     running: Future[T] | None = None
     with ThreadPoolExecutor(1, "nearfar-crops") as pool:
         for job in jobs:
-            following = pool.submit(job)
+            # Where it belongs to, so that who holds our warnings is given its too.
+            following = pool.submit(copy_context().run, job)
             if running is not None:
                 yield running.result()
             running = following
