@@ -356,21 +356,40 @@ def give(said: NearfarWarning, stack_level: int = 1) -> None:
         said: the warning.
         stack_level: as `warnings.warn` counts it, from whoever calls this.
     """
-    if (holder := _holder.get()) is not None:
-        holder.append(said)
+    if (taker := _taker.get()) is not None:
+        taker(said)
     else:
         warnings.warn(said, stacklevel=stack_level + 1)
 
 
-_holder: ContextVar[list[NearfarWarning] | None] = ContextVar("holder", default=None)
+Taker = Callable[[NearfarWarning], object]
+_taker: ContextVar[Taker | None] = ContextVar("taker", default=None)
+
+
+@contextmanager
+def passing_warnings(taker: Taker) -> Iterator[None]:
+    """Give our warnings within, those of this thread alone, to a function and to nobody else.
+
+    `warnings.catch_warnings` changes what a whole process does: where two threads use it at once,
+    as FastAPI does while it begins, one undoes what the other set.
+
+    Args:
+        taker: is called with each.
+
+    >>> with passing_warnings(print):
+    ...     warn("fan: 12 normal clips are few")
+    fan: 12 normal clips are few
+    """
+    before = _taker.set(taker)
+    try:
+        yield
+    finally:
+        _taker.reset(before)
 
 
 @contextmanager
 def hold_warnings() -> Iterator[list[NearfarWarning]]:
-    """Our warnings within, of this thread alone; nobody else is given them.
-
-    `warnings.catch_warnings` changes what a whole process does: where two threads use it at once,
-    as FastAPI does while it begins, one undoes what the other set.
+    """Our warnings within, those of this thread alone; nobody else is given them.
 
     >>> with hold_warnings() as held:
     ...     warn("fan: 12 normal clips are few")
@@ -378,11 +397,8 @@ def hold_warnings() -> Iterator[list[NearfarWarning]]:
     [NearfarWarning('fan: 12 normal clips are few')]
     """
     held: list[NearfarWarning] = []
-    before = _holder.set(held)
-    try:
+    with passing_warnings(held.append):
         yield held
-    finally:
-        _holder.reset(before)
 
 
 def name_in(message: str, *names: object) -> str:

@@ -2,6 +2,7 @@
 
 import os
 import threading
+import warnings
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -13,7 +14,7 @@ import nearfar as nf
 from conftest import PATIENCE, write
 from nearfar.clips.clip import Clip
 from nearfar.detector.detector import Detector
-from nearfar.errors import SettingError, StorageError
+from nearfar.errors import SettingError, StorageError, warn
 from nearfar.service.equipment import equip, reequip
 from nearfar.service.history.changes import Action
 from nearfar.service.history.store import HistoryStore
@@ -400,6 +401,25 @@ def test_a_clip_that_nobody_can_judge_for_a_fault_is_a_row_and_the_next_is_heard
     store = HistoryStore.open(plant.history.place)
     assert all(store.knows(one.files) for one in given)
     store.close()
+
+
+def test_warnings_are_lines_of_the_log_whatever_other_threads_do_to_pythons(
+    plant, new, monkeypatch
+):
+    judge = Detector.judge_audio
+
+    def warning(self, clip, *given):
+        # As FastAPI does while it begins, in a thread of the page's.
+        thread = threading.Thread(target=warnings.simplefilter, args=("ignore",))
+        thread.start()
+        thread.join()
+        warn(f"{clip.name}: quiet")
+        return judge(self, clip, *given)
+
+    monkeypatch.setattr(Detector, "judge_audio", warning)
+    _, listener, log = watched(plant, GivenSource([incoming(p) for p in new[:2]]))
+    assert [o.status for o in listener.observations] == ["judged", "judged"]
+    assert [line.split("/")[-1] for line in log.of("warning")] == ["0.wav: quiet", "1.wav: quiet"]
 
 
 def test_an_output_that_raises_stops_no_clip(plant, new):

@@ -15,7 +15,7 @@ from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from nearfar.errors import NearfarError, NearfarWarning, printable
+from nearfar.errors import NearfarError, NearfarWarning, passing_warnings, printable
 from nearfar.service.amounts import as_duration
 from nearfar.service.changeover import exchange, hand_on, tell_missed
 from nearfar.service.clocks import Clocks
@@ -116,7 +116,8 @@ class Watch:
         Raises:
             NearfarError: a source or an output that cannot be begun at all.
         """
-        with warnings.catch_warnings():
+        # Those of other threads come Python's way.
+        with passing_warnings(self._warned), warnings.catch_warnings():
             warnings.simplefilter("always", NearfarWarning)
             warnings.showwarning = self._warned
             try:
