@@ -38,7 +38,7 @@ def test_the_command_shows_and_clears(run, dcase, tmp_path):
 
 
 def test_the_command_and_damage(run):
-    default_cache().mkdir(parents=True, exist_ok=True)
+    default_cache().mkdir(parents=True)
     (default_cache() / FILE).write_bytes(b"no database")
     code, out, _ = run("cache")
     assert code == 0
