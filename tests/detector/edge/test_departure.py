@@ -1,9 +1,12 @@
 """A detector is exported whole or not at all, and scores without PyTorch as it did with it."""
 
 import csv
+import json
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 import warnings
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +25,7 @@ from nearfar.errors import DatasetError, FormatError, SettingError, StorageError
 # What a small computer does not have; the program is as it is.
 WITHOUT = """
 import sys
+import tempfile
 class Blocked:
     def find_spec(self, name, path=None, target=None):
         if name.split(".")[0] in ("torch", "onnx", "onnxscript"):
@@ -201,6 +205,21 @@ def test_the_folder_goes_anywhere_and_a_changed_byte_is_refused(full, small, dca
         model.write_bytes(whole)
     finally:
         there.rename(small)
+
+
+@pytest.mark.slow
+def test_the_index_names_what_lies_beside_it_and_no_place_of_this_computer(small, dcase, tmp_path):
+    here = tmp_path / "edge"
+    shutil.copytree(small, here)
+    clips = nf.Clips.open(dcase / "fan", split="test")
+    before = [verdict.score for verdict in nf.load(here).score(clips)]
+    for _ in range(2):  # as it was exported, and with thresholds that were drawn anew
+        data = json.loads((here / "detector.json").read_text())
+        (place,) = (one["place"] for one in data["embedders"] if one["place"])
+        assert (here / place / "encoder.onnx").is_file()
+        assert tempfile.gettempdir() not in json.dumps(data)
+        nf.load(here).with_false_alarm_rate(0.2).save_over(here)
+    assert [verdict.score for verdict in nf.load(here).score(clips)] == before
 
 
 @pytest.mark.slow

@@ -30,7 +30,7 @@ from nearfar.detector.folder.lessons import clips_in, grown_data, lessons_in, re
 from nearfar.detector.folder.previous import has_whole_banks, keeping, previous_of, sweep
 from nearfar.detector.folder.readme import card_beside
 from nearfar.detector.folder.staging import StagedSections, made_bank, sweep_staged
-from nearfar.detector.folder.weights import as_data, copy_weights, drop_weights, located
+from nearfar.detector.folder.weights import as_data, beside, copy_weights, drop_weights, located
 from nearfar.detector.folder.weights import from_data as embedders_from_data
 from nearfar.detector.learning.growth import Grown
 from nearfar.detector.learning.lesson import Lesson, as_lines
@@ -143,7 +143,7 @@ def write(
     entries, banks = _entries(content, thresholds)
     if content.lessons:
         banks[LOG] = as_bytes(as_lines(content.lessons))  # before the index, see `lesson`
-    text = _text(content, entries, _system_data(folder, content))
+    text = _text(content, entries, folder)
     was_there = check_target(folder)
     with alone(folder) as locked:
         stale = 0 if locked else STALE
@@ -255,8 +255,12 @@ def _system_data(folder: Path, content: Content) -> Any:
     return there if found == content.system else to_data(content.system)
 
 
-def _text(content: Content, entries: Sequence[Mapping[str, Any]], system: Any) -> str:
+def _text(content: Content, entries: Sequence[Mapping[str, Any]], folder: Path) -> str:
     """The index as JSON, its own hash at the end."""
+    origins, system = content.origins, _system_data(folder, content)
+    if content.exported:  # its encoders lie beside it; where they were made is gone
+        named, origins = beside(content.system, origins)
+        system = to_data(named)
     data = {
         "format": format_of(
             content.system,
@@ -276,7 +280,7 @@ def _text(content: Content, entries: Sequence[Mapping[str, Any]], system: Any) -
             "numpy": np.__version__,
             "python": platform.python_version(),
         },
-        "embedders": as_data(content.origins),
+        "embedders": as_data(origins),
         "sections": entries,
     }
     data["sha256"] = _hash(data)

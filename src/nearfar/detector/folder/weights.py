@@ -21,7 +21,7 @@ from nearfar.detector.origin import Origin, check_one, difference
 from nearfar.embedder.contract import files_of, weights_of, with_weights
 from nearfar.errors import FormatError, NearfarError, WeightsError
 from nearfar.files import STALE, file_age, storage_errors
-from nearfar.system.system import AnySystem, Ensemble
+from nearfar.system.system import AnySystem, Ensemble, System
 
 
 def located(
@@ -70,6 +70,20 @@ def copy_weights(system: AnySystem, known: Sequence[Origin], folder: Path) -> No
             except BaseException:
                 shutil.rmtree(part, ignore_errors=True)
                 raise
+
+
+def beside(system: AnySystem, known: Sequence[Origin]) -> tuple[AnySystem, tuple[Origin, ...]]:
+    """A system, and what its embedders were, with weights by the names of their copies alone."""
+    members, origins = list[System](), list[Origin]()
+    for member, origin in zip(system.members, known, strict=True):
+        if weights_of(member.embedder) is not None:
+            name = copy_name(origin)
+            member = replace(member, embedder=with_weights(member.embedder, name))
+            origin = replace(origin, place=name)
+        members.append(member)
+        origins.append(origin)
+    whole = replace(system, members=tuple(members)) if isinstance(system, Ensemble) else members[0]
+    return whole, tuple(origins)
 
 
 def copy_name(origin: Origin) -> str:
