@@ -12,7 +12,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from conftest import refused
+from conftest import PATIENCE, refused
 from nearfar import errors
 from nearfar.errors import (
     EXTRAS,
@@ -215,7 +215,7 @@ def test_warnings_are_held_whatever_other_threads_do_to_pythons():
     def other():
         with warnings.catch_warnings():
             warnings.simplefilter("error")
-            begun.wait(60)
+            begun.wait(PATIENCE)
         changed.set()
 
     thread = threading.Thread(target=other)
@@ -223,7 +223,7 @@ def test_warnings_are_held_whatever_other_threads_do_to_pythons():
     with hold_warnings() as held:
         warn("first")
         begun.set()
-        assert changed.wait(60)
+        assert changed.wait(PATIENCE)
         Once().warn(("fan",), "second")
     thread.join()
     assert [str(one) for one in held] == ["first", "second"]

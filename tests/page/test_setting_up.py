@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import nearfar as nf
-from conftest import machine_sound, refused
+from conftest import PATIENCE, machine_sound, refused
 from nearfar.errors import SettingError, StorageError
 from nearfar.page.refusal import Refusal
 from nearfar.page.sent.sent_names import place_for
@@ -98,7 +98,7 @@ def test_a_check_makes_way_for_what_is_sent_and_for_a_fit(tmp_path, monkeypatch)
         put(setup, pump_files(12))
         monkeypatch.setattr(setting_up, "look_first", endless)
         setup.check(setup.wish())
-        assert begun.wait(60)
+        assert begun.wait(PATIENCE)
         assert setup.state["stage"] == "checking"
         put(setup, pump_files(1, seed=9, folder="more"))
         assert (setup.state["stage"], setup.state["recordings"]) == ("recordings", 13)
@@ -128,7 +128,7 @@ def test_one_fit_at_a_time_and_nothing_else_meanwhile(tmp_path, held):
         for one in both:
             one.join()
         assert sorted(asked, key=str) == [409, 409, 409, "begun"]
-        assert begun.wait(60)
+        assert begun.wait(PATIENCE)
         for late in (lambda: put(setup, {}), setup.remove, lambda: setup.choose([]),
                      lambda: setup.check(wish)):  # fmt: skip
             refused(late, "being fitted", error=Refusal)
@@ -141,7 +141,7 @@ def test_closed_in_mid_fit_there_is_no_half_detector(tmp_path, held):
     with a_setup(tmp_path) as desk:
         put(desk.setup, pump_files(12))
         desk.setup.fit(desk.setup.wish())
-        assert begun.wait(60)
+        assert begun.wait(PATIENCE)
     assert not (tmp_path / "pump.detector").exists()
     assert not desk.setup.fitted.is_set()
     assert not desk.setup._work.is_alive()
@@ -196,7 +196,7 @@ def test_a_detector_that_somebody_else_fitted_meanwhile_stays(tmp_path, held, de
     with a_setup(tmp_path) as desk:
         put(desk.setup, pump_files(12))
         desk.setup.fit(desk.setup.wish())
-        assert begun.wait(60)
+        assert begun.wait(PATIENCE)
         nf.load(detector_folder).save(tmp_path / "pump.detector")
         before = (tmp_path / "pump.detector/detector.json").read_bytes()
         let_go.set()

@@ -5,6 +5,7 @@ import time
 import pytest
 
 from clusters import two_nodes
+from conftest import PATIENCE
 from nearfar.runtime.executor import Resources
 from nearfar.runtime.executors import executor_of
 from nearfar.runtime.runtime import Runtime
@@ -30,7 +31,7 @@ def test_each_gpu_has_one_process_that_stays_and_none_afterwards(tmp_path):
             assert len({process for _, process in found}) <= 2
         # With a device that is the CPU nobody holds a GPU.
         assert len(list(executor.run(who, range(4), Resources(encoder=True, device="cpu")))) == 4
-        latest = time.monotonic() + 60
+        latest = time.monotonic() + PATIENCE
         while ray.available_resources().get("GPU") != 2 and time.monotonic() < latest:
             time.sleep(0.05)
         assert ray.available_resources()["GPU"] == 2

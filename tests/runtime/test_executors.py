@@ -113,7 +113,7 @@ def test_a_result_is_forgotten_when_it_is_handed_over(way):
     for result in way(array, [1000] * 6):
         alive = weakref.ref(result)
         del result
-        latest = time.monotonic() + 60
+        latest = time.monotonic() + PATIENCE
         while alive() is not None and time.monotonic() < latest:
             time.sleep(0.01)
         assert alive() is None

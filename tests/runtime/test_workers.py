@@ -11,6 +11,7 @@ import weakref
 import numpy as np
 import pytest
 
+from conftest import PATIENCE
 from memory import growth
 from nearfar.errors import AudioError, NearfarError, NearfarWarning
 from nearfar.runtime import workers
@@ -62,7 +63,7 @@ def patient(folder):
 
 
 def wait_for(condition):
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + PATIENCE
     while not condition() and time.monotonic() < deadline:
         time.sleep(0.01)
     assert condition()
