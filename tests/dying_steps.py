@@ -1,6 +1,8 @@
-"""A reproduction on Ray one of whose workers dies; SAVED gets a line for each checkpoint.
+"""A reproduction on Ray of which a process dies; SAVED gets a line for each checkpoint.
 
-python -c "import dying_steps; dying_steps.main()" DATA WEIGHTS RUN SAVED
+python -c "import dying_steps; dying_steps.main()" DATA WEIGHTS RUN SAVED WHO
+
+WHO is "worker", the one that trains, or "driver", the process that is called.
 """
 
 import os
@@ -23,11 +25,11 @@ VICTIM = "train-mask-seed-0"  # begins the names of its files
 
 
 def dying(what):
-    """A job; once the victim has written this step's checkpoint its process is killed."""
+    """A job; once the victim has written this step's checkpoint a process is killed."""
     from nearfar.training import run
     from nearfar.training.loop import checkpoint
 
-    saved, task, job = what
+    saved, killed, task, job = what
     save, saver = checkpoint.save, run.Saver
 
     def deadly(path, taken):
@@ -38,7 +40,7 @@ def dying(what):
             file.write(f"{taken.facts['step']} {os.getpid()}\n")
         processes = {line.split()[1] for line in saved.read_text().splitlines()}
         if taken.facts["step"] == LAST and len(processes) == 1:
-            os.kill(os.getpid(), signal.SIGKILL)
+            os.kill(killed or os.getpid(), signal.SIGKILL)
 
     checkpoint.save = deadly
     run.Saver = lambda copy, write, minutes, **more: saver(copy, write, 0, **more)
@@ -55,15 +57,15 @@ def untimed(*what):
 
 
 class Dying(Executor):
-    """Ray, with a task that kills its worker once."""
+    """Ray, with a task that kills its worker once, or the process with a number."""
 
     whole = True
 
-    def __init__(self, inner, saved):
-        self.inner, self.saved = inner, saved
+    def __init__(self, inner, saved, killed=0):
+        self.inner, self.saved, self.killed = inner, saved, killed
 
     def run(self, task, jobs, resources=None, codec=None):
-        jobs = ((self.saved, task, job) for job in jobs)
+        jobs = ((self.saved, self.killed, task, job) for job in jobs)
         with closing(self.inner.run(dying, jobs, resources)) as results:
             yield from results
 
@@ -77,7 +79,8 @@ def table(data, weights, out, runtime, resume=False):
 
 
 def main():
-    data, weights, out, saved = map(Path, sys.argv[1:])
+    data, weights, out, saved = map(Path, sys.argv[1:5])
+    killed = os.getpid() if sys.argv[5] == "driver" else 0
     runtime = Runtime(workers=2, device="cpu", engine="ray", cache=out.parent / "cache")
-    executor = Dying(executor_of(runtime), saved)
+    executor = Dying(executor_of(runtime), saved, killed)
     table(data, weights, out, Runtime(device="cpu", cache=runtime.cache, executor=executor))
