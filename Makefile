@@ -7,7 +7,9 @@ PYTHON ?= python3
 DATA ?=
 DEMO ?= demo
 BIN := .venv/bin
-PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+# Three processes on two cores: tests wait for browsers, servers and other processes. A file is done
+# by one; which are begun first, tests/conftest.py says.
+PYTEST := $(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
 # Where a machine keeps Python from writing what it compiled, each of the thousand processes that
 # tests start would compile our modules anew.

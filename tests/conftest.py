@@ -3,7 +3,7 @@
 import itertools
 import os
 
-# Two test processes on two cores: more threads in each would wait for one another.
+# As many test processes as cores, or more: more threads in each would wait for one another.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import random
@@ -39,6 +39,24 @@ TINY = DATA / "eat" / "tiny"
 SHARED = TESTS.parents[1] / "shared"
 RATE = 16_000
 NUMBERS = itertools.count()  # of the tests of this process
+
+# What lasts longest, so that no process is left with one of these when the others are done.
+FIRST = (
+    "reproduce/test_reproduce.py", "test_commands_shown.py", "sim/test_difficulty.py",
+    "runtime/test_cluster.py", "reproduce/test_side_by_side.py", "runtime/test_executors.py",
+    "service/test_bad_servers.py", "training/test_finetune_resume.py", "embedding/test_rows.py",
+    "runtime/test_s3.py", "test_site_pages.py", "page/test_page_access.py",
+    "page/test_page_fuzz.py", "page/test_page_front.py", "training/test_finetune_variants.py",
+    "runtime/test_cluster_holders.py", "embedder/test_ragged.py", "runtime/test_two_nodes.py",
+    "test_demo.py", "test_bench_engines.py", "service/test_bad_days.py", "sim/test_dataset.py",
+    "test_plant_walk.py", "reproduce/test_timing.py", "test_bench_gpu.py",
+    "service/history/test_killed.py", "service/test_killed_watch.py",
+)  # fmt: skip
+
+
+def pytest_collection_modifyitems(items):
+    place = {TESTS / name: n for n, name in enumerate(FIRST)}
+    items.sort(key=lambda item: place.get(item.path, len(place)))
 
 
 def machine_sound(rng, seconds=1.5, domain="source", anomaly=False):

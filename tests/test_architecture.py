@@ -8,6 +8,8 @@ from graphlib import TopologicalSorter
 
 from tools.house import GROUND, MAY_IMPORT, ROOT, circles, floors, home, imports, modules, tree
 
+from conftest import FIRST, TESTS
+
 MODULES = modules()
 
 
@@ -114,3 +116,7 @@ def test_scoring_loads_no_torch_and_no_librosa():
         "s = nf.s3('somewhere'); assert s == nf.s3('somewhere'); hash(s); repr(s)"
     )
     assert not loaded_by(code) & {"torch", "librosa", "sklearn", "matplotlib"}
+
+
+def test_what_is_to_begin_first_is_there():
+    assert [name for name in FIRST if not (TESTS / name).is_file()] == []

@@ -61,12 +61,13 @@ def test_each_promise_stands_in_the_contracts_text():
 
 
 def test_nobody_else_asks_for_a_promise_by_its_name():
+    known = promises()
     found = {
         (str(path), node.lineno)
         for path in modules()
         if path != CONTRACT
         for node in ast.walk(tree(path))
-        if named(node) in promises()
+        if named(node) in known
     }
     assert found == set()
 

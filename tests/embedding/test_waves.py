@@ -1,6 +1,5 @@
 """In waves a fit is the fit, and no more than a wave of what was heard is alive."""
 
-import gc
 import weakref
 
 import numpy as np
@@ -79,7 +78,6 @@ def test_what_one_wave_heard_is_gone_before_the_next(clips, monkeypatch):
         alive.add(self)
 
     def counting(*args):
-        gc.collect()
         most.append(len(alive))
         return fitted(*args)
 

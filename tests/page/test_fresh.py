@@ -61,23 +61,27 @@ def test_nothing_else_is_left_out(how):
     assert asked(b'"1"', **how)[::2] == (how.get("status", 200), b"abcd")
 
 
+@pytest.fixture(scope="module")
+def files():
+    with served(routes=False) as page:
+        yield page
+
+
 @pytest.mark.parametrize("said", ["bytes=9-1", "bytes=a-b", "items=0-1", "bytes=0-" + "9" * 5000,
                                   "bytes=" + "0-," * 1000, "bytes=0-0,5-6", "", "bytes=-",
                                   "bytes=\u0663-"])  # fmt: skip
-def test_a_range_that_is_none_is_passed_over(said):
+def test_a_range_that_is_none_is_passed_over(files, said):
     """RFC 9110, section 14.2: whoever asks is sent the whole; never a line that is no JSON."""
-    with served(routes=False) as page:
-        whole = page.get("/static/api.js").content
-        reply = page.get("/static/api.js", headers={"Range": said.encode()})
-        assert (reply.status_code, reply.content) == (200, whole)
+    whole = files.get("/static/api.js").content
+    reply = files.get("/static/api.js", headers={"Range": said.encode()})
+    assert (reply.status_code, reply.content) == (200, whole)
 
 
-def test_a_range_is_sent_and_one_beyond_the_end_is_told():
-    with served(routes=False) as page:
-        whole = page.get("/static/api.js").content
-        for said, part in (("bytes=0-3", whole[:4]), ("bytes=-5", whole[-5:]),
-                           ("bytes=7-", whole[7:]), (f"bytes=1-{10**14}", whole[1:])):  # fmt: skip
-            reply = page.get("/static/api.js", headers={"Range": said})
-            assert (reply.status_code, reply.content) == (206, part), said
-        line = page.refused(416, "GET", "/static/api.js", headers={"Range": f"bytes={10**14}-"})
-        assert f"{len(whole)} bytes" in line
+def test_a_range_is_sent_and_one_beyond_the_end_is_told(files):
+    whole = files.get("/static/api.js").content
+    for said, part in (("bytes=0-3", whole[:4]), ("bytes=-5", whole[-5:]),
+                       ("bytes=7-", whole[7:]), (f"bytes=1-{10**14}", whole[1:])):  # fmt: skip
+        reply = files.get("/static/api.js", headers={"Range": said})
+        assert (reply.status_code, reply.content) == (206, part), said
+    line = files.refused(416, "GET", "/static/api.js", headers={"Range": f"bytes={10**14}-"})
+    assert f"{len(whole)} bytes" in line

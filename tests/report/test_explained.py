@@ -176,6 +176,7 @@ def test_normal_clips_as_they_are_need_no_word_of_made_rows(tmp_path):
     assert "nriched" not in text
 
 
+@pytest.mark.slow
 def test_the_bands_of_what_moved_most_are_marked(tmp_path):
     first, *others = explanation().movements
     one = explanation(movements=(replace(first, band=(1000.0, 2000.0)), *others))

@@ -65,6 +65,7 @@ def times(**more):
     return dict(zip((s.name for s in asked.steps()), found.seconds, strict=True))
 
 
+@pytest.mark.slow
 def test_times_scale_with_work():
     base = times()
     twice = times(training=FineTuning(epochs=40))

@@ -269,6 +269,7 @@ def test_a_machine_is_the_mean_of_its_clips(folder, measured):
         assert summary.sd == pytest.approx(np.std(values, ddof=1), abs=1e-9)
 
 
+@pytest.mark.slow
 def test_workers_change_no_bit_and_progress_is_told(folder, measured):
     told = []
     runtime = Runtime(workers=2, progress=lambda what, done, of: told.append((what, done, of)))

@@ -120,6 +120,7 @@ def test_loudness_alone_tells_nothing_about_a_fault(name):
     assert 0.3 < auc < 0.7  # standard error 0.06
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "fault"), FAULTS)
 def test_a_worse_fault_sounds_further_from_the_same_clip_without_it(name, fault):
     healthy = [log_spectrum(np.add(s.body, s.point)) for s in (stems(name, i) for i in range(4))]

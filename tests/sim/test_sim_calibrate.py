@@ -8,6 +8,7 @@ from nearfar.sim.scenes import SCENES
 SEED = 5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("machine", SCENES)
 def test_statistics_meet_the_targets(machine):
     measured = statistics(machine, SEED, 32, seconds=6.0)
