@@ -5,6 +5,7 @@ import { language, t } from "./words.js";
 
 const RATE = 16000; // of all sounds that the server gives, Hz
 const FADE = 0.015; // s, within which one sound takes over from another: shorter clicks
+const LEAD = 0.03; // s until then: a busy computer tells one gain of it and, some ms later, the next
 const GLYPHS = {
   play: "M6 4l14 8-14 8z",
   pause: "M6 4h4v16H6zM14 4h4v16h-4z",
@@ -106,7 +107,8 @@ export class Deck {
   choose(number) {
     if (!this.tracks[number] || this.tracks[number].state === "failed") return;
     this.chosen = number;
-    if (this.run) for (const [track, gain] of this.run.gains) ramp(gain, track === this.tracks[number] ? 1 : 0);
+    const at = this.run && context.currentTime + LEAD;
+    if (this.run) for (const [track, gain] of this.run.gains) ramp(gain, track === this.tracks[number] ? 1 : 0, at);
     this.changed();
   }
 
@@ -172,11 +174,11 @@ export class Deck {
   }
 }
 
-function ramp(gain, to) {
-  const now = context.currentTime;
-  gain.gain.cancelScheduledValues(now);
-  gain.gain.setValueAtTime(gain.gain.value, now);
-  gain.gain.linearRampToValueAtTime(to, now + FADE);
+function ramp({ gain }, to, at = 0) {
+  const [now, value] = [context.currentTime, gain.value];
+  gain.cancelScheduledValues(now);
+  for (const when of [now, Math.max(now, at)]) gain.setValueAtTime(value, when);
+  gain.linearRampToValueAtTime(to, Math.max(now, at) + FADE);
 }
 
 function glyph(name) {
