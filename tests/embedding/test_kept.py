@@ -1,6 +1,7 @@
 """Log-mels kept for the next encoder: equal to the bit, read no more, mended, never in the way."""
 
 import os
+import warnings
 from dataclasses import replace
 from pathlib import Path
 
@@ -153,9 +154,15 @@ def test_a_clip_that_is_refused_is_refused_again(clips, runtime):
             embed(clips, (FIRST,), runtime)
 
 
-def test_what_is_said_of_a_clip_is_said_each_time(clips, runtime, monkeypatch):
+def by_python(line):
+    """As a person's own part may."""
+    warnings.warn(line, NearfarWarning, stacklevel=1)
+
+
+@pytest.mark.parametrize("say", [of_kept.warn, by_python])
+def test_what_is_said_of_a_clip_is_said_each_time(clips, runtime, monkeypatch, say):
     def telling(self, audio):
-        of_kept.warn("a clip was cut")
+        say("a clip was cut")
         return audio[:1]
 
     monkeypatch.setattr(nf.Far, "__call__", telling)

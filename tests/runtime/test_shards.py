@@ -1,5 +1,7 @@
 """Jobs dealt out to shards, and gathered again."""
 
+import warnings
+
 import pytest
 
 from nearfar.errors import AudioError, FormatError, NearfarWarning, SettingError, warn
@@ -57,13 +59,20 @@ def warned(job):
     return job
 
 
+def warned_by_python(job):
+    """As a person's own part may."""
+    warnings.warn(f"about {job}", NearfarWarning, stacklevel=1)
+    return job
+
+
 def bad(job):
     raise AudioError("no good; leave it out with --skip-bad")
 
 
-def test_warnings_of_all_shards_are_told_again():
+@pytest.mark.parametrize("task", [warned, warned_by_python])
+def test_warnings_of_all_shards_are_told_again(task):
     with pytest.warns(NearfarWarning) as caught:
-        assert list(InShards(2).run(warned, [[1], [2], [3]], codec=Numbers())) == [[1], [2], [3]]
+        assert list(InShards(2).run(task, [[1], [2], [3]], codec=Numbers())) == [[1], [2], [3]]
     told = [str(w.message) for w in caught]
     assert set(told) == {"about [1]", "about [2]", "about [3]"}
     assert len(told) == 6  # where the shards ran, and where they are merged

@@ -33,12 +33,13 @@ from nearfar.embedding.jobs import (
     open_cache,
     row_key,
 )
-from nearfar.errors import NearfarError, StorageError, give, hold_warnings, warn
+from nearfar.errors import NearfarError, StorageError, give, warn
 from nearfar.files import locked, storage_errors
 from nearfar.runtime.arrays import FOLDER, ArrayStore
 from nearfar.runtime.cache import RowCache
 from nearfar.runtime.remote import marks_of
 from nearfar.runtime.urls import url_of
+from nearfar.runtime.workers import job_warnings
 from nearfar.sound.audio import ChannelOrder
 from nearfar.version import __version__
 
@@ -98,7 +99,7 @@ def do_kept_job(job: Job) -> list[JobResult | NearfarError]:
     rest = [i for i, result in enumerate(found) if result is None]
     results: list[JobResult | NearfarError | None] = list(found)
     if rest:
-        with hold_warnings() as said:
+        with job_warnings() as said:
             made = do_job(replace(job, clips=[job.clips[i] for i in rest]))
         for each in said:
             give(each)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Se
 from dataclasses import dataclass
 from typing import ClassVar
 
-from nearfar.errors import FormatError, SettingError, give, hold_warnings
+from nearfar.errors import FormatError, SettingError, give
 from nearfar.runtime import workers
 from nearfar.runtime.executor import Codec, Executor, Job, Resources, Result
 from nearfar.runtime.workers import Told
@@ -188,7 +188,7 @@ class Gathered(Executor):
 
 def _heeded(task: Callable[[Job], Result], job: Job, told: list[Told]) -> Result:
     """A job's result; its warnings are given, and noted."""
-    with hold_warnings() as held:
+    with workers.job_warnings() as held:
         result = task(job)
     for said in held:
         told.append((str(said), said.about))

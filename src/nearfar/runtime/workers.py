@@ -147,13 +147,30 @@ def tell(message: str, about: str) -> None:
 
 def recorded(task: Callable[[Job], Result], job: Job) -> Outcome[Result]:
     """A job's result and its warnings, which a worker process has nobody to tell."""
-    with hold_warnings() as held, warnings.catch_warnings(record=True) as others, _may_be_left():
-        warnings.simplefilter("always", NearfarWarning)
+    with warnings.catch_warnings(record=True), _may_be_left(), job_warnings() as held:
         result = task(job)
-    # Who writes a part of their own may know Python's way of warning alone.
-    held += [one.message for one in others if isinstance(one.message, NearfarWarning)]
     messages = [(str(said), said.about) for said in held]
     return result, list(dict.fromkeys(messages))
+
+
+@contextmanager
+def job_warnings() -> Iterator[list[NearfarWarning]]:
+    """Our warnings of a job, complete when it is done; those of others go on to Python.
+
+    >>> with job_warnings() as held:
+    ...     warnings.warn("fan: loud", NearfarWarning)
+    >>> held
+    [NearfarWarning('fan: loud')]
+    """
+    with hold_warnings() as held, warnings.catch_warnings(record=True) as others:
+        warnings.simplefilter("always", NearfarWarning)
+        yield held
+    # Who writes a part of their own may know Python's way of warning alone.
+    for one in others:
+        if isinstance(one.message, NearfarWarning):
+            held.append(one.message)
+        else:
+            warnings.warn_explicit(one.message, one.category, one.filename, one.lineno)
 
 
 @contextmanager

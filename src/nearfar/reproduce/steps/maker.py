@@ -18,7 +18,14 @@ from nearfar.detector.fitting import fit
 from nearfar.embedder.dif import DIF
 from nearfar.embedder.eat.weights import open_weights
 from nearfar.embedder.record import Training
-from nearfar.errors import NearfarError, SettingError, StorageError, WeightsError, hold_warnings
+from nearfar.errors import (
+    NearfarError,
+    NearfarWarning,
+    SettingError,
+    StorageError,
+    WeightsError,
+    hold_warnings,
+)
 from nearfar.reproduce.bad import with_not_judged
 from nearfar.reproduce.entries import FROZEN, FROZEN_S3
 from nearfar.reproduce.steps import stereo
@@ -178,6 +185,7 @@ class Maker:
 def _warnings(given: list[str]) -> Iterator[None]:
     """Put the warnings of a step into a list, each once, however it ends."""
     with hold_warnings() as held, warnings.catch_warnings(record=True) as others:
+        warnings.simplefilter("always", NearfarWarning)
         try:
             yield
         finally:
