@@ -257,10 +257,11 @@ def _system_data(folder: Path, content: Content) -> Any:
 
 def _text(content: Content, entries: Sequence[Mapping[str, Any]], folder: Path) -> str:
     """The index as JSON, its own hash at the end."""
-    origins, system = content.origins, _system_data(folder, content)
     if content.exported:  # its encoders lie beside it; where they were made is gone
-        named, origins = beside(content.system, origins)
+        named, origins = beside(content.system, content.origins)
         system = to_data(named)
+    else:
+        origins, system = content.origins, _system_data(folder, content)
     data = {
         "format": format_of(
             content.system,
